@@ -1,0 +1,34 @@
+# shellcheck shell=bash
+# Makes .venv with tox in it, from nothing but Python 3.11 or newer. Sourced by the other scripts of this directory.
+
+find_python() {
+    local candidate
+    for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "Python 3.11 or newer is needed; set PYTHON to one." >&2
+    return 1
+}
+
+make_venv() {
+    local python
+    python=$(find_python)
+    # Debian keeps the module venv in a package of its own.
+    if ! "$python" -c 'import ensurepip' 2>/dev/null; then
+        if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+            echo "$python cannot make virtual environments; on Debian, install python3-venv." >&2
+            return 1
+        fi
+        apt-get update -q >/dev/null
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3-venv >/dev/null
+    fi
+    echo "Making a virtual environment in .venv ..."
+    "$python" -m venv .venv
+    .venv/bin/python -m pip install -q --disable-pip-version-check 'tox>=4.18' 'tox-uv>=1.16'
+}
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+[ -x .venv/bin/tox ] || make_venv
