@@ -1,0 +1,1 @@
+"""karbor_like: application data protection as a service for OpenStack."""

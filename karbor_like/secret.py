@@ -1,0 +1,56 @@
+"""Encryption of the secrets that must rest or travel: tokens, trust ids, passwords of a restore target.
+
+The keys are the operator's, in the configuration (``[secret] keys``): the first encrypts, all decrypt, so that a key is
+rotated by putting a new one in front. https://cryptography.io/en/latest/fernet/
+"""
+
+import json
+from typing import Any
+
+from cryptography import fernet
+from oslo_config import cfg
+
+from karbor_like import exception
+
+
+class Cipher:
+    """Encrypts small JSON values with Fernet.
+
+    :param keys: url-safe base64 Fernet keys, newest first, at least one
+    """
+
+    def __init__(self, keys: list[str]) -> None:
+        if not keys:
+            raise exception.ConfigurationError(
+                "[secret] keys is empty: make a key with 'karbor-like-manage secret new-key' "
+                "and put it there, the same on all hosts"
+            )
+        try:
+            self._fernet = fernet.MultiFernet([fernet.Fernet(key) for key in keys])
+        except (ValueError, TypeError):
+            raise exception.ConfigurationError(
+                "[secret] keys holds something that is not a Fernet key (32 bytes, url-safe base64)"
+            ) from None
+
+    @classmethod
+    def from_conf(cls, conf: cfg.ConfigOpts) -> "Cipher":
+        """The cipher of this deployment. Raises ConfigurationError where no usable key is configured."""
+        return cls(conf.secret["keys"])  # "keys" as an attribute is the mapping's own method
+
+    def encrypt(self, value: Any) -> str:
+        """*value* (anything JSON) as an encrypted text."""
+        return self._fernet.encrypt(json.dumps(value).encode()).decode("ascii")
+
+    def decrypt(self, text: str) -> Any:
+        """The value of a text that :meth:`encrypt` made. Raises ConfigurationError where no configured key fits."""
+        try:
+            return json.loads(self._fernet.decrypt(text.encode("ascii")))
+        except fernet.InvalidToken:
+            raise exception.ConfigurationError(
+                "a stored secret was encrypted with a key that is not among [secret] keys; add the old key at the end"
+            ) from None
+
+
+def new_key() -> str:
+    """A fresh key for ``[secret] keys``."""
+    return fernet.Fernet.generate_key().decode("ascii")
