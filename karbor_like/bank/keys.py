@@ -1,0 +1,325 @@
+"""Keys: a master key of the operator's wraps one random data key per project, from which every other key is derived.
+
+Wrapped data keys are objects of the bank itself (``keys/<project>/<data key>/<master key>``), so that bank and master key are
+all that a restore needs. Rotation adds an object per data key and rewrites no data.
+"""
+
+import base64
+import binascii
+import contextlib
+import logging
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final, Protocol
+
+from oslo_config import cfg
+
+from karbor_like import exception
+from karbor_like.bank import codec, errors, layout, quarantine, seal
+from karbor_like.bank.lease import Lease
+from karbor_like.bank.objectstore.base import ObjectStore
+
+LOG = logging.getLogger(__name__)
+
+KEY_BYTES: Final = 32
+_REMEMBERED_LEASES: Final = 64
+
+
+@dataclass(frozen=True)
+class MasterKey:
+    """A key of the operator's.
+
+    :param id: the operator's name of it, at most 200 characters
+    :param material: 32 bytes
+    """
+
+    id: str
+    material: bytes = field(repr=False)
+
+    @property
+    def seal_id(self) -> str:
+        return f"master/{layout.quote(self.id)}"
+
+
+@dataclass(frozen=True)
+class DataKey:
+    """A project's key. Never leaves the process but wrapped.
+
+    :param id: 32 hexadecimal digits
+    :param material: 32 random bytes
+    """
+
+    project_id: str
+    id: str
+    material: bytes = field(repr=False)
+
+    @property
+    def seal_id(self) -> str:
+        return f"{layout.quote(self.project_id)}/{self.id}"
+
+    @cached_property
+    def block_hash(self) -> codec.Hash:
+        """The hash by which blocks of this key are compared."""
+        return codec.keyed_hash(seal.derive(self.material, b"", b"karbor_like block hash v1"))
+
+    def pack_key(self, pack_id: bytes) -> bytes:
+        """The key that encrypts one pack, and nothing else."""
+        return seal.derive(self.material, pack_id, b"karbor_like pack v1")
+
+
+class MasterKeys(Protocol):
+    """Where master keys come from."""
+
+    def ids(self) -> Sequence[str]:
+        """Names of all master keys to try; the first one wraps new data keys."""
+        ...
+
+    def get(self, master_id: str) -> MasterKey:
+        """Raises KeyUnavailable."""
+        ...
+
+
+class ConfiguredMasterKeys:
+    """Master keys from the provider's file.
+
+    :param lines: ``<id>:<base64 of 32 bytes>``, the wrapping one first
+    """
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._keys: dict[str, MasterKey] = {}
+        for number, line in enumerate(lines, 1):
+            master_id, _, encoded = line.partition(":")
+            try:
+                material = base64.b64decode(encoded.strip(), validate=True)
+                layout.quote(master_id)
+            except (binascii.Error, ValueError, errors.InvalidKey):
+                material = b""
+            if len(material) != KEY_BYTES or master_id in self._keys:
+                raise exception.ConfigurationError(
+                    f"[bank] master_keys, line {number}: expected a name of its own, a colon, and {KEY_BYTES} bytes in"
+                    " base64, as 'openssl rand -base64 32' makes them"
+                )
+            self._keys[master_id] = MasterKey(master_id, material)
+
+    def ids(self) -> Sequence[str]:
+        return list(self._keys)
+
+    def get(self, master_id: str) -> MasterKey:
+        try:
+            return self._keys[master_id]
+        except KeyError:
+            raise errors.KeyUnavailable(f"master key {master_id!r} is not among [bank] master_keys") from None
+
+
+class CastellanMasterKeys:
+    """Master keys from a key manager, by their ids there. Each is asked for once.
+
+    :param conf: has castellan's own options (``[key_manager]``, ``[barbican]``, ``[vault]`` ...)
+    :param key_ids: the wrapping one first
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, key_ids: Sequence[str]) -> None:
+        self._conf = conf
+        self._ids = list(key_ids)
+        self._keys: dict[str, MasterKey] = {}
+
+    def ids(self) -> Sequence[str]:
+        return self._ids
+
+    def get(self, master_id: str) -> MasterKey:
+        if master_id not in self._ids:
+            raise errors.KeyUnavailable(f"master key {master_id!r} is not among [bank] castellan_master_keys")
+        if master_id not in self._keys:
+            self._keys[master_id] = MasterKey(master_id, self._fetch(master_id))
+        return self._keys[master_id]
+
+    def _fetch(self, master_id: str) -> bytes:
+        # castellan takes half a second to import and is not needed where the keys are in the file.
+        from castellan import key_manager
+        from castellan.common import exception as castellan_errors
+        from castellan.common import utils
+        from keystoneauth1 import exceptions as keystone_errors
+
+        self._conf.register_opts(utils.credential_opts, group=utils.OPT_GROUP)
+        try:
+            context = utils.credential_factory(conf=self._conf) if self._conf.key_manager.auth_type else None
+            material = key_manager.API(self._conf).get(context, master_id).get_encoded()
+        except (castellan_errors.CastellanException, keystone_errors.ClientException) as error:
+            raise errors.KeyUnavailable(f"the key manager does not give master key {master_id!r}: {error}") from None
+        if material is None or len(material) != KEY_BYTES:
+            raise exception.ConfigurationError(
+                f"master key {master_id!r} in the key manager has {len(material or b'')} bytes; it must have {KEY_BYTES}"
+            )
+        return material
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """What a rotation did: counts of data keys, and the keys of wrappings that could not be opened."""
+
+    wrapped: int
+    already: int
+    removed: int
+    failed: Sequence[str]
+
+
+class Keyring:
+    """The data keys of a bank. Safe to use from several threads.
+
+    Two processes that make a project's first key at the same time make two: both stay valid, as everything names the key it
+    is encrypted with, and later writers agree on the one that sorts first.
+    """
+
+    def __init__(self, store: ObjectStore, masters: MasterKeys) -> None:
+        if not masters.ids():
+            raise exception.ConfigurationError("[bank] encryption is on, but there is no master key: set master_keys")
+        self._store = store
+        self._masters = masters
+        self._keys: dict[tuple[str, str], DataKey] = {}
+        self._current: OrderedDict[tuple[str, str], DataKey] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def current(self, project_id: str, lease: Lease) -> DataKey:
+        """The key for new data of a project under *lease*; the first one is made when it is asked for.
+
+        The collector removes data keys that nothing is encrypted with any more. So what is cached is only used under the
+        lease for which it was looked up, and a key that is about to go is not used at all. Raises KeyUnavailable.
+        """
+        with self._lock:
+            key = self._current.get((project_id, lease.id))
+            if key is None:
+                key = self._current[project_id, lease.id] = self._choose(project_id, lease.avoid(project_id).data_keys)
+                if len(self._current) > _REMEMBERED_LEASES:
+                    self._current.popitem(last=False)
+            return key
+
+    def _choose(self, project_id: str, avoid: Set[str]) -> DataKey:
+        # A listing may not show yet what this process wrote; and what this process knows may be gone since.
+        known = {ids: {self._masters.ids()[0]} for ids in self._keys if ids[0] == project_id} | self._all(project_id)
+        for (_, data_key_id), master_ids in sorted(known.items()):
+            if data_key_id in avoid:
+                continue
+            if master_ids.isdisjoint(self._masters.ids()):
+                raise errors.KeyUnavailable(
+                    f"data key {data_key_id} of project {project_id} is wrapped with the master key"
+                    f" {' or '.join(sorted(master_ids))}, which is not configured"
+                )
+            with contextlib.suppress(errors.ObjectNotFound):
+                return self._remember(self._unwrap(project_id, data_key_id))
+        return self._create(project_id)
+
+    def _remember(self, key: DataKey) -> DataKey:
+        return self._keys.setdefault((key.project_id, key.id), key)
+
+    def get(self, project_id: str, data_key_id: str) -> DataKey:
+        """The key *data_key_id* of a project. Raises KeyUnavailable, or Corrupted where its object is damaged."""
+        with self._lock:
+            key = self._keys.get((project_id, data_key_id))
+            if key is None:
+                try:
+                    key = self._remember(self._unwrap(project_id, data_key_id))
+                except errors.ObjectNotFound as error:
+                    raise errors.KeyUnavailable(str(error)) from None
+            return key
+
+    def find(self, seal_id: str) -> DataKey:
+        """The key that a sealed object names."""
+        project, slash, data_key_id = seal_id.partition("/")
+        if not slash:
+            raise errors.Corrupted(f"{seal_id[:300]!r} is not the id of a data key")
+        return self.get(layout.unquote(project), data_key_id)
+
+    def opener(self, project_id: str) -> Callable[[str], DataKey]:
+        """Like :meth:`find`, for what must be of this project: what another project's key sealed is refused."""
+
+        def find(seal_id: str) -> DataKey:
+            if seal_id.partition("/")[0] != layout.quote(project_id):
+                raise errors.Corrupted(f"an object of project {project_id} was sealed with the key {seal_id[:300]!r}")
+            return self.find(seal_id)
+
+        return find
+
+    def rotate(self, *, remove_old: bool = False, progress: Callable[[int], None] | None = None) -> Rotation:
+        """Wrap every data key with the first master key, where it is not yet. Then the other ones are not needed any more.
+
+        :param remove_old: also delete what the other master keys wrapped, as is due when one of them got out
+        :param progress: called with the number of data keys done
+        """
+        master = self._masters.get(self._masters.ids()[0])
+        wrapped = already = removed = 0
+        failed: list[str] = []
+        for done, ((project_id, data_key_id), master_ids) in enumerate(self._all().items(), 1):
+            try:
+                if master.id not in master_ids:
+                    self._wrap(self._unwrap(project_id, data_key_id), master)
+                    wrapped += 1
+                else:
+                    already += 1
+                if remove_old:
+                    removed += self._remove(project_id, data_key_id, master_ids - {master.id})
+            except (errors.KeyUnavailable, errors.Corrupted, errors.ObjectNotFound) as error:
+                failed.append(f"{layout.data_key_prefix(project_id, data_key_id)}: {error}")
+            if progress:
+                progress(done)
+        return Rotation(wrapped, already, removed, failed)
+
+    def _remove(self, project_id: str, data_key_id: str, master_ids: set[str]) -> int:
+        for master_id in master_ids:
+            with contextlib.suppress(errors.ObjectNotFound):
+                self._store.delete(layout.wrapped_key(project_id, data_key_id, master_id))
+        return len(master_ids)
+
+    def _create(self, project_id: str) -> DataKey:
+        key = DataKey(project_id, secrets.token_hex(16), secrets.token_bytes(KEY_BYTES))
+        self._wrap(key, self._masters.get(self._masters.ids()[0]))
+        LOG.info("made data key %s of project %s", key.id, project_id)
+        return self._remember(key)
+
+    def _wrap(self, key: DataKey, master: MasterKey) -> None:
+        name = layout.wrapped_key(key.project_id, key.id, master.id)
+        self._store.put(name, seal.seal(name, key.material, master))
+        # A lost key is lost data: look before anything depends on it.
+        if self._open(name, master) != key.material:
+            raise errors.Corrupted(f"{name}: does not read back as it was written")
+
+    def _unwrap(self, project_id: str, data_key_id: str) -> DataKey:
+        """Raises ObjectNotFound where no wrapping by any of the master keys exists, KeyUnavailable where none opens."""
+        reasons = []
+        for master_id in self._masters.ids():
+            name = layout.wrapped_key(project_id, data_key_id, master_id)
+            try:
+                return DataKey(project_id, data_key_id, self._open(name, self._masters.get(master_id)))
+            except errors.ObjectNotFound:
+                continue
+            except (errors.KeyUnavailable, errors.Corrupted) as error:
+                reasons.append(str(error))
+        if not reasons:
+            raise errors.ObjectNotFound(
+                f"data key {data_key_id} of project {project_id} is not in the bank, or is wrapped with a master key"
+                f" that is not configured (configured are: {', '.join(self._masters.ids())})"
+            )
+        raise errors.KeyUnavailable(
+            f"data key {data_key_id} of project {project_id} cannot be unwrapped: " + "; ".join(reasons)
+        )
+
+    def _open(self, name: str, master: MasterKey) -> bytes:
+        def find(seal_id: str) -> MasterKey:
+            if seal_id != master.seal_id:
+                raise errors.Corrupted(f"{name}: was wrapped with {seal_id[:300]!r}")
+            return master
+
+        material = seal.unseal(name, self._store.get(name), find)
+        if len(material) != KEY_BYTES:
+            raise errors.Corrupted(f"{name}: holds {len(material)} bytes, which is no key")
+        return material
+
+    def _all(self, project_id: str | None = None) -> dict[tuple[str, str], set[str]]:
+        found: dict[tuple[str, str], set[str]] = {}
+        for info in quarantine.list_all(self._store, layout.wrapped_keys_prefix(project_id)):
+            project, data_key_id, master_id = layout.parse_wrapped_key(info.key)
+            found.setdefault((project, data_key_id), set()).add(master_id)
+        return found

@@ -1,0 +1,300 @@
+"""Every key of a bank is built, checked and taken apart here and nowhere else.
+
+``doc/source/contributor/bank-format.rst`` lists them. Ids and names that come from outside are *quoted* into one segment
+(:func:`quote`); what this project makes up itself (packs, data keys, attempts) is hexadecimal.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from karbor_like.bank import errors
+
+MAX_KEY_LENGTH: Final = 900
+
+_SEGMENT = re.compile(r"[A-Za-z0-9_@=:,+-][A-Za-z0-9_.@=:,+-]{0,254}")
+
+
+def check_key(key: str) -> str:
+    """*key*, if it is one: segments of ``[A-Za-z0-9_.@=:,+-]`` joined by ``/``, none empty, starting with a dot or
+    longer than 255 (what a file's name may have), at most 900 characters in all. Raises InvalidKey.
+    """
+    if len(key) > MAX_KEY_LENGTH or not all(_SEGMENT.fullmatch(part) for part in key.split("/")):
+        raise errors.InvalidKey(f"{key[:200]!r} is not a valid key of a bank")
+    return key
+
+
+_QUOTED = re.compile(rb"^\.|[^A-Za-z0-9_.:-]")
+_ESCAPE = re.compile(r"=([0-9A-F]{2})")
+_HEX_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def quote(text: str) -> str:
+    """*text* as one segment of a key: bytes outside ``[A-Za-z0-9_.:-]``, and a leading dot, become ``=XX``. Reversible.
+    Raises InvalidKey for an empty text and for one whose segment would be longer than a key's segment may be.
+    """
+    quoted = _QUOTED.sub(lambda match: b"=%02X" % match[0][0], text.encode("utf-8", "surrogatepass")).decode("ascii")
+    if not _SEGMENT.fullmatch(quoted):
+        raise errors.InvalidKey(f"{text[:200]!r} cannot be part of a bank's key: it is empty or too long")
+    return quoted
+
+
+def unquote(segment: str) -> str:
+    """The inverse of :func:`quote`. Raises InvalidKey for a segment that :func:`quote` does not make."""
+    raw = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), segment).encode("latin-1", "replace")
+    try:
+        text = raw.decode("utf-8", "surrogatepass")
+        if quote(text) == segment:
+            return text
+    except UnicodeDecodeError:
+        pass
+    raise errors.InvalidKey(f"{segment[:200]!r} is not a quoted name")
+
+
+# Leases, lists of the collector, and checkpoints. Numbers in keys have a fixed width, so that keys sort like them.
+
+LEASES: Final = "leases/"
+QUARANTINE: Final = "quarantine/"
+REFRESH: Final = "refresh/"
+CHECKPOINTS: Final = "checkpoints/"
+INDICES: Final = "indices/"
+DATA: Final = "data/"
+
+
+def lease_key(lease_id: str, seq: int) -> str:
+    """The *seq*-th object of a lease: 0 when it is taken, one more for every renewal."""
+    return check_key(f"{LEASES}{lease_id}/{seq:08d}")
+
+
+def parse_lease_key(key: str) -> tuple[str, int]:
+    """The inverse of :func:`lease_key`. Raises InvalidKey."""
+    match = re.fullmatch(r"leases/([^/]+)/(\d{8})", key)
+    if match is None:
+        raise errors.InvalidKey(f"{key!r} is not the key of a lease")
+    return match[1], int(match[2])
+
+
+def collector_prefix(root: str, project_id: str) -> str:
+    """Below it are the collector's lists for one project; *root* is QUARANTINE or REFRESH."""
+    return f"{root}{quote(project_id)}/"
+
+
+def collector_key(root: str, project_id: str, list_id: str) -> str:
+    """One list of the collector's; *root* is QUARANTINE or REFRESH."""
+    return check_key(f"{collector_prefix(root, project_id)}{list_id}.json")
+
+
+def checkpoint_prefix(checkpoint_id: str) -> str:
+    """Everything of one checkpoint but its packs and index keys."""
+    return f"{CHECKPOINTS}{quote(checkpoint_id)}/"
+
+
+def plan_key(checkpoint_id: str) -> str:
+    """What was protected: written first, deleted last."""
+    return checkpoint_prefix(checkpoint_id) + "plan.json"
+
+
+def tombstone_key(checkpoint_id: str) -> str:
+    """Where it is, the checkpoint was deleted. A deletion puts it first, the collector removes it when all else is gone."""
+    return checkpoint_prefix(checkpoint_id) + "deleted"
+
+
+def events_prefix(checkpoint_id: str) -> str:
+    return checkpoint_prefix(checkpoint_id) + "events/"
+
+
+def event_key(checkpoint_id: str, seq: int, unique: str, name: str) -> str:
+    """Key of an event.
+
+    :param seq: grows from event to event of a checkpoint: microseconds since 1970, or one more than the last
+    :param unique: eight random hexadecimal digits, so that two who write at once do not write the same object
+    """
+    return check_key(f"{events_prefix(checkpoint_id)}{seq:016d}.{unique}-{name}.json")
+
+
+def parse_event_key(key: str) -> tuple[int, str]:
+    """Number and name of an event. Raises InvalidKey."""
+    match = re.fullmatch(r"checkpoints/[^/]+/events/([0-9]{16})\.[0-9a-f]{8}-([a-z_-]+)\.json", key)
+    if match is None:
+        raise errors.InvalidKey(f"{key!r} is not the key of an event")
+    return int(match[1]), match[2]
+
+
+def writer_key(checkpoint_id: str, number: int) -> str:
+    """The *number*-th claim (from 0) of a lease on a checkpoint: see :mod:`karbor_like.bank.attempts`."""
+    return f"{checkpoint_prefix(checkpoint_id)}writers/{number:06d}"
+
+
+def resources_prefix(checkpoint_id: str) -> str:
+    """What plugins keep: documents and manifests of all resources of one checkpoint."""
+    return checkpoint_prefix(checkpoint_id) + "resources/"
+
+
+# Index keys: empty objects that a listing answers from.
+
+NEWEST: Final = "newest"
+OLDEST: Final = "oldest"
+_LAST_MICROSECOND: Final = 10**16 - 1
+
+
+@dataclass(frozen=True)
+class IndexName:
+    """What the last segment of an index key says.
+
+    :param micros: when the checkpoint was created, microseconds since 1970
+    """
+
+    micros: int
+    provider_id: str
+    project_id: str
+    plan_id: str
+    checkpoint_id: str
+
+
+def index_prefix(root: str, value: str | None, order: str) -> str:
+    """What the index keys of one index start with.
+
+    :param root: ``by-date`` (of everything, without *value*), ``by-provider``, ``by-project`` or ``by-plan``
+    :param order: NEWEST or OLDEST, whichever is to come first
+    """
+    return f"{INDICES}{root}/{order}/" if value is None else f"{INDICES}{root}/{quote(value)}/{order}/"
+
+
+def index_marker(prefix: str, order: str, micros: int) -> str:
+    """Between the keys below *prefix* that come before *micros* in that order, and those that are of it or come later."""
+    return f"{prefix}{_index_time(order, micros)}"
+
+
+def index_keys(name: IndexName) -> list[str]:
+    """All index keys of one checkpoint."""
+    roots = (
+        ("by-date", None),
+        ("by-provider", name.provider_id),
+        ("by-project", name.project_id),
+        ("by-plan", name.plan_id),
+    )
+    return [
+        index_key(index_prefix(root, value, order), order, name) for root, value in roots for order in (NEWEST, OLDEST)
+    ]
+
+
+def index_key(prefix: str, order: str, name: IndexName) -> str:
+    """The key of *name* below *prefix*."""
+    ids = ",".join(map(quote, (name.provider_id, name.project_id, name.plan_id)))
+    return check_key(f"{prefix}{_index_time(order, name.micros)},{ids}@{quote(name.checkpoint_id)}")
+
+
+def parse_index_key(key: str) -> IndexName:
+    """What an index key says. Raises InvalidKey."""
+    match = re.fullmatch(r"indices/(?:[^/]+/)+(newest|oldest)/([0-9]{16}),([^/,@]+),([^/,@]+),([^/,@]+)@([^/,@]+)", key)
+    if match is None:
+        raise errors.InvalidKey(f"{key[:200]!r} is not the key of an index")
+    micros = int(match[2]) if match[1] == OLDEST else _LAST_MICROSECOND - int(match[2])
+    return IndexName(micros, *(unquote(match[group]) for group in (3, 4, 5, 6)))
+
+
+def _index_time(order: str, micros: int) -> str:
+    return f"{micros if order == OLDEST else _LAST_MICROSECOND - micros:016d}"
+
+
+# Packs and keys of projects.
+
+
+def packs_prefix(project_id: str) -> str:
+    """What the keys of all packs of a project start with."""
+    return f"{DATA}{quote(project_id)}/packs/"
+
+
+def pack_key(project_id: str, pack_id: str) -> str:
+    """Key of a pack. *pack_id*: 32 lower-case hexadecimal digits."""
+    if not _HEX_ID.fullmatch(pack_id):
+        raise errors.InvalidKey(f"{pack_id[:200]!r} is not the id of a pack")
+    return packs_prefix(project_id) + pack_id
+
+
+def parse_pack_key(key: str) -> tuple[str, str]:
+    """Project and pack id of the key of a pack. Raises InvalidKey where it is none."""
+    parts = key.split("/")
+    if len(parts) == 4 and parts[0] == "data" and parts[2] == "packs" and _HEX_ID.fullmatch(parts[3]):
+        return unquote(parts[1]), parts[3]
+    raise errors.InvalidKey(f"{key[:200]!r} is not the key of a pack")
+
+
+def wrapped_keys_prefix(project_id: str | None = None) -> str:
+    """What the keys of all wrapped data keys (of one project) start with."""
+    return "keys/" if project_id is None else f"keys/{quote(project_id)}/"
+
+
+def data_key_prefix(project_id: str, data_key_id: str) -> str:
+    """What the keys of all wrappings of a data key (32 hexadecimal digits) start with."""
+    return f"{wrapped_keys_prefix(project_id)}{data_key_id}/"
+
+
+def wrapped_key(project_id: str, data_key_id: str, master_id: str) -> str:
+    """Key of a data key as wrapped by the master key *master_id*."""
+    return check_key(data_key_prefix(project_id, data_key_id) + quote(master_id))
+
+
+def parse_wrapped_key(key: str) -> tuple[str, str, str]:
+    """Project, id of the data key, id of the master key. Raises InvalidKey."""
+    parts = key.split("/")
+    if len(parts) == 4 and parts[0] == "keys" and _HEX_ID.fullmatch(parts[2]):
+        return unquote(parts[1]), parts[2], unquote(parts[3])
+    raise errors.InvalidKey(f"{key[:200]!r} is not the key of a wrapped data key")
+
+
+# What plugins keep in a checkpoint.
+
+
+def resource_prefix(checkpoint_id: str, resource_key: str) -> str:
+    """What the keys of one resource's part of a checkpoint start with."""
+    return f"{resources_prefix(checkpoint_id)}{quote(resource_key)}/"
+
+
+def document_prefix(checkpoint_id: str, resource_key: str, name: str) -> str:
+    """What the keys of all attempts at a document start with; :func:`attempt_key` numbers them."""
+    return f"{resource_prefix(checkpoint_id, resource_key)}documents/{quote(name)}/"
+
+
+def manifest_prefix(checkpoint_id: str, resource_key: str, name: str) -> str:
+    """What the keys of the heads of all attempts at a stream start with; :func:`attempt_key` numbers them."""
+    return f"{resource_prefix(checkpoint_id, resource_key)}manifests/{quote(name)}/"
+
+
+def segment_key(checkpoint_id: str, resource_key: str, name: str, attempt_id: str, index: int) -> str:
+    """Key of the *index*-th segment of the manifest that *attempt_id* (32 hexadecimal digits) wrote."""
+    return f"{resource_prefix(checkpoint_id, resource_key)}segments/{quote(name)}/{attempt_id}/{index:08d}"
+
+
+def attempt_key(prefix: str, lease_id: str, number: int) -> str:
+    """Key of the *number*-th attempt (from 0) under one lease at what *prefix* names. Which attempt is the valid one:
+    :class:`karbor_like.bank.attempts.Attempts`.
+    """
+    return f"{prefix}{lease_id}-{number:03d}"
+
+
+@dataclass(frozen=True)
+class ResourceObject:
+    """What the key of an object of a resource says.
+
+    :param kind: ``documents``, ``manifests`` or ``segments``
+    :param name: of the document or stream
+    :param rest: lease and number of the attempt; for segments attempt id and index
+    """
+
+    checkpoint_id: str
+    resource_key: str
+    kind: str
+    name: str
+    rest: str
+
+
+def parse_resource_key(key: str) -> ResourceObject:
+    """Take the key of an object below :func:`resources_prefix` apart. Raises InvalidKey where it is none."""
+    parts = key.split("/", 6)
+    if len(parts) == 7 and parts[0] == "checkpoints" and parts[2] == "resources":
+        kind, rest = parts[4], parts[6]
+        form = r"[0-9a-f]{32}/[0-9]{8}" if kind == "segments" else r"[0-9a-f]{32}-[0-9]{3}"
+        if kind in ("documents", "manifests", "segments") and re.fullmatch(form, rest):
+            return ResourceObject(unquote(parts[1]), unquote(parts[3]), kind, unquote(parts[5]), rest)
+    raise errors.InvalidKey(f"{key[:200]!r} is not the key of an object of a resource")

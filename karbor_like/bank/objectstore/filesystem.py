@@ -1,0 +1,335 @@
+"""Objects as files below one directory: a local disk, or a shared file system that every host has mounted.
+
+A key is the path of its file. A file is written under a name in ``.tmp``, flushed to disk and renamed, so that a key
+shows the whole object or none, and keeps it after a power failure. No segment of a key starts with a dot, so nothing in
+``.tmp`` is ever taken for an object. Directories are entered one at a time and never through a symbolic link; where one
+is met the store refuses to go on, since what it hides would look deleted.
+"""
+
+import contextlib
+import errno
+import heapq
+import os
+import stat as modes
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from oslo_config import cfg
+
+from karbor_like import exception
+from karbor_like.bank import errors, layout
+from karbor_like.bank.objectstore import base
+
+_GROUP = "file_system_bank_plugin"
+_OPTS = [
+    cfg.StrOpt(
+        "file_system_bank_path",
+        help="""
+Directory that holds the bank, absolute. It must exist; for a bank on a shared file system this is where that is mounted,
+on every host that runs the protection service. Services need to own it, nobody else needs to read it.
+""",
+    ),
+    cfg.StrOpt(
+        "bank_object_container",
+        default="karbor",
+        help="Name of the directory below file_system_bank_path that objects are kept in. Made when first needed.",
+    ),
+]
+
+_TEMPORARY: Final = ".tmp"
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP})
+_IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG})
+
+# How often a put makes its directories again because a delete just removed them, empty as they were.
+_RACES: Final = 100
+
+#: Seconds after which a file in ``.tmp`` is nobody's: no put takes a day.
+LEFTOVER_AGE: Final = 86400.0
+
+
+class FilesystemStore(base.ObjectStore):
+    """Files below a directory.
+
+    :param path: directory that exists
+    :param container: name of the directory in it that holds the objects
+    """
+
+    options = {_GROUP: _OPTS}
+
+    def __init__(self, path: str, container: str = "karbor") -> None:
+        self._path = path
+        self._container = container
+        self._swept = threading.Event()
+
+    @classmethod
+    def from_conf(cls, conf: cfg.ConfigOpts) -> "FilesystemStore":
+        group = conf[_GROUP]
+        path, container = group.file_system_bank_path, group.bank_object_container
+        if not path or not os.path.isabs(path):
+            raise exception.ConfigurationError(
+                f"[{_GROUP}] file_system_bank_path is {path!r}: give the absolute path of the bank's directory"
+            )
+        if not base.is_key(container) or "/" in container:
+            raise exception.ConfigurationError(
+                f"[{_GROUP}] bank_object_container is {container!r}: give the name of one directory"
+            )
+        return cls(path, container)
+
+    def put(self, key: str, data: base.Buffer | Sequence[bytes | memoryview]) -> None:
+        *folders, name = layout.check_key(key).split("/")
+        buffers = base.pieces(data)
+        if not self._swept.is_set():
+            self._swept.set()
+            self.remove_leftovers()
+        with (
+            self._writing(key),
+            self._folder([_TEMPORARY], make=True) as temporary,
+            _written(temporary, buffers) as temporary_name,
+        ):
+            self._rename(temporary, temporary_name, folders, name)
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        base.check_range(start, length)
+        *folders, name = layout.check_key(key).split("/")
+        with self._reading(key), self._folder(folders) as folder:
+            fd = os.open(name, _READ, dir_fd=folder)
+            try:
+                size = _regular(os.fstat(fd)).st_size
+                end = size if length is None else min(size, start + length)
+                return _read(fd, start, max(0, end - start))
+            finally:
+                os.close(fd)
+
+    def stat(self, key: str) -> base.ObjectInfo:
+        *folders, name = layout.check_key(key).split("/")
+        with self._reading(key), self._folder(folders) as folder:
+            return _info(key, os.stat(name, dir_fd=folder, follow_symlinks=False))
+
+    def list(self, prefix: str, marker: str = "", limit: int = 1000) -> Sequence[base.ObjectInfo]:
+        base.check_prefix(prefix)
+        top = prefix[: prefix.rfind("/") + 1]
+        found: list[base.ObjectInfo] = []
+        with self._reading(prefix or "/"):
+            self._check_mounted()
+            for info in self._walk(top, _Wanted(prefix, marker, limit)):
+                if len(found) >= limit:
+                    break
+                found.append(info)
+        return found
+
+    def delete(self, key: str) -> None:
+        *folders, name = layout.check_key(key).split("/")
+        with self._reading(key):
+            with self._folder(folders) as folder:
+                _regular(os.stat(name, dir_fd=folder, follow_symlinks=False))
+                os.unlink(name, dir_fd=folder)
+                os.fsync(folder)
+            self._remove_empty(folders)
+
+    def remove_leftovers(self, age: float = LEFTOVER_AGE) -> int:
+        """Remove what writers that died left in ``.tmp``, where older than *age* seconds. Returns how many files.
+
+        Ages are measured by the clock of the file system: beside a file made now. Runs by itself before a store's first put.
+        """
+        removed = 0
+        with (
+            self._writing(_TEMPORARY),
+            self._folder([_TEMPORARY], make=True) as folder,
+            _written(folder, []) as probe,
+        ):
+            before = os.stat(probe, dir_fd=folder).st_mtime - age
+            for name in set(os.listdir(folder)) - {probe}:
+                with contextlib.suppress(FileNotFoundError):
+                    if os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime <= before:
+                        os.unlink(name, dir_fd=folder)
+                        removed += 1
+        return removed
+
+    def _rename(self, temporary: int, temporary_name: str, folders: Sequence[str], name: str) -> None:
+        for _ in range(_RACES):
+            # A delete may remove a directory at any moment before the first file is in it.
+            with contextlib.suppress(FileNotFoundError), self._folder(folders, make=True) as folder:
+                os.rename(temporary_name, name, src_dir_fd=temporary, dst_dir_fd=folder)
+                os.fsync(folder)
+                return
+        raise FileNotFoundError(errno.ENOENT, "directories disappear as fast as they are made", "/".join(folders))
+
+    @contextlib.contextmanager
+    def _folder(self, segments: Sequence[str], make: bool = False) -> Iterator[int]:
+        """An open directory of the store; its path is made on demand. No segment may be a symbolic link."""
+        fd = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for segment in (self._container, *segments):
+                child = _enter(fd, segment, make)
+                os.close(fd)
+                fd = child
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _remove_empty(self, folders: Sequence[str]) -> None:
+        for depth in range(len(folders), 0, -1):
+            try:
+                with self._folder(folders[: depth - 1]) as parent:
+                    os.rmdir(folders[depth - 1], dir_fd=parent)
+            except OSError:
+                return  # not empty, or not there any more: either way nothing is left to do
+
+    def _walk(self, path: str, wanted: "_Wanted") -> Iterator[base.ObjectInfo]:
+        """Objects below directory *path* (empty, or with a slash at its end), in order."""
+        last = ""
+        while True:
+            try:
+                with self._folder(path.split("/")[:-1]) as folder:
+                    names = heapq.nsmallest(wanted.limit, (n for n in _names(folder, path) if n > last and n in wanted))
+                    infos = {name: _info_or_none(folder, name) for name in names if not name.endswith("/")}
+            except (FileNotFoundError, NotADirectoryError):
+                return  # no key has this prefix, or all were deleted since the parent was read
+            for name in names:
+                if name.endswith("/"):
+                    yield from self._walk(name, wanted)
+                elif info := infos[name]:
+                    yield info
+            if len(names) < wanted.limit:
+                return
+            last = names[-1]
+
+    def _check_mounted(self) -> None:
+        if not os.path.isdir(self._path):
+            raise errors.ConnectionFailed(f"there is no directory {self._path}: is its file system mounted?")
+
+    @contextlib.contextmanager
+    def _reading(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOENT, *_IN_THE_WAY):
+                self._check_mounted()
+                raise errors.ObjectNotFound(f"there is no object {key}") from None
+            raise self._bank_error(key, error) from error
+
+    @contextlib.contextmanager
+    def _writing(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _IN_THE_WAY:
+                raise errors.InvalidKey(f"{key}: a part of this path is a file, or all of it is a directory") from error
+            raise self._bank_error(key, error) from error
+
+    def _bank_error(self, key: str, error: OSError) -> errors.BankError:
+        if error.errno == errno.ENOENT:
+            self._check_mounted()
+        where = f"{os.path.join(self._path, self._container)}: {key}: {error.strerror}"
+        if error.errno in _FULL:
+            return errors.BankFull(f"{where}; make room or raise the quota")
+        if error.errno in _DENIED:
+            return errors.AccessDenied(f"{where}; the service needs to own the directory, and it may hold no links")
+        return errors.ConnectionFailed(where)
+
+
+class _Wanted:
+    """Which files and directories (these with a slash at their end) a listing has to look at."""
+
+    def __init__(self, prefix: str, marker: str, limit: int) -> None:
+        self._prefix = prefix
+        self._marker = marker
+        self.limit = max(limit, 1)
+
+    def __contains__(self, name: str) -> bool:
+        if not name.endswith("/"):
+            return name > self._marker and name.startswith(self._prefix)
+        in_prefix = name.startswith(self._prefix) or self._prefix.startswith(name)
+        return in_prefix and (name > self._marker or self._marker.startswith(name))
+
+
+def _enter(parent: int, name: str, make: bool) -> int:
+    try:
+        return os.open(name, _DIRECTORY, dir_fd=parent)
+    except FileNotFoundError:
+        if not make:
+            raise
+    except NotADirectoryError:
+        _regular_or_folder(os.stat(name, dir_fd=parent, follow_symlinks=False))
+        raise
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=parent)
+    os.fsync(parent)
+    return os.open(name, _DIRECTORY, dir_fd=parent)
+
+
+def _names(folder: int, path: str) -> Iterator[str]:
+    """Keys, and directories with a slash at their end, that an open directory holds."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = path + entry.name
+            if not base.is_key(name):
+                continue  # ``.tmp``, or somebody else's
+            if entry.is_dir(follow_symlinks=False):
+                yield name + "/"
+            elif entry.is_symlink():
+                raise OSError(errno.ELOOP, "is a symbolic link", name)
+            elif entry.is_file(follow_symlinks=False):
+                yield name
+
+
+@contextlib.contextmanager
+def _written(folder: int, buffers: Sequence[base.Buffer]) -> Iterator[str]:
+    """The name of a new file in *folder* that holds *buffers*, on disk. It is removed unless renamed."""
+    name = uuid.uuid4().hex
+    try:
+        with open(os.open(name, _WRITE, 0o600, dir_fd=folder), "wb") as file:
+            file.writelines(buffers)
+            file.flush()
+            os.fsync(file.fileno())
+        yield name
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(name, dir_fd=folder)
+
+
+def _read(fd: int, start: int, length: int) -> bytes:
+    chunks = []
+    while length > 0:
+        chunk = os.pread(fd, length, start)
+        if not chunk:
+            raise OSError(errno.EIO, "the file ended before its size")
+        chunks.append(chunk)
+        start += len(chunk)
+        length -= len(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _regular_or_folder(status: os.stat_result) -> os.stat_result:
+    if modes.S_ISLNK(status.st_mode):
+        raise OSError(errno.ELOOP, "is a symbolic link")
+    return status
+
+
+def _regular(status: os.stat_result) -> os.stat_result:
+    if not modes.S_ISREG(_regular_or_folder(status).st_mode):
+        raise OSError(errno.EISDIR, "is not a file")
+    return status
+
+
+def _modified(status: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(status.st_mtime, UTC)
+
+
+def _info(key: str, status: os.stat_result) -> base.ObjectInfo:
+    return base.ObjectInfo(key, _regular(status).st_size, _modified(status))
+
+
+def _info_or_none(folder: int, key: str) -> base.ObjectInfo | None:
+    try:
+        return _info(key, os.stat(key.rpartition("/")[2], dir_fd=folder, follow_symlinks=False))
+    except FileNotFoundError:
+        return None  # deleted since the directory was read

@@ -1,0 +1,103 @@
+"""Banks for the tests of this folder: in memory, with blocks and packs so small that a few KiB are a large volume."""
+
+import base64
+import dataclasses
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from karbor_like.bank import safety
+from karbor_like.bank.bank import Bank
+from karbor_like.bank.checkpoints import CheckpointRecord
+from karbor_like.bank.keys import ConfiguredMasterKeys, Keyring
+from karbor_like.bank.lease import Lease
+from karbor_like.bank.objectstore.base import ObjectStore
+from karbor_like.bank.objectstore.memory import MemoryStore
+from karbor_like.bank.options import BankOptions
+from karbor_like.bank.section import ResourceSection
+from karbor_like.clock import ManualClock
+
+BLOCK = 64
+SMALL = BankOptions(block_size=BLOCK, segment_blocks=16, pack_size=1024, memory_budget=64 * 1024 * 1024, threads=2)
+PROJECT = "project-1"
+VOLUME = "OS::Cinder::Volume#v1"
+
+
+def master_key(name: str = "m1", byte: int = 7) -> str:
+    """A line of ``[bank] master_keys``."""
+    return f"{name}:{base64.b64encode(bytes([byte]) * 32).decode()}"
+
+
+def make_bank(
+    store: ObjectStore | None = None,
+    *,
+    encrypted: bool = True,
+    clock: ManualClock | None = None,
+    masters: tuple[str, ...] = (master_key(),),
+    **options: int,
+) -> Bank:
+    """A bank over *store*; *options* replace those of SMALL."""
+    clock = clock or ManualClock()
+    store = store or MemoryStore(clock)
+    keyring = Keyring(store, ConfiguredMasterKeys(masters)) if encrypted else None
+    return Bank(
+        store,
+        keyring=keyring,
+        options=dataclasses.replace(SMALL, **options),
+        clock=clock,
+        safety=safety.TEST,
+    )
+
+
+def record(checkpoint_id: str, project_id: str = PROJECT) -> CheckpointRecord:
+    """A checkpoint of one volume."""
+    return CheckpointRecord(
+        id=checkpoint_id,
+        project_id=project_id,
+        provider_id="provider-1",
+        plan={"id": "plan-1", "name": "p", "provider_id": "provider-1", "resources": []},
+        resource_graph="[]",
+        extra_info={},
+        created_at=datetime(2030, 1, 1, tzinfo=UTC),
+    )
+
+
+def protect(
+    bank: Bank,
+    checkpoint_id: str,
+    data: bytes,
+    *,
+    bases: tuple[str, ...] = (),
+    project_id: str = PROJECT,
+    resource_key: str = VOLUME,
+    chunk: int = 1000,
+) -> ResourceSection:
+    """Write *data* as stream ``data`` of a new checkpoint against the same stream of *bases*, and commit it."""
+    with bank.leases.acquire(holder="test", bases=bases) as lease:
+        bank.checkpoints.create(record(checkpoint_id, project_id), lease)
+        section = bank.section(checkpoint_id, project_id, resource_key, lease=lease)
+        section.write(
+            "data",
+            chunks(data, chunk),
+            size=len(data),
+            bases=[bank.section(base, project_id, resource_key) for base in bases],
+        )
+        bank.checkpoints.commit(checkpoint_id, lease)
+    return bank.section(checkpoint_id, project_id, resource_key)
+
+
+def chunks(data: bytes, size: int) -> Iterator[bytes]:
+    """*data* in pieces of *size* bytes."""
+    for at in range(0, len(data), size):
+        yield data[at : at + size]
+
+
+def read(section: ResourceSection, name: str = "data") -> bytes:
+    """All bytes of a stream."""
+    with section.read(name) as reader:
+        return b"".join(reader)
+
+
+def new_section(bank: Bank, checkpoint_id: str, lease: Lease, project_id: str = PROJECT) -> ResourceSection:
+    """A section of a new checkpoint, for writing."""
+    bank.checkpoints.create(record(checkpoint_id, project_id), lease)
+    return bank.section(checkpoint_id, project_id, VOLUME, lease=lease)

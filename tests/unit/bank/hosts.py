@@ -1,0 +1,212 @@
+"""Processes that advance one call of the store at a time, each with a clock of its own: what concurrency is made of."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from karbor_like.bank import errors
+from karbor_like.bank.bank import Bank
+from karbor_like.bank.lease import Lease
+from karbor_like.bank.objectstore.base import ObjectStore
+from karbor_like.clock import ManualClock
+from tests.fixtures.stores import Crashed, FaultyStore
+from tests.unit.bank import banks
+
+_T = TypeVar("_T")
+
+#: Seconds of real time after which a process that neither ends nor calls the store is taken for hung.
+_PATIENCE = 60
+
+
+class HostClock:
+    """Runs with the true time, but may show another: machines disagree."""
+
+    def __init__(self, true: ManualClock) -> None:
+        self._true = true
+        self._offset = timedelta(0)
+
+    def now(self) -> datetime:
+        return self._true.now() + self._offset
+
+    def monotonic(self) -> float:
+        return self._true.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError("nothing in a bank sleeps")
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        return event.wait()
+
+    def step(self, seconds: float) -> None:
+        """Set the clock by *seconds*."""
+        self._offset += timedelta(seconds=seconds)
+
+
+class Gate(FaultyStore):
+    """Lets calls through one by one, when it is told to. However many threads of the process call.
+
+    :param log: called with every call that is let through
+    :param true: every call takes a millisecond
+    """
+
+    def __init__(self, inner: ObjectStore, true: ManualClock, log: Callable[[str], None]) -> None:
+        super().__init__(inner)
+        self._true = true
+        self._log = log
+        self._turn = threading.Condition()
+        self._allowed = 0
+        self._waiting = 0
+        self._inside = 0
+        self._ended = True
+        self._crash_after = False
+        self._free = threading.local()
+
+    @contextlib.contextmanager
+    def free(self) -> Iterator[None]:
+        """What this thread calls meanwhile is let through without being told to."""
+        self._free.now = True
+        try:
+            yield
+        finally:
+            self._free.now = False
+
+    def _call(self, op: str, key: str, function: Callable[[], _T]) -> _T:
+        if getattr(self._free, "now", False):
+            return function()
+        with self._turn:
+            self._waiting += 1
+            self._turn.notify_all()
+            while not self._allowed and not self.crashed:
+                self._turn.wait()
+            self._waiting -= 1
+            if self.crashed:
+                self._turn.notify_all()
+                raise Crashed(f"{op} {key}")
+            self._allowed -= 1
+            self._inside += 1
+            self.calls += 1
+            self._log(f"{op} {key}")
+            self._true.advance(0.001)
+        try:
+            return function()
+        finally:
+            with self._turn:
+                self._inside -= 1
+                if self._crash_after:
+                    self.crashed = True
+                self._turn.notify_all()
+                if self.crashed:
+                    raise Crashed(f"after {op} {key}")
+
+    def begin(self) -> None:
+        with self._turn:
+            self._ended = False
+
+    def end(self) -> None:
+        with self._turn:
+            self._ended = True
+            self._turn.notify_all()
+
+    def allow(self, calls: int) -> None:
+        """Let *calls* calls through, and return when the process waits at the next one, or ended."""
+        with self._turn:
+            self._allowed = calls
+            self._turn.notify_all()
+            settled = self._turn.wait_for(
+                lambda: self._ended or (self._waiting and not self._allowed and not self._inside), _PATIENCE
+            )
+            self._allowed = 0
+        assert settled, "a process hangs"
+
+    def kill(self, *, after_next: bool) -> None:
+        """The process is no more; with *after_next*, its next call takes effect and it never learns of it."""
+        with self._turn:
+            self._crash_after = after_next
+            self.crashed = not after_next
+            self._allowed = 1 if after_next else 0
+            self._turn.notify_all()
+            dead = self._turn.wait_for(lambda: self._ended, _PATIENCE)
+            self.crashed = True
+        assert dead, "a process does not die"
+
+
+class Host:
+    """A machine with one process, which does one thing at a time to the bank.
+
+    :param history: gets a line for everything that happens
+    """
+
+    def __init__(self, name: str, store: ObjectStore, true: ManualClock, history: list[str]) -> None:
+        self.name = name
+        self._history = history
+        self._true = true
+        self._store = store
+        self.clock = HostClock(true)
+        self._start()
+
+    def _start(self) -> None:
+        self.gate = Gate(self._store, self._true, self.log)
+        self.bank: Bank = banks.make_bank(self.gate, clock=self.clock, threads=1)
+        self._thread: threading.Thread | None = None
+        self.error: BaseException | None = None
+        #: The lease that it holds, if it holds one.
+        self.lease: Lease | None = None
+
+    def log(self, line: str) -> None:
+        """Note something in the history."""
+        self._history.append(f"{self._true.monotonic():7.0f} {self.name}: {line}")
+
+    @property
+    def busy(self) -> bool:
+        return self._thread is not None
+
+    def begin(self, work: Callable[[Bank], None]) -> None:
+        """Begin *work*, up to its first call."""
+
+        def run() -> None:
+            try:
+                work(self.bank)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the test is told
+                self.error = error
+            finally:
+                self.gate.end()
+
+        assert not self.busy
+        self.error = None
+        self.gate.begin()
+        self._thread = threading.Thread(target=run, name=self.name, daemon=True)
+        self._thread.start()
+        self.go(0)
+
+    def go(self, calls: int) -> BaseException | None:
+        """Let the work go on for so many calls. Returns what it raised, if it ended by that."""
+        assert self._thread is not None
+        self.gate.allow(calls)
+        if not self.gate._ended:
+            return None
+        self._thread.join(_PATIENCE)
+        self._thread = None
+        self.log(f"ended with {self.error!r}")
+        return self.error
+
+    def renew(self) -> None:
+        """What the thread of its lease does from time to time, whatever the rest of the process waits for."""
+        # The lock is held where the process stands in the middle of taking, renewing or releasing it.
+        if self.lease is None or not self.lease._lock.acquire(blocking=False):
+            return
+        try:
+            with self.gate.free(), contextlib.suppress(errors.LeaseLost):
+                self.lease.renew()
+        finally:
+            self.lease._lock.release()
+
+    def crash(self, *, after_next: bool) -> None:
+        """Kill the process and start another one, which knows nothing."""
+        if self._thread is not None:
+            self.log("is killed")
+            self.gate.kill(after_next=after_next)
+            self._thread.join(_PATIENCE)
+            assert not self._thread.is_alive(), "a process does not die"
+        self._start()

@@ -1,0 +1,56 @@
+import sys
+from pathlib import Path
+
+import pytest
+from oslo_config import cfg
+
+from karbor_like import exception
+from karbor_like.bank.objectstore import factory
+from karbor_like.clock import ManualClock
+
+
+def provider(path: Path, text: str) -> cfg.ConfigOpts:
+    file = path / "provider.conf"
+    file.write_text(text)
+    conf = cfg.ConfigOpts()
+    conf([], default_config_files=[str(file)], default_config_dirs=[])
+    return conf
+
+
+def test_the_named_driver_is_opened_as_the_file_says(tmp_path: Path) -> None:
+    conf = provider(tmp_path, f"[file_system_bank_plugin]\nfile_system_bank_path = {tmp_path}\n")
+    store = factory.open_store(conf, "filesystem", ManualClock())
+    store.put("a/b", b"x")
+    assert (tmp_path / "karbor/a/b").read_bytes() == b"x"
+    store.close()
+
+
+def test_a_store_may_be_opened_twice(tmp_path: Path) -> None:
+    conf = provider(tmp_path, f"[file_system_bank_plugin]\nfile_system_bank_path = {tmp_path}\n")
+    factory.open_store(conf, "filesystem", ManualClock()).put("a", b"x")
+    assert factory.open_store(conf, "filesystem", ManualClock()).get("a") == b"x"
+
+
+def test_calls_are_retried(tmp_path: Path) -> None:
+    clock = ManualClock()
+    conf = provider(tmp_path, "[file_system_bank_plugin]\nfile_system_bank_path = /not/mounted\n")
+    store = factory.open_store(conf, "filesystem", clock)
+    with pytest.raises(exception.Unavailable):
+        store.get("a")
+    assert clock.monotonic() > 15
+
+
+def test_an_unknown_name_is_told_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(exception.ConfigurationError, match="no bank 'tape'; installed are: filesystem, s3, swift"):
+        factory.open_store(provider(tmp_path, ""), "tape", ManualClock())
+
+
+def test_a_driver_that_cannot_be_loaded_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "karbor_like.bank.objectstore.s3", None)
+    with pytest.raises(exception.ConfigurationError, match=r"'s3' cannot be loaded.*karbor_like\[s3\]"):
+        factory.open_store(provider(tmp_path, ""), "s3", ManualClock())
+
+
+def test_a_wrong_option_is_named(tmp_path: Path) -> None:
+    with pytest.raises(exception.ConfigurationError, match="file_system_bank_path"):
+        factory.open_store(provider(tmp_path, ""), "filesystem", ManualClock())

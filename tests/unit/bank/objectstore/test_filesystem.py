@@ -1,0 +1,239 @@
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from oslo_config import cfg
+
+from karbor_like import exception
+from karbor_like.bank import errors
+from karbor_like.bank.objectstore import base, filesystem
+
+CALLS: dict[str, Callable[[base.ObjectStore, str], object]] = {
+    "put": lambda store, key: store.put(key, b"x"),
+    "get": lambda store, key: store.get(key),
+    "stat": lambda store, key: store.stat(key),
+    "delete": lambda store, key: store.delete(key),
+    "list": lambda store, key: store.list(key),
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> filesystem.FilesystemStore:
+    return filesystem.FilesystemStore(str(tmp_path))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "karbor"
+
+
+def conf(**values: str) -> cfg.ConfigOpts:
+    conf = cfg.ConfigOpts()
+    for group, options in filesystem.FilesystemStore.options.items():
+        conf.register_opts(options, group=group)
+    for name, value in values.items():
+        conf.set_override(name, value, group="file_system_bank_plugin")
+    conf([], default_config_files=[], default_config_dirs=[])
+    return conf
+
+
+@contextlib.contextmanager
+def failing(monkeypatch: pytest.MonkeyPatch, call: str, number: int) -> Iterator[None]:
+    """Let a system call fail with an error number, as a full or broken disk would."""
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        yield
+
+
+def files(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+
+
+def test_a_key_is_the_path_of_its_file(store: filesystem.FilesystemStore, root: Path) -> None:
+    store.put("checkpoints/1/plan.json", b"{}")
+    assert (root / "checkpoints/1/plan.json").read_bytes() == b"{}"
+
+
+def test_nobody_else_may_read(store: filesystem.FilesystemStore, root: Path) -> None:
+    store.put("a/b", b"secret")
+    assert (root / "a/b").stat().st_mode & 0o777 == 0o600
+    assert root.stat().st_mode & 0o777 == (root / "a").stat().st_mode & 0o777 == 0o700
+
+
+def test_empty_directories_go_with_their_last_file(store: filesystem.FilesystemStore, root: Path) -> None:
+    store.put("a/b/c/1", b"")
+    store.put("a/2", b"")
+    store.delete("a/b/c/1")
+    assert files(root) == [".tmp", "a", "a/2"]
+    store.delete("a/2")
+    assert files(root) == [".tmp"]
+
+
+def test_from_conf(tmp_path: Path) -> None:
+    store = filesystem.FilesystemStore.from_conf(
+        conf(file_system_bank_path=str(tmp_path), bank_object_container="site-1")
+    )
+    store.put("k", b"x")
+    assert (tmp_path / "site-1/k").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "option"),
+    [
+        ({}, "file_system_bank_path"),
+        ({"file_system_bank_path": "relative/path"}, "file_system_bank_path"),
+        ({"file_system_bank_path": "/x", "bank_object_container": "../y"}, "bank_object_container"),
+        ({"file_system_bank_path": "/x", "bank_object_container": "a/b"}, "bank_object_container"),
+        ({"file_system_bank_path": "/x", "bank_object_container": ""}, "bank_object_container"),
+    ],
+)
+def test_from_conf_names_the_wrong_option(values: dict[str, str], option: str) -> None:
+    with pytest.raises(exception.ConfigurationError, match=option):
+        filesystem.FilesystemStore.from_conf(conf(**values))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_missing_mount_is_not_an_empty_bank(tmp_path: Path, call: str) -> None:
+    store = filesystem.FilesystemStore(str(tmp_path / "not-mounted"))
+    with pytest.raises(errors.ConnectionFailed, match="mounted"):
+        CALLS[call](store, "a/b")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_link_to_a_directory_is_not_followed(store: filesystem.FilesystemStore, root: Path, call: str) -> None:
+    outside = root.parent / "outside"
+    outside.mkdir()
+    (outside / "b").write_bytes(b"secret")
+    root.mkdir()
+    (root / "a").symlink_to(outside)
+    with pytest.raises(errors.AccessDenied):
+        CALLS[call](store, "a/b")
+    assert (outside / "b").read_bytes() == b"secret"
+    assert files(outside) == ["b"]
+
+
+@pytest.mark.parametrize("call", ["get", "stat", "delete", "list"])
+def test_a_link_to_a_file_is_not_followed(store: filesystem.FilesystemStore, root: Path, call: str) -> None:
+    (root.parent / "secret").write_bytes(b"secret")
+    root.mkdir()
+    (root / "a").symlink_to(root.parent / "secret")
+    with pytest.raises(errors.AccessDenied):
+        CALLS[call](store, "a")
+
+
+def test_put_replaces_a_link_and_not_what_it_shows(store: filesystem.FilesystemStore, root: Path) -> None:
+    (root.parent / "precious").write_bytes(b"precious")
+    root.mkdir()
+    (root / "a").symlink_to(root.parent / "precious")
+    store.put("a", b"new")
+    assert store.get("a") == b"new"
+    assert (root.parent / "precious").read_bytes() == b"precious"
+
+
+def test_the_bank_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "bank").symlink_to(tmp_path / "disk")
+    filesystem.FilesystemStore(str(tmp_path / "bank")).put("a", b"x")
+    assert (tmp_path / "disk/karbor/a").exists()
+
+
+def test_what_is_no_file_is_no_object(store: filesystem.FilesystemStore, root: Path) -> None:
+    store.put("a", b"x")
+    os.mkfifo(root / "pipe")
+    with pytest.raises(errors.ObjectNotFound):
+        store.get("pipe")
+    assert [info.key for info in store.list("")] == ["a"]
+
+
+@pytest.mark.parametrize(("first", "second"), [("a", "a/b"), ("a/b", "a"), ("a/b", "a/b/c/d")])
+def test_a_key_is_not_the_folder_of_another(store: filesystem.FilesystemStore, first: str, second: str) -> None:
+    store.put(first, b"x")
+    with pytest.raises(errors.InvalidKey, match=second):
+        store.put(second, b"y")
+    assert [info.key for info in store.list("")] == [first]
+    assert store.get(first) == b"x"
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename", "mkdir"])
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [
+        (errno.ENOSPC, errors.BankFull),
+        (errno.EDQUOT, errors.BankFull),
+        (errno.EACCES, errors.AccessDenied),
+        (errno.EROFS, errors.AccessDenied),
+        (errno.EIO, errors.ConnectionFailed),
+        (errno.ESTALE, errors.ConnectionFailed),
+    ],
+)
+def test_a_put_that_fails_leaves_nothing(
+    store: filesystem.FilesystemStore,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    number: int,
+    error: type[errors.BankError],
+) -> None:
+    store.put("old", b"x")
+    with failing(monkeypatch, call, number), pytest.raises(error, match="a/b"):
+        store.put("a/b", b"y")
+    assert [info.key for info in store.list("")] == ["old"]
+    assert os.listdir(root / ".tmp") == []
+
+
+def test_an_object_appears_only_when_it_is_on_disk(
+    store: filesystem.FilesystemStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+    fsync = os.fsync
+
+    def watch(fd: int) -> None:
+        seen.append([info.key for info in store.list("")])
+        fsync(fd)
+
+    store.put("first", b"")
+    monkeypatch.setattr(os, "fsync", watch)
+    store.put("k", b"x")
+    assert seen == [["first"], ["first", "k"]]  # the file before the rename, the directory after it
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+def test_a_disk_that_fails_is_not_a_missing_object(
+    store: filesystem.FilesystemStore, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    store.put("a/b", b"x")
+    for call in ("get", "stat", "delete", "list"):
+        with failing(monkeypatch, "open", number), pytest.raises((errors.ConnectionFailed, errors.AccessDenied)):
+            CALLS[call](store, "a/b")
+
+
+def test_leftovers_of_dead_writers_are_removed(store: filesystem.FilesystemStore, root: Path) -> None:
+    tmp = root / ".tmp"
+    tmp.mkdir(parents=True)
+    for name, age in (("dead", 2 * filesystem.LEFTOVER_AGE), ("busy", 60)):
+        (tmp / name).write_bytes(b"half")
+        stamp = tmp.stat().st_mtime - age
+        os.utime(tmp / name, (stamp, stamp))
+    assert list(store.list("")) == []
+    store.put("k", b"x")
+    assert os.listdir(tmp) == ["busy"]
+    assert store.remove_leftovers(age=0) == 1
+    assert os.listdir(tmp) == []
+    assert store.get("k") == b"x"
+
+
+def test_a_file_cut_short_while_it_is_read(store: filesystem.FilesystemStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put("k", b"0123456789")
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda fd, length, start: pread(fd, min(length, 4), start))
+    assert store.get("k", 1) == b"123456789"
+    monkeypatch.setattr(os, "pread", lambda fd, length, start: b"")
+    with pytest.raises(errors.ConnectionFailed, match="k: the file ended"):
+        store.get("k")

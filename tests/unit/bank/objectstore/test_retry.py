@@ -1,0 +1,98 @@
+import pytest
+
+from karbor_like.bank import errors
+from karbor_like.bank.objectstore import base, memory, retry
+from karbor_like.clock import ManualClock
+from tests.fixtures import stores
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def faulty(clock: ManualClock) -> stores.FaultyStore:
+    return stores.FaultyStore(memory.MemoryStore(), clock)
+
+
+def retrying(faulty: stores.FaultyStore, clock: ManualClock, **policy: float) -> retry.RetryingStore:
+    return retry.RetryingStore(faulty, base.RetryPolicy(**policy), clock)  # type: ignore[arg-type]
+
+
+def test_a_call_that_failed_is_made_again(faulty: stores.FaultyStore, clock: ManualClock) -> None:
+    faulty.inject(stores.FAIL, times=2)
+    retrying(faulty, clock, attempts=3).put("k", b"x")
+    assert faulty.inner.get("k") == b"x"
+    assert faulty.calls == 3
+
+
+def test_the_last_error_is_told(faulty: stores.FaultyStore, clock: ManualClock) -> None:
+    faulty.inject(stores.FAIL, times=9)
+    with pytest.raises(errors.ConnectionFailed, match="put k"):
+        retrying(faulty, clock, attempts=3).put("k", b"x")
+    assert faulty.calls == 3
+
+
+def test_pauses_grow_up_to_a_bound(faulty: stores.FaultyStore, clock: ManualClock) -> None:
+    faulty.inject(stores.FAIL, times=99)
+    pauses: list[float] = []
+    clock.sleep = pauses.append  # type: ignore
+    with pytest.raises(errors.ConnectionFailed):
+        retrying(faulty, clock, attempts=10, backoff=1.0, total=1e9).get("k")
+    assert len(pauses) == 9
+    for number, pause in enumerate(pauses):
+        assert min(2.0**number, retry.MAX_WAIT) <= pause <= min(2.0**number + 1.0, retry.MAX_WAIT)
+
+
+def test_total_time_is_bounded(faulty: stores.FaultyStore, clock: ManualClock) -> None:
+    faulty.inject(stores.Fault("hang", before=errors.ConnectionFailed, delay=50), times=99)
+    with pytest.raises(errors.ConnectionFailed):
+        retrying(faulty, clock, attempts=99, total=120).stat("k")
+    assert faulty.calls == 3  # begun at 0, after 51 and after 103 seconds
+    assert clock.monotonic() < 160
+
+
+@pytest.mark.parametrize("fault", [stores.FULL, stores.DENY])
+def test_what_does_not_pass_is_not_tried_again(
+    faulty: stores.FaultyStore, clock: ManualClock, fault: stores.Fault
+) -> None:
+    faulty.inject(fault, times=9)
+    with pytest.raises((errors.BankFull, errors.AccessDenied)):
+        retrying(faulty, clock).put("k", b"x")
+    assert faulty.calls == 1
+    assert clock.monotonic() == 0
+
+
+def test_a_crash_is_not_tried_again(faulty: stores.FaultyStore, clock: ManualClock) -> None:
+    faulty.inject(stores.CRASH)
+    with pytest.raises(stores.Crashed):
+        retrying(faulty, clock).put("k", b"x")
+    assert faulty.calls == 1
+
+
+def test_a_put_whose_answer_was_lost(faulty: stores.FaultyStore, clock: ManualClock) -> None:
+    faulty.inject(stores.LOSE)
+    retrying(faulty, clock).put("k", [b"x", b"y"])
+    assert faulty.inner.get("k") == b"xy"
+
+
+def test_a_delete_whose_answer_was_lost(faulty: stores.FaultyStore, clock: ManualClock) -> None:
+    faulty.inner.put("k", b"x")
+    faulty.inject(stores.LOSE)
+    store = retrying(faulty, clock)
+    store.delete("k")
+    with pytest.raises(errors.ObjectNotFound):
+        store.delete("k")
+
+
+def test_close_closes_what_is_wrapped(clock: ManualClock) -> None:
+    class Inner(memory.MemoryStore):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    inner = Inner()
+    retry.RetryingStore(inner, base.RetryPolicy(), clock).close()
+    assert inner.closed

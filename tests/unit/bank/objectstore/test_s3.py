@@ -1,0 +1,198 @@
+"""What the S3 servers of the contract suite do not do on demand: errors and cut answers."""
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator
+
+import pytest
+from oslo_config import cfg
+
+from karbor_like import exception
+from karbor_like.bank import errors
+from karbor_like.bank.objectstore import base, s3
+from tests.fixtures import scripted
+from tests.fixtures.scripted import Answer, Request
+
+CALLS: dict[str, Callable[[base.ObjectStore], object]] = {
+    "put": lambda store: store.put("a/b", b"x"),
+    "get": lambda store: store.get("a/b"),
+    "range": lambda store: store.get("a/b", 1, 2),
+    "stat": lambda store: store.stat("a/b"),
+    "delete": lambda store: store.delete("a/b"),
+    "list": lambda store: store.list("a/"),
+}
+
+
+def configured(**values: object) -> cfg.ConfigOpts:
+    conf = cfg.ConfigOpts()
+    for group, options in s3.S3Store.options.items():
+        conf.register_opts(options, group=group)
+    conf([], default_config_files=[], default_config_dirs=[])
+    for name, value in values.items():
+        conf.set_override(name, value, group="s3_bank_plugin" if name.startswith("bank_") else "s3_client")
+    return conf
+
+
+def refusal(status: int, code: str) -> Answer:
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>so it is</Message></Error>".encode()
+    return Answer(status, {"Content-Type": "application/xml"}, body)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[scripted.Server]:
+    with scripted.serving(lambda request: Answer()) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: scripted.Server) -> scripted.Server:
+    running.requests.clear()
+    running.answer = lambda request: Answer()
+    return running
+
+
+@pytest.fixture(scope="module")
+def store(running: scripted.Server) -> Iterator[s3.S3Store]:
+    """One for all tests: boto3 takes a while to make a client."""
+    options = {"s3_endpoint": running.url, "s3_access_key": "key-id", "s3_secret_key": "secret-key"}
+    store = s3.S3Store.from_conf(configured(**options))
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("call", ["put", "get", "range", "list"])
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (400, "InvalidArgument", errors.BankError),
+        (400, "BadDigest", errors.ConnectionFailed),
+        (400, "IncompleteBody", errors.ConnectionFailed),
+        (400, "RequestTimeout", errors.ConnectionFailed),
+        (401, "Whatever", errors.AccessDenied),
+        (403, "AccessDenied", errors.AccessDenied),
+        (403, "InvalidAccessKeyId", errors.AccessDenied),
+        (403, "QuotaExceeded", errors.BankFull),
+        (409, "OperationAborted", errors.ConnectionFailed),
+        (413, "EntityTooLarge", errors.BankFull),
+        (429, "TooManyRequests", errors.ConnectionFailed),
+        (500, "InternalError", errors.ConnectionFailed),
+        (503, "SlowDown", errors.ConnectionFailed),
+        (507, "InsufficientStorage", errors.BankFull),
+    ],
+)
+def test_every_refusal_has_its_error(
+    store: s3.S3Store, server: scripted.Server, status: int, code: str, error: type[errors.BankError], call: str
+) -> None:
+    server.answer = lambda request: refusal(status, code)
+    with pytest.raises(error) as caught:
+        CALLS[call](store)
+    assert type(caught.value) is error
+    assert code in str(caught.value)
+    assert "secret-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize("call", ["stat", "delete"])
+@pytest.mark.parametrize(
+    ("status", "error"), [(403, errors.AccessDenied), (503, errors.ConnectionFailed), (507, errors.BankFull)]
+)
+def test_refusals_without_a_body(
+    store: s3.S3Store, server: scripted.Server, status: int, error: type[errors.BankError], call: str
+) -> None:
+    server.answer = lambda request: Answer(status)
+    with pytest.raises(error, match=str(status)):
+        CALLS[call](store)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_failed_call_is_not_repeated(store: s3.S3Store, server: scripted.Server, call: str) -> None:
+    server.answer = lambda request: Answer(503)
+    with pytest.raises(errors.ConnectionFailed):
+        CALLS[call](store)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_dropped_connection(store: s3.S3Store, server: scripted.Server, call: str) -> None:
+    server.answer = lambda request: Answer(drop=True)
+    with pytest.raises(errors.ConnectionFailed, match="bucket karbor: a/"):
+        CALLS[call](store)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_nobody_there(call: str) -> None:
+    options = {"s3_endpoint": "http://127.0.0.1:1", "s3_access_key": "a", "s3_secret_key": "b"}
+    with pytest.raises(errors.ConnectionFailed):
+        CALLS[call](s3.S3Store.from_conf(configured(**options)))
+
+
+def test_a_cut_answer_is_noticed(store: s3.S3Store, server: scripted.Server) -> None:
+    server.answer = lambda request: Answer(body=b"0123456789", cut=4)
+    with pytest.raises(errors.ConnectionFailed):
+        store.get("a/b")
+
+
+def test_the_server_can_check_what_is_put(store: s3.S3Store, server: scripted.Server) -> None:
+    store.put("a/b", [b"ab", b"cd"])
+    request = server.requests[-1]
+    assert request.body == b"abcd"
+    digest = hashlib.md5(b"abcd", usedforsecurity=False).digest()
+    assert request.headers["Content-MD5"] == base64.b64encode(digest).decode()
+
+
+def test_a_bucket_is_made_by_the_first_put(store: s3.S3Store, server: scripted.Server) -> None:
+    made: list[str] = []
+
+    def answer(request: Request) -> Answer:
+        if request.path == "/karbor":
+            made.append(request.method)
+            return refusal(409, "BucketAlreadyOwnedByYou")  # another service was faster
+        return Answer() if made else refusal(404, "NoSuchBucket")
+
+    server.answer = answer
+    store.put("a/b", [b"x", b"y"])
+    assert made == ["PUT"]
+    assert server.requests[-1].body == b"xy"
+
+
+def test_a_bucket_of_somebody_else(store: s3.S3Store, server: scripted.Server) -> None:
+    server.answer = lambda request: refusal(
+        *((409, "BucketAlreadyExists") if request.path == "/karbor" else (404, "No"))
+    )
+    with pytest.raises(errors.AccessDenied, match="BucketAlreadyExists"):
+        store.put("a/b", b"x")
+
+
+def test_a_bucket_is_made_in_its_region(server: scripted.Server) -> None:
+    options = {"s3_endpoint": server.url, "s3_access_key": "a", "s3_secret_key": "b", "s3_region": "eu-north-1"}
+    server.answer = lambda request: Answer() if request.path == "/karbor" or "/karbor" in paths() else Answer(404)
+
+    def paths() -> list[str]:
+        return [request.path for request in server.requests]
+
+    s3.S3Store.from_conf(configured(**options)).put("a/b", b"x")
+    assert b"<LocationConstraint>eu-north-1" in next(r.body for r in server.requests if r.path == "/karbor")
+
+
+@pytest.mark.parametrize(
+    ("values", "option"),
+    [
+        ({"s3_access_key": None}, "s3_access_key"),
+        ({"s3_secret_key": ""}, "s3_secret_key"),
+        ({"s3_region": ""}, "s3_region"),
+        ({"s3_endpoint": "nonsense"}, "nonsense"),
+        ({"s3_ca_cert_file": "/no/such/file"}, "s3_ca_cert_file"),
+        ({"bank_s3_object_bucket": "a/b"}, "bank_s3_object_bucket"),
+        ({"bank_s3_object_bucket": ""}, "bank_s3_object_bucket"),
+        ({"bank_s3_object_bucket": "Upper"}, "bank_s3_object_bucket"),
+    ],
+)
+def test_a_wrong_option_is_named(values: dict[str, object], option: str) -> None:
+    good = {"s3_endpoint": "http://s3", "s3_access_key": "a", "s3_secret_key": "b"}
+    s3.S3Store.from_conf(configured(**good))
+    with pytest.raises(exception.ConfigurationError, match=option):
+        s3.S3Store.from_conf(configured(**{**good, **values}))
+
+
+def test_retries_are_the_operators() -> None:
+    conf = configured(s3_retry_attempts=3, s3_retry_backoff=2.0)
+    assert s3.S3Store.retry_policy(conf) == base.RetryPolicy(attempts=3, backoff=2.0)

@@ -1,0 +1,337 @@
+"""What a real Swift does not do on demand: errors, cut answers, expired tokens, Keystone's catalogue."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from oslo_config import cfg
+
+from karbor_like import exception
+from karbor_like.bank import errors
+from karbor_like.bank.objectstore import base, swift
+from tests.fixtures import scripted
+from tests.fixtures.scripted import Answer, Request
+
+CALLS: dict[str, Callable[[base.ObjectStore], object]] = {
+    "put": lambda store: store.put("a/b", b"x"),
+    "get": lambda store: store.get("a/b"),
+    "range": lambda store: store.get("a/b", 1, 2),
+    "stat": lambda store: store.stat("a/b"),
+    "delete": lambda store: store.delete("a/b"),
+    "list": lambda store: store.list("a/"),
+}
+
+
+def configured(**values: object) -> cfg.ConfigOpts:
+    conf = cfg.ConfigOpts()
+    for group, options in swift.SwiftStore.options.items():
+        conf.register_opts(options, group=group)
+    conf([], default_config_files=[], default_config_dirs=[])
+    for name, value in values.items():
+        conf.set_override(name, value, group="swift_bank_plugin" if name.startswith("bank_") else "swift_client")
+    return conf
+
+
+class Tempauth:
+    """A Swift whose tokens are numbered and whose answers to all else are the test's."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.answer: Callable[[Request], Answer] = lambda request: Answer()
+        self.login = Answer()
+
+    def __call__(self, request: Request) -> Answer:
+        if request.path == "/auth":
+            self.tokens += 1
+            url = f"http://{request.headers['Host']}/v1/AUTH_bank"
+            headers = {"X-Storage-Url": url, "X-Auth-Token": f"token-{self.tokens}"}
+            return Answer(self.login.status, headers, drop=self.login.drop)
+        return self.answer(request)
+
+
+@pytest.fixture
+def cloud() -> Tempauth:
+    return Tempauth()
+
+
+@pytest.fixture
+def server(cloud: Tempauth) -> Iterator[scripted.Server]:
+    with scripted.serving(cloud) as server:
+        yield server
+
+
+@pytest.fixture
+def store(server: scripted.Server) -> Iterator[swift.SwiftStore]:
+    store = swift.SwiftStore.from_conf(
+        configured(
+            swift_auth_version="1", swift_auth_url=f"{server.url}/auth", swift_user="bank", swift_key="secret-key"
+        )
+    )
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, errors.BankError),
+        (401, errors.AccessDenied),
+        (403, errors.AccessDenied),
+        (408, errors.ConnectionFailed),
+        (409, errors.ConnectionFailed),
+        (413, errors.BankFull),
+        (422, errors.ConnectionFailed),
+        (429, errors.ConnectionFailed),
+        (498, errors.ConnectionFailed),
+        (499, errors.ConnectionFailed),
+        (500, errors.ConnectionFailed),
+        (503, errors.ConnectionFailed),
+        (507, errors.BankFull),
+    ],
+)
+def test_every_refusal_has_its_error(
+    store: swift.SwiftStore, cloud: Tempauth, status: int, error: type[errors.BankError], call: str
+) -> None:
+    cloud.answer = lambda request: Answer(status)
+    with pytest.raises(error) as caught:
+        CALLS[call](store)
+    assert type(caught.value) is error
+    assert str(status) in str(caught.value)
+    assert "secret-key" not in str(caught.value)
+    assert "token-" not in str(caught.value)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_failed_call_is_not_repeated(
+    store: swift.SwiftStore, cloud: Tempauth, server: scripted.Server, call: str
+) -> None:
+    cloud.answer = lambda request: Answer(503)
+    with pytest.raises(errors.ConnectionFailed):
+        CALLS[call](store)
+    assert [request.path for request in server.requests].count("/auth") == 1
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_dropped_connection(store: swift.SwiftStore, cloud: Tempauth, call: str) -> None:
+    cloud.answer = lambda request: Answer(drop=True)
+    with pytest.raises(errors.ConnectionFailed, match="container karbor: a/"):
+        CALLS[call](store)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_nobody_there(call: str) -> None:
+    store = swift.SwiftStore.from_conf(
+        configured(swift_auth_version="1", swift_auth_url="http://127.0.0.1:1/auth", swift_user="u", swift_key="k")
+    )
+    with pytest.raises(errors.ConnectionFailed):
+        CALLS[call](store)
+
+
+def test_a_silent_server_is_not_waited_for_for_ever(
+    store: swift.SwiftStore, cloud: Tempauth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(swift, "TIMEOUT", 0.3)
+    url = store._connect().authurl
+    impatient = swift.SwiftStore.from_conf(
+        configured(swift_auth_version="1", swift_auth_url=url, swift_user="bank", swift_key="k")
+    )
+
+    def hang(request: Request) -> Answer:
+        released.wait(20)
+        return Answer()
+
+    cloud.answer = hang
+    try:
+        with pytest.raises(errors.ConnectionFailed, match="timed out"):
+            impatient.get("a/b")
+    finally:
+        released.set()
+
+
+@pytest.mark.parametrize(("login", "error"), [(401, errors.AccessDenied), (503, errors.ConnectionFailed)])
+def test_a_refused_login(store: swift.SwiftStore, cloud: Tempauth, login: int, error: type[errors.BankError]) -> None:
+    cloud.login = Answer(login)
+    with pytest.raises(error):
+        store.get("a/b")
+
+
+def test_a_cut_answer_is_noticed(store: swift.SwiftStore, cloud: Tempauth) -> None:
+    cloud.answer = lambda request: Answer(body=b"0123456789", cut=4)
+    with pytest.raises(errors.ConnectionFailed):
+        store.get("a/b")
+    cloud.answer = lambda request: Answer(body=b"0123456789")
+    assert store.get("a/b") == b"0123456789"
+
+
+def test_a_server_that_ignores_ranges(store: swift.SwiftStore, cloud: Tempauth) -> None:
+    cloud.answer = lambda request: Answer(body=b"0123456789")
+    assert store.get("a/b", 2, 3) == b"234"
+    assert store.get("a/b", 7) == b"789"
+
+
+def test_what_is_put_is_checked_on_both_sides(
+    store: swift.SwiftStore, cloud: Tempauth, server: scripted.Server
+) -> None:
+    digest = hashlib.md5(b"abcd", usedforsecurity=False).hexdigest()
+    cloud.answer = lambda request: Answer(201, {"ETag": digest})
+    store.put("a/b", [b"ab", b"cd"])
+    assert server.requests[-1].headers["ETag"] == digest
+    assert server.requests[-1].body == b"abcd"
+    cloud.answer = lambda request: Answer(201, {"ETag": "0" * 32})
+    with pytest.raises(errors.ConnectionFailed, match="other bytes"):
+        store.put("a/b", b"abcd")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_an_expired_token_is_renewed_once(store: swift.SwiftStore, cloud: Tempauth, call: str) -> None:
+    def answer(request: Request) -> Answer:
+        if request.headers["X-Auth-Token"] == "token-1":
+            return Answer(401)
+        headers = {"X-Timestamp": "1", "ETag": hashlib.md5(request.body, usedforsecurity=False).hexdigest()}
+        assert request.method != "PUT" or request.body == b"x"
+        return Answer(200, headers, body=b"[]" if call == "list" else b"xyz" if request.method == "GET" else b"")
+
+    cloud.answer = answer
+    CALLS[call](store)
+    assert cloud.tokens == 2
+
+
+def test_a_container_is_made_by_the_first_put(
+    store: swift.SwiftStore, cloud: Tempauth, server: scripted.Server
+) -> None:
+    made: list[str] = []
+
+    def answer(request: Request) -> Answer:
+        if request.path == "/v1/AUTH_bank/karbor":
+            made.append(request.method)
+            return Answer(201)
+        return Answer(201 if made else 404, {"ETag": hashlib.md5(request.body, usedforsecurity=False).hexdigest()})
+
+    cloud.answer = answer
+    store.put("a/b", [b"x", b"y"])
+    assert made == ["PUT"]
+    assert server.requests[-1].body == b"xy"
+
+
+def test_a_container_that_cannot_be_made(store: swift.SwiftStore, cloud: Tempauth) -> None:
+    cloud.answer = lambda request: Answer(404)
+    with pytest.raises(errors.ConnectionFailed, match="could not be made"):
+        store.put("a/b", b"x")
+
+
+@pytest.mark.parametrize(
+    ("values", "option"),
+    [
+        ({"swift_auth_url": None}, "swift_auth_url"),
+        ({"swift_user": None}, "swift_user"),
+        ({"swift_key": ""}, "swift_key"),
+        ({"swift_tenant_name": None}, "swift_tenant_name"),
+        ({"swift_catalog_info": "object-store"}, "swift_catalog_info"),
+        ({"swift_ca_cert_file": "/no/such/file"}, "swift_ca_cert_file"),
+        ({"bank_swift_object_container": "a/b"}, "bank_swift_object_container"),
+        ({"bank_swift_object_container": ""}, "bank_swift_object_container"),
+    ],
+)
+def test_a_wrong_option_is_named(values: dict[str, object], option: str) -> None:
+    good = {"swift_auth_url": "http://k/v3", "swift_user": "u", "swift_key": "k", "swift_tenant_name": "t"}
+    swift.SwiftStore.from_conf(configured(**good))
+    with pytest.raises(exception.ConfigurationError, match=option):
+        swift.SwiftStore.from_conf(configured(**{**good, **values}))
+
+
+def test_retries_are_the_operators() -> None:
+    conf = configured(swift_retry_attempts=3, swift_retry_backoff=2.0)
+    assert swift.SwiftStore.retry_policy(conf) == base.RetryPolicy(attempts=3, backoff=2.0)
+
+
+class Keystone:
+    """A Keystone that gives tokens and a catalogue, in front of a Swift that has one object."""
+
+    def __init__(self, catalogue: bool = True, status: int = 201) -> None:
+        self.catalogue = catalogue
+        self.status = status
+        self.asked: dict = {}
+
+    def __call__(self, request: Request) -> Answer:
+        url = f"http://{request.headers['Host']}"
+        if request.path == "/identity":
+            version = {"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": f"{url}/identity/v3"}]}
+            return Answer(
+                300, {"Content-Type": "application/json"}, json.dumps({"versions": {"values": [version]}}).encode()
+            )
+        if request.path == "/identity/v3/auth/tokens":
+            self.asked = json.loads(request.body)["auth"]
+            headers = {"X-Subject-Token": "a-token", "Content-Type": "application/json"}
+            return Answer(self.status, headers, json.dumps({"token": self._token(url)}).encode())
+        assert request.headers["X-Auth-Token"] == "a-token"
+        assert request.path == "/v1/AUTH_p/karbor/a/b"
+        return Answer(body=b"content")
+
+    def _token(self, url: str) -> dict:
+        endpoints = [
+            {"interface": "public", "region": region, "region_id": region, "url": at, "id": region}
+            for region, at in (("One", f"{url}/v1/AUTH_p"), ("Two", "http://127.0.0.1:1/other"))
+        ]
+        swift_service = {"type": "object-store", "name": "swift", "id": "s", "endpoints": endpoints}
+        return {
+            "methods": ["password"],
+            "expires_at": "2099-01-01T00:00:00.000000Z",
+            "catalog": [swift_service] if self.catalogue else [],
+            "user": {"id": "u", "name": "u", "domain": {"id": "d", "name": "d"}},
+            "project": {"id": "p", "name": "t", "domain": {"id": "d", "name": "d"}},
+        }
+
+
+def keystoned(keystone: scripted.Server, **values: object) -> swift.SwiftStore:
+    options = {"swift_user": "u", "swift_key": "k", "swift_tenant_name": "t", "swift_region_name": "One", **values}
+    return swift.SwiftStore.from_conf(configured(swift_auth_url=f"{keystone.url}/identity", **options))
+
+
+def test_keystones_catalogue_says_where_swift_is() -> None:
+    keystone = Keystone()
+    with scripted.serving(keystone) as server:
+        assert keystoned(server, swift_user_domain_name="people").get("a/b") == b"content"
+    assert keystone.asked["identity"]["password"]["user"]["domain"]["name"] == "people"
+    assert keystone.asked["scope"]["project"] == {"name": "t", "domain": {"name": "Default"}}
+
+
+def test_another_endpoint_than_the_catalogues() -> None:
+    with scripted.serving(Keystone()) as server:
+        store = keystoned(server, swift_endpoint=f"{server.url}/v1/AUTH_p", swift_region_name="Three")
+        assert store.get("a/b") == b"content"
+
+
+@pytest.mark.parametrize("values", [{"swift_region_name": "Three"}, {"swift_catalog_info": "objects:x:internalURL"}])
+def test_a_catalogue_without_swift(values: dict[str, str]) -> None:
+    with scripted.serving(Keystone()) as server, pytest.raises(errors.BankError, match="swift_catalog_info"):
+        keystoned(server, **values).get("a/b")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(401, errors.AccessDenied), (500, errors.ConnectionFailed), (503, errors.ConnectionFailed)]
+)
+def test_keystone_refuses(status: int, error: type[errors.BankError]) -> None:
+    with scripted.serving(Keystone(status=status)) as server, pytest.raises(error, match="Keystone"):
+        keystoned(server).get("a/b")
+
+
+def test_keystone_is_not_there() -> None:
+    store = swift.SwiftStore.from_conf(
+        configured(swift_auth_url="http://127.0.0.1:1", swift_user="u", swift_key="k", swift_tenant_name="t")
+    )
+    with pytest.raises(errors.ConnectionFailed, match="Keystone"):
+        store.get("a/b")
+
+
+def test_a_file_of_certificates(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("")
+    options = {"swift_auth_url": "http://k", "swift_user": "u", "swift_key": "k", "swift_tenant_name": "t"}
+    store = swift.SwiftStore.from_conf(configured(**options, swift_ca_cert_file=str(tmp_path / "ca.pem")))
+    connection = store._connect()
+    assert connection.cacert == connection.session.verify == str(tmp_path / "ca.pem")
