@@ -1,0 +1,96 @@
+"""Queries on the checkpoint index."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from karbor_like import exception
+from karbor_like.db import models, repository
+from karbor_like.db import session as db_session
+from karbor_like.db.models import Checkpoint
+
+CHECKPOINTS = repository.Repository(
+    models.Checkpoint,
+    noun="checkpoint",
+    not_found=exception.CheckpointNotFound,
+    filters={
+        "provider_id": repository.exact,
+        "plan_id": repository.exact,
+        "status": repository.exact,
+        "project_id": repository.exact,
+    },
+)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def page(
+    session: orm.Session,
+    provider_id: str,
+    *,
+    project_id: str | None = None,
+    filters: Mapping[str, Any] | None = None,
+    start_date: date | None = None,
+    end_date: date | None = None,
+    **paging: Any,
+) -> Sequence[Checkpoint]:
+    """Checkpoints of a provider that are not deleted; both days (UTC) inclusive. *paging* as in ``Repository.list``."""
+    where: list[sa.ColumnElement[bool]] = [Checkpoint.provider_id == provider_id, Checkpoint.deleted_at.is_(None)]
+    if start_date is not None:
+        where.append(Checkpoint.created_at >= _midnight(start_date))
+    if end_date is not None:
+        where.append(Checkpoint.created_at < _midnight(end_date) + timedelta(days=1))
+    return CHECKPOINTS.list(session, project_id=project_id, filters=filters, where=where, **paging)
+
+
+def available_of_plan(session: orm.Session, provider_id: str, project_id: str, plan_id: str) -> Sequence[Checkpoint]:
+    """The available checkpoints of a plan at a provider."""
+    query = sa.select(Checkpoint).where(
+        Checkpoint.provider_id == provider_id,
+        Checkpoint.project_id == project_id,
+        Checkpoint.plan_id == plan_id,
+        Checkpoint.status == "available",
+    )
+    return session.execute(query).scalars().all()
+
+
+def in_use(session: orm.Session, checkpoint_ids: Sequence[str]) -> Mapping[str, str]:
+    """Those of the checkpoints that something unfinished uses, and what that is."""
+    query = sa.select(models.Operation.checkpoint_id, models.Operation.operation_type).where(
+        models.Operation.checkpoint_id.in_(list(checkpoint_ids)), models.Operation.state != "done"
+    )
+    return {checkpoint_id: f"{kind} goes on" for checkpoint_id, kind in session.execute(query) if checkpoint_id}
+
+
+def latest_available(session: orm.Session, provider_id: str, project_id: str, limit: int) -> Sequence[Checkpoint]:
+    """The newest available checkpoints of a project at a provider: what the next one is stored against."""
+    query = (
+        sa.select(Checkpoint)
+        .where(
+            Checkpoint.provider_id == provider_id,
+            Checkpoint.project_id == project_id,
+            Checkpoint.status == "available",
+        )
+        .order_by(Checkpoint.created_at.desc(), Checkpoint.id.desc())
+        .limit(limit)
+    )
+    return session.execute(query).scalars().all()
+
+
+def move(session: orm.Session, checkpoint_id: str, to: str, allowed_from: Sequence[str], **values: Any) -> bool:
+    """Change the status if it is one of *allowed_from*. Returns whether it did."""
+    changes = {"status": to, **values}
+    if to == "deleted":
+        changes["deleted_at"] = db_session.now(session)
+    return CHECKPOINTS.update(session, checkpoint_id, changes, expected={"status": list(allowed_from)})
+
+
+def forget_deleted(session: orm.Session, before: datetime) -> int:
+    """Remove rows of checkpoints deleted before *before*. Returns how many."""
+    query = sa.delete(Checkpoint).where(Checkpoint.deleted_at < before)
+    return session.execute(query).rowcount  # type: ignore[attr-defined]

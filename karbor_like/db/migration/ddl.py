@@ -1,0 +1,12 @@
+"""Schema changes that may run again after they were interrupted, where Alembic has no portable form of that."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+
+
+def create_index(name: str, table: str, columns: Sequence[str]) -> None:
+    """Create an index unless it is there (MySQL has no CREATE INDEX IF NOT EXISTS)."""
+    if name not in {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}:
+        op.create_index(name, table, list(columns))

@@ -1,0 +1,59 @@
+"""What all tables share: the declarative base, UTC times, ids."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_utils import uuidutils
+from sqlalchemy import orm
+from sqlalchemy.dialects import mysql
+
+
+class UTCDateTime(sa.types.TypeDecorator[datetime]):
+    """Timezone-aware UTC in Python, naive UTC with microseconds in the database."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        if dialect.name in ("mysql", "mariadb"):
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(sa.DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+#: Up to 16 MiB of text on MySQL, where a plain TEXT ends at 64 KiB.
+LongText = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+Id = sa.String(36)
+ProjectId = sa.String(64)
+Name = sa.String(255)
+
+
+class Base(orm.DeclarativeBase):
+    """Binary collation everywhere, so that the three databases compare and sort text alike."""
+
+    __table_args__: Any = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+
+    def update(self, values: dict[str, Any]) -> None:
+        """Set several columns."""
+        for name, value in values.items():
+            setattr(self, name, value)
+
+
+def table_args(*extra: sa.schema.SchemaItem) -> tuple[Any, ...]:
+    """Indexes and constraints together with the base's table options."""
+    return (*extra, Base.__table_args__)
+
+
+def new_id() -> str:
+    """A random UUID as text."""
+    return uuidutils.generate_uuid()

@@ -1,0 +1,36 @@
+"""Checkpoints as the database knows them: an index of what the banks hold, enough for lists, filters and quotas."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from karbor_like.db.models import base
+
+
+class Checkpoint(base.Base):
+    """``plan``: the API's ``protection_plan``; sizes in bytes, None until known. The bank is the source of truth."""
+
+    __tablename__ = "checkpoints"
+    __table_args__ = base.table_args(
+        sa.Index("ix_checkpoints_provider", "provider_id", "project_id", "created_at", "id"),
+        sa.Index("ix_checkpoints_plan", "plan_id", "created_at", "id"),
+        sa.Index("ix_checkpoints_project", "project_id", "deleted_at"),
+    )
+
+    id: orm.Mapped[str] = orm.mapped_column(base.Id, primary_key=True, default=base.new_id)
+    project_id: orm.Mapped[str] = orm.mapped_column(base.ProjectId)
+    provider_id: orm.Mapped[str] = orm.mapped_column(base.Id)
+    plan_id: orm.Mapped[str] = orm.mapped_column(base.Id)
+    status: orm.Mapped[str] = orm.mapped_column(sa.String(32))
+    reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
+    plan: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
+    resource_graph: orm.Mapped[str] = orm.mapped_column(base.LongText)
+    extra_info: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
+    logical_bytes: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    new_bytes: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    stored_bytes: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    created_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
+    updated_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
+    deleted_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)

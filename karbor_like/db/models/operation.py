@@ -1,0 +1,91 @@
+"""Operations: the work of the protection service. One row is the queue entry, the claim and the operation log in one."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from karbor_like.db.models import base
+
+
+class Operation(base.Base):
+    """One protect, restore, delete, verify or copy.
+
+    ``state`` is the scheduler's view (queued, running, done), ``status`` the word that the API shows. ``epoch`` is the
+    fencing token: every claim raises it, and whoever acts for an older one has lost the operation. ``lease_until`` is
+    measured by the database's clock. ``credential`` is the owner's identity, encrypted (``karbor_like.secret``).
+    """
+
+    __tablename__ = "operations"
+    __table_args__ = base.table_args(
+        sa.Index("ix_operations_project", "project_id", "created_at", "id"),
+        sa.Index("ix_operations_state", "state", "lease_until"),
+        sa.Index("ix_operations_checkpoint", "checkpoint_id"),
+        sa.Index("ix_operations_restore", "restore_id"),
+        sa.Index("ix_operations_verification", "verification_id"),
+    )
+
+    id: orm.Mapped[str] = orm.mapped_column(base.Id, primary_key=True, default=base.new_id)
+    operation_type: orm.Mapped[str] = orm.mapped_column(sa.String(32))
+    project_id: orm.Mapped[str] = orm.mapped_column(base.ProjectId)
+    user_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
+    provider_id: orm.Mapped[str] = orm.mapped_column(base.Id)
+    plan_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
+    checkpoint_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
+    restore_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
+    verification_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
+    scheduled_operation_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
+    parameters: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON, default=dict)
+    credential: orm.Mapped[str | None] = orm.mapped_column(base.LongText)
+    flow_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
+    state: orm.Mapped[str] = orm.mapped_column(sa.String(16), default="queued")
+    status: orm.Mapped[str] = orm.mapped_column(sa.String(32))
+    owner: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    epoch: orm.Mapped[int] = orm.mapped_column(default=0)
+    lease_until: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
+    attempts: orm.Mapped[int] = orm.mapped_column(default=0)
+    cancel_requested: orm.Mapped[bool] = orm.mapped_column(default=False)
+    error_info: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
+    extra_info: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)
+    created_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
+    started_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
+    ended_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
+
+
+class OperationResource(base.Base):
+    """How one resource of an operation is doing. Bytes; None where not known (yet)."""
+
+    __tablename__ = "operation_resources"
+
+    operation_id: orm.Mapped[str] = orm.mapped_column(
+        base.Id, sa.ForeignKey("operations.id", ondelete="CASCADE"), primary_key=True
+    )
+    resource_key: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
+    status: orm.Mapped[str] = orm.mapped_column(sa.String(32), default="queued")
+    step: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
+    result_key: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    bytes_done: orm.Mapped[int] = orm.mapped_column(sa.BigInteger, default=0)
+    bytes_total: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    logical_bytes: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    new_bytes: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    stored_bytes: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    updated_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
+
+
+class JournalEntry(base.Base):
+    """Something an operation creates in a cloud: written before the cloud is asked (see ``plugins/protection.py``)."""
+
+    __tablename__ = "journal_entries"
+
+    operation_id: orm.Mapped[str] = orm.mapped_column(
+        base.Id, sa.ForeignKey("operations.id", ondelete="CASCADE"), primary_key=True
+    )
+    resource_key: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
+    role: orm.Mapped[str] = orm.mapped_column(sa.String(64), primary_key=True)
+    seq: orm.Mapped[int] = orm.mapped_column()
+    name: orm.Mapped[str] = orm.mapped_column(base.Name)
+    cloud_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    keep: orm.Mapped[bool] = orm.mapped_column(default=False)
+    gone: orm.Mapped[bool] = orm.mapped_column(default=False)

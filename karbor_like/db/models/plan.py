@@ -1,0 +1,27 @@
+"""Plans: what a tenant wants protected, and how."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from karbor_like.db.models import base
+
+
+class Plan(base.Base):
+    """``resources``: list of type, id, name, extra_info; ``parameters``: by ``Type`` or ``Type#id``."""
+
+    __tablename__ = "plans"
+    __table_args__ = base.table_args(sa.Index("ix_plans_project", "project_id", "created_at", "id"))
+
+    id: orm.Mapped[str] = orm.mapped_column(base.Id, primary_key=True, default=base.new_id)
+    project_id: orm.Mapped[str] = orm.mapped_column(base.ProjectId)
+    name: orm.Mapped[str] = orm.mapped_column(base.Name)
+    description: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    provider_id: orm.Mapped[str] = orm.mapped_column(base.Id)
+    status: orm.Mapped[str] = orm.mapped_column(sa.String(32), default="suspended")
+    resources: orm.Mapped[list[dict[str, Any]]] = orm.mapped_column(sa.JSON)
+    parameters: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
+    created_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
+    updated_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)

@@ -1,0 +1,39 @@
+"""Restores and verifications: what a tenant asked to be done with a checkpoint."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from karbor_like.db.models import base
+
+
+class _Request:
+    """The columns that both have. The maps are keyed ``Type#id``."""
+
+    id: orm.Mapped[str] = orm.mapped_column(base.Id, primary_key=True, default=base.new_id)
+    project_id: orm.Mapped[str] = orm.mapped_column(base.ProjectId)
+    provider_id: orm.Mapped[str] = orm.mapped_column(base.Id)
+    checkpoint_id: orm.Mapped[str] = orm.mapped_column(base.Id)
+    parameters: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON, default=dict)
+    status: orm.Mapped[str] = orm.mapped_column(sa.String(32), default="in_progress")
+    resources_status: orm.Mapped[dict[str, str]] = orm.mapped_column(sa.JSON, default=dict)
+    resources_reason: orm.Mapped[dict[str, str]] = orm.mapped_column(sa.JSON, default=dict)
+    reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
+    created_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
+    updated_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
+
+
+class Restore(_Request, base.Base):
+    """``restore_target`` is a Keystone URL; its credential rests with the operation, encrypted."""
+
+    __tablename__ = "restores"
+    __table_args__ = base.table_args(sa.Index("ix_restores_project", "project_id", "created_at", "id"))
+
+    restore_target: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+
+
+class Verification(_Request, base.Base):
+    __tablename__ = "verifications"
+    __table_args__ = base.table_args(sa.Index("ix_verifications_project", "project_id", "created_at", "id"))

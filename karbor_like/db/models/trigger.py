@@ -1,0 +1,98 @@
+"""Triggers, and the scheduled operations bound to them."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from karbor_like.db.models import base
+
+
+class Trigger(base.Base):
+    """``next_run_at`` is when it fires next, None where it never will again: what is due is found by it, and claimed by
+    comparing and setting it.
+    """
+
+    __tablename__ = "triggers"
+    __table_args__ = base.table_args(
+        sa.Index("ix_triggers_project", "project_id", "created_at", "id"),
+        sa.Index("ix_triggers_next_run_at", "next_run_at"),
+    )
+
+    id: orm.Mapped[str] = orm.mapped_column(base.Id, primary_key=True, default=base.new_id)
+    project_id: orm.Mapped[str] = orm.mapped_column(base.ProjectId)
+    name: orm.Mapped[str] = orm.mapped_column(base.Name)
+    type: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    properties: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
+    next_run_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
+    created_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
+    updated_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
+
+
+class ScheduledOperation(base.Base):
+    """``disabled_reason`` says why the engine took it out of service (its trust was revoked)."""
+
+    __tablename__ = "scheduled_operations"
+    __table_args__ = base.table_args(
+        sa.Index("ix_scheduled_operations_project", "project_id", "created_at", "id"),
+        sa.Index("ix_scheduled_operations_trigger", "trigger_id"),
+        sa.Index("ix_scheduled_operations_plan", "plan_id"),
+        sa.Index("ix_scheduled_operations_user", "user_id", "project_id"),
+    )
+
+    id: orm.Mapped[str] = orm.mapped_column(base.Id, primary_key=True, default=base.new_id)
+    project_id: orm.Mapped[str] = orm.mapped_column(base.ProjectId)
+    user_id: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    name: orm.Mapped[str] = orm.mapped_column(base.Name)
+    description: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    operation_type: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    trigger_id: orm.Mapped[str] = orm.mapped_column(base.Id, sa.ForeignKey("triggers.id"))
+    plan_id: orm.Mapped[str] = orm.mapped_column(base.Id)
+    operation_definition: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
+    enabled: orm.Mapped[bool] = orm.mapped_column(default=True)
+    disabled_reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
+    created_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
+    updated_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
+
+
+class ScheduledRun(base.Base):
+    """One due time of one scheduled operation, recorded before anything is called, and exactly once: the pair is unique.
+
+    ``state``: started, succeeded, failed, missed (found later than its window), skipped (the one before still ran).
+    ``next_look_at``: when an engine has to do something about it (call the API, follow the checkpoint, retry).
+    """
+
+    __tablename__ = "scheduled_runs"
+    __table_args__ = base.table_args(
+        sa.UniqueConstraint("scheduled_operation_id", "due_at", name="uq_scheduled_runs_operation_due"),
+        sa.Index("ix_scheduled_runs_state", "state", "next_look_at"),
+        sa.Index("ix_scheduled_runs_project", "project_id", "created_at", "id"),
+    )
+
+    id: orm.Mapped[str] = orm.mapped_column(base.Id, primary_key=True, default=base.new_id)
+    scheduled_operation_id: orm.Mapped[str] = orm.mapped_column(base.Id)
+    project_id: orm.Mapped[str] = orm.mapped_column(base.ProjectId)
+    due_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
+    window_ends_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
+    state: orm.Mapped[str] = orm.mapped_column(sa.String(16))
+    reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
+    attempt: orm.Mapped[int] = orm.mapped_column(default=0)
+    checkpoint_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
+    next_look_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
+    owner: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    epoch: orm.Mapped[int] = orm.mapped_column(default=0)
+    lease_until: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
+    created_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
+    ended_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
+
+
+class Trust(base.Base):
+    """The Keystone trust by which the engine acts for a user in a project; ``trust_id`` is encrypted."""
+
+    __tablename__ = "trusts"
+
+    user_id: orm.Mapped[str] = orm.mapped_column(sa.String(64), primary_key=True)
+    project_id: orm.Mapped[str] = orm.mapped_column(base.ProjectId, primary_key=True)
+    trust_id: orm.Mapped[str] = orm.mapped_column(sa.Text)
+    created_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)

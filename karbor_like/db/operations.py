@@ -1,0 +1,257 @@
+"""The queue of the protection service, which is the operation log too: enqueue, claim, renew, finish; and its details.
+
+A claim is a compare-and-set on ``epoch``. Times of leases are the database's, so hosts need not agree on theirs. Nothing
+here blocks: a service asks for what is due, tries to claim it, and goes on where another one was faster.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from karbor_like import exception
+from karbor_like.db import models, repository
+from karbor_like.db import session as db_session
+from karbor_like.db.models import JournalEntry, Operation, OperationResource
+
+OPERATIONS = repository.Repository(
+    models.Operation,
+    noun="operation log",
+    not_found=exception.OperationLogNotFound,
+    filters=dict.fromkeys(
+        (
+            "checkpoint_id",
+            "plan_id",
+            "restore_id",
+            "status",
+            "project_id",
+            "provider_id",
+            "operation_type",
+            "scheduled_operation_id",
+        ),
+        repository.exact,
+    ),
+)
+
+QUEUED, RUNNING, DONE = "queued", "running", "done"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Proof that this process runs the operation: every write for the operation carries *epoch*."""
+
+    operation_id: str
+    epoch: int
+    owner: str
+
+
+def due(session: orm.Session, limit: int) -> Sequence[Operation]:
+    """Operations that wait to be run, or whose owner stopped renewing, fairest first: projects with the fewest running
+    operations, then the oldest.
+    """
+    now = db_session.now(session)
+    alive = sa.and_(Operation.state == RUNNING, Operation.lease_until >= now)
+    running = (
+        sa.select(Operation.project_id, sa.func.count().label("n"))
+        .where(alive)
+        .group_by(Operation.project_id)
+        .subquery()
+    )
+    waiting = sa.or_(Operation.state == QUEUED, sa.and_(Operation.state == RUNNING, Operation.lease_until < now))
+    # Within a project the oldest has rank 1: two idle projects with many operations each take turns.
+    rank = sa.func.row_number().over(partition_by=Operation.project_id, order_by=(Operation.created_at, Operation.id))
+    ranked = sa.select(Operation.id, rank.label("rank")).where(waiting).subquery()
+    query = (
+        sa.select(Operation)
+        .join(ranked, ranked.c.id == Operation.id)
+        .outerjoin(running, running.c.project_id == Operation.project_id)
+        .order_by(sa.func.coalesce(running.c.n, 0) + ranked.c.rank, Operation.created_at, Operation.id)
+        .limit(limit)
+    )
+    return session.execute(query).scalars().all()
+
+
+def enqueue(session: orm.Session, owner: str, lease_seconds: float, **values: Any) -> Claim:
+    """Add an operation that its maker holds, until it has done what nobody else may do at the same time."""
+    lease_until = db_session.now(session) + timedelta(seconds=lease_seconds)
+    row = OPERATIONS.insert(session, state=RUNNING, owner=owner, epoch=1, lease_until=lease_until, **values)
+    return Claim(row.id, 1, owner)
+
+
+def claim(session: orm.Session, operation: Operation, owner: str, lease_seconds: float) -> Claim | None:
+    """Take *operation* (as seen by :func:`due`) for *lease_seconds*. None where somebody else was faster."""
+    now = db_session.now(session)
+    values = {
+        "owner": owner,
+        "epoch": operation.epoch + 1,
+        "state": RUNNING,
+        "lease_until": now + timedelta(seconds=lease_seconds),
+        "attempts": operation.attempts + 1,
+        "started_at": operation.started_at or now,
+    }
+    expected = {"epoch": operation.epoch, "state": [QUEUED, RUNNING]}
+    if not OPERATIONS.update(session, operation.id, values, expected):
+        return None
+    return Claim(operation.id, operation.epoch + 1, owner)
+
+
+def renew(session: orm.Session, held: Claim, lease_seconds: float) -> bool:
+    """Extend the lease. False: the operation is lost, stop touching it."""
+    until = db_session.now(session) + timedelta(seconds=lease_seconds)
+    return OPERATIONS.update(session, held.operation_id, {"lease_until": until}, _held(held))
+
+
+def release(session: orm.Session, held: Claim, *, attempts: int | None = None) -> bool:
+    """Give an unfinished operation back to the queue, for any service to go on with.
+
+    :param attempts: set the count of attempts, where the one that ends here is not to count
+    """
+    values: dict[str, Any] = {"state": QUEUED, "owner": None, "lease_until": None}
+    if attempts is not None:
+        values["attempts"] = attempts
+    return OPERATIONS.update(session, held.operation_id, values, _held(held))
+
+
+def finish(session: orm.Session, held: Claim, status: str, error_info: str | None = None) -> bool:
+    """Record the end. The credential is forgotten. False: the operation was lost before."""
+    values = {
+        "state": DONE,
+        "status": status,
+        "error_info": error_info,
+        "credential": None,
+        "lease_until": None,
+        "ended_at": db_session.now(session),
+    }
+    return OPERATIONS.update(session, held.operation_id, values, _held(held))
+
+
+def check(session: orm.Session, held: Claim) -> Operation:
+    """The operation, locked, if the claim still holds. Raises LeaseLost."""
+    row = OPERATIONS.find(session, held.operation_id, lock=True)
+    if row is None or row.epoch != held.epoch or row.state != RUNNING:
+        raise _lost(held)
+    return row
+
+
+def fence(connection: sa.Connection, held: Claim) -> None:
+    """Lock the operation's row in *connection*'s transaction, for writers that have no session. Raises LeaseLost where the
+    claim no longer holds.
+    """
+    columns = OPERATIONS.columns
+    query = sa.select(columns["id"]).where(
+        columns["id"] == held.operation_id, columns["epoch"] == held.epoch, columns["state"] == RUNNING
+    )
+    if connection.execute(query.with_for_update()).first() is None:
+        raise _lost(held)
+
+
+def _lost(held: Claim) -> exception.LeaseLost:
+    return exception.LeaseLost(f"operation {held.operation_id} is no longer held by {held.owner} (epoch {held.epoch})")
+
+
+def _held(held: Claim) -> dict[str, Any]:
+    return {"epoch": held.epoch, "state": RUNNING}
+
+
+def request_cancel(session: orm.Session, operation_id: str) -> bool:
+    """Ask whoever runs it to stop. False where it is done already."""
+    return OPERATIONS.update(session, operation_id, {"cancel_requested": True}, {"state": [QUEUED, RUNNING]})
+
+
+def unfinished_of(session: orm.Session, **equal: Any) -> Sequence[Operation]:
+    """Operations that are queued or running and have these column values, oldest first."""
+    query = sa.select(Operation).where(Operation.state.in_((QUEUED, RUNNING))).filter_by(**equal)
+    return session.execute(query.order_by(Operation.created_at)).scalars().all()
+
+
+def never_queued(session: orm.Session, model: Any, link: str, seconds: float) -> Sequence[str]:
+    """Ids of rows of *model* (restores or verifications) that are in progress for *seconds* without an operation.
+
+    :param link: the column of operations that names them
+    """
+    before = db_session.now(session) - timedelta(seconds=seconds)
+    operation = sa.select(Operation.id).where(getattr(Operation, link) == model.id)
+    query = sa.select(model.id).where(model.status == "in_progress", model.created_at < before, ~operation.exists())
+    return session.execute(query).scalars().all()
+
+
+def latest_of(session: orm.Session, **equal: Any) -> Operation | None:
+    """The newest operation with these column values."""
+    query = sa.select(Operation).filter_by(**equal).order_by(Operation.created_at.desc(), Operation.id.desc()).limit(1)
+    return session.execute(query).scalar_one_or_none()
+
+
+def set_resource(session: orm.Session, operation_id: str, resource_key: str, **values: Any) -> None:
+    """Record how a resource is doing."""
+    values["updated_at"] = db_session.now(session)
+    row = session.get(OperationResource, (operation_id, resource_key))
+    if row is None:
+        session.add(OperationResource(operation_id=operation_id, resource_key=resource_key, **values))
+    else:
+        row.update(values)
+
+
+def resources_of(session: orm.Session, operation_ids: Sequence[str]) -> Sequence[OperationResource]:
+    """How all resources of these operations are doing."""
+    query = sa.select(OperationResource).where(OperationResource.operation_id.in_(list(operation_ids)))
+    return (
+        session.execute(query.order_by(OperationResource.operation_id, OperationResource.resource_key)).scalars().all()
+    )
+
+
+def journal(session: orm.Session, operation_id: str, resource_key: str | None = None) -> Sequence[JournalEntry]:
+    """What the operation intended to create and is not known to be gone, in order."""
+    query = sa.select(JournalEntry).where(JournalEntry.operation_id == operation_id, JournalEntry.gone.is_(False))
+    if resource_key is not None:
+        query = query.where(JournalEntry.resource_key == resource_key)
+    return session.execute(query.order_by(JournalEntry.resource_key, JournalEntry.seq)).scalars().all()
+
+
+def intend(
+    session: orm.Session, operation_id: str, resource_key: str, role: str, *, name: str, keep: bool
+) -> JournalEntry:
+    """The entry for *role*, made where there is none; one that was gone begins anew."""
+    row = session.get(JournalEntry, (operation_id, resource_key, role), with_for_update=True)
+    if row is None:
+        used = sa.select(sa.func.coalesce(sa.func.max(JournalEntry.seq), 0)).where(
+            JournalEntry.operation_id == operation_id, JournalEntry.resource_key == resource_key
+        )
+        row = JournalEntry(
+            operation_id=operation_id,
+            resource_key=resource_key,
+            role=role,
+            seq=session.execute(used).scalar_one() + 1,
+            name=name,
+            keep=keep,
+            gone=False,
+        )
+        session.add(row)
+    elif row.gone:
+        row.update({"gone": False, "cloud_id": None, "keep": keep})
+    session.flush()
+    return row
+
+
+def note(session: orm.Session, operation_id: str, resource_key: str, role: str, **values: Any) -> JournalEntry:
+    """Change an entry: ``cloud_id``, ``gone``. Raises NotFound where nothing was intended."""
+    row = session.get(JournalEntry, (operation_id, resource_key, role), with_for_update=True)
+    if row is None:
+        raise exception.NotFound(f"operation {operation_id} has no journal entry {role!r} for {resource_key}")
+    row.update(values)
+    session.flush()
+    return row
+
+
+def latest_by(
+    session: orm.Session, column: str, ids: Sequence[str], types: Sequence[str] | None = None
+) -> dict[str, Operation]:
+    """The newest operation (of *types*) of each of *ids*, which are values of *column* (``restore_id`` ...)."""
+    key = getattr(Operation, column)
+    query = sa.select(Operation).where(key.in_(list(ids)))
+    if types is not None:
+        query = query.where(Operation.operation_type.in_(list(types)))
+    rows = session.execute(query.order_by(Operation.created_at, Operation.id)).scalars()
+    return {getattr(row, column): row for row in rows}

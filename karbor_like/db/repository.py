@@ -1,0 +1,156 @@
+"""What every table with an id needs, once: insert, get, list with paging, update, delete.
+
+A repository is a description (table, error, sort keys, filters), not a connection: each call takes the session, so a
+transaction stays visible where it begins. ``project_id=None`` means "any project" and is for administrators and services.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+from oslo_db import exception as db_exception
+from oslo_db.sqlalchemy import utils as db_utils
+from sqlalchemy import orm
+
+from karbor_like import exception
+from karbor_like.db import session as db_session
+from karbor_like.db.models import base
+
+M = TypeVar("M", bound=base.Base)
+
+#: (column name, "asc" | "desc") in order of weight.
+Sort = Sequence[tuple[str, str]]
+Filter = Callable[[Any, Any], sa.ColumnElement[bool]]
+
+
+def exact(column: Any, value: Any) -> sa.ColumnElement[bool]:
+    """Equal to *value*, or one of them where it is a list."""
+    return column.in_(value) if isinstance(value, (list, tuple, set, frozenset)) else column == value
+
+
+def contains(column: Any, value: str) -> sa.ColumnElement[bool]:
+    """Holds *value* as a substring, case-sensitively where the database is."""
+    return sa.cast(column, sa.Text).contains(value, autoescape=True)
+
+
+class Repository(Generic[M]):
+    """Rows of one table.
+
+    :param model: the mapped class
+    :param noun: what a row is called in messages
+    :param not_found: the error for an id that is not there (or is another project's)
+    :param filters: filter name -> how it matches the column of that name
+    :param sort_keys: columns that a list may be sorted by
+    """
+
+    def __init__(
+        self,
+        model: type[M],
+        *,
+        noun: str,
+        not_found: type[exception.NotFound],
+        filters: Mapping[str, Filter] | None = None,
+        sort_keys: Sequence[str] = ("id", "name", "status", "created_at"),
+    ) -> None:
+        self.model = model
+        self.noun = noun
+        self.not_found = not_found
+        self.filters = dict(filters or {})
+        self.columns = sa.inspect(model).columns
+        self.sort_keys = frozenset(sort_keys)
+
+    def insert(self, session: orm.Session, **values: Any) -> M:
+        """Add a row; ``created_at`` is the database's time unless given. Raises Conflict where its id is taken."""
+        if "created_at" in self.columns:
+            values.setdefault("created_at", db_session.now(session))
+        row = self.model(**values)
+        session.add(row)
+        try:
+            session.flush()
+        except db_exception.DBDuplicateEntry:
+            raise exception.Conflict(f"{self.noun} {values.get('id')} exists already") from None
+        return row
+
+    def find(self, session: orm.Session, row_id: str, project_id: str | None = None, *, lock: bool = False) -> M | None:
+        """The row, or None. *lock* holds it until the transaction ends."""
+        query = sa.select(self.model).where(self.columns["id"] == row_id)
+        if project_id is not None:
+            query = query.where(self.columns["project_id"] == project_id)
+        return session.execute(query.with_for_update() if lock else query).scalar_one_or_none()
+
+    def get(self, session: orm.Session, row_id: str, project_id: str | None = None, *, lock: bool = False) -> M:
+        """The row. Raises the table's NotFound, also where it is another project's."""
+        row = self.find(session, row_id, project_id, lock=lock)
+        if row is None:
+            raise self.not_found(f"{self.noun} {row_id} could not be found")
+        return row
+
+    def list(
+        self,
+        session: orm.Session,
+        *,
+        project_id: str | None = None,
+        filters: Mapping[str, Any] | None = None,
+        where: Sequence[sa.ColumnElement[bool]] = (),
+        sort: Sort = (("created_at", "desc"),),
+        marker: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> Sequence[M]:
+        """A page of rows in a stable order: *sort*, then creation and id in the direction of the first key.
+
+        Raises InvalidInput for an unknown filter or sort key, the table's NotFound for an unknown marker.
+        """
+        query = session.query(self.model)
+        if project_id is not None:
+            query = query.filter(self.columns["project_id"] == project_id)
+        for name, value in (filters or {}).items():
+            if name not in self.filters:
+                raise exception.InvalidInput(f"{self.noun}s cannot be filtered by {name!r}; use {sorted(self.filters)}")
+            query = query.filter(self.filters[name](self.columns[name], value))
+        keys, directions = self._order(sort)
+        query = db_utils.paginate_query(
+            query.filter(*where),
+            self.model,
+            limit,
+            keys,
+            marker=self.get(session, marker, project_id) if marker else None,
+            sort_dirs=directions,
+        )
+        return query.offset(offset).all() if offset else query.all()
+
+    def _order(self, sort: Sort) -> tuple[Sequence[str], Sequence[str]]:
+        order: dict[str, str] = {}
+        for key, direction in sort or (("created_at", "desc"),):
+            if key not in self.sort_keys:
+                raise exception.InvalidInput(f"{self.noun}s cannot be sorted by {key!r}; use {sorted(self.sort_keys)}")
+            # A table without that column (restores have no name) keeps its place in the order by id alone.
+            if key in self.columns:
+                order.setdefault(key, direction)
+        first = next(iter(order.values()), sort[0][1] if sort else "desc")
+        for key in ("created_at", "id"):
+            order.setdefault(key, first)
+        return list(order), list(order.values())
+
+    def count(self, session: orm.Session, **equal: Any) -> int:
+        """How many rows have these values."""
+        query = sa.select(sa.func.count()).select_from(self.model)
+        return session.execute(query.filter_by(**equal)).scalar_one()
+
+    def update(
+        self, session: orm.Session, row_id: str, values: Mapping[str, Any], expected: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Compare and set: change a row if it (still) has the *expected* values. Returns whether it did."""
+        changed = dict(values)
+        if "updated_at" in self.columns and "updated_at" not in changed:
+            changed["updated_at"] = db_session.now(session)
+        query = sa.update(self.model).where(self.columns["id"] == row_id)
+        for name, value in (expected or {}).items():
+            query = query.where(exact(self.columns[name], value))
+        result = session.execute(query.values(changed).execution_options(synchronize_session="fetch"))
+        return result.rowcount == 1  # type: ignore[attr-defined]
+
+    def delete(self, session: orm.Session, row_id: str) -> bool:
+        """Remove a row. Returns whether it was there."""
+        result = session.execute(sa.delete(self.model).where(self.columns["id"] == row_id))
+        return result.rowcount == 1  # type: ignore[attr-defined]

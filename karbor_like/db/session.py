@@ -1,0 +1,132 @@
+"""The way to the database: one :class:`Database` per process, transactions that are visible as one ``with`` or one call.
+
+SQLite is the embedded default: several threads and processes write it, so every transaction begins with the write lock
+(``BEGIN IMMEDIATE``) on a write-ahead log; without that, read-then-write transactions fail with "database is locked".
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from oslo_db import api as oslo_db_api
+from oslo_db import options as db_options
+from oslo_db.sqlalchemy import enginefacade
+from sqlalchemy import orm
+from sqlalchemy.ext import compiler
+
+T = TypeVar("T")
+
+_RETRIES = 8
+_SQLITE_BUSY_SECONDS = 30
+
+
+@enginefacade.transaction_context_provider
+class _Scope:
+    """enginefacade keeps a transaction on the object it is "using"; a fresh one makes each transaction its own."""
+
+
+class utcnow(sa.sql.expression.FunctionElement):  # noqa: N801 - reads as the SQL function it is
+    """The database's own clock, UTC. Leases are measured by it, so that hosts need not agree on the time."""
+
+    type = sa.DateTime()
+    inherit_cache = True
+
+
+@compiler.compiles(utcnow, "sqlite")
+def _utcnow_sqlite(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+
+
+@compiler.compiles(utcnow, "mysql")
+@compiler.compiles(utcnow, "mariadb")
+def _utcnow_mysql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return "UTC_TIMESTAMP(6)"
+
+
+@compiler.compiles(utcnow, "postgresql")
+def _utcnow_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return "timezone('utc', clock_timestamp())"
+
+
+def _prepare_sqlite(engine: sa.Engine) -> None:
+    if engine.dialect.name != "sqlite":
+        return
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {_SQLITE_BUSY_SECONDS * 1000}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    # A "begin" listener would run after oslo.db's own, which has already sent a deferred BEGIN.
+    @sa.event.listens_for(engine, "before_cursor_execute", retval=True)
+    def _begin(conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> tuple[str, Any]:
+        return ("BEGIN IMMEDIATE" if statement == "BEGIN" else statement), parameters
+
+
+class Database:
+    """Engine and sessions of one process. Made after a fork, never shared across one.
+
+    :param conf: configuration with oslo.db's ``[database]`` group
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        db_options.set_defaults(conf)
+        self._facade = enginefacade.transaction_context()
+        self._facade.configure(**{**dict(conf.database), "sqlite_fk": True})
+        self._facade.append_on_engine_create(_prepare_sqlite)
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The engine, for migrations and for TaskFlow's persistence."""
+        return self._facade.writer.get_engine()
+
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[orm.Session]:
+        """A read-only transaction."""
+        with self._facade.reader.using(_Scope()) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def writer(self) -> Iterator[orm.Session]:
+        """A transaction that commits at the end of the block. The caller retries deadlocks, or uses :meth:`write`."""
+        with self._facade.writer.using(_Scope()) as session:
+            yield session
+
+    def write(self, work: Callable[[orm.Session], T]) -> T:
+        """Run ``work(session)`` in a write transaction, again from the start after a deadlock or a lost connection.
+
+        *work* must have no effect outside the database.
+        """
+
+        @oslo_db_api.wrap_db_retry(
+            max_retries=_RETRIES, retry_on_deadlock=True, retry_on_disconnect=True, retry_interval=0.1, jitter=True
+        )
+        def attempt() -> T:
+            with self.writer() as session:
+                return work(session)
+
+        return attempt()
+
+    def ping(self) -> None:
+        """Ask the database for something trivial. Raises oslo.db's errors where it does not answer."""
+        with self.reader() as session:
+            session.execute(sa.select(1))
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self._facade.dispose_pool()
+
+
+def now(session: orm.Session) -> datetime:
+    """The database's time, timezone-aware UTC."""
+    value = session.execute(sa.select(utcnow())).scalar_one()
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    return value.replace(tzinfo=UTC)

@@ -1,0 +1,27 @@
+"""Queries on triggers."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from karbor_like import exception
+from karbor_like.db import models, repository
+
+TRIGGERS = repository.Repository(
+    models.Trigger,
+    noun="trigger",
+    not_found=exception.TriggerNotFound,
+    filters={
+        "name": repository.contains,
+        "type": repository.exact,
+        "properties": repository.contains,
+        "project_id": repository.exact,
+    },
+)
+
+
+def users(session: orm.Session, trigger_id: str) -> Sequence[models.ScheduledOperation]:
+    """The scheduled operations bound to a trigger."""
+    query = sa.select(models.ScheduledOperation).where(models.ScheduledOperation.trigger_id == trigger_id)
+    return session.execute(query.order_by(models.ScheduledOperation.name)).scalars().all()

@@ -1,0 +1,1 @@
+from tests.fixtures.swift import swift  # noqa: F401

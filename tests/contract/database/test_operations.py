@@ -1,0 +1,128 @@
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from karbor_like import exception
+from karbor_like.db import operations
+from karbor_like.db import session as db_session
+from karbor_like.db.operations import OPERATIONS
+
+
+def _enqueue(database, *projects):
+    def work(session):
+        return [
+            OPERATIONS.insert(
+                session, operation_type="protect", project_id=project, provider_id="x", status="protecting"
+            ).id
+            for project in projects
+        ]
+
+    return database.write(work)
+
+
+def _due(database, limit=100):
+    with database.reader() as session:
+        return operations.due(session, limit)
+
+
+def _claim(database, row, owner="me", lease=30.0):
+    return database.write(lambda session: operations.claim(session, row, owner, lease))
+
+
+def _expire(database, operation_id):
+    def work(session):
+        past = db_session.now(session) - timedelta(seconds=1)
+        OPERATIONS.update(session, operation_id, {"lease_until": past})
+
+    database.write(work)
+
+
+def test_an_operation_is_claimed_by_exactly_one_of_many(database):
+    _enqueue(database, *["p"] * 5)
+    seen = _due(database)
+    with ThreadPoolExecutor(8) as pool:
+        claims = list(
+            pool.map(lambda pair: _claim(database, *pair), [(row, f"o{n}") for n in range(8) for row in seen])
+        )
+    won = [claim for claim in claims if claim]
+    assert sorted(claim.operation_id for claim in won) == sorted(row.id for row in seen)
+    assert _due(database) == []
+
+
+def test_projects_take_turns(database):
+    _enqueue(database, "busy", "busy", "busy", "busy", "idle", "idle")
+    order = [row.project_id for row in _due(database)]
+    assert order == ["busy", "idle", "busy", "idle", "busy", "busy"]
+
+
+def test_a_project_that_runs_something_waits_behind_one_that_does_not(database):
+    _enqueue(database, "busy", "busy", "idle")
+    assert _claim(database, _due(database)[0])
+    assert [row.project_id for row in _due(database)] == ["idle", "busy"]
+
+
+def test_an_expired_lease_is_taken_over_and_the_old_owner_finds_out(database):
+    (operation,) = _enqueue(database, "p")
+    old = _claim(database, _due(database)[0], "old")
+    assert _due(database) == []
+    _expire(database, operation)
+    new = _claim(database, _due(database)[0], "new")
+    assert new.epoch == old.epoch + 1
+    assert not database.write(lambda session: operations.renew(session, old, 30))
+    assert not database.write(lambda session: operations.finish(session, old, "available"))
+    with pytest.raises(exception.LeaseLost, match="no longer held by old"):
+        database.write(lambda session: operations.check(session, old))
+    assert database.write(lambda session: operations.renew(session, new, 30))
+    assert database.write(lambda session: operations.check(session, new)).attempts == 2
+
+
+def test_an_end_forgets_the_credential(database):
+    (operation,) = _enqueue(database, "p")
+    database.write(lambda session: OPERATIONS.update(session, operation, {"credential": "encrypted"}))
+    held = _claim(database, _due(database)[0])
+    assert database.write(lambda session: operations.finish(session, held, "error", "the volume is gone"))
+    with database.reader() as session:
+        row = OPERATIONS.get(session, operation)
+    assert (row.state, row.status, row.credential, row.error_info) == ("done", "error", None, "the volume is gone")
+    assert row.ended_at >= row.started_at
+    assert not database.write(lambda session: operations.request_cancel(session, operation))
+
+
+def test_a_released_operation_is_due_again(database):
+    _enqueue(database, "p")
+    held = _claim(database, _due(database)[0])
+    assert database.write(lambda session: operations.release(session, held))
+    assert [row.id for row in _due(database)] == [held.operation_id]
+
+
+def test_the_journal_remembers_what_was_intended(database):
+    (operation,) = _enqueue(database, "p")
+
+    def intend(role):
+        return database.write(
+            lambda session: operations.intend(session, operation, "T#1", role, name=f"n-{role}", keep=False).cloud_id
+        )
+
+    assert intend("snapshot") is None
+    database.write(lambda session: operations.note(session, operation, "T#1", "snapshot", cloud_id="s-1"))
+    assert intend("snapshot") == "s-1"
+    assert intend("volume") is None
+    with database.reader() as session:
+        assert [entry.role for entry in operations.journal(session, operation, "T#1")] == ["snapshot", "volume"]
+        assert operations.journal(session, operation, "T#2") == []
+    database.write(lambda session: operations.note(session, operation, "T#1", "snapshot", gone=True))
+    with database.reader() as session:
+        assert [entry.role for entry in operations.journal(session, operation)] == ["volume"]
+    assert intend("snapshot") is None
+    with pytest.raises(exception.NotFound, match="'image'"):
+        database.write(lambda session: operations.note(session, operation, "T#1", "image", gone=True))
+
+
+def test_resources_are_counted_per_operation(database):
+    first, second = _enqueue(database, "p", "p")
+    database.write(lambda session: operations.set_resource(session, first, "T#1", status="protecting", bytes_done=1))
+    database.write(lambda session: operations.set_resource(session, first, "T#1", bytes_done=2**40, bytes_total=2**41))
+    with database.reader() as session:
+        (row,) = operations.resources_of(session, [first, second])
+    assert (row.status, row.bytes_done, row.bytes_total) == ("protecting", 2**40, 2**41)

@@ -1,0 +1,57 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from karbor_like import exception
+from karbor_like.db import quotas
+from karbor_like.db.plans import PLANS
+
+DEFAULTS = {"plans": 50, "checkpoints": -1}
+
+
+def _plan(session, project="p", name="n"):
+    return PLANS.insert(session, project_id=project, name=name, provider_id="x", resources=[], parameters={})
+
+
+def test_parallel_creations_never_exceed_the_limit_together(database):
+    database.write(lambda session: quotas.set_limits(session, "p", {"plans": 7}))
+
+    def create(number):
+        def work(session):
+            quotas.enforce(session, "p", "plans", DEFAULTS)
+            _plan(session, name=str(number))
+
+        try:
+            database.write(work)
+        except exception.OverQuota:
+            return False
+        return True
+
+    with ThreadPoolExecutor(10) as pool:
+        created = list(pool.map(create, range(50)))
+    assert created.count(True) == 7
+    with database.reader() as session:
+        assert PLANS.count(session, project_id="p") == 7
+        assert quotas.usage(session, "p") == {"plans": 7, "checkpoints": 0}
+
+
+def test_a_project_without_limits_has_those_of_the_default_class(database):
+    def work(session):
+        quotas.set_class_limits(session, "default", {"plans": 3})
+        quotas.set_limits(session, "own", {"plans": 9})
+
+    database.write(work)
+    with database.reader() as session:
+        assert quotas.limits(session, "other", DEFAULTS) == {"plans": 3, "checkpoints": -1}
+        assert quotas.limits(session, "own", DEFAULTS) == {"plans": 9, "checkpoints": -1}
+    database.write(lambda session: quotas.delete_limits(session, "own"))
+    with database.reader() as session:
+        assert quotas.limits(session, "own", DEFAULTS)["plans"] == 3
+
+
+def test_zero_is_a_limit_and_minus_one_is_none(database):
+    database.write(lambda session: quotas.set_limits(session, "none", {"plans": 0}))
+    database.write(lambda session: quotas.set_limits(session, "free", {"plans": -1}))
+    with pytest.raises(exception.OverQuota, match="none for plans is 0"):
+        database.write(lambda session: quotas.enforce(session, "none", "plans", DEFAULTS))
+    database.write(lambda session: quotas.enforce(session, "free", "plans", {"plans": 0, "checkpoints": 0}))

@@ -1,0 +1,205 @@
+"""The scheduler on every database: each due time becomes one run, whoever looks, and however late."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from oslo_config import cfg
+
+from karbor_like.clock import ManualClock
+from karbor_like.conf import operationengine as options
+from karbor_like.conf import trigger as trigger_options
+from karbor_like.db import scheduled_runs
+from karbor_like.db.models import Operation, ScheduledRun
+from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
+from karbor_like.db.triggers import TRIGGERS
+from karbor_like.domain import trigger as triggers
+from karbor_like.operationengine.scheduler import Scheduler
+
+START = datetime(2031, 3, 1, tzinfo=UTC)
+HOURLY = {"format": "crontab", "pattern": "0 * * * *", "start_time": "2031-03-01 00:00:00", "window": 900}
+
+
+@pytest.fixture
+def clock():
+    return ManualClock(START)
+
+
+def _conf(**values):
+    conf = cfg.ConfigOpts()
+    for group in (options, trigger_options):
+        conf.register_opts(group.OPTS, group=group.GROUP)
+    conf([])
+    for name, value in values.items():
+        conf.set_override(name, value, group="operationengine")
+    return conf
+
+
+@pytest.fixture
+def scheduler(database, clock):
+    return Scheduler(_conf(batch=3), database, clock)
+
+
+def _trigger(database, count=1, properties=HOURLY, operations=1, **values):
+    def work(session):
+        made = []
+        for number in range(count):
+            row = TRIGGERS.insert(
+                session,
+                project_id="p",
+                name=f"t{number}",
+                type="time",
+                properties=properties,
+                next_run_at=triggers.parse(properties).next(START),
+            )
+            for _ in range(operations):
+                SCHEDULED_OPERATIONS.insert(
+                    session,
+                    project_id="p",
+                    user_id="u",
+                    name="o",
+                    operation_type="protect",
+                    trigger_id=row.id,
+                    plan_id="plan",
+                    operation_definition={"provider_id": "x", "plan_id": "plan"},
+                    **values,
+                )
+            made.append(row.id)
+        return made
+
+    return database.write(work)
+
+
+def _runs(database):
+    with database.reader() as session:
+        return session.execute(sa.select(ScheduledRun).order_by(ScheduledRun.due_at, ScheduledRun.id)).scalars().all()
+
+
+def _end_all(database, clock):
+    def work(session):
+        values = {"state": scheduled_runs.SUCCEEDED, "ended_at": clock.now(), "next_look_at": None}
+        session.execute(sa.update(ScheduledRun).where(ScheduledRun.state == scheduled_runs.STARTED).values(values))
+
+    database.write(work)
+
+
+def test_nothing_fires_before_it_is_due(database, scheduler, clock):
+    _trigger(database)
+    clock.advance(3599)
+    assert scheduler.fire() == 0
+    assert _runs(database) == []
+
+
+def test_a_due_trigger_fires_once_and_knows_its_next_time(database, scheduler, clock):
+    (trigger,) = _trigger(database, operations=2)
+    clock.advance(3601)
+    assert scheduler.fire() == 1
+    assert scheduler.fire() == 0
+    runs = _runs(database)
+    assert [(run.due_at, run.state) for run in runs] == [(START + timedelta(hours=1), "started")] * 2
+    assert {run.window_ends_at for run in runs} == {START + timedelta(hours=1, minutes=15)}
+    with database.reader() as session:
+        assert TRIGGERS.get(session, trigger).next_run_at == START + timedelta(hours=2)
+
+
+def test_a_run_that_goes_on_makes_the_next_one_skipped_and_the_log_says_so(database, scheduler, clock):
+    _trigger(database)
+    clock.advance(3601)
+    scheduler.fire()
+    clock.advance(3600)
+    scheduler.fire()
+    first, second = _runs(database)
+    assert (first.state, second.state) == ("started", "skipped")
+    assert first.due_at.isoformat() in second.reason
+    with database.reader() as session:
+        (entry,) = session.execute(sa.select(Operation)).scalars().all()
+    assert entry.error_info.startswith("skipped: ")
+    assert (entry.status, entry.scheduled_operation_id) == ("error", second.scheduled_operation_id)
+
+
+def test_times_that_nobody_saw_are_recorded_as_missed_and_the_last_runs_if_it_is_in_time(database, scheduler, clock):
+    _trigger(database)
+    clock.advance(5 * 3600 + 60)
+    scheduler.fire()
+    runs = _runs(database)
+    assert [run.state for run in runs] == ["missed"] * 4 + ["started"]
+    assert "late" in runs[0].reason
+    assert [run.due_at for run in runs] == [START + timedelta(hours=hour) for hour in range(1, 6)]
+
+
+def test_a_long_outage_is_recorded_in_bounded_space_and_counted_whole(database, clock):
+    _trigger(database)
+    clock.advance(100 * 3600 + 60)
+    Scheduler(_conf(max_missed=10), database, clock).fire()
+    runs = _runs(database)
+    assert [run.state for run in runs] == ["missed"] * 9 + ["started"]
+    assert runs[-1].due_at == START + timedelta(hours=100)
+    assert "90 more due times" in runs[0].reason
+
+
+def test_a_trigger_without_a_window_has_the_smallest_that_is_allowed(database, scheduler, clock):
+    _trigger(database, properties={name: value for name, value in HOURLY.items() if name != "window"})
+    clock.advance(3600 + 899)
+    scheduler.fire()
+    (run,) = _runs(database)
+    assert (run.state, run.window_ends_at - run.due_at) == ("started", timedelta(seconds=900))
+
+
+def test_a_disabled_operation_does_not_run(database, scheduler, clock):
+    _trigger(database, enabled=False)
+    clock.advance(3601)
+    assert scheduler.fire() == 1
+    assert _runs(database) == []
+
+
+def test_a_trigger_ends_at_its_end(database, scheduler, clock):
+    (trigger,) = _trigger(database, properties={**HOURLY, "end_time": "2031-03-01 02:00:00"})
+    for _ in range(4):
+        clock.advance(3600)
+        scheduler.fire()
+        _end_all(database, clock)
+    assert [run.due_at.hour for run in _runs(database)] == [1, 2]
+    with database.reader() as session:
+        assert TRIGGERS.get(session, trigger).next_run_at is None
+
+
+def test_a_clock_that_steps_back_fires_nothing_again(database, scheduler, clock):
+    _trigger(database)
+    clock.advance(3601)
+    scheduler.fire()
+    clock.step(-1800)
+    assert scheduler.fire() == 0
+    clock.advance(1801)
+    assert scheduler.fire() == 0
+    assert len(_runs(database)) == 1
+
+
+def test_a_trigger_that_cannot_be_understood_stops_and_leaves_a_trace(database, scheduler, clock):
+    (trigger,) = _trigger(database)
+    database.write(lambda session: TRIGGERS.update(session, trigger, {"properties": {**HOURLY, "pattern": "nonsense"}}))
+    clock.advance(3601)
+    assert scheduler.fire() == 1
+    assert [run.state for run in _runs(database)] == ["missed"]
+    assert scheduler.fire() == 0
+
+
+def test_engines_at_once_record_each_run_once(database, clock):
+    _trigger(database, count=40)
+    clock.advance(3601)
+    engines = [Scheduler(_conf(batch=7), database, clock) for _ in range(4)]
+    barrier = threading.Barrier(len(engines))
+
+    def fire(engine):
+        barrier.wait()
+        for _ in range(20):
+            engine.fire()
+
+    threads = [threading.Thread(target=fire, args=(engine,)) for engine in engines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    runs = _runs(database)
+    assert len(runs) == 40
+    assert len({run.scheduled_operation_id for run in runs}) == 40

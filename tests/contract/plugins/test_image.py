@@ -1,0 +1,123 @@
+"""The image plugin: the suite of all plugins, and what only images have."""
+
+import io
+import random
+from typing import Any
+
+import pytest
+from oslo_config import cfg
+
+from karbor_like import exception
+from karbor_like.clients.factory import ClientFactory
+from karbor_like.domain import resource
+from karbor_like.domain.resource import Resource
+from karbor_like.plugins import loader
+from karbor_like.plugins.protection import Kind
+from karbor_like.sandbox.cloud import Sandbox
+from tests.contract import protection
+from tests.contract.plugins import running
+from tests.contract.plugins.running import Host
+from tests.contract.protection import Belongings, sha256
+
+BYTES = random.Random(2).randbytes(1_500_000)
+
+
+class ImageSubject(protection.Subject):
+    """An image with everything that an image can have."""
+
+    def __init__(self, cloud: Sandbox, clients: Any, data: bytes = BYTES, **arguments: Any) -> None:
+        super().__init__(cloud, clients)
+        conf = cfg.ConfigOpts()
+        conf([], default_config_files=[])
+        self.plugin = loader.protection("image", conf, "test")
+        values = {
+            "name": "golden",
+            "disk_format": "qcow2",
+            "container_format": "bare",
+            "visibility": "private",
+            "min_disk": 3,
+            "min_ram": 64,
+            "tags": ["web", "tested"],
+            "protected": False,
+            "os_distro": "debian",
+            "hw_disk_bus": "scsi",
+            "licence": "Grüße",
+        }
+        made = self.glance.images.create(**{**values, **arguments})
+        self.glance.images.upload(made.id, io.BytesIO(data))
+        self.resource = Resource(resource.IMAGE, made.id, "golden")
+
+    def digest(self, resource_id: str) -> str:
+        return sha256(self.glance.images.data(resource_id))
+
+    def looks(self, resource_id: str) -> dict[str, Any]:
+        its_own = {"id", "created_at", "updated_at", "file", "self", "schema", "direct_url"}
+        image = {key: value for key, value in self.glance.images.get(resource_id).items() if key not in its_own}
+        return {**image, "tags": sorted(image["tags"])}
+
+    def destroy(self) -> None:
+        self.glance.images.delete(self.resource.id)
+
+
+@pytest.fixture
+def subject(cloud: Sandbox, factory: ClientFactory) -> ImageSubject:
+    return ImageSubject(cloud, factory.for_context(running.context_of(cloud)))
+
+
+class TestImage(protection.ProtectionContract):
+    size = len(BYTES)
+
+    def test_protected_image(self, host: Host, cloud: Sandbox, factory: ClientFactory) -> None:
+        """The flag is restored, and does not hinder the clean-up of an operation that fails later."""
+        subject = ImageSubject(cloud, host.clients, protected=True)
+        checkpoint = host.protect(subject.resource).checkpoint_id
+        before = subject.belongings()
+        restore = host.operation(Kind.RESTORE, subject.resource, checkpoint)
+        restored = host.perform(restore)["restored"][subject.resource.key]
+        assert subject.looks(restored)["protected"] is True
+        host.cleanup(restore)
+        assert subject.belongings() == before
+
+    def test_somebody_else_s_public_image(self, host: Host, cloud: Sandbox, factory: ClientFactory) -> None:
+        admin = factory.for_context(running.context_of(cloud, "admin"))
+        theirs = ImageSubject(cloud, admin, visibility="public")
+        restored = host.restore(theirs.resource, host.protect(theirs.resource).checkpoint_id)
+        image = host.clients.glance().images.get(restored)
+        assert image.visibility == "private"
+        assert image.owner == host.clients.context.project_id
+        assert theirs.digest(restored) == theirs.digest(theirs.resource.id)
+
+    def test_own_public_image_is_not_published_again(
+        self,
+        cloud: Sandbox,
+        factory: ClientFactory,
+        bank: Any,
+    ) -> None:
+        admin = factory.for_context(running.context_of(cloud, "admin"))
+        subject = ImageSubject(cloud, admin, visibility="public")
+        host = Host(subject.plugin, admin, bank)
+        checkpoint = host.protect(subject.resource).checkpoint_id
+        result = host.perform(host.operation(Kind.RESTORE, subject.resource, checkpoint))
+        assert admin.glance().images.get(result["restored"][subject.resource.key]).visibility == "private"
+        assert result["remarks"] == ["the image was public: the restored one is private"]
+
+    def test_empty_image(self, host: Host, cloud: Sandbox) -> None:
+        subject = ImageSubject(cloud, host.clients, data=b"")
+        restored = host.restore(subject.resource, host.protect(subject.resource).checkpoint_id)
+        assert host.clients.glance().images.get(restored).size == 0
+
+    def test_image_without_bytes(self, host: Host, subject: ImageSubject, before: Belongings) -> None:
+        queued = subject.glance.images.create(name="nothing yet", disk_format="raw", container_format="bare")
+        with pytest.raises(exception.Conflict, match="'queued'"):
+            host.protect(Resource(resource.IMAGE, queued.id, "nothing yet"))
+
+    def test_image_that_is_not_what_it_was(self, host: Host, subject: ImageSubject, checkpoint: str) -> None:
+        """The bank gives what it got; that Glance got the same is checked by the hash that Glance made then."""
+        before = subject.belongings()
+        with host.bank.leases.acquire(holder="test") as lease:
+            section = host.bank.section(checkpoint, subject.project_id, subject.resource.key, lease=lease)
+            document = section.get("metadata")
+            section.put("metadata", {**document, "image": {**document["image"], "os_hash_value": "00"}})
+            with pytest.raises(exception.ResourceFailed, match="is not what was protected: its os_hash_value"):
+                host.restore(subject.resource, checkpoint)
+        assert subject.belongings() == before

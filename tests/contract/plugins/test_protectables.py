@@ -1,0 +1,209 @@
+"""The protectable plugins: the suite of all, and what each has of its own."""
+
+import io
+from typing import Any
+
+import glanceclient.exc
+import pytest
+
+from karbor_like import exception
+from karbor_like.clients.factory import ClientFactory, Clients
+from karbor_like.clients.waiter import Waiter
+from karbor_like.clock import SystemClock
+from karbor_like.domain.resource import IMAGE, PROJECT, SERVER, VOLUME, Resource
+from karbor_like.plugins.protectables.image import ImageProtectable
+from karbor_like.plugins.protectables.project import ProjectProtectable
+from karbor_like.plugins.protectables.server import ServerProtectable
+from karbor_like.plugins.protectables.volume import VolumeProtectable
+from karbor_like.sandbox.cloud import Sandbox
+from tests.contract.plugins import running
+from tests.contract.protectable import ProtectableContract
+
+MARKS = {"karbor_like_operation": "an operation", "karbor_like_role": "temporary", "karbor_like_resource": "a resource"}
+
+
+def until(get: Any, status: str) -> Any:
+    return Waiter(SystemClock(), interval=0.005, max_interval=0.05, timeout=20).until(
+        status, get, done=lambda seen: seen.status == status, failed=lambda seen: None
+    )
+
+
+def make_volume(clients: Clients, name: str = "data", **arguments: Any) -> Resource:
+    volumes = clients.cinder().volumes
+    made = volumes.create(1, name=name, **arguments)
+    until(lambda: volumes.get(made.id), "available")
+    return Resource(VOLUME, made.id, name, {"availability_zone": "nova"})
+
+
+def make_image(clients: Clients, name: str = "golden", **arguments: Any) -> Resource:
+    images = clients.glance().images
+    made = images.create(name=name, disk_format="raw", container_format="bare", **arguments)
+    images.upload(made.id, io.BytesIO(b"bytes"))
+    return Resource(IMAGE, made.id, name)
+
+
+def make_server(clients: Clients, image: Resource | None, name: str = "web") -> Resource:
+    """A server that was booted from *image*, or from a volume where that is None."""
+    servers = clients.nova().servers
+    disk = {"source_type": "volume", "destination_type": "volume", "boot_index": 0}
+    disks = None if image else [{**disk, "uuid": make_volume(clients, "root").id}]
+    made = servers.create(name, image.id if image else None, "1", block_device_mapping_v2=disks)
+    until(lambda: servers.get(made.id), "ACTIVE")
+    return Resource(SERVER, made.id, name)
+
+
+def project_of(clients: Clients) -> Resource:
+    return Resource(PROJECT, clients.context.project_id, clients.context.project_name)
+
+
+class TestProject(ProtectableContract):
+    @pytest.fixture
+    def plugin(self) -> ProjectProtectable:
+        return ProjectProtectable()
+
+    @pytest.fixture
+    def mine(self, alice: Clients) -> Resource:
+        return project_of(alice)
+
+    @pytest.fixture
+    def theirs(self, bob: Clients) -> Resource:
+        return project_of(bob)
+
+    def test_name_that_the_context_lacks(self, plugin: ProjectProtectable, alice: Clients, mine: Resource) -> None:
+        alice.context.project_name = None
+        assert plugin.show(alice, mine.id).name == mine.name
+
+
+class TestVolume(ProtectableContract):
+    @pytest.fixture
+    def plugin(self) -> VolumeProtectable:
+        return VolumeProtectable()
+
+    @pytest.fixture
+    def mine(self, alice: Clients) -> Resource:
+        return make_volume(alice)
+
+    @pytest.fixture
+    def theirs(self, bob: Clients) -> Resource:
+        return make_volume(bob)
+
+    @pytest.mark.parametrize("status", ["error", "deleting", "error_deleting"])
+    def test_unusable_ones_are_hidden_everywhere(
+        self, plugin: VolumeProtectable, alice: Clients, admin: Clients, mine: Resource, status: str
+    ) -> None:
+        server = make_server(alice, make_image(alice))
+        alice.nova().volumes.create_server_volume(server.id, mine.id)
+        until(lambda: alice.cinder().volumes.get(mine.id), "in-use")
+        admin.cinder().volumes.reset_state(mine.id, status)
+        assert plugin.list(alice) == []
+        assert not any(plugin.children(alice, [project_of(alice), server]).values())
+        with pytest.raises(exception.Conflict, match=f"'{status}'"):
+            plugin.show(alice, mine.id)
+
+    def test_ours_are_no_tenants_resources(self, plugin: VolumeProtectable, alice: Clients, mine: Resource) -> None:
+        temporary = make_volume(alice, "temporary", metadata=MARKS)
+        assert plugin.list(alice) == [mine]
+        assert plugin.children(alice, [project_of(alice)]) == {project_of(alice): [mine]}
+        with pytest.raises(exception.Conflict, match="an operation"):
+            plugin.show(alice, temporary.id)
+
+    def test_below_the_server_it_is_attached_to(
+        self, plugin: VolumeProtectable, alice: Clients, mine: Resource
+    ) -> None:
+        image = make_image(alice)
+        first, second = make_server(alice, image, "first"), make_server(alice, image, "second")
+        alice.nova().volumes.create_server_volume(first.id, mine.id)
+        until(lambda: alice.cinder().volumes.get(mine.id), "in-use")
+        assert plugin.children(alice, [first, second]) == {first: [mine], second: []}
+
+    def test_nameless_one(self, plugin: VolumeProtectable, alice: Clients) -> None:
+        nameless = make_volume(alice, "")
+        assert plugin.show(alice, nameless.id).name == ""
+
+
+class TestServer(ProtectableContract):
+    @pytest.fixture
+    def plugin(self) -> ServerProtectable:
+        return ServerProtectable()
+
+    @pytest.fixture
+    def mine(self, alice: Clients) -> Resource:
+        return make_server(alice, make_image(alice))
+
+    @pytest.fixture
+    def theirs(self, bob: Clients) -> Resource:
+        return make_server(bob, make_image(bob))
+
+    def test_unusable_ones_are_hidden(
+        self, plugin: ServerProtectable, alice: Clients, cloud: Sandbox, mine: Resource
+    ) -> None:
+        cloud.fault(service="compute", method="POST", path="/servers$", kind="error")
+        broken = alice.nova().servers.create("broken", make_image(alice).id, "1")
+        until(lambda: alice.nova().servers.get(broken.id), "ERROR")
+        assert plugin.list(alice) == [mine]
+        with pytest.raises(exception.Conflict, match="'ERROR'"):
+            plugin.show(alice, broken.id)
+
+
+class TestImage(ProtectableContract):
+    @pytest.fixture
+    def plugin(self) -> ImageProtectable:
+        return ImageProtectable()
+
+    @pytest.fixture
+    def mine(self, alice: Clients) -> Resource:
+        return make_image(alice)
+
+    @pytest.fixture
+    def theirs(self, bob: Clients) -> Resource:
+        return make_image(bob)
+
+    def test_public_ones_are_everybody_s(
+        self, plugin: ImageProtectable, alice: Clients, admin: Clients, mine: Resource
+    ) -> None:
+        public = make_image(admin, "debian", visibility="public")
+        assert set(plugin.list(alice)) == {mine, public}
+        assert plugin.show(alice, public.id) == public
+        assert plugin.children(alice, [project_of(alice)]) == {project_of(alice): [mine]}
+
+    def test_below_the_server_booted_from_it(
+        self, plugin: ImageProtectable, alice: Clients, admin: Clients, mine: Resource
+    ) -> None:
+        community = make_image(admin, "unlisted", visibility="community")
+        volatile = make_image(alice, "volatile")
+        servers = [make_server(alice, image) for image in (mine, mine, community, volatile, None)]
+        alice.glance().images.delete(volatile.id)
+        found = plugin.children(alice, servers)
+        assert [list(found.get(server, [])) for server in servers] == [[mine], [mine], [community], [], []]
+        assert found[servers[0]][0].extra_info == {"server_id": servers[0].id}
+
+    def test_ours_are_no_tenants_resources(self, plugin: ImageProtectable, alice: Clients, mine: Resource) -> None:
+        temporary = make_image(alice, "temporary", **MARKS)
+        assert plugin.list(alice) == [mine]
+        with pytest.raises(exception.Conflict, match="an operation"):
+            plugin.show(alice, temporary.id)
+
+    def test_unusable_ones_are_hidden(
+        self, plugin: ImageProtectable, alice: Clients, cloud: Sandbox, mine: Resource
+    ) -> None:
+        cloud.fault(service="image", method="PUT", path="/file$", kind="error")
+        broken = alice.glance().images.create(name="broken", disk_format="raw", container_format="bare")
+        with pytest.raises(glanceclient.exc.HTTPInternalServerError):
+            alice.glance().images.upload(broken.id, io.BytesIO(b"bytes"))
+        assert plugin.list(alice) == [mine]
+        with pytest.raises(exception.Conflict, match="'killed'"):
+            plugin.show(alice, broken.id)
+
+
+@pytest.mark.parametrize(
+    "plugin", [ServerProtectable(), VolumeProtectable(), ImageProtectable()], ids=["server", "volume", "image"]
+)
+def test_cloud_without_the_service(plugin: Any, cloud: Sandbox, factory: ClientFactory) -> None:
+    """What does not exist in a cloud is no failure of it."""
+    context = running.context_of(cloud)
+    context.service_catalog = [s for s in context.service_catalog if s["type"] == "identity"]
+    clients = factory.for_context(context)
+    assert plugin.list(clients) == []
+    assert not any(plugin.children(clients, [project_of(clients)]).values())
+    with pytest.raises(exception.ResourceNotFound):
+        plugin.show(clients, "0c8f7e6d-0000-4000-8000-000000000000")

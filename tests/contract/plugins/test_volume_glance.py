@@ -1,0 +1,271 @@
+"""The volume plugin that goes through Glance: the suite of all plugins, and what only volumes have."""
+
+import io
+import random
+from typing import Any
+
+import pytest
+from oslo_config import cfg
+
+from karbor_like import exception
+from karbor_like.clients.factory import ClientFactory
+from karbor_like.clients.waiter import Waiter
+from karbor_like.clock import SystemClock
+from karbor_like.domain import resource
+from karbor_like.domain.resource import Resource
+from karbor_like.plugins import loader
+from karbor_like.plugins.protection import Kind
+from karbor_like.plugins.protections.volume_glance import VolumeGlanceProtection
+from karbor_like.sandbox.cloud import Sandbox
+from tests.contract import protection
+from tests.contract.plugins import running
+from tests.contract.plugins.running import Host
+from tests.contract.protection import Belongings, Struck
+
+#: GiB, as Cinder counts.
+SIZE = 2
+
+
+def settled(get: Any, resource_id: str, status: str = "available") -> Any:
+    """What *get* returns when it has *status*."""
+    return Waiter(SystemClock(), interval=0.005, max_interval=0.05, timeout=20).until(
+        f"{resource_id} to become {status}",
+        lambda: get(resource_id),
+        done=lambda seen: seen.status == status,
+        failed=lambda seen: seen.status if "error" in seen.status and seen.status != status else None,
+    )
+
+
+class VolumeSubject(protection.Subject):
+    """A volume with everything that a volume can have."""
+
+    def __init__(self, cloud: Sandbox, clients: Any, **arguments: Any) -> None:
+        super().__init__(cloud, clients)
+        conf = cfg.ConfigOpts()
+        conf([], default_config_files=[])
+        self.plugin = loader.protection("volume-glance", conf, "test")
+        values = {
+            "name": "data-1",
+            "description": "what the shop sold",
+            "volume_type": "sandbox-fast",
+            "availability_zone": "nova",
+            "metadata": {"colour": "blue"},
+        }
+        made = self.cinder.volumes.create(SIZE, **{**values, **arguments})
+        settled(self.cinder.volumes.get, made.id)
+        cloud.write_volume(made.id, random.Random(1).randbytes(running.SMALL_GIB), offset=running.SMALL_GIB // 2)
+        self.resource = Resource(resource.VOLUME, made.id, "data-1")
+
+    def digest(self, resource_id: str) -> str:
+        return self.cloud.volume_digest(resource_id)
+
+    def looks(self, resource_id: str) -> dict[str, Any]:
+        volume = self.cinder.volumes.get(resource_id)
+        names = ["name", "description", "size", "volume_type", "availability_zone", "metadata", "bootable", "status"]
+        return {name: getattr(volume, name) for name in names} | {
+            "image": getattr(volume, "volume_image_metadata", None) or {}
+        }
+
+    def destroy(self) -> None:
+        self.cinder.volumes.delete(self.resource.id)
+        Waiter(SystemClock(), interval=0.01).until(
+            "gone", self.belongings, done=lambda b: self.resource.id not in b["volumes"], failed=lambda b: None
+        )
+
+
+@pytest.fixture
+def subject(cloud: Sandbox, factory: ClientFactory) -> VolumeSubject:
+    return VolumeSubject(cloud, factory.for_context(running.context_of(cloud)))
+
+
+class TestVolumeGlance(protection.ProtectionContract):
+    size = SIZE * running.SMALL_GIB
+
+    # The six steps and the four
+
+    def test_steps_of_protect(self, host: Host, subject: VolumeSubject) -> None:
+        subject.cloud.forget_calls()
+        host.protect(subject.resource)
+        assert changes(subject.cloud) == [
+            "POST snapshots",
+            "POST volumes",
+            "POST volumes/action",
+            "PATCH images",
+            "GET images/file",
+            "DELETE images",
+            "DELETE volumes",
+            "DELETE snapshots",
+        ]
+
+    def test_steps_of_restore(self, host: Host, subject: VolumeSubject, checkpoint: str) -> None:
+        subject.cloud.forget_calls()
+        host.restore(subject.resource, checkpoint)
+        assert changes(subject.cloud)[:4] == ["POST images", "PUT images/file", "POST volumes", "DELETE images"]
+
+    def test_all_that_is_made_says_whose_it_is(self, host: Host, subject: VolumeSubject, before: Belongings) -> None:
+        operation = host.operation(Kind.PROTECT, subject.resource)
+        with Struck(subject.cloud, "/file$", kind="status", status=403), pytest.raises(exception.NotAuthorized):
+            host.attempt(operation)
+        (snapshot,) = subject.belongings()["snapshots"]
+        (volume,) = subject.belongings()["volumes"] - before["volumes"]
+        (image,) = subject.belongings()["images"]
+        for marks, role in (
+            (subject.cinder.volume_snapshots.get(snapshot).metadata, "snapshot"),
+            (subject.cinder.volumes.get(volume).metadata, "temporary-volume"),
+            (subject.glance.images.get(image), "temporary-image"),
+        ):
+            assert marks["karbor_like_operation"] == operation.id
+            assert marks["karbor_like_role"] == role
+            assert marks["karbor_like_resource"] == subject.resource.key
+        host.cleanup(operation)
+        assert subject.belongings() == before
+
+    def test_snapshot_is_taken_before_bytes_move(self, subject: VolumeSubject) -> None:
+        assert subject.plugin.operation(Kind.PROTECT, resource.VOLUME).hooks() == ("prepare_finish", "main")
+
+    def test_content_is_that_of_the_snapshot(self, host: Host, subject: VolumeSubject) -> None:
+        """What is written between the first hook and the others is not in the checkpoint."""
+        digest = subject.digest(subject.resource.id)
+        operation = host.operation(Kind.PROTECT, subject.resource)
+        struck = Struck(subject.cloud, "/volumes$", method="POST", kind="status", status=403)
+        with struck, pytest.raises(exception.NotAuthorized):
+            host.attempt(operation)
+        subject.cloud.write_volume(subject.resource.id, b"later")
+        host.perform(operation)
+        assert subject.digest(host.restore(subject.resource, operation.checkpoint_id)) == digest
+
+    def test_volume_in_use(self, host: Host, subject: VolumeSubject) -> None:
+        clients = host.clients
+        image = clients.glance().images.create(name="boot", disk_format="raw", container_format="bare")
+        clients.glance().images.upload(image.id, io.BytesIO(b"boot"))
+        server = clients.nova().servers.create("web", image.id, "1")
+        settled(clients.nova().servers.get, server.id, "ACTIVE")
+        clients.nova().volumes.create_server_volume(server.id, subject.resource.id)
+        settled(subject.cinder.volumes.get, subject.resource.id, "in-use")
+        restored = host.restore(subject.resource, host.protect(subject.resource).checkpoint_id)
+        assert subject.digest(restored) == subject.digest(subject.resource.id)
+        assert subject.cinder.volumes.get(restored).status == "available"
+
+    def test_bootable_volume_keeps_what_its_image_gave_it(self, host: Host, subject: VolumeSubject) -> None:
+        glance = host.clients.glance()
+        image = glance.images.create(name="os", disk_format="raw", container_format="bare", os_distro="debian")
+        glance.images.upload(image.id, io.BytesIO(b"kernel"))
+        made = settled(
+            subject.cinder.volumes.get, subject.cinder.volumes.create(SIZE, name="root", imageRef=image.id).id
+        )
+        root = Resource(resource.VOLUME, made.id, "root")
+        restored = host.restore(root, host.protect(root).checkpoint_id)
+        assert subject.looks(restored) == subject.looks(made.id)
+        assert subject.looks(restored)["image"]["os_distro"] == "debian"
+        assert subject.looks(restored)["bootable"] == "true"
+
+    def test_read_only_volume_stays_so(self, host: Host, subject: VolumeSubject) -> None:
+        subject.cinder.volumes.update_readonly_flag(subject.resource.id, True)
+        restored = host.restore(subject.resource, host.protect(subject.resource).checkpoint_id)
+        assert subject.looks(restored) == subject.looks(subject.resource.id)
+
+    def test_type_and_zone_that_are_gone(self, host: Host, subject: VolumeSubject, checkpoint: str) -> None:
+        with host.bank.leases.acquire(holder="test") as lease:
+            section = host.bank.section(checkpoint, subject.project_id, subject.resource.key, lease=lease)
+            document = section.get("metadata")
+            elsewhere = {**document["volume"], "volume_type": "gold", "availability_zone": "moon"}
+            section.put("metadata", {**document, "volume": elsewhere})
+            restore = host.operation(Kind.RESTORE, subject.resource, checkpoint)
+            result = host.perform(restore)
+        assert subject.digest(result["restored"][subject.resource.key]) == subject.digest(subject.resource.id)
+        assert len(result["remarks"]) == 2
+        assert "gold" in result["remarks"][0]
+        assert "moon" in result["remarks"][1]
+
+    # What the cloud says
+
+    @pytest.mark.parametrize(
+        ("path", "noun"),
+        [("/snapshots$", "snapshot"), ("/volumes$", "volume"), ("/action$", "image")],
+    )
+    def test_cinder_s_own_reason_is_told_at_once(
+        self, host: Host, subject: VolumeSubject, before: Belongings, path: str, noun: str
+    ) -> None:
+        subject.cloud.fault(service="volume", method="POST", path=path, kind="error", reason="the disk caught fire")
+        with pytest.raises(exception.ResourceFailed, match=f"waiting for {noun}.*the disk caught fire"):
+            host.protect(subject.resource)
+        subject.cloud.clear_faults()
+        assert subject.belongings() == before
+
+    def test_restored_volume_that_goes_to_error(self, host: Host, subject: VolumeSubject, checkpoint: str) -> None:
+        before = subject.belongings()
+        subject.cloud.fault(service="volume", method="POST", path="/volumes$", kind="error", reason="no valid host")
+        with pytest.raises(exception.ResourceFailed, match=r"waiting for volume.*'error': no valid host"):
+            host.restore(subject.resource, checkpoint)
+        subject.cloud.clear_faults()
+        assert subject.belongings() == before
+
+    def test_what_never_happens_is_given_up(self, host: Host, subject: VolumeSubject) -> None:
+        fault = subject.cloud.fault(service="volume", method="POST", path="/snapshots$", kind="hold")
+        host.waiter.timeout = 0.2
+        operation = host.operation(Kind.PROTECT, subject.resource)
+        with pytest.raises(exception.Timeout, match="snapshot .* to become available in vain.*'creating'"):
+            host.attempt(operation)
+        subject.cloud.clear_faults(fault)
+        host.waiter.timeout = 20
+        host.cleanup(operation)
+        assert subject.belongings()["snapshots"] == set()
+
+    @pytest.mark.parametrize(
+        ("status", "told"),
+        [("error", "'error'"), ("deleting", "is being deleted"), ("error_deleting", "'error_deleting'")],
+    )
+    def test_volume_in_a_bad_state(
+        self,
+        host: Host,
+        factory: ClientFactory,
+        cloud: Sandbox,
+        subject: VolumeSubject,
+        status: str,
+        told: str,
+    ) -> None:
+        admin = factory.for_context(running.context_of(cloud, "admin"))
+        admin.cinder().volumes.reset_state(subject.resource.id, status)
+        with pytest.raises(exception.ResourceFailed, match=told):
+            host.protect(subject.resource)
+
+    def test_deletion_that_fails_is_told(self, host: Host, subject: VolumeSubject) -> None:
+        cloud = subject.cloud
+        cloud.fault(service="volume", method="DELETE", path="/volumes/", kind="error", reason="lvremove: busy")
+        operation = host.operation(Kind.PROTECT, subject.resource)
+        with pytest.raises(exception.ResourceFailed, match="lvremove: busy"):
+            host.attempt(operation)
+        with pytest.raises(exception.ResourceFailed, match=r"left over in the cloud.*volume .*snapshot .*dependent"):
+            host.cleanup(operation)
+        assert {entry.role for entry in operation.journal.entries()} == {"snapshot", "temporary-volume"}
+
+    def test_image_that_somebody_deletes(self, host: Host, subject: VolumeSubject, before: Belongings) -> None:
+        """Cinder's upload cannot end then, and there is nothing to wait for."""
+        operation = host.operation(Kind.PROTECT, subject.resource)
+        with Struck(subject.cloud, "/file$", kind="status", status=403), pytest.raises(exception.NotAuthorized):
+            host.attempt(operation)
+        (image,) = subject.belongings()["images"]
+        subject.glance.images.delete(image)
+        host.perform(operation)
+        assert subject.belongings() == before
+
+
+def test_schemas_are_those_of_the_specification() -> None:
+    schemas = VolumeGlanceProtection.schemas[resource.VOLUME]
+    assert schemas.options["required"] == ["backup_name"]
+    assert schemas.options["properties"]["backup_name"]["default"] is None
+    assert set(schemas.options["properties"]) == {"backup_name", "description"}
+    assert schemas.restore["required"] == ["restore_name"]
+    assert set(schemas.restore["properties"]) == {"restore_name"}
+
+
+def changes(cloud: Sandbox) -> list[str]:
+    """The calls that change something or move bytes, as "METHOD collection[/part]"."""
+    found = []
+    for call in cloud.calls():
+        path = call["path"].rstrip("/").split("/")
+        if call["service"] not in ("volume", "image") or call["method"] == "GET" and path[-1] != "file":
+            continue
+        names = [part for part in path if part in ("volumes", "snapshots", "images", "action", "file")]
+        found.append(f"{call['method']} {'/'.join(names)}")
+    return found

@@ -1,0 +1,34 @@
+"""Wrappers keep the contract of what they wrap; retries even over a store that fails every third time."""
+
+import pytest
+
+from karbor_like.bank.objectstore import base, memory, retry
+from karbor_like.clock import ManualClock
+from tests.contract import objectstore
+from tests.fixtures import stores
+
+
+class TestFaultyStore(objectstore.ObjectStoreContract):
+    @pytest.fixture
+    def store(self) -> base.ObjectStore:
+        return stores.FaultyStore(memory.MemoryStore())
+
+
+class TestEventualStore(objectstore.ObjectStoreContract):
+    @pytest.fixture
+    def store(self) -> base.ObjectStore:
+        return stores.EventualStore(memory.MemoryStore(), ManualClock(), lag=0)
+
+
+class TestRetryingStore(objectstore.ObjectStoreContract):
+    @pytest.fixture
+    def store(self) -> base.ObjectStore:
+        inner = memory.MemoryStore()
+        faulty = stores.FaultyStore(inner, ManualClock())
+        faulty.randomly(0.3, [stores.FAIL, stores.LOSE, stores.slow(1)], where=lambda call: not _in_vain(inner, call))
+        return retry.RetryingStore(faulty, base.RetryPolicy(attempts=50, total=1e9), ManualClock())
+
+
+def _in_vain(store: base.ObjectStore, call: stores.Call) -> bool:
+    """Whether this deletes what is not there. With a lost answer before it, that looks like a success."""
+    return call.op == "delete" and call.key not in [info.key for info in store.list("", limit=100_000)]
