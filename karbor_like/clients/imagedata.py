@@ -1,0 +1,43 @@
+"""The bytes of Glance images, as streams.
+
+Not through glanceclient: its download hashes what the bank hashes anyway (a third of the speed), and its upload sends an
+empty body when a request has to be sent again with a new token.
+"""
+
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from typing import Final
+
+from karbor_like.clients.errors import translated
+from karbor_like.clients.factory import Clients
+
+CHUNK: Final = 1024 * 1024
+
+
+def download(clients: Clients, image_id: str) -> Generator[bytes]:
+    """The image's bytes in order, in pieces of at most 1 MiB. Close the iterator where it is not read to its end.
+
+    Raises Unavailable where the connection is cut or stalls: a stream that ends without an error is complete.
+    """
+    with translated(f"downloading image {image_id}"):
+        response = clients.adapter("glance").get(
+            f"/v2/images/{image_id}/file",
+            headers={"Accept": "application/octet-stream", "Accept-Encoding": "identity"},
+            stream=True,
+        )
+        with closing(response):
+            yield from response.iter_content(CHUNK)
+
+
+def upload(clients: Clients, image_id: str, data: Iterable[bytes]) -> None:
+    """Fill the queued image with *data*, which must yield the same bytes each time it is iterated over.
+
+    When *data* raises, that is what this raises, and the image stays queued.
+    """
+    with translated(f"uploading image {image_id}"):
+        clients.adapter("glance").put(
+            f"/v2/images/{image_id}/file",
+            headers={"Content-Type": "application/octet-stream"},
+            data=data,
+            log=False,
+        )

@@ -1,0 +1,3 @@
+"""Imported before any module of this package imports oslo.messaging, which would choose eventlet for the process."""
+
+from karbor_like import service as _process  # noqa: F401

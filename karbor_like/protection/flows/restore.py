@@ -1,0 +1,33 @@
+"""Restore and verify: run the resources' hooks on a checkpoint that stays as it is."""
+
+from taskflow.flow import Flow
+from taskflow.patterns import linear_flow
+
+from karbor_like import exception
+from karbor_like.domain import states
+from karbor_like.protection.flows.builder import resources
+from karbor_like.protection.flows.tasks import Step
+from karbor_like.protection.scope import Scope
+
+
+def build(scope: Scope) -> Flow:
+    """The flow of one restore or one verification."""
+    flow = linear_flow.Flow(f"{scope.work.kind} {scope.work.checkpoint_id}")
+    return flow.add(OpenCheckpoint(scope), resources(scope))
+
+
+class OpenCheckpoint(Step):
+    """Look whether the bank holds what the database says, before anything is made from it."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope, "open checkpoint")
+
+    def work(self) -> None:
+        checkpoint_id = self.scope.work.checkpoint_id
+        # The lease first: what is looked at afterwards is not collected.
+        self.scope.lease.check()
+        found = self.scope.bank.checkpoints.get(checkpoint_id)
+        if found.status != states.AVAILABLE:
+            raise exception.Conflict(f"checkpoint {checkpoint_id} is {found.status!r} in the bank, not 'available'")
+        if found.project_id != self.scope.work.owner_project:
+            raise exception.CheckpointNotFound(f"checkpoint {checkpoint_id} in the bank is another project's")

@@ -1,0 +1,85 @@
+"""What nobody asks for: following the banks, collecting their garbage, and failing requests that got lost."""
+
+import functools
+import logging
+from collections.abc import Callable
+
+from oslo_db import exception as db_exception
+from sqlalchemy import orm
+
+from karbor_like import exception
+from karbor_like.bank.errors import Busy
+from karbor_like.bank.gc import Collector
+from karbor_like.db import jobs, operations
+from karbor_like.plugins.protection import Kind
+from karbor_like.protection import lifecycle
+from karbor_like.protection.environment import Environment
+from karbor_like.protection.providers import Provider
+from karbor_like.protection.sync import Sync
+from karbor_like.service import Periodic
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds between two looks whether a job is due.
+_LOOK_SECONDS = 30
+
+#: A restore or verification without an operation for so long never gets one: the call that was to queue it ends sooner.
+_LOST_SECONDS = 1800
+
+
+class Housekeeping:
+    """Periodic work of one process. All processes look; each job is done by one of them when it is due."""
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._periodic = Periodic("housekeeping", _LOOK_SECONDS, self._look, env.clock)
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        self._periodic.start()
+
+    def stop(self) -> None:
+        """Do not begin another job. One that goes on may be killed anywhere, so it is not waited for."""
+        self._periodic.stop(wait=False)
+
+    def _look(self) -> None:
+        conf = self._env.conf.protection
+        self._do("lost requests", _LOST_SECONDS, self._fail_lost)
+        for provider in self._env.providers.list():
+            self._do(f"sync {provider.id}", conf.sync_interval, functools.partial(self._sync, provider))
+            self._do(f"collect {provider.id}", conf.collect_interval, functools.partial(self._collect, provider))
+
+    def _do(self, name: str, interval: float, work: Callable[[], None]) -> None:
+        """Do the job if it is due and no other process does it. An interval of 0 means never."""
+
+        def take(session: orm.Session) -> bool:
+            return jobs.take(session, name, self._env.owner, interval)
+
+        try:
+            if interval and not self._periodic.stopped and self._env.database.write(take):
+                work()
+        except db_exception.DBDuplicateEntry:
+            LOG.debug("%s is done by another process, for the first time", name)
+        except exception.KarborLikeError as error:
+            LOG.warning("%s failed: %s", name, error.message)
+
+    def _sync(self, provider: Provider) -> None:
+        report = Sync(self._env.database, provider).run()
+        LOG.info("The index of provider %s follows its bank: %s", provider.name, report)
+
+    def _collect(self, provider: Provider) -> None:
+        try:
+            report = Collector(provider.bank).run()
+        except Busy as error:
+            LOG.info("The bank of %s is not collected: %s", provider.name, error.message)
+            return
+        LOG.info("The bank of %s is collected: %s", provider.name, report.to_dict())
+
+    def _fail_lost(self) -> None:
+        error = exception.Unavailable("the request got lost before its operation was queued; make it again")
+        for kind, repository, link in lifecycle.requests():
+            with self._env.database.reader() as session:
+                lost = operations.never_queued(session, repository.model, link, _LOST_SECONDS)
+            for object_id in lost:
+                LOG.warning("%s %s got lost", kind, object_id)
+                lifecycle.refuse(self._env, Kind(kind), object_id, error)

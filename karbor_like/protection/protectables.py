@@ -1,0 +1,101 @@
+"""What can be protected: the installed protectable plugins, and the walk from resources to what hangs below them.
+
+Who asks is an argument of every call and is never kept.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from karbor_like import exception
+from karbor_like.clients.factory import Clients
+from karbor_like.domain import graph
+from karbor_like.domain.resource import Resource
+from karbor_like.plugins.protectable import ProtectablePlugin
+
+
+class Protectables:
+    """The registry.
+
+    :param plugins: resource type -> plugin, in the order in which children are looked for
+    """
+
+    def __init__(self, plugins: Mapping[str, ProtectablePlugin]) -> None:
+        self._plugins = plugins
+
+    def types(self) -> list[str]:
+        """The resource types that can be looked for."""
+        return list(self._plugins)
+
+    def get(self, resource_type: str) -> ProtectablePlugin:
+        """Raises UnknownResourceType."""
+        try:
+            return self._plugins[resource_type]
+        except KeyError:
+            raise exception.UnknownResourceType(
+                f"unknown resource type {resource_type!r}; known are {', '.join(self._plugins)}"
+            ) from None
+
+    def to_dict(self, resource_type: str) -> dict[str, Any]:
+        """What the API shows of a type."""
+        self.get(resource_type)
+        return {
+            "name": resource_type,
+            "dependent_types": [kind for kind, plugin in self._plugins.items() if resource_type in plugin.parent_types],
+        }
+
+    def instances(
+        self,
+        clients: Clients,
+        resource_type: str,
+        parameters: Mapping[str, Any],
+        *,
+        limit: int | None = None,
+        marker: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """A page of resources by id, each with its direct children. Raises NotFound for an unknown *marker*."""
+        found = sorted(self.get(resource_type).list(clients, parameters), key=lambda resource: resource.id)
+        if marker is not None:
+            after = [n for n, resource in enumerate(found, start=1) if resource.id == marker]
+            if not after:
+                raise exception.ResourceNotFound(f"marker {marker!r} is not the id of a {resource_type}")
+            found = found[after[0] :]
+        page = found[:limit]
+        children = self.children(clients, page)
+        return [_instance(resource, children.get(resource, ())) for resource in page]
+
+    def instance(
+        self, clients: Clients, resource_type: str, resource_id: str, parameters: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """One resource with its direct children. Raises ResourceNotFound, Conflict for a state that forbids protecting."""
+        resource = self.get(resource_type).show(clients, resource_id, parameters)
+        return _instance(resource, self.children(clients, [resource]).get(resource, ()))
+
+    def children(self, clients: Clients, parents: Sequence[Resource]) -> dict[Resource, list[Resource]]:
+        """The direct children of *parents* of every type. An error of a plugin is raised: what could not be listed would
+        be missing from a checkpoint without a word.
+        """
+        found: dict[Resource, list[Resource]] = {}
+        for plugin in self._plugins.values():
+            asked = [parent for parent in parents if parent.type in plugin.parent_types]
+            if asked:
+                for parent, children in plugin.children(clients, asked).items():
+                    found.setdefault(parent, []).extend(children)
+        return found
+
+    def walk(self, clients: Clients, planned: Sequence[Resource]) -> graph.Graph:
+        """The graph below the resources of a plan, as they are in the cloud now.
+
+        Raises ResourceNotFound, Conflict (a state that forbids protecting), UnknownResourceType, InvalidInput (a circle).
+        """
+        return graph.walk(
+            [self._current(clients, resource) for resource in dict.fromkeys(planned)],
+            lambda parents: self.children(clients, parents),
+        )
+
+    def _current(self, clients: Clients, planned: Resource) -> Resource:
+        now = self.get(planned.type).show(clients, planned.id)
+        return Resource(now.type, now.id, now.name, planned.extra_info or now.extra_info)
+
+
+def _instance(resource: Resource, children: Sequence[Resource]) -> dict[str, Any]:
+    return {**resource.to_dict(), "dependent_resources": [child.to_dict() for child in children]}

@@ -1,0 +1,75 @@
+"""The protection service: RPC server, executor and housekeeping of one process."""
+
+import logging
+
+import oslo_messaging
+from oslo_config import cfg
+from oslo_db import exception as db_exception
+
+from karbor_like import exception, service
+from karbor_like.context import RequestContext
+from karbor_like.db import migration, services
+from karbor_like.protection.endpoint import Endpoint
+from karbor_like.protection.environment import Environment
+from karbor_like.protection.executor import Executor
+from karbor_like.protection.housekeeping import Housekeeping
+from karbor_like.rpc import protection, transport
+
+LOG = logging.getLogger(__name__)
+
+
+class ProtectionService(service.Service):
+    """Runs until stopped. Any number may run beside each other, on one host or on many."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        super().__init__()
+        self._conf = conf
+
+    def start(self) -> None:
+        """Raises ConfigurationError, and oslo.db's errors where there is no usable database."""
+        self._env = env = Environment.make(self._conf)
+        if migration.version(env.database) is None:
+            raise exception.ConfigurationError("the database has no tables yet: run 'karbor-like-manage db sync'")
+        self._executor = Executor(env)
+        self._transport = transport.get(self._conf)
+        self._client = protection.ProtectionClient(self._conf, self._transport)
+        target = oslo_messaging.Target(
+            topic=protection.TOPIC, server=self._conf.service.host, version=protection.VERSION
+        )
+        self._server = transport.server(self._conf, self._transport, target, Endpoint(env, self._executor, self._hint))
+        self._heartbeat = service.Periodic("the heartbeat", self._conf.service.report_interval, self._beat, env.clock)
+        self._housekeeping = Housekeeping(env)
+        self._heartbeat.start()
+        self._executor.start()
+        self._housekeeping.start()
+        self._server.start()
+        LOG.info("The protection service is ready as %s", env.owner)
+
+    def _hint(self, context: RequestContext) -> None:
+        self._executor.poke()
+        if self._executor.full():
+            self._client.look(context)
+
+    def _beat(self) -> None:
+        host = self._conf.service.host
+        try:
+            self._env.database.write(lambda session: services.beat(session, service.PROTECTION_BINARY, host))
+        except db_exception.DBDuplicateEntry:
+            # Two processes of one host said their first word at once.
+            LOG.debug("another process of %s has just registered", host)
+
+    def stop(self, graceful: bool = False) -> None:
+        """Answer no new calls, end or hand over what runs, in at most ``[protection] drain`` seconds and a few more."""
+        LOG.info("The protection service stops")
+        self._server.stop()
+        self._housekeeping.stop()
+        self._executor.stop(self._conf.protection.drain)
+        self._server.wait()
+        self._heartbeat.stop()
+        self._transport.cleanup()
+        self._env.close()
+        super().stop(graceful)
+
+    def reset(self) -> None:
+        """SIGHUP: the providers' files are read again; operations that run keep theirs."""
+        self._env.providers.load()

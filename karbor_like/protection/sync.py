@@ -1,0 +1,157 @@
+"""The database's index of checkpoints, brought up to what a bank holds: other sites write there too.
+
+The bank is the truth. What an operation of this site is working on is left alone: its end sets the row.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import orm
+
+from karbor_like import exception
+from karbor_like.bank.bank import Bank
+from karbor_like.bank.checkpoints import CheckpointRecord, IndexEntry
+from karbor_like.bank.errors import BankError
+from karbor_like.db import checkpoints, operations
+from karbor_like.db import session as db_session
+from karbor_like.db.models import Checkpoint
+from karbor_like.db.session import Database
+from karbor_like.domain import states
+from karbor_like.domain.graph import Graph
+from karbor_like.protection.providers import Provider
+
+LOG = logging.getLogger(__name__)
+
+_PAGE = 500
+
+#: States that only an operation ends: they are asked for again each time.
+_UNSETTLED = frozenset({states.PROTECTING, states.DELETING, states.COPYING, states.WAIT_COPYING})
+
+#: A row that is younger than a listing may lag is not missing from it.
+_YOUNG = timedelta(hours=2)
+
+
+@dataclass
+class SyncReport:
+    """How many rows were changed, and what could not be read."""
+
+    added: int = 0
+    changed: int = 0
+    deleted: int = 0
+    unreadable: int = 0
+
+
+class Sync:
+    """One run for one provider. May run at any time, beside operations and beside others like it."""
+
+    def __init__(self, database: Database, provider: Provider) -> None:
+        self._database = database
+        self._provider = provider
+        self._report = SyncReport()
+
+    def run(self) -> SyncReport:
+        """Raises what the bank raises where it cannot be listed."""
+        bank = self._provider.bank
+        with self._database.reader() as session:
+            began = db_session.now(session)
+        seen = set()
+        for entry in self._entries(bank):
+            seen.add(entry.id)
+            row = self._find(entry.id)
+            if row is None or (row.status in _UNSETTLED and not self._is_busy(entry.id)):
+                self._follow(bank, entry.id, row)
+        for row in self._unseen(seen, began):
+            self._follow(bank, row.id, row)
+        return self._report
+
+    def _entries(self, bank: Bank) -> Iterator[IndexEntry]:
+        marker: IndexEntry | None = None
+        while True:
+            page = bank.checkpoints.list(provider_id=self._provider.id, marker=marker, limit=_PAGE, newest_first=False)
+            yield from page
+            if len(page) < _PAGE:
+                return
+            marker = page[-1]
+
+    def _unseen(self, seen: set[str], began: datetime) -> list[Checkpoint]:
+        """Rows of which the bank's listing showed nothing."""
+        with self._database.reader() as session:
+            marker, found = None, []
+            while page := checkpoints.page(
+                session, self._provider.id, sort=(("created_at", "asc"),), marker=marker, limit=_PAGE
+            ):
+                found += [row for row in page if row.id not in seen and row.created_at < began - _YOUNG]
+                marker = page[-1].id
+        return [row for row in found if not self._is_busy(row.id)]
+
+    def _find(self, checkpoint_id: str) -> Checkpoint | None:
+        with self._database.reader() as session:
+            return checkpoints.CHECKPOINTS.find(session, checkpoint_id)
+
+    def _is_busy(self, checkpoint_id: str) -> bool:
+        with self._database.reader() as session:
+            return bool(operations.unfinished_of(session, checkpoint_id=checkpoint_id))
+
+    def _follow(self, bank: Bank, checkpoint_id: str, row: Checkpoint | None) -> None:
+        try:
+            record = bank.checkpoints.get(checkpoint_id)
+            Graph.from_text(record.resource_graph)
+        except exception.CheckpointNotFound:
+            if row is not None and row.status != states.ERROR:
+                self._set(row, states.DELETED)
+            return
+        except (BankError, exception.InvalidInput) as error:
+            LOG.warning("checkpoint %s in the bank of %s cannot be read: %s", checkpoint_id, self._provider.name, error)
+            self._report.unreadable += 1
+            return
+        if row is None:
+            self._add(record)
+        elif row.status != record.status:
+            self._set(row, record.status)
+
+    def _add(self, record: CheckpointRecord) -> None:
+        if record.status == states.DELETED:
+            return
+
+        def write(session: orm.Session) -> None:
+            if checkpoints.CHECKPOINTS.find(session, record.id) is not None:
+                return
+            checkpoints.CHECKPOINTS.insert(session, **_values(record))
+            self._report.added += 1
+
+        self._database.write(write)
+
+    def _set(self, row: Checkpoint, status: str) -> None:
+        """Change the row if it is still what it was and nothing has begun meanwhile."""
+
+        def write(session: orm.Session) -> None:
+            if operations.unfinished_of(session, checkpoint_id=row.id):
+                return
+            if checkpoints.move(session, row.id, status, [row.status], reason="changed at another site"):
+                LOG.info("checkpoint %s is %s by now: another site did that", row.id, status)
+                if status == states.DELETED:
+                    self._report.deleted += 1
+                else:
+                    self._report.changed += 1
+
+        self._database.write(write)
+
+
+def _values(record: CheckpointRecord) -> dict[str, Any]:
+    sizes = [event.detail.get("sizes") or {} for event in record.events if event.status == states.AVAILABLE]
+    found = list(sizes[-1].values()) if sizes else []
+    return {
+        "id": record.id,
+        "project_id": record.project_id,
+        "provider_id": record.provider_id,
+        "plan_id": str(record.plan["id"]),
+        "status": record.status,
+        "plan": record.plan,
+        "resource_graph": record.resource_graph,
+        "extra_info": record.extra_info,
+        "created_at": record.created_at,
+        **{f"{name}_bytes": sum(size[name] or 0 for size in found) or None for name in ("logical", "new", "stored")},
+    }
