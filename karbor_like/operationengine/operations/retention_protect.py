@@ -1,0 +1,26 @@
+"""Protect a plan, then delete what its retention policy no longer keeps."""
+
+from karbor_like.domain import retention
+from karbor_like.operationengine.operations import protect
+from karbor_like.operationengine.restapi import created_at
+from karbor_like.plugins import operation
+
+
+class RetentionProtect(protect.Protect):
+    """``retention_protect``: as ``protect``; the rules are those of :mod:`karbor_like.domain.retention`.
+
+    They apply after the new checkpoint is available, so nothing is deleted when protecting fails.
+    """
+
+    def finish(self, api: operation.Api, run: operation.Run) -> str | None:
+        rules = retention.policy(run.definition)
+        provider_id = run.definition["provider_id"]
+        copies = [
+            retention.Copy(checkpoint["id"], created_at(checkpoint))
+            for checkpoint in api.checkpoints(provider_id, run.definition["plan_id"])
+        ]
+        old = [decision.id for decision in retention.decide(copies, rules, run.now) if decision.delete]
+        # Oldest first: whatever interrupts this, what is left is the newest.
+        kept = [checkpoint_id for checkpoint_id in reversed(old) if not api.delete(provider_id, checkpoint_id)]
+        done = f"retention: {len(old) - len(kept)} of {len(copies)} checkpoints are being deleted"
+        return f"{done}, {len(kept)} could not be deleted now (gone or in use)" if kept else done
