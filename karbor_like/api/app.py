@@ -1,0 +1,81 @@
+"""The whole WSGI application: which part of a request's way comes before which."""
+
+from collections.abc import Callable
+from typing import Any
+
+import webob
+import webob.dec
+from keystonemiddleware import auth_token
+from oslo_config import cfg
+from oslo_middleware import cors, http_proxy_to_wsgi, sizelimit
+
+from karbor_like import clock, policy
+from karbor_like.api import errors, health, middleware, root, versions
+from karbor_like.api.dependencies import Dependencies
+from karbor_like.db.session import Database
+from karbor_like.rpc import transport
+from karbor_like.rpc.operationengine import OperationEngineClient
+from karbor_like.rpc.protection import ProtectionClient
+
+Application = Callable[..., Any]
+Filter = Callable[[Application, cfg.ConfigOpts], Application]
+
+_REQUEST_HEADERS = ["X-Auth-Token", "X-Openstack-Request-Id", "Idempotency-Key", "Content-Type"]
+_RESPONSE_HEADERS = ["X-Openstack-Request-Id", "X-Compute-Request-Id", "Retry-After"]
+
+
+def keystone(application: Application, conf: cfg.ConfigOpts) -> Application:
+    """The token check: keystonemiddleware, configured by ``[keystone_authtoken]``."""
+    return auth_token.AuthProtocol(application, {"oslo_config_config": conf})
+
+
+def dependencies(conf: cfg.ConfigOpts) -> Dependencies:
+    """What the controllers need, made from configuration. One per process, after the fork."""
+    bus = transport.get(conf)
+    return Dependencies(
+        conf=conf,
+        database=Database(conf),
+        protection=ProtectionClient(conf, bus),
+        engine=OperationEngineClient(conf, bus),
+        enforcer=policy.make_enforcer(conf),
+        clock=clock.SystemClock(),
+    )
+
+
+def build(deps: Dependencies, authenticate: Filter = keystone) -> Application:
+    """The application.
+
+    :param authenticate: checks tokens; a test that has no Keystone brings another
+    """
+    conf = deps.conf
+    # The last of these is the first that a request to version 1 meets.
+    v1 = authenticate(root.application(deps), conf)
+    v1 = sizelimit.RequestBodySizeLimiter(v1, conf)
+    v1 = middleware.OneErrorShape(v1)
+    parts = {
+        "v1": v1,
+        "healthcheck": health.Healthcheck(deps),
+        "document": versions.document(),
+        "versions": versions.versions(conf),
+    }
+
+    @webob.dec.wsgify
+    def front(incoming: webob.Request) -> Application:
+        try:
+            return parts[_part(incoming.path_info)]
+        except UnicodeDecodeError:
+            return errors.render(400, "the path is not UTF-8")
+
+    # And the last of these is the first that any request meets.
+    application: Application = http_proxy_to_wsgi.HTTPProxyToWSGI(front, conf)
+    cors.set_defaults(allow_headers=_REQUEST_HEADERS, expose_headers=_RESPONSE_HEADERS)
+    application = cors.CORS(application, conf)
+    return middleware.RequestId(application, conf)
+
+
+def _part(path: str) -> str:
+    if path.rstrip("/") == "/healthcheck":
+        return "healthcheck"
+    if path == versions.DOCUMENT_PATH:
+        return "document"
+    return "v1" if path == "/v1" or path.startswith("/v1/") else "versions"

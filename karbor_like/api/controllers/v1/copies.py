@@ -1,0 +1,30 @@
+from collections.abc import Mapping
+from typing import Any
+
+from karbor_like import exception
+from karbor_like.api import validation
+from karbor_like.api.controllers import base, options
+from karbor_like.api.expose import expose
+from karbor_like.api.schemas import copies as schemas
+from karbor_like.db.plans import PLANS
+from karbor_like.policies import copies as rules
+
+
+class Copies(base.Controller):
+    """Checkpoints of a plan, copied."""
+
+    @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN, starts_operation=True)
+    def create(self, provider_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Copy every available checkpoint of a plan that was not copied yet."""
+        asked = body["copy"]
+        provider_id = validation.path_id("provider_id", provider_id)
+        with self.deps.database.reader() as session:
+            plan = PLANS.get(session, validation.canonical_id(asked["plan_id"]), self.scope)
+        if plan.provider_id != provider_id:
+            raise exception.InvalidInput(f"plan {plan.id} is for provider {plan.provider_id}, not for {provider_id}")
+        parameters = options.checked(asked.get("parameters", {}), {}, root="copy.parameters", strict=False)
+        self.new_id()
+        copied = self.deps.protection.copy(
+            self.context, plan_id=plan.id, provider_id=provider_id, parameters=parameters
+        )
+        return {"copy": copied}

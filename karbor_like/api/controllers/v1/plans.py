@@ -1,0 +1,126 @@
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from karbor_like import exception
+from karbor_like.api import errors, validation, views
+from karbor_like.api.controllers import base, options
+from karbor_like.api.expose import expose
+from karbor_like.api.schemas import plans as schemas
+from karbor_like.db import quotas, scheduled_operations
+from karbor_like.db.models import Plan
+from karbor_like.db.plans import PLANS
+from karbor_like.domain import states
+from karbor_like.policies import plans as rules
+
+
+class Plans(base.Controller):
+    """What tenants want protected, and how."""
+
+    @expose(policy=rules.GET_ALL, query=schemas.LIST, response=schemas.PAGE)
+    def list(self, query: Mapping[str, Any]) -> dict[str, Any]:
+        """List plans."""
+        page = self.page(query)
+        found = self.rows(
+            PLANS,
+            query,
+            page,
+            for_members=("name", "status", "description"),
+            show=lambda session, rows: [views.plan(row) for row in rows],
+        )
+        return self.links("plans", found, page)
+
+    @expose(policy=rules.GET, response=schemas.SHOWN)
+    def show(self, plan_id: str) -> dict[str, Any]:
+        """Show a plan."""
+        with self.deps.database.reader() as session:
+            return {"plan": views.plan(PLANS.get(session, validation.path_id("plan_id", plan_id), self.scope))}
+
+    @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN)
+    def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a plan, suspended."""
+        asked = body["plan"]
+        provider = self._provider(asked["provider_id"])
+        values = {
+            "project_id": self.project_id,
+            "name": asked["name"],
+            "description": asked.get("description"),
+            "provider_id": provider["id"],
+            "status": states.SUSPENDED,
+            "resources": _resources(asked["resources"]),
+            "parameters": options.checked(
+                asked["parameters"],
+                provider["extended_info_schema"]["options_schema"],
+                root="plan.parameters",
+                strict=False,
+            ),
+        }
+        limits = dict(self.deps.conf.quota)
+
+        def insert(session: Any) -> Plan:
+            quotas.enforce(session, self.project_id, "plans", limits)
+            return PLANS.insert(session, **values)
+
+        return {"plan": views.plan(self.deps.database.write(insert))}
+
+    @expose(policy=rules.UPDATE, body=schemas.UPDATE, response=schemas.SHOWN)
+    def update(self, plan_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Change a plan that is suspended; start or suspend it."""
+        asked = dict(body["plan"])
+        plan_id = validation.path_id("plan_id", plan_id)
+        if "resources" in asked:
+            asked["resources"] = _resources(asked["resources"])
+
+        def change(session: Any) -> Plan:
+            row = PLANS.get(session, plan_id, self.scope, lock=True)
+            if row.status != states.SUSPENDED and set(asked) != {"status"}:
+                raise exception.InvalidInput(
+                    f"plan {plan_id} is {row.status!r} and can only be changed while suspended; "
+                    "send the status 'suspended' alone first"
+                )
+            PLANS.update(session, plan_id, asked)
+            session.refresh(row)
+            return row
+
+        return {"plan": views.plan(self.deps.database.write(change))}
+
+    @expose(policy=rules.DELETE)
+    def delete(self, plan_id: str) -> None:
+        """Delete a plan. Its checkpoints stay."""
+        plan_id = validation.path_id("plan_id", plan_id)
+
+        def remove(session: Any) -> None:
+            PLANS.get(session, plan_id, self.scope, lock=True)
+            used = scheduled_operations.of_plan(session, plan_id)
+            if used:
+                names = ", ".join(f"{row.name} ({row.id})" for row in used)
+                raise exception.InUse(f"plan {plan_id} is used by scheduled operations: {names}; delete them first")
+            PLANS.delete(session, plan_id)
+
+        self.deps.database.write(remove)
+
+    def _provider(self, provider_id: str) -> dict[str, Any]:
+        try:
+            found = self.deps.protection.show_provider(self.context, provider_id=validation.canonical_id(provider_id))
+        except exception.ProviderNotFound:
+            raise errors.InvalidRequest(
+                [errors.Field("plan.provider_id", "enum", f"there is no provider {provider_id}")]
+            ) from None
+        return views.provider(found)
+
+
+def _resources(asked: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The resources with the members that are known. Raises InvalidRequest where one is named twice."""
+    seen = set()
+    resources = []
+    for index, item in enumerate(asked):
+        key = item["type"], item["id"]
+        if key in seen:
+            raise errors.InvalidRequest(
+                [errors.Field(f"plan.resources[{index}]", "uniqueItems", f"{key[0]} {key[1]} is named twice")]
+            )
+        seen.add(key)
+        resource = {"id": item["id"], "type": item["type"], "name": item["name"] or ""}
+        if item.get("extra_info"):
+            resource["extra_info"] = item["extra_info"]
+        resources.append(resource)
+    return resources

@@ -1,0 +1,76 @@
+import ast
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from karbor_like import exception
+from karbor_like.api import views
+from karbor_like.api.controllers import base
+from karbor_like.api.expose import expose
+from karbor_like.api.schemas import protectables as schemas
+from karbor_like.policies import protectables as rules
+
+
+class Protectables(base.Controller):
+    """Types of resources that can be protected, and the caller's resources of them."""
+
+    @expose(policy=rules.GET_ALL, response=schemas.TYPES)
+    def list(self) -> dict[str, Any]:
+        """List the types. The member is singular, as clients read it."""
+        return {"protectable_type": self.deps.protection.list_protectables(self.context)}
+
+    @expose(policy=(rules.GET_ALL, rules.GET), response=schemas.TYPE)
+    def show(self, protectable_type: str) -> dict[str, Any]:
+        """Show a type and the types that can hang below it."""
+        found = self.deps.protection.show_protectable(self.context, resource_type=protectable_type)
+        return {
+            "protectable_type": {"name": found["name"], "dependent_types": sorted(found.get("dependent_types") or ())}
+        }
+
+    @expose(policy=(rules.GET_ALL, rules.INSTANCE_GET_ALL), query=schemas.LIST_INSTANCES, response=schemas.PAGE)
+    def list_instances(self, protectable_type: str, query: Mapping[str, Any]) -> dict[str, Any]:
+        """List the caller's resources of a type, by id, each with its direct children."""
+        page = self.page(query)
+        found = self.deps.protection.list_instances(
+            self.context,
+            resource_type=protectable_type,
+            parameters=_parameters(query),
+            limit=page.limit,
+            marker=page.marker,
+        )
+        return self.links("instances", [views.instance(one) for one in found], page)
+
+    @expose(policy=(rules.GET_ALL, rules.INSTANCE_GET), query=schemas.SHOW_INSTANCE, response=schemas.SHOWN)
+    def show_instance(self, protectable_type: str, resource_id: str, query: Mapping[str, Any]) -> dict[str, Any]:
+        """Show a resource and its direct children."""
+        parameters = _parameters(query)
+        try:
+            found = self.deps.protection.show_instance(
+                self.context, resource_type=protectable_type, resource_id=resource_id, parameters=parameters
+            )
+        except exception.Conflict as error:
+            # It is in a state that forbids protecting it.
+            raise exception.InvalidInput(error.message) from None
+        return {"instance": views.instance(found)}
+
+
+def _parameters(query: Mapping[str, Any]) -> dict[str, Any]:
+    """What goes to the plugin. Old clients send the text of a Python dictionary, others JSON."""
+    text = query.get("parameters")
+    if not text:
+        return {}
+    for read in (json.loads, ast.literal_eval):
+        try:
+            value = read(text)
+            # A dictionary of Python may hold what JSON cannot.
+            return _json_object(value)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+    raise exception.InvalidInput(f"parameters: {text[:64]!r} is not a dictionary; send a JSON object")
+
+
+def _json_object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError
+    copy: dict[str, Any] = json.loads(json.dumps(value, allow_nan=False))
+    return copy

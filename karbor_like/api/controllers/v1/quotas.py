@@ -1,0 +1,76 @@
+from collections.abc import Mapping
+from typing import Any
+
+from oslo_utils import uuidutils
+
+from karbor_like import exception
+from karbor_like.api.controllers import base
+from karbor_like.api.expose import expose
+from karbor_like.api.schemas import quotas as schemas
+from karbor_like.db import quotas
+from karbor_like.policies import quotas as rules
+
+_OWNER = "target_project_id"
+
+
+class Quotas(base.Controller):
+    """What a project may have."""
+
+    @property
+    def _defaults(self) -> dict[str, int]:
+        return dict(self.deps.conf.quota)
+
+    @expose(policy=rules.GET, response=schemas.SHOWN, owner=_OWNER)
+    def show(self, target_project_id: str) -> dict[str, Any]:
+        """Show a project's limits."""
+        project_id = _checked(target_project_id)
+        with self.deps.database.reader() as session:
+            return {"quota": {**quotas.limits(session, project_id, self._defaults), "id": project_id}}
+
+    @expose(policy=rules.GET, response=schemas.DETAIL, owner=_OWNER)
+    def detail(self, target_project_id: str) -> dict[str, Any]:
+        """Show a project's limits and what it uses."""
+        project_id = _checked(target_project_id)
+        with self.deps.database.reader() as session:
+            used = quotas.usage(session, project_id)
+            limits = quotas.limits(session, project_id, self._defaults)
+        # Nothing is ever reserved: use is counted.
+        detail = {name: {"limit": limit, "in_use": used[name], "reserved": 0} for name, limit in limits.items()}
+        return {"quota": {**detail, "id": project_id}}
+
+    @expose(policy=rules.GET_DEFAULT, response=schemas.SHOWN)
+    def defaults(self, target_project_id: str) -> dict[str, Any]:
+        """Show the limits of projects that have none of their own."""
+        project_id = _checked(target_project_id)
+        with self.deps.database.reader() as session:
+            return {"quota": {**quotas.default_limits(session, self._defaults), "id": project_id}}
+
+    @expose(policy=rules.UPDATE, body=schemas.UPDATE, response=schemas.UPDATED, owner=_OWNER)
+    def update(self, target_project_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Give a project limits of its own."""
+        project_id = _checked(target_project_id)
+        values = limits_of(body["quota"])
+
+        def change(session: Any) -> dict[str, int]:
+            quotas.set_limits(session, project_id, values)
+            session.flush()
+            return quotas.limits(session, project_id, self._defaults)
+
+        return {"quota": self.deps.database.write(change)}
+
+    @expose(policy=rules.DELETE, owner=_OWNER)
+    def delete(self, target_project_id: str) -> None:
+        """Take a project's own limits away; what it uses stays counted."""
+        project_id = _checked(target_project_id)
+        self.deps.database.write(lambda session: quotas.delete_limits(session, project_id))
+
+
+def limits_of(asked: Mapping[str, Any]) -> dict[str, int]:
+    """The limits that a checked body sets, as numbers."""
+    return {name: int(asked[name]) for name in quotas.COUNTED if name in asked}
+
+
+def _checked(project_id: str) -> str:
+    if not uuidutils.is_uuid_like(project_id):
+        raise exception.InvalidInput(f"the project {project_id[:64]!r} in the path is not a UUID")
+    return project_id

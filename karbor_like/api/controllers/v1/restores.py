@@ -1,0 +1,45 @@
+from collections.abc import Mapping
+from typing import Any
+
+from karbor_like.api import validation, views
+from karbor_like.api.controllers import requests
+from karbor_like.api.expose import expose
+from karbor_like.api.schemas import restores as schemas
+from karbor_like.db.restores import RESTORES
+from karbor_like.policies import restores as rules
+
+
+class Restores(requests.Requests):
+    """Checkpoints brought back, here or in another cloud."""
+
+    noun = "restore"
+    repository = RESTORES
+    options_of = "restore_schema"
+
+    @expose(policy=rules.GET_ALL, query=schemas.LIST, response=schemas.PAGE)
+    def list(self, query: Mapping[str, Any]) -> dict[str, Any]:
+        """List restores."""
+        return self.listing(query)
+
+    @expose(policy=rules.GET, response=schemas.SHOWN)
+    def show(self, restore_id: str) -> dict[str, Any]:
+        """Show a restore."""
+        return self.shown(validation.path_id("restore_id", restore_id))
+
+    @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN, starts_operation=True)
+    def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Restore a checkpoint that is available."""
+        asked = body["restore"]
+        auth = {name: value for name, value in (asked.get("restore_auth") or {}).items() if value is not None}
+        return self.started(asked, restore_target=asked.get("restore_target"), auth=auth)
+
+    @expose(policy=rules.CANCEL)
+    def cancel(self, restore_id: str) -> None:
+        """Cancel a restore that is in progress: it ends as ``fail``, and what it made is removed."""
+        self.cancelled(validation.path_id("restore_id", restore_id))
+
+    def view(self, row: Any, progress: Mapping[str, Any]) -> dict[str, Any]:
+        return views.restore(row, progress)
+
+    def begin(self, request_id: str, auth: Mapping[str, Any] | None = None) -> None:
+        self.deps.protection.restore(self.context, restore_id=request_id, restore_auth=auth or None)

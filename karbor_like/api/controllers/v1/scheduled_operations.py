@@ -1,0 +1,168 @@
+import contextlib
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from karbor_like import exception
+from karbor_like.api import errors, validation, views
+from karbor_like.api.controllers import base
+from karbor_like.api.expose import expose
+from karbor_like.api.schemas import scheduled_operations as schemas
+from karbor_like.db import checkpoints
+from karbor_like.db.models import ScheduledOperation
+from karbor_like.db.plans import PLANS
+from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
+from karbor_like.db.triggers import TRIGGERS
+from karbor_like.domain import retention
+from karbor_like.policies import scheduled_operations as rules
+
+LOG = logging.getLogger(__name__)
+
+_DEFINITION = validation.validator(schemas.DEFINITION)
+_PATH = "scheduled_operation.operation_definition"
+
+
+class ScheduledOperations(base.Controller):
+    """What is done when a trigger fires. Operation engines read the rows; they are asked only about the user's trust."""
+
+    @expose(policy=rules.LIST, query=schemas.LIST, response=schemas.PAGE)
+    def list(self, query: Mapping[str, Any]) -> dict[str, Any]:
+        """List scheduled operations."""
+        page = self.page(query)
+        found = self.rows(
+            SCHEDULED_OPERATIONS,
+            query,
+            page,
+            for_members=("name", "operation_type", "trigger_id", "operation_definition"),
+            show=lambda session, rows: [views.scheduled_operation(row) for row in rows],
+            strict=True,
+        )
+        return self.links("operations", found, page)
+
+    @expose(policy=rules.GET, response=schemas.SHOWN)
+    def show(self, scheduled_operation_id: str) -> dict[str, Any]:
+        """Show a scheduled operation."""
+        operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
+        with self.deps.database.reader() as session:
+            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.scope)
+            return {"scheduled_operation": views.scheduled_operation(row)}
+
+    @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN)
+    def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Bind an operation to a trigger. It will act in the caller's name, by a trust that is made now."""
+        asked = body["scheduled_operation"]
+        definition = _definition(asked["operation_definition"])
+
+        def insert(session: Any) -> ScheduledOperation:
+            self._check_trigger(session, validation.canonical_id(asked["trigger_id"]))
+            self._check_plan(session, definition)
+            return SCHEDULED_OPERATIONS.insert(
+                session,
+                project_id=self.project_id,
+                user_id=str(self.context.user_id),
+                name=asked["name"],
+                description=asked.get("description"),
+                operation_type=asked["operation_type"],
+                trigger_id=validation.canonical_id(asked["trigger_id"]),
+                plan_id=definition["plan_id"],
+                operation_definition=definition,
+                # The row keeps the trust from being released, and does not run before there is one.
+                enabled=False,
+            )
+
+        row = self.deps.database.write(insert)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.deps.database.write, lambda session: SCHEDULED_OPERATIONS.delete(session, row.id))
+            self.deps.engine.ensure_trust(self.context)
+            undo.pop_all()
+        return {"scheduled_operation": self._switched(row.id, enabled=True)}
+
+    @expose(policy=rules.UPDATE, body=schemas.UPDATE, response=schemas.SHOWN)
+    def update(self, scheduled_operation_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Enable or disable a scheduled operation. Only the user in whose name it acts can enable it."""
+        operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
+        enabled = body["scheduled_operation"]["enabled"]
+        with self.deps.database.reader() as session:
+            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.scope)
+        if enabled:
+            if (row.user_id, row.project_id) != (self.context.user_id, self.project_id):
+                raise exception.NotAuthorized(
+                    f"scheduled operation {operation_id} acts in the name of user {row.user_id} in project "
+                    f"{row.project_id}: only that user can enable it, with a token of that project"
+                )
+            self.deps.engine.ensure_trust(self.context)
+        return {"scheduled_operation": self._switched(operation_id, enabled=enabled)}
+
+    def _switched(self, operation_id: str, *, enabled: bool) -> dict[str, Any]:
+        def switch(session: Any) -> ScheduledOperation:
+            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.scope, lock=True)
+            if row.enabled != enabled:
+                values = {"enabled": enabled, "disabled_reason": None}
+                SCHEDULED_OPERATIONS.update(session, operation_id, values)
+                session.refresh(row)
+            return row
+
+        return views.scheduled_operation(self.deps.database.write(switch))
+
+    @expose(policy=rules.GET, response=schemas.RETENTION)
+    def retention(self, scheduled_operation_id: str) -> dict[str, Any]:
+        """Show what the retention rules would delete now, what they would keep, and why. Deletes nothing."""
+        operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
+        with self.deps.database.reader() as session:
+            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.scope)
+            found = checkpoints.available_of_plan(
+                session, row.operation_definition["provider_id"], row.project_id, row.plan_id
+            )
+            used = checkpoints.in_use(session, [one.id for one in found])
+        limits = retention.policy(row.operation_definition) if row.operation_type == "retention_protect" else {}
+        copies = [retention.Copy(one.id, one.created_at, used.get(one.id)) for one in found]
+        return {"retention": views.retention(limits, found, retention.decide(copies, limits, self.deps.clock.now()))}
+
+    def _check_trigger(self, session: Any, trigger_id: str) -> None:
+        row = TRIGGERS.get(session, trigger_id, self.scope, lock=True)
+        if row.project_id != self.project_id:
+            raise exception.InvalidInput(
+                f"scheduled_operation.trigger_id: trigger {trigger_id} belongs to another project"
+            )
+
+    def _check_plan(self, session: Any, definition: Mapping[str, Any]) -> None:
+        plan = PLANS.find(session, definition["plan_id"], self.project_id, lock=True)
+        if plan is None:
+            raise errors.InvalidRequest(
+                [errors.Field(f"{_PATH}.plan_id", "enum", f"there is no plan {definition['plan_id']}")]
+            )
+        if plan.provider_id != definition["provider_id"]:
+            raise errors.InvalidRequest(
+                [errors.Field(f"{_PATH}.provider_id", "const", f"plan {plan.id} is for provider {plan.provider_id}")]
+            )
+
+    @expose(policy=rules.DELETE)
+    def delete(self, scheduled_operation_id: str) -> None:
+        """Delete a scheduled operation. A run that goes on ends by itself."""
+        operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
+
+        def remove(session: Any) -> ScheduledOperation:
+            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.scope, lock=True)
+            SCHEDULED_OPERATIONS.delete(session, operation_id)
+            return row
+
+        row = self.deps.database.write(remove)
+        try:
+            self.deps.engine.release_trust(self.context, user_id=row.user_id, project_id=row.project_id)
+        except exception.KarborLikeError as error:
+            # The engines look for trusts that nothing needs any more by themselves.
+            LOG.warning("the trust of user %s in project %s was not released: %s", row.user_id, row.project_id, error)
+
+
+def _definition(asked: Mapping[str, Any] | str) -> dict[str, Any]:
+    """The definition as an object; one client sends it as the text ``k=v,k=v``."""
+    if isinstance(asked, str):
+        items = (item.partition("=") for item in asked.split(",") if item)
+        asked = {name.strip(): value.strip() for name, _, value in items}
+    validation.check(_DEFINITION, asked, _PATH)
+    try:
+        retention.policy(asked)
+    except exception.InvalidInput as error:
+        raise exception.InvalidInput(f"{_PATH}.{error}") from None
+    ids = {name: validation.canonical_id(asked[name]) for name in ("provider_id", "plan_id")}
+    return {**asked, **ids}

@@ -1,0 +1,93 @@
+from collections.abc import Mapping
+from typing import Any
+
+from karbor_like.api import errors, validation, views
+from karbor_like.api.controllers import base
+from karbor_like.api.expose import expose
+from karbor_like.api.schemas import triggers as schemas
+from karbor_like.db import triggers
+from karbor_like.db.models import Trigger
+from karbor_like.domain import trigger
+from karbor_like.policies import triggers as rules
+
+TRIGGERS = triggers.TRIGGERS
+
+
+class Triggers(base.Controller):
+    """When scheduled operations run. Rows only: operation engines read them from the database."""
+
+    @expose(policy=rules.LIST, query=schemas.LIST, response=schemas.PAGE)
+    def list(self, query: Mapping[str, Any]) -> dict[str, Any]:
+        """List triggers."""
+        page = self.page(query)
+        found = self.rows(
+            TRIGGERS,
+            query,
+            page,
+            for_members=("name", "type", "properties"),
+            show=lambda session, rows: [views.trigger(row) for row in rows],
+            strict=True,
+        )
+        return self.links("triggers", found, page)
+
+    @expose(policy=rules.GET, response=schemas.SHOWN)
+    def show(self, trigger_id: str) -> dict[str, Any]:
+        """Show a trigger."""
+        with self.deps.database.reader() as session:
+            row = TRIGGERS.get(session, validation.path_id("trigger_id", trigger_id), self.scope)
+            return {"trigger_info": views.trigger(row)}
+
+    @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN)
+    def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a trigger."""
+        asked = body["trigger_info"]
+        start = self.deps.clock.now().strftime(trigger.TIME_FORMAT)
+        timed = self._timed({"start_time": start, **asked["properties"]})
+        row = self.deps.database.write(
+            lambda session: TRIGGERS.insert(
+                session, project_id=self.project_id, name=asked["name"], type=asked["type"], **timed
+            )
+        )
+        return {"trigger_info": views.trigger(row)}
+
+    @expose(policy=rules.UPDATE, body=schemas.UPDATE, response=schemas.SHOWN)
+    def update(self, trigger_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Change a trigger's name, or all its properties."""
+        asked = body["trigger_info"]
+        trigger_id = validation.path_id("trigger_id", trigger_id)
+        values: dict[str, Any] = {"name": asked["name"]} if "name" in asked else {}
+        properties = asked.get("properties")
+
+        def change(session: Any) -> Trigger:
+            row = TRIGGERS.get(session, trigger_id, self.scope, lock=True)
+            if properties:
+                values.update(self._timed(properties))
+            if values:
+                TRIGGERS.update(session, trigger_id, values)
+                session.refresh(row)
+            return row
+
+        return {"trigger_info": views.trigger(self.deps.database.write(change))}
+
+    @expose(policy=rules.DELETE)
+    def delete(self, trigger_id: str) -> None:
+        """Delete a trigger that no scheduled operation uses."""
+        trigger_id = validation.path_id("trigger_id", trigger_id)
+
+        def remove(session: Any) -> None:
+            TRIGGERS.get(session, trigger_id, self.scope, lock=True)
+            used = triggers.users(session, trigger_id)
+            if used:
+                names = ", ".join(f"{row.name} ({row.id})" for row in used)
+                raise errors.TriggerInUse(f"trigger {trigger_id} is used by scheduled operations: {names}")
+            TRIGGERS.delete(session, trigger_id)
+
+        self.deps.database.write(remove)
+
+    def _timed(self, properties: Mapping[str, Any]) -> dict[str, Any]:
+        """The columns that say when the trigger fires. Raises InvalidInput where the properties cannot be kept."""
+        options = self.deps.conf.trigger
+        limits = trigger.Limits(options.min_interval, options.min_window, options.max_window)
+        now = self.deps.clock.now()
+        timing = trigger.check(properties, limits, now)
+        return {"properties": dict(properties), "next_run_at": timing.next(now)}

@@ -1,0 +1,23 @@
+"""What controllers need to do their work, handed to them when the application is built."""
+
+from dataclasses import dataclass
+
+from oslo_config import cfg
+from oslo_policy import policy
+
+from karbor_like.clock import Clock
+from karbor_like.db.session import Database
+from karbor_like.rpc.operationengine import OperationEngineClient
+from karbor_like.rpc.protection import ProtectionClient
+
+
+@dataclass(frozen=True)
+class Dependencies:
+    """Made once per process, after the fork."""
+
+    conf: cfg.ConfigOpts
+    database: Database
+    protection: ProtectionClient
+    engine: OperationEngineClient
+    enforcer: policy.Enforcer
+    clock: Clock

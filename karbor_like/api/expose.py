@@ -1,0 +1,108 @@
+"""``@expose``: what a controller's method asks of its caller, on the method itself.
+
+The decorator checks the query string, the body and the policy, in this order, before the method runs, and keeps the same
+facts as :class:`Action`, from which the OpenAPI document is made: what validates is what is documented.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import webob
+
+from karbor_like import exception, policy
+from karbor_like.api import errors, validation
+from karbor_like.context import RequestContext
+
+Schema = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a method needs and gives.
+
+    :param policies: rules that must all allow the call
+    :param body: schema of the body, which the method gets as ``body``
+    :param query: schema (an object of scalar properties) of the query string, which the method gets as ``query``
+    :param response: schema of the answer; None is an answer without content
+    :param owner: the variable of the path that names the project whose things are touched; None: the caller's own
+    :param starts_operation: whether the caller may send an ``Idempotency-Key``
+    """
+
+    policies: Sequence[str]
+    body: Schema | None
+    query: Schema | None
+    response: Schema | None
+    owner: str | None
+    starts_operation: bool
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, taken apart: the caller, the variables of the path, the query string, the body."""
+
+    request: webob.Request
+    context: RequestContext
+    variables: Mapping[str, str]
+    query: Mapping[str, Sequence[str]]
+    body: Any
+
+
+def expose(
+    *,
+    policy: str | Sequence[str],
+    body: Schema | None = None,
+    query: Schema | None = None,
+    response: Schema | None = None,
+    owner: str | None = None,
+    starts_operation: bool = False,
+) -> Callable[[Callable[..., Any]], Callable[[Any], Any]]:
+    """Make a method of a controller callable by the router; the parameters are those of :class:`Action`."""
+    action = Action((policy,) if isinstance(policy, str) else policy, body, query, response, owner, starts_operation)
+    body_checker = validation.validator(body) if body is not None else None
+    query_checker = validation.validator(query) if query is not None else None
+
+    def decorate(method: Callable[..., Any]) -> Callable[[Any], Any]:
+        @functools.wraps(method)
+        def handle(self: Any) -> Any:
+            call: Call = self.call
+            arguments: dict[str, Any] = dict(call.variables)
+            if query_checker is not None:
+                arguments["query"] = _query(query_checker, call.query)
+            if body_checker is not None:
+                validation.check(body_checker, call.body)
+                arguments["body"] = call.body
+            _authorize(self, action, call)
+            return method(self, **arguments)
+
+        handle.action = action  # type: ignore[attr-defined]
+        return handle
+
+    return decorate
+
+
+def _query(checker: Any, given: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The known members of the query string, typed. Unknown ones are dropped, as clients of this API expect."""
+    properties = checker.schema["properties"]
+    repeated = [name for name, values in given.items() if name in properties and len(values) > 1]
+    if repeated:
+        raise errors.InvalidRequest([errors.Field(name, "maxItems", "is given more than once") for name in repeated])
+    typed = {name: validation.typed(given[name][0], properties[name]) for name in properties if name in given}
+    validation.check(checker, typed)
+    return typed
+
+
+def _authorize(controller: Any, action: Action, call: Call) -> None:
+    enforcer = controller.deps.enforcer
+    owner = call.variables[action.owner] if action.owner else call.context.project_id
+    for rule in action.policies:
+        policy.authorize(enforcer, call.context, rule, {"project_id": owner})
+
+
+def action_of(method: Callable[..., Any]) -> Action:
+    """Raises ConfigurationError where a route leads to a method that is not exposed."""
+    if not hasattr(method, "action"):
+        raise exception.ConfigurationError(f"{method.__qualname__} is in the table of routes but not exposed")
+    action: Action = method.action
+    return action

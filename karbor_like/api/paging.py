@@ -1,0 +1,64 @@
+"""Pages of lists: ``limit``, ``offset``, ``marker``, sorting, and the link to the next page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib import parse
+
+import webob
+
+from karbor_like import exception
+
+_DIRECTIONS = ("asc", "desc")
+_DEFAULT_KEY = "created_at"
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which part of a list is wanted. ``sort``: (key, "asc" | "desc") in order of weight."""
+
+    limit: int
+    offset: int
+    marker: str | None
+    sort: Sequence[tuple[str, str]]
+
+
+def page_of(query: Mapping[str, Any], max_limit: int) -> Page:
+    """The page that a checked query string asks for; more than *max_limit* items are never given."""
+    limit = min(query.get("limit", max_limit), max_limit)
+    return Page(limit, query.get("offset", 0), query.get("marker"), _sort_of(query))
+
+
+def _sort_of(query: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    if "sort" not in query:
+        return ((query.get("sort_key", _DEFAULT_KEY), _direction(query.get("sort_dir", "desc"), "sort_dir")),)
+    if "sort_key" in query or "sort_dir" in query:
+        raise exception.InvalidInput("sort: cannot be given together with sort_key or sort_dir")
+    order = []
+    for item in query["sort"].split(","):
+        key, _, direction = item.strip().partition(":")
+        order.append((key.strip(), _direction(direction.strip() or "desc", "sort")))
+    return order
+
+
+def _direction(text: str, field: str) -> str:
+    if text not in _DIRECTIONS:
+        raise exception.InvalidInput(f"{field}: {text!r} is not a direction; use asc or desc")
+    return text
+
+
+def root_url(request: webob.Request, public_url: str | None) -> str:
+    """Scheme, host and path prefix for links: the operator's, or those the client used (through a proxy)."""
+    if public_url:
+        return public_url.rstrip("/")
+    forwarded = request.headers.get("X-Forwarded-Host", "").split(",")[-1].strip()
+    host_url = f"{request.scheme}://{forwarded}" if forwarded else request.host_url
+    return host_url + request.script_name
+
+
+def next_link(request: webob.Request, public_url: str | None, marker: str) -> list[dict[str, str]]:
+    """The link to the page after the item *marker*, with everything else that was asked."""
+    query = [(name, value) for name, value in request.GET.items() if name != "marker"]
+    path = parse.quote(request.path_info, safe="/:@!$&'()*+,;=~-._")
+    href = f"{root_url(request, public_url)}{path}?{parse.urlencode([*query, ('marker', marker)])}"
+    return [{"rel": "next", "href": href}]

@@ -1,0 +1,36 @@
+from karbor_like.api.schemas import primitives as p
+from karbor_like.domain import states
+
+_EXTRA_INFO = {**p.METADATA, "description": "Kept with the checkpoint. Both spellings are understood."}
+
+CREATE = p.wrapped(
+    "checkpoint", p.closed({"plan_id": p.UUID, "extra-info": _EXTRA_INFO, "extra_info": _EXTRA_INFO}, ["plan_id"])
+)
+RESET = p.wrapped(
+    "os-resetState",
+    p.closed({"state": {"type": "string", "enum": [states.AVAILABLE, states.ERROR]}}, ["state"]),
+)
+_DAY = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?![\\n])", "description": "UTC, inclusive."}
+LIST = p.listing("plan_id", "status", start_date=_DAY, end_date=_DAY)
+
+CHECKPOINT = p.shown(
+    {
+        "id": p.UUID,
+        "project_id": {"type": "string"},
+        "status": {
+            "type": "string",
+            "enum": [*states.CHECKPOINT.changes],
+        },
+        "protection_plan": p.shown(
+            {"id": p.UUID, "name": {"type": "string"}, "provider_id": p.UUID, "resources": {"type": "array"}}
+        ),
+        "resource_graph": {"type": "string", "description": "JSON text: [nodes, adjacency]."},
+        "created_at": {"type": "string", "description": "The day, UTC."},
+        "timestamp": {"type": "string", "description": "When it was created, to the microsecond, with the zone."},
+        "extra_info": {"type": "string", "description": "JSON text of an object."},
+        **p.WORK,
+    }
+)
+SHOWN = p.answer("checkpoint", CHECKPOINT)
+PAGE = p.page("checkpoints", CHECKPOINT)
+NOTHING = p.closed({})

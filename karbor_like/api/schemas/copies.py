@@ -1,0 +1,17 @@
+from karbor_like.api.schemas import primitives as p
+
+CREATE = p.wrapped("copy", p.closed({"plan_id": p.UUID, "parameters": p.PARAMETERS}, ["plan_id"]))
+
+COPY = p.shown(
+    {
+        "project_id": {"type": "string"},
+        "provider_id": p.UUID,
+        "plan_id": p.UUID,
+        "checkpoint_id": {
+            "type": "array",
+            "items": p.shown({"checkpoint_protect_id": p.UUID, "checkpoint_copy_id": p.UUID}),
+        },
+        "parameters": p.PARAMETERS,
+    }
+)
+SHOWN = p.answer("copy", COPY)

@@ -1,0 +1,26 @@
+from karbor_like.api.schemas import primitives as p
+
+_LIMIT = {
+    "type": ["integer", "string"],
+    "minimum": -1,
+    "maximum": 2147483647,
+    "pattern": "^(-1|[0-9]{1,9})$(?![\\n])",
+    "description": "-1 is no limit. Digits may come as a text.",
+}
+_SHOWN = {"type": "integer", "minimum": -1}
+_ID = {"id": {"type": "string"}}
+_LIMITS = {"plans": _SHOWN, "checkpoints": _SHOWN}
+_DETAIL = p.shown(
+    {"limit": _SHOWN, "in_use": {"type": "integer", "minimum": 0}, "reserved": {"type": "integer", "enum": [0]}}
+)
+# Names that are not limited here are ignored: clients of other versions send them.
+_CHANGES = {"type": "object", "properties": {"plans": _LIMIT, "checkpoints": _LIMIT}}
+
+UPDATE = p.wrapped("quota", _CHANGES)
+SHOWN = p.answer("quota", p.shown({**_LIMITS, **_ID}))
+UPDATED = p.answer("quota", p.shown(_LIMITS))
+DETAIL = p.answer("quota", p.shown({"plans": _DETAIL, "checkpoints": _DETAIL, **_ID}))
+
+UPDATE_CLASS = p.wrapped("quota_class", _CHANGES)
+SHOWN_CLASS = p.answer("quota_class", p.shown({**_LIMITS, **_ID}))
+UPDATED_CLASS = p.answer("quota_class", p.shown(_LIMITS))

@@ -1,0 +1,77 @@
+from karbor_like.api.schemas import primitives as p
+from karbor_like.domain import retention
+
+_TYPE = {"type": "string", "enum": ["protect", "retention_protect"]}
+_COUNT = {"type": ["integer", "string"], "maximum": 999_999_999, "pattern": "^-?[0-9]{1,9}$(?![\\n])"}
+_KEPT = {
+    "max_backups": "Available checkpoints of the plan to keep at most.",
+    "retention_duration": "Days to keep checkpoints for.",
+    **{name: f"Keep the newest of each of so many periods ({name})." for name in retention.PERIODS},
+}
+
+DEFINITION = {
+    "type": "object",
+    "properties": {
+        "provider_id": p.UUID,
+        "plan_id": p.UUID,
+        **{name: {**_COUNT, "description": text} for name, text in _KEPT.items()},
+    },
+    "required": ["provider_id", "plan_id"],
+    "propertyNames": p.VALUES["propertyNames"],
+    "additionalProperties": {"type": ["boolean", "string", "integer"]},
+}
+CREATE = p.wrapped(
+    "scheduled_operation",
+    p.closed(
+        {
+            "name": p.NAME,
+            "description": p.DESCRIPTION,
+            "operation_type": _TYPE,
+            "trigger_id": p.UUID,
+            "operation_definition": {
+                "type": ["object", "string"],
+                "description": "An object; the text k=v,k=v is understood too.",
+                "allOf": [{"if": {"type": "object"}, "then": DEFINITION}],
+            },
+        },
+        ["name", "operation_type", "trigger_id", "operation_definition"],
+    ),
+)
+UPDATE = p.wrapped("scheduled_operation", p.closed({"enabled": {"type": "boolean"}}, ["enabled"]))
+LIST = p.listing("name", "operation_type", "trigger_id", "operation_definition")
+
+SCHEDULED_OPERATION = p.shown(
+    {
+        "id": p.UUID,
+        "name": p.NAME,
+        "description": p.NULLABLE_TEXT,
+        "operation_type": _TYPE,
+        "trigger_id": p.UUID,
+        "operation_definition": {"type": "object", "additionalProperties": {"type": "string"}},
+        "enabled": {"type": "boolean"},
+        "disabled_reason": {**p.NULLABLE_TEXT, "description": "Why the operation engine disabled it."},
+    }
+)
+_DECISION = p.shown(
+    {
+        "id": p.UUID,
+        "timestamp": {"type": "string", "description": "When it was made, ISO 8601, UTC."},
+        "delete": {"type": "boolean"},
+        "reason": {"type": "string"},
+    }
+)
+RETENTION = p.answer(
+    "retention",
+    p.shown(
+        {
+            "rules": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
+            "checkpoints": {
+                "type": "array",
+                "description": "The available checkpoints of the plan, newest first.",
+                "items": _DECISION,
+            },
+        }
+    ),
+)
+SHOWN = p.answer("scheduled_operation", SCHEDULED_OPERATION)
+PAGE = p.page("operations", SCHEDULED_OPERATION)

@@ -1,0 +1,16 @@
+from karbor_like.api.schemas import primitives as p
+from karbor_like.api.schemas import restores
+
+CREATE = p.wrapped(
+    "verification",
+    p.closed(
+        {"provider_id": p.UUID, "checkpoint_id": p.UUID, "parameters": p.PARAMETERS}, ["provider_id", "checkpoint_id"]
+    ),
+)
+LIST = p.listing("status", "provider_id", "checkpoint_id")
+
+VERIFICATION = p.shown(
+    {name: schema for name, schema in restores.RESTORE["properties"].items() if name != "restore_target"}
+)
+SHOWN = p.answer("verification", VERIFICATION)
+PAGE = p.page("verifications", VERIFICATION)

@@ -1,0 +1,85 @@
+"""Serves the application: cheroot's threads in a worker process, and all-in-one beside other services."""
+
+import logging
+import threading
+from typing import Any
+
+from cheroot import server as cheroot_server
+from cheroot import wsgi
+from oslo_config import cfg
+from oslo_service import opts as service_options
+
+from karbor_like import exception, service
+from karbor_like.api import app
+
+LOG = logging.getLogger(__name__)
+
+_SERVER_NAME = "karbor_like"
+#: Seconds below the time after which the process is ended by force.
+_MARGIN = 5
+#: Connections that wait in the kernel while every thread is busy.
+_BACKLOG = 128
+
+
+class _Server(wsgi.Server):
+    """Says what goes wrong through the log of the service."""
+
+    def error_log(self, msg: str = "", level: int = logging.ERROR, traceback: bool = False) -> None:
+        LOG.log(level, "%s", msg, exc_info=traceback)
+
+
+class ApiService(service.Service):
+    """The REST API in this process. Several processes, and several instances, may listen on one port.
+
+    :param authenticate: as in :func:`karbor_like.api.app.build`
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, authenticate: app.Filter = app.keystone) -> None:
+        super().__init__()
+        service_options.register_service_opts(conf)
+        self._conf = conf
+        self._authenticate = authenticate
+        self._server: cheroot_server.HTTPServer | None = None
+        self._thread: threading.Thread | None = None
+        self._deps: Any = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens, after :meth:`start`: with port 0, the one that was free."""
+        if self._server is None:
+            raise exception.Unavailable("the API is not started")
+        return self._server.bind_addr[:2]
+
+    def start(self) -> None:
+        """Bind, and serve in threads. Raises ConfigurationError where the address cannot be had."""
+        options = self._conf.api
+        self._deps = app.dependencies(self._conf)
+        application = app.build(self._deps, self._authenticate)
+        self._server = _Server(
+            (options.host, options.port),
+            application,
+            numthreads=options.threads,
+            server_name=_SERVER_NAME,
+            request_queue_size=_BACKLOG,
+            shutdown_timeout=max(1, self._conf.graceful_shutdown_timeout - _MARGIN),
+            # A free port is nobody else's.
+            reuse_port=options.port != 0,
+        )
+        try:
+            self._server.prepare()
+        except OSError as error:
+            raise exception.ConfigurationError(
+                f"[api] host and port: cannot listen on {options.host}:{options.port}: {error}"
+            ) from None
+        self._thread = threading.Thread(target=self._server.serve, name="api", daemon=True)
+        self._thread.start()
+        LOG.info("listening on %s:%s", *self.address)
+
+    def stop(self, graceful: bool = False) -> None:
+        """Take no more connections, let requests in flight end, at most as long as ``graceful_shutdown_timeout`` allows."""
+        if self._server is not None:
+            self._server.stop()
+            self._deps.protection.close()
+            self._deps.database.dispose()
+            self._server = None
+        super().stop(graceful)

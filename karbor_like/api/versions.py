@@ -1,0 +1,40 @@
+"""What may be asked without a token: which versions there are, and the description of version 1."""
+
+import json
+
+import webob
+import webob.dec
+from oslo_config import cfg
+
+from karbor_like.api import openapi, paging
+
+DOCUMENT_PATH = "/v1/openapi.json"
+
+
+@webob.dec.wsgify
+def _document(incoming: webob.Request) -> webob.Response:
+    return _json(200, openapi.document())
+
+
+def document() -> webob.dec.wsgify:
+    """The application at ``DOCUMENT_PATH``."""
+    return _document
+
+
+def versions(conf: cfg.ConfigOpts) -> webob.dec.wsgify:
+    """The application everywhere outside of version 1, for every method and path."""
+
+    @webob.dec.wsgify
+    def answer(incoming: webob.Request) -> webob.Response:
+        # The path is a constant that old documents promise, wherever the API is mounted.
+        href = f"{paging.root_url(incoming, conf.api.public_url)}/data-protect/v1/"
+        version = {"id": "v1.0", "status": "CURRENT", "links": [{"rel": "self", "href": href}]}
+        return _json(300, {"versions": [version]})
+
+    return answer
+
+
+def _json(status: int, value: object) -> webob.Response:
+    response = webob.Response(status=status, content_type="application/json", charset=None)
+    response.body = json.dumps(value).encode()
+    return response
