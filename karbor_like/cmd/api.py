@@ -1,0 +1,17 @@
+"""``karbor-like-api``: the REST API as worker processes behind one port."""
+
+import sys
+from collections.abc import Sequence
+
+from karbor_like import service
+from karbor_like.api import server
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM. SIGHUP reads the mutable options and the policy file again."""
+    conf = service.prepare(argv)
+    return service.run(conf, server.ApiService(conf), workers=conf.api.workers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,327 @@
+"""``karbor-like-manage bank``: what an operator does with banks.
+
+Every verb takes a provider's file, or the id or name of a provider of this installation, and talks to its bank alone: no
+service needs to run, and but for ``reindex`` no database is asked. Progress goes to the terminal, results to standard output.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from oslo_config import cfg
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from karbor_like import exception
+from karbor_like.bank import stats as bank_stats
+from karbor_like.bank import verify as bank_verify
+from karbor_like.bank.bank import Bank, open_bank
+from karbor_like.bank.gc import Collector
+from karbor_like.clock import SystemClock
+from karbor_like.db.session import Database
+from karbor_like.protection import provider_file, providers
+from karbor_like.protection.sync import Sync
+
+
+def register(nouns: Any) -> None:
+    """Add the verbs of banks."""
+    verbs = nouns.add_parser("bank", help="what is kept in banks").add_subparsers(dest="verb", required=True)
+    _verb(verbs, "gc", gc, "delete what no checkpoint needs").add_argument(
+        "--dry-run", action="store_true", help="say what would be deleted, and why not more; change nothing"
+    )
+    checked = _verb(verbs, "verify", verify, "look whether everything is there and whole")
+    checked.add_argument(
+        "--level",
+        choices=("scrub", "quick", "full"),
+        default="quick",
+        help="scrub: every pack against its own checksum, without keys; quick: whatever checkpoints need is there;"
+        " full: everything is read and compared with its hashes (default: %(default)s)",
+    )
+    checked.add_argument(
+        "--checkpoint", action="append", metavar="ID", help="only this one; may be repeated; not with scrub"
+    )
+    _verb(verbs, "stats", stats, "how much there is, by project")
+    exported = _verb(verbs, "export", export, "restore a stream to a file, with the bank and the key alone")
+    exported.add_argument("checkpoint", help="id of the checkpoint")
+    exported.add_argument("resource", nargs="?", help="Type#id of the resource; without it, show what there is")
+    exported.add_argument("output", nargs="?", default="-", help="file to write; '-' (default) is standard output")
+    exported.add_argument("--name", dest="stream", help="name of the stream, where the resource has several")
+    _verb(verbs, "reindex", reindex, "bring the database's index of checkpoints up to what the bank holds")
+    _verb(verbs, "rotate-keys", rotate_keys, "wrap all keys of projects with the first master key").add_argument(
+        "--remove-old", action="store_true", help="also delete what other master keys wrapped"
+    )
+
+
+def _verb(verbs: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
+    parser.add_argument("provider", help="a provider's file, or the id or name of a provider of this installation")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="of the result")
+    parser.set_defaults(run=run)
+    return parser
+
+
+# Verbs.
+
+
+def gc(conf: cfg.ConfigOpts) -> int:
+    """Collect the bank."""
+    with _bank(conf) as bank, _progress() as progress:
+        steps = {stage: progress.add_task(title, total=None, start=False) for stage, title in _STAGES.items()}
+
+        def show(stage: str, done: int, total: int | None) -> None:
+            progress.start_task(steps[stage])
+            progress.update(steps[stage], completed=done, total=total)
+
+        collector = Collector(bank)
+        report = collector.plan(show) if conf.command.dry_run else collector.run(show)
+    body = report.to_dict()
+    if conf.command.format == "json":
+        return _print_json(body)
+    rows = [(name, *_amount(body[name])) for name in ("live", "mostly_dead", "reclaimed", "quarantined")]
+    if report.dry_run:
+        rows[2] = ("reclaimable now", *rows[2][1:])
+    _print_table(("", "objects", "bytes"), [(name.replace("_", " "), *rest) for name, *rest in rows])
+    waiting = [(item["reason"], item["until"] or "?", *_amount(item)) for item in body["waiting"]]
+    if waiting:
+        _print_table(("not in use, but", "until", "objects", "bytes"), waiting)
+    cleared = [(name.replace("_", " "), str(count)) for name, count in body["leftovers"].items() if count]
+    if cleared:
+        _print_table(("left over by crashes and deletions", "number"), cleared)
+    for project_id, problem in body["problems"].items():
+        print(f"nothing of project {project_id} was collected: {problem}", file=sys.stderr)
+    return 1 if body["problems"] else 0
+
+
+_STAGES = {"mark": "reading manifests", "sweep": "looking at projects", "delete": "deleting"}
+
+
+def verify(conf: cfg.ConfigOpts) -> int:
+    """Look at the bank. 1 where something is wrong."""
+    level, ids = conf.command.level, conf.command.checkpoint
+    if level == "scrub" and ids:
+        raise exception.InvalidInput("scrub looks at packs, which are not one checkpoint's: leave --checkpoint out")
+    with _bank(conf) as bank, _progress() as progress:
+        unit = {"scrub": "packs", "quick": "checkpoints", "full": "bytes"}[level]
+        task = progress.add_task(f"verifying ({unit})", total=None)
+        done = 0
+
+        def show(count: int, total: int | None) -> None:
+            nonlocal done
+            done = count
+            progress.update(task, completed=count, total=total)
+
+        match level:
+            case "scrub":
+                found = list(bank_verify.scrub(bank, show))
+            case "quick":
+                found = list(bank_verify.quick(bank, ids, show))
+            case _:
+                found = list(bank_verify.full(bank, ids, show))
+    if conf.command.format == "json":
+        _print_json({"level": level, "verified": {unit: done}, "findings": [vars(finding) for finding in found]})
+    else:
+        if found:
+            rows = [(f.checkpoint_id or "", f.resource_key or "", f.name or "", f.problem) for f in found]
+            _print_table(("checkpoint", "resource", "name", "problem"), rows)
+        print(f"{done} {unit} verified, {len(found)} problems found")
+    return 1 if found else 0
+
+
+def stats(conf: cfg.ConfigOpts) -> int:
+    """Count what there is."""
+    with _bank(conf) as bank, _progress() as progress:
+        task = progress.add_task("reading checkpoints", total=None)
+        found = bank_stats.collect(bank, lambda done: progress.update(task, completed=done))
+    body = {project_id: item.to_dict() for project_id, item in found.items()}
+    if conf.command.format == "json":
+        return _print_json(body)
+    columns = ("project", "checkpoints", "streams", "logical", "packs", "stored")
+    rows = [
+        (project_id, str(i.checkpoints), str(i.streams), decimal(i.logical), str(i.packs), decimal(i.stored))
+        for project_id, i in found.items()
+    ]
+    _print_table(columns, rows)
+    return 0
+
+
+def export(conf: cfg.ConfigOpts) -> int:
+    """Write a stream to a file, or show which there are."""
+    args = conf.command
+    with _bank(conf) as bank:
+        streams = _streams(bank, args.checkpoint)
+        if args.resource is None:
+            found = [{"resource": resource, "name": name, "bytes": size} for resource, name, size in streams]
+            if args.format == "json":
+                return _print_json(found)
+            _print_table(("resource", "stream", "bytes"), [(r, n, str(size)) for r, n, size in streams])
+            return 0
+        name = _choose(streams, args.checkpoint, args.resource, args.stream)
+        project_id = bank.checkpoints.get(args.checkpoint).project_id
+        with (
+            bank.leases.acquire(holder="export", bases=[args.checkpoint], kind="read") as lease,
+            _progress() as progress,
+        ):
+            section = bank.section(args.checkpoint, project_id, args.resource)
+            with section.read(name, check=lease.check) as reader, _output(args.output) as file:
+                task = progress.add_task(f"{args.resource} {name}", total=reader.size)
+                for chunk in reader:
+                    _write(file, chunk)
+                    progress.update(task, advance=len(chunk))
+                size, digest = reader.size, reader.digest
+    where = sys.stderr if args.output == "-" else sys.stdout
+    if args.format == "json":
+        body = {"checkpoint": args.checkpoint, "resource": args.resource, "name": name, "bytes": size, "sha256": digest}
+        print(json.dumps(body), file=where)
+    else:
+        print(f"{size} bytes, SHA-256 {digest}", file=where)
+    return 0
+
+
+def reindex(conf: cfg.ConfigOpts) -> int:
+    """Bring the database up to the bank."""
+    path = _path(conf, conf.command.provider)
+    provider = providers.read(path, SystemClock())
+    if provider is None:
+        raise exception.ConfigurationError(f"{path}: [provider] enabled is not true, so its checkpoints are not shown")
+    with contextlib.closing(provider), _progress() as progress:
+        progress.add_task("comparing the index with the bank", total=None)
+        report = vars(Sync(Database(conf), provider).run())
+    if conf.command.format == "json":
+        return _print_json(report)
+    _print_table(("checkpoints", "number"), [(name, str(count)) for name, count in report.items()])
+    return 0
+
+
+def rotate_keys(conf: cfg.ConfigOpts) -> int:
+    """Wrap the keys of all projects anew. 1 where one could not be."""
+    with _bank(conf) as bank, _progress() as progress:
+        if bank.keyring is None:
+            raise exception.InvalidInput("this bank is not encrypted: there are no keys in it")
+        task = progress.add_task("keys of projects", total=None)
+        done = bank.keyring.rotate(
+            remove_old=conf.command.remove_old, progress=lambda count: progress.update(task, completed=count)
+        )
+    body = {"wrapped": done.wrapped, "already": done.already, "removed": done.removed, "failed": list(done.failed)}
+    if conf.command.format == "json":
+        _print_json(body)
+    else:
+        print(f"{done.wrapped} keys wrapped, {done.already} were already, {done.removed} old wrappings removed")
+        for failure in done.failed:
+            print(f"failed: {failure}", file=sys.stderr)
+    return 1 if done.failed else 0
+
+
+# The bank that is meant.
+
+
+@contextlib.contextmanager
+def _bank(conf: cfg.ConfigOpts) -> Iterator[Bank]:
+    path = _path(conf, conf.command.provider)
+    with provider_file.mistakes_of(path):
+        own = provider_file.parse(path, providers.OPTS, providers.GROUP)
+        bank = open_bank(own, own.provider.bank, SystemClock())
+    with contextlib.closing(bank):
+        yield bank
+
+
+def _path(conf: cfg.ConfigOpts, provider: str) -> Path:
+    if Path(provider).is_file():
+        return Path(provider)
+    directory = provider_file.find_directory(conf)
+    known = {}
+    for path in sorted(directory.glob("*.conf")) if directory else []:
+        with provider_file.mistakes_of(path):
+            own = provider_file.parse(path, providers.OPTS, providers.GROUP).provider
+        known[path] = (own.id, own.name)
+    found = [path for path, names in known.items() if provider in names]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(f"{name} ({provider_id})" for provider_id, name in known.values()) or "none"
+    raise exception.InvalidInput(f"{provider!r} is neither a file nor one provider's id or name; there are: {names}")
+
+
+# What is exported.
+
+
+def _streams(bank: Bank, checkpoint_id: str) -> Sequence[tuple[str, str, int]]:
+    """Resource, name and size of every stream of an available checkpoint."""
+    record = bank.checkpoints.get(checkpoint_id)
+    if record.status != "available":
+        raise exception.Conflict(f"checkpoint {checkpoint_id} is {record.status!r}: only an available one is complete")
+    found = []
+    for resource_key, name in bank.checkpoints.streams(record):
+        size = bank.section(checkpoint_id, record.project_id, resource_key).stats(name).logical
+        found.append((resource_key, name, size))
+    return found
+
+
+def _choose(streams: Sequence[tuple[str, str, int]], checkpoint_id: str, resource: str, wanted: str | None) -> str:
+    names = [name for resource_key, name, _ in streams if resource_key == resource]
+    if wanted in names:
+        return str(wanted)
+    if wanted is None and len(names) == 1:
+        return names[0]
+    there = ", ".join(f"{resource_key} {name}" for resource_key, name, _ in streams) or "none"
+    which = f"{resource} {wanted}" if wanted else resource
+    raise exception.NotFound(
+        f"checkpoint {checkpoint_id} has {'several streams' if names else 'no stream'} for {which}; there are: {there}"
+    )
+
+
+@contextlib.contextmanager
+def _output(name: str) -> Iterator[IO[bytes]]:
+    """The file *name*, which is there only when all of it was right; or standard output."""
+    if name == "-":
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+        return
+    partial = f"{name}.part"
+    try:
+        with open(partial, "wb") as file:
+            yield file
+            file.truncate()
+        os.replace(partial, name)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)
+        raise
+
+
+def _write(file: IO[bytes], chunk: bytes) -> None:
+    """Write *chunk*; in a file of ours zeros become a hole."""
+    if file is not sys.stdout.buffer and chunk.count(0) == len(chunk):
+        file.seek(len(chunk), os.SEEK_CUR)
+    else:
+        file.write(chunk)
+
+
+# What is shown.
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _print_json(body: Any) -> int:
+    print(json.dumps(body, indent=2))
+    return 0
+
+
+def _amount(item: Mapping[str, int]) -> tuple[str, str]:
+    return str(item["objects"]), decimal(item["bytes"])
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console(soft_wrap=True).print(table)

@@ -1,0 +1,16 @@
+"""``karbor-like-protection``: the protection service as a process."""
+
+import sys
+
+from karbor_like import service
+from karbor_like.protection.service import ProtectionService
+
+
+def main() -> int:
+    """Run until SIGTERM; SIGHUP reads mutable options and providers again."""
+    conf = service.prepare()
+    return service.run(conf, ProtectionService(conf))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

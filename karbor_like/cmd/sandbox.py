@@ -1,0 +1,31 @@
+"""Runs a sandbox cloud by itself, until SIGTERM or SIGINT."""
+
+import argparse
+import logging
+import signal
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from karbor_like.sandbox import cloud
+
+ENVIRONMENT = """\
+export OS_AUTH_URL={auth_url}
+export OS_USERNAME=alice OS_PASSWORD=secret OS_PROJECT_NAME=alice
+export OS_USER_DOMAIN_ID=default OS_PROJECT_DOMAIN_ID=default OS_IDENTITY_API_VERSION=3"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line, serve, print the environment for clients, wait."""
+    parser = argparse.ArgumentParser(prog="python -m karbor_like.sandbox", description=__doc__)
+    parser.add_argument("--state", type=Path, required=True, help="directory for its state; used again, it goes on")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one (default)")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    with cloud.Sandbox(options.state, host=options.host, port=options.port) as sandbox:
+        print(ENVIRONMENT.format(auth_url=sandbox.auth_url), flush=True)
+        ended.wait()

@@ -1,0 +1,13 @@
+"""The policy defaults, one module per noun."""
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+
+from oslo_policy import policy
+
+
+def list_rules() -> Sequence[policy.RuleDefault]:
+    """All rules: what the enforcer registers and oslopolicy-sample-generator writes."""
+    names = sorted(info.name for info in pkgutil.iter_modules(__path__))
+    return [rule for name in names for rule in importlib.import_module(f"{__name__}.{name}").RULES]

@@ -1,0 +1,23 @@
+from karbor_like.policies.base import READER, rule
+
+GET = "protectable:get"
+GET_ALL = "protectable:get_all"
+INSTANCE_GET = "protectable:instance_get"
+INSTANCE_GET_ALL = "protectable:instance_get_all"
+
+RULES = [
+    rule(GET, READER, "Show a type of resources that can be protected.", "GET /protectables/{protectable_type}"),
+    rule(GET_ALL, READER, "List the types of resources that can be protected.", "GET /protectables"),
+    rule(
+        INSTANCE_GET,
+        READER,
+        "Show a resource that can be protected.",
+        "GET /protectables/{protectable_type}/instances/{resource_id}",
+    ),
+    rule(
+        INSTANCE_GET_ALL,
+        READER,
+        "List the resources of a type that can be protected.",
+        "GET /protectables/{protectable_type}/instances",
+    ),
+]

@@ -1,0 +1,23 @@
+from karbor_like.policies.base import MEMBER, READER, rule
+
+CREATE = "scheduled_operation:create"
+DELETE = "scheduled_operation:delete"
+GET = "scheduled_operation:get"
+LIST = "scheduled_operation:list"
+UPDATE = "scheduled_operation:update"
+
+RULES = [
+    rule(CREATE, MEMBER, "Create a scheduled operation.", "POST /scheduled_operations"),
+    rule(
+        UPDATE, MEMBER, "Enable or disable a scheduled operation.", "PUT /scheduled_operations/{scheduled_operation_id}"
+    ),
+    rule(DELETE, MEMBER, "Delete a scheduled operation.", "DELETE /scheduled_operations/{scheduled_operation_id}"),
+    rule(
+        GET,
+        READER,
+        "Show a scheduled operation, and what its retention rules would delete.",
+        "GET /scheduled_operations/{scheduled_operation_id}",
+        "GET /scheduled_operations/{scheduled_operation_id}/retention",
+    ),
+    rule(LIST, READER, "List scheduled operations.", "GET /scheduled_operations"),
+]

@@ -1,0 +1,105 @@
+"""Trusts: a user lets another one act in a project with some of the roles."""
+
+from datetime import datetime
+from typing import Any
+
+from karbor_like import clock as clocks
+from karbor_like.sandbox import errors, state, web
+from karbor_like.sandbox.identity import accounts as accounts_module
+from karbor_like.sandbox.identity import tokens
+
+
+class Trusts:
+    """Creates, shows and deletes trusts, and says what a token from one grants."""
+
+    def __init__(self, store: state.Store, clock: clocks.Clock, accounts: accounts_module.Accounts) -> None:
+        self._store = store
+        self._clock = clock
+        self._accounts = accounts
+
+    def create(self, caller: web.Identity, values: dict[str, Any]) -> state.Document:
+        """:raises ApiError: 400 for a body that says too little, 403 for what the caller may not give away"""
+        for name in ("trustor_user_id", "trustee_user_id", "impersonation"):
+            if name not in values:
+                raise errors.bad_request(f"'{name}' is a required property")
+        if caller.trust_id:
+            raise errors.forbidden("Using trust-scoped token to create another token or trust is not allowed.")
+        if values["trustor_user_id"] != caller.user_id:
+            raise errors.forbidden("You are not authorized to perform the requested action: identity:create_trust.")
+        self._accounts.get("user", values["trustee_user_id"])
+        project_id = values.get("project_id")
+        roles = [self._role(role) for role in values.get("roles") or []]
+        if project_id:
+            held = {role["id"] for role in self._accounts.roles(caller.user_id, project_id)}
+            if not roles:
+                raise errors.forbidden("At least one role should be specified.")
+            if missing := [role["name"] for role in roles if role["id"] not in held]:
+                raise errors.forbidden(f"The trustor does not have the roles {', '.join(missing)} in that project.")
+        trust = {
+            "id": web.new_id().replace("-", ""),
+            "trustor_user_id": caller.user_id,
+            "trustee_user_id": values["trustee_user_id"],
+            "project_id": project_id,
+            "impersonation": bool(values["impersonation"]),
+            "roles": roles,
+            "expires_at": values.get("expires_at"),
+            "remaining_uses": values.get("remaining_uses"),
+            "redelegation_count": 0,
+            "deleted_at": None,
+        }
+        self._store.put("trust", trust["id"], trust)
+        return trust
+
+    def _role(self, wanted: dict[str, str]) -> dict[str, str]:
+        role = (
+            self._accounts.get("role", wanted["id"])
+            if "id" in wanted
+            else self._accounts.by_name("role", wanted.get("name", ""))
+        )
+        return {"id": role["id"], "name": role["name"]}
+
+    def get(self, caller: web.Identity, trust_id: str) -> state.Document:
+        """:raises ApiError: 404, or 403 for somebody whom it does not concern"""
+        trust = self._store.get("trust", trust_id)
+        if trust is None:
+            raise errors.not_found(f"Could not find trust: {trust_id}.")
+        if not caller.is_admin and caller.user_id not in (trust["trustor_user_id"], trust["trustee_user_id"]):
+            raise errors.forbidden("You are not authorized to perform the requested action: identity:get_trust.")
+        return trust
+
+    def all(self, trustor: str | None, trustee: str | None) -> list[state.Document]:
+        return [
+            trust
+            for trust in self._store.all("trust")
+            if trustor in (None, trust["trustor_user_id"]) and trustee in (None, trust["trustee_user_id"])
+        ]
+
+    def delete(self, caller: web.Identity, trust_id: str) -> None:
+        """:raises ApiError: 404, or 403 for everybody but the trustor and administrators"""
+        trust = self.get(caller, trust_id)
+        if not caller.is_admin and caller.user_id != trust["trustor_user_id"]:
+            raise errors.forbidden("Only the trustor may delete a trust.")
+        self._store.delete("trust", trust_id)
+
+    def grant(self, trustee_id: str, trust_id: str, methods: list[str]) -> tokens.Grant:
+        """What a token for *trustee_id* from the trust grants.
+
+        :raises ApiError: 401 for a trust that is gone or over, 403 when the trustee is another or the trustor lost what
+            was given
+        """
+        trust = self._store.get("trust", trust_id)
+        if trust is None or self._over(trust):
+            raise tokens.unauthorized()
+        trustor = self._accounts.get("user", trust["trustor_user_id"])
+        if trust["trustee_user_id"] != trustee_id or not trustor["enabled"]:
+            raise errors.forbidden("You are not authorized to use this trust.")
+        held = {role["id"] for role in self._accounts.roles(trustor["id"], trust["project_id"])}
+        if not {role["id"] for role in trust["roles"]} <= held:
+            raise errors.forbidden("The trustor no longer has the roles of the trust.")
+        user_id = trustor["id"] if trust["impersonation"] else trustee_id
+        return tokens.Grant(user_id, trust["project_id"], trust["roles"], methods, trust_id, trust["expires_at"])
+
+    def _over(self, trust: state.Document) -> bool:
+        if not trust["expires_at"]:
+            return False
+        return datetime.fromisoformat(trust["expires_at"]) <= self._clock.now()

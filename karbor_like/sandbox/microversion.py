@@ -1,0 +1,42 @@
+"""Microversions: what Cinder and Nova understand in a request's header, and what they say back."""
+
+import re
+
+from karbor_like.sandbox import errors, web
+
+VERSION = re.compile(r"(\d+)\.(\d+|latest)")
+
+
+def wanted(call: web.Call, service: str, lowest: str, highest: str) -> tuple[int, int]:
+    """The microversion of a call; *lowest* where the client asks for none.
+
+    :raises ApiError: 400 for nonsense, 406 for one that is not offered
+    """
+    text = lowest
+    for part in call.headers.get("OpenStack-API-Version", "").split(","):
+        name, _, version = part.strip().partition(" ")
+        if name == service:
+            text = version.strip()
+    if service == "compute":
+        text = call.headers.get("X-OpenStack-Nova-API-Version", text)
+    if text == "latest":
+        text = highest
+    match = VERSION.fullmatch(text)
+    if match is None:
+        raise errors.bad_request(
+            f"API Version String {text} is of invalid format. Must be of format MajorNum.MinorNum."
+        )
+    if match[2] == "latest":
+        match = VERSION.fullmatch(highest)
+    version = _numbers(match)
+    if not _numbers(VERSION.fullmatch(lowest)) <= version <= _numbers(VERSION.fullmatch(highest)):
+        raise errors.ApiError(
+            406, f"Version {text} is not supported by the API. Minimum is {lowest} and maximum is {highest}."
+        )
+    return version
+
+
+def _numbers(match: re.Match[str] | None) -> tuple[int, int]:
+    if match is None:  # only a mistake in a service's own constants gets here
+        raise errors.bad_request("not a version")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,229 @@
+"""Accounts, containers and objects: a table of names, files of bytes."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from karbor_like import clock as clocks
+from karbor_like.sandbox import errors, files, state
+
+COLUMNS = "name, file, size, etag, content_type, modified, headers"
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object as the table has it; *modified* in seconds since the epoch, *headers* what the client set."""
+
+    name: str
+    file: str
+    size: int
+    etag: str
+    content_type: str
+    modified: float
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which names of a listing are wanted."""
+
+    prefix: str = ""
+    marker: str = ""
+    end_marker: str = ""
+    delimiter: str = ""
+    limit: int = 10_000
+
+
+class Objects:
+    """All accounts."""
+
+    def __init__(self, store: state.Store, folder: Path, clock: clocks.Clock) -> None:
+        self._store = store
+        self._folder = folder
+        self._clock = clock
+
+    def recover(self) -> None:
+        """Remove files that no row names: uploads that a former process did not finish."""
+        known = {file for (file,) in self._store.execute("SELECT file FROM objects")}
+        for path in self._folder.glob("*/*"):
+            if path.name not in known:
+                files.remove(path)
+
+    def containers(self, account: str) -> list[state.Document]:
+        """The containers of an account, by name."""
+        found = [document for document in self._store.all("container") if document["account"] == account]
+        return sorted(found, key=lambda document: document["name"])
+
+    def container(self, account: str, name: str) -> state.Document:
+        """:raises ApiError: 404"""
+        document = self._store.get("container", f"{account}/{name}")
+        if document is None:
+            raise errors.not_found("The resource could not be found.")
+        return document
+
+    def make_container(self, account: str, name: str, headers: dict[str, str]) -> bool:
+        """Make a container, or add headers to one that is there. Returns whether it is new."""
+        with self._store.transaction():
+            old = self._store.get("container", f"{account}/{name}")
+            merged = {k: v for k, v in {**(old or {}).get("headers", {}), **headers}.items() if v}
+            created = old["created"] if old else self._clock.now().timestamp()
+            document = {"account": account, "name": name, "headers": merged, "created": created}
+            self._store.put("container", f"{account}/{name}", document)
+        return old is None
+
+    def remove_container(self, account: str, name: str) -> None:
+        """:raises ApiError: 404, or 409 while there are objects in it"""
+        with self._store.transaction():
+            self.container(account, name)
+            if self.usage(account, name)[0]:
+                raise errors.conflict("There was a conflict when trying to complete your request.")
+            self._store.delete("container", f"{account}/{name}")
+
+    def usage(self, account: str, container: str | None = None) -> tuple[int, int]:
+        """Objects and bytes in a container, or in all of an account."""
+        sql, values = "SELECT count(*), coalesce(sum(size), 0) FROM objects WHERE account = ?", [account]
+        if container is not None:
+            sql, values = f"{sql} AND container = ?", [*values, container]
+        count, size = self._store.execute(sql, values)[0]
+        return count, size
+
+    def put(
+        self, account: str, container: str, name: str, chunks: Iterable[bytes], content_type: str, **checks: Any
+    ) -> StoredObject:
+        """Store an object; it is there as a whole or not at all.
+
+        :param checks: ``headers`` to keep, ``etag`` that the bytes must have
+        :raises ApiError: 422, when they do not
+        :raises ShortBody: the bytes ended early
+        """
+        file = uuid.uuid4().hex
+        path = self._path(file)
+        path.parent.mkdir(exist_ok=True)
+        digest = hashlib.md5(usedforsecurity=False)
+        try:
+            size = files.write(path, chunks, each=digest.update)
+            etag = digest.hexdigest()
+            if checks.get("etag") not in (None, etag):
+                raise errors.ApiError(422, "Unable to process the contained instructions")
+            new = StoredObject(
+                name, file, size, etag, content_type, self._clock.now().timestamp(), checks.get("headers") or {}
+            )
+            former = self._replace(account, container, new)
+        except BaseException:
+            files.remove(path)
+            raise
+        if former:
+            files.remove(self._path(former))
+        return new
+
+    def _replace(self, account: str, container: str, new: StoredObject) -> str | None:
+        key = (account, container, new.name)
+        with self._store.transaction():
+            self.container(account, container)
+            rows = self._store.execute("SELECT file FROM objects WHERE account = ? AND container = ? AND name = ?", key)
+            self._store.execute(
+                f"INSERT OR REPLACE INTO objects (account, container, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 a constant
+                (
+                    *(account, container, new.name, new.file, new.size, new.etag, new.content_type, new.modified),
+                    json.dumps(new.headers),
+                ),
+            )
+        return rows[0][0] if rows else None
+
+    def get(self, account: str, container: str, name: str) -> StoredObject:
+        """:raises ApiError: 404"""
+        rows = self._store.execute(
+            f"SELECT {COLUMNS} FROM objects WHERE account = ? AND container = ? AND name = ?",  # noqa: S608 a constant
+            (account, container, name),
+        )
+        if not rows:
+            raise errors.not_found("The resource could not be found.")
+        return _stored(rows[0])
+
+    def exists(self, account: str, container: str, name: str) -> bool:
+        sql = "SELECT 1 FROM objects WHERE account = ? AND container = ? AND name = ?"
+        return bool(self._store.execute(sql, (account, container, name)))
+
+    def set_headers(self, account: str, container: str, name: str, headers: dict[str, str]) -> None:
+        """Replace what the client set of an object.
+
+        :raises ApiError: 404
+        """
+        with self._store.transaction():
+            self.get(account, container, name)
+            self._store.execute(
+                "UPDATE objects SET headers = ? WHERE account = ? AND container = ? AND name = ?",
+                (json.dumps(headers), account, container, name),
+            )
+
+    def delete(self, account: str, container: str, name: str) -> None:
+        """:raises ApiError: 404"""
+        rows = self._store.execute(
+            "DELETE FROM objects WHERE account = ? AND container = ? AND name = ? RETURNING file",
+            (account, container, name),
+        )
+        if not rows:
+            raise errors.not_found("The resource could not be found.")
+        files.remove(self._path(rows[0][0]))
+
+    def read(self, stored: StoredObject, start: int, length: int) -> Iterator[bytes]:
+        """Some of an object's bytes.
+
+        :raises ApiError: 404, when it was deleted or replaced since *stored* was looked up
+        """
+        try:
+            return files.read(self._path(stored.file), start, length)
+        except FileNotFoundError:
+            raise errors.not_found("The resource could not be found.") from None
+
+    def listing(self, account: str, container: str, wanted: Selection) -> list[StoredObject | str]:
+        """Objects in the order of their names; where a delimiter folds them, the common beginning as text."""
+        found: list[StoredObject | str] = []
+        after = wanted.marker
+        while len(found) < wanted.limit:
+            rows = self._rows(account, container, wanted, after, wanted.limit - len(found))
+            if not rows:
+                break
+            for row in rows:
+                folded = _folded(row[0], wanted)
+                if folded is None:
+                    found.append(_stored(row))
+                    after = row[0]
+                    continue
+                if folded != wanted.marker:  # a marker that is a folder means: after all that is in it
+                    found.append(folded)
+                after = folded + "\U0010ffff"
+                break  # skip what is folded by asking anew
+        return found
+
+    def _rows(self, account: str, container: str, wanted: Selection, after: str, limit: int) -> list[tuple[Any, ...]]:
+        conditions, values = ["account = ?", "container = ?", "name > ?"], [account, container, after]
+        if wanted.prefix:
+            conditions += ["name >= ?", "name < ?"]
+            values += [wanted.prefix, wanted.prefix + "\U0010ffff"]
+        if wanted.end_marker:
+            conditions.append("name < ?")
+            values.append(wanted.end_marker)
+        return self._store.execute(
+            f"SELECT {COLUMNS} FROM objects WHERE {' AND '.join(conditions)} ORDER BY name LIMIT {limit}",  # noqa: S608
+            values,
+        )
+
+    def _path(self, file: str) -> Path:
+        return self._folder / file[:2] / file
+
+
+def _stored(row: tuple[Any, ...]) -> StoredObject:
+    name, file, size, etag, content_type, modified, headers = row
+    return StoredObject(name, file, size, etag, content_type, modified, json.loads(headers))
+
+
+def _folded(name: str, wanted: Selection) -> str | None:
+    if not wanted.delimiter:
+        return None
+    at = name.find(wanted.delimiter, len(wanted.prefix))
+    return None if at < 0 else name[: at + len(wanted.delimiter)]

@@ -1,0 +1,142 @@
+"""What volumes and snapshots have in common: a document, a file of bytes, states that pass, metadata."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from karbor_like import clock as clocks
+from karbor_like.sandbox import errors, faults, files, jobs, state, web
+from karbor_like.sandbox.volume import messages
+
+NAME_LENGTH = 255
+
+
+class Records:
+    """The documents of one kind and the files with their bytes."""
+
+    kind: str
+    title: str
+
+    def __init__(
+        self,
+        store: state.Store,
+        folder: Path,
+        clock: clocks.Clock,
+        work: jobs.Jobs,
+        messages_store: messages.Messages,
+    ) -> None:
+        self._store = store
+        self._folder = folder
+        self._clock = clock
+        self._jobs = work
+        self._messages = messages_store
+
+    def now(self) -> str:
+        return self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+    def path(self, key: str) -> Path:
+        """The file with the bytes."""
+        return self._folder / key
+
+    def all(self) -> list[state.Document]:
+        return self._store.all(self.kind)
+
+    def get(self, caller: web.Identity, key: str) -> state.Document:
+        """:raises ApiError: 404 for one that is not there or is another project's"""
+        document = self._store.get(self.kind, key)
+        if document is None or not caller.may_see(document["project_id"]):
+            raise errors.not_found(f"{self.title} {key} could not be found.")
+        return document
+
+    def add(self, caller: web.Identity, values: dict[str, Any]) -> state.Document:
+        """Store a new document in the state ``creating``."""
+        now = self.now()
+        document = {
+            "id": web.new_id(),
+            "status": "creating",
+            "project_id": caller.project_id,
+            "user_id": caller.user_id,
+            "created_at": now,
+            "updated_at": now,
+            **values,
+        }
+        self._store.put(self.kind, document["id"], document)
+        return document
+
+    def set(self, key: str, **fields: Any) -> state.Document | None:
+        """Change fields; nothing happens where the document is gone."""
+        return self._store.change(self.kind, key, updated_at=self.now(), **fields)
+
+    def update(self, caller: web.Identity, key: str, values: dict[str, Any]) -> state.Document:
+        """Change name, description and metadata."""
+        fields = described(values)
+        with self._store.transaction():
+            self.get(caller, key)
+            return self.set(key, **fields) or {}
+
+    def change_metadata(
+        self, caller: web.Identity, key: str, change: Callable[[dict[str, str]], dict[str, str]]
+    ) -> dict[str, str]:
+        """Let *change* make new metadata of the old. Returns the new."""
+        with self._store.transaction():
+            metadata = checked_metadata(change(self.get(caller, key)["metadata"]))
+            self.set(key, metadata=metadata)
+            return metadata
+
+    def reset(self, key: str, status: str) -> None:
+        self.set(key, status=status)
+
+    def start(
+        self, document: state.Document, work: Callable[[], None], strikes: faults.Strikes, failed_status: str = "error"
+    ) -> None:
+        """Do *work* in the background; when it fails, or is told to, show it in the status and in a message."""
+
+        def failed(reason: str) -> None:
+            if self.set(document["id"], status=failed_status):
+                self._messages.add(document["project_id"], f"VOLUME{self.suffix}", document["id"], reason)
+
+        self._jobs.start(work, failed, strikes)
+
+    @property
+    def gib(self) -> int:
+        """Bytes per GiB of size; see :class:`karbor_like.sandbox.state.Settings`."""
+        return self._jobs.gib
+
+    @property
+    def suffix(self) -> str:
+        return "" if self.kind == "volume" else f"_{self.kind.upper()}"
+
+    def start_deletion(self, document: state.Document, strikes: faults.Strikes) -> None:
+        """Delete document and bytes in the background; the state ``deleting`` is set already."""
+        self.start(document, lambda: self.remove(document["id"]), strikes, "error_deleting")
+
+    def remove(self, key: str) -> None:
+        """Delete document and bytes now."""
+        self._store.delete(self.kind, key)
+        files.remove(self.path(key))
+
+
+def described(values: dict[str, Any]) -> dict[str, Any]:
+    """Name, description and metadata out of a body.
+
+    :raises ApiError: 400 for a name that is too long or metadata that is not text to text
+    """
+    fields: dict[str, Any] = {key: values[key] for key in ("name", "description") if key in values}
+    if "display_name" in values:
+        fields["name"] = values["display_name"]
+    for key, value in fields.items():
+        if value is not None and (not isinstance(value, str) or len(value) > NAME_LENGTH):
+            raise errors.bad_request(f"Invalid input for field/attribute {key}. Value: {value}. {value!r} is too long")
+    if values.get("metadata") is not None:
+        fields["metadata"] = checked_metadata(values["metadata"])
+    return fields
+
+
+def checked_metadata(metadata: Any) -> dict[str, str]:
+    """:raises ApiError: 400, when it is not text to text of at most 255 characters each"""
+    if not isinstance(metadata, dict):
+        raise errors.bad_request(f"Invalid input for field/attribute metadata. Value: {metadata}. It is no object")
+    for key, value in metadata.items():
+        if not isinstance(value, str) or not 1 <= len(key) <= NAME_LENGTH or len(value) > NAME_LENGTH:
+            raise errors.bad_request(f"Invalid input for field/attribute metadata. Value: {{{key!r}: {value!r}}}.")
+    return metadata

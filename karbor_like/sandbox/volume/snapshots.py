@@ -1,0 +1,74 @@
+"""Snapshots of volumes: a copy of the bytes as they are."""
+
+from typing import Any
+
+from karbor_like.sandbox import errors, faults, files, state, web
+from karbor_like.sandbox.volume import records
+
+
+class Snapshots(records.Records):
+    """All snapshots of all projects."""
+
+    kind = "snapshot"
+    title = "Snapshot"
+
+    def recover(self) -> None:
+        """As Cinder does when it starts: what was being made is broken, what was being deleted goes."""
+        for snapshot in self.all():
+            if snapshot["status"] == "creating":
+                self.set(snapshot["id"], status="error")
+            elif snapshot["status"] == "deleting":
+                self.remove(snapshot["id"])
+
+    def create(
+        self, caller: web.Identity, volume: state.Document, values: dict[str, Any], strikes: faults.Strikes, path: Any
+    ) -> state.Document:
+        """A snapshot of *volume*, whose bytes are in *path*.
+
+        :raises ApiError: 400, when the volume's state does not allow it
+        """
+        allowed = ("available", "in-use") if values.get("force") else ("available",)
+        if volume["status"] not in allowed:
+            raise errors.bad_request(
+                f"Invalid volume: Volume {volume['id']} status must be {' or '.join(allowed)}, "
+                f"but current status is: {volume['status']}."
+            )
+        fields = {"name": None, "description": None, "metadata": {}} | records.described(values)
+        snapshot = self.add(caller, fields | {"volume_id": volume["id"], "size": volume["size"]})
+        target = self.path(snapshot["id"])
+
+        def work() -> None:
+            files.copy(path, target, volume["size"] * self.gib, self._jobs.check)
+            if self.set(snapshot["id"], status="available") is None:
+                files.remove(target)
+
+        self.start(snapshot, work, strikes)
+        return snapshot
+
+    def delete(self, caller: web.Identity, key: str, strikes: faults.Strikes, *, force: bool = False) -> None:
+        """:raises ApiError: 400, when the state does not allow it"""
+        with self._store.transaction():
+            snapshot = self.get(caller, key)
+            if not force and snapshot["status"] not in ("available", "error", "error_deleting"):
+                raise errors.bad_request(
+                    f"Invalid snapshot: Snapshot status must be available or error, but is: {snapshot['status']}."
+                )
+            dependents = [v["id"] for v in self._store.all("volume") if v["snapshot_id"] == key]
+            if dependents and not force:  # as with drivers whose new volumes share blocks with the snapshot
+                raise errors.bad_request(f"Invalid snapshot: Snapshot {key} has dependent volumes {dependents}.")
+            self.set(key, status="deleting")
+        self.start_deletion(snapshot, strikes)
+
+    def of_volume(self, volume_id: str) -> list[state.Document]:
+        return [snapshot for snapshot in self.all() if snapshot["volume_id"] == volume_id]
+
+
+def shown(snapshot: state.Document) -> dict[str, Any]:
+    """As the API shows it."""
+    keys = ("id", "name", "description", "status", "size", "volume_id", "metadata", "created_at", "updated_at")
+    return {key: snapshot[key] for key in (*keys, "user_id")} | {
+        "os-extended-snapshot-attributes:progress": "0%" if snapshot["status"] == "creating" else "100%",
+        "os-extended-snapshot-attributes:project_id": snapshot["project_id"],
+        "group_snapshot_id": None,
+        "consumes_quota": True,
+    }

@@ -1,0 +1,282 @@
+"""Volumes: made empty or of snapshots, images and other volumes; uploaded to images; attached; deleted."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from karbor_like import clock as clocks
+from karbor_like.sandbox import errors, faults, files, jobs, state, web
+from karbor_like.sandbox.image import images as images_module
+from karbor_like.sandbox.volume import messages, records
+from karbor_like.sandbox.volume import snapshots as snapshots_module
+
+DELETABLE = ("available", "error", "error_restoring", "error_extending", "error_managing")
+SOURCES = ("snapshot_id", "source_volid", "imageRef")
+IMAGE_FACTS = ("checksum", "min_ram", "disk_format", "min_disk", "container_format", "size")
+TYPES = ("sandbox", "sandbox-fast")
+ZONE = "nova"
+
+
+class Volumes(records.Records):
+    """All volumes of all projects."""
+
+    kind = "volume"
+    title = "Volume"
+
+    def __init__(
+        self,
+        store: state.Store,
+        folder: Path,
+        clock: clocks.Clock,
+        work: jobs.Jobs,
+        messages_store: messages.Messages,
+        images: images_module.Images,
+        snapshots: snapshots_module.Snapshots,
+    ) -> None:
+        super().__init__(store, folder, clock, work, messages_store)
+        self._images = images
+        self._snapshots = snapshots
+
+    def recover(self) -> None:
+        """As Cinder does when it starts: what was being made is broken, uploads are over, deletions go on."""
+        for volume in self.all():
+            if volume["status"] in ("creating", "downloading"):
+                self.set(volume["id"], status="error")
+            elif volume["status"] == "uploading":
+                self.set(volume["id"], status=_resting(volume))
+            elif volume["status"] == "deleting":
+                self.remove(volume["id"])
+
+    def create(self, caller: web.Identity, values: dict[str, Any], strikes: faults.Strikes) -> state.Document:
+        """:raises ApiError: 400 for what cannot be, 404 for a source that does not exist for the caller"""
+        given = [key for key in SOURCES if values.get(key)]
+        if len(given) > 1:
+            raise errors.bad_request(f"May specify only one of {', '.join(SOURCES)}.")
+        source, smallest, path, image = self._source(caller, given[0] if given else "", values)
+        fields: dict[str, Any] = {
+            "name": None,
+            "description": None,
+            "metadata": {},
+            "size": _size(values.get("size"), smallest),
+            "volume_type": _type(values.get("volume_type")),
+            "availability_zone": values.get("availability_zone") or ZONE,
+            "bootable": image is not None or bool(source and source.get("bootable")),
+            "multiattach": bool(values.get("multiattach")),
+            "snapshot_id": values.get("snapshot_id"),
+            "source_volid": values.get("source_volid"),
+            "image_metadata": _image_metadata(image) if image else (source or {}).get("image_metadata"),
+            "attachments": [],
+        }
+        volume = self.add(caller, fields | records.described(values))
+        self.start(volume, lambda: self._fill(volume, path, image), strikes)
+        return volume
+
+    def _source(
+        self, caller: web.Identity, key: str, values: dict[str, Any]
+    ) -> tuple[state.Document | None, int, Path | None, state.Document | None]:
+        """What a new volume is made of: its document, its smallest size in GiB, its bytes, the image if it is one."""
+        if key == "snapshot_id":
+            snapshot = self._snapshots.get(caller, values[key])
+            if snapshot["status"] != "available":
+                raise errors.bad_request(
+                    f"Invalid snapshot: Originating snapshot status must be one of available, is {snapshot['status']}."
+                )
+            return (
+                self._store.get("volume", snapshot["volume_id"]),
+                snapshot["size"],
+                self._snapshots.path(snapshot["id"]),
+                None,
+            )
+        if key == "source_volid":
+            volume = self.get(caller, values[key])
+            if volume["status"] not in ("available", "in-use"):
+                raise errors.bad_request(
+                    f"Invalid volume: status of {volume['id']} must be available or in-use, is {volume['status']}."
+                )
+            return volume, volume["size"], self.path(volume["id"]), None
+        if key == "imageRef":
+            image = self._usable_image(caller, values[key])
+            gibibytes = max(image["min_disk"], -(-image["size"] // self.gib), 1)
+            return None, gibibytes, self._images.path(image), image
+        return None, 1, None, None
+
+    def _usable_image(self, caller: web.Identity, image_id: str) -> state.Document:
+        try:
+            image = self._images.get(caller, image_id)
+        except errors.ApiError:
+            raise errors.bad_request("Invalid image identifier or unable to access requested image.") from None
+        if image["status"] != "active":
+            raise errors.bad_request(f"Invalid input received: Image {image_id} is not active.")
+        return image
+
+    def _fill(self, volume: state.Document, source: Path | None, image: state.Document | None) -> None:
+        path = self.path(volume["id"])
+        if image:
+            self.set(volume["id"], status="downloading")
+            if image["disk_format"] != "raw":
+                raise errors.JobFailed(
+                    f"Image {image['id']} is unacceptable: the sandbox converts no {image['disk_format']}"
+                )
+        try:
+            if source is None:
+                path.touch()
+                with path.open("r+b") as file:
+                    file.truncate(volume["size"] * self.gib)
+            else:
+                files.copy(source, path, volume["size"] * self.gib, self._jobs.check)
+        except FileNotFoundError:
+            raise errors.JobFailed(
+                f"Volume {volume['id']} could not be made: its source was deleted meanwhile"
+            ) from None
+        if self.set(volume["id"], status="available") is None:
+            files.remove(path)
+
+    def delete(
+        self, caller: web.Identity, key: str, strikes: faults.Strikes, *, cascade: bool = False, force: bool = False
+    ) -> None:
+        """:raises ApiError: 400 for a state in which it cannot be, or for snapshots that depend on it"""
+        with self._store.transaction():
+            volume = self.get(caller, key)
+            snapshots = self._snapshots.of_volume(key)
+            if not force and (
+                volume["status"] not in DELETABLE or volume["attachments"] or (snapshots and not cascade)
+            ):
+                raise errors.bad_request(
+                    f"Invalid volume: Volume status must be {' or '.join(DELETABLE)} and must not be migrating, "
+                    "attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated from "
+                    f"snapshots after volume transfer. Status of {key}: {volume['status']}, snapshots: {len(snapshots)}."
+                )
+            self.set(key, status="deleting")
+        for snapshot in snapshots if cascade else ():
+            self._snapshots.remove(snapshot["id"])
+        self.start_deletion(volume, strikes)
+
+    def upload(
+        self, caller: web.Identity, key: str, values: dict[str, Any], strikes: faults.Strikes
+    ) -> tuple[state.Document, state.Document]:
+        """Make an image of a volume. Returns the volume and the image as they are when the upload begins."""
+        if not values.get("image_name"):
+            raise errors.bad_request("No image_name was specified in request.")
+        disk_format = values.get("disk_format") or "raw"
+        if disk_format != "raw":
+            raise errors.bad_request(f"Invalid disk_format {disk_format!r}: the sandbox makes raw images only.")
+        with self._store.transaction():
+            volume = self.get(caller, key)
+            allowed = ("available", "in-use") if values.get("force") else ("available",)
+            if volume["status"] not in allowed:
+                raise errors.bad_request(
+                    f"Invalid volume: Volume {key} status must be {' or '.join(allowed)}, is {volume['status']}."
+                )
+            image = self._images.create(
+                caller,
+                {
+                    **{
+                        k: v
+                        for k, v in (volume["image_metadata"] or {}).items()
+                        if k not in (*IMAGE_FACTS, "image_id", "image_name")
+                    },
+                    "name": values["image_name"],
+                    "container_format": values.get("container_format") or "bare",
+                    "disk_format": disk_format,
+                    "visibility": values.get("visibility") or "private",
+                    "protected": bool(values.get("protected")),
+                },
+            )
+            volume = self.set(key, status="uploading") or volume
+        self._start_upload(caller, volume, image, strikes)
+        return volume, image
+
+    def _start_upload(
+        self, caller: web.Identity, volume: state.Document, image: state.Document, strikes: faults.Strikes
+    ) -> None:
+        def chunks() -> Iterator[bytes]:
+            for chunk in files.read(self.path(volume["id"])):
+                self._jobs.check()
+                yield chunk
+
+        def work() -> None:
+            try:
+                self._images.store_bytes(image["id"], chunks())
+            except errors.ApiError as error:
+                raise errors.JobFailed(error.message) from error
+            self.set(volume["id"], status=_resting(volume))
+
+        def failed(reason: str) -> None:
+            if (left := self._store.get("image", image["id"])) and left["status"] != "active":
+                self._store.delete("image", image["id"])
+            self.set(volume["id"], status=_resting(volume))
+            self._messages.add(volume["project_id"], "VOLUME", volume["id"], reason)
+
+        self._jobs.start(work, failed, strikes)
+
+    def attach(self, caller: web.Identity, key: str, server_id: str, device: str) -> None:
+        """:raises ApiError: 400, when the volume is not free"""
+        with self._store.transaction():
+            volume = self.get(caller, key)
+            if volume["status"] != "available":
+                raise errors.bad_request(
+                    f"Invalid volume: volume '{key}' status must be 'available'. Currently in '{volume['status']}'"
+                )
+            attachment_id = web.new_id()
+            attachment = {"id": key, "attachment_id": attachment_id, "volume_id": key, "server_id": server_id}
+            attachment |= {"host_name": "sandbox", "device": device, "attached_at": self.now()}
+            self.set(key, status="in-use", attachments=[attachment])
+
+    def detach(self, key: str) -> None:
+        self.set(key, status="available", attachments=[])
+
+
+def _resting(volume: state.Document) -> str:
+    return "in-use" if volume["attachments"] else "available"
+
+
+def _size(size: Any, smallest: int) -> int:
+    if size is None or size == "":
+        return smallest
+    try:
+        number = int(size)
+    except (TypeError, ValueError):
+        number = 0
+    if number <= 0:
+        raise errors.bad_request(f"Invalid input received: Volume size {size!r} must be an integer and greater than 0")
+    if number < smallest:
+        raise errors.bad_request(
+            f"Invalid input received: Volume size {number}GB cannot be smaller than {smallest}GB, the size of its source."
+        )
+    return number
+
+
+def _type(name: str | None) -> str:
+    if name and name not in TYPES:
+        raise errors.not_found(f"Volume type with name {name} could not be found.")
+    return name or TYPES[0]
+
+
+def _image_metadata(image: state.Document) -> dict[str, str]:
+    facts = {key: str(image[key]) for key in IMAGE_FACTS if image[key] is not None}
+    return {**images_module.properties(image), **facts, "image_id": image["id"], "image_name": image["name"] or ""}
+
+
+def shown(volume: state.Document) -> dict[str, Any]:
+    """As the API shows it."""
+    keys = (
+        *("id", "name", "description", "status", "size", "volume_type", "availability_zone", "metadata", "created_at"),
+        *("updated_at", "user_id", "snapshot_id", "source_volid", "multiattach", "attachments"),
+    )
+    body = {key: volume[key] for key in keys} | {
+        "bootable": str(volume["bootable"]).lower(),
+        "encrypted": False,
+        "replication_status": None,
+        "consistencygroup_id": None,
+        "group_id": None,
+        "links": [],
+        "os-vol-tenant-attr:tenant_id": volume["project_id"],
+        "os-vol-host-attr:host": "sandbox@files#files",
+        "volume_type_id": volume["volume_type"],
+        "consumes_quota": True,
+    }
+    if volume["image_metadata"]:
+        body["volume_image_metadata"] = volume["image_metadata"]
+    if volume.get("readonly"):
+        body["metadata"] = {**volume["metadata"], "readonly": "True"}  # Cinder shows its flag there
+    return body

@@ -1,0 +1,68 @@
+"""Puts the sandbox together: state, services, failure switch and server, in the order in which they need each other."""
+
+from pathlib import Path
+
+from karbor_like import clock as clocks
+from karbor_like.sandbox import app, control, faults, jobs, server, state
+from karbor_like.sandbox.compute import servers
+from karbor_like.sandbox.compute import service as compute
+from karbor_like.sandbox.identity import accounts, catalogue, tokens, trusts
+from karbor_like.sandbox.identity import service as identity
+from karbor_like.sandbox.image import images
+from karbor_like.sandbox.image import service as image
+from karbor_like.sandbox.objectstore import objects
+from karbor_like.sandbox.objectstore import service as objectstore
+from karbor_like.sandbox.volume import messages, snapshots, volumes
+from karbor_like.sandbox.volume import service as volume
+
+
+class World:
+    """One sandbox on one state directory.
+
+    :raises StateInUse: another one runs there
+    """
+
+    def __init__(self, path: Path, clock: clocks.Clock) -> None:
+        self._directory = state.StateDirectory(path)
+        self._store = state.Store(path / "state.sqlite")
+        settings = state.Settings.load(self._store)
+        self._jobs = jobs.Jobs(clock, settings)
+        self._switchboard = faults.Switchboard()
+
+        account_store = accounts.Accounts(self._store)
+        account_store.seed()
+        token_store = tokens.Tokens(self._store, settings, clock, account_store)
+        trust_store = trusts.Trusts(self._store, clock, account_store)
+        image_store = images.Images(self._store, self._directory.folder("images"), clock)
+        message_store = messages.Messages(self._store, clock)
+        common = (clock, self._jobs, message_store)
+        snapshot_store = snapshots.Snapshots(self._store, self._directory.folder("snapshots"), *common)
+        volume_store = volumes.Volumes(
+            self._store, self._directory.folder("volumes"), *common, image_store, snapshot_store
+        )
+        services = (
+            identity.IdentityService(account_store, token_store, trust_store, catalogue.Catalogue(settings)),
+            image.ImageService(image_store),
+            volume.VolumeService(volume_store, snapshot_store, message_store),
+            objectstore.ObjectStoreService(objects.Objects(self._store, self._directory.folder("objects"), clock)),
+            compute.ComputeService(servers.Servers(self._store, clock, self._jobs, image_store, volume_store)),
+            control.ControlService(self._store, settings, self._switchboard, token_store, volume_store),
+        )
+        for service in services:
+            service.recover()
+        self.application = app.Application(services, token_store, self._switchboard, self._jobs)
+        self._server: server.Server | None = None
+
+    def serve(self, host: str, port: int) -> str:
+        """Answer on an address from now on. Returns the URL."""
+        self._server = server.Server(self.application, host, port)
+        return self._server.start()
+
+    def stop(self) -> None:
+        """Cut every connection, end all background work and let the state directory go."""
+        self._switchboard.clear()
+        self._jobs.stop()
+        if self._server:
+            self._server.stop()
+        self._store.close()
+        self._directory.close()
