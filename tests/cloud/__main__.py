@@ -1,0 +1,73 @@
+"""``python -m tests.cloud install|up|down|run|status|env``: real OpenStack on this machine."""
+
+import argparse
+import subprocess
+import sys
+
+from tests.cloud import packages
+from tests.cloud.cloud import Cloud
+from tests.cloud.errors import CannotRun, HarnessError
+from tests.cloud.layout import PASSWORD, REGION, Layout
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.cloud", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    install = commands.add_parser("install", help="install what the servers need, and start nothing")
+    install.add_argument("what", choices=["servers", "cloud"])
+    commands.add_parser("up", help="bring everything up")
+    commands.add_parser("down", help="stop everything; data stays for the next time")
+    run = commands.add_parser("run", help="run a command with everything up; what did not run before is stopped after")
+    run.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
+    commands.add_parser("status", help="show which processes run; ends with code 1 unless all do")
+    env = commands.add_parser("env", help="print the environment for the openstack command line")
+    env.add_argument("user", choices=["admin", "alice", "bob"], nargs="?", default="alice")
+    args = parser.parse_args(argv)
+    layout = Layout.from_environment()
+    try:
+        return _run(args, layout)
+    except HarnessError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(args: argparse.Namespace, layout: Layout) -> int:
+    if args.command == "env":
+        for name, value in _openrc(layout, args.user).items():
+            print(f"export {name}={value}")
+        return 0
+    if args.command == "install" and args.what == "servers":
+        packages.install_debian(packages.SERVERS, layout.log("apt"))
+        return 0
+    cloud = Cloud(layout)
+    if args.command == "status":
+        for name, pid in cloud.status().items():
+            print(f"{name:20} {pid or 'gone'}")
+        return 0 if cloud.running() else 1
+    if args.command == "run":
+        try:
+            with cloud.session():
+                return subprocess.call(args.argv)
+        except CannotRun as error:
+            # The command decides what it makes of a missing cloud: the tests skip, or fail where it must be there.
+            print(f"no cloud: {error}", flush=True)
+            return subprocess.call(args.argv)
+    {"install": cloud.install, "up": cloud.up, "down": cloud.down}[args.command]()
+    return 0
+
+
+def _openrc(layout: Layout, user: str) -> dict[str, str]:
+    return {
+        "OS_AUTH_URL": layout.auth_url,
+        "OS_USERNAME": user,
+        "OS_PASSWORD": PASSWORD,
+        "OS_PROJECT_NAME": user,
+        "OS_USER_DOMAIN_NAME": "Default",
+        "OS_PROJECT_DOMAIN_NAME": "Default",
+        "OS_REGION_NAME": REGION,
+        "OS_IDENTITY_API_VERSION": "3",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

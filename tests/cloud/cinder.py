@@ -1,0 +1,130 @@
+"""Volumes: Cinder with its NFS driver, whose "share" is a directory of this machine, mounted by a bind mount.
+
+So volumes are files, snapshots qcow2 overlays and clones copies, without a kernel module.
+"""
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.cloud.component import Sections, Site, write_ini
+from tests.cloud.net import HOST
+from tests.cloud.processes import Daemon, run
+
+_SHARE = f"{HOST}:/volumes"
+VOLUME_TYPE = "file"
+
+
+class Cinder:
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._etc = site.layout.etc("cinder")
+        self._config = self._etc / "cinder.conf"
+        self._data = site.layout.data("cinder")
+        self.volumes = site.layout.data("volumes")
+        """Directory of the volumes' files."""
+
+    def prepare(self) -> None:
+        site, shipped = self._site, self._site.layout.venv / "etc" / "cinder"
+        (self._etc / "shares").write_text(f"{_SHARE}\n")
+        shutil.copytree(shipped / "rootwrap.d", self._etc / "rootwrap.d", dirs_exist_ok=True)
+        (self._data / "conversion").mkdir(exist_ok=True)
+        write_ini(
+            self._etc / "rootwrap.conf",
+            {
+                "DEFAULT": {
+                    "filters_path": self._etc / "rootwrap.d",
+                    "exec_dirs": f"{site.layout.venv}/bin,/usr/local/sbin,/usr/local/bin,/usr/sbin,/usr/bin,/sbin,/bin",
+                }
+            },
+        )
+        self._write_sudo()
+        self._mount()
+        write_ini(self._config, self._sections())
+        site.sync("cinder", [site.program("cinder-manage"), "--config-file", str(self._config), "db", "sync"])
+
+    def _write_sudo(self) -> None:
+        """Cinder calls ``sudo``, which may be missing and drops the environment's PATH. We are root already."""
+        sudo = self._sudo_directory / "sudo"
+        sudo.parent.mkdir(exist_ok=True)
+        sudo.write_text('#!/bin/sh\nwhile [ "${1#-}" != "$1" ]; do shift; done\nexec "$@"\n')
+        sudo.chmod(0o755)
+
+    @property
+    def _sudo_directory(self) -> Path:
+        return self._data / "bin"
+
+    @property
+    def _mount_point(self) -> Path:
+        # The driver takes what is mounted at this name for the share itself.
+        return self._data / "mnt" / hashlib.md5(_SHARE.encode()).hexdigest()
+
+    def _mount(self) -> None:
+        self._mount_point.mkdir(parents=True, exist_ok=True)
+        if not self._mounted():
+            command = ["mount", "--bind", str(self.volumes), str(self._mount_point)]
+            run(command, log=self._site.layout.log("mount"))
+
+    def _mounted(self) -> bool:
+        # Path.is_mount() does not see a bind mount within one file system.
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+        return str(self._mount_point) in [line.split()[1] for line in mounts]
+
+    def release(self) -> None:
+        """Unmount the share, after the processes ended."""
+        while self._mounted():
+            subprocess.run(["umount", "--lazy", str(self._mount_point)], check=True)
+
+    def _sections(self) -> Sections:
+        site = self._site
+        return {
+            "DEFAULT": {
+                "transport_url": site.rabbitmq.transport_url(),
+                "auth_strategy": "keystone",
+                "host": "cloud",
+                "my_ip": HOST,
+                "enabled_backends": "file",
+                "default_volume_type": VOLUME_TYPE,
+                "glance_api_servers": site.layout.image_url,
+                "state_path": self._data,
+                "image_conversion_dir": self._data / "conversion",
+                "api_paste_config": site.layout.venv / "etc" / "cinder" / "api-paste.ini",
+                # Without it Cinder refuses every filter of a list; packages put it into /etc/cinder.
+                "resource_query_filters_file": site.layout.venv / "etc" / "cinder" / "resource_filters.json",
+                "rootwrap_config": self._etc / "rootwrap.conf",
+                "enable_force_upload": True,
+                "quota_volumes": 1000,
+                "quota_snapshots": 1000,
+                "quota_gigabytes": 10000,
+                "volume_clear": "none",
+            },
+            "database": site.database("cinder"),
+            "oslo_concurrency": {"lock_path": self._data / "lock"},
+            "oslo_messaging_rabbit": {"rabbit_quorum_queue": True},
+            "file": {
+                "volume_driver": "cinder.volume.drivers.nfs.NfsDriver",
+                "volume_backend_name": "file",
+                "nfs_shares_config": self._etc / "shares",
+                "nfs_mount_point_base": self._mount_point.parent,
+                "nfs_snapshot_support": True,
+                "nfs_sparsed_volumes": True,
+                "nfs_qcow2_volumes": False,
+                "nas_secure_file_operations": False,
+                "nas_secure_file_permissions": False,
+            },
+            "glance": site.credentials("cinder"),
+            "service_user": {"send_service_user_token": True, **site.credentials("cinder")},
+            "keystone_authtoken": site.authtoken("cinder"),
+        }
+
+    def daemons(self) -> Sequence[Daemon]:
+        api = self._site.wsgi("cinder-api", "cinder.wsgi.api:application", self._config, path="/healthcheck")
+        return [api, self._worker("cinder-scheduler"), self._worker("cinder-volume")]
+
+    def _worker(self, name: str) -> Daemon:
+        path = f"{self._sudo_directory}:{self._site.layout.venv}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        argv = [self._site.program(name), "--config-file", str(self._config)]
+        # Whether it works is asked of the API later, for all of them at once.
+        return Daemon(name, argv, lambda: True, env={"PATH": path}, configs=[self._config, self._site.installed])

@@ -1,0 +1,176 @@
+"""The cloud as a whole: install, up, down, status. All are safe to repeat, and one runs at a time."""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from keystoneauth1.adapter import Adapter
+from keystoneauth1.exceptions import ClientException
+from keystoneauth1.identity.v3 import Password
+from keystoneauth1.session import Session
+
+from tests.cloud import packages
+from tests.cloud.accounts import Accounts
+from tests.cloud.cinder import VOLUME_TYPE, Cinder
+from tests.cloud.component import Component, Site
+from tests.cloud.errors import CannotRun, HarnessError
+from tests.cloud.glance import Glance
+from tests.cloud.keystone import Keystone
+from tests.cloud.layout import PASSWORD, Layout
+from tests.cloud.processes import Supervisor
+from tests.cloud.servers import MariaDB, Memcached, PostgreSQL, RabbitMQ
+from tests.cloud.swift import Swift
+
+_SESSION = "KARBOR_LIKE_CLOUD_SESSION"
+"""Environment variable: the state directory of the cloud that an ancestor process holds for itself."""
+_REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+
+
+class Cloud:
+    """Real OpenStack on this machine.
+
+    :param say: is given a line for each step that was done, with its seconds
+    """
+
+    def __init__(self, layout: Layout, say: Callable[[str], None] = print) -> None:
+        self.layout = layout
+        self.supervisor = Supervisor(layout.state)
+        self.mariadb = MariaDB(layout.data("mariadb"), layout.port("mariadb"))
+        self.postgresql = PostgreSQL(layout.data("postgresql"), layout.port("postgresql"))
+        rabbit_ports = [layout.port(f"rabbitmq{part}") for part in ("", "-management", "-distribution", "-epmd")]
+        self.rabbitmq = RabbitMQ(layout.data("rabbitmq"), rabbit_ports)
+        self._memcached = Memcached(layout.port("memcached"))
+        self._say = say
+
+    def install(self) -> None:
+        """Install everything that :meth:`up` starts.
+
+        :raises CannotRun: this machine or user cannot
+        :raises HarnessError: a package could not be installed
+        """
+        with self._locked():
+            self._install()
+
+    def _install(self) -> str:
+        with self._step("packages"):
+            packages.install_debian(packages.CLOUD, self.layout.log("apt"))
+        with self._step("OpenStack"):
+            return packages.install_python(_REQUIREMENTS, self.layout.venv, self.layout.log("pip"))
+
+    def up(self) -> None:
+        """Install, start and fill the cloud, as far as that is not done.
+
+        :raises CannotRun: this machine or user cannot
+        :raises HarnessError: something did not start; with the end of its log
+        """
+        with self._locked():
+            site = Site(self.layout, self.mariadb, self.rabbitmq, self._install())
+            with self._step("servers"):
+                for server in (self.mariadb, self.postgresql, self.rabbitmq):
+                    server.prepare()
+                servers = (self.mariadb, self.postgresql, self.rabbitmq, self._memcached)
+                self.supervisor.ensure(*(server.daemon() for server in servers))
+            cinder = Cinder(site)
+            components: list[Component] = [Keystone(site), Glance(site), Swift(site), cinder]
+            with self._step("databases and rings"), ThreadPoolExecutor(2) as pool:
+                list(pool.map(lambda component: component.prepare(), components))
+            with self._step("services"):
+                self.supervisor.ensure(*(daemon for component in components for daemon in component.daemons()))
+            with self._step("accounts"):
+                accounts = self.accounts()
+                self.layout.once("accounts", site.release + accounts.key(), accounts.create)
+            with self._step("volume service"):
+                self._wait_for_volumes()
+
+    def _wait_for_volumes(self, timeout: float = 180) -> None:
+        """Wait until Cinder can place a volume, and see that its volume type exists."""
+        volume = self.admin("volumev3")
+        deadline = time.monotonic() + timeout
+        while True:
+            services = volume.get("/os-services").json()["services"]
+            if {"cinder-scheduler", "cinder-volume"} <= {s["binary"] for s in services if s["state"] == "up"}:
+                break
+            for name in ("cinder-scheduler", "cinder-volume"):
+                if self.supervisor.process(name) is None:
+                    raise HarnessError(f"{name} ended while it was starting.\n{self.supervisor.tail(name)}")
+            if time.monotonic() > deadline:
+                raise HarnessError(f"Cinder has no volume service.\n{self.supervisor.tail('cinder-volume')}")
+            time.sleep(0.3)
+        types = volume.get("/types").json()["volume_types"]
+        if VOLUME_TYPE not in {kind["name"] for kind in types}:
+            body = {"name": VOLUME_TYPE, "extra_specs": {"volume_backend_name": "file"}}
+            volume.post("/types", json={"volume_type": body})
+
+    def down(self) -> None:
+        """Stop everything that runs, also what an earlier boot of the machine left as files. Data stays."""
+        with self._locked():
+            self.supervisor.stop_all(last=("mariadb", "postgresql", "rabbitmq", "memcached"))
+            Cinder(Site(self.layout, self.mariadb, self.rabbitmq, "")).release()
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[None]:
+        """Have the cloud up, for us alone, and leave it as it was found: stopped where it did not run before.
+
+        Scenarios share the catalogue and the tenants: two runs at once would disturb each other, so the second one waits.
+        What the first one starts (its environment says so) belongs to it.
+        """
+        with contextlib.ExitStack() as stack:
+            if os.environ.get(_SESSION) != str(self.layout.state):
+                stack.enter_context(self._locked("session.lock"))
+                stack.callback(os.environ.pop, _SESSION)
+                os.environ[_SESSION] = str(self.layout.state)
+            found = self.running()
+            try:
+                self.up()
+                yield
+            finally:
+                if not found:
+                    self.down()
+
+    def status(self) -> dict[str, int | None]:
+        """Every process that was ever started, with its pid, or None where it is gone."""
+        found = {name: self.supervisor.process(name) for name in self.supervisor.names()}
+        return {name: process.pid if process else None for name, process in found.items()}
+
+    def running(self) -> bool:
+        """Whether :meth:`up` finished once and all its processes live."""
+        status = self.status()
+        return "cinder-volume" in status and None not in status.values()
+
+    def accounts(self) -> Accounts:
+        return Accounts(self.admin("identity", self.layout.auth_url), self.layout)
+
+    def admin(self, service_type: str, endpoint: str | None = None) -> Adapter:
+        """An administrator's client of one service, with the catalogue as it is now."""
+        auth = Password(
+            self.layout.auth_url,
+            username="admin",
+            password=PASSWORD,
+            user_domain_id="default",
+            project_name="admin",
+            project_domain_id="default",
+        )
+        return Adapter(Session(auth, timeout=60), service_type=service_type, endpoint_override=endpoint)
+
+    @contextlib.contextmanager
+    def _locked(self, name: str = "lock") -> Iterator[None]:
+        if os.geteuid() != 0:
+            raise CannotRun("the real cloud takes root (it mounts a directory and installs packages)")
+        self.layout.state.mkdir(parents=True, exist_ok=True)
+        self.layout.state.chmod(0o755)
+        with (self.layout.state / name).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @contextlib.contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        except ClientException as error:
+            raise HarnessError(f"{name}: {error}\n{self.supervisor.tail('keystone')}") from error
+        self._say(f"cloud: {name}: {time.monotonic() - start:.1f} s")

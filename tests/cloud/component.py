@@ -1,0 +1,121 @@
+"""What every OpenStack service here shares: how it is prepared, started and configured."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tests.cloud import packages
+from tests.cloud.layout import PASSWORD, REGION, Layout
+from tests.cloud.net import HOST, answers
+from tests.cloud.processes import Daemon, run
+from tests.cloud.servers import MariaDB, RabbitMQ
+
+Sections = Mapping[str, Mapping[str, object]]
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a service needs to know of the others."""
+
+    layout: Layout
+    mariadb: MariaDB
+    rabbitmq: RabbitMQ
+    release: str
+    """Changes with the installed release: database migrations run again then."""
+
+    @property
+    def installed(self) -> Path:
+        """A file that changes with the installed release."""
+        return self.layout.venv / packages.STAMP
+
+    def program(self, name: str) -> str:
+        """A program of the release's virtual environment."""
+        return str(self.layout.venv / "bin" / name)
+
+    def database(self, name: str) -> Mapping[str, object]:
+        """The ``[database]`` section of a service."""
+        return {"connection": self.mariadb.url(name)}
+
+    def sync(self, component: str, *commands: Sequence[str]) -> None:
+        """Make the component's database and run *commands* (its migrations), once per release."""
+
+        def action() -> None:
+            self.mariadb.create(component)
+            for command in commands:
+                run(command, log=self.layout.log(f"{component}-sync"))
+
+        self.layout.once(f"{component}-sync", self.release, action)
+
+    def credentials(self, user: str) -> Mapping[str, object]:
+        """Options of keystoneauth with which a service acts as itself."""
+        return {
+            "auth_type": "password",
+            "auth_url": self.layout.auth_url,
+            "username": user,
+            "password": PASSWORD,
+            "user_domain_name": "Default",
+            "project_name": "service",
+            "project_domain_name": "Default",
+            "region_name": REGION,
+        }
+
+    def authtoken(self, user: str) -> Mapping[str, object]:
+        """Options of keystonemiddleware: only users with the role ``service`` may vouch for expired tokens."""
+        return {
+            **self.credentials(user),
+            "www_authenticate_uri": self.layout.auth_url,
+            "memcached_servers": f"{HOST}:{self.layout.port('memcached')}",
+            "service_token_roles": "service",
+            "service_token_roles_required": True,
+        }
+
+    def wsgi(
+        self, name: str, application: str, config: Path, *, path: str, env: Mapping[str, str] | None = None
+    ) -> Daemon:
+        """A WSGI application under gunicorn.
+
+        The services read ``sys.argv`` for their configuration file, so gunicorn takes its own options from a file that
+        is named in the environment, and each worker gets an argument vector fit for the service.
+
+        :param path: what answers when the application works
+        :param env: more environment
+        """
+        port = self.layout.port(name.removesuffix("-api"))
+        gunicorn = self.layout.etc("gunicorn") / f"{name}.py"
+        gunicorn.write_text(
+            f"wsgi_app = {application!r}\n"
+            f"bind = '{HOST}:{port}'\n"
+            "workers = 2\nworker_class = 'gthread'\nthreads = 4\ntimeout = 600\nkeepalive = 30\ngraceful_timeout = 3\n"
+            "control_socket_disable = True\n\n\n"
+            "def post_fork(server, worker):\n"
+            f"    import sys\n\n    sys.argv = [{name!r}, '--config-file', {str(config)!r}]\n"
+        )
+        return Daemon(
+            name,
+            [self.program("gunicorn")],
+            lambda: answers(f"http://{HOST}:{port}{path}"),
+            env={"GUNICORN_CMD_ARGS": f"-c {gunicorn}", **(env or {})},
+            configs=(config, gunicorn, self.installed),
+        )
+
+
+class Component(Protocol):
+    """One OpenStack service."""
+
+    def prepare(self) -> None:
+        """Write configuration and bring data into shape; the SQL server runs already."""
+        ...
+
+    def daemons(self) -> Sequence[Daemon]:
+        """The processes, after :meth:`prepare`."""
+        ...
+
+
+def write_ini(path: Path, sections: Sections) -> Path:
+    """Write an ini file from a mapping of sections; answers with its path."""
+    lines = []
+    for section, options in sections.items():
+        lines += [f"[{section}]", *(f"{name} = {value}" for name, value in options.items()), ""]
+    path.write_text("\n".join(lines))
+    return path

@@ -1,0 +1,234 @@
+"""Background processes that outlive the command that started them, and are found again by the next one.
+
+Each process has a record under ``run/`` (pid and creation time, so that a pid that was given to somebody else after a
+restart of the machine is never taken for ours) and a log under ``log/``. Every process also inherits a mark in its
+environment, by which :meth:`Supervisor.stop_all` finds what daemonised itself or lost its record.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import pwd
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.cloud.errors import HarnessError
+
+MARK = "KARBOR_LIKE_TEST_SERVERS"
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """How one process is started, and how one knows that it answers."""
+
+    name: str
+    argv: Sequence[str]
+    ready: Callable[[], bool]
+    env: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    """The account it runs under when we are root; otherwise it runs under ours."""
+    configs: Sequence[Path] = ()
+    """Files it reads when it starts: a changed one means a restart."""
+    stop_signal: int = signal.SIGTERM
+    start_timeout: float = 180.0
+    """Seconds until it must answer: generous, for machines that do other things as well."""
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(json.dumps([list(self.argv), dict(self.env)]).encode())
+        for path in self.configs:
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+
+class Supervisor:
+    """The processes of one state directory.
+
+    :param state: directory that holds ``run/`` and ``log/``
+    """
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self._run = state / "run"
+        self._log = state / "log"
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def ensure(self, *daemons: Daemon) -> None:
+        """Start those of *daemons* that do not run (or run with other settings), all at once, and wait for them all.
+
+        :raises HarnessError: one ended, or did not answer in its time; all its siblings are left as they are
+        """
+        for daemon in daemons:
+            self._start(daemon)
+        for daemon in daemons:
+            self._wait(daemon)
+
+    def _start(self, daemon: Daemon) -> None:
+        fingerprint = daemon.fingerprint()
+        record = self._record(daemon.name)
+        if record and self.process(daemon.name):
+            if record["fingerprint"] == fingerprint:
+                return
+            self.stop(daemon.name)
+        self._run.mkdir(parents=True, exist_ok=True)
+        self._log.mkdir(parents=True, exist_ok=True)
+        with self.log(daemon.name).open("wb") as log:
+            child = subprocess.Popen(
+                daemon.argv,
+                env={**os.environ, **daemon.env, MARK: str(self.state)},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **_identity(daemon.user),
+            )
+        self._children.append(child)
+        record = {
+            "pid": child.pid,
+            "created": psutil.Process(child.pid).create_time(),
+            "fingerprint": fingerprint,
+            "stop_signal": int(daemon.stop_signal),
+        }
+        self._record_path(daemon.name).write_text(json.dumps(record))
+
+    def _wait(self, daemon: Daemon) -> None:
+        deadline = time.monotonic() + daemon.start_timeout
+        while True:
+            running = self.process(daemon.name) is not None
+            if running and daemon.ready():
+                return
+            if not running:
+                raise HarnessError(f"{daemon.name} ended while it was starting.\n{self.tail(daemon.name)}")
+            if time.monotonic() > deadline:
+                raise HarnessError(
+                    f"{daemon.name} did not answer within {daemon.start_timeout:.0f} s.\n{self.tail(daemon.name)}"
+                )
+            time.sleep(0.1)
+
+    def process(self, name: str) -> psutil.Process | None:
+        """The running process of that name, if there is one."""
+        record = self._record(name)
+        if not record:
+            return None
+        try:
+            process = psutil.Process(int(record["pid"]))
+            same = abs(process.create_time() - float(record["created"])) < 1.0
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.NoSuchProcess:
+            return None
+
+    def names(self) -> list[str]:
+        """Every process that was started here, running or not, in the order of their start."""
+        if not self._run.is_dir():
+            return []
+        return [path.stem for path in sorted(self._run.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)]
+
+    def stop(self, *names: str, timeout: float = 15.0) -> None:
+        """End processes and their children, all at once: politely, and after *timeout* seconds for certain."""
+        family: list[psutil.Process] = []
+        for name in names:
+            record, process = self._record(name), self.process(name)
+            if process and record:
+                family += [process, *process.children(recursive=True)]
+                process.send_signal(int(record["stop_signal"]))
+        _, left = psutil.wait_procs(family, timeout)
+        _kill(left)
+        for name in names:
+            self._record_path(name).unlink(missing_ok=True)
+
+    def kill(self, name: str) -> None:
+        """End one process and its children as a power cut would (SIGKILL), and forget it."""
+        if process := self.process(name):
+            _kill([process, *process.children(recursive=True)])
+        self._record_path(name).unlink(missing_ok=True)
+
+    def stop_all(self, *, gently: bool = True, last: Collection[str] = ()) -> None:
+        """End everything, and whatever else carries our mark.
+
+        :param gently: let each put its data in order; otherwise that is lost
+        :param last: those that the others need until they ended
+        """
+        if gently:
+            self.stop(*(name for name in self.names() if name not in last))
+            self.stop(*(name for name in self.names() if name in last))
+        for name in self.names():
+            self.kill(name)
+        leftovers = list(self._marked())
+        for process in leftovers:
+            _signal(process, signal.SIGTERM)
+        _, left = psutil.wait_procs(leftovers, 5)
+        _kill(left)
+
+    def _marked(self) -> Iterator[psutil.Process]:
+        for process in psutil.process_iter():
+            try:
+                if process.pid != os.getpid() and process.environ().get(MARK) == str(self.state):
+                    yield process
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+
+    def log(self, name: str) -> Path:
+        return self._log / f"{name}.log"
+
+    def tail(self, name: str, lines: int = 40) -> str:
+        """The last *lines* lines of a process' log, under a line that names the file."""
+        path = self.log(name)
+        text = path.read_text(errors="replace") if path.exists() else ""
+        return "\n".join([f"--- end of {path}", *text.splitlines()[-lines:]])
+
+    def _record_path(self, name: str) -> Path:
+        return self._run / f"{name}.json"
+
+    def _record(self, name: str) -> dict | None:
+        try:
+            return json.loads(self._record_path(name).read_text())
+        except FileNotFoundError:
+            return None
+
+
+def run(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, user: str | None = None) -> None:
+    """Run a command to its end, with its output in *log*.
+
+    :raises HarnessError: it ended with another code than 0
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        code = subprocess.call(
+            argv,
+            env={**os.environ, **(env or {})},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            **_identity(user),
+        )
+    if code:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
+        raise HarnessError(f"{' '.join(argv)} ended with code {code}.\n--- end of {log}\n{tail}")
+
+
+def _identity(account: str | None) -> dict[str, Any]:
+    """What makes Popen run a command under *account*, where we are root."""
+    if account is None or os.geteuid() != 0:
+        return {}
+    entry = pwd.getpwnam(account)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(processes, 10)

@@ -1,0 +1,296 @@
+"""MariaDB, PostgreSQL, RabbitMQ and memcached from the system's packages, with data, ports and accounts of their own.
+
+Each class says how its server is started (``daemon``), prepares its data directory first (``prepare``) and gives what a
+client needs. All listen on the loopback only and give up durability for speed.
+"""
+
+import json
+import os
+import shutil
+import signal
+import urllib.request
+import uuid
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
+
+import psycopg2
+import pymysql
+
+from tests.cloud.errors import CannotRun
+from tests.cloud.net import HOST, port_open
+from tests.cloud.processes import Daemon, run
+
+
+class SqlServer:
+    """What MariaDB and PostgreSQL have in common: databases that come and go."""
+
+    port: int
+
+    def execute(self, statement: str) -> None:
+        """Run one statement as the server's administrator, outside any transaction."""
+        raise NotImplementedError
+
+    def url(self, database: str) -> str:
+        """The SQLAlchemy URL of a database."""
+        raise NotImplementedError
+
+    def create(self, database: str) -> str:
+        """Make an empty database and answer with its SQLAlchemy URL."""
+        raise NotImplementedError
+
+    def new_database(self) -> str:
+        """Make an empty database under a name nobody has and answer with its SQLAlchemy URL."""
+        return self.create(f"test_{uuid.uuid4().hex[:12]}")
+
+    def drop(self, url: str) -> None:
+        """Remove a database that :meth:`create` or :meth:`new_database` made; connections to it are cut."""
+        raise NotImplementedError
+
+
+class MariaDB(SqlServer):
+    """:param directory: its data; :param port: TCP port"""
+
+    ACCOUNT = "tests"
+    PASSWORD = "tests"
+    packages = ("mariadb-server",)
+
+    def __init__(self, directory: Path, port: int) -> None:
+        self.directory = directory
+        self.port = port
+        self._socket = directory / "mariadb.sock"
+
+    def prepare(self) -> None:
+        if (self.directory / "mysql").is_dir():
+            return
+        own(self.directory, "mysql")
+        log = self.directory.parent / "mariadb-install.log"
+        run(
+            [
+                program("mariadb-install-db"),
+                "--no-defaults",
+                f"--datadir={self.directory}",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+            ],
+            log=log,
+            user="mysql",
+        )
+
+    def daemon(self) -> Daemon:
+        argv = [
+            program("mariadbd"),
+            "--no-defaults",
+            f"--datadir={self.directory}",
+            f"--socket={self._socket}",
+            f"--port={self.port}",
+            f"--bind-address={HOST}",
+            "--max-connections=500",
+            "--innodb-flush-log-at-trx-commit=2",
+            "--skip-log-bin",
+        ]
+        return Daemon("mariadb", argv, self._ready, user="mysql")
+
+    def _ready(self) -> bool:
+        try:
+            self.execute("SELECT 1")
+        except pymysql.OperationalError:
+            return False
+        return True
+
+    def execute(self, statement: str) -> None:
+        with pymysql.connect(unix_socket=str(self._socket), user="root") as connection:
+            connection.cursor().execute(statement)
+            connection.commit()
+
+    def url(self, database: str) -> str:
+        return f"mysql+pymysql://{self.ACCOUNT}:{self.PASSWORD}@{HOST}:{self.port}/{database}?charset=utf8mb4"
+
+    def create(self, database: str) -> str:
+        self.execute(f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4")
+        for host in (HOST, "localhost"):
+            self.execute(f"GRANT ALL ON `{database}`.* TO '{self.ACCOUNT}'@'{host}' IDENTIFIED BY '{self.PASSWORD}'")
+        return self.url(database)
+
+    def drop(self, url: str) -> None:
+        self.execute(f"DROP DATABASE IF EXISTS `{_database(url)}`")
+
+
+class PostgreSQL(SqlServer):
+    """:param directory: its data; :param port: TCP port"""
+
+    packages = ("postgresql",)
+
+    def __init__(self, directory: Path, port: int) -> None:
+        self.directory = directory
+        self.port = port
+
+    def prepare(self) -> None:
+        if (self.directory / "PG_VERSION").exists():
+            return
+        own(self.directory, "postgres")
+        run(
+            [_postgresql("initdb"), "-D", str(self.directory), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"],
+            log=self.directory.parent / "postgresql-initdb.log",
+            user="postgres",
+        )
+
+    def daemon(self) -> Daemon:
+        settings = {
+            "listen_addresses": HOST,
+            "unix_socket_directories": str(self.directory),
+            "fsync": "off",
+            "max_connections": "200",
+        }
+        argv = [_postgresql("postgres"), "-D", str(self.directory), "-p", str(self.port)]
+        argv += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        # SIGTERM would wait for every client to leave; SIGINT sends them away.
+        return Daemon("postgresql", argv, self._ready, user="postgres", stop_signal=signal.SIGINT)
+
+    def _ready(self) -> bool:
+        try:
+            self.execute("SELECT 1")
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def execute(self, statement: str) -> None:
+        connection = psycopg2.connect(host=HOST, port=self.port, user="postgres", dbname="postgres")
+        try:
+            connection.autocommit = True
+            connection.cursor().execute(statement)
+        finally:
+            connection.close()
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg2://postgres@{HOST}:{self.port}/{database}"
+
+    def create(self, database: str) -> str:
+        self.execute(f'CREATE DATABASE "{database}"')
+        return self.url(database)
+
+    def drop(self, url: str) -> None:
+        self.execute(f'DROP DATABASE IF EXISTS "{_database(url)}" WITH (FORCE)')
+
+
+class RabbitMQ:
+    """A broker with its own Erlang port mapper, so that it neither meets nor disturbs another one on the machine.
+
+    :param directory: its data
+    :param ports: for AMQP, management over HTTP, Erlang distribution and the port mapper
+    """
+
+    packages = ("rabbitmq-server",)
+
+    def __init__(self, directory: Path, ports: Sequence[int]) -> None:
+        self.directory = directory
+        self.port, self.management_port, self._distribution_port, self._epmd_port = ports
+
+    def prepare(self) -> None:
+        own(self.directory, "rabbitmq")
+        (self.directory / "plugins").write_text("[rabbitmq_management].\n")
+        (self.directory / "rabbitmq.conf").write_text(
+            f"management.tcp.ip = {HOST}\n"
+            f"management.tcp.port = {self.management_port}\n"
+            "disk_free_limit.absolute = 50MB\n"
+        )
+
+    def daemon(self) -> Daemon:
+        env = {
+            "HOME": str(self.directory),
+            "ERL_EPMD_ADDRESS": HOST,
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            "RABBITMQ_CONFIG_FILE": str(self.directory / "rabbitmq.conf"),
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.directory / "plugins"),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_LOG_BASE": str(self.directory / "log"),
+            "RABBITMQ_MNESIA_BASE": str(self.directory / "mnesia"),
+            "RABBITMQ_NODENAME": f"tests-{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": HOST,
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_PID_FILE": str(self.directory / "pid"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        }
+        configs = [self.directory / "rabbitmq.conf", self.directory / "plugins"]
+        return Daemon("rabbitmq", [_rabbitmq_server()], self._ready, env=env, user="rabbitmq", configs=configs)
+
+    def _ready(self) -> bool:
+        return port_open(self.port) and port_open(self.management_port)
+
+    def transport_url(self, vhost: str = "/") -> str:
+        """The oslo.messaging URL of a virtual host."""
+        return f"rabbit://guest:guest@{HOST}:{self.port}/{'' if vhost == '/' else vhost}"
+
+    def new_vhost(self) -> str:
+        """Make an empty virtual host and answer with its oslo.messaging URL."""
+        name = f"test-{uuid.uuid4().hex[:12]}"
+        self.manage("PUT", f"vhosts/{name}")
+        self.manage("PUT", f"permissions/{name}/guest", {"configure": ".*", "write": ".*", "read": ".*"})
+        return self.transport_url(name)
+
+    def drop(self, transport_url: str) -> None:
+        """Remove the virtual host of that URL with all its queues; connections to it are cut."""
+        self.manage("DELETE", f"vhosts/{_database(transport_url)}")
+
+    def manage(self, method: str, path: str, body: object = None) -> object:
+        """Call the management API (``/api/`` is put before *path*) and answer with its JSON, if there is any."""
+        request = urllib.request.Request(
+            f"http://{HOST}:{self.management_port}/api/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Content-Type": "application/json",
+                "Authorization": "Basic " + b64encode(b"guest:guest").decode(),
+            },
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+
+class Memcached:
+    """:param port: TCP port"""
+
+    packages = ("memcached",)
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def daemon(self) -> Daemon:
+        argv = [program("memcached"), "-l", HOST, "-p", str(self.port), "-m", "64"]
+        return Daemon("memcached", argv, lambda: port_open(self.port), user="nobody")
+
+
+def own(directory: Path, account: str) -> None:
+    """Make a directory that, where we are root, belongs to *account*; all above it can be passed by anybody."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        shutil.chown(directory, account)
+
+
+def program(name: str) -> str:
+    """Where a program of the system is.
+
+    :raises CannotRun: it is not installed
+    """
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin")
+    if path is None:
+        raise CannotRun(f"{name} is not installed (as root, `python -m tests.cloud install servers` installs it)")
+    return path
+
+
+def _rabbitmq_server() -> str:
+    # Debian's /usr/sbin wrapper insists on changing the account by itself; the script beneath it does not.
+    direct = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+    return str(direct) if direct.exists() else program("rabbitmq-server")
+
+
+def _postgresql(name: str) -> str:
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
+    return str(found[-1]) if found else program(name)
+
+
+def _database(url: str) -> str:
+    return url.rsplit("/", 1)[1].split("?")[0]

@@ -1,0 +1,263 @@
+"""What holds for every request: versions, media types, errors, paging, odd bytes."""
+
+import json
+
+import jsonschema
+import pytest
+import webtest
+
+from karbor_like import exception
+from karbor_like.api import openapi
+from tests.fixtures import bodies
+from tests.fixtures.api import PROJECT_A, PROJECT_B, token
+from tests.fixtures.bodies import UNKNOWN_ID
+
+
+@pytest.fixture
+def anybody(application):
+    return webtest.TestApp(application)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+@pytest.mark.parametrize("path", ["/", "/foo/bar", "/v2", "/v10/plans"])
+def test_versions_everywhere_outside_of_version_1(anybody, method, path):
+    answer = anybody.request(path, method=method, status=300, headers={"Host": "dp.example.net:8799"})
+    link = {"rel": "self", "href": "http://dp.example.net:8799/data-protect/v1/"}
+    assert answer.json == {"versions": [{"id": "v1.0", "status": "CURRENT", "links": [link]}]}
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["x-compute-request-id"] == answer.headers["x-openstack-request-id"]
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", f"/v1/{PROJECT_A}/plans", "/v1/x/y"])
+@pytest.mark.parametrize("accept", ["application/json", "text/html", "*/*"])
+def test_no_token(anybody, path, accept):
+    answer = anybody.get(path, status=401, headers={"Accept": accept})
+    assert answer.headers["WWW-Authenticate"].startswith("Keystone uri=")
+    assert answer.json["error"]["code"] == 401
+    assert answer.json["error"]["title"] == "Unauthorized"
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", f"/v1/{PROJECT_A}", f"/v1/{PROJECT_A}/"])
+def test_there_is_nothing_at_the_top(anybody, path):
+    anybody.get(path, status=404, headers={"X-Auth-Token": token("member")})
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/nothing"),
+        ("PATCH", "/plans"),
+        ("PUT", "/plans"),
+        ("DELETE", "/plans"),
+        ("POST", f"/plans/{UNKNOWN_ID}"),
+        ("HEAD", "/plans"),
+        ("GET", f"/plans/{UNKNOWN_ID}/edit"),
+        ("POST", f"/plans/{UNKNOWN_ID}/action"),
+        ("GET", "//plans"),
+        ("GET", "/plans//"),
+        ("GET", "/quotas"),
+    ],
+)
+def test_what_is_not_routed_does_not_exist(anybody, method, path):
+    for accept in ("application/json", "text/html"):
+        answer = anybody.request(
+            f"/v1/{PROJECT_A}{path}",
+            method=method,
+            status="*",
+            headers={"X-Auth-Token": token("member"), "Accept": accept},
+        )
+        expected = 200 if path == "/plans//" else 404
+        assert answer.status_int == expected
+        if method != "HEAD" and expected == 404:
+            assert answer.json["itemNotFound"]["code"] == 404
+
+
+def test_a_slash_at_the_end_changes_nothing(alice):
+    assert alice.raw("GET", "/plans/").json == {"plans": []}
+
+
+@pytest.mark.parametrize("project", [PROJECT_B, "x", PROJECT_A.upper()])
+def test_the_path_names_the_tokens_project(alice, admin, project):
+    for who in (alice, admin):
+        answer = who.get("/plans", project=project, status=400)
+        assert "Malformed request url" in answer["badRequest"]["message"]
+
+
+def test_headers_of_old_clients_change_nothing(alice):
+    headers = {"X-Auth-Url": "http://x", "X-Region-Name": "r", "X-Auth-User": "u", "X-Auth-Key": "k"}
+    assert alice.get("/plans", headers=headers) == {"plans": []}
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"nonsense", b"\xff"])
+def test_a_body_of_a_get_or_delete_is_ignored(alice, body):
+    assert alice.raw("GET", "/plans", body).json == {"plans": []}
+    plan = alice.post("/plans", bodies.plan())["plan"]
+    assert alice.raw("DELETE", f"/plans/{plan['id']}", body).status_int == 200
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status"),
+    [
+        ("application/json", b"", 400),
+        ("application/json", b"   ", 400),
+        ("application/json", b"{", 400),
+        ("application/json", b"nonsense", 400),
+        ("application/json", b'{"plan": NaN}', 400),
+        ("application/json", b'{"plan": Infinity}', 400),
+        ("application/json", b'{"plan": 1e999}', 400),
+        ("application/json", b"\xff\xfe", 400),
+        ("application/json", b"[" * 50000, 400),
+        ("application/json", b'{"a":' * 70 + b"1" + b"}" * 70, 400),
+        ("application/json", b"1" * 5000, 400),
+        ("application/json; charset=utf-8", b"{}", 400),
+        ("text/plain", b"{}", 415),
+        ("application/x-www-form-urlencoded", b"plan=x", 415),
+        ("", b"{}", 415),
+    ],
+)
+def test_bodies_that_are_no_json(alice, content_type, body, status):
+    answer = alice.post("/plans", body, headers={"Content-Type": content_type}, status=status)
+    assert set(answer) == {"badRequest"} if status == 400 else {"badMediaType"}
+
+
+def test_a_body_that_is_too_large(alice):
+    alice.post("/plans", bodies.plan(name="x" * 200_000), status=413)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "\udfff x"])
+@pytest.mark.parametrize("place", ["name", "key", "deep"])
+def test_texts_that_no_database_keeps(alice, text, place):
+    changes = {
+        "name": {"name": text},
+        "key": {"parameters": {text: {}}},
+        "deep": {"resources": [{"id": "1", "type": "t", "name": "n", "extra_info": {"a": [text]}}]},
+    }
+    alice.post("/plans", bodies.plan(**changes[place]), status=400)
+
+
+def test_numbers_that_no_database_keeps(alice):
+    resources = [{"id": "1", "type": "t", "name": "n", "extra_info": {"a": 2**64}}]
+    answer = alice.post("/plans", bodies.plan(resources=resources), status=400)
+    assert answer["badRequest"]["fields"][0]["path"] == "plan.resources[0].extra_info.a"
+
+
+@pytest.mark.parametrize(
+    "name", ["𝄞 ünïcödé", "名前", "'; DROP TABLE plans; --", "<b>", "a/b", "%s", "123", " padded "]
+)
+def test_odd_names_are_kept(alice, name):
+    assert alice.post("/plans", bodies.plan(name=name))["plan"]["name"] == name
+    assert alice.get("/plans")["plans"][0]["name"] == name
+
+
+@pytest.mark.parametrize("path", ["/plans/%FF", "/plans?name=%FF", "/plans?%FF=x", "/plans?name=%00", "/%FF"])
+def test_bytes_that_are_no_text(alice, path):
+    alice.get(path, status=400)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=-1",
+        "limit=x",
+        "limit=1.5",
+        "limit=",
+        "limit=1&limit=2",
+        "offset=-1",
+        "offset=2147483648",
+        "offset=x",
+        "sort=name:up",
+        "sort=size",
+        "sort_key=size",
+        "sort_dir=up",
+        "sort=name&sort_key=name",
+        "sort=name&sort_dir=asc",
+        "sort=,",
+        "limit=%D9%A3",
+    ],
+)
+@pytest.mark.parametrize(
+    "path", ["/plans", "/restores", "/verifications", "/triggers", "/scheduled_operations", "/operation_logs"]
+)
+def test_pages_that_are_none(alice, path, query):
+    alice.get(f"{path}?{query}", status=400)
+
+
+@pytest.mark.parametrize(
+    "path", ["/plans", "/restores", "/verifications", "/triggers", "/scheduled_operations", "/operation_logs"]
+)
+@pytest.mark.parametrize("key", ["id", "status", "name", "created_at"])
+def test_every_list_is_sorted_by_what_clients_send(alice, path, key):
+    alice.get(f"{path}?sort_key={key}&sort_dir=asc&limit=21")
+    alice.get(f"{path}?sort={key}:asc,id")
+    alice.get(f"{path}?limit=99999999999999999999999&offset=5&junk=1")
+
+
+@pytest.mark.parametrize("marker", [UNKNOWN_ID, "nonsense", "%27", "x" * 300])
+def test_an_unknown_marker(alice, marker):
+    alice.get(f"/plans?marker={marker}", status=404)
+
+
+def test_walking_through_pages(alice):
+    names = [f"plan-{n}" for n in range(5)]
+    for name in reversed(names):
+        alice.post("/plans", bodies.plan(name=name))
+    query, seen = "/plans?limit=2&sort=name:asc&status=suspended", []
+    while True:
+        page = alice.get(query)
+        seen.append([one["name"] for one in page["plans"]])
+        if "plans_links" not in page:
+            break
+        href = page["plans_links"][0]["href"]
+        assert "limit=2&sort=name%3Aasc&status=suspended&marker=" in href
+        query = href.partition(PROJECT_A)[2]
+    assert seen == [names[:2], names[2:4], names[4:]]
+    assert [one["name"] for one in alice.get("/plans?offset=3&sort=name:asc")["plans"]] == names[3:]
+    newest_first = [one["name"] for one in alice.get("/plans")["plans"]]
+    assert newest_first == names
+
+
+def test_links_behind_proxies(alice, conf):
+    alice.post("/plans", bodies.plan())
+    forwarded = alice.get("/plans?limit=1", headers={"X-Forwarded-Host": "inner, outer.example.net"})
+    assert forwarded["plans_links"][0]["href"].startswith(f"http://outer.example.net/v1/{PROJECT_A}/plans?")
+    conf.set_override("public_url", "https://api.example.net/protect/", group="api")
+    configured = alice.get("/plans?limit=1")
+    assert configured["plans_links"][0]["href"].startswith(f"https://api.example.net/protect/v1/{PROJECT_A}/plans?")
+
+
+def test_the_operator_bounds_pages(alice, conf):
+    conf.set_override("max_limit", 1, group="api")
+    for _ in range(2):
+        alice.post("/plans", bodies.plan())
+    assert len(alice.get("/plans?limit=100")["plans"]) == 1
+    assert alice.get("/plans")["plans_links"]
+
+
+def test_a_bug_says_nothing_of_the_inside(alice, protection, caplog):
+    protection.broken["list_providers"] = ZeroDivisionError("secret")
+    answer = alice.get("/providers", status=500)
+    assert "secret" not in json.dumps(answer)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_health(anybody, protection, database):
+    assert anybody.get("/healthcheck", status=200)
+    protection.broken["ping"] = exception.Unavailable("nobody answered")
+    assert "nobody answered" in anybody.get("/healthcheck", status=503, headers={"Accept": "application/json"}).text
+    assert anybody.head("/healthcheck", status=503)
+
+
+def test_the_document_is_valid_and_complete(anybody):
+    document = anybody.get("/v1/openapi.json").json
+    assert document == json.loads(json.dumps(openapi.document()))
+    ids = []
+    for path in document["paths"].values():
+        for operation in path.values():
+            ids.append(operation["operationId"])
+            assert operation["summary"]
+            for content in (operation.get("requestBody"), *operation["responses"].values()):
+                if content and "content" in content:
+                    schema = content["content"]["application/json"]["schema"]
+                    jsonschema.Draft202012Validator.check_schema(schema)
+    assert len(ids) == len(set(ids)) > 40

@@ -1,0 +1,183 @@
+"""Restores and verifications: the same requests for two nouns, and what only restores have."""
+
+import pytest
+
+from karbor_like import exception
+from karbor_like.domain import states
+from tests.fixtures import bodies
+from tests.fixtures.api import PROJECT_A
+from tests.fixtures.bodies import UNKNOWN_ID
+from tests.fixtures.fake_protection import OTHER_PROVIDER, PROVIDER, SERVER, VOLUME
+
+BODIES = {"restore": bodies.restore, "verification": bodies.verification}
+
+
+@pytest.fixture(params=sorted(BODIES))
+def noun(request):
+    return request.param
+
+
+@pytest.fixture
+def checkpoint(alice, protection):
+    plan = alice.post("/plans", bodies.plan())["plan"]
+    made = alice.post(f"/providers/{PROVIDER}/checkpoints", bodies.checkpoint(plan["id"]))["checkpoint"]
+    protection.set_status(made["id"], states.AVAILABLE)
+    return made["id"]
+
+
+def test_it_is_shown_in_progress(alice, noun, checkpoint):
+    made = alice.post(f"/{noun}s", BODIES[noun](checkpoint))[noun]
+    expected = {
+        "project_id": PROJECT_A,
+        "provider_id": PROVIDER,
+        "checkpoint_id": checkpoint,
+        "parameters": {},
+        "status": "in_progress",
+        "resources_status": {},
+        "resources_reason": {},
+        "reason": None,
+    }
+    assert expected.items() <= made.items()
+    assert made["progress"]["bytes_total"] == 1024
+    assert alice.get(f"/{noun}s/{made['id']}") == {noun: made}
+    assert alice.get(f"/{noun}s") == {f"{noun}s": [made]}
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"provider_id": None}, 400),
+        ({"provider_id": "x"}, 400),
+        ({"provider_id": UNKNOWN_ID}, 404),
+        ({"provider_id": OTHER_PROVIDER}, 404),
+        ({"checkpoint_id": 5}, 400),
+        ({"checkpoint_id": UNKNOWN_ID}, 404),
+        ({"parameters": None}, 400),
+        ({"parameters": []}, 400),
+        ({"parameters": {"OS::No::Such": {}}}, 400),
+        ({"parameters": {VOLUME: {"nope": 1}}}, 400),
+        ({"parameters": {f"{VOLUME}#x": {}}}, 400),
+        ({"parameters": {"OS::Manila::Share": {"name": "x"}}}, 400),
+        ({"junk": 1}, 400),
+    ],
+)
+def test_what_cannot_be_asked_leaves_nothing(alice, noun, checkpoint, change, status):
+    alice.post(f"/{noun}s", BODIES[noun](checkpoint, **change), status=status)
+    assert alice.get(f"/{noun}s") == {f"{noun}s": []}
+
+
+def test_a_foreign_checkpoint_leaves_nothing(bob, noun, checkpoint):
+    bob.post(f"/{noun}s", BODIES[noun](checkpoint), status=404)
+    assert bob.get(f"/{noun}s") == {f"{noun}s": []}
+
+
+@pytest.mark.parametrize("status", ["protecting", "error", "deleting", "deleted", "error-deleting"])
+def test_a_checkpoint_that_is_not_available(alice, noun, protection, checkpoint, status):
+    protection.set_status(checkpoint, status)
+    answer = alice.post(f"/{noun}s", BODIES[noun](checkpoint), status=400)
+    assert f"is {status!r}, not 'available'" in answer["badRequest"]["message"]
+
+
+def test_a_start_that_fails_later_is_shown_with_its_reason(alice, noun, protection, checkpoint):
+    protection.broken["restore"] = protection.broken["verify"] = exception.Conflict("it is being deleted")
+    made = alice.post(f"/{noun}s", BODIES[noun](checkpoint))[noun]
+    assert (made["status"], made["reason"]) == ("fail", "it is being deleted")
+
+
+def test_a_start_that_nobody_heard_leaves_nothing(alice, noun, protection, checkpoint):
+    headers = {"Idempotency-Key": "again"}
+    protection.broken["restore"] = protection.broken["verify"] = exception.Unavailable("nobody is there")
+    alice.post(f"/{noun}s", BODIES[noun](checkpoint), headers=headers, status=503)
+    assert alice.get(f"/{noun}s") == {f"{noun}s": []}
+    protection.broken.clear()
+    assert alice.post(f"/{noun}s", BODIES[noun](checkpoint), headers=headers)[noun]["status"] == "in_progress"
+
+
+def test_the_same_key_starts_it_once(alice, noun, protection, checkpoint):
+    headers = {"Idempotency-Key": "k"}
+    first = alice.post(f"/{noun}s", BODIES[noun](checkpoint), headers=headers)
+    protection.set_status(checkpoint, states.ERROR)
+    assert alice.post(f"/{noun}s", BODIES[noun](checkpoint), headers=headers)[noun]["id"] == first[noun]["id"]
+    assert len(alice.get(f"/{noun}s")[f"{noun}s"]) == 1
+    alice.post(f"/{noun}s", BODIES[noun](checkpoint, parameters={VOLUME: {}}), headers=headers, status=409)
+
+
+def test_it_is_cancelled_once_while_it_is_in_progress(alice, bob, noun, protection, checkpoint):
+    made = alice.post(f"/{noun}s", BODIES[noun](checkpoint))[noun]
+    path = f"/{noun}s/{made['id']}"
+    bob.delete(path, status=404)
+    assert alice.delete(path) is None
+    assert [name for name, _ in protection.calls][-1] == "cancel"
+    protection.set_status(checkpoint, states.AVAILABLE)
+    alice.delete(path, status=409)
+
+
+def test_ids(alice, bob, admin, noun, checkpoint):
+    path = f"/{noun}s/{alice.post(f'/{noun}s', BODIES[noun](checkpoint))[noun]['id']}"
+    bob.get(path, status=404)
+    admin.get(path)
+    for method in ("GET", "DELETE"):
+        alice.request(method, f"/{noun}s/nonsense", status=400)
+        alice.request(method, f"/{noun}s/{UNKNOWN_ID}", status=404)
+    alice.put(path, {}, status=404)
+
+
+def test_filters(client, alice, bob, noun, checkpoint):
+    alice.post(f"/{noun}s", BODIES[noun](checkpoint))
+
+    def count(who, query):
+        return len(who.get(f"/{noun}s?{query}")[f"{noun}s"])
+
+    other = client("admin", "c" * 32)
+    assert count(alice, "status=in_progress") == 1
+    assert count(alice, "status=success") == 0
+    assert count(alice, f"checkpoint_id={UNKNOWN_ID}&unknown=1") == 1
+    assert count(alice, "all_tenants=perhaps") == 1
+    assert count(bob, f"all_tenants=1&project_id={PROJECT_A}") == 0
+    assert count(other, "") == 0
+    assert count(other, "all_tenants=false") == 0
+    assert count(other, "all_tenants=True") == 1
+    assert count(other, f"all_tenants=1&project_id={PROJECT_A}") == 1
+    assert count(other, f"all_tenants=1&project_id={'b' * 32}") == 0
+    assert count(other, f"all_tenants=1&checkpoint_id={checkpoint}&provider_id={PROVIDER}&nonsense=1") == 1
+    other.get(f"/{noun}s?all_tenants=perhaps", status=400)
+
+
+def test_what_dashboards_send(alice, protection, checkpoint):
+    auth = {"type": "password", "username": None, "password": None}
+    parameters = {VOLUME: {"restore_name": None}, SERVER: {"restore_name": ""}, "OS::Manila::Share": {}}
+    made = alice.post("/restores", bodies.restore(checkpoint, restore_auth=auth, parameters=parameters))["restore"]
+    assert made["parameters"] == {VOLUME: {}, SERVER: {}, "OS::Manila::Share": {}}
+    assert protection.calls[-1][1]["restore_auth"] == {"type": "password"}
+
+
+def test_a_password_is_handed_on_and_never_shown(alice, protection, checkpoint):
+    auth = {"type": "password", "username": "u", "password": "hunter2"}
+    target = "http://keystone.example.net/v3"
+    body = bodies.restore(checkpoint, restore_target=target, restore_auth=auth)
+    response = alice.raw("POST", "/restores", body)
+    assert response.json["restore"]["restore_target"] == target
+    assert "hunter2" not in response.text
+    assert protection.calls[-1][1]["restore_auth"] == auth
+
+
+@pytest.mark.parametrize("auth", [["hunter2"], "hunter2", {"password": ["hunter2"]}, {"password": {"hunter2": 1}}, 5])
+def test_an_error_does_not_repeat_a_password(alice, checkpoint, auth):
+    response = alice.raw("POST", "/restores", bodies.restore(checkpoint, restore_auth=auth))
+    assert response.status_int == 400
+    assert "restore.restore_auth" in response.text
+    assert "hunter2" not in response.text
+
+
+@pytest.mark.parametrize("target", [5, "x" * 256, {}])
+def test_a_target_that_is_none(alice, checkpoint, target):
+    alice.post("/restores", bodies.restore(checkpoint, restore_target=target), status=400)
+
+
+def test_verifications_take_no_target(alice, checkpoint):
+    alice.post("/verifications", bodies.verification(checkpoint, restore_target=None), status=400)
+    body = bodies.verification(checkpoint)
+    del body["verification"]["parameters"]
+    assert alice.post("/verifications", body)["verification"]["parameters"] == {}
+    made = alice.post("/verifications", bodies.verification(checkpoint, parameters={VOLUME: {"level": "full"}}))
+    assert made["verification"]["parameters"] == {VOLUME: {"level": "full"}}

@@ -1,0 +1,179 @@
+"""Scheduled operations beyond their rows: trusts, switching them off and on, what retention would do."""
+
+import datetime
+
+import pytest
+
+from karbor_like import exception
+from karbor_like.db import checkpoints
+from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
+from karbor_like.domain import states
+from tests.fixtures import bodies
+from tests.fixtures.api import PROJECT_A, PROJECT_B
+from tests.fixtures.fake_protection import PROVIDER
+
+
+@pytest.fixture
+def plan(alice):
+    return alice.post("/plans", bodies.plan())["plan"]
+
+
+@pytest.fixture
+def trigger(alice):
+    return alice.post("/triggers", bodies.trigger())["trigger_info"]
+
+
+def _create(alice, trigger, plan, **changes):
+    body = bodies.scheduled_operation(trigger["id"], plan["id"], **changes)
+    return alice.post("/scheduled_operations", body)["scheduled_operation"]
+
+
+@pytest.fixture
+def operation(alice, trigger, plan):
+    return _create(alice, trigger, plan)
+
+
+def _path(operation):
+    return f"/scheduled_operations/{operation['id']}"
+
+
+def _switch(who, operation, enabled, **kwargs):
+    return who.put(_path(operation), {"scheduled_operation": {"enabled": enabled}}, **kwargs)
+
+
+def test_a_trust_is_made_in_the_name_of_the_caller(operation, engine):
+    assert operation["enabled"] is True
+    assert engine.calls == [("ensure_trust", {"user_id": "user-member", "project_id": PROJECT_A})]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(exception.NotAuthorized("no"), 403), (exception.Unavailable("no engine answered"), 503), (KeyError("bug"), 500)],
+)
+def test_without_a_trust_there_is_no_operation(alice, trigger, plan, engine, error, status):
+    engine.broken["ensure_trust"] = error
+    alice.post("/scheduled_operations", bodies.scheduled_operation(trigger["id"], plan["id"]), status=status)
+    assert alice.get("/scheduled_operations") == {"operations": []}
+    alice.delete(f"/triggers/{trigger['id']}")
+
+
+def test_a_deleted_operation_gives_the_trust_back_even_where_no_engine_answers(alice, admin, trigger, plan, engine):
+    first, second = (_create(alice, trigger, plan) for _ in range(2))
+    engine.calls.clear()
+    admin.delete(_path(first))
+    engine.broken["release_trust"] = exception.Unavailable("no engine answered")
+    alice.delete(_path(second))
+    owner = {"user_id": "user-member", "project_id": PROJECT_A}
+    assert engine.calls == [("release_trust", owner)] * 2
+    assert alice.get("/scheduled_operations") == {"operations": []}
+
+
+def test_switched_off_and_on(alice, operation, engine, database):
+    engine.calls.clear()
+    assert _switch(alice, operation, False)["scheduled_operation"] == {**operation, "enabled": False}
+    assert engine.calls == []
+    values = {"disabled_reason": "the trust is gone"}
+    database.write(lambda session: SCHEDULED_OPERATIONS.update(session, operation["id"], values))
+    assert alice.get(_path(operation))["scheduled_operation"]["disabled_reason"] == "the trust is gone"
+    assert _switch(alice, operation, True)["scheduled_operation"] == operation
+    assert [name for name, _ in engine.calls] == ["ensure_trust"]
+
+
+def test_it_stays_off_where_no_trust_can_be_made(alice, operation, engine):
+    _switch(alice, operation, False)
+    engine.broken["ensure_trust"] = exception.NotAuthorized("no")
+    _switch(alice, operation, True, status=403)
+    assert alice.get(_path(operation))["scheduled_operation"]["enabled"] is False
+
+
+def test_nobody_enables_what_acts_in_the_name_of_another(alice, admin, operation):
+    _switch(admin, operation, False)
+    answer = _switch(admin, operation, True, status=403)
+    assert "user-member" in answer["forbidden"]["message"]
+    assert alice.get(_path(operation))["scheduled_operation"]["enabled"] is False
+
+
+@pytest.mark.parametrize("change", [{}, {"enabled": None}, {"enabled": "false"}, {"enabled": 1}, {"name": "x"}])
+def test_switches_that_are_none(alice, operation, change):
+    alice.put(_path(operation), {"scheduled_operation": change}, status=400)
+    alice.put(_path(operation), {"scheduled_operation": {"enabled": True, **change, "x": 1}}, status=400)
+    assert alice.get(_path(operation))["scheduled_operation"] == operation
+
+
+@pytest.mark.parametrize(
+    "name", ["max_backups", "retention_duration", "hourly", "daily", "weekly", "monthly", "yearly"]
+)
+@pytest.mark.parametrize("value", [0, -1, "0", "-3", "00", "", "many", "1.5", True, None, 10**12])
+def test_retention_counts_that_are_none(alice, trigger, plan, name, value):
+    definition = {"provider_id": PROVIDER, "plan_id": plan["id"], name: value}
+    body = bodies.scheduled_operation(trigger["id"], plan["id"], operation_definition=definition)
+    answer = alice.post("/scheduled_operations", body, status=400)
+    assert f"operation_definition.{name}" in answer["badRequest"]["message"]
+    assert alice.get("/scheduled_operations") == {"operations": []}
+
+
+def test_a_definition_as_text_is_checked_in_the_same_way(alice, trigger, plan):
+    text = f"provider_id={PROVIDER},plan_id={plan['id']},max_backups=0"
+    body = bodies.scheduled_operation(trigger["id"], plan["id"], operation_definition=text)
+    assert "max_backups" in alice.post("/scheduled_operations", body, status=400)["badRequest"]["message"]
+
+
+@pytest.fixture
+def copies(alice, plan, protection, database, clock):
+    """Five available checkpoints of the plan, a day apart, newest first; and one that failed."""
+
+    def make(days, status):
+        path = f"/providers/{PROVIDER}/checkpoints"
+        made = alice.post(path, bodies.checkpoint(plan["id"]))["checkpoint"]["id"]
+        protection.set_status(made, status)
+        when = clock.now() - datetime.timedelta(days=days)
+        database.write(lambda session: checkpoints.CHECKPOINTS.update(session, made, {"created_at": when}))
+        return made
+
+    make(0, states.ERROR)
+    return [make(days, states.AVAILABLE) for days in range(5)]
+
+
+def _decisions(who, operation):
+    return who.get(f"{_path(operation)}/retention")["retention"]["checkpoints"]
+
+
+def test_what_retention_would_delete_and_why(alice, trigger, plan, copies, protection):
+    operation = _create(alice, trigger, plan)
+    found = _decisions(alice, operation)
+    assert [one["id"] for one in found] == copies
+    assert [one["delete"] for one in found] == [False, False, False, True, True]
+    assert found[0]["reason"] == "within max_backups 3"
+    assert found[4]["reason"] == "no rule keeps it (max_backups 3)"
+    assert datetime.datetime.fromisoformat(found[0]["timestamp"]).utcoffset() == datetime.timedelta(0)
+    assert not [call for call in protection.calls if call[0] == "delete_checkpoint"]
+
+
+def test_what_is_in_use_would_stay(alice, trigger, plan, copies):
+    operation = _create(alice, trigger, plan)
+    alice.post("/restores", bodies.restore(copies[4]))
+    found = _decisions(alice, operation)
+    assert [one["delete"] for one in found] == [False, False, False, True, False]
+    assert found[4]["reason"] == "it is in use: restore goes on"
+
+
+def test_the_last_one_would_stay(alice, trigger, plan, copies, clock):
+    definition = {"provider_id": PROVIDER, "plan_id": plan["id"], "retention_duration": 2}
+    operation = _create(alice, trigger, plan, operation_definition=definition)
+    clock.advance(30 * 86400)
+    found = _decisions(alice, operation)
+    assert [one["delete"] for one in found] == [False, True, True, True, True]
+    assert "last available" in found[0]["reason"]
+
+
+def test_without_rules_nothing_would_be_deleted(alice, trigger, plan, copies):
+    definition = {"provider_id": PROVIDER, "plan_id": plan["id"], "max_backups": 1}
+    operation = _create(alice, trigger, plan, operation_type="protect", operation_definition=definition)
+    answer = alice.get(f"{_path(operation)}/retention")["retention"]
+    assert answer["rules"] == {}
+    assert not any(one["delete"] for one in answer["checkpoints"])
+
+
+def test_a_dry_run_is_for_the_project_alone(alice, bob, client, operation):
+    bob.get(f"{_path(operation)}/retention", status=404)
+    client("admin", PROJECT_B).get(f"{_path(operation)}/retention")

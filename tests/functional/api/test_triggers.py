@@ -1,0 +1,247 @@
+"""Triggers and the scheduled operations bound to them."""
+
+import pytest
+
+from karbor_like.db.triggers import TRIGGERS
+from tests.fixtures import bodies
+from tests.fixtures.bodies import DAILY, UNKNOWN_ID
+from tests.fixtures.fake_protection import OTHER_PROVIDER, PROVIDER
+
+
+@pytest.fixture
+def trigger(alice):
+    return alice.post("/triggers", bodies.trigger())["trigger_info"]
+
+
+@pytest.fixture
+def plan(alice):
+    return alice.post("/plans", bodies.plan())["plan"]
+
+
+@pytest.fixture
+def operation(alice, trigger, plan):
+    return alice.post("/scheduled_operations", bodies.scheduled_operation(trigger["id"], plan["id"]))[
+        "scheduled_operation"
+    ]
+
+
+def test_a_trigger_shows_what_was_asked_as_texts(alice):
+    asked = {"window": 1000, "end_time": "2031-01-01 00:00:00"}
+    made = alice.post("/triggers", bodies.trigger(asked))["trigger_info"]
+    assert made == {
+        "id": made["id"],
+        "name": "nightly",
+        "type": "time",
+        "properties": {
+            "format": "calendar",
+            "pattern": DAILY,
+            "start_time": "2030-01-01 00:00:00",
+            "end_time": "2031-01-01 00:00:00",
+            "window": "1000",
+        },
+    }
+    assert alice.get(f"/triggers/{made['id']}") == {"trigger_info": made}
+    assert alice.get("/triggers") == {"triggers": [made]}
+
+
+def test_the_first_run_is_written_down(alice, database, clock, trigger):
+    with database.reader() as session:
+        due = TRIGGERS.get(session, trigger["id"]).next_run_at
+    assert due.isoformat() == "2030-01-01T01:00:00+00:00"
+    clock.advance(7200)
+    alice.put(
+        f"/triggers/{trigger['id']}",
+        {
+            "trigger_info": {
+                "properties": {"format": "crontab", "pattern": "0 1 * * *", "start_time": "2030-01-01 00:00:00"}
+            }
+        },
+    )
+    with database.reader() as session:
+        assert TRIGGERS.get(session, trigger["id"]).next_run_at.isoformat() == "2030-01-02T01:00:00+00:00"
+
+
+def test_formats_are_the_triggers_own(alice):
+    crontab = {"format": "crontab", "pattern": "30 2 * * 0", "timezone": "Europe/Madrid"}
+    made = alice.post("/triggers", bodies.trigger(crontab))["trigger_info"]
+    assert made["properties"]["timezone"] == "Europe/Madrid"
+    escaped = {"pattern": DAILY.replace("\n", "\\n")}
+    assert (
+        alice.post("/triggers", bodies.trigger(escaped))["trigger_info"]["properties"]["pattern"] == escaped["pattern"]
+    )
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"format": "event"},
+        {"format": None},
+        {"format": "crontab"},
+        {"pattern": ""},
+        {"pattern": None},
+        {"pattern": "0 1 * * *"},
+        {"pattern": "BEGIN:VEVENT\nEND:VEVENT"},
+        {"pattern": "BEGIN:VEVENT\nRRULE:FREQ=MINUTELY;INTERVAL=5\nEND:VEVENT"},
+        {"pattern": "BEGIN:VEVENT\nRRULE:FREQ=DAILY;UNTIL=20200101T000000Z\nEND:VEVENT"},
+        {"pattern": "x" * 5000},
+        {"format": "crontab", "pattern": "@daily"},
+        {"start_time": "2030-05-06T07:08:09"},
+        {"start_time": "2030-02-30 00:00:00"},
+        {"start_time": 5},
+        {"end_time": "2029-01-01 00:00:00"},
+        {"end_time": ""},
+        {"window": "1000"},
+        {"window": 899},
+        {"window": 1801},
+        {"window": None},
+        {"window": 10**30},
+        {"timezone": "Mars/Olympus"},
+        {"junk": 1},
+    ],
+)
+def test_properties_that_are_none(alice, trigger, properties):
+    alice.post("/triggers", bodies.trigger(properties), status=400)
+    full = {**trigger["properties"], "window": 900, **properties}
+    alice.put(f"/triggers/{trigger['id']}", {"trigger_info": {"properties": full}}, status=400)
+    assert alice.get("/triggers") == {"triggers": [trigger]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": None},
+        {"name": ""},
+        {"name": "x" * 256},
+        {"type": "event"},
+        {"type": None},
+        {"properties": None},
+        {"x": 1},
+    ],
+)
+def test_triggers_that_are_none(alice, change):
+    alice.post("/triggers", bodies.trigger(**change), status=400)
+
+
+def test_renaming(alice, trigger):
+    path = f"/triggers/{trigger['id']}"
+    renamed = {**trigger, "name": "daily"}
+    assert alice.put(path, {"trigger_info": {"name": "daily", "properties": {}}})["trigger_info"] == renamed
+    assert alice.put(path, {"trigger_info": {"type": "anything"}})["trigger_info"] == renamed
+    assert alice.put(path, {"trigger_info": {}})["trigger_info"] == renamed
+    alice.put(path, {"trigger_info": {"name": "x" * 256}}, status=400)
+    alice.put(path, {"trigger_info": {"id": "x"}}, status=400)
+
+
+@pytest.mark.parametrize("missing", ["format", "pattern", "start_time"])
+def test_new_properties_are_complete(alice, trigger, missing):
+    properties = {name: value for name, value in trigger["properties"].items() if name != missing}
+    answer = alice.put(f"/triggers/{trigger['id']}", {"trigger_info": {"properties": properties}}, status=400)
+    assert missing in answer["badRequest"]["message"]
+
+
+def test_a_trigger_in_use_stays(alice, trigger, operation):
+    answer = alice.delete(f"/triggers/{trigger['id']}", status=424)
+    assert "nightly web" in answer["computeFault"]["message"]
+    alice.delete(f"/scheduled_operations/{operation['id']}")
+    alice.delete(f"/triggers/{trigger['id']}")
+    alice.get(f"/triggers/{trigger['id']}", status=404)
+
+
+def test_a_scheduled_operation_shows_what_was_asked_as_texts(alice, trigger, plan):
+    definition = {"provider_id": PROVIDER, "plan_id": plan["id"], "max_backups": 3, "retention_duration": "14"}
+    body = bodies.scheduled_operation(trigger["id"], plan["id"], operation_definition=definition, description="d")
+    made = alice.post("/scheduled_operations", body)["scheduled_operation"]
+    assert made == {
+        "id": made["id"],
+        "name": "nightly web",
+        "description": "d",
+        "operation_type": "retention_protect",
+        "trigger_id": trigger["id"],
+        "operation_definition": {**definition, "max_backups": "3"},
+        "enabled": True,
+        "disabled_reason": None,
+    }
+    assert alice.get(f"/scheduled_operations/{made['id']}") == {"scheduled_operation": made}
+    assert alice.get("/scheduled_operations") == {"operations": [made]}
+
+
+def test_a_definition_may_come_as_one_text(alice, trigger, plan):
+    definition = f"provider_id={PROVIDER},plan_id={plan['id']},max_backups=3"
+    body = bodies.scheduled_operation(trigger["id"], plan["id"], operation_definition=definition)
+    made = alice.post("/scheduled_operations", body)["scheduled_operation"]
+    assert made["operation_definition"] == {"provider_id": PROVIDER, "plan_id": plan["id"], "max_backups": "3"}
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"name": None}, 400),
+        ({"name": " "}, 400),
+        ({"description": "a\nb"}, 400),
+        ({"operation_type": "delete"}, 400),
+        ({"trigger_id": "x"}, 400),
+        ({"trigger_id": UNKNOWN_ID}, 404),
+        ({"operation_definition": None}, 400),
+        ({"operation_definition": "nonsense"}, 400),
+        ({"operation_definition": {}}, 400),
+        ({"operation_definition": {"provider_id": PROVIDER}}, 400),
+        ({"operation_definition": {"provider_id": PROVIDER, "plan_id": None}}, 400),
+        ({"operation_definition": {"provider_id": PROVIDER, "plan_id": UNKNOWN_ID}}, 400),
+        ({"enabled": False}, 400),
+    ],
+)
+def test_scheduled_operations_that_are_none(alice, trigger, plan, change, status):
+    body = bodies.scheduled_operation(trigger["id"], plan["id"])
+    body["scheduled_operation"].update(change)
+    alice.post("/scheduled_operations", body, status=status)
+    assert alice.get("/scheduled_operations") == {"operations": []}
+
+
+@pytest.mark.parametrize(
+    "change", [{"provider_id": OTHER_PROVIDER}, {"max_backups": "many"}, {"retention_duration": 10**12}, {"x": None}]
+)
+def test_definitions_that_are_none(alice, trigger, plan, change):
+    definition = {"provider_id": PROVIDER, "plan_id": plan["id"], **change}
+    body = bodies.scheduled_operation(trigger["id"], plan["id"], operation_definition=definition)
+    answer = alice.post("/scheduled_operations", body, status=400)
+    assert f"operation_definition.{next(iter(change))}" in answer["badRequest"]["message"]
+
+
+def test_other_projects_triggers_and_plans(alice, bob, admin, client, trigger, plan, operation):
+    own_trigger = bob.post("/triggers", bodies.trigger())["trigger_info"]
+    bob.post("/scheduled_operations", bodies.scheduled_operation(trigger["id"], plan["id"]), status=404)
+    bob.post("/scheduled_operations", bodies.scheduled_operation(own_trigger["id"], plan["id"]), status=400)
+    admin.post("/scheduled_operations", bodies.scheduled_operation(own_trigger["id"], plan["id"]), status=400)
+    for path in (f"/triggers/{trigger['id']}", f"/scheduled_operations/{operation['id']}"):
+        bob.get(path, status=404)
+        bob.delete(path, status=404)
+        client("admin", bob.project).get(path)
+    bob.put(f"/triggers/{trigger['id']}", {"trigger_info": {"name": "x"}}, status=404)
+
+
+def test_filters(alice, bob, admin, trigger, operation, plan):
+    def count(who, path, member):
+        return len(who.get(path)[member])
+
+    assert count(alice, "/triggers?name=night", "triggers") == 1
+    assert count(alice, "/triggers?name=weekly", "triggers") == 0
+    assert count(alice, "/triggers?type=time", "triggers") == 1
+    assert count(alice, "/triggers?properties=FREQ%3DDAILY", "triggers") == 1
+    assert count(bob, "/triggers?all_tenants=1", "triggers") == 0
+    assert count(alice, f"/scheduled_operations?trigger_id={trigger['id']}", "operations") == 1
+    assert count(alice, "/scheduled_operations?operation_type=protect", "operations") == 0
+    assert count(alice, f"/scheduled_operations?operation_definition={plan['id']}", "operations") == 1
+    for path in ("/triggers", "/scheduled_operations"):
+        bob.get(f"{path}?all_tenants=perhaps", status=400)
+        admin.get(f"{path}?all_tenants=perhaps", status=400)
+
+
+@pytest.mark.parametrize("path", ["/triggers", "/scheduled_operations"])
+def test_ids(alice, path):
+    for method in ("GET", "DELETE"):
+        alice.request(method, f"{path}/nonsense", status=400)
+        alice.request(method, f"{path}/{UNKNOWN_ID}", status=404)
+
+
+def test_pages_of_scheduled_operations_have_their_own_name(alice, operation):
+    assert "marker=" in alice.get("/scheduled_operations?limit=1")["operations_links"][0]["href"]

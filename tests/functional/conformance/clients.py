@@ -1,0 +1,76 @@
+"""The old clients in an environment of their own, made once and kept beside the sources."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.services import must_run
+
+_REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+_HOME = Path(__file__).parents[3] / ".tox" / "conformance"
+_SECONDS = 120
+
+
+class Clients:
+    """Runs programs of the environment.
+
+    :param home: the environment
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._bin = home / "bin"
+
+    def run(self, *command: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        """The outcome of a program, whatever it is."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "PYTHON"))}
+        return subprocess.run(
+            [str(self._bin / command[0]), *command[1:]],
+            env={**clean, **env, "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+        )
+
+    def openstack(self, *command: str, env: dict[str, str], output: bool = True) -> Any:
+        """What ``openstack data protection ...`` prints, as JSON where *output*."""
+        arguments = ["openstack", "data", "protection", *command, *(("-f", "json") if output else ())]
+        done = self.run(*arguments, env=env)
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
+        return json.loads(done.stdout) if output else done.stdout
+
+    def library(self, script: Path, *arguments: str) -> Any:
+        """What a script prints, as JSON."""
+        done = self.run("python", str(script), *arguments, env={})
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def clients() -> Clients:
+    stamp = _HOME / hashlib.sha256(_REQUIREMENTS.read_bytes()).hexdigest()
+    if not stamp.exists():
+        shutil.rmtree(_HOME, ignore_errors=True)
+        try:
+            _install()
+        except subprocess.CalledProcessError as error:
+            if must_run():
+                raise
+            pytest.skip(f"the old clients cannot be installed here: {error.stderr[-500:]}")
+        stamp.touch()
+    return Clients(_HOME)
+
+
+def _install() -> None:
+    steps = (
+        [sys.executable, "-m", "venv", str(_HOME)],
+        [str(_HOME / "bin" / "python"), "-m", "pip", "install", "-q", "-r", str(_REQUIREMENTS)],
+    )
+    for step in steps:
+        subprocess.run(step, check=True, capture_output=True, text=True)

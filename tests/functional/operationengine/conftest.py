@@ -1,0 +1,29 @@
+"""An engine's parts on a database of their own, a Keystone that keeps trusts, and a stand-in for the REST API."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from karbor_like.clock import ManualClock
+from tests.fixtures.cloud import SandboxCloud
+from tests.fixtures.rest_api import rest_api  # noqa: F401 - a fixture
+from tests.functional.operationengine.site import START, Site
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxCloud]:
+    with SandboxCloud(tmp_path_factory.mktemp("sandbox")) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(START)
+
+
+@pytest.fixture
+def site(cloud, rest_api, clock: ManualClock, tmp_path: Path) -> Iterator[Site]:  # noqa: F811
+    found = Site(cloud, clock, tmp_path)
+    yield found
+    found.close()

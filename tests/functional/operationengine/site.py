@@ -1,0 +1,186 @@
+"""What tests do with an operation engine whose threads they move themselves, under a clock that they hold."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from karbor_like import secret, service
+from karbor_like.clients.factory import ClientFactory
+from karbor_like.clock import Clock
+from karbor_like.context import RequestContext
+from karbor_like.db import migration
+from karbor_like.db.models import Operation, ScheduledOperation, ScheduledRun, Trust
+from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
+from karbor_like.db.session import Database
+from karbor_like.db.triggers import TRIGGERS
+from karbor_like.domain import trigger as triggers
+from karbor_like.operationengine.runner import Runner
+from karbor_like.operationengine.scheduler import Scheduler
+from karbor_like.operationengine.trusts import Trusts
+from karbor_like.plugins import loader
+from karbor_like.secret import Cipher
+from tests.fixtures.cloud import SandboxCloud
+
+START = datetime(2031, 3, 1, tzinfo=UTC)
+HOURLY = {"format": "crontab", "pattern": "0 * * * *", "start_time": "2031-03-01 00:00:00", "window": 900}
+PLAN = "9e540000-0000-4000-8000-000000000001"
+PROVIDER = "3c1d0000-0000-4000-8000-000000000001"
+FOLLOW, RETRY, LEASE = 15, 60, 120
+
+CONFIGURATION = """
+[DEFAULT]
+transport_url = {transport_url}
+[database]
+connection = {database_url}
+[secret]
+keys = {key}
+[keystone_client]
+connect_retries = 0
+[service_auth]
+auth_type = v3password
+{account}
+"""
+
+
+def account_of(cloud: SandboxCloud, **changes: str) -> str:
+    """The service user, as the lines of an option group."""
+    return "\n".join(f"{name} = {value}" for name, value in {**cloud.credentials("karbor"), **changes}.items())
+
+
+def context_of(cloud: SandboxCloud, user: str = "alice") -> RequestContext:
+    """A request of a user's."""
+    session = cloud.session(user)
+    return RequestContext(
+        user_id=session.get_user_id(),
+        project_id=session.get_project_id(),
+        auth_token=session.get_token(),
+        roles=["member"],
+        service_catalog=session.auth.get_access(session).service_catalog.catalog,
+    )
+
+
+def insert_schedules(
+    database: Database,
+    context: RequestContext,
+    properties: dict[str, Any],
+    after: datetime,
+    count: int = 1,
+    **values: Any,
+) -> list[str]:
+    """Rows of triggers and one operation each, without the limits that the API has. The ids of the operations."""
+
+    def work(session: Any) -> list[str]:
+        made = []
+        for number in range(count):
+            trigger = TRIGGERS.insert(
+                session,
+                project_id=context.project_id,
+                name=f"t{number}",
+                type="time",
+                properties=properties,
+                next_run_at=triggers.parse(properties).next(after),
+            )
+            row = SCHEDULED_OPERATIONS.insert(
+                session,
+                **{
+                    "project_id": context.project_id,
+                    "user_id": context.user_id,
+                    "name": f"o{number}",
+                    "operation_type": "protect",
+                    "trigger_id": trigger.id,
+                    "plan_id": PLAN,
+                    "operation_definition": {"provider_id": PROVIDER, "plan_id": PLAN},
+                    **values,
+                },
+            )
+            made.append(row.id)
+        return made
+
+    return database.write(work)
+
+
+class Site:
+    """One user's operation, due every hour, and engines that look when they are told to."""
+
+    def __init__(self, cloud: SandboxCloud, clock: Clock, directory: Path) -> None:
+        self.cloud = cloud
+        self.clock = clock
+        path = directory / "karbor_like.conf"
+        path.write_text(
+            CONFIGURATION.format(
+                transport_url="fake://",
+                database_url=f"sqlite:///{directory}/db.sqlite",
+                key=secret.new_key(),
+                account=account_of(cloud),
+            )
+        )
+        self.conf = service.configure([], files=[str(path)])
+        for name, value in {"follow_interval": FOLLOW, "retry_interval": RETRY, "lease": LEASE}.items():
+            self.conf.set_override(name, value, group="operationengine")
+        self.database = Database(self.conf)
+        migration.sync(self.database)
+        self.context = context_of(cloud)
+        self.trusts = self.make_trusts()
+        self.scheduler = Scheduler(self.conf, self.database, clock)
+        self._runners: list[Runner] = []
+        self.runner = self.make_runner()
+
+    def make_trusts(self) -> Trusts:
+        return Trusts(self.database, ClientFactory(self.conf), Cipher.from_conf(self.conf))
+
+    def make_runner(self, **types: Any) -> Runner:
+        """A further engine's."""
+        found = {**loader.operation_types(), **types}
+        runner = Runner(self.conf, self.database, self.clock, self.make_trusts(), found, "here")
+        self._runners.append(runner)
+        return runner
+
+    def schedule(self, properties: dict[str, Any] = HOURLY, *, trust: bool = True, **values: Any) -> str:
+        """An operation and its trust."""
+        (operation,) = insert_schedules(self.database, self.context, properties, self.clock.now(), **values)
+        if trust:
+            self.trusts.ensure(self.context)
+        return operation
+
+    def due(self) -> ScheduledRun:
+        """The run of the next hour, recorded."""
+        self.clock.advance(3601)
+        assert self.scheduler.fire() == 1
+        return self.run()
+
+    def step(self, runner: Runner | None = None) -> ScheduledRun:
+        """Do what is to be done now; the newest run after it."""
+        runner = runner or self.runner
+        runner.look()
+        runner.wait()
+        return self.run()
+
+    def later(self, seconds: float, runner: Runner | None = None) -> ScheduledRun:
+        """Do what is to be done in *seconds*."""
+        self.clock.advance(seconds)
+        return self.step(runner)
+
+    def run(self) -> ScheduledRun:
+        """The newest run."""
+        with self.database.reader() as session:
+            return session.execute(sa.select(ScheduledRun).order_by(ScheduledRun.due_at.desc()).limit(1)).scalar_one()
+
+    def operation(self) -> ScheduledOperation:
+        with self.database.reader() as session:
+            return session.execute(sa.select(ScheduledOperation)).scalar_one()
+
+    def log(self) -> list[Operation]:
+        """What the operation log says of runs."""
+        with self.database.reader() as session:
+            return list(session.execute(sa.select(Operation).order_by(Operation.created_at)).scalars())
+
+    def trust_rows(self) -> list[Trust]:
+        with self.database.reader() as session:
+            return list(session.execute(sa.select(Trust)).scalars())
+
+    def close(self) -> None:
+        for runner in self._runners:
+            runner.stop()
+        self.database.dispose()

@@ -1,0 +1,199 @@
+"""Three engines as processes, killed and started again at random, while many triggers fire every few seconds: every due
+time is recorded once, and every run that began has one checkpoint.
+
+``--storm-seconds`` says for how long.
+"""
+
+import collections
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from karbor_like import exception, secret, service
+from karbor_like.db import migration
+from karbor_like.db.models import ScheduledRun, Trigger
+from karbor_like.db.session import Database
+from karbor_like.rpc.operationengine import OperationEngineClient
+from tests.fixtures.processes import environment
+from tests.functional.operationengine.site import CONFIGURATION, account_of, context_of, insert_schedules
+
+ENGINES = 3
+TRIGGERS = 200
+EVERY = 10
+#: Seconds; a run that an engine left behind is found when its claim has run out.
+LEASE, WINDOW = 5, 40
+
+_OPTIONS = f"""
+[operationengine]
+poll_interval = 0.5
+follow_interval = 0.5
+retry_interval = 1
+lease = {LEASE}
+workers = 4
+"""
+
+
+class Engines:
+    """Processes of their own, workers and all."""
+
+    def __init__(self, directory: Path, text: str) -> None:
+        self._directory = directory
+        self._paths = []
+        for number in range(ENGINES):
+            path = directory / f"engine{number}.conf"
+            path.write_text(f"{text}\n[service]\nhost = engine{number}\n")
+            self._paths.append(path)
+        self._processes: list[subprocess.Popen[bytes] | None] = [None] * ENGINES
+        self.killed = 0
+
+    def start(self, number: int) -> None:
+        command = [sys.executable, "-m", "karbor_like.cmd.operationengine", "--config-file", str(self._paths[number])]
+        with (self._directory / f"engine{number}.log").open("ab") as log:
+            self._processes[number] = subprocess.Popen(
+                command, stdout=log, stderr=log, env=environment(), start_new_session=True
+            )
+
+    def kill(self, number: int) -> None:
+        process = self._processes[number]
+        assert process is not None
+        assert process.poll() is None, (self._directory / f"engine{number}.log").read_text()[-3000:]
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self._processes[number] = None
+        self.killed += 1
+
+    def close(self) -> None:
+        for number, process in enumerate(self._processes):
+            if process is not None and process.poll() is None:
+                self.kill(number)
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("mariadb", marks=pytest.mark.mariadb),
+        pytest.param("postgresql", marks=pytest.mark.postgresql),
+    ]
+)
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    server = request.getfixturevalue(request.param)
+    url = server.new_database()
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def conf(url: str, transport_url: str, cloud: Any, tmp_path: Path) -> Any:
+    text = CONFIGURATION.format(
+        transport_url=transport_url, database_url=url, key=secret.new_key(), account=account_of(cloud)
+    )
+    path = tmp_path / "karbor_like.conf"
+    path.write_text(text + _OPTIONS)
+    return service.configure([], files=[str(path)])
+
+
+@pytest.fixture
+def database(conf: Any) -> Iterator[Database]:
+    found = Database(conf)
+    migration.sync(found)
+    yield found
+    found.dispose()
+
+
+@pytest.fixture
+def engines(conf: Any, database: Database, tmp_path: Path) -> Iterator[Engines]:
+    found = Engines(tmp_path, Path(conf.config_file[0]).read_text())
+    for number in range(ENGINES):
+        found.start(number)
+    yield found
+    found.close()
+
+
+def _make_trust(conf: Any, context: Any) -> None:
+    """Over the bus, as the API does, as soon as an engine listens."""
+    client = OperationEngineClient(conf)
+    deadline = time.monotonic() + 90
+    while True:
+        try:
+            client.ping(context, timeout=2)
+            break
+        except exception.Unavailable:
+            assert time.monotonic() < deadline, "no engine has started"
+    client.ensure_trust(context)
+    client.close()
+
+
+def _storm(engines: Engines, seconds: float) -> None:
+    source = random.Random(1)
+    stop = time.monotonic() + seconds
+    while (left := stop - time.monotonic()) > 0:
+        threading.Event().wait(min(left, source.uniform(1, 8)))
+        number = source.randrange(ENGINES)
+        engines.kill(number)
+        engines.start(number)
+
+
+def _runs(database: Database) -> list[ScheduledRun]:
+    with database.reader() as session:
+        return list(session.execute(sa.select(ScheduledRun)).scalars())
+
+
+def _stop_triggers(database: Database) -> None:
+    database.write(lambda session: session.execute(sa.update(Trigger).values(next_run_at=None)))
+
+
+@pytest.mark.timeout(600)
+def test_every_due_time_is_recorded_once_and_has_one_checkpoint(
+    conf, database, engines, cloud, rest_api, request, capsys
+):
+    context = context_of(cloud)
+    _make_trust(conf, context)
+    began = datetime.now(UTC)
+    properties = {
+        "format": "crontab",
+        "pattern": f"* * * * * */{EVERY}",
+        "start_time": f"{began:%Y-%m-%d %H:%M:%S}",
+        "window": WINDOW,
+    }
+    operations = insert_schedules(database, context, properties, began, TRIGGERS)
+
+    _storm(engines, request.config.getoption("--storm-seconds"))
+    _stop_triggers(database)
+    deadline = time.monotonic() + 3 * WINDOW
+    while (states := collections.Counter(run.state for run in _runs(database)))["started"]:
+        assert time.monotonic() < deadline, states
+        time.sleep(1)
+    runs = _runs(database)
+    with capsys.disabled():
+        print(f"\n{len(runs)} runs of {TRIGGERS} triggers, {engines.killed} engines killed: {dict(states)}")
+    by_operation = collections.defaultdict(list)
+    for run in runs:
+        by_operation[run.scheduled_operation_id].append(run.due_at)
+    assert set(by_operation) == set(operations)
+    for times in by_operation.values():
+        distances = {later - earlier for earlier, later in itertools.pairwise(sorted(times))}
+        assert distances <= {timedelta(seconds=EVERY)}, "a due time is missing or was recorded twice"
+        assert min(times) - began <= timedelta(seconds=EVERY)
+
+    made = collections.Counter()
+    for checkpoint in rest_api.made.values():
+        info = json.loads(checkpoint["extra_info"])
+        made[info["scheduled_operation_id"], info["due_at"]] += 1
+    assert set(made.values()) <= {1}, "a run has two checkpoints"
+    succeeded = {(run.scheduled_operation_id, run.due_at.isoformat()) for run in runs if run.state == "succeeded"}
+    assert set(made) == succeeded
+    assert len(succeeded) == len({run.checkpoint_id for run in runs if run.state == "succeeded"})
+    assert set(states) <= {"succeeded", "skipped", "missed"}
+    assert states["succeeded"] > len(runs) / 4

@@ -1,0 +1,31 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.functional.protection import plugins
+from tests.functional.protection.processes import Zygote
+from tests.functional.protection.site import Site, running, write_files
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    """Starts processes."""
+    found = Zygote()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The main configuration file of a new site."""
+    path = write_files(tmp_path)
+    monkeypatch.setenv(plugins.VARIABLE, str(tmp_path / "cloud"))
+    return path
+
+
+@pytest.fixture
+def site(tmp_path: Path, files: Path) -> Iterator[Site]:
+    """A running service."""
+    with running(Site(tmp_path, files)) as found:
+        yield found

@@ -1,0 +1,217 @@
+"""A cloud of nothing but files, its protectable plugin and its protection plugin, for tests of flows.
+
+The directory in the environment variable ``KARBOR_LIKE_TEST_CLOUD`` is the cloud. ``tree.json`` in it says which nodes
+exist and what hangs below what. Every hook appends to ``calls``, and reads ``faults.json`` for what is to go wrong in it.
+Things that hooks "create" are files in ``things``.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from karbor_like import exception
+from karbor_like.domain.resource import Resource
+from karbor_like.plugins.protectable import ProtectablePlugin
+from karbor_like.plugins.protection import Kind, Operation, ProtectionPlugin, Run, Schemas
+
+NODE = "Test::Node"
+GROUP = "Test::Group"
+VARIABLE = "KARBOR_LIKE_TEST_CLOUD"
+
+HOOKS = ("prepare_begin", "prepare_finish", "main", "complete")
+
+
+class Cloud:
+    """The directory."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or Path(os.environ[VARIABLE])
+        self.things = self.path / "things"
+        self.things.mkdir(exist_ok=True)
+
+    def plant(self, tree: Mapping[str, Sequence[str]]) -> None:
+        """Nodes and their children; names that begin with ``g`` are groups."""
+        (self.path / "tree.json").write_text(json.dumps(tree))
+
+    def tree(self) -> dict[str, list[str]]:
+        return json.loads((self.path / "tree.json").read_text())
+
+    def fault(self, **faults: Any) -> None:
+        """``{"main:b": "exit"}``: what happens in a hook of a node. See :meth:`meet`."""
+        (self.path / "faults.json").write_text(json.dumps(faults))
+
+    def calls(self) -> list[str]:
+        """``kind:hook:node:when``, in order; when is ``begin`` or ``end``."""
+        path = self.path / "calls"
+        return path.read_text().split() if path.exists() else []
+
+    def note(self, text: str) -> None:
+        with (self.path / "calls").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(text + "\n")
+
+    def meet(self, run: Run, where: str) -> None:
+        """The fault planned for *where*: ``exit`` (once: the process dies), ``always exit``, ``fail``, ``bug``, ``long`` (an
+        error with a long text), or ``wait`` (until ``go`` exists).
+        """
+        path = self.path / "faults.json"
+        fault = json.loads(path.read_text()).get(where) if path.exists() else None
+        marker = self.path / f"met {where}".replace(":", " ")
+        if fault == "fail":
+            raise exception.ResourceFailed(f"the cloud says no to {where}")
+        if fault == "long":
+            raise exception.ResourceFailed("😀 " * 40000)
+        if fault == "bug":
+            raise KeyError(object())
+        if fault == "exit" and not marker.exists():
+            marker.touch()
+            os._exit(9)
+        if fault == "always exit":
+            os._exit(9)
+        while fault == "wait" and not (self.path / "go").exists():
+            run.check()
+            time.sleep(0.02)
+
+
+class Nodes(ProtectablePlugin):
+    """Finds nodes."""
+
+    resource_type = NODE
+    parent_types = frozenset({NODE, GROUP})
+
+    def list(self, clients: Any, parameters: Mapping[str, Any] | None = None) -> Sequence[Resource]:
+        return [self._resource(name) for name in Cloud().tree() if self._is_mine(name)]
+
+    def show(self, clients: Any, resource_id: str, parameters: Mapping[str, Any] | None = None) -> Resource:
+        if resource_id not in Cloud().tree():
+            raise exception.ResourceNotFound(f"there is no {self.resource_type} {resource_id}")
+        return self._resource(resource_id)
+
+    def children(self, clients: Any, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
+        tree = Cloud().tree()
+        return {
+            parent: [self._resource(child) for child in tree.get(parent.id, ()) if self._is_mine(child)]
+            for parent in parents
+        }
+
+    def _is_mine(self, name: str) -> bool:
+        return name.startswith("g") == (self.resource_type == GROUP)
+
+    def _resource(self, name: str) -> Resource:
+        return Resource(self.resource_type, name, f"name of {name}")
+
+
+class Groups(Nodes):
+    """Finds groups."""
+
+    resource_type = GROUP
+    parent_types = frozenset({GROUP})
+
+
+class Scripted(Operation):
+    """Does what the cloud's script says. ``main`` makes a thing and removes it; a restore's stays."""
+
+    kind = Kind.PROTECT
+
+    def _hook(self, run: Run, hook: str) -> dict[str, Any] | None:
+        cloud, where = Cloud(), f"{hook}:{run.resource.id}"
+        cloud.note(f"{self.kind}:{where}:begin")
+        run.report.step(f"step of {hook}")
+        result = self._main(run, cloud) if hook == "main" else None
+        cloud.meet(run, where)
+        if hook == "main" and self.kind is Kind.PROTECT:
+            (cloud.things / run.journal.intend("thing").name).unlink(missing_ok=True)
+            run.journal.gone("thing")
+        cloud.note(f"{self.kind}:{where}:end")
+        return result
+
+    def _main(self, run: Run, cloud: Cloud) -> dict[str, Any] | None:
+        if self.kind is Kind.DELETE:
+            return None
+        entry = run.journal.intend("thing", keep=self.kind is Kind.RESTORE)
+        (cloud.things / entry.name).touch()
+        run.journal.made("thing", f"id-{entry.name}")
+        run.report.progress(1, 2)
+        run.report.progress(2, 2)
+        if self.kind is Kind.PROTECT:
+            run.report.sizes(logical=100, new=60, stored=30)
+            cloud.note(f"parameters:{json.dumps(dict(run.parameters), separators=(',', ':'))}")
+            return None
+        cloud.note(f"restored:{run.resource.id}:{','.join(sorted(run.restored.values()))}")
+        return {"restored": {run.resource.key: f"new-{run.resource.id}"}}
+
+    def cleanup(self, run: Run) -> None:
+        cloud = Cloud()
+        cloud.note(f"{self.kind}:cleanup:{run.resource.id}")
+        cloud.meet(run, f"cleanup:{run.resource.id}")
+        for entry in run.journal.entries():
+            (cloud.things / entry.name).unlink(missing_ok=True)
+            run.journal.gone(entry.role)
+
+
+class AllHooks(Scripted):
+    def prepare_begin(self, run: Run) -> dict[str, Any] | None:
+        return self._hook(run, "prepare_begin")
+
+    def prepare_finish(self, run: Run) -> dict[str, Any] | None:
+        return self._hook(run, "prepare_finish")
+
+    def main(self, run: Run) -> dict[str, Any] | None:
+        return self._hook(run, "main")
+
+    def complete(self, run: Run) -> dict[str, Any] | None:
+        if self.kind is Kind.RESTORE:
+            Cloud().note(f"complete-restored:{run.resource.id}:{','.join(sorted(run.restored.values()))}")
+        return self._hook(run, "complete")
+
+
+class RestoreAll(AllHooks):
+    kind = Kind.RESTORE
+
+
+class VerifyMain(Scripted):
+    kind = Kind.VERIFY
+
+    def main(self, run: Run) -> dict[str, Any] | None:
+        Cloud().note(f"verify:{run.resource.id}")
+        Cloud().meet(run, f"verify:{run.resource.id}")
+        return None
+
+
+class DeleteMain(Scripted):
+    kind = Kind.DELETE
+
+    def main(self, run: Run) -> dict[str, Any] | None:
+        return self._hook(run, "main")
+
+
+class MainOnly(Scripted):
+    def main(self, run: Run) -> dict[str, Any] | None:
+        return self._hook(run, "main")
+
+
+OPTIONS = {"type": "object", "properties": {"size": {"type": "integer"}, "restore_name": {"type": ["string", "null"]}}}
+SCHEMAS = Schemas(OPTIONS, OPTIONS, {}, OPTIONS)
+
+
+class NodeProtection(ProtectionPlugin):
+    """Every hook."""
+
+    schemas = {NODE: SCHEMAS}
+    operations = {
+        Kind.PROTECT: AllHooks,
+        Kind.RESTORE: RestoreAll,
+        Kind.DELETE: DeleteMain,
+        Kind.VERIFY: VerifyMain,
+    }
+
+
+class GroupProtection(ProtectionPlugin):
+    """Only ``main``, so that order has to reach through it."""
+
+    schemas = {GROUP: SCHEMAS}
+    operations = {Kind.PROTECT: MainOnly, Kind.RESTORE: RestoreAll}

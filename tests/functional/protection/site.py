@@ -1,0 +1,253 @@
+"""A protection service with everything real but the cloud: SQLite, a bank in a directory, flows, leases, queues."""
+
+import contextlib
+import dataclasses
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+
+from karbor_like import secret, service
+from karbor_like.context import RequestContext
+from karbor_like.db import checkpoints, migration, operations, plans, restores, verifications
+from karbor_like.db.models import Checkpoint, Operation, OperationResource, Restore, Verification
+from karbor_like.domain.resource import Resource
+from karbor_like.protection.endpoint import Endpoint
+from karbor_like.protection.environment import Environment
+from karbor_like.protection.executor import Executor
+from karbor_like.protection.protectables import Protectables
+from tests.functional.protection import plugins
+
+PROVIDER = "11111111-1111-4111-8111-111111111111"
+PROJECT = "p" * 32
+_PLUGINS = f"{plugins.__name__}:"
+
+MAIN_FILE = """
+[DEFAULT]
+transport_url = {transport}
+graceful_shutdown_timeout = 30
+[database]
+connection = {database}
+[secret]
+keys = {key}
+[protection]
+provider_config_dir = {directory}/providers.d
+lease = 3
+poll_interval = 0.2
+progress_interval = 0
+drain = 10
+max_attempts = 3
+[service]
+host = {host}
+"""
+
+PROVIDER_FILE = """
+[provider]
+id = {id}
+name = test
+description = for tests
+enabled = true
+plugin = {plugins}NodeProtection
+plugin = {plugins}GroupProtection
+bank = filesystem
+[bank]
+encryption = false
+[file_system_bank_plugin]
+file_system_bank_path = {bank}
+"""
+
+
+def write_files(
+    directory: Path, *, transport: str = "fake://", database: str | None = None, host: str = "here"
+) -> Path:
+    """The configuration of a site in *directory*. Returns the main file."""
+    for name in ("providers.d", "bank", "cloud"):
+        (directory / name).mkdir(exist_ok=True)
+    (directory / "providers.d" / "test.conf").write_text(
+        PROVIDER_FILE.format(id=PROVIDER, plugins=_PLUGINS, bank=directory / "bank")
+    )
+    key = directory / "key"
+    if not key.exists():
+        key.write_text(secret.new_key())
+    path = directory / f"{host}.conf"
+    path.write_text(
+        MAIN_FILE.format(
+            transport=transport,
+            database=database or f"sqlite:///{directory}/db.sqlite",
+            key=key.read_text(),
+            directory=directory,
+            host=host,
+        )
+    )
+    return path
+
+
+def make_environment(conf: cfg.ConfigOpts) -> Environment:
+    """As the service makes it, but for the protectable plugins: those of the tests are not installed."""
+    found: list[Any] = [plugins.Groups(), plugins.Nodes()]
+    protectables = Protectables({plugin.resource_type: plugin for plugin in found})
+    return dataclasses.replace(Environment.make(conf), protectables=protectables)
+
+
+class Site:
+    """What a test does with a running service. Calls go to the endpoint, as RPC would make them."""
+
+    def __init__(self, directory: Path, path: Path, **overrides: Any) -> None:
+        self.cloud = plugins.Cloud(directory / "cloud")
+        self.conf = service.configure([], files=[str(path)])
+        for name, value in overrides.items():
+            self.conf.set_override(name, value, group="protection")
+        self.env = make_environment(self.conf)
+        migration.sync(self.env.database)
+        self.env.flows.persistence.upgrade()
+        self.executor = Executor(self.env)
+        self.endpoint = Endpoint(self.env, self.executor, lambda context: self.executor.poke())
+
+    def context(self, project_id: str = PROJECT, **values: Any) -> RequestContext:
+        """A member of a project."""
+        return RequestContext(
+            user_id="alice", project_id=project_id, roles=["member"], auth_token="alice's token", **values
+        )
+
+    def plan(self, *names: str, project_id: str = PROJECT, **values: Any) -> str:
+        """A plan of nodes and groups. Returns its id."""
+        found = [Resource(plugins.GROUP if name.startswith("g") else plugins.NODE, name, name) for name in names]
+        row = {
+            "id": str(uuid.uuid4()),
+            "project_id": project_id,
+            "name": "a plan",
+            "provider_id": PROVIDER,
+            "resources": [resource.to_dict() for resource in found],
+            "parameters": {},
+            **values,
+        }
+        return self.env.database.write(lambda session: plans.PLANS.insert(session, **row)).id
+
+    def protect(self, *names: str, **arguments: Any) -> dict[str, Any]:
+        """Ask for a checkpoint of a plan of *names*."""
+        call = {"provider_id": PROVIDER, "extra_info": {}, "checkpoint_id": None, **arguments}
+        call.setdefault("plan_id", None)
+        call["plan_id"] = call["plan_id"] or self.plan(*names)
+        return unwrap(lambda: self.endpoint.protect(self.context(), **call))
+
+    def restore(self, checkpoint_id: str, parameters: Mapping[str, Any] | None = None) -> str:
+        """Ask for a restore. Returns its id."""
+        row = self._request(restores.RESTORES, checkpoint_id, parameters)
+        unwrap(lambda: self.endpoint.restore(self.context(), restore_id=row, restore_auth=None))
+        return row
+
+    def verify(self, checkpoint_id: str) -> str:
+        """Ask for a verification. Returns its id."""
+        row = self._request(verifications.VERIFICATIONS, checkpoint_id, None)
+        unwrap(lambda: self.endpoint.verify(self.context(), verification_id=row))
+        return row
+
+    def _request(self, repository: Any, checkpoint_id: str, parameters: Mapping[str, Any] | None) -> str:
+        values = {
+            "id": str(uuid.uuid4()),
+            "project_id": PROJECT,
+            "provider_id": PROVIDER,
+            "checkpoint_id": checkpoint_id,
+            "parameters": parameters or {},
+        }
+        return self.env.database.write(lambda session: repository.insert(session, **values)).id
+
+    def delete(self, checkpoint_id: str) -> None:
+        """Ask for a deletion."""
+        unwrap(
+            lambda: self.endpoint.delete_checkpoint(self.context(), provider_id=PROVIDER, checkpoint_id=checkpoint_id)
+        )
+
+    def checkpoint(self, checkpoint_id: str) -> Checkpoint:
+        with self.env.database.reader() as session:
+            return checkpoints.CHECKPOINTS.get(session, checkpoint_id)
+
+    def restored(self, restore_id: str) -> Restore:
+        with self.env.database.reader() as session:
+            return restores.RESTORES.get(session, restore_id)
+
+    def verified(self, verification_id: str) -> Verification:
+        with self.env.database.reader() as session:
+            return verifications.VERIFICATIONS.get(session, verification_id)
+
+    def operation(self, **equal: Any) -> Operation:
+        """The newest one with these values."""
+        with self.env.database.reader() as session:
+            found = operations.latest_of(session, **equal)
+        assert found is not None
+        return found
+
+    def resources(self, **equal: Any) -> dict[str, OperationResource]:
+        """The resources of the newest operation with these values, by their ids."""
+        with self.env.database.reader() as session:
+            rows = operations.resources_of(session, [self.operation(**equal).id])
+            return {row.resource_key.partition("#")[2]: row for row in rows}
+
+    def wait(self, checkpoint_id: str, *statuses: str, seconds: float = 60) -> Checkpoint:
+        """The checkpoint as soon as it has one of *statuses*."""
+        return until(
+            lambda: self.checkpoint(checkpoint_id), lambda found: found.status in statuses, seconds, f"{statuses}"
+        )
+
+    def wait_done(self, seconds: float = 60, **equal: Any) -> Operation:
+        """The newest operation with these values as soon as it has ended."""
+        return until(
+            lambda: self.operation(**equal), lambda found: found.state == "done", seconds, "an operation's end"
+        )
+
+    def things(self) -> list[str]:
+        """What is left in the cloud."""
+        return sorted(path.name for path in self.cloud.things.iterdir())
+
+    def close(self) -> None:
+        self.executor.stop(0)
+        self.env.close()
+
+
+def unwrap(call: Callable[[], Any]) -> Any:
+    """What an RPC call returns or raises, without the library's envelope."""
+    import oslo_messaging
+
+    try:
+        return call()
+    except oslo_messaging.ExpectedException as error:
+        raise error.exc_info[1] from None
+
+
+def until(get: Callable[[], Any], done: Callable[[Any], bool], seconds: float, what: str) -> Any:
+    """Ask until *done*. Fails the test after *seconds*."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = get()
+        if done(found):
+            return found
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what} in vain; last seen {shown(found)}"
+        time.sleep(0.02)
+
+
+def shown(row: Any) -> str:
+    """A row for a message."""
+    columns = getattr(row, "__table__", None)
+    return (
+        json.dumps({c.name: str(getattr(row, c.name)) for c in columns.columns}) if columns is not None else repr(row)
+    )
+
+
+@contextlib.contextmanager
+def running(site: Site) -> Iterator[Site]:
+    """With the executor at work."""
+    site.executor.start()
+    try:
+        yield site
+    finally:
+        site.close()
+
+
+def order(calls: Sequence[str], *wanted: str) -> bool:
+    """Whether *wanted* occur in this order."""
+    places = [calls.index(call) for call in wanted]
+    return places == sorted(places)

@@ -1,0 +1,72 @@
+"""How operations are taken from the queue: how many at once, in which order, and which not yet."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.functional.protection.site import PROJECT, PROVIDER, Site, running, until, unwrap
+
+OTHER = "q" * 32
+
+
+@pytest.fixture
+def site(tmp_path: Path, files: Path) -> Site:
+    """Two places; not running yet."""
+    found = Site(tmp_path, files, max_operations=2)
+    found.cloud.plant({f"n{number}": [] for number in range(8)})
+    found.cloud.fault(**{f"main:n{number}": "wait" for number in range(8)})
+    return found
+
+
+def protect(site: Site, name: str, project_id: str = PROJECT) -> str:
+    plan_id = site.plan(name, project_id=project_id)
+    call = {"plan_id": plan_id, "provider_id": PROVIDER, "extra_info": {}, "checkpoint_id": None}
+    return unwrap(lambda: site.endpoint.protect(site.context(project_id), **call))["id"]
+
+
+def begun(site: Site) -> list[str]:
+    return [call.split(":")[2] for call in site.cloud.calls() if call.startswith("protect:main") and "begin" in call]
+
+
+def test_a_bounded_number_runs_at_once_and_projects_take_turns(site: Site):
+    mine = [protect(site, f"n{number}") for number in range(5)]
+    other = protect(site, "n7", OTHER)
+    with running(site):
+        until(lambda: begun(site), lambda found: len(found) == 2, 30, "two operations")
+        assert sorted(begun(site)) == ["n0", "n7"], "the other project's came last and is not last"
+        assert site.executor.full()
+        (site.cloud.path / "go").touch()
+        for checkpoint_id in [*mine, other]:
+            assert site.wait(checkpoint_id, "available", "error").status == "available"
+    assert begun(site)[2:] == ["n1", "n2", "n3", "n4"]
+
+
+def test_one_that_is_cancelled_in_the_queue_ends_without_having_begun(site: Site):
+    first = [protect(site, name) for name in ("n0", "n1")]
+    with running(site):
+        until(lambda: begun(site), lambda found: len(found) == 2, 30, "two operations")
+        waiting = protect(site, "n2")
+        operation_id = site.operation(checkpoint_id=waiting).id
+        unwrap(lambda: site.endpoint.cancel(site.context(), operation_id=operation_id))
+        (site.cloud.path / "go").touch()
+        row = site.wait(waiting, "available", "error")
+        for checkpoint_id in first:
+            site.wait(checkpoint_id, "available")
+    assert (row.status, row.reason) == ("error", "cancelled")
+    assert "n2" not in begun(site)
+
+
+def test_one_whose_provider_is_not_loaded_waits_until_it_is(tmp_path: Path, site: Site):
+    path = tmp_path / "providers.d" / "test.conf"
+    created = protect(site, "n0")
+    cancelled = protect(site, "n1")
+    path.rename(tmp_path / "aside")
+    site.env.providers.load()
+    (site.cloud.path / "go").touch()
+    with running(site):
+        unwrap(lambda: site.endpoint.cancel(site.context(), operation_id=site.operation(checkpoint_id=cancelled).id))
+        assert site.wait(cancelled, "available", "error").reason == "cancelled"
+        assert site.operation(checkpoint_id=created).state == "queued"
+        (tmp_path / "aside").rename(path)
+        site.env.providers.load()
+        assert site.wait(created, "available", "error").status == "available"

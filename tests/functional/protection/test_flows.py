@@ -1,0 +1,209 @@
+"""Protect, restore, verify and delete through the endpoint, the queue, TaskFlow and the bank."""
+
+import json
+
+import pytest
+
+from karbor_like import exception
+from tests.functional.protection import plugins
+from tests.functional.protection.site import PROVIDER, Site, order, until
+
+
+def test_protect_restore_delete(site: Site):
+    site.cloud.plant({"a": ["b", "c"], "b": [], "c": ["d"], "d": []})
+
+    created = site.protect("a", extra_info={"why": "because"})
+    assert created["status"] == "protecting"
+    assert json.loads(created["extra_info"]) == {"why": "because"}
+    nodes, adjacency = json.loads(created["resource_graph"])
+    assert [node[1] for node in nodes.values()] == ["b", "d", "c", "a"]
+    assert adjacency == [["0x2", ["0x1"]], ["0x3", ["0x0", "0x2"]]]
+    bank = site.env.providers.get(PROVIDER).bank
+    assert bank.checkpoints.get(created["id"]).status == "protecting" or site.wait(created["id"], "available")
+
+    row = site.wait(created["id"], "available", "error")
+    assert (row.status, row.reason) == ("available", None)
+    assert (row.logical_bytes, row.new_bytes, row.stored_bytes) == (400, 240, 120)
+    found = bank.checkpoints.get(created["id"])
+    assert found.status == "available"
+    assert found.events[-1].detail["sizes"][f"{plugins.NODE}#a"] == {"logical": 100, "new": 60, "stored": 30}
+    assert site.things() == []
+
+    restore_id = site.restore(created["id"])
+    log = site.wait_done(restore_id=restore_id)
+    assert (log.status, log.error_info, log.credential) == ("success", None, None)
+    restored = site.restored(restore_id)
+    assert restored.status == "success"
+    assert restored.resources_status == {f"{plugins.NODE}#new-{name}": "available" for name in "abcd"}
+    assert restored.resources_reason == {f"{plugins.NODE}#new-{name}": "" for name in "abcd"}
+    assert len(site.things()) == 4
+
+    verification_id = site.verify(created["id"])
+    assert site.wait_done(verification_id=verification_id).status == "success"
+    assert site.verified(verification_id).resources_status == {f"{plugins.NODE}#{name}": "available" for name in "abcd"}
+
+    site.delete(created["id"])
+    assert site.checkpoint(created["id"]).status in ("deleting", "deleted")
+    row = site.wait(created["id"], "deleted", "error-deleting")
+    assert row.status == "deleted"
+    assert row.deleted_at is not None
+    with pytest.raises(exception.CheckpointNotFound):
+        bank.checkpoints.get(created["id"])
+    shown = site.endpoint.show_checkpoint(site.context(), provider_id=PROVIDER, checkpoint_id=created["id"])
+    assert shown["status"] == "deleted"
+
+
+def test_hooks_run_in_the_order_of_the_contract(site: Site):
+    # The group between implements only main: order reaches through it.
+    site.cloud.plant({"a": [], "g": ["a", "b"], "b": [], "gg": ["g"], "top": []})
+    tree = {"gtop": ["gmid"], "gmid": ["leaf"], "leaf": [], "node": ["child"], "child": []}
+    site.cloud.plant(tree)
+
+    created = site.protect("gtop", "node")
+    assert site.wait(created["id"], "available", "error").status == "available"
+
+    calls = site.cloud.calls()
+    for name in ("node", "child", "leaf"):
+        assert order(calls, *(f"protect:{hook}:{name}:{when}" for hook in plugins.HOOKS for when in ("begin", "end")))
+    assert order(calls, "protect:prepare_begin:node:end", "protect:prepare_begin:child:begin")
+    assert order(calls, "protect:prepare_finish:child:end", "protect:prepare_finish:node:begin")
+    assert order(calls, "protect:complete:child:end", "protect:complete:node:begin")
+    assert [call for call in calls if ":gtop" in call] == ["protect:main:gtop:begin", "protect:main:gtop:end"]
+
+
+def test_a_parent_s_complete_sees_what_was_made_for_all_below_it(site: Site):
+    site.cloud.plant({"top": ["gmid"], "gmid": ["leaf"], "leaf": []} | {"top": ["mid"], "mid": ["leaf"]})
+    created = site.protect("top")
+    site.wait(created["id"], "available")
+
+    site.wait_done(restore_id=site.restore(created["id"]))
+
+    assert "complete-restored:top:new-leaf,new-mid,new-top" in site.cloud.calls()
+
+
+def test_a_failing_resource_fails_the_checkpoint_and_leaves_nothing(site: Site):
+    site.cloud.plant({"a": ["b", "c"], "b": [], "c": []})
+    site.cloud.fault(**{"main:b": "fail"})
+
+    created = site.protect("a")
+    row = site.wait(created["id"], "available", "error")
+
+    reason = f"{plugins.NODE}#b (name of b): step of main: the cloud says no to main:b"
+    assert (row.status, row.reason) == ("error", reason)
+    log = site.operation(checkpoint_id=created["id"])
+    assert (log.status, log.state, log.error_info) == ("error", "done", reason)
+    resources = site.resources(checkpoint_id=created["id"])
+    assert (resources["b"].status, resources["b"].step) == ("error", "step of main")
+    assert resources["b"].reason == "step of main: the cloud says no to main:b"
+    assert site.things() == []
+    cleaned = [call for call in site.cloud.calls() if ":cleanup:" in call]
+    assert cleaned.index("protect:cleanup:a") == 2, "children first"
+    assert site.env.providers.get(PROVIDER).bank.checkpoints.get(created["id"]).status == "error"
+
+
+def test_a_bug_in_a_plugin_is_a_clear_error_too(site: Site):
+    site.cloud.plant({"a": []})
+    site.cloud.fault(**{"main:a": "bug"})
+
+    row = site.wait(site.protect("a")["id"], "available", "error")
+
+    assert row.status == "error"
+    assert "unexpected KeyError" in row.reason
+
+
+def test_siblings_stop_when_one_fails(site: Site):
+    site.cloud.plant({"a": ["b", "c"], "b": [], "c": []})
+    site.cloud.fault(**{"main:b": "fail", "main:c": "wait"})
+
+    created = site.protect("a")
+    row = site.wait(created["id"], "available", "error")
+
+    assert row.reason.startswith(f"{plugins.NODE}#b")
+    assert "stopped because" in site.resources(checkpoint_id=created["id"])["c"].reason
+
+
+def test_a_cancelled_operation_stops_and_is_undone(site: Site):
+    site.cloud.plant({"a": []})
+    site.cloud.fault(**{"main:a": "wait"})
+    created = site.protect("a")
+    operation_id = site.operation(checkpoint_id=created["id"]).id
+
+    site.endpoint.cancel(site.context(), operation_id=operation_id)
+
+    row = site.wait(created["id"], "available", "error")
+    assert (row.status, row.reason) == ("error", "cancelled")
+    assert site.things() == []
+
+
+def test_a_clean_up_that_fails_is_tried_again(site: Site):
+    site.cloud.plant({"a": []})
+    site.cloud.fault(**{"main:a": "fail", "cleanup:a": "fail"})
+    created = site.protect("a")
+    while site.cloud.calls().count("protect:cleanup:a") < 2:
+        pass
+    site.cloud.fault(**{"main:a": "fail"})
+
+    row = site.wait(created["id"], "error")
+
+    assert "left behind" not in row.reason
+    assert site.things() == []
+
+
+def test_parameters_of_a_type_are_overlaid_by_those_of_a_resource(site: Site):
+    site.cloud.plant({"a": [], "b": []})
+    parameters = {plugins.NODE: {"size": 1, "name": None}, f"{plugins.NODE}#b": {"size": 2}}
+    plan_id = site.plan("a", "b", parameters=parameters)
+
+    site.wait(site.protect(plan_id=plan_id)["id"], "available")
+
+    assert {call for call in site.cloud.calls() if call.startswith("parameters:")} == {
+        'parameters:{"size":1}',
+        'parameters:{"size":2}',
+    }
+
+
+def test_a_failed_restore_says_which_resource_and_why(site: Site):
+    site.cloud.plant({"a": ["b"], "b": []})
+    created = site.protect("a")
+    site.wait(created["id"], "available")
+    site.cloud.fault(**{"complete:b": "fail"})
+
+    restore_id = site.restore(created["id"])
+    site.wait_done(restore_id=restore_id)
+
+    row = site.restored(restore_id)
+    assert row.status == "fail"
+    assert row.resources_status[f"{plugins.NODE}#new-b"] == "error"
+    assert row.resources_reason[f"{plugins.NODE}#new-b"] == "step of complete: the cloud says no to complete:b"
+    assert site.things() == []
+    assert site.checkpoint(created["id"]).status == "available"
+
+
+def test_a_restore_shows_what_it_made_while_it_goes_on(site: Site):
+    site.cloud.plant({"a": ["b"], "b": []})
+    created = site.protect("a")
+    site.wait(created["id"], "available")
+    site.cloud.fault(**{"complete:b": "wait"})
+
+    restore_id = site.restore(created["id"])
+    shown = until(
+        lambda: site.restored(restore_id), lambda row: len(row.resources_status) == 2, 30, "both resources to be made"
+    )
+    assert shown.status == "in_progress"
+    assert shown.resources_status == {f"{plugins.NODE}#new-{name}": "restoring" for name in "ab"}
+    (site.cloud.path / "go").touch()
+    assert site.wait_done(restore_id=restore_id).status == "success"
+
+
+def test_a_failed_deletion_may_be_tried_again(site: Site):
+    site.cloud.plant({"a": []})
+    created = site.protect("a")
+    site.wait(created["id"], "available")
+    site.cloud.fault(**{"main:a": "fail"})
+    site.delete(created["id"])
+    assert site.wait(created["id"], "error-deleting", "deleted").status == "error-deleting"
+    site.cloud.fault()
+
+    site.delete(created["id"])
+
+    assert site.wait(created["id"], "error-deleting", "deleted").status == "deleted"

@@ -1,0 +1,310 @@
+"""What cannot be done is refused with a clear error, and leaves nothing behind."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from karbor_like import exception
+from karbor_like.bank import errors
+from karbor_like.db.models import Checkpoint, Operation
+from tests.functional.protection import plugins
+from tests.functional.protection.site import PROJECT, PROVIDER, Site, unwrap
+
+OTHER = "q" * 32
+
+
+@pytest.fixture
+def tree(site: Site) -> Site:
+    site.cloud.plant({"a": [], "g": ["a"]})
+    return site
+
+
+def nothing_is_left(site: Site) -> None:
+    with site.env.database.reader() as session:
+        for model in (Checkpoint, Operation):
+            assert session.execute(sa.select(sa.func.count()).select_from(model)).scalar_one() == 0
+        assert session.execute(sa.text("select count(*) from logbooks")).scalar_one() == 0
+    assert not list(site.env.providers.get(PROVIDER).bank.checkpoints.ids())
+
+
+def test_an_unknown_provider(tree: Site):
+    plan_id = tree.plan("a", provider_id=str(uuid.uuid4()))
+    with pytest.raises(exception.ProviderNotFound):
+        tree.protect(plan_id=plan_id, provider_id=str(uuid.uuid4()))
+    nothing_is_left(tree)
+
+
+def test_an_unknown_plan(tree: Site):
+    with pytest.raises(exception.PlanNotFound):
+        tree.protect(plan_id=str(uuid.uuid4()))
+    nothing_is_left(tree)
+
+
+def test_a_foreign_plan_is_not_found(tree: Site):
+    with pytest.raises(exception.PlanNotFound):
+        tree.protect(plan_id=tree.plan("a", project_id=OTHER))
+    nothing_is_left(tree)
+
+
+def test_a_plan_of_another_provider(tree: Site):
+    plan_id = tree.plan("a", provider_id=str(uuid.uuid4()))
+    with pytest.raises(exception.InvalidInput, match="belongs to provider"):
+        tree.protect(plan_id=plan_id)
+    nothing_is_left(tree)
+
+
+def test_a_plan_without_resources(tree: Site):
+    with pytest.raises(exception.InvalidInput, match="no resources"):
+        tree.protect(plan_id=tree.plan())
+    nothing_is_left(tree)
+
+
+def test_a_resource_that_does_not_exist(tree: Site):
+    with pytest.raises(exception.ResourceNotFound, match="there is no Test::Node z"):
+        tree.protect("a", "z")
+    nothing_is_left(tree)
+
+
+def test_a_type_that_nobody_knows(tree: Site):
+    plan_id = tree.plan(resources=[{"type": "OS::Nothing", "id": "x", "name": "x"}])
+    with pytest.raises(exception.UnknownResourceType, match="OS::Nothing"):
+        tree.protect(plan_id=plan_id)
+    nothing_is_left(tree)
+
+
+def test_a_circle(tree: Site):
+    tree.cloud.plant({"a": ["b"], "b": ["a"]})
+    with pytest.raises(exception.InvalidInput, match="circle"):
+        tree.protect("a")
+    nothing_is_left(tree)
+
+
+def test_a_type_that_the_provider_does_not_protect(tmp_path: Path, tree: Site):
+    path = tmp_path / "providers.d" / "test.conf"
+    text = path.read_text()
+    path.write_text("\n".join(line for line in text.splitlines() if "GroupProtection" not in line))
+    tree.env.providers.load()
+
+    with pytest.raises(exception.Unsupported, match="cannot protect resources of type Test::Group"):
+        tree.protect("g")
+    nothing_is_left(tree)
+
+
+def test_over_the_quota(tree: Site):
+    tree.conf.set_override("checkpoints", 1, group="quota")
+    tree.wait(tree.protect("a")["id"], "available")
+    with pytest.raises(exception.OverQuota):
+        tree.protect("a")
+
+
+def test_the_same_checkpoint_twice_is_one(tree: Site):
+    wanted, plan_id = str(uuid.uuid4()), tree.plan("a")
+    first = tree.protect(plan_id=plan_id, checkpoint_id=wanted)
+    again = tree.protect(plan_id=plan_id, checkpoint_id=wanted)
+    assert first["id"] == again["id"] == wanted
+    tree.wait(wanted, "available")
+    with tree.env.database.reader() as session:
+        assert session.execute(sa.select(sa.func.count()).select_from(Operation)).scalar_one() == 1
+
+
+class FullStore:
+    """Wraps a store: no room for what matches."""
+
+    def __init__(self, store, pattern: str) -> None:
+        self._store, self._pattern = store, pattern
+
+    def __getattr__(self, name: str):
+        return getattr(self._store, name)
+
+    def put(self, key: str, data: object) -> None:
+        if self._pattern in key:
+            raise errors.BankFull(f"no room for {key}")
+        self._store.put(key, data)
+
+
+@pytest.fixture
+def full(site: Site) -> Iterator:
+    """Makes the bank full for keys that hold a text."""
+
+    def fill(pattern: str) -> None:
+        bank = site.env.providers.get(PROVIDER).bank
+        store = FullStore(bank.store, pattern)
+        for part in (bank.checkpoints, bank.checkpoints._events, bank.leases):
+            part._store = store
+
+    return fill
+
+
+@pytest.mark.parametrize("pattern", ["leases/", "plan.json", "events/", "indices/"])
+def test_a_bank_without_room_is_said_at_once_and_the_checkpoint_says_why(tree: Site, full, pattern: str):
+    full(pattern)
+    wanted = str(uuid.uuid4())
+    with pytest.raises(exception.Unavailable, match="no room"):
+        tree.protect("a", checkpoint_id=wanted)
+    row = tree.checkpoint(wanted)
+    assert row.status == "error"
+    assert row.reason is not None
+    assert row.reason.startswith("the checkpoint could not be created: no room")
+    assert tree.operation(checkpoint_id=wanted).state == "done"
+
+
+def test_a_bank_that_gets_full_fails_the_checkpoint_and_nothing_is_left_in_the_cloud(tree: Site, full):
+    tree.cloud.fault(**{"main:a": "wait"})
+    created = tree.protect("a")["id"]
+    full("available")
+    (tree.cloud.path / "go").touch()
+
+    row = tree.wait(created, "available", "error")
+
+    assert row.status == "error"
+    assert "no room" in str(row.reason)
+    assert tree.things() == []
+
+
+def test_a_checkpoint_that_is_being_made_can_be_neither_deleted_nor_restored_nor_reset(tree: Site):
+    tree.cloud.fault(**{"main:a": "wait"})
+    created = tree.protect("a")["id"]
+    with pytest.raises(exception.InUse, match="in use by a running protect"):
+        tree.delete(created)
+    with pytest.raises(exception.Conflict, match="'protecting'"):
+        tree.restore(created)
+    with pytest.raises(exception.Conflict, match="'protecting'"):
+        reset(tree, created, "error")
+    (tree.cloud.path / "go").touch()
+    assert tree.wait(created, "available", "error").status == "available"
+
+
+def reset(site: Site, checkpoint_id: str, state: str) -> None:
+    unwrap(
+        lambda: site.endpoint.reset_checkpoint(
+            site.context(), provider_id=PROVIDER, checkpoint_id=checkpoint_id, state=state
+        )
+    )
+
+
+def test_a_checkpoint_that_is_being_restored_is_not_deleted(tree: Site):
+    created = tree.protect("a")["id"]
+    tree.wait(created, "available")
+    tree.cloud.fault(**{"main:a": "wait"})
+    restore_id = tree.restore(created)
+    with pytest.raises(exception.InUse, match="restore"):
+        tree.delete(created)
+    (tree.cloud.path / "go").touch()
+    assert tree.wait_done(restore_id=restore_id).status == "success"
+
+
+def test_reset(tree: Site):
+    created = tree.protect("a")["id"]
+    tree.wait(created, "available")
+    bank = tree.env.providers.get(PROVIDER).bank
+
+    reset(tree, created, "error")
+    assert (tree.checkpoint(created).status, bank.checkpoints.get(created).status) == ("error", "error")
+    with pytest.raises(exception.Conflict):
+        tree.restore(created)
+    reset(tree, created, "available")
+    assert (tree.checkpoint(created).status, bank.checkpoints.get(created).status) == ("available", "available")
+    assert tree.wait_done(restore_id=tree.restore(created)).status == "success"
+    with pytest.raises(exception.InvalidInput, match="'protecting'"):
+        reset(tree, created, "protecting")
+
+
+def test_one_that_was_never_completed_cannot_be_made_available(tree: Site):
+    tree.cloud.fault(**{"main:a": "fail"})
+    created = tree.protect("a")["id"]
+    tree.wait(created, "error")
+    with pytest.raises(exception.Conflict, match="never completed"):
+        reset(tree, created, "available")
+    assert tree.checkpoint(created).status == "error"
+
+
+def test_a_foreign_checkpoint_is_not_found(tree: Site):
+    created = tree.protect("a")["id"]
+    tree.wait(created, "available")
+    bob = tree.context(OTHER)
+    call = {"provider_id": PROVIDER, "checkpoint_id": created}
+    for ask in (
+        lambda: tree.endpoint.show_checkpoint(bob, **call),
+        lambda: tree.endpoint.delete_checkpoint(bob, **call),
+        lambda: tree.endpoint.reset_checkpoint(bob, state="error", **call),
+        lambda: tree.endpoint.protect(bob, plan_id=tree.plan("a"), extra_info={}, **call),
+    ):
+        with pytest.raises(exception.NotFound):
+            unwrap(ask)
+    found = tree.endpoint.list_checkpoints(bob, provider_id=PROVIDER, filters={}, limit=None, marker=None, sort=[])
+    assert found == []
+    with pytest.raises(exception.OperationLogNotFound):
+        unwrap(lambda: tree.endpoint.cancel(bob, operation_id=tree.operation(checkpoint_id=created).id))
+
+
+def test_an_administrator_sees_every_project_s(tree: Site):
+    created = tree.protect("a")["id"]
+    tree.wait(created, "available")
+    admin = tree.context(OTHER, is_admin=True)
+    assert tree.endpoint.show_checkpoint(admin, provider_id=PROVIDER, checkpoint_id=created)["project_id"] == PROJECT
+    listed = tree.endpoint.list_checkpoints(admin, provider_id=PROVIDER, filters={}, limit=None, marker=None, sort=[])
+    assert [one["id"] for one in listed] == [created]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"OS::Nothing": {"x": 1}}, "takes no restore parameters for OS::Nothing"),
+        ({plugins.NODE: {"sise": 1}}, "no restore parameter 'sise'"),
+        ({plugins.NODE: {"size": "big"}}, r"\['size'\]: 'big' is not of type 'integer'"),
+        ({f"{plugins.NODE}#a": {"size": 1.5}}, "1.5 is not of type 'integer'"),
+    ],
+)
+def test_wrong_parameters_of_a_restore_are_said_and_the_restore_fails(tree: Site, parameters, message):
+    created = tree.protect("a")["id"]
+    tree.wait(created, "available")
+    with pytest.raises(exception.InvalidInput, match=message):
+        tree.restore(created, parameters)
+    with tree.env.database.reader() as session:
+        status, reason = session.execute(sa.text("select status, reason from restores")).one()
+    assert status == "fail"
+    assert json.dumps(reason)
+
+
+def test_nulls_and_empty_texts_are_parameters_not_given(tree: Site):
+    created = tree.protect("a")["id"]
+    tree.wait(created, "available")
+    parameters = {"OS::Nothing": {"x": None}, plugins.NODE: {"size": None, "restore_name": ""}}
+    assert tree.wait_done(restore_id=tree.restore(created, parameters)).status == "success"
+
+
+def test_a_restore_of_what_is_not_there(tree: Site):
+    with pytest.raises(exception.CheckpointNotFound):
+        tree.restore(str(uuid.uuid4()))
+
+
+def test_a_cancel_of_what_has_ended(tree: Site):
+    created = tree.protect("a")["id"]
+    tree.wait(created, "available")
+    with pytest.raises(exception.Conflict, match="has ended"):
+        unwrap(lambda: tree.endpoint.cancel(tree.context(), operation_id=tree.operation(checkpoint_id=created).id))
+
+
+def test_pages_of_checkpoints_are_stable(tree: Site):
+    created = [tree.protect("a")["id"] for _ in range(5)]
+    for checkpoint_id in created:
+        tree.wait(checkpoint_id, "available")
+
+    def page(**values):
+        call = {"provider_id": PROVIDER, "filters": {}, "limit": 2, "marker": None, "sort": [], **values}
+        return [one["id"] for one in unwrap(lambda: tree.endpoint.list_checkpoints(tree.context(), **call))]
+
+    first = page()
+    second = page(marker=first[-1])
+    assert first + second + page(marker=second[-1]) == created[::-1]
+    assert page(sort=[["created_at", "asc"]], limit=None) == created
+    assert page(filters={"start_date": "2000-01-01", "end_date": "2000-01-02"}) == []
+    assert len(page(filters={"start_date": "2000-01-01"}, limit=None)) == 5
+    with pytest.raises(exception.InvalidInput, match="start_date"):
+        page(filters={"start_date": "yesterday"})
+    with pytest.raises(exception.CheckpointNotFound):
+        page(marker=str(uuid.uuid4()))

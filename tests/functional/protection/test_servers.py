@@ -1,0 +1,110 @@
+"""The same flows on the databases and the message bus of production."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from karbor_like import exception
+from karbor_like.rpc.protection import ProtectionClient
+from tests.functional.protection import plugins
+from tests.functional.protection.processes import Zygote, started
+from tests.functional.protection.site import PROVIDER, Site, running, until, write_files
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("mariadb", marks=pytest.mark.mariadb),
+        pytest.param("postgresql", marks=pytest.mark.postgresql),
+    ]
+)
+def database(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database."""
+    return request.getfixturevalue(request.param).new_database()
+
+
+@pytest.fixture
+def site(tmp_path: Path, files: Path, database: str) -> Iterator[Site]:
+    with running(Site(tmp_path, write_files(tmp_path, database=database))) as found:
+        yield found
+
+
+def test_a_flow_of_many_resources_with_names_of_any_script(site: Site):
+    names = [f"n{number}" for number in range(40)]
+    site.cloud.plant({"top": names, **{name: [] for name in names}})
+    plan_id = site.plan("top", name="план 😀")
+    created = site.protect(plan_id=plan_id, extra_info={"why": "☃"})
+
+    assert site.wait(created["id"], "available", "error", seconds=120).status == "available"
+    assert site.checkpoint(created["id"]).plan["name"] == "план 😀"
+    restored = site.restore(created["id"])
+    assert site.wait_done(restore_id=restored, seconds=120).status == "success"
+    assert len(site.restored(restored).resources_status) == 41
+
+
+def test_a_failure_with_a_long_text_is_stored_and_undone(site: Site):
+    site.cloud.plant({"a": ["b"], "b": []})
+    site.cloud.fault(**{"main:b": "long"})
+
+    row = site.wait(site.protect("a")["id"], "available", "error")
+
+    assert row.status == "error"
+    assert "😀" in row.reason
+    assert site.things() == []
+
+
+def test_a_killed_operation_is_gone_on_with(zygote: Zygote, tmp_path: Path, files: Path, database: str):
+    path = write_files(tmp_path, database=database)
+    site = Site(tmp_path, path)
+    site.cloud.plant({"a": ["b"], "b": []})
+    site.cloud.fault(**{"main:b": "exit"})
+    created = site.protect("a")["id"]
+    with started(zygote, path, "first") as process:
+        assert process.died() == 9, process.log.read_text()[-3000:]
+
+    with started(zygote, path, "second"):
+        assert site.wait(created, "available", "error").status == "available"
+    assert site.things() == []
+    site.env.close()
+
+
+@pytest.mark.rabbitmq
+def test_calls_over_rabbitmq(zygote: Zygote, tmp_path: Path, files: Path, rabbitmq):
+    path = write_files(tmp_path, transport=rabbitmq.new_vhost())
+    site = Site(tmp_path, path)
+    site.cloud.plant({"a": ["b"], "b": []})
+    client, context = ProtectionClient(site.conf), site.context()
+
+    with started(zygote, path) as process:
+        until(process.log.read_text, lambda text: "is ready as" in text, 60, "the service")
+        assert client.ping(context, timeout=10) == {"host": "here"}
+        assert client.list_protectables(context) == [plugins.GROUP, plugins.NODE] or process.log.read_text()[-3000:]
+        assert [found["id"] for found in client.list_providers(context)] == [PROVIDER]
+        (instance,) = client.list_instances(context, resource_type=plugins.NODE, limit=1)
+        assert (instance["id"], [child["id"] for child in instance["dependent_resources"]]) == ("a", ["b"])
+        with pytest.raises(exception.UnknownResourceType, match="OS::Nothing"):
+            client.show_protectable(context, resource_type="OS::Nothing")
+        with pytest.raises(exception.PlanNotFound):
+            client.protect(context, plan_id=PROVIDER, provider_id=PROVIDER)
+
+        created = client.protect(context, plan_id=site.plan("a"), provider_id=PROVIDER, extra_info={})
+        site.wait(created["id"], "available")
+        shown = client.show_checkpoint(context, provider_id=PROVIDER, checkpoint_id=created["id"])
+        assert shown["status"] == "available"
+        assert client.list_checkpoints(context, provider_id=PROVIDER) == [shown]
+
+        site.cloud.fault(**{"main:a": "wait"})
+        second = client.protect(context, plan_id=site.plan("a"), provider_id=PROVIDER, extra_info={})
+        client.cancel(context, operation_id=site.operation(checkpoint_id=second["id"]).id)
+        assert site.wait(second["id"], "error").reason == "cancelled"
+
+        process.signal(signal.SIGTERM)
+        assert process.died() == 0, process.log.read_text()[-3000:]
+        begin = time.monotonic()
+        with pytest.raises(exception.Unavailable):
+            client.ping(context, timeout=1)
+        assert time.monotonic() - begin < 10
+    client.close()
+    site.env.close()

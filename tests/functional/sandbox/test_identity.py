@@ -1,0 +1,250 @@
+"""Keystone as keystoneauth sees it: logins, scopes, tokens that end, trusts, service tokens."""
+
+from typing import Any
+
+import pytest
+from keystoneauth1 import exceptions, service_token, session
+from keystoneauth1.identity import generic, v3
+
+from karbor_like.sandbox.cloud import Sandbox
+from tests.functional.sandbox.conftest import Clients
+
+KINDS = ("identity", "image", "volumev3", "block-storage", "object-store", "compute", "data-protect")
+
+
+def validate(cloud: Sandbox, token: str, **params: Any) -> Any:
+    """Validate a token as a service does, with the service user."""
+    keeper = cloud.session("karbor")
+    return keeper.get(
+        f"{cloud.auth_url}/auth/tokens", headers={"X-Subject-Token": token}, params=params, raise_exc=False
+    )
+
+
+def trust(cloud: Sandbox, alice: Clients, **changes: Any) -> Any:
+    values = {
+        "trustor_user_id": alice.session.get_user_id(),
+        "trustee_user_id": cloud.session("karbor").get_user_id(),
+        "project_id": alice.session.get_project_id(),
+        "impersonation": True,
+        "roles": [{"name": "member"}],
+        **changes,
+    }
+    return alice.session.post(f"{cloud.auth_url}/OS-TRUST/trusts", json={"trust": values}, raise_exc=False)
+
+
+def trusted(cloud: Sandbox, trust_id: str) -> session.Session:
+    """A session of the service user with a trust."""
+    credentials = cloud.credentials("karbor")
+    del credentials["project_name"], credentials["project_domain_id"]
+    return session.Session(auth=v3.Password(**credentials, trust_id=trust_id), timeout=10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_catalogue_has_every_service(cloud: Sandbox, alice: Clients, kind: str) -> None:
+    url = alice.session.get_endpoint(service_type=kind, interface="public", region_name="RegionOne")
+
+    assert url.startswith("http://127.0.0.1:")
+    if kind in ("volumev3", "block-storage", "object-store", "data-protect"):
+        assert alice.session.get_project_id() in url
+
+
+def test_discovery_works_without_a_version_in_the_url(cloud: Sandbox) -> None:
+    credentials = cloud.credentials() | {"auth_url": f"{cloud.url}/identity"}
+
+    assert session.Session(auth=generic.Password(**credentials), timeout=10).get_token()
+
+
+@pytest.mark.parametrize("change", [{"password": "wrong"}, {"username": "nobody"}, {"project_name": "bob"}])
+def test_a_wrong_login_is_refused(cloud: Sandbox, change: dict[str, str]) -> None:
+    with pytest.raises(exceptions.Unauthorized):
+        session.Session(auth=v3.Password(**cloud.credentials() | change), timeout=10).get_token()
+
+
+def test_a_token_logs_in_again_but_not_for_longer(cloud: Sandbox, alice: Clients) -> None:
+    auth = v3.Token(cloud.auth_url, alice.session.get_token(), project_id=alice.session.get_project_id())
+    again = session.Session(auth=auth, timeout=10)
+
+    assert again.get_token() != alice.session.get_token()
+    first, second = (s.auth.get_access(s).expires for s in (alice.session, again))
+    assert second == first
+
+
+def test_validation_shows_user_project_roles_and_catalogue(cloud: Sandbox, alice: Clients) -> None:
+    token = validate(cloud, alice.session.get_token()).json()["token"]
+
+    assert token["user"]["name"] == token["project"]["name"] == "alice"
+    assert {role["name"] for role in token["roles"]} == {"member", "reader"}
+    assert {entry["type"] for entry in token["catalog"]} == set(KINDS)
+
+
+def test_a_tenant_may_validate_only_the_own_token(cloud: Sandbox, alice: Clients, bob: Clients) -> None:
+    answer = bob.session.get(
+        f"{cloud.auth_url}/auth/tokens", headers={"X-Subject-Token": alice.session.get_token()}, raise_exc=False
+    )
+    assert answer.status_code == 403
+
+
+def test_an_expired_token_is_not_good_any_more(cloud: Sandbox, alice: Clients) -> None:
+    token = alice.session.get_token()
+    cloud.expire_token(token)
+
+    assert validate(cloud, token).status_code == 404
+    assert validate(cloud, token, allow_expired="1").status_code == 200
+
+
+def test_a_short_lifetime_makes_short_tokens(cloud: Sandbox) -> None:
+    cloud.settings(token_lifetime=0.0)
+    user = cloud.session("alice")
+    answer = user.get(f"{cloud.auth_url}/auth/projects", raise_exc=False)
+
+    assert answer.status_code == 401
+
+
+def test_a_revoked_token_is_gone_for_good(cloud: Sandbox, alice: Clients) -> None:
+    token = alice.session.get_token()
+    alice.session.delete(f"{cloud.auth_url}/auth/tokens", headers={"X-Subject-Token": token})
+
+    assert validate(cloud, token, allow_expired="1").status_code == 404
+
+
+def test_a_removed_role_takes_its_tokens_along(cloud: Sandbox, alice: Clients, admin: Clients) -> None:
+    token, user, project = alice.session.get_token(), alice.session.get_user_id(), alice.session.get_project_id()
+    roles = admin.session.get(f"{cloud.auth_url}/roles", params={"name": "member"}).json()["roles"]
+    admin.session.delete(f"{cloud.auth_url}/projects/{project}/users/{user}/roles/{roles[0]['id']}")
+
+    assert validate(cloud, token).status_code == 404
+
+
+def test_a_disabled_user_is_locked_out(cloud: Sandbox, alice: Clients, admin: Clients) -> None:
+    token = alice.session.get_token()
+    url = f"{cloud.auth_url}/users/{alice.session.get_user_id()}"
+    assert admin.session.patch(url, json={"user": {"enabled": False}}).json()["user"]["enabled"] is False
+
+    assert validate(cloud, token).status_code == 404
+    with pytest.raises(exceptions.Unauthorized):
+        cloud.session("alice").get_token()
+
+
+def test_projects_are_the_administrators(cloud: Sandbox, alice: Clients, admin: Clients) -> None:
+    url = f"{cloud.auth_url}/projects"
+    assert alice.session.get(url, raise_exc=False).status_code == 403
+    assert {p["name"] for p in admin.session.get(url).json()["projects"]} == {"admin", "service", "alice", "bob"}
+    own = alice.session.get(f"{url}/{alice.session.get_project_id()}").json()["project"]
+    assert own["name"] == "alice"
+    assert [p["id"] for p in alice.session.get(f"{cloud.auth_url}/auth/projects").json()["projects"]] == [own["id"]]
+
+
+def test_new_users_can_be_made(cloud: Sandbox, admin: Clients) -> None:
+    url = cloud.auth_url
+    project = admin.session.post(f"{url}/projects", json={"project": {"name": "carol"}}).json()["project"]["id"]
+    user = admin.session.post(f"{url}/users", json={"user": {"name": "carol", "password": "secret"}}).json()["user"]
+    role = admin.session.get(f"{url}/roles", params={"name": "member"}).json()["roles"][0]["id"]
+    admin.session.put(f"{url}/projects/{project}/users/{user['id']}/roles/{role}")
+
+    assert "password" not in user
+    assert cloud.session("carol", "carol").get_project_id() == project
+
+
+def test_services_endpoints_and_assignments_are_listed(cloud: Sandbox, alice: Clients, admin: Clients) -> None:
+    services = admin.session.get(f"{cloud.auth_url}/services", params={"type": "image"}).json()["services"]
+    (service,) = services
+    assert admin.session.get(f"{cloud.auth_url}/services/{service['id']}").json()["service"]["name"] == "glance"
+    query = {"service_id": service["id"], "interface": "public"}
+    (endpoint,) = admin.session.get(f"{cloud.auth_url}/endpoints", params=query).json()["endpoints"]
+    assert endpoint["url"] == f"{cloud.url}/image"
+
+    query = {"user.id": alice.session.get_user_id()}
+    (grant,) = admin.session.get(f"{cloud.auth_url}/role_assignments", params=query).json()["role_assignments"]
+    assert (grant["role"]["name"], grant["scope"]["project"]["name"]) == ("member", "alice")
+    assert alice.session.get(f"{cloud.auth_url}/role_assignments", raise_exc=False).status_code == 403
+
+
+class TestTrusts:
+    def test_the_trustee_acts_as_the_trustor(self, cloud: Sandbox, alice: Clients) -> None:
+        made = trust(cloud, alice).json()["trust"]
+        acting = trusted(cloud, made["id"])
+
+        assert acting.get_user_id() == alice.session.get_user_id()
+        assert acting.get_project_id() == alice.session.get_project_id()
+        shown = validate(cloud, acting.get_token()).json()["token"]
+        assert shown["OS-TRUST:trust"]["id"] == made["id"]
+        assert [role["name"] for role in shown["roles"]] == ["member"]
+
+    def test_nobody_else_can_use_it(self, cloud: Sandbox, alice: Clients) -> None:
+        made = trust(cloud, alice).json()["trust"]
+        auth = v3.Password(
+            cloud.auth_url, username="bob", password="secret", user_domain_id="default", trust_id=made["id"]
+        )
+        with pytest.raises(exceptions.Forbidden):
+            session.Session(auth=auth, timeout=10).get_token()
+
+    def test_what_one_does_not_have_cannot_be_given(self, cloud: Sandbox, alice: Clients, bob: Clients) -> None:
+        assert trust(cloud, alice, roles=[{"name": "admin"}]).status_code == 403
+        assert trust(cloud, alice, trustor_user_id=bob.session.get_user_id()).status_code == 403
+        assert trust(cloud, alice, project_id=bob.session.get_project_id()).status_code == 403
+
+    def test_a_trust_makes_no_trust(self, cloud: Sandbox, alice: Clients) -> None:
+        made = trust(cloud, alice).json()["trust"]
+        acting = trusted(cloud, made["id"])
+        answer = acting.post(f"{cloud.auth_url}/OS-TRUST/trusts", json={"trust": made}, raise_exc=False)
+        assert answer.status_code == 403
+
+    def test_it_fails_when_the_trustor_lost_the_role(self, cloud: Sandbox, alice: Clients, admin: Clients) -> None:
+        made = trust(cloud, alice).json()["trust"]
+        role = made["roles"][0]["id"]
+        user, project = alice.session.get_user_id(), alice.session.get_project_id()
+        admin.session.delete(f"{cloud.auth_url}/projects/{project}/users/{user}/roles/{role}")
+
+        with pytest.raises(exceptions.Forbidden):
+            trusted(cloud, made["id"]).get_token()
+
+    def test_it_fails_when_it_is_deleted(self, cloud: Sandbox, alice: Clients) -> None:
+        made = trust(cloud, alice).json()["trust"]
+        acting = trusted(cloud, made["id"])
+        token = acting.get_token()
+        assert alice.session.delete(f"{cloud.auth_url}/OS-TRUST/trusts/{made['id']}").status_code == 204
+
+        assert validate(cloud, token).status_code == 404
+        with pytest.raises(exceptions.Unauthorized):
+            trusted(cloud, made["id"]).get_token()
+
+    def test_it_is_shown_to_those_whom_it_concerns(self, cloud: Sandbox, alice: Clients, bob: Clients) -> None:
+        made = trust(cloud, alice).json()["trust"]
+        url = f"{cloud.auth_url}/OS-TRUST/trusts/{made['id']}"
+
+        assert alice.session.get(url).json()["trust"]["impersonation"] is True
+        assert bob.session.get(url, raise_exc=False).status_code == 403
+        assert bob.session.delete(url, raise_exc=False).status_code == 403
+
+    def test_an_expired_token_is_not_revived_by_a_service_token(self, cloud: Sandbox, alice: Clients) -> None:
+        acting = trusted(cloud, trust(cloud, alice).json()["trust"]["id"])
+        token = acting.get_token()
+        cloud.expire_token(token)
+
+        assert validate(cloud, token, allow_expired="1").status_code == 404
+
+
+class TestServiceTokens:
+    def call(self, cloud: Sandbox, alice: Clients, keeper: str) -> Any:
+        """List alice's volumes with her expired token and a service token of *keeper*."""
+        token, project = alice.session.get_token(), alice.session.get_project_id()
+        cloud.expire_token(token)
+
+        class Expired(v3.Token):
+            def get_token(self, session: Any, **kwargs: Any) -> str:
+                return token
+
+            def get_endpoint(self, session: Any, **kwargs: Any) -> str:
+                return f"{cloud.url}/volume/v3/{project}"
+
+        wrapped = service_token.ServiceTokenAuthWrapper(
+            Expired(cloud.auth_url, token), service_auth=v3.Password(**cloud.credentials(keeper))
+        )
+        user = session.Session(auth=wrapped, timeout=10)
+        return user.get("/volumes/detail", endpoint_filter={"service_type": "block-storage"}, raise_exc=False)
+
+    def test_one_of_a_service_user_carries_an_expired_token(self, cloud: Sandbox, alice: Clients) -> None:
+        assert self.call(cloud, alice, "karbor").status_code == 200
+
+    def test_one_of_anybody_else_does_not(self, cloud: Sandbox, alice: Clients) -> None:
+        assert self.call(cloud, alice, "bob").status_code == 401

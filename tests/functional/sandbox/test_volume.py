@@ -1,0 +1,218 @@
+"""Cinder as python-cinderclient sees it."""
+
+import io
+import os
+from typing import Any
+
+import pytest
+from cinderclient import exceptions
+
+from karbor_like.sandbox.cloud import Sandbox
+from tests.functional.sandbox.conftest import GIBIBYTE, Clients, waiter
+
+DATA = os.urandom(5 << 20)
+
+
+def gone(manager: Any, key: str) -> None:
+    def exists() -> bool:
+        try:
+            return manager.get(key) is not None
+        except exceptions.NotFound:
+            return False
+
+    waiter().until(f"{key} to be gone", exists, done=lambda found: not found, failed=lambda found: None)
+
+
+@pytest.fixture
+def volume(cloud: Sandbox, alice: Clients) -> Any:
+    """A volume of alice's that begins with DATA and has some more at its end."""
+    found = alice.volume(name="data", description="what is kept", metadata={"colour": "red"})
+    cloud.write_volume(found.id, DATA)
+    cloud.write_volume(found.id, DATA[:1000], offset=GIBIBYTE - 1000)
+    return found
+
+
+def test_a_new_volume_is_empty(cloud: Sandbox, alice: Clients) -> None:
+    volume = alice.volume(2, name="n", metadata={"a": "b"})
+
+    assert (volume.size, volume.name, volume.metadata, volume.bootable) == (2, "n", {"a": "b"}, "false")
+    assert volume.attachments == []
+    assert all(chunk == bytes(len(chunk)) for chunk in cloud.read_volume(volume.id))
+
+
+def test_microversions(alice: Clients, cloud: Sandbox) -> None:
+    url = f"{cloud.url}/volume/v3/{alice.session.get_project_id()}/volumes"
+    answer = alice.session.get(url, headers={"OpenStack-API-Version": "volume 3.43"})
+    assert answer.headers["OpenStack-API-Version"] == "volume 3.43"
+    bad = {"OpenStack-API-Version": "volume 3.999"}
+    assert alice.session.post(url, json={"volume": {"size": 1}}, headers=bad, raise_exc=False).status_code == 406
+    assert alice.session.get(f"{cloud.url}/volume/v3/volumes/detail").json() == {"volumes": []}
+
+
+def test_the_way_of_a_protection_and_back(cloud: Sandbox, alice: Clients, volume: Any) -> None:
+    """Snapshot, volume, image, download; upload, volume: the same bytes at the end."""
+    digest = cloud.volume_digest(volume.id)
+    snapshot = alice.cinder.volume_snapshots.create(volume.id, name="s", metadata={"by": "test"})
+    alice.settled(alice.cinder.volume_snapshots, snapshot.id)
+    cloud.write_volume(volume.id, bytes(len(DATA)))
+    temporary = alice.volume(snapshot_id=snapshot.id)
+    assert cloud.volume_digest(temporary.id) == digest
+
+    _, body = alice.cinder.volumes.upload_to_image(temporary.id, False, "i", "bare", "raw", "private", False)
+    image_id = body["os-volume_upload_image"]["image_id"]
+    image = alice.settled(alice.glance.images, image_id, "active")
+    assert (image.size, image.name, image.visibility) == (GIBIBYTE, "i", "private")
+    alice.settled(alice.cinder.volumes, temporary.id)
+
+    alice.cinder.volumes.delete(temporary.id)
+    gone(alice.cinder.volumes, temporary.id)
+    alice.cinder.volume_snapshots.delete(snapshot.id)
+    gone(alice.cinder.volume_snapshots, snapshot.id)
+
+    restored = alice.volume(imageRef=image_id, name="again")
+    assert cloud.volume_digest(restored.id) == digest
+    assert restored.bootable == "true"
+    assert restored.volume_image_metadata["image_id"] == image_id
+
+
+def test_a_volume_of_a_volume(cloud: Sandbox, alice: Clients, volume: Any) -> None:
+    copy = alice.volume(2, source_volid=volume.id)
+    assert next(cloud.read_volume(copy.id)) == DATA[: 1 << 20]
+    assert copy.size == 2
+
+
+def test_lists(alice: Clients, volume: Any) -> None:
+    other = alice.volume(name="other", metadata={"colour": "blue"})
+    volumes = alice.cinder.volumes
+
+    def ids(**search: Any) -> list[str]:
+        return [found.id for found in volumes.list(search_opts=search)]
+
+    assert ids() == [other.id, volume.id]
+    assert ids(name="data") == ids(metadata={"colour": "red"}) == [volume.id]
+    assert ids(status="creating") == []
+    assert [found.id for found in volumes.list(sort="created_at:asc", limit=1)] == [volume.id]
+    assert [found.id for found in volumes.list(marker=other.id)] == [volume.id]
+    assert volumes.find(name="data").id == volume.id
+
+    snapshot = alice.cinder.volume_snapshots.create(volume.id, metadata={"k": "v"})
+    found = alice.cinder.volume_snapshots.list(search_opts={"volume_id": volume.id, "metadata": {"k": "v"}})
+    assert [one.id for one in found] == [snapshot.id]
+
+
+def test_update_and_metadata(alice: Clients, volume: Any) -> None:
+    alice.cinder.volumes.update(volume.id, name="new", description="d")
+    alice.cinder.volumes.set_metadata(volume.id, {"more": "1"})
+    alice.cinder.volumes.delete_metadata(volume.id, ["colour"])
+    alice.cinder.volumes.set_bootable(volume.id, True)
+
+    found = alice.cinder.volumes.get(volume.id)
+    assert (found.name, found.description, found.metadata, found.bootable) == ("new", "d", {"more": "1"}, "true")
+
+
+def test_what_is_in_use_cannot_be_deleted(alice: Clients, volume: Any) -> None:
+    snapshot = alice.cinder.volume_snapshots.create(volume.id)
+    alice.settled(alice.cinder.volume_snapshots, snapshot.id)
+    with pytest.raises(exceptions.BadRequest, match="have snapshots"):
+        alice.cinder.volumes.delete(volume.id)
+
+    alice.cinder.volumes.delete(volume.id, cascade=True)
+    gone(alice.cinder.volumes, volume.id)
+    gone(alice.cinder.volume_snapshots, snapshot.id)
+
+
+@pytest.mark.parametrize(
+    ("values", "status"),
+    [
+        ({"size": 0}, 400),
+        ({"size": "many"}, 400),
+        ({"size": 1, "imageRef": "00000000-0000-0000-0000-000000000000"}, 400),
+        ({"size": 1, "snapshot_id": "00000000-0000-0000-0000-000000000000"}, 404),
+        ({"size": 1, "volume_type": "none-such"}, 404),
+        ({"size": 1, "name": "n" * 256}, 400),
+        ({"size": 1, "metadata": {"k": 1}}, 400),
+    ],
+)
+def test_bad_volumes_are_refused(alice: Clients, values: dict[str, Any], status: int) -> None:
+    url = f"{alice.session.get_endpoint(service_type='volumev3')}/volumes"
+    answer = alice.session.post(url, json={"volume": values}, raise_exc=False)
+    assert answer.status_code == status
+    assert alice.cinder.volumes.list() == []
+
+
+def test_a_volume_in_error_is_not_snapshotted(alice: Clients, admin: Clients, volume: Any) -> None:
+    admin.cinder.volumes.reset_state(volume.id, "error")
+    with pytest.raises(exceptions.BadRequest, match="current status is: error"):
+        alice.cinder.volume_snapshots.create(volume.id)
+    with pytest.raises(exceptions.Forbidden):
+        alice.cinder.volumes.reset_state(volume.id, "available")
+
+
+def test_a_small_volume_for_a_big_image(alice: Clients) -> None:
+    image = alice.image(io.BytesIO(b"x"), min_disk=3)
+    with pytest.raises(exceptions.BadRequest, match="cannot be smaller than 3GB"):
+        alice.cinder.volumes.create(1, imageRef=image.id)
+
+
+def test_an_image_that_cannot_be_written_ends_in_error_with_a_message(alice: Clients) -> None:
+    image = alice.image(b"QFI", disk_format="qcow2")
+    volume = alice.cinder.volumes.create(1, imageRef=image.id)
+    alice.settled(alice.cinder.volumes, volume.id, "error")
+
+    (message,) = alice.cinder.messages.list(search_opts={"resource_uuid": volume.id})
+    assert "qcow2" in message.user_message
+
+
+def test_foreign_volumes_do_not_exist(
+    cloud: Sandbox, alice: Clients, bob: Clients, admin: Clients, volume: Any
+) -> None:
+    snapshot = alice.cinder.volume_snapshots.create(volume.id)
+    for call, key in (
+        (bob.cinder.volumes.get, volume.id),
+        (bob.cinder.volumes.delete, volume.id),
+        (bob.cinder.volume_snapshots.get, snapshot.id),
+        (bob.cinder.volume_snapshots.create, volume.id),
+    ):
+        with pytest.raises(exceptions.NotFound):
+            call(key)
+    with pytest.raises(exceptions.NotFound):
+        bob.cinder.volumes.create(1, source_volid=volume.id)
+    assert bob.cinder.volumes.list(search_opts={"all_tenants": 1}) == []
+    url = f"{cloud.url}/volume/v3/{alice.session.get_project_id()}/volumes/detail"
+    assert bob.session.get(url, raise_exc=False).status_code == 403
+
+    assert admin.cinder.volumes.list() == []
+    assert [found.id for found in admin.cinder.volumes.list(search_opts={"all_tenants": 1})] == [volume.id]
+
+
+def test_services_types_and_zones(alice: Clients, admin: Clients) -> None:
+    assert {service.state for service in admin.cinder.services.list()} == {"up"}
+    with pytest.raises(exceptions.Forbidden):
+        alice.cinder.services.list()
+    assert [kind.name for kind in alice.cinder.volume_types.list()] == ["sandbox", "sandbox-fast"]
+    assert alice.cinder.volume_types.default().name == "sandbox"
+    assert [zone.zoneName for zone in alice.cinder.availability_zones.list()] == ["nova"]
+
+
+def test_a_snapshot_outlives_what_was_made_of_it(alice: Clients, volume: Any) -> None:
+    snapshot = alice.cinder.volume_snapshots.create(volume.id)
+    alice.settled(alice.cinder.volume_snapshots, snapshot.id)
+    made = alice.volume(snapshot_id=snapshot.id)
+    with pytest.raises(exceptions.BadRequest, match="dependent volumes"):
+        alice.cinder.volume_snapshots.delete(snapshot.id)
+
+    alice.cinder.volumes.delete(made.id)
+    gone(alice.cinder.volumes, made.id)
+    alice.cinder.volume_snapshots.delete(snapshot.id)
+    gone(alice.cinder.volume_snapshots, snapshot.id)
+
+
+def test_flags_and_image_metadata(alice: Clients, volume: Any) -> None:
+    volumes = alice.cinder.volumes
+    volumes.update_readonly_flag(volume.id, True)
+    volumes.set_image_metadata(volume, {"os": "linux", "left": "yes"})
+    volumes.delete_image_metadata(volume, ["os"])
+
+    found = volumes.get(volume.id)
+    assert found.metadata["readonly"] == "True"
+    assert found.volume_image_metadata == {"left": "yes"}

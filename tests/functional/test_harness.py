@@ -1,0 +1,136 @@
+"""The tests' own machinery: processes that are started, found again and ended, and servers that give fresh databases."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import kombu
+import psutil
+import pytest
+import sqlalchemy
+
+from tests.cloud.errors import HarnessError
+from tests.cloud.processes import Daemon, Supervisor
+from tests.cloud.servers import RabbitMQ, SqlServer
+from tools import summary
+
+SLEEP = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    found = Supervisor(tmp_path)
+    yield found
+    found.stop_all(gently=False)
+
+
+def sleeper(supervisor: Supervisor, **values: object) -> Daemon:
+    def ready() -> bool:
+        return "here" in supervisor.tail("sleeper")
+
+    return Daemon(**{"name": "sleeper", "argv": SLEEP, "ready": ready, **values})  # type: ignore[arg-type]
+
+
+def test_a_running_process_is_found_again_by_the_next_supervisor(supervisor: Supervisor) -> None:
+    supervisor.ensure(sleeper(supervisor))
+    first = supervisor.process("sleeper")
+
+    second = Supervisor(supervisor.state)
+    second.ensure(sleeper(second))
+
+    assert first is not None
+    assert second.process("sleeper") == first
+
+
+def test_a_process_that_was_killed_is_started_again(supervisor: Supervisor) -> None:
+    supervisor.ensure(sleeper(supervisor))
+    first = supervisor.process("sleeper")
+    supervisor.kill("sleeper")
+    assert supervisor.process("sleeper") is None
+
+    supervisor.ensure(sleeper(supervisor))
+
+    assert supervisor.process("sleeper") not in (None, first)
+
+
+def test_a_pid_of_somebody_else_is_not_taken_for_ours(supervisor: Supervisor) -> None:
+    supervisor.ensure(sleeper(supervisor))
+    pid = supervisor.process("sleeper").pid  # type: ignore[union-attr]
+    record = supervisor.state / "run" / "sleeper.json"
+    with subprocess.Popen(SLEEP) as stranger:
+        text = record.read_text()
+        record.write_text(
+            text.replace(f'"pid": {pid}', f'"pid": {stranger.pid}').replace('"created": ', '"created": 1')
+        )
+        assert supervisor.process("sleeper") is None
+        supervisor.stop("sleeper")
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_a_changed_configuration_file_means_a_restart(supervisor: Supervisor, tmp_path: Path) -> None:
+    config = tmp_path / "sleeper.conf"
+    config.write_text("one")
+    supervisor.ensure(sleeper(supervisor, configs=[config]))
+    first = supervisor.process("sleeper")
+    supervisor.ensure(sleeper(supervisor, configs=[config]))
+    assert supervisor.process("sleeper") == first
+
+    config.write_text("two")
+    supervisor.ensure(sleeper(supervisor, configs=[config]))
+
+    assert supervisor.process("sleeper") not in (None, first)
+
+
+def test_a_process_that_fails_shows_the_end_of_its_log(supervisor: Supervisor) -> None:
+    with pytest.raises(HarnessError, match="no such option: --nonsense"):
+        supervisor.ensure(
+            sleeper(supervisor, argv=[sys.executable, "-c", "raise SystemExit('no such option: --nonsense')"])
+        )
+
+
+def test_what_daemonised_itself_is_ended_too(supervisor: Supervisor) -> None:
+    daemonise = f"import subprocess; subprocess.Popen({SLEEP!r}, start_new_session=True); print('here')"
+    supervisor.ensure(sleeper(supervisor, argv=[sys.executable, "-c", f"{daemonise}; import time; time.sleep(600)"]))
+    (orphan,) = supervisor.process("sleeper").children()  # type: ignore[union-attr]
+    supervisor.process("sleeper").kill()  # type: ignore[union-attr]
+
+    supervisor.stop_all()
+
+    assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param("mariadb", marks=pytest.mark.mariadb), pytest.param("postgresql", marks=pytest.mark.postgresql)],
+)
+def test_each_test_gets_an_empty_database(kind: str, request: pytest.FixtureRequest) -> None:
+    server: SqlServer = request.getfixturevalue(kind)
+    urls = [server.new_database(), server.new_database()]
+    for url in urls:
+        engine = sqlalchemy.create_engine(url)
+        assert sqlalchemy.inspect(engine).get_table_names() == []
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text("CREATE TABLE here (id INTEGER)"))
+        engine.dispose()
+        server.drop(url)
+
+
+def test_a_virtual_host_takes_quorum_queues(rabbitmq: RabbitMQ, transport_url: str) -> None:
+    with kombu.Connection(transport_url.replace("rabbit://", "amqp://")) as connection:
+        queue = kombu.Queue("here", durable=True, queue_arguments={"x-queue-type": "quorum"})
+        queue(connection.channel()).declare()
+        queues = rabbitmq.manage("GET", f"queues/{transport_url.rpartition('/')[2]}")
+    assert [(found["name"], found["type"]) for found in queues] == [("here", "quorum")]  # type: ignore[attr-defined]
+
+
+def test_reports_of_several_runs_are_added_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = '<testsuites><testsuite tests="{}" failures="{}" errors="{}" skipped="{}" time="1.5"/></testsuites>'
+    (tmp_path / "one.xml").write_text(report.format(10, 0, 0, 3))
+    assert summary.main(tmp_path) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "total: 7 passed, 0 failed, 3 skipped"
+
+    (tmp_path / "two.xml").write_text(report.format(5, 1, 1, 0))
+    assert summary.main(tmp_path) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "total: 10 passed, 2 failed, 3 skipped"

@@ -1,0 +1,216 @@
+"""What is measured, and how: each function gives figures, with the goal that they were set."""
+
+import json
+import shutil
+import statistics
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.perf.blockstore import peers, processes
+from tests.perf.blockstore.volumes import GIB, MIB, Volumes
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """:param value: what was measured, in *unit*
+    :param goal: text of the goal; empty where there is none
+    :param met: whether it is; None where there is none
+    """
+
+    name: str
+    value: float
+    unit: str
+    goal: str = ""
+    met: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Bench:
+    """Runs jobs of our own, each in a process of its own.
+
+    :param directory: for banks and reports; what is in it under names of ours is removed
+    """
+
+    def __init__(self, directory: Path, say: Say) -> None:
+        self.directory = directory
+        self.say = say
+
+    def empty_bank(self, name: str) -> str:
+        """A new directory for a bank."""
+        path = self.directory / name
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        return str(path)
+
+    def job(self, name: str, *, compare: Path | None = None, **arguments: Any) -> dict[str, Any]:
+        """What the job reported, and the wall and processor time of its process: ``process_seconds``, ``process_cpu``."""
+        report = self.directory / "report.json"
+        report.unlink(missing_ok=True)
+        given = json.dumps({"report": str(report), **arguments})
+        argv = [sys.executable, "-m", "tests.perf.blockstore.worker", name, given]
+        run = processes.run_and_compare(argv, compare) if compare else processes.run(argv)
+        return {**json.loads(report.read_text()), "process_seconds": run.seconds, "process_cpu": run.cpu}
+
+
+def measure_volumes(bench: Bench, volumes: Volumes) -> dict[str, float]:
+    """The same as :func:`tests.perf.blockstore.peers.measure`, for our own bank."""
+    bank = bench.empty_bank("bank")
+    processes.warm(volumes.first)
+    first = bench.job("backup", directory=bank, volume=str(volumes.first), checkpoint="one", bases=[])
+    before = processes.stored(Path(bank))
+    processes.warm(volumes.second)
+    second = bench.job("backup", directory=bank, volume=str(volumes.second), checkpoint="two", bases=["one"])
+    growth = processes.stored(Path(bank)) - before
+    processes.warm(volumes.second)
+    restore = bench.job("restore", compare=volumes.second, directory=bank, checkpoint="two")
+    shutil.rmtree(bank)
+    return {
+        "first_seconds": first["process_seconds"],
+        "first_cpu": first["process_cpu"],
+        "first_stored": before,
+        "second_seconds": second["process_seconds"],
+        "second_cpu": second["process_cpu"],
+        "growth": growth,
+        "restore_seconds": restore["process_seconds"],
+        "restore_cpu": restore["process_cpu"],
+        "peak": max(first["peak"], second["peak"], restore["peak"]),
+        "first_inside_seconds": first["seconds"],
+        "second_inside_seconds": second["seconds"],
+        "restore_inside_seconds": restore["seconds"],
+    }
+
+
+def beside_peers(
+    bench: Bench, volumes: Volumes, repeat: int, others: Sequence[peers.Peer]
+) -> tuple[list[Figure], dict[str, Any]]:
+    """Both backups and the restore, in turn with the other programs; the median of *repeat* rounds counts."""
+    rounds: dict[str, list[Mapping[str, float]]] = {}
+    for number in range(repeat):
+        bench.say(f"volumes, round {number + 1} of {repeat}: ours")
+        rounds.setdefault("ours", []).append(measure_volumes(bench, volumes))
+        for peer in others:
+            bench.say(f"volumes, round {number + 1} of {repeat}: {peer.name}")
+            rounds.setdefault(peer.name, []).append(peers.measure(peer, volumes, bench.directory))
+    middle = {
+        name: {key: statistics.median(values[key] for values in runs) for key in runs[0]}
+        for name, runs in rounds.items()
+    }
+    figures = [*_compared(middle), _memory("peak memory with the volumes", middle["ours"]["peak"])]
+    return figures, {"median": middle, "rounds": rounds}
+
+
+def _memory(name: str, peak: float) -> Figure:
+    return Figure(name, peak / MIB, "MiB", "at most 128 MiB", peak <= 128 * MIB)
+
+
+def _compared(middle: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
+    ours = middle["ours"]
+    others = {name: theirs for name, theirs in middle.items() if name != "ours"}
+    for row, job in (("first backup", "first"), ("second backup", "second"), ("restore", "restore")):
+        seconds, cpu = f"{job}_seconds", f"{job}_cpu"
+        yield Figure(row, ours[seconds], "s")
+        yield Figure(f"{row}: without the start of Python and imports", ours[f"{job}_inside_seconds"], "s")
+        for name, theirs in others.items():
+            ratio = theirs[seconds] / ours[seconds]
+            yield _goal(
+                f"{row}: times as fast as {name} ({theirs[seconds]:.2f} s)", ratio, name, "at least 2", ratio >= 2
+            )
+            less = theirs[cpu] / ours[cpu]
+            yield Figure(
+                f"{row}: processor time, {name}'s ({theirs[cpu]:.2f} s) in ours ({ours[cpu]:.2f} s)", less, "times"
+            )
+    yield Figure("first backup: stored", ours["first_stored"] / MIB, "MiB")
+    yield Figure("second backup: growth", ours["growth"] / MIB, "MiB")
+    for name, theirs in others.items():
+        share = ours["growth"] / theirs["growth"]
+        title = f"second backup: growth, share of {name}'s ({theirs['growth'] / MIB:.1f} MiB)"
+        yield _goal(title, share, name, "at most 0.25", share <= 0.25)
+
+
+def _goal(title: str, value: float, peer: str, goal: str, met: bool) -> Figure:
+    """A figure beside a peer: goals are set beside restic."""
+    return Figure(title, value, "", goal, met) if peer == peers.RESTIC.name else Figure(title, value, "")
+
+
+def stream_memory(bench: Bench, long: int) -> tuple[list[Figure], dict[str, Any]]:
+    """The peak with a stream of 1 GiB, and with one of *long* bytes."""
+    runs = {}
+    for size in (GIB, long):
+        bench.say(f"memory with a stream of {size // GIB} GiB")
+        runs[size] = bench.job("stream", directory=bench.empty_bank("sink"), size=size, written=None)
+    short, other = runs[GIB]["peak"], runs[long]["peak"]
+    return [
+        _memory("peak memory, stream of 1 GiB", short),
+        _memory(f"peak memory, stream of {long // GIB} GiB", other),
+        Figure(
+            f"peak memory, {long // GIB} GiB against 1 GiB",
+            other / short,
+            "",
+            "within 10 %",
+            abs(other / short - 1) <= 0.1,
+        ),
+        Figure(f"stream of {long // GIB} GiB", long / MIB / runs[long]["seconds"], "MiB/s"),
+    ], {f"{size // GIB} GiB": run for size, run in runs.items()}
+
+
+def sparse_volume(bench: Bench, size: int, written: int) -> tuple[list[Figure], dict[str, Any]]:
+    """A large volume of which little was ever written, beside what looking at it and hashing it cost by themselves."""
+    runs = {}
+    for job in ("read_stream", "hash_stream"):
+        bench.say(f"sparse volume of {size // GIB} GiB: {job}")
+        runs[job] = bench.job(job, size=size, written=written)
+    bench.say(f"sparse volume of {size // GIB} GiB: backup")
+    run = runs["stream"] = bench.job("stream", directory=bench.empty_bank("sink"), size=size, written=written)
+    # The bytes that were written cost what they always cost: measured alone, and taken off.
+    bench.say(f"the {written // MIB} MiB that are written in it: backup")
+    alone = runs["written"] = bench.job("stream", directory=bench.empty_bank("sink"), size=written, written=written)
+    zeros = (run["seconds"] - alone["seconds"]) / ((size - written) / GIB)
+    read, hashed = (runs[job]["seconds"] / (size / GIB) for job in ("read_stream", "hash_stream"))
+    manifest = run["manifest_bytes"]
+    extra = run["objects"] - run["packs"]
+    name = f"{size // GIB} GiB with {written // MIB} MiB written"
+    return [
+        Figure(f"{name}: backup", run["seconds"], "s"),
+        Figure(
+            f"{name}: per GiB of zeros (comparing alone takes {read:.3f})",
+            zeros,
+            "s",
+            "no more than hashing",
+            zeros <= hashed,
+        ),
+        Figure(f"{name}: SHA-256 alone, per GiB", hashed, "s"),
+        Figure(f"{name}: stored for a manifest", manifest / MIB, "MiB", "under 16 MiB", manifest < 16 * MIB),
+        Figure(f"{name}: objects that are not packs", extra, "", "none per zero block", extra < size // GIB + 20),
+        _memory(f"{name}: peak memory", run["peak"]),
+    ], runs
+
+
+def collection(bench: Bench, blocks: int, parts: int = 4) -> tuple[list[Figure], dict[str, Any]]:
+    """Collect a bank when it holds a quarter, a half ... and all of *blocks* blocks."""
+    bank = bench.empty_bank("collected")
+    runs = {}
+    for part in range(1, parts + 1):
+        bench.say(f"collection: {blocks * part // parts:,} blocks")
+        bench.job("fill", directory=bank, checkpoint=f"checkpoint-{part}", blocks=blocks // parts)
+        runs[blocks * part // parts] = bench.job("collect", directory=bank)
+    shutil.rmtree(bank)
+    first, last = runs[blocks // parts], runs[blocks]
+    growth = last["cpu_seconds"] / first["cpu_seconds"]
+    return [
+        Figure(f"collection of {blocks:,} referenced blocks", last["seconds"], "s"),
+        Figure(
+            f"collection: processor time with {parts} times the manifests",
+            growth,
+            "times",
+            f"about {parts} times at most",
+            growth <= parts * 1.5,
+        ),
+        Figure("collection: peak memory", last["peak"] / MIB, "MiB", "under 256 MiB", last["peak"] < 256 * MIB),
+    ], {f"{count} blocks": run for count, run in runs.items()}

@@ -1,0 +1,159 @@
+"""How much protecting and restoring a volume costs on top of what the cloud's own steps cost. Prints, never judges.
+
+``python -m tests.perf.glance_path`` on real OpenStack (started if it does not run; root on Debian): a 1 GiB volume with
+300 MiB of random data goes by hand through the steps of the Glance path (snapshot, temporary volume, image, download),
+then through a checkpoint; an image of it is uploaded and made a volume by hand, then the checkpoint is restored. Memory
+is the most that the protection service's process ever had.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.cloud.cloud import Cloud
+from tests.cloud.handle import RealCloud
+from tests.cloud.layout import Layout
+from tests.fixtures.cloud import Backing
+from tests.fixtures.system import System
+from tests.scenario.tenant import MIB, VOLUME, Tenant, random_bytes, until
+
+GOAL = 1.15
+MEMORY_GOAL_MIB = 256
+
+
+class Bench:
+    """One volume, and the two ways of each direction."""
+
+    def __init__(self, cloud: RealCloud, system: System) -> None:
+        self._system = system
+        self._alice = Tenant(cloud, "alice")
+        self._volume = self._alice.volume("bench")
+        cloud.write_volume(self._volume.id, random_bytes(1, 300))
+        self._digest = cloud.volume_digest(self._volume.id)
+        self._cloud = cloud
+
+    def by_hand_protect(self) -> None:
+        cinder, glance = self._alice.cinder, self._alice.glance
+        snapshot = cinder.volume_snapshots.create(self._volume.id, force=True)
+        until(lambda: cinder.volume_snapshots.get(snapshot.id), lambda found: found.status == "available")
+        copy = cinder.volumes.create(1, snapshot_id=snapshot.id)
+        until(lambda: cinder.volumes.get(copy.id), lambda found: found.status == "available")
+        _, answer = cinder.volumes.upload_to_image(copy.id, False, "bench", "bare", "raw")
+        image = answer["os-volume_upload_image"]["image_id"]
+        until(lambda: glance.images.get(image), lambda found: found.status == "active")
+        for _ in glance.images.data(image, do_checksum=False):
+            pass
+        self._clean = (image, copy.id, snapshot.id)
+
+    def clean(self) -> None:
+        """Not part of what is measured by hand, though the checkpoint's clean-up is part of its time."""
+        image, volume, snapshot = self._clean
+        self._alice.glance.images.delete(image)
+        until(lambda: self._alice.cinder.volumes.get(volume), lambda found: found.status == "available")
+        self._alice.delete_volume(volume)
+        self._alice.cinder.volume_snapshots.delete(snapshot)
+        until(lambda: self._alice.belongings()["snapshots"], lambda found: snapshot not in found)
+
+    def protect(self) -> None:
+        plan = self._alice.plan(self._system.file_provider, (VOLUME, self._volume))
+        self.checkpoint = self._alice.protected(plan)
+        assert self.checkpoint["status"] == "available", self.checkpoint["reason"]
+
+    def by_hand_restore(self) -> None:
+        glance, cinder = self._alice.glance, self._alice.cinder
+        image = glance.images.create(name="bench", disk_format="raw", container_format="bare")
+        glance.images.upload(image.id, _Chunks(self._cloud.read_volume(self._volume.id)), image_size=1 << 30)
+        made = cinder.volumes.create(1, imageRef=image.id)
+        until(lambda: cinder.volumes.get(made.id), lambda found: found.status == "available")
+        glance.images.delete(image.id)
+        self._restored = made.id
+
+    def restore(self) -> None:
+        ((self._restored,),) = self._alice.restored(self.checkpoint).values()
+
+    def drop(self) -> None:
+        assert self._cloud.volume_digest(self._restored) == self._digest
+        self._alice.delete_volume(self._restored)
+
+    def end(self) -> None:
+        self._alice.delete_volume(self._volume.id)
+
+
+class _Chunks:
+    """A file of an iterator of mebibytes."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+
+    def read(self, size: int) -> bytes:
+        assert size >= MIB
+        return next(self._chunks, b"")
+
+
+def _timed(work: Callable[[], Any], after: Callable[[], Any]) -> float:
+    began = time.monotonic()
+    work()
+    seconds = time.monotonic() - began
+    after()
+    return seconds
+
+
+def _peak_mib(system: System) -> float:
+    """The most memory that any process of the protection service ever had."""
+    parent = psutil.Process(system.process("protection"))
+    peaks = []
+    for process in (parent, *parent.children(recursive=True)):
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        peaks.append(int(status.split("VmHWM:")[1].split()[0]) / 1024)
+    return max(peaks)
+
+
+def _measure(bench: Bench, rounds: int) -> dict[str, list[float]]:
+    laps: dict[str, list[float]] = {"protect by hand": [], "protect": [], "restore by hand": [], "restore": []}
+    for _ in range(rounds):
+        laps["protect by hand"].append(_timed(bench.by_hand_protect, bench.clean))
+        laps["protect"].append(_timed(bench.protect, lambda: None))
+        laps["restore by hand"].append(_timed(bench.by_hand_restore, bench.drop))
+        laps["restore"].append(_timed(bench.restore, bench.drop))
+    return laps
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.perf.glance_path", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=Path("perf-results/glance_path.json"))
+    options = parser.parse_args()
+    harness = Cloud(Layout.from_environment())
+    with harness.session(), tempfile.TemporaryDirectory() as directory:
+        cloud = RealCloud(harness)
+        backing = Backing(cloud.mariadb.new_database(), cloud.rabbitmq.new_vhost())
+        system = System(cloud, backing, Path(directory))
+        system.up()
+        try:
+            bench = Bench(cloud, system)
+            laps = _measure(bench, options.rounds)
+            memory = _peak_mib(system)
+            bench.end()
+        finally:
+            system.stop()
+            cloud.rabbitmq.drop(backing.transport_url)
+            cloud.mariadb.drop(backing.database_url)
+    figures: dict[str, Any] = {"laps": laps, "memory_mib": memory}
+    for name in ("protect", "restore"):
+        ours, theirs = statistics.median(laps[name]), statistics.median(laps[f"{name} by hand"])
+        figures[name] = ours / theirs
+        print(f"{name:8} {ours:6.1f} s, by hand {theirs:6.1f} s: {ours / theirs:.2f} times (goal: at most {GOAL})")
+    print(f"memory   {memory:6.0f} MiB at most (goal: under {MEMORY_GOAL_MIB} MiB)")
+    options.output.parent.mkdir(exist_ok=True)
+    options.output.write_text(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The operation engine's scheduler on a large table."""

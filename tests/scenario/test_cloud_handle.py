@@ -1,0 +1,93 @@
+"""What every scenario relies on: both clouds do the same for whoever holds their handle."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cinderclient import client, exceptions
+
+from karbor_like.clients.waiter import Waiter
+from karbor_like.clock import SystemClock
+from tests.fixtures.cloud import CloudHandle
+
+GIB = 1 << 30
+PIECE = bytes(range(256)) * 4096
+"""One mebibyte."""
+
+
+@pytest.fixture
+def cinder(cloud: CloudHandle) -> Any:
+    return client.Client("3.70", session=cloud.session("alice"))
+
+
+@pytest.fixture
+def volume(cinder: Any) -> Iterator[str]:
+    """The id of an available volume of one gibibyte."""
+    volume_id = cinder.volumes.create(1, name="cloud-handle").id
+    available(cinder.volumes, volume_id)
+    yield volume_id
+    cinder.volumes.delete(volume_id)
+
+
+def available(manager: Any, resource_id: str) -> None:
+    Waiter(SystemClock(), timeout=120).until(
+        f"{resource_id} to become available",
+        lambda: manager.get(resource_id),
+        done=lambda found: found.status == "available",
+        failed=lambda found: found.status if "error" in found.status else None,
+    )
+
+
+def digest(*pieces: bytes) -> str:
+    """SHA-256 of a volume of one gibibyte that starts with *pieces* and is zero after them."""
+    found = hashlib.sha256()
+    for piece in pieces:
+        found.update(piece)
+    for _ in range((GIB - sum(map(len, pieces))) // len(PIECE)):
+        found.update(bytes(len(PIECE)))
+    return found.hexdigest()
+
+
+def test_bytes_written_are_bytes_read(cloud: CloudHandle, volume: str) -> None:
+    cloud.write_volume(volume, iter([PIECE, PIECE]))
+    cloud.write_volume(volume, PIECE[::-1], offset=len(PIECE))
+
+    assert cloud.volume_digest(volume) == digest(PIECE, PIECE[::-1])
+    assert next(cloud.read_volume(volume))[: len(PIECE)] == PIECE
+
+
+def test_bytes_can_be_written_after_a_snapshot(cloud: CloudHandle, cinder: Any, volume: str) -> None:
+    cloud.write_volume(volume, PIECE)
+    snapshot = cinder.volume_snapshots.create(volume).id
+    available(cinder.volume_snapshots, snapshot)
+    cloud.write_volume(volume, PIECE, offset=len(PIECE))
+
+    assert cloud.volume_digest(volume) == digest(PIECE, PIECE)
+
+    copy = cinder.volumes.create(1, snapshot_id=snapshot).id
+    available(cinder.volumes, copy)
+    assert cloud.volume_digest(copy) == digest(PIECE)
+
+    cinder.volumes.delete(copy)
+    cinder.volume_snapshots.delete(snapshot)
+    Waiter(SystemClock(), timeout=120).until(
+        f"snapshot {snapshot} to be gone",
+        cinder.volume_snapshots.list,
+        done=lambda found: snapshot not in [one.id for one in found],
+        failed=lambda found: None,
+    )
+
+
+def test_tenants_are_apart(cloud: CloudHandle, volume: str) -> None:
+    bob = client.Client("3.70", session=cloud.session("bob"))
+    with pytest.raises(exceptions.NotFound):
+        bob.volumes.get(volume)
+
+
+def test_what_is_published_is_in_the_catalogue(cloud: CloudHandle) -> None:
+    cloud.publish("cloud-handle-test", "http://127.0.0.1:1/v1/%(project_id)s")
+
+    session = cloud.session("alice")
+    found = session.get_endpoint(service_type="cloud-handle-test")
+    assert found == f"http://127.0.0.1:1/v1/{session.get_project_id()}"

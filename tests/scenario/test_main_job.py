@@ -1,0 +1,128 @@
+"""What the system is for: real volumes and an image are protected, lost, and come back."""
+
+import hashlib
+import json
+
+import pytest
+
+from tests.scenario.tenant import IMAGE, MIB, VOLUME, Tenant, path_of, random_bytes, until
+
+IMAGE_PROPERTIES = {"hw_disk_bus": "scsi", "os_distro": "debian", "note": "snow ❄"}
+
+
+@pytest.fixture
+def things(cloud, alice):
+    """Two volumes, one with 300 MiB of random data and the rest zeros, and an image."""
+    first = alice.volume("data-1", metadata={"role": "db"}, description="the first")
+    second = alice.volume("data-2")
+    cloud.write_volume(first.id, random_bytes(1, 300))
+    cloud.write_volume(second.id, random_bytes(2, 8), offset=500 * MIB)
+    image = alice.image("golden", b"".join(random_bytes(3, 5)) + b"odd end", min_disk=1, tags=["x"], **IMAGE_PROPERTIES)
+    yield first, second, image
+    for volume_id in alice.volume_ids():
+        alice.delete_volume(volume_id)
+    for image_id in alice.belongings()["images"]:
+        alice.glance.images.delete(image_id)
+
+
+def _main_job(cloud, system, alice: Tenant, things, during_protect=lambda checkpoint: None) -> dict:
+    first, second, image = things
+    before = alice.belongings()
+    digests = {volume.name: cloud.volume_digest(volume.id) for volume in (first, second)}
+    image_digest = alice.image_digest(image.id)
+
+    plan = alice.plan(system.provider, (VOLUME, first), (VOLUME, second), (IMAGE, image))
+    checkpoint = alice.protect(plan)
+    assert checkpoint["status"] == "protecting"
+    during_protect(checkpoint)
+    checkpoint = alice.settled(checkpoint)
+    assert checkpoint["status"] == "available", json.dumps({**checkpoint, "protection_plan": None}, indent=1)
+    assert alice.belongings() == before, "something temporary is left after protect"
+
+    for volume in (first, second):
+        alice.delete_volume(volume.id)
+    alice.glance.images.delete(image.id)
+    made = alice.restored(checkpoint)
+
+    restored = {volume.name: volume for volume in map(alice.cinder.volumes.get, made[VOLUME])}
+    assert {name: cloud.volume_digest(volume.id) for name, volume in restored.items()} == digests
+    assert restored["data-1"].description == "the first"
+    assert restored["data-1"].metadata["role"] == "db"
+    assert {volume.size for volume in restored.values()} == {1}
+    (image_id,) = made[IMAGE]
+    assert alice.image_digest(image_id) == image_digest
+    back = alice.glance.images.get(image_id)
+    assert {name: back[name] for name in IMAGE_PROPERTIES} == IMAGE_PROPERTIES
+    assert (back.name, back.min_disk, back.tags, back.disk_format) == ("golden", 1, ["x"], "raw")
+    assert alice.belongings() == {"volumes": set(made[VOLUME]), "images": {image_id}, "snapshots": set()}
+    return checkpoint
+
+
+def _delete(system, alice: Tenant, checkpoint: dict) -> None:
+    assert alice.call("DELETE", path_of(checkpoint)) == {}
+    assert alice.settled(checkpoint)["status"] == "deleted"
+    left = [key for key in system.bank_keys() if checkpoint["id"] in key]
+    # The collector removes the tombstone when no listing can show what it stands for any more.
+    assert left in ([], [f"checkpoints/{checkpoint['id']}/deleted"])
+
+
+@pytest.mark.parametrize("turn", ["first", "again"])
+def test_volumes_and_an_image_come_back_bit_for_bit(cloud, system, alice, bob, things, turn):
+    checkpoint = _main_job(cloud, system, alice, things)
+    _nobody_else_knows(bob, checkpoint)
+    _delete(system, alice, checkpoint)
+
+
+def test_a_killed_protection_service_goes_on_where_it_was(cloud, system, alice, things):
+    first = things[0]
+
+    def kill(checkpoint):
+        def moving():
+            progress = alice.checkpoint(checkpoint)["progress"]["resources"]
+            return progress.get(f"{VOLUME}#{first.id}", {}).get("bytes_done") or 0
+
+        assert until(moving, lambda done: done > 0) < 1 << 30, "the volume was through before the service was killed"
+        system.kill()
+        system.start()
+
+    checkpoint = _main_job(cloud, system, alice, things, kill)
+    _delete(system, alice, checkpoint)
+
+
+def _nobody_else_knows(bob: Tenant, checkpoint: dict) -> None:
+    """Another tenant finds none of it, and cannot tell it from what never was."""
+    provider = checkpoint["protection_plan"]["provider_id"]
+    plan = checkpoint["protection_plan"]["id"]
+    body = {"provider_id": provider, "checkpoint_id": checkpoint["id"], "parameters": {}}
+    for method, path, sent in (
+        ("GET", path_of(checkpoint), None),
+        ("DELETE", path_of(checkpoint), None),
+        ("PUT", path_of(checkpoint), {"os-resetState": {"state": "error"}}),
+        ("GET", f"/plans/{plan}", None),
+        ("PUT", f"/plans/{plan}", {"plan": {"name": "mine"}}),
+        ("DELETE", f"/plans/{plan}", None),
+        ("POST", f"/providers/{provider}/checkpoints", {"checkpoint": {"plan_id": plan}}),
+        ("POST", "/restores", {"restore": body}),
+    ):
+        assert bob.refused(method, path, sent)[0] == 404, (method, path)
+    assert bob.call("GET", f"/providers/{provider}/checkpoints")["checkpoints"] == []
+    assert bob.call("GET", "/plans")["plans"] == []
+
+
+def test_a_second_checkpoint_stores_only_what_changed(cloud, system, alice, things):
+    first = things[0]
+    plan = alice.plan(system.provider, (VOLUME, first))
+    full = alice.protected(plan)
+    assert full["status"] == "available", full
+    assert full["new_bytes"] >= 300 * MIB
+    cloud.write_volume(first.id, random_bytes(9, 1), offset=7 * MIB)
+    digest = cloud.volume_digest(first.id)
+    second = alice.protected(plan)
+    assert second["new_bytes"] == MIB
+    _delete(system, alice, full)
+    (volume_id,) = alice.restored(second)[VOLUME]
+    assert cloud.volume_digest(volume_id) == digest, "a checkpoint does not need the one it was stored against"
+
+
+def test_an_image_digest_is_of_its_bytes(alice, things):
+    assert alice.image_digest(things[2].id) == hashlib.sha256(b"".join(random_bytes(3, 5)) + b"odd end").hexdigest()

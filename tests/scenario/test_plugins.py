@@ -1,0 +1,125 @@
+"""The plugins alone on real OpenStack: what it and the sandbox must agree on, so that the plugins' suites mean something.
+
+With volumes only there: on the sandbox ``tests/contract/plugins`` does the same with smaller ones.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from oslo_config import cfg
+
+from karbor_like import exception
+from karbor_like.bank.bank import Bank
+from karbor_like.bank.objectstore.memory import MemoryStore
+from karbor_like.bank.options import BankOptions
+from karbor_like.clients.factory import ClientFactory, Clients
+from karbor_like.clients.waiter import Waiter
+from karbor_like.clock import SystemClock
+from karbor_like.domain.resource import IMAGE, VOLUME, Resource
+from karbor_like.plugins import loader
+from karbor_like.plugins.protection import Kind
+from tests.contract.plugins.running import Host, context_of, make_conf
+from tests.fixtures.cloud import CloudHandle
+from tests.scenario.tenant import Tenant, random_bytes
+
+#: What a copy has of its own.
+_VOLUME = {"id", "created_at", "updated_at", "links", "user_id", "snapshot_id", "os-vol-mig-status-attr:migstat"}
+_IMAGE = {"id", "created_at", "updated_at", "file", "schema", "self", "direct_url"}
+
+
+@pytest.fixture
+def clients(cloud: CloudHandle) -> Clients:
+    return ClientFactory(make_conf(cloud)).for_context(context_of(cloud))
+
+
+@pytest.fixture
+def alice(cloud: CloudHandle) -> Tenant:
+    return Tenant(cloud, "alice")
+
+
+@pytest.fixture
+def bank() -> Iterator[Bank]:
+    made = Bank(MemoryStore(), keyring=None, options=BankOptions(), clock=SystemClock())
+    yield made
+    made.close()
+
+
+def host(name: str, clients: Clients, bank: Bank) -> Host:
+    """A protection service in small, with one plugin."""
+    conf = cfg.ConfigOpts()
+    conf([], default_config_files=[])
+    made = Host(loader.protection(name, conf, "test"), clients, bank)
+    made.waiter = Waiter(SystemClock())
+    return made
+
+
+def of(operation_id: str, alice: Tenant) -> list[str]:
+    """Names of what an operation has in the cloud."""
+    found = [*alice.cinder.volumes.list(), *alice.cinder.volume_snapshots.list(), *alice.glance.images.list()]
+    return [thing.name for thing in found if thing.name and operation_id in thing.name]
+
+
+def test_image_with_all_it_can_have(clients: Clients, alice: Tenant, bank: Bank) -> None:
+    data = b"".join(random_bytes(1, 3))
+    image = alice.image(
+        "golden",
+        data,
+        min_disk=1,
+        min_ram=64,
+        tags=["b", "a"],
+        os_distro="debian",
+        licence="Grüße",
+        visibility="private",
+    )
+    images = host("image", clients, bank)
+    resource = Resource(IMAGE, image.id, "golden")
+    restored = images.restore(resource, images.protect(resource).checkpoint_id)
+    assert b"".join(alice.glance.images.data(restored)) == data
+    assert looks(alice.glance.images.get(restored), _IMAGE) == looks(alice.glance.images.get(image.id), _IMAGE)
+    for made in (image.id, restored):
+        alice.glance.images.delete(made)
+
+
+@pytest.mark.cloud
+def test_volume_with_all_it_can_have(cloud: CloudHandle, clients: Clients, alice: Tenant, bank: Bank) -> None:
+    image = alice.image("os", b"".join(random_bytes(2, 3)), os_distro="debian")
+    volume = alice.volume("root", imageRef=image.id, description="what it is", metadata={"colour": "blue"})
+    alice.cinder.volumes.update_readonly_flag(volume.id, True)
+    volumes = host("volume-glance", clients, bank)
+    resource = Resource(VOLUME, volume.id, "root")
+    protect = volumes.protect(resource)
+    restore = volumes.operation(Kind.RESTORE, resource, protect.checkpoint_id)
+    restored = volumes.perform(restore)["restored"][resource.key]
+    assert cloud.volume_digest(restored) == cloud.volume_digest(volume.id)
+    original, copy = (alice.cinder.volumes.get(i).to_dict() for i in (volume.id, restored))
+    assert looks(copy, _VOLUME) == looks(original, _VOLUME)
+    assert original["bootable"] == "true"
+    assert original["volume_image_metadata"]["os_distro"] == "debian"
+    assert of(protect.id, alice) + of(restore.id, alice) == []
+    for made in (volume.id, restored):
+        alice.delete_volume(made)
+    alice.glance.images.delete(image.id)
+
+
+@pytest.mark.cloud
+def test_cancel_while_cinder_uploads(clients: Clients, alice: Tenant, bank: Bank) -> None:
+    """Cinder deletes no volume that it uploads: the image must go first, and the volume when Cinder lets it."""
+    volume = alice.volume("busy")
+    volumes = host("volume-glance", clients, bank)
+    operation = volumes.operation(Kind.PROTECT, Resource(VOLUME, volume.id, "busy"))
+
+    def check() -> None:
+        if any(entry.role == "temporary-image" and entry.cloud_id for entry in operation.journal.entries()):
+            raise exception.Cancelled("told to stop")
+
+    with pytest.raises(exception.Cancelled):
+        volumes.perform(operation, check=check)
+    assert of(operation.id, alice) == []
+    alice.delete_volume(volume.id)
+
+
+def looks(thing: Any, own: set[str]) -> dict[str, Any]:
+    """All of *thing* but what no copy can share."""
+    found = {key: value for key, value in dict(thing).items() if key not in own}
+    return {**found, "tags": sorted(found["tags"])} if "tags" in found else found

@@ -1,0 +1,41 @@
+"""No process of ours imports eventlet, or anything that needs it, installed or not. (That none of our modules names it in an
+import is one of the contracts in setup.cfg.)
+"""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.fixtures.processes import environment
+from tests.structure.source import ROOT, entry_points, modules
+
+SCRIPTS = entry_points("console_scripts")
+
+
+def run(code: str, *args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *args]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_the_block_blocks() -> None:
+    answer = run("import eventlet")
+    assert answer.returncode != 0
+    assert "eventlet is blocked here" in answer.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_console_script_without_eventlet(script: str) -> None:
+    module, function = SCRIPTS[script].split(":")
+    answer = run(f"import sys; from {module} import {function}; sys.exit({function}())", "--help")
+    assert answer.returncode == 0, answer.stderr
+    assert "usage" in answer.stdout.lower()
+
+
+def test_every_module_without_eventlet() -> None:
+    # Alembic's env runs inside Alembic only; __main__ would start something.
+    names = [name for name in modules() if not name.endswith(("__main__", ".migration.env"))]
+    answer = run(f"import importlib\nfor name in {names!r}: importlib.import_module(name)")
+    assert answer.returncode == 0, answer.stderr

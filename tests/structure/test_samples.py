@@ -1,0 +1,88 @@
+"""The sample files that the generators write name every option and every rule."""
+
+import base64
+import configparser
+import uuid
+from pathlib import Path
+
+import pytest
+import yaml
+from oslo_config import cfg, generator
+from oslo_policy import generator as policy_generator
+
+from karbor_like import policies
+from karbor_like.clock import SystemClock
+from karbor_like.conf import opts
+from karbor_like.protection import providers
+from tests.structure.source import ROOT
+
+ETC = ROOT / "etc" / "karbor_like"
+
+
+@pytest.fixture(scope="module")
+def config_sample(tmp_path_factory: pytest.TempPathFactory) -> str:
+    output = tmp_path_factory.mktemp("etc") / "karbor_like.conf.sample"
+    generator.main(["--config-file", str(ETC / "karbor-like-config-generator.conf"), "--output-file", str(output)])
+    return output.read_text()
+
+
+def test_no_group_is_listed_twice() -> None:
+    groups = [str(getattr(group, "name", group)) for group, _ in opts.list_opts()]
+    assert len(groups) == len(set(groups))
+
+
+def test_config_sample_names_every_option(config_sample: str) -> None:
+    sections: dict[str, set[str]] = {}
+    for line in config_sample.splitlines():
+        if line.startswith("["):
+            section = sections.setdefault(line.strip("[]"), set())
+        elif "=" in line:
+            section.add(line.lstrip("#").split("=")[0].strip())
+    missing = [
+        f"[{group}] {option.dest}"
+        for group, options in opts.list_opts()
+        for option in options
+        if option.dest not in sections.get(group.name if isinstance(group, cfg.OptGroup) else group, set())
+    ]
+    assert not missing
+
+
+def test_config_sample_is_a_configuration_file(config_sample: str) -> None:
+    configparser.RawConfigParser(strict=True).read_string(config_sample)
+
+
+def test_every_option_is_explained() -> None:
+    unexplained = [
+        f"[{group}] {option.dest}" for group, options in opts.list_opts() for option in options if not option.help
+    ]
+    assert not unexplained
+
+
+def test_provider_sample_needs_only_to_be_filled_in(tmp_path: Path) -> None:
+    text = (ETC / "providers.d" / "swift.conf.sample").read_text()
+    blanks = {
+        "REPLACE_WITH_A_UUID": str(uuid.uuid4()),
+        "REPLACE_WITH_A_PASSWORD": "secret",
+        "REPLACE_WITH_32_BYTES_IN_BASE64": base64.b64encode(bytes(32)).decode(),
+        "https://keystone.example.net/v3": "http://127.0.0.1:9/v3\nswift_retry_attempts = 1",
+    }
+    for blank, value in blanks.items():
+        assert blank in text
+        text = text.replace(blank, value)
+    path = tmp_path / "swift.conf"
+    path.write_text(text)
+
+    provider = providers.read(path, SystemClock())
+
+    assert provider is not None
+    assert set(provider.plugins) == {"OS::Cinder::Volume", "OS::Glance::Image"}
+
+
+def test_policy_sample_names_every_rule(tmp_path: Path) -> None:
+    output = tmp_path / "policy.yaml.sample"
+    policy_generator.generate_sample(
+        ["--config-file", str(ETC / "karbor-like-policy-generator.conf"), "--output-file", str(output)]
+    )
+    commented = [line.removeprefix("#") for line in output.read_text().splitlines() if line.startswith('#"')]
+    sample = yaml.safe_load("\n".join(commented))
+    assert set(sample) == {rule.name for rule in policies.list_rules()}

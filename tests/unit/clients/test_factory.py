@@ -1,0 +1,61 @@
+"""The table of SDKs."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+from oslo_config import cfg
+
+from karbor_like import exception
+from karbor_like.clients.errors import translated
+from karbor_like.clients.factory import ClientFactory
+from karbor_like.context import RequestContext
+from karbor_like.sandbox.cloud import Sandbox
+
+
+def test_each_thread_has_sdks_of_its_own(conf: cfg.ConfigOpts, context: RequestContext) -> None:
+    clients = ClientFactory(conf).for_context(context)
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(clients.cinder())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(sdk) for sdk in [*found, clients.cinder()]}) == 3
+    assert clients.cinder() is clients.cinder()
+
+
+def test_sdks_share_their_connections(conf: cfg.ConfigOpts, context: RequestContext) -> None:
+    clients = ClientFactory(conf).for_context(context)
+    assert clients.glance().http_client.session is clients.adapter("glance").session
+
+
+def test_endpoint_can_be_overridden(conf: cfg.ConfigOpts, context: RequestContext, cloud: Sandbox) -> None:
+    context.service_catalog = []
+    with pytest.raises(exception.Unsupported), translated("volumes"):
+        ClientFactory(conf).for_context(context).cinder().volumes.list()
+    conf.set_override("endpoint_override", f"{cloud.url}/volume/v3/{context.project_id}", "cinder_client")
+    ClientFactory(conf).for_context(context).cinder().volumes.list()
+
+
+def test_silent_peer_does_not_hang_anybody(conf: cfg.ConfigOpts, context: RequestContext, cloud: Sandbox) -> None:
+    conf.set_override("timeout", 0.2, "cinder_client")
+    clients = ClientFactory(conf).for_context(context)
+    cloud.fault(service="volume", kind="stall", where="request")
+    with pytest.raises(exception.Unavailable, match="timed out"), translated("volumes"):
+        clients.cinder().volumes.list()
+
+
+@pytest.mark.parametrize("name", ["cinder", "glance", "nova", "heat", "keystone"])
+def test_there_is_always_a_timeout(conf: cfg.ConfigOpts, context: RequestContext, name: str) -> None:
+    clients = ClientFactory(conf).for_context(context)
+    assert clients.adapter(name).session.timeout > 0
+    assert getattr(clients, name)()
+
+
+def test_sdks_are_imported_when_they_are_used() -> None:
+    sdks = "{'cinderclient', 'glanceclient', 'novaclient', 'heatclient', 'keystoneclient'}"
+    code = f"import sys, karbor_like.clients.factory; print(sorted({sdks} & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"

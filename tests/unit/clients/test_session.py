@@ -1,0 +1,202 @@
+"""As whom other services are asked, against a Keystone that checks."""
+
+import logging
+from typing import Any
+
+import pytest
+from oslo_config import cfg
+
+from karbor_like import exception
+from karbor_like.clients.errors import translated
+from karbor_like.clients.factory import ClientFactory, Clients
+from karbor_like.context import RequestContext
+from karbor_like.sandbox.cloud import Sandbox
+
+TARGET_AUTH = {"type": "password", "username": "bob", "password": "secret"}
+
+
+def volumes_of(clients: Clients) -> list[Any]:
+    with translated("volumes"):
+        return clients.cinder().volumes.list()
+
+
+class TestUser:
+    def test_acts_as_the_user(self, conf: cfg.ConfigOpts, context: RequestContext) -> None:
+        clients = ClientFactory(conf).for_context(context)
+        made = clients.cinder().volumes.create(1)
+        assert made.user_id == context.user_id
+        assert clients.session.get_project_id() == context.project_id
+
+    def test_expired_token_goes_on_with_a_service_token(
+        self, conf: cfg.ConfigOpts, context: RequestContext, cloud: Sandbox
+    ) -> None:
+        clients = ClientFactory(conf).for_context(context)
+        cloud.expire_token(context.auth_token)
+        volumes_of(clients)
+        assert list(clients.glance().images.list()) == []
+
+    def test_service_token_is_taken_anew(self, conf: cfg.ConfigOpts, context: RequestContext, cloud: Sandbox) -> None:
+        clients = ClientFactory(conf).for_context(context)
+        volumes_of(clients)
+        cloud.expire_token(context.auth_token)
+        service = cloud.session("karbor")
+        cloud.expire_tokens_of(service.get_user_id())
+        volumes_of(clients)
+
+    def test_without_a_service_user_it_ends_with_the_token(
+        self, conf: cfg.ConfigOpts, context: RequestContext, cloud: Sandbox
+    ) -> None:
+        conf.clear_override("auth_type", "service_auth")
+        clients = ClientFactory(conf).for_context(context)
+        volumes_of(clients)
+        cloud.expire_token(context.auth_token)
+        with pytest.raises(exception.NotAuthorized):
+            volumes_of(clients)
+
+    def test_service_user_with_a_wrong_password(self, conf: cfg.ConfigOpts, context: RequestContext) -> None:
+        conf.set_override("password", "wrong", "service_auth")
+        with pytest.raises(exception.NotAuthorized):
+            volumes_of(ClientFactory(conf).for_context(context))
+
+    def test_neither_token_nor_trust(self, conf: cfg.ConfigOpts) -> None:
+        with pytest.raises(exception.NotAuthorized, match="neither a token nor a trust"):
+            ClientFactory(conf).for_context(RequestContext(user_id="u", project_id="p"))
+
+    def test_catalogue_of_version_2(self, conf: cfg.ConfigOpts, context: RequestContext) -> None:
+        """As keystonemiddleware's header has it."""
+        context.service_catalog = [
+            {
+                "type": service["type"],
+                "name": service["name"],
+                "endpoints": [
+                    {f"{e['interface']}URL": e["url"] for e in service["endpoints"]} | {"region": "RegionOne"}
+                ],
+            }
+            for service in context.service_catalog
+        ]
+        conf.set_override("region_name", "RegionOne", "nova_client")
+        ClientFactory(conf).for_context(context).nova().servers.list()
+        conf.set_override("region_name", "Elsewhere", "nova_client")
+        with pytest.raises(exception.Unsupported, match="Elsewhere"), translated("servers"):
+            ClientFactory(conf).for_context(context).nova().servers.list()
+
+    def test_wrong_plugin_is_the_operators_mistake(self, conf: cfg.ConfigOpts) -> None:
+        conf.set_override("auth_type", "no such plugin", "service_auth")
+        with pytest.raises(exception.ConfigurationError, match=r"\[service_auth\].*no such plugin"):
+            ClientFactory(conf)
+
+
+class TestTrust:
+    @pytest.fixture
+    def trusting(self, cloud: Sandbox, context: RequestContext) -> RequestContext:
+        """Alice's context as a scheduled operation has it: a trust for the service user, and no token."""
+        session = cloud.session("alice")
+        body = {
+            "trustor_user_id": context.user_id,
+            "trustee_user_id": cloud.session("karbor").get_user_id(),
+            "project_id": context.project_id,
+            "impersonation": True,
+            "roles": [{"name": "member"}],
+        }
+        trust = session.post(f"{cloud.auth_url}/OS-TRUST/trusts", json={"trust": body}).json()["trust"]
+        return RequestContext(
+            trust_id=trust["id"],
+            user_id=context.user_id,
+            project_id=context.project_id,
+            service_catalog=context.service_catalog,
+        )
+
+    def test_acts_as_the_trustor(self, conf: cfg.ConfigOpts, trusting: RequestContext) -> None:
+        clients = ClientFactory(conf).for_context(trusting)
+        assert clients.cinder().volumes.create(1).user_id == trusting.user_id
+        assert clients.session.get_project_id() == trusting.project_id
+
+    def test_expired_token_is_replaced(self, conf: cfg.ConfigOpts, trusting: RequestContext, cloud: Sandbox) -> None:
+        clients = ClientFactory(conf).for_context(trusting)
+        volumes_of(clients)
+        cloud.expire_token(clients.session.get_token())
+        volumes_of(clients)
+
+    def test_needs_the_service_user(self, conf: cfg.ConfigOpts, trusting: RequestContext) -> None:
+        conf.clear_override("auth_type", "service_auth")
+        with pytest.raises(exception.ConfigurationError, match="service_auth"):
+            ClientFactory(conf).for_context(trusting)
+
+
+class TestTarget:
+    def test_acts_as_the_account(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+        clients = ClientFactory(conf).for_target(cloud.auth_url, {**TARGET_AUTH, "project_name": "bob"})
+        made = clients.cinder().volumes.create(1)
+        assert made.user_id == clients.context.user_id
+        assert clients.context.project_id == cloud.session("bob").get_project_id()
+        assert clients.context.project_name == "bob"
+
+    @pytest.mark.parametrize("change", [str, str.upper, lambda url: url + "/", lambda url: url.removesuffix("/v3")])
+    def test_the_same_url_otherwise_written(self, conf: cfg.ConfigOpts, cloud: Sandbox, change: Any) -> None:
+        scheme, rest = cloud.auth_url.split("://", 1)
+        host, path = rest.split("/", 1)
+        url = f"{change(scheme) if change is str.upper else scheme}://{host}/{path if change is str.upper else change(path)}"
+        ClientFactory(conf).for_target(url, {**TARGET_AUTH, "project_name": "bob"})
+
+    def test_the_only_project_is_found(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+        clients = ClientFactory(conf).for_target(cloud.auth_url, TARGET_AUTH)
+        assert clients.context.project_name == "bob"
+
+    @pytest.mark.parametrize("nulls", [{"project_name": None}, {"type": None, "user_domain_id": None}])
+    def test_nulls_are_as_good_as_nothing(self, conf: cfg.ConfigOpts, cloud: Sandbox, nulls: dict[str, None]) -> None:
+        ClientFactory(conf).for_target(cloud.auth_url, {**TARGET_AUTH, **nulls})
+
+    @pytest.mark.parametrize(
+        ("change", "told"),
+        [
+            ({"type": "token"}, "restore_auth.type is 'token'"),
+            ({"username": None}, "restore_auth.username is missing"),
+            ({"password": ""}, "restore_auth.password is missing"),
+        ],
+    )
+    def test_what_is_missing_is_told(
+        self, conf: cfg.ConfigOpts, cloud: Sandbox, change: dict[str, Any], told: str
+    ) -> None:
+        with pytest.raises(exception.InvalidInput, match=told):
+            ClientFactory(conf).for_target(cloud.auth_url, {**TARGET_AUTH, **change})
+
+    @pytest.mark.parametrize("url", ["http://evil.example.net/v3", "http://169.254.169.254/", "", "file:///etc/passwd"])
+    def test_other_clouds_are_refused(self, conf: cfg.ConfigOpts, url: str) -> None:
+        with pytest.raises(exception.InvalidInput, match="allowed_urls"):
+            ClientFactory(conf).for_target(url, TARGET_AUTH)
+
+    def test_none_is_allowed_by_default(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+        conf.clear_override("allowed_urls", "restore_target")
+        with pytest.raises(exception.InvalidInput, match="allowed_urls"):
+            ClientFactory(conf).for_target(cloud.auth_url, TARGET_AUTH)
+
+    def test_wrong_password_is_told_without_it(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+        with pytest.raises(exception.NotAuthorized, match="'bob'") as caught:
+            ClientFactory(conf).for_target(cloud.auth_url, {**TARGET_AUTH, "password": "hunter2"})
+        assert "hunter2" not in str(caught.value)
+
+    def test_this_cloud_s_endpoints_do_not_apply(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+        conf.set_override("endpoint_override", "http://127.0.0.1:1/", "cinder_client")
+        conf.set_override("region_name", "Elsewhere", "cinder_client")
+        volumes_of(ClientFactory(conf).for_target(cloud.auth_url, TARGET_AUTH))
+
+
+def test_no_secret_is_logged(
+    conf: cfg.ConfigOpts, context: RequestContext, cloud: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    factory = ClientFactory(conf)
+    here, there = (
+        factory.for_context(context),
+        factory.for_target(cloud.auth_url, {**TARGET_AUTH, "project_name": "bob"}),
+    )
+    for clients in (here, there):
+        volumes_of(clients)
+        list(clients.glance().images.list())
+        clients.nova().servers.list()
+        clients.keystone().get("/auth/projects")
+    secrets = [context.auth_token, there.session.get_token(), cloud.session("karbor").get_token(), '"secret"']
+    text = caplog.text
+    assert "X-Auth-Token" in text, "the requests were not logged at all"
+    for secret in secrets:
+        assert secret not in text

@@ -1,0 +1,220 @@
+"""The operator's commands for banks, on a real bank in files."""
+
+import hashlib
+import json
+import random
+from pathlib import Path
+
+import pytest
+from oslo_config import cfg
+
+from karbor_like.bank.bank import Bank, open_bank
+from karbor_like.bank.objectstore.base import ObjectStore
+from karbor_like.clock import SystemClock
+from karbor_like.cmd.manage import main
+from tests.unit.bank import banks
+
+PROVIDER = "3c1d0000-0000-4000-8000-000000000001"
+DATA = random.Random(1).randbytes(300_000) + bytes(3_000_000) + random.Random(2).randbytes(70_000)
+FILE = f"""
+[provider]
+id = {PROVIDER}
+name = Files
+enabled = true
+bank = filesystem
+plugin = noop
+
+[file_system_bank_plugin]
+file_system_bank_path = {{path}}
+
+[bank]
+master_keys = {banks.master_key()}
+listing_lag = 0
+quarantine = 120
+"""
+
+
+@pytest.fixture
+def provider(tmp_path: Path) -> Path:
+    """A provider's file, in a directory of such files."""
+    (tmp_path / "providers.d").mkdir()
+    path = tmp_path / "providers.d" / "files.conf"
+    path.write_text(FILE.format(path=tmp_path / "bank"))
+    (tmp_path / "karbor_like.conf").write_text(f"[database]\nconnection = sqlite:///{tmp_path}/db.sqlite\n")
+    return path
+
+
+@pytest.fixture
+def bank(provider: Path) -> Bank:
+    conf = cfg.ConfigOpts()
+    conf([], default_config_files=[str(provider)])
+    bank = open_bank(conf, "filesystem", SystemClock())
+    yield bank
+    bank.close()
+
+
+@pytest.fixture
+def manage(provider: Path, capsys: pytest.CaptureFixture[str]):
+    """Runs a command; returns its exit code, its output and its complaints."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        config = provider.parent.parent / "karbor_like.conf"
+        code = main(["--config-file", str(config), "bank", *words])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def first(store: ObjectStore, prefix: str) -> str:
+    return store.list(prefix, limit=1)[0].key
+
+
+def damage(bank: Bank) -> str:
+    """Make one byte of a pack another."""
+    key = first(bank.store, "data/")
+    data = bytearray(bank.store.get(key))
+    data[len(data) // 2] ^= 1
+    bank.store.put(key, data)
+    return key
+
+
+@pytest.mark.parametrize("name", ["Files", PROVIDER, None])
+def test_a_provider_is_named_by_name_id_or_file(manage, provider, bank, name):
+    banks.protect(bank, "c1", DATA)
+    code, out, _ = manage("stats", name or str(provider), "--format", "json")
+    assert code == 0
+    found = json.loads(out)[banks.PROJECT]
+    assert (found["checkpoints"], found["streams"], found["logical"]) == (1, 1, len(DATA))
+    assert found["stored"] > 370_000
+    code, out, _ = manage("stats", name or str(provider))
+    assert code == 0
+    assert banks.PROJECT in out
+
+
+def test_an_unknown_provider_is_refused(manage):
+    code, _, err = manage("stats", "Tapes")
+    assert code == 1
+    assert f"'Tapes' is neither a file nor one provider's id or name; there are: Files ({PROVIDER})" in err
+
+
+def test_a_mistake_in_the_file_is_said_with_its_line(manage, provider):
+    provider.write_text(provider.read_text().replace("quarantine = 120", "quarantine = soon"))
+    code, _, err = manage("stats", str(provider))
+    assert code == 1
+    assert f"{provider}:" in err
+    assert "quarantine" in err
+
+
+def test_gc_says_what_it_would_do_and_does_it(manage, bank):
+    banks.protect(bank, "c1", DATA)
+    bank.checkpoints.delete("c1")
+    code, out, _ = manage("gc", "Files", "--dry-run", "--format", "json")
+    dry = json.loads(out)
+    assert code == 0
+    assert dry["dry_run"]
+    assert dry["live"]["objects"] == 0
+    assert dry["waiting"][0]["reason"]
+    code, out, _ = manage("gc", "Files", "--format", "json")
+    assert code == 0
+    assert not json.loads(out)["dry_run"]
+    code, out, _ = manage("gc", "Files", "--dry-run")
+    assert "reclaimable now" in out
+    assert "not in use, but" in out
+
+
+@pytest.mark.parametrize("level", ["scrub", "quick", "full"])
+def test_verify_finds_nothing_in_a_whole_bank(manage, bank, level):
+    banks.protect(bank, "c1", DATA)
+    code, out, _ = manage("verify", "Files", "--level", level, "--format", "json")
+    assert (code, json.loads(out)["findings"]) == (0, [])
+    code, out, _ = manage("verify", "Files", "--level", level)
+    assert (code, "0 problems found" in out) == (0, True)
+
+
+@pytest.mark.parametrize("level", ["scrub", "full"])
+def test_verify_names_a_damaged_pack(manage, bank, level):
+    banks.protect(bank, "c1", DATA)
+    key = damage(bank)
+    code, out, _ = manage("verify", "Files", "--level", level, "--format", "json")
+    (finding,) = json.loads(out)["findings"]
+    assert code == 1
+    assert key in finding["problem"]
+    assert finding["checkpoint_id"] == (None if level == "scrub" else "c1")
+    code, out, _ = manage("verify", "Files", "--level", level)
+    assert (code, key in out) == (1, True)
+
+
+def test_verify_looks_at_the_checkpoints_that_it_is_told(manage, bank):
+    banks.protect(bank, "c1", DATA)
+    bank.store.delete(first(bank.store, "data/"))
+    banks.protect(bank, "c2", DATA)
+    assert manage("verify", "Files", "--checkpoint", "c2")[0] == 0
+    assert manage("verify", "Files", "--checkpoint", "c2", "--checkpoint", "c1")[0] == 1
+    code, _, err = manage("verify", "Files", "--level", "scrub", "--checkpoint", "c2")
+    assert (code, "leave --checkpoint out" in err) == (1, True)
+
+
+def test_export_restores_a_stream_to_a_file(manage, bank, tmp_path):
+    banks.protect(bank, "c1", DATA)
+    code, out, _ = manage("export", "Files", "c1", "--format", "json")
+    assert code == 0
+    assert json.loads(out) == [{"resource": banks.VOLUME, "name": "data", "bytes": len(DATA)}]
+    target = tmp_path / "volume.raw"
+    code, out, _ = manage("export", "Files", "c1", banks.VOLUME, str(target), "--format", "json")
+    assert code == 0
+    assert target.read_bytes() == DATA
+    assert json.loads(out)["sha256"] == hashlib.sha256(DATA).hexdigest()
+    assert target.stat().st_blocks * 512 < len(DATA) / 2
+
+
+def test_export_of_what_is_damaged_leaves_no_file(manage, bank, tmp_path):
+    banks.protect(bank, "c1", DATA)
+    key = damage(bank)
+    code, _, err = manage("export", "Files", "c1", banks.VOLUME, str(tmp_path / "volume.raw"))
+    assert code == 1
+    assert key in err
+    assert not list(tmp_path.glob("volume.raw*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("c2",), "no checkpoint c2"),
+        (("c1", "OS::Cinder::Volume#other"), f"no stream for OS::Cinder::Volume#other; there are: {banks.VOLUME} data"),
+        (("c1", banks.VOLUME, "-", "--name", "image"), f"for {banks.VOLUME} image"),
+        (("c3",), "is 'protecting': only an available one is complete"),
+    ],
+)
+def test_export_of_what_there_is_not_says_what_there_is(manage, bank, words, complaint):
+    banks.protect(bank, "c1", DATA)
+    with bank.leases.acquire(holder="one") as lease:
+        banks.new_section(bank, "c3", lease)
+    code, _, err = manage("export", "Files", *words)
+    assert code == 1
+    assert complaint in err
+
+
+def test_reindex_fills_the_database_from_the_bank(manage, bank, provider):
+    record = banks.record("7c7e6a2e-0000-4000-8000-000000000001")
+    with bank.leases.acquire(holder="one") as lease:
+        bank.checkpoints.create(
+            type(record)(**{**vars(record), "provider_id": PROVIDER, "resource_graph": "[{}, []]", "events": ()}), lease
+        )
+    assert main(["--config-file", str(provider.parent.parent / "karbor_like.conf"), "db", "sync"]) == 0
+    code, out, err = manage("reindex", "Files", "--format", "json")
+    assert code == 0, err
+    assert json.loads(out[out.index("{") :])["added"] == 1
+    code, out, _ = manage("reindex", "Files")
+    assert (code, "added" in out) == (0, True)
+
+
+def test_rotated_keys_open_what_the_old_ones_closed(manage, bank, provider):
+    banks.protect(bank, "c1", DATA)
+    text = provider.read_text()
+    provider.write_text(text.replace("master_keys", f"master_keys = {banks.master_key('m2', 9)}\nmaster_keys"))
+    code, out, _ = manage("rotate-keys", "Files", "--remove-old", "--format", "json")
+    assert (code, json.loads(out)) == (0, {"wrapped": 1, "already": 0, "removed": 1, "failed": []})
+    provider.write_text(text.replace(banks.master_key(), banks.master_key("m2", 9)))
+    assert manage("verify", "Files", "--level", "full")[0] == 0
+    assert manage("rotate-keys", "Files")[0] == 0

@@ -1,0 +1,175 @@
+import json
+from collections.abc import Mapping, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from karbor_like import exception
+from karbor_like.domain import graph
+from karbor_like.domain.resource import Resource
+
+PATIENT = settings(deadline=None)
+
+
+def resource(name: str) -> Resource:
+    return Resource("OS::Cinder::Volume", name, f"name of {name}")
+
+
+def finder(edges: Mapping[str, Sequence[str]]) -> graph.FindChildren:
+    asked: set[Resource] = set()
+
+    def find(parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
+        assert not asked & set(parents), "asked twice for the children of one resource"
+        asked.update(parents)
+        return {parent: [resource(child) for child in edges.get(parent.id, ())] for parent in parents}
+
+    return find
+
+
+def walk(starts: Sequence[str], edges: Mapping[str, Sequence[str]]) -> graph.Graph:
+    return graph.walk([resource(start) for start in starts], finder(edges))
+
+
+def test_the_text_of_two_servers_that_share_a_volume_is_that_of_the_api():
+    volume = Resource("OS::Cinder::Volume", "v", "data", {"availability_zone": "az1"})
+    servers = [Resource("OS::Nova::Server", "a", "web-1"), Resource("OS::Nova::Server", "b", "web-2")]
+
+    found = graph.walk(servers, lambda parents: {server: [volume] for server in servers if server in parents})
+
+    assert json.loads(found.to_text()) == [
+        {
+            "0x0": ["OS::Cinder::Volume", "v", "data", {"availability_zone": "az1"}],
+            "0x1": ["OS::Nova::Server", "a", "web-1", None],
+            "0x2": ["OS::Nova::Server", "b", "web-2", None],
+        },
+        [["0x1", ["0x0"]], ["0x2", ["0x0"]]],
+    ]
+
+
+def test_node_ids_are_lower_case_hex():
+    found = walk([f"r{n}" for n in range(11)], {})
+    assert list(json.loads(found.to_text())[0])[-1] == "0xa"
+
+
+def test_a_planned_resource_that_is_also_a_child_is_no_root():
+    found = walk(["child", "parent"], {"parent": ["child"]})
+    assert [node.id for node in found.nodes] == ["child", "parent"]
+    assert [node.id for node in found.roots] == ["parent"]
+
+
+def test_a_resource_named_twice_is_one_node_under_its_first_name():
+    renamed = Resource("OS::Cinder::Volume", "a", "new name")
+    found = graph.walk([resource("a"), renamed, resource("b")], lambda parents: {resource("b"): [renamed]})
+    assert [node.name for node in found.nodes] == ["name of a", "name of b"]
+    assert found.children(resource("b"))[0].name == "name of a"
+
+
+@pytest.mark.parametrize(
+    ("starts", "edges", "circle"),
+    [
+        (["a"], {"a": ["a"]}, "a -> OS::Cinder::Volume#a"),
+        (["x", "a"], {"x": ["a"], "a": ["b"], "b": ["c"], "c": ["a"]}, "a -> OS::Cinder::Volume#b"),
+    ],
+)
+def test_a_circle_is_an_error_that_names_its_members(starts, edges, circle):
+    with pytest.raises(exception.InvalidInput, match=circle):
+        walk(starts, edges)
+
+
+def test_depth_has_no_limit():
+    found = walk(["0"], {str(n): [str(n + 1)] for n in range(5000)})
+    assert found.nodes[0].id == "5000"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "[{}, {}]",
+        "{}",
+        "null",
+        '[{"0x0": []}, []]',
+        '[{"0x0": ["t", 7, "n", null]}, []]',
+        '[{"zero": ["t", "a", "n", null]}, []]',
+        '[{"0x0": ["t", "a", "n", null]}, [["0x0", ["0x1"]]]]',
+        '[{"0x0": ["t", "a", "n", null], "0x1": ["t", "b", "n", null]}, [["0x0", ["0x1"]]]]',
+        '[{"0x0": ["t", "a", "n", null], "0x1": ["t", "a", "n", null]}, []]',
+        '[{"0x0": ["t", "a", "n", null], "0x1": ["t", "b", "n", null]}, [["0x1", ["0x0"]], ["0x1", ["0x0"]]]]',
+    ],
+)
+def test_a_text_that_is_no_graph_is_refused(text):
+    with pytest.raises(exception.InvalidInput, match="resource"):
+        graph.Graph.from_text(text)
+
+
+@st.composite
+def acyclic(draw: st.DrawFn) -> tuple[list[str], dict[str, list[str]]]:
+    names = [f"r{n}" for n in range(draw(st.integers(1, 12)))]
+    edges = {}
+    for number, name in enumerate(names):
+        later = names[number + 1 :]
+        edges[name] = draw(st.lists(st.sampled_from(later), unique=True)) if later else []
+    starts = draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+    return draw(st.permutations(starts)), edges
+
+
+@PATIENT
+@given(acyclic())
+def test_every_reachable_resource_is_there_once_and_children_come_first(drawn):
+    starts, edges = drawn
+    found = walk(starts, edges)
+
+    reachable, todo = set(), list(starts)
+    while todo:
+        name = todo.pop()
+        if name not in reachable:
+            reachable.add(name)
+            todo.extend(edges[name])
+    order = [node.id for node in found.nodes]
+    assert sorted(order) == sorted(reachable)
+    for node in found.nodes:
+        assert [child.id for child in found.children(node)] == edges[node.id]
+        assert all(order.index(child) < order.index(node.id) for child in edges[node.id])
+
+
+@PATIENT
+@given(acyclic())
+def test_adjacency_is_ordered_as_readers_demand(drawn):
+    nodes, adjacency = json.loads(walk(*drawn).to_text())
+    done: set[str] = set()
+    parents = {parent for parent, _ in adjacency}
+    for parent, children in adjacency:
+        assert parent not in done
+        assert children
+        assert all(child in done or child not in parents for child in children)
+        assert all(child in nodes for child in children)
+        done.add(parent)
+
+
+names = st.text(max_size=20)
+extras = st.none() | st.dictionaries(names, st.none() | st.booleans() | st.integers() | names, max_size=3)
+
+
+@PATIENT
+@given(acyclic(), st.lists(st.tuples(names, extras), min_size=12, max_size=12))
+def test_the_text_is_read_back_as_the_same_graph(drawn, values):
+    starts, edges = drawn
+    resources = {f"r{n}": Resource("T", f"r{n}", *value) for n, value in enumerate(values)}
+    found = graph.walk(
+        [resources[start] for start in starts],
+        lambda parents: {parent: [resources[child] for child in edges[parent.id]] for parent in parents},
+    )
+    again = graph.Graph.from_text(found.to_text())
+    assert [node.to_dict() for node in again.nodes] == [node.to_dict() for node in found.nodes]
+    assert again.edges == found.edges
+    assert again.roots == found.roots
+    assert again.to_text() == found.to_text()
+
+
+@PATIENT
+@given(st.text() | st.recursive(st.none() | st.integers() | st.text(max_size=4), lambda x: st.lists(x)).map(json.dumps))
+def test_no_text_makes_the_reader_fail_otherwise(text):
+    with pytest.raises(exception.InvalidInput):
+        graph.Graph.from_text(text)

@@ -1,0 +1,151 @@
+import zoneinfo
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from karbor_like import exception
+from karbor_like.domain import trigger
+
+LIMITS = trigger.Limits(min_interval=3600, min_window=900, max_window=1800)
+NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
+START = "2030-01-01 00:00:00"
+
+
+def properties(pattern: str, **more) -> dict:
+    kind = "calendar" if "VEVENT" in pattern else "crontab"
+    return {"format": kind, "pattern": pattern, "start_time": START, **more}
+
+
+def event(rule: str) -> str:
+    return f"BEGIN:VEVENT\nRRULE:{rule}\nEND:VEVENT"
+
+
+def runs(asked: dict, count: int, after: datetime = NOW) -> list[str]:
+    timing, found = trigger.parse(asked), []
+    while len(found) < count and (after := timing.next(after)):
+        found.append(after.strftime("%m-%d %H:%M"))
+    return found
+
+
+def test_the_first_run_is_the_first_match_after_now_and_start():
+    asked = properties("0 1 * * *")
+    assert runs(asked, 2) == ["01-02 01:00", "01-03 01:00"]
+    later = properties("0 1 * * *", start_time="2030-02-01 01:00:00")
+    assert runs(later, 1) == ["02-02 01:00"]
+
+
+def test_the_end_is_inclusive():
+    assert runs(properties("0 1 * * *", end_time="2030-01-03 01:00:00"), 9) == ["01-02 01:00", "01-03 01:00"]
+
+
+def test_both_formats_mean_the_same():
+    assert runs(properties("30 2 * * 1"), 5) == runs(properties(event("FREQ=WEEKLY;BYDAY=MO;BYHOUR=2;BYMINUTE=30")), 5)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        # On 31 March 2030 the clock goes from 2 to 3, on 27 October from 3 to 2.
+        ("30 2 * * *", ["03-30 01:30", "03-31 01:30", "04-01 00:30"]),
+        ("0 3 * * *", ["03-30 02:00", "03-31 01:00", "04-01 01:00"]),
+        ("0 */2 * * *", ["03-30 01:00", "03-30 03:00", "03-30 05:00"]),
+    ],
+)
+def test_a_clock_put_forward(pattern, expected):
+    after = datetime(2030, 3, 30, tzinfo=UTC)
+    assert runs(properties(pattern, timezone="Europe/Madrid"), 3, after) == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("30 2 * * *", ["10-26 00:30", "10-27 00:30", "10-28 01:30"]),
+        ("0 3 * * *", ["10-26 01:00", "10-27 02:00", "10-28 02:00"]),
+    ],
+)
+def test_a_clock_put_back_fires_once(pattern, expected):
+    after = datetime(2030, 10, 26, tzinfo=UTC)
+    assert runs(properties(pattern, timezone="Europe/Madrid"), 3, after) == expected
+
+
+def test_an_hourly_rule_over_both_changes():
+    for first, hours in ((datetime(2030, 3, 31, tzinfo=UTC), 0), (datetime(2030, 10, 26, 22, tzinfo=UTC), 1)):
+        timing = trigger.parse(properties("0 * * * *", timezone="Europe/Madrid"))
+        found, after = [], first
+        while after < first + timedelta(hours=6):
+            after = timing.next(after)
+            found.append(after)
+        steps = {later - earlier for earlier, later in zip(found, found[1:], strict=False)}
+        assert steps == {timedelta(hours=1)} | ({timedelta(hours=2)} if hours else set())
+
+
+@given(
+    pattern=st.builds(
+        "{} {} {} {} {}".format,
+        st.integers(0, 59),
+        st.integers(0, 23),
+        st.sampled_from(["*", "1", "15", "28"]),
+        st.sampled_from(["*", "2", "6"]),
+        st.sampled_from(["*", "0", "3"]),
+    ),
+    zone=st.sampled_from(["UTC", "Europe/Madrid", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]),
+    after=st.datetimes(datetime(2030, 1, 2), datetime(2032, 1, 1), timezones=st.just(UTC)),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_next_run_is_the_earliest(pattern, zone, after):
+    timing = trigger.parse(properties(pattern, timezone=zone))
+    found = timing.next(after)
+    assert found > after
+    # Asked from any moment before it and after the last, the answer is the same.
+    between = after + (found - after) / 2
+    assert timing.next(between) == found
+    assert timing.next(found) > found
+    wall = found.astimezone(zoneinfo.ZoneInfo(zone))
+    minute, hour, *_ = pattern.split()
+    assert wall.utcoffset() is not None
+    # A skipped wall-clock time fires as much later as the clock was put forward.
+    assert (wall.hour * 60 + wall.minute - int(hour) * 60 - int(minute)) % 1440 in (0, 30, 60)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (properties("*/30 * * * *"), "fires twice within 1800 seconds"),
+        (properties("0,59 23,0 * * *"), "fires twice within"),
+        (properties("59 23 * * 0") | {"pattern": "0 0 30 2 *"}, "never fires"),
+        (properties(event("FREQ=DAILY;COUNT=1")), "never fires"),
+        (properties(event("FREQ=DAILY;BYHOUR=1,2;BYMINUTE=0,59")), "fires twice within"),
+        (properties("0 1 * * *", window=1801), "1801 is not between 900 and 1800"),
+        (properties("0 1 * * *", window=0), "not between 900 and 1800"),
+        (properties("0 1 * * *", end_time=START), "is not after start_time"),
+        (properties("0 1 * * *", end_time="2030-01-01 12:00:00"), "never fires"),
+        (properties("0 1 * * *", start_time="1969-12-31 23:59:59"), "is not between 1970 and"),
+        (properties("0 1 * * *", start_time="9999-12-31 23:59:59"), "is not between 1970 and"),
+        (properties("0 1 * * *", end_time="soon"), "'soon' is not a time"),
+        (properties("0 1 * * *", timezone="Mars"), "'Mars' is not known"),
+        (properties("0 1 * * *", timezone="/etc/passwd"), "is not known"),
+        (properties("0 1 * * *", format="event"), "'event' is not one of"),
+        (properties("0 1 * * *", start_time=None), "start_time is missing"),
+    ],
+)
+def test_what_is_refused(asked, said):
+    with pytest.raises(exception.InvalidInput, match=said):
+        trigger.check(asked, LIMITS, NOW)
+
+
+def test_the_smallest_distance_is_looked_for_beyond_the_next_two():
+    rules = "RRULE:FREQ=DAILY;BYHOUR=12;BYMINUTE=0\nRRULE:FREQ=YEARLY;BYMONTH=11;BYMONTHDAY=5;BYHOUR=12;BYMINUTE=5"
+    with pytest.raises(exception.InvalidInput, match="within 300 seconds"):
+        trigger.check(properties(f"BEGIN:VEVENT\n{rules}\nEND:VEVENT"), LIMITS, NOW)
+
+
+def test_the_window_has_a_default():
+    assert trigger.check(properties("0 1 * * *"), LIMITS, NOW).window == 900
+
+
+@pytest.mark.parametrize("limits", [(3600, 1800, 900), (3600, 900, 1801), (3600, 900, 900)])
+def test_limits_that_contradict_each_other(limits):
+    with pytest.raises(exception.ConfigurationError, match="min_window"):
+        trigger.Limits(*limits)

@@ -1,0 +1,104 @@
+"""The order of hooks, for any graph and any set of hooks."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import networkx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from karbor_like.domain.graph import Graph, walk
+from karbor_like.domain.resource import Resource
+from karbor_like.plugins.protection import HOOKS
+from karbor_like.protection.flows import builder
+
+#: Building a flow takes milliseconds, on a busy machine many.
+PATIENT = settings(deadline=None, max_examples=50)
+
+
+@st.composite
+def scopes(draw: st.DrawFn) -> Any:
+    """A graph of up to eight resources, each of a type of its own with hooks of its own."""
+    count = draw(st.integers(1, 8))
+    resources = [Resource(f"T{n}", f"r{n}") for n in range(count)]
+    children = {
+        resource: draw(st.lists(st.sampled_from(resources[n + 1 :]), unique=True)) if n + 1 < count else []
+        for n, resource in enumerate(resources)
+    }
+    hooks = {
+        resource.type: tuple(hook for hook in HOOKS if hook in draw(st.sets(st.sampled_from(HOOKS))))
+        for resource in resources
+    }
+    graph = walk(resources[:1] + resources[-1:], lambda parents: {parent: children[parent] for parent in parents})
+    return SimpleNamespace(work=SimpleNamespace(graph=graph, hooks=hooks))
+
+
+def tasks_of(scope: Any) -> tuple[networkx.DiGraph, dict[tuple[Resource, str], Any]]:
+    flow = builder.resources(scope)
+    graph = networkx.DiGraph()
+    graph.add_nodes_from(node for node, _ in flow.iter_nodes())
+    graph.add_edges_from((before, after) for before, after, _ in flow.iter_links())
+    closure = networkx.transitive_closure(graph)
+    return closure, {(task.resource, task.hook or "prepare_begin"): task for task in graph}
+
+
+@PATIENT
+@given(scopes())
+def test_every_hook_has_one_task_and_every_resource_a_first_one(scope):
+    _, tasks = tasks_of(scope)
+    graph: Graph = scope.work.graph
+    assert set(tasks) == {
+        (node, hook) for node in graph.nodes for hook in ("prepare_begin", *scope.work.hooks[node.type])
+    }
+    assert len({task.name for task in tasks.values()}) == len(tasks)
+    for node in graph.nodes:
+        last = [tasks[node, hook] for hook in HOOKS if (node, hook) in tasks][-1]
+        assert [task.last for (resource, _), task in tasks.items() if resource == node].count(True) == 1
+        assert last.last
+
+
+@PATIENT
+@given(scopes())
+def test_hooks_of_one_resource_run_in_order(scope):
+    order, tasks = tasks_of(scope)
+    for node in scope.work.graph.nodes:
+        own = [tasks[node, hook] for hook in HOOKS if (node, hook) in tasks]
+        for before, after in zip(own, own[1:], strict=False):
+            assert order.has_edge(before, after)
+
+
+@PATIENT
+@given(scopes())
+def test_order_between_parents_and_all_below_them(scope):
+    order, tasks = tasks_of(scope)
+    graph: Graph = scope.work.graph
+    below = networkx.DiGraph((parent, child) for parent, children in graph.edges.items() for child in children)
+    for parent, child in networkx.transitive_closure(below).edges:
+        assert order.has_edge(tasks[parent, "prepare_begin"], tasks[child, "prepare_begin"])
+        for hook in ("prepare_finish", "complete"):
+            if (parent, hook) in tasks and (child, hook) in tasks:
+                assert order.has_edge(tasks[child, hook], tasks[parent, hook])
+        if (parent, "complete") in tasks:
+            for hook in HOOKS:
+                if (child, hook) in tasks:
+                    assert order.has_edge(tasks[child, hook], tasks[parent, "complete"])
+
+
+@PATIENT
+@given(scopes())
+def test_no_main_waits_for_another_resource_s_main(scope):
+    order, tasks = tasks_of(scope)
+    mains = [task for (_, hook), task in tasks.items() if hook == "main"]
+    assert not any(order.has_edge(one, other) for one in mains for other in mains if one is not other)
+
+
+@PATIENT
+@given(scopes())
+def test_names_are_the_same_whenever_the_flow_is_built(scope):
+    names = [sorted(task.name for task in tasks_of(scope)[1].values()) for _ in range(2)]
+    again = SimpleNamespace(
+        work=SimpleNamespace(graph=Graph.from_text(scope.work.graph.to_text()), hooks=scope.work.hooks)
+    )
+    names.append(sorted(task.name for task in tasks_of(again)[1].values()))
+    assert names[0] == names[1] == names[2]
+    assert all(name.isascii() and len(name) < 200 for name in names[0])

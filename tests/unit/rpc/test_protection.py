@@ -1,0 +1,131 @@
+"""The client against a server on the in-process bus: what goes in comes out, errors come as themselves."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import oslo_messaging
+import pytest
+from oslo_config import cfg
+
+from karbor_like import exception, secret, service
+from karbor_like.context import RequestContext
+from karbor_like.rpc import protection, transport
+
+
+class Endpoint:
+    """Answers with what it was asked."""
+
+    def __init__(self) -> None:
+        self.contexts: list[RequestContext] = []
+        self.looked = threading.Event()
+
+    def protect(self, ctxt: RequestContext, **arguments: Any) -> dict[str, Any]:
+        self.contexts.append(ctxt)
+        return arguments
+
+    def restore(self, ctxt: RequestContext, restore_id: str, restore_auth: Any) -> None:
+        self.restored = (restore_id, restore_auth)
+
+    def show_provider(self, ctxt: RequestContext, provider_id: str) -> None:
+        raise exception.ProviderNotFound(f"provider {provider_id} could not be found")
+
+    def list_providers(self, ctxt: RequestContext) -> None:
+        raise KeyError("a bug")
+
+    def look(self, ctxt: RequestContext) -> None:
+        self.looked.set()
+
+
+@pytest.fixture
+def conf(tmp_path) -> cfg.ConfigOpts:
+    path = tmp_path / "karbor_like.conf"
+    path.write_text(
+        f"[DEFAULT]\ntransport_url = fake://\nrpc_response_timeout = 1\n[secret]\nkeys = {secret.new_key()}\n"
+    )
+    return service.configure([], files=[str(path)])
+
+
+@pytest.fixture
+def endpoint() -> Endpoint:
+    return Endpoint()
+
+
+@pytest.fixture
+def client(conf, endpoint) -> Iterator[protection.ProtectionClient]:
+    bus = transport.get(conf)
+    target = oslo_messaging.Target(topic=protection.TOPIC, server="here", version=protection.VERSION)
+    server = transport.server(conf, bus, target, endpoint)
+    server.start()
+    client = protection.ProtectionClient(conf, bus)
+    yield client
+    server.stop()
+    server.wait()
+    client.close()
+
+
+@pytest.fixture
+def context() -> RequestContext:
+    return RequestContext(
+        user_id="alice",
+        project_id="p1",
+        roles=["member"],
+        auth_token="the token",
+        trust_id="the trust",
+        service_catalog=[{"type": "volume"}],
+        request_id="req-1",
+    )
+
+
+def test_arguments_and_identity_arrive_whole(client, endpoint, context):
+    answer = client.protect(context, plan_id="plan", provider_id="provider", extra_info={"a": 1})
+
+    assert answer == {"plan_id": "plan", "provider_id": "provider", "extra_info": {"a": 1}, "checkpoint_id": None}
+    (seen,) = endpoint.contexts
+    assert (seen.user_id, seen.project_id, seen.roles, seen.request_id) == ("alice", "p1", ["member"], "req-1")
+    assert (seen.auth_token, seen.trust_id) == ("the token", "the trust")
+    assert seen.service_catalog == [{"type": "volume"}]
+
+
+def test_secrets_are_never_on_the_bus_in_clear(conf, context):
+    sent = str(transport.Serializer(secret.Cipher.from_conf(conf)).serialize_context(context))
+    assert "the token" not in sent
+    assert "the trust" not in sent
+
+
+def test_a_target_s_credential_travels_encrypted(client, endpoint, context, conf):
+    client.restore(context, restore_id="r1", restore_auth={"password": "open sesame"})
+
+    restore_id, sealed = endpoint.restored
+    assert restore_id == "r1"
+    assert "sesame" not in sealed
+    assert secret.Cipher.from_conf(conf).decrypt(sealed) == {"password": "open sesame"}
+
+
+def test_an_error_comes_as_its_own_class_and_message(client, context):
+    with pytest.raises(exception.ProviderNotFound) as caught:
+        client.show_provider(context, provider_id="x")
+    assert type(caught.value) is exception.ProviderNotFound
+    assert str(caught.value) == "provider x could not be found"
+
+
+def test_where_nobody_answers_the_error_says_so(conf, context):
+    client = protection.ProtectionClient(conf)
+    with pytest.raises(exception.Unavailable, match="no protection service answered to ping in 0.1 seconds"):
+        client.ping(context, timeout=0.1)
+
+
+def test_what_is_not_json_is_refused_by_the_sender(client, context):
+    with pytest.raises(TypeError):
+        client.protect(context, plan_id="plan", provider_id="provider", extra_info={"a": object()})
+
+
+def test_a_hint_is_heard(client, endpoint, context):
+    client.look(context)
+    assert endpoint.looked.wait(10)
+
+
+def test_rabbitmq_queues_are_replicated_by_default(conf):
+    conf.register_opts(transport.impl_rabbit.rabbit_opts, group="oslo_messaging_rabbit")
+    assert conf.oslo_messaging_rabbit.rabbit_quorum_queue
+    assert conf.oslo_messaging_rabbit.rabbit_transient_quorum_queue
