@@ -27,7 +27,7 @@ def volume(cinder: Any) -> Iterator[str]:
     volume_id = cinder.volumes.create(1, name="cloud-handle").id
     available(cinder.volumes, volume_id)
     yield volume_id
-    cinder.volumes.delete(volume_id)
+    deleted(cinder.volumes, volume_id)
 
 
 def available(manager: Any, resource_id: str) -> None:
@@ -47,6 +47,16 @@ def digest(*pieces: bytes) -> str:
     for _ in range((GIB - sum(map(len, pieces))) // len(PIECE)):
         found.update(bytes(len(PIECE)))
     return found.hexdigest()
+
+
+def deleted(manager: Any, resource_id: str) -> None:
+    manager.delete(resource_id)
+    Waiter(SystemClock(), timeout=120).until(
+        f"{resource_id} to be gone",
+        manager.list,
+        done=lambda found: resource_id not in [one.id for one in found],
+        failed=lambda found: next((one.status for one in found if one.id == resource_id and "error" in one.status), None),
+    )
 
 
 def test_bytes_written_are_bytes_read(cloud: CloudHandle, volume: str) -> None:
@@ -69,14 +79,9 @@ def test_bytes_can_be_written_after_a_snapshot(cloud: CloudHandle, cinder: Any, 
     available(cinder.volumes, copy)
     assert cloud.volume_digest(copy) == digest(PIECE)
 
-    cinder.volumes.delete(copy)
-    cinder.volume_snapshots.delete(snapshot)
-    Waiter(SystemClock(), timeout=120).until(
-        f"snapshot {snapshot} to be gone",
-        cinder.volume_snapshots.list,
-        done=lambda found: snapshot not in [one.id for one in found],
-        failed=lambda found: None,
-    )
+    # A snapshot can go only when what was made of it is gone.
+    deleted(cinder.volumes, copy)
+    deleted(cinder.volume_snapshots, snapshot)
 
 
 def test_tenants_are_apart(cloud: CloudHandle, volume: str) -> None:

@@ -324,4 +324,5 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
-    Console(soft_wrap=True).print(table)
+    # A pipe has no width: what is cut into lines there is not found by grep.
+    Console(width=None if sys.stdout.isatty() else 10_000).print(table)

@@ -38,6 +38,7 @@ quarantine = 120
 def provider(tmp_path: Path) -> Path:
     """A provider's file, in a directory of such files."""
     (tmp_path / "providers.d").mkdir()
+    (tmp_path / "bank").mkdir()
     path = tmp_path / "providers.d" / "files.conf"
     path.write_text(FILE.format(path=tmp_path / "bank"))
     (tmp_path / "karbor_like.conf").write_text(f"[database]\nconnection = sqlite:///{tmp_path}/db.sqlite\n")
