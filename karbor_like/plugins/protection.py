@@ -129,7 +129,8 @@ class Run:
 class Operation(ABC):  # noqa: B024 - a plugin implements the hooks that it needs, and may need none
     """One kind of operation on one resource type. Implement the hooks that are needed: a hook that is not implemented makes
     no task. A hook may return a JSON object: ``{"restored": {"Type#id": "new id"}}`` feeds :attr:`Run.restored`, and
-    ``{"remarks": [...]}`` tells people in sentences what could not be as it was.
+    ``{"remarks": [...]}`` tells people in sentences what could not be as it was: it is the resource's reason, though nothing
+    failed. What a later hook remarks takes its place.
     """
 
     def __init__(self, plugin: "ProtectionPlugin") -> None:

@@ -116,10 +116,13 @@ class HookTask(Step):
                 result = self._call()
             finally:
                 self._report.flush()
-        for key, new_id in ((result or {}).get("restored") or {}).items():
+        told = result or {}
+        for key, new_id in (told.get("restored") or {}).items():
             self.scope.record(key, result_key=f"{key.partition('#')[0]}#{new_id}")
+        if told.get("remarks"):
+            self.scope.record(self.resource.key, reason="; ".join(told["remarks"]))
         if self.last:
-            self.scope.record(self.resource.key, status=self.scope.words.resource_done, reason=None)
+            self.scope.record(self.resource.key, status=self.scope.words.resource_done)
         return result
 
     def _call(self) -> dict[str, Any] | None:

@@ -54,12 +54,16 @@ class Cloud:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.write(text + "\n")
 
+    def planned(self, where: str) -> str | None:
+        """The fault planned for *where*."""
+        path = self.path / "faults.json"
+        return json.loads(path.read_text()).get(where) if path.exists() else None
+
     def meet(self, run: Run, where: str) -> None:
         """The fault planned for *where*: ``exit`` (once: the process dies), ``always exit``, ``fail``, ``bug``, ``long`` (an
-        error with a long text), or ``wait`` (until ``go`` exists).
+        error with a long text), ``wait`` (until ``go`` exists), or ``remark`` (the hook has something to say).
         """
-        path = self.path / "faults.json"
-        fault = json.loads(path.read_text()).get(where) if path.exists() else None
+        fault = self.planned(where)
         marker = self.path / f"met {where}".replace(":", " ")
         if fault == "fail":
             raise exception.ResourceFailed(f"the cloud says no to {where}")
@@ -122,6 +126,8 @@ class Scripted(Operation):
         cloud.note(f"{self.kind}:{where}:begin")
         run.report.step(f"step of {hook}")
         result = self._main(run, cloud) if hook == "main" else None
+        if cloud.planned(where) == "remark":
+            result = {**(result or {}), "remarks": [f"{where} is not as it was", "the moon is gone"]}
         cloud.meet(run, where)
         if hook == "main" and self.kind is Kind.PROTECT:
             (cloud.things / run.journal.intend("thing").name).unlink(missing_ok=True)

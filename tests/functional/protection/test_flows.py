@@ -179,6 +179,23 @@ def test_a_failed_restore_says_which_resource_and_why(site: Site):
     assert site.checkpoint(created["id"]).status == "available"
 
 
+def test_what_could_not_be_as_it_was_is_said_though_nothing_failed(site: Site):
+    site.cloud.plant({"a": ["b"], "b": []})
+    created = site.protect("a")
+    site.wait(created["id"], "available")
+    site.cloud.fault(**{"main:b": "remark"})
+
+    restore_id = site.restore(created["id"])
+    site.wait_done(restore_id=restore_id)
+
+    row = site.restored(restore_id)
+    assert (row.status, row.reason) == ("success", None)
+    assert row.resources_reason == {
+        f"{plugins.NODE}#new-a": "",
+        f"{plugins.NODE}#new-b": "main:b is not as it was; the moon is gone",
+    }
+
+
 def test_a_restore_shows_what_it_made_while_it_goes_on(site: Site):
     site.cloud.plant({"a": ["b"], "b": []})
     created = site.protect("a")
