@@ -61,10 +61,13 @@ def available_of_plan(session: orm.Session, provider_id: str, project_id: str, p
 
 def in_use(session: orm.Session, checkpoint_ids: Sequence[str]) -> Mapping[str, str]:
     """Those of the checkpoints that something unfinished uses, and what that is."""
-    query = sa.select(models.Operation.checkpoint_id, models.Operation.operation_type).where(
-        models.Operation.checkpoint_id.in_(list(checkpoint_ids)), models.Operation.state != "done"
-    )
-    return {checkpoint_id: f"{kind} goes on" for checkpoint_id, kind in session.execute(query) if checkpoint_id}
+    found = {}
+    for used in (models.Operation.checkpoint_id, models.Operation.source_checkpoint_id):
+        query = sa.select(used, models.Operation.operation_type).where(
+            used.in_(list(checkpoint_ids)), models.Operation.state != "done"
+        )
+        found.update({checkpoint_id: f"{kind} goes on" for checkpoint_id, kind in session.execute(query)})
+    return found
 
 
 def latest_available(session: orm.Session, provider_id: str, project_id: str, limit: int) -> Sequence[Checkpoint]:

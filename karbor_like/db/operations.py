@@ -38,6 +38,8 @@ OPERATIONS = repository.Repository(
 
 QUEUED, RUNNING, DONE = "queued", "running", "done"
 
+_COPY = "copy"
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -50,7 +52,7 @@ class Claim:
 
 def due(session: orm.Session, limit: int) -> Sequence[Operation]:
     """Operations that wait to be run, or whose owner stopped renewing, fairest first: projects with the fewest running
-    operations, then the oldest.
+    operations, then the oldest. The copies of a plan to one provider come one after the other.
     """
     now = db_session.now(session)
     alive = sa.and_(Operation.state == RUNNING, Operation.lease_until >= now)
@@ -63,7 +65,7 @@ def due(session: orm.Session, limit: int) -> Sequence[Operation]:
     waiting = sa.or_(Operation.state == QUEUED, sa.and_(Operation.state == RUNNING, Operation.lease_until < now))
     # Within a project the oldest has rank 1: two idle projects with many operations each take turns.
     rank = sa.func.row_number().over(partition_by=Operation.project_id, order_by=(Operation.created_at, Operation.id))
-    ranked = sa.select(Operation.id, rank.label("rank")).where(waiting).subquery()
+    ranked = sa.select(Operation.id, rank.label("rank")).where(waiting, ~_behind()).subquery()
     query = (
         sa.select(Operation)
         .join(ranked, ranked.c.id == Operation.id)
@@ -72,6 +74,23 @@ def due(session: orm.Session, limit: int) -> Sequence[Operation]:
         .limit(limit)
     )
     return session.execute(query).scalars().all()
+
+
+def _behind() -> sa.ColumnElement[bool]:
+    """That an operation is a copy and one before it is unfinished: each is stored against the one before it."""
+    before = orm.aliased(Operation)
+    unfinished = (
+        sa.select(before.id)
+        .where(
+            before.state.in_((QUEUED, RUNNING)),
+            before.operation_type == _COPY,
+            before.plan_id == Operation.plan_id,
+            before.provider_id == Operation.provider_id,
+            before.created_at < Operation.created_at,
+        )
+        .exists()
+    )
+    return sa.and_(Operation.operation_type == _COPY, unfinished)
 
 
 def enqueue(session: orm.Session, owner: str, lease_seconds: float, **values: Any) -> Claim:
@@ -164,6 +183,13 @@ def request_cancel(session: orm.Session, operation_id: str) -> bool:
 def unfinished_of(session: orm.Session, **equal: Any) -> Sequence[Operation]:
     """Operations that are queued or running and have these column values, oldest first."""
     query = sa.select(Operation).where(Operation.state.in_((QUEUED, RUNNING))).filter_by(**equal)
+    return session.execute(query.order_by(Operation.created_at)).scalars().all()
+
+
+def using(session: orm.Session, checkpoint_id: str) -> Sequence[Operation]:
+    """Unfinished operations on a checkpoint, and copies that are being made of it, oldest first."""
+    either = sa.or_(Operation.checkpoint_id == checkpoint_id, Operation.source_checkpoint_id == checkpoint_id)
+    query = sa.select(Operation).where(Operation.state.in_((QUEUED, RUNNING)), either)
     return session.execute(query.order_by(Operation.created_at)).scalars().all()
 
 

@@ -76,7 +76,10 @@ def delete_limits(session: orm.Session, project_id: str) -> None:
     session.execute(sa.delete(Quota).where(Quota.project_id == project_id))
 
 
-def _lock(session: orm.Session, project_id: str) -> None:
+def lock(session: orm.Session, project_id: str) -> None:
+    """Hold the project's lock until the transaction ends: for whoever counts before :func:`enforce` does. Inside
+    ``Database.write``, which runs it again when two first requests of a project meet.
+    """
     # Locking reads only: a plain read would fix MariaDB's snapshot before the lock is had, and the count would be old.
     query = sa.select(QuotaLock).where(QuotaLock.project_id == project_id).with_for_update()
     if session.execute(query).scalar_one_or_none() is None:
@@ -87,13 +90,20 @@ def _lock(session: orm.Session, project_id: str) -> None:
             raise db_exception.RetryRequest(error) from None
 
 
-def enforce(session: orm.Session, project_id: str, resource: str, defaults: Mapping[str, int]) -> None:
-    """Make room for one more *resource* in this transaction, which then adds it; inside ``Database.write``, which runs it
-    again when two first requests of a project meet. Raises OverQuota.
+def enforce(
+    session: orm.Session, project_id: str, resource: str, defaults: Mapping[str, int], *, wanted: int = 1
+) -> None:
+    """Make room for *wanted* more of *resource* in this transaction, which then adds them. Raises OverQuota.
+
+    Inside ``Database.write``: see :func:`lock`.
     """
-    _lock(session, project_id)
+    lock(session, project_id)
     limit = limits(session, project_id, defaults)[resource]
-    if limit != UNLIMITED and COUNTED[resource](session, project_id) >= limit:
+    if limit == UNLIMITED:
+        return
+    used = COUNTED[resource](session, project_id)
+    if used + wanted > limit:
         raise exception.OverQuota(
-            f"the quota of project {project_id} for {resource} is {limit} and used up; delete some or ask for more"
+            f"the quota of project {project_id} for {resource} is {limit}, of which {used} are used: there is no room for"
+            f" {wanted} more; delete some or ask for more"
         )

@@ -1,6 +1,7 @@
 """The schema's versions: bring a database to the newest one, and say which one it has.
 
-One table per revision: MariaDB cannot undo DDL, so a revision that stopped half way must be able to run again.
+One table, or one change of a table, per revision: MariaDB cannot undo DDL, so a revision that stopped half way must be able
+to run again.
 """
 
 import contextlib

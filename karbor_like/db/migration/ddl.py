@@ -1,9 +1,16 @@
 """Schema changes that may run again after they were interrupted, where Alembic has no portable form of that."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+
+
+def add_column(table: str, column: sa.Column[Any]) -> None:
+    """Add a column unless it is there."""
+    if column.name not in {there["name"] for there in sa.inspect(op.get_bind()).get_columns(table)}:
+        op.add_column(table, column)
 
 
 def create_index(name: str, table: str, columns: Sequence[str]) -> None:

@@ -14,7 +14,8 @@ class Operation(base.Base):
 
     ``state`` is the scheduler's view (queued, running, done), ``status`` the word that the API shows. ``epoch`` is the
     fencing token: every claim raises it, and whoever acts for an older one has lost the operation. ``lease_until`` is
-    measured by the database's clock. ``credential`` is the owner's identity, encrypted (``karbor_like.secret``).
+    measured by the database's clock. ``source_checkpoint_id`` is what a copy, whose own id is ``checkpoint_id``, is made of.
+    ``credential`` is the owner's identity, encrypted (``karbor_like.secret``).
     """
 
     __tablename__ = "operations"
@@ -22,6 +23,7 @@ class Operation(base.Base):
         sa.Index("ix_operations_project", "project_id", "created_at", "id"),
         sa.Index("ix_operations_state", "state", "lease_until"),
         sa.Index("ix_operations_checkpoint", "checkpoint_id"),
+        sa.Index("ix_operations_source", "source_checkpoint_id"),
         sa.Index("ix_operations_restore", "restore_id"),
         sa.Index("ix_operations_verification", "verification_id"),
     )
@@ -33,6 +35,7 @@ class Operation(base.Base):
     provider_id: orm.Mapped[str] = orm.mapped_column(base.Id)
     plan_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
     checkpoint_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
+    source_checkpoint_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
     restore_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
     verification_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
     scheduled_operation_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)

@@ -1,10 +1,10 @@
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from karbor_like import exception
-from karbor_like.db import operations
+from karbor_like.db import checkpoints, operations
 from karbor_like.db import session as db_session
 from karbor_like.db.operations import OPERATIONS
 
@@ -126,3 +126,50 @@ def test_resources_are_counted_per_operation(database):
     with database.reader() as session:
         (row,) = operations.resources_of(session, [first, second])
     assert (row.status, row.bytes_done, row.bytes_total) == ("protecting", 2**40, 2**41)
+
+
+def _copy(database, number, **values):
+    """A copy that was asked for *number* seconds after the first one."""
+
+    def work(session):
+        values.setdefault("plan_id", "a plan")
+        values.setdefault("checkpoint_id", f"copy-{number}")
+        row = OPERATIONS.insert(
+            session,
+            operation_type="copy",
+            project_id="p",
+            provider_id="x",
+            status="wait_copying",
+            source_checkpoint_id=f"source-{number}",
+            created_at=datetime(2031, 5, 1, second=number, tzinfo=UTC),
+            **values,
+        )
+        return row.id
+
+    return database.write(work)
+
+
+def test_copies_of_a_plan_come_one_after_the_other(database):
+    second, first = _copy(database, 2), _copy(database, 1)
+    other = _copy(database, 3, plan_id="another plan")
+    assert {row.id for row in _due(database)} == {first, other}
+    held = _claim(database, next(row for row in _due(database) if row.id == first))
+    assert [row.id for row in _due(database)] == [other]
+    database.write(lambda session: operations.finish(session, held, "error", "no room"))
+    assert {row.id for row in _due(database)} == {second, other}
+
+
+def test_a_copy_uses_its_source_too(database):
+    operation = _copy(database, 1)
+    with database.reader() as session:
+        for used in ("copy-1", "source-1"):
+            assert [row.id for row in operations.using(session, used)] == [operation]
+        assert checkpoints.in_use(session, ["source-1", "copy-1", "other"]) == {
+            "source-1": "copy goes on",
+            "copy-1": "copy goes on",
+        }
+    held = _claim(database, _due(database)[0])
+    database.write(lambda session: operations.finish(session, held, "available"))
+    with database.reader() as session:
+        assert operations.using(session, "source-1") == []
+        assert checkpoints.in_use(session, ["source-1", "copy-1"]) == {}

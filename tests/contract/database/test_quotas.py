@@ -55,3 +55,11 @@ def test_zero_is_a_limit_and_minus_one_is_none(database):
     with pytest.raises(exception.OverQuota, match="none for plans is 0"):
         database.write(lambda session: quotas.enforce(session, "none", "plans", DEFAULTS))
     database.write(lambda session: quotas.enforce(session, "free", "plans", {"plans": 0, "checkpoints": 0}))
+
+
+def test_several_at_once_need_room_for_all(database):
+    database.write(lambda session: quotas.set_limits(session, "p", {"plans": 3}))
+    database.write(lambda session: _plan(session) and None)
+    database.write(lambda session: quotas.enforce(session, "p", "plans", DEFAULTS, wanted=2))
+    with pytest.raises(exception.OverQuota, match="is 3, of which 1 are used: there is no room for 3 more"):
+        database.write(lambda session: quotas.enforce(session, "p", "plans", DEFAULTS, wanted=3))
