@@ -1,7 +1,9 @@
 """iCalendar patterns: the RRULEs of a VEVENT."""
 
+import functools
 import heapq
 import itertools
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from dateutil import rrule
 from karbor_like import exception
 
 #: How far candidates are apart, by frequency. A rule of one of these can be asked from any candidate on, so that the answer
-#: takes no longer the longer ago the rule began. In years and months candidates are few.
+#: takes no longer the longer ago the rule began.
 _STEPS = {
     "WEEKLY": timedelta(weeks=1),
     "DAILY": timedelta(days=1),
@@ -22,14 +24,22 @@ _STEPS = {
     "MINUTELY": timedelta(minutes=1),
     "SECONDLY": timedelta(seconds=1),
 }
+#: The others can be asked from any year or month on that the interval meets.
+_MONTHS = {"YEARLY": 12, "MONTHLY": 1}
 _KNOWN = frozenset(
     (
         *("FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYSETPOS"),
         *("BYMONTH", "BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYDAY", "BYHOUR", "BYMINUTE", "BYSECOND"),
     )
 )
+#: Without these, a rule with a step repeats itself: what it says of one period it says of the next.
+_IRREGULAR = frozenset(("BYMONTH", "BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYSETPOS"))
+_WEEK = timedelta(weeks=1)
+_SECOND = timedelta(seconds=1)
+#: Candidates in such a period at most, where they must be counted: one every five minutes of a week.
+_MAX_CANDIDATES = 2_016
 _MAX_INTERVAL = 100_000
-_MAX_COUNT = 1_000_000
+_MAX_COUNT = 10_000
 _MIN_DISTANCE = timedelta(minutes=1)
 
 # dateutil looks for a rule's next date up to the year 9999, which takes seconds for a rule that has none. The Gregorian
@@ -42,28 +52,79 @@ _LAST_YEAR = 9899
 class Recurrence:
     """One RRULE without its UNTIL.
 
-    :param step: distance of candidates, where that is always the same and nothing is counted, else None
+    :param text: has its COUNT only where neither *step* nor *months* are given
+    :param step: distance of candidates, where that is always the same
+    :param months: how many months lie between the beginnings of the years or months that have candidates
+    :param count: how often it fires; only with *step*
     """
 
     text: str
     until: datetime | None
-    step: timedelta | None
+    step: timedelta | None = None
+    months: int | None = None
+    count: int | None = None
 
     def occurrences(self, start: datetime, after: datetime) -> Iterator[datetime]:
         """The times after *after* of a recurrence that starts at *start*."""
+        last = min(self.until or datetime.max, _last(self, start) if self.count else datetime.max)
+        return itertools.takewhile(lambda wall: wall <= last, self.endless(start, after))
+
+    def endless(self, start: datetime, after: datetime) -> Iterator[datetime]:
+        """As :meth:`occurrences`, without UNTIL and *count*."""
+        text, begin = self.text, start
         if self.step and after > start:
-            start += (after - start) // self.step * self.step
-        years = (_LAST_YEAR - start.year) // _CYCLE * _CYCLE
+            begin += (after - start) // self.step * self.step
+        elif self.months:
+            text += _from_start(text, start)
+            begin = _jumped(start, after, self.months)
+        years = max(0, (_LAST_YEAR - begin.year) // _CYCLE * _CYCLE)
         try:
-            rule = rrule.rrulestr(self.text, dtstart=_shifted(start, years))
+            rule = rrule.rrulestr(text, dtstart=_shifted(begin, years))
         except ValueError:
             # The text is valid, so it is this: no step from this start ever meets the rule.
             return
         for found in rule.xafter(_shifted(after, years)):
-            wall = _shifted(found, -years)
-            if self.until is not None and wall > self.until:
-                return
-            yield wall
+            yield _shifted(found, -years)
+
+
+@functools.lru_cache(maxsize=4096)
+def _last(recurrence: Recurrence, start: datetime) -> datetime:
+    """The last time of a rule that counts: one period is gone through, and the rest is arithmetic."""
+    assert recurrence.count is not None
+    assert recurrence.step is not None
+    period = _period(recurrence.step)
+    walls = itertools.takewhile(lambda wall: wall < start + period, recurrence.endless(start, start - _SECOND))
+    times = list(itertools.islice(walls, recurrence.count))
+    if not times:
+        return datetime.max
+    periods, number = divmod(recurrence.count - 1, len(times))
+    try:
+        return times[number] + periods * period
+    except OverflowError:
+        return datetime.max
+
+
+def _period(step: timedelta) -> timedelta:
+    """After which candidates fall upon the same days of the week and the same times of day again."""
+    return math.lcm(step // _SECOND, _WEEK // _SECOND) * _SECOND
+
+
+def _from_start(text: str, start: datetime) -> str:
+    """What a yearly or monthly rule takes from its start where it does not say it."""
+    said = {part.partition("=")[0] for part in text.split(";")}
+    taken = {"BYHOUR": start.hour, "BYMINUTE": start.minute, "BYSECOND": start.second}
+    if not said & {"BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYDAY"}:
+        taken["BYMONTHDAY"] = start.day
+        if "FREQ=YEARLY" in text:
+            taken["BYMONTH"] = start.month
+    return "".join(f";{name}={value}" for name, value in taken.items() if name not in said)
+
+
+def _jumped(start: datetime, after: datetime, months: int) -> datetime:
+    """The beginning of the last year or month before *after* that has candidates; *start* in the first."""
+    first = 12 * start.year + (start.month - 1 if months % 12 else 0)
+    number = (12 * after.year + after.month - 1 - first) // months * months
+    return start if number <= 0 else datetime((first + number) // 12, (first + number) % 12 + 1, 1)
 
 
 @dataclass(frozen=True)
@@ -118,6 +179,8 @@ def _recurrence(rule: Any, zone: tzinfo) -> Recurrence:
         frequency = str(parts["FREQ"][0]).upper()
         interval = int(parts.get("INTERVAL", [1])[0])
         count = int(parts["COUNT"][0]) if "COUNT" in parts else None
+        if frequency in _STEPS:
+            parts.pop("COUNT", None)
         until = _wall(parts.pop("UNTIL")[0], zone, last=True) if "UNTIL" in parts else None
         text = type(rule)(parts).to_ical().decode()
         # Whether the interval ever meets the rest depends on the start, so that is left to the question when it fires.
@@ -128,10 +191,21 @@ def _recurrence(rule: Any, zone: tzinfo) -> Recurrence:
         raise _invalid(f"INTERVAL={interval} is not between 1 and {_MAX_INTERVAL}")
     if count is not None and not 1 <= count <= _MAX_COUNT:
         raise _invalid(f"COUNT={count} is not between 1 and {_MAX_COUNT}")
-    step = _STEPS[frequency] * interval if frequency in _STEPS else None
-    if step is not None and step < _MIN_DISTANCE:
+    if frequency in _MONTHS:
+        # With a COUNT there is no other way than from the start; of years and months there are few.
+        return Recurrence(text, until, months=None if count else _MONTHS[frequency] * interval)
+    step = _STEPS[frequency] * interval
+    if step < _MIN_DISTANCE:
         raise _invalid(f"FREQ={frequency};INTERVAL={interval} is too frequent; use FREQ=DAILY with BYHOUR and BYMINUTE")
-    return Recurrence(text, until, None if count is not None else step)
+    if count is None:
+        # In the first week BYSETPOS chooses from what is left of it, so that week is like no other.
+        return Recurrence(text, until, None if frequency == "WEEKLY" and "BYSETPOS" in parts else step)
+    irregular = ", ".join(sorted(_IRREGULAR.intersection(parts)))
+    if irregular or _period(step) // step > _MAX_CANDIDATES:
+        raise _invalid(
+            f"COUNT cannot be counted with FREQ={frequency} and {irregular or f'INTERVAL={interval}'}; use UNTIL"
+        )
+    return Recurrence(text, until, step, count=count)
 
 
 def _listed(value: Any) -> list[Any]:
