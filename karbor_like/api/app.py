@@ -16,6 +16,7 @@ from karbor_like.db.session import Database
 from karbor_like.rpc import transport
 from karbor_like.rpc.operationengine import OperationEngineClient
 from karbor_like.rpc.protection import ProtectionClient
+from karbor_like.triggers.contract import Limits
 
 Application = Callable[..., Any]
 Filter = Callable[[Application, cfg.ConfigOpts], Application]
@@ -30,7 +31,11 @@ def keystone(application: Application, conf: cfg.ConfigOpts) -> Application:
 
 
 def dependencies(conf: cfg.ConfigOpts) -> Dependencies:
-    """What the controllers need, made from configuration. One per process, after the fork."""
+    """What the controllers need, made from configuration. One per process, after the fork.
+
+    Raises ConfigurationError where options contradict each other.
+    """
+    Limits.of(conf)
     bus = transport.get(conf)
     return Dependencies(
         conf=conf,

@@ -1,6 +1,7 @@
 """What controllers need to do their work, handed to them when the application is built."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from oslo_config import cfg
 from oslo_policy import policy
@@ -9,6 +10,8 @@ from karbor_like.clock import Clock
 from karbor_like.db.session import Database
 from karbor_like.rpc.operationengine import OperationEngineClient
 from karbor_like.rpc.protection import ProtectionClient
+from karbor_like.triggers import loader
+from karbor_like.triggers.contract import TriggerType
 
 
 @dataclass(frozen=True)
@@ -21,3 +24,4 @@ class Dependencies:
     engine: OperationEngineClient
     enforcer: policy.Enforcer
     clock: Clock
+    trigger_types: Mapping[str, TriggerType] = field(default_factory=loader.trigger_types)

@@ -11,6 +11,7 @@ from oslo_service import opts as service_options
 
 from karbor_like import exception, service
 from karbor_like.api import app
+from karbor_like.triggers.contract import Limits
 
 LOG = logging.getLogger(__name__)
 
@@ -32,10 +33,13 @@ class ApiService(service.Service):
     """The REST API in this process. Several processes, and several instances, may listen on one port.
 
     :param authenticate: as in :func:`karbor_like.api.app.build`
+
+    Raises ConfigurationError where options contradict each other.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, authenticate: app.Filter = app.keystone) -> None:
         super().__init__()
+        Limits.of(conf)
         service_options.register_service_opts(conf)
         self._conf = conf
         self._authenticate = authenticate

@@ -23,9 +23,11 @@ RUNS = repository.Repository(models.ScheduledRun, noun="run", not_found=exceptio
 # What is due
 
 
-def due_triggers(session: orm.Session, now: datetime, limit: int) -> Sequence[Trigger]:
+def due_triggers(session: orm.Session, now: datetime, limit: int, without: Sequence[str] = ()) -> Sequence[Trigger]:
     """Triggers that should have fired by *now*, longest due first, held until the transaction ends. Those that another
     engine holds are left out, where the database can do that.
+
+    :param without: ids of others that are not wanted
     """
     query = (
         sa.select(Trigger)
@@ -34,6 +36,8 @@ def due_triggers(session: orm.Session, now: datetime, limit: int) -> Sequence[Tr
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    if without:
+        query = query.where(Trigger.id.not_in(without))
     return session.execute(query).scalars().all()
 
 

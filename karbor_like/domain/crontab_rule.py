@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 import croniter
 
@@ -35,8 +35,8 @@ class Crontab:
                 return
 
 
-def parse(pattern: str) -> Crontab:
-    """Raises InvalidInput where *pattern* is not a crontab pattern."""
+def parse(pattern: str, zone: tzinfo = UTC) -> Crontab:
+    """Raises InvalidInput where *pattern* is not a crontab pattern. It names no zone, so *zone* plays no part."""
     fields = pattern.split()
     if len(fields) not in (5, 6):
         raise _invalid(

@@ -6,7 +6,7 @@ leaves a run for any other to work on. Nothing is called from here.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -19,68 +19,101 @@ from karbor_like.clock import Clock
 from karbor_like.db import scheduled_runs
 from karbor_like.db.models import ScheduledOperation, Trigger
 from karbor_like.db.session import Database
-from karbor_like.domain import trigger as triggers
+from karbor_like.triggers.contract import NotInstalled, Timing, TriggerType, of_type
 
 LOG = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """:param conf: with groups ``[operationengine]`` and ``[trigger]``"""
+    """:param conf: with groups ``[operationengine]`` and ``[trigger]``
+    :param types: the trigger types by name
+    """
 
-    def __init__(self, conf: cfg.ConfigOpts, database: Database, clock: Clock) -> None:
+    def __init__(
+        self, conf: cfg.ConfigOpts, database: Database, clock: Clock, types: Mapping[str, TriggerType]
+    ) -> None:
         self._options = conf.operationengine
         #: For triggers that name none.
         self._window = conf.trigger.min_window
         self._database = database
         self._clock = clock
+        self._types = types
+        #: Triggers that this engine lacks something for, and what; they are due for any that has it.
+        self._left: dict[str, str] = {}
 
     def fire(self) -> int:
         """Record a run for everything that is due now. Returns how many triggers fired."""
-        total = 0
+        total, left = 0, dict[str, str]()
         while True:
-            fired = self._fire_batch()
-            total += fired
-            if fired < self._options.batch:
-                return total
+            found, leaves = self._fire_batch(list(left))
+            left.update(leaves)
+            total += found - len(leaves)
+            if found < self._options.batch:
+                break
+        for trigger_id, why in left.items():
+            if self._left.get(trigger_id) != why:
+                LOG.error("trigger %s is due but cannot fire here: %s", trigger_id, why)
+        self._left = left
+        return total
 
-    def _fire_batch(self) -> int:
+    def _fire_batch(self, left: Sequence[str]) -> tuple[int, Mapping[str, str]]:
+        """How many triggers were found, and which of them were left, and why.
+
+        :param left: triggers not to look at
+        """
         now = self._clock.now()
 
-        def work(session: orm.Session) -> int:
-            due = scheduled_runs.due_triggers(session, now, self._options.batch)
+        def work(session: orm.Session) -> tuple[int, Mapping[str, str]]:
+            found = scheduled_runs.due_triggers(session, now, self._options.batch, left)
+            times, leaves = self._times_of(found, now)
+            due = [row for row in found if row.id in times]
             operations = scheduled_runs.operations_of(session, [row.id for row in due])
             busy = dict(
                 scheduled_runs.running(session, [row.id for rows in operations.values() for row in rows]) if due else {}
             )
             runs, moved = [], []
             for row in due:
-                times, following = self._times(row, now)
-                moved.append((row.id, row.next_run_at, following))
+                moved.append((row.id, row.next_run_at, times[row.id].following))
                 for operation in operations.get(row.id, ()):
-                    made = list(self._runs(operation, times, now, busy))
+                    made = list(self._runs(operation, times[row.id], now, busy))
                     for run in made:
                         if run["ended_at"]:
                             scheduled_runs.log(session, operation, run["state"], run["due_at"], now, run["reason"])
                     runs += made
             scheduled_runs.record(session, runs)
             scheduled_runs.advance(session, moved)
-            return len(due)
+            return len(found), leaves
 
         try:
             return self._database.write(work)
         except (exception.Conflict, db_exception.DBDuplicateEntry) as error:
             # On a database without SKIP LOCKED two engines may have looked at the same triggers: one of them won.
             LOG.debug("another engine fired these triggers: %s", error)
-            return 0
+            return 0, {}
 
-    def _times(self, row: Trigger, now: datetime) -> tuple["_Times", datetime | None]:
+    def _times_of(self, found: Sequence[Trigger], now: datetime) -> tuple[Mapping[str, "_Times"], Mapping[str, str]]:
+        """When triggers should have fired by *now*; and which cannot be asked here, and why."""
+        times, leaves = {}, {}
+        for row in found:
+            try:
+                times[row.id] = self._times(row, now)
+            except NotInstalled as error:
+                leaves[row.id] = str(error)
+            except Exception as error:  # noqa: BLE001 - a plugin may raise anything, which must keep no other waiting
+                leaves[row.id] = f"unexpected error: {error!r}"
+        return times, leaves
+
+    def _times(self, row: Trigger, now: datetime) -> "_Times":
         """When *row* should have fired by *now*, and when it will next."""
         assert row.next_run_at is not None
+        kind = of_type(self._types, row.type)
         try:
-            timing = triggers.parse({"window": self._window, **row.properties})
+            timing = kind.parse({"window": self._window, **row.properties})
+        except NotInstalled:
+            raise
         except exception.InvalidInput as error:
             LOG.error("trigger %s cannot be understood and will not fire any more: %s", row.id, error)
-            return _Times([row.next_run_at], 0, timedelta(0)), None
+            return _Times([row.next_run_at], 0, timedelta(0), None)
         times: list[datetime] = []
         dropped, following = 0, None
         for moment in _from(timing, row.next_run_at):
@@ -92,7 +125,7 @@ class Scheduler:
                 dropped += 1
                 times.pop()
             times.append(moment)
-        return _Times(times, dropped, timedelta(seconds=timing.window)), following
+        return _Times(times, dropped, timedelta(seconds=timing.window), following)
 
     def _runs(
         self, operation: ScheduledOperation, times: "_Times", now: datetime, busy: dict[str, datetime]
@@ -130,9 +163,10 @@ class _Times(NamedTuple):
     due: list[datetime]
     dropped: int
     window: timedelta
+    following: datetime | None
 
 
-def _from(timing: triggers.Timing, first: datetime) -> Iterator[datetime]:
+def _from(timing: Timing, first: datetime) -> Iterator[datetime]:
     """*first* and all times after it."""
     moment: datetime | None = first
     while moment is not None:

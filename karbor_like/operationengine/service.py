@@ -20,6 +20,8 @@ from karbor_like.plugins import loader
 from karbor_like.rpc import operationengine as rpc
 from karbor_like.rpc import transport as rpc_transport
 from karbor_like.secret import Cipher
+from karbor_like.triggers import loader as triggers
+from karbor_like.triggers.contract import Limits
 
 LOG = logging.getLogger(__name__)
 
@@ -53,10 +55,11 @@ class Endpoint:
 
 
 class OperationEngine(service.Service):
-    """One of any number of engines on one database."""
+    """One of any number of engines on one database. Raises ConfigurationError where it cannot work with *conf*."""
 
     def __init__(self, conf: cfg.ConfigOpts, clock: Clock | None = None) -> None:
         super().__init__()
+        Limits.of(conf)
         self._conf = conf
         self._clock = clock or SystemClock()
 
@@ -66,7 +69,7 @@ class OperationEngine(service.Service):
         options = conf.operationengine
         self._database = Database(conf)
         self._trusts = trusts = Trusts(self._database, ClientFactory(conf), Cipher.from_conf(conf))
-        self._scheduler = Scheduler(conf, self._database, clock)
+        self._scheduler = Scheduler(conf, self._database, clock, triggers.trigger_types())
         owner = f"{conf.service.host}:{os.getpid()}"
         self._runner = Runner(
             conf,

@@ -14,11 +14,14 @@ from karbor_like.db import scheduled_runs
 from karbor_like.db.models import Operation, ScheduledRun
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.triggers import TRIGGERS
-from karbor_like.domain import trigger as triggers
 from karbor_like.operationengine.scheduler import Scheduler
+from karbor_like.triggers import loader
 
 START = datetime(2031, 3, 1, tzinfo=UTC)
 HOURLY = {"format": "crontab", "pattern": "0 * * * *", "start_time": "2031-03-01 00:00:00", "window": 900}
+
+TYPES = loader.trigger_types()
+TIME = TYPES["time"]
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def _conf(**values):
 
 @pytest.fixture
 def scheduler(database, clock):
-    return Scheduler(_conf(batch=3), database, clock)
+    return Scheduler(_conf(batch=3), database, clock, TYPES)
 
 
 def _trigger(database, count=1, properties=HOURLY, operations=1, **values):
@@ -51,7 +54,7 @@ def _trigger(database, count=1, properties=HOURLY, operations=1, **values):
                 name=f"t{number}",
                 type="time",
                 properties=properties,
-                next_run_at=triggers.parse(properties).next(START),
+                next_run_at=TIME.parse(properties).next(START),
             )
             for _ in range(operations):
                 SCHEDULED_OPERATIONS.insert(
@@ -131,7 +134,7 @@ def test_times_that_nobody_saw_are_recorded_as_missed_and_the_last_runs_if_it_is
 def test_a_long_outage_is_recorded_in_bounded_space_and_counted_whole(database, clock):
     _trigger(database)
     clock.advance(100 * 3600 + 60)
-    Scheduler(_conf(max_missed=10), database, clock).fire()
+    Scheduler(_conf(max_missed=10), database, clock, TYPES).fire()
     runs = _runs(database)
     assert [run.state for run in runs] == ["missed"] * 9 + ["started"]
     assert runs[-1].due_at == START + timedelta(hours=100)
@@ -187,7 +190,7 @@ def test_a_trigger_that_cannot_be_understood_stops_and_leaves_a_trace(database, 
 def test_engines_at_once_record_each_run_once(database, clock):
     _trigger(database, count=40)
     clock.advance(3601)
-    engines = [Scheduler(_conf(batch=7), database, clock) for _ in range(4)]
+    engines = [Scheduler(_conf(batch=7), database, clock, TYPES) for _ in range(4)]
     barrier = threading.Barrier(len(engines))
 
     def fire(engine):

@@ -15,12 +15,12 @@ from karbor_like.db.models import Operation, ScheduledOperation, ScheduledRun, T
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.session import Database
 from karbor_like.db.triggers import TRIGGERS
-from karbor_like.domain import trigger as triggers
 from karbor_like.operationengine.runner import Runner
 from karbor_like.operationengine.scheduler import Scheduler
 from karbor_like.operationengine.trusts import Trusts
 from karbor_like.plugins import loader
 from karbor_like.secret import Cipher
+from karbor_like.triggers import loader as triggers
 from tests.fixtures.cloud import SandboxCloud
 
 START = datetime(2031, 3, 1, tzinfo=UTC)
@@ -28,6 +28,8 @@ HOURLY = {"format": "crontab", "pattern": "0 * * * *", "start_time": "2031-03-01
 PLAN = "9e540000-0000-4000-8000-000000000001"
 PROVIDER = "3c1d0000-0000-4000-8000-000000000001"
 FOLLOW, RETRY, LEASE = 15, 60, 120
+TYPES = triggers.trigger_types()
+TIME = TYPES["time"]
 
 CONFIGURATION = """
 [DEFAULT]
@@ -80,7 +82,7 @@ def insert_schedules(
                 name=f"t{number}",
                 type="time",
                 properties=properties,
-                next_run_at=triggers.parse(properties).next(after),
+                next_run_at=TIME.parse(properties).next(after),
             )
             row = SCHEDULED_OPERATIONS.insert(
                 session,
@@ -123,7 +125,7 @@ class Site:
         migration.sync(self.database)
         self.context = context_of(cloud)
         self.trusts = self.make_trusts()
-        self.scheduler = Scheduler(self.conf, self.database, clock)
+        self.scheduler = Scheduler(self.conf, self.database, clock, TYPES)
         self._runners: list[Runner] = []
         self.runner = self.make_runner()
 

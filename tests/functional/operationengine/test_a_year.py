@@ -18,14 +18,16 @@ from karbor_like.db import migration, scheduled_runs
 from karbor_like.db.models import ScheduledRun
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.triggers import TRIGGERS
-from karbor_like.domain import trigger as triggers
 from karbor_like.operationengine.scheduler import Scheduler
+from karbor_like.triggers import loader
 from tests.fixtures.database import open_database
 
 START = datetime(2031, 1, 1, tzinfo=UTC)
 END = datetime(2032, 1, 1, tzinfo=UTC)
 ZONES = ["Europe/Berlin", "America/New_York"]
 MINUTE = timedelta(minutes=1)
+TYPES = loader.trigger_types()
+TIME = TYPES["time"]
 
 
 def _calendar(rule: str) -> dict[str, str]:
@@ -87,7 +89,7 @@ def _expected(matches: Callable[[datetime], bool], zone: str) -> list[datetime]:
 @pytest.mark.parametrize("rule", RULES)
 def test_the_pure_function_and_the_wall_clock_agree(rule, zone):
     properties, matches = RULES[rule]
-    timing = triggers.parse({**properties, "start_time": "2031-01-01 00:00:00", "timezone": zone})
+    timing = TIME.parse({**properties, "start_time": "2031-01-01 00:00:00", "timezone": zone})
     fired, moment = [], timing.next(START)
     while moment is not None and moment <= END:
         fired.append(moment)
@@ -109,7 +111,7 @@ def test_the_scheduler_records_each_time_of_the_year_once(database):
         conf.register_opts(group.OPTS, group=group.GROUP)
     conf([])
     clock = ManualClock(START)
-    scheduler = Scheduler(conf, database, clock)
+    scheduler = Scheduler(conf, database, clock, TYPES)
     wanted = {}
 
     def insert(session):
@@ -123,7 +125,7 @@ def test_the_scheduler_records_each_time_of_the_year_once(database):
                     name=rule,
                     type="time",
                     properties=properties,
-                    next_run_at=triggers.parse(properties).next(START),
+                    next_run_at=TIME.parse(properties).next(START),
                 )
                 operation = SCHEDULED_OPERATIONS.insert(
                     session,

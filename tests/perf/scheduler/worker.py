@@ -10,6 +10,7 @@ from karbor_like.conf import operationengine as options
 from karbor_like.conf import trigger as trigger_options
 from karbor_like.db.session import Database
 from karbor_like.operationengine.scheduler import Scheduler
+from karbor_like.triggers import loader
 from tests.fixtures.database import open_database
 
 
@@ -22,7 +23,7 @@ def _conf() -> cfg.ConfigOpts:
 
 
 def scheduler(database: Database) -> Scheduler:
-    return Scheduler(_conf(), database, SystemClock())
+    return Scheduler(_conf(), database, SystemClock(), loader.trigger_types())
 
 
 def engine(url: str, orders: Any, done: Any) -> None:

@@ -7,8 +7,8 @@ from karbor_like.api.expose import expose
 from karbor_like.api.schemas import triggers as schemas
 from karbor_like.db import triggers
 from karbor_like.db.models import Trigger
-from karbor_like.domain import trigger
 from karbor_like.policies import triggers as rules
+from karbor_like.triggers import contract
 
 TRIGGERS = triggers.TRIGGERS
 
@@ -41,8 +41,8 @@ class Triggers(base.Controller):
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Create a trigger."""
         asked = body["trigger_info"]
-        start = self.deps.clock.now().strftime(trigger.TIME_FORMAT)
-        timed = self._timed({"start_time": start, **asked["properties"]})
+        kind = self._kind(asked["type"])
+        timed = self._timed(kind, asked["properties"], new=True)
         row = self.deps.database.write(
             lambda session: TRIGGERS.insert(
                 session, project_id=self.project_id, name=asked["name"], type=asked["type"], **timed
@@ -61,7 +61,7 @@ class Triggers(base.Controller):
         def change(session: Any) -> Trigger:
             row = TRIGGERS.get(session, trigger_id, self.scope, lock=True)
             if properties:
-                values.update(self._timed(properties))
+                values.update(self._timed(self._kind(row.type), properties))
             if values:
                 TRIGGERS.update(session, trigger_id, values)
                 session.refresh(row)
@@ -84,10 +84,13 @@ class Triggers(base.Controller):
 
         self.deps.database.write(remove)
 
-    def _timed(self, properties: Mapping[str, Any]) -> dict[str, Any]:
+    def _kind(self, name: str) -> contract.TriggerType:
+        return contract.of_type(self.deps.trigger_types, name)
+
+    def _timed(self, kind: contract.TriggerType, properties: Mapping[str, Any], *, new: bool = False) -> dict[str, Any]:
         """The columns that say when the trigger fires. Raises InvalidInput where the properties cannot be kept."""
-        options = self.deps.conf.trigger
-        limits = trigger.Limits(options.min_interval, options.min_window, options.max_window)
+        validation.check(validation.validator(kind.schema), properties, "trigger_info.properties")
         now = self.deps.clock.now()
-        timing = trigger.check(properties, limits, now)
+        properties = kind.completed(properties, now) if new else properties
+        timing = kind.check(properties, contract.Limits.of(self.deps.conf), now)
         return {"properties": dict(properties), "next_run_at": timing.next(now)}

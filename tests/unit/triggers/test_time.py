@@ -6,9 +6,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from karbor_like import exception
-from karbor_like.domain import trigger
+from karbor_like.triggers import loader, time
+from karbor_like.triggers.contract import Limits
 
-LIMITS = trigger.Limits(min_interval=3600, min_window=900, max_window=1800)
+TIME = time.TimeTrigger(loader.time_formats())
+LIMITS = Limits(min_interval=3600, min_window=900, max_window=1800)
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 START = "2030-01-01 00:00:00"
 
@@ -23,7 +25,7 @@ def event(rule: str) -> str:
 
 
 def runs(asked: dict, count: int, after: datetime = NOW) -> list[str]:
-    timing, found = trigger.parse(asked), []
+    timing, found = TIME.parse(asked), []
     while len(found) < count and (after := timing.next(after)):
         found.append(after.strftime("%m-%d %H:%M"))
     return found
@@ -72,7 +74,7 @@ def test_a_clock_put_back_fires_once(pattern, expected):
 
 def test_an_hourly_rule_over_both_changes():
     for first, hours in ((datetime(2030, 3, 31, tzinfo=UTC), 0), (datetime(2030, 10, 26, 22, tzinfo=UTC), 1)):
-        timing = trigger.parse(properties("0 * * * *", timezone="Europe/Madrid"))
+        timing = TIME.parse(properties("0 * * * *", timezone="Europe/Madrid"))
         found, after = [], first
         while after < first + timedelta(hours=6):
             after = timing.next(after)
@@ -95,7 +97,7 @@ def test_an_hourly_rule_over_both_changes():
 )
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_next_run_is_the_earliest(pattern, zone, after):
-    timing = trigger.parse(properties(pattern, timezone=zone))
+    timing = TIME.parse(properties(pattern, timezone=zone))
     found = timing.next(after)
     assert found > after
     # Asked from any moment before it and after the last, the answer is the same.
@@ -132,20 +134,20 @@ def test_the_next_run_is_the_earliest(pattern, zone, after):
 )
 def test_what_is_refused(asked, said):
     with pytest.raises(exception.InvalidInput, match=said):
-        trigger.check(asked, LIMITS, NOW)
+        TIME.check(asked, LIMITS, NOW)
 
 
 def test_the_smallest_distance_is_looked_for_beyond_the_next_two():
     rules = "RRULE:FREQ=DAILY;BYHOUR=12;BYMINUTE=0\nRRULE:FREQ=YEARLY;BYMONTH=11;BYMONTHDAY=5;BYHOUR=12;BYMINUTE=5"
     with pytest.raises(exception.InvalidInput, match="within 300 seconds"):
-        trigger.check(properties(f"BEGIN:VEVENT\n{rules}\nEND:VEVENT"), LIMITS, NOW)
+        TIME.check(properties(f"BEGIN:VEVENT\n{rules}\nEND:VEVENT"), LIMITS, NOW)
 
 
 def test_the_window_has_a_default():
-    assert trigger.check(properties("0 1 * * *"), LIMITS, NOW).window == 900
+    assert TIME.check(properties("0 1 * * *"), LIMITS, NOW).window == 900
 
 
 @pytest.mark.parametrize("limits", [(3600, 1800, 900), (3600, 900, 1801), (3600, 900, 900)])
 def test_limits_that_contradict_each_other(limits):
     with pytest.raises(exception.ConfigurationError, match="min_window"):
-        trigger.Limits(*limits)
+        Limits(*limits)
