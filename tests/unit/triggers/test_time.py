@@ -6,8 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from karbor_like import exception
+from karbor_like.domain import crontab_rule
 from karbor_like.triggers import loader, time
-from karbor_like.triggers.contract import Limits
+from karbor_like.triggers.contract import Limits, NotInstalled
 
 TIME = time.TimeTrigger(loader.time_formats())
 LIMITS = Limits(min_interval=3600, min_window=900, max_window=1800)
@@ -147,7 +148,18 @@ def test_the_window_has_a_default():
     assert TIME.check(properties("0 1 * * *"), LIMITS, NOW).window == 900
 
 
-@pytest.mark.parametrize("limits", [(3600, 1800, 900), (3600, 900, 1801), (3600, 900, 900)])
-def test_limits_that_contradict_each_other(limits):
-    with pytest.raises(exception.ConfigurationError, match="min_window"):
-        Limits(*limits)
+def test_a_pattern_is_read_once():
+    def read(pattern, zone):
+        asked.append((pattern, str(zone)))
+        return crontab_rule.parse(pattern)
+
+    asked: list[tuple[str, str]] = []
+    timed = time.TimeTrigger({"crontab": read})
+    for zone in ("Europe/Madrid", "UTC", "Europe/Madrid"):
+        assert timed.parse(properties("0 1 * * *", timezone=zone)).next(NOW)
+    assert asked == [("0 1 * * *", "Europe/Madrid"), ("0 1 * * *", "UTC")]
+
+
+def test_a_format_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(NotInstalled, match=r"properties\.format: 'lunar' is not one of 'calendar', 'crontab'"):
+        TIME.parse(properties("0 1 * * *", format="lunar"))

@@ -1,0 +1,74 @@
+"""The engine's core fires triggers of any type, and one whose plugin is lacking or fails keeps no other waiting."""
+
+import logging
+from datetime import timedelta
+
+import pytest
+
+from karbor_like.db.triggers import TRIGGERS
+from karbor_like.operationengine.scheduler import Scheduler
+from karbor_like.triggers.time import TimeTrigger
+from tests.contract.operationengine.test_scheduler import HOURLY, START, TYPES, _conf, _end_all, _runs, _trigger, clock
+from tests.fixtures.event_trigger import EventTrigger
+
+__all__ = ["clock"]
+
+
+def _set(database, trigger_id, **values):
+    database.write(lambda session: TRIGGERS.update(session, trigger_id, values))
+
+
+def _next(database, trigger_id):
+    with database.reader() as session:
+        return TRIGGERS.get(session, trigger_id).next_run_at
+
+
+def test_a_type_without_a_next_time_fires_once_for_each_event(database, clock):
+    (trigger,) = _trigger(database)
+    _set(database, trigger, type="event", properties={"topic": "t"}, next_run_at=None)
+    engine = Scheduler(_conf(), database, clock, {**TYPES, "event": EventTrigger()})
+    assert engine.fire() == 0
+    for number in range(1, 3):
+        clock.advance(10)
+        happened = clock.now()
+        _set(database, trigger, next_run_at=happened)
+        assert (engine.fire(), engine.fire()) == (1, 0)
+        run = _runs(database)[-1]
+        assert (len(_runs(database)), run.state, run.due_at) == (number, "started", happened)
+        assert run.window_ends_at == happened + timedelta(seconds=900), "the smallest window that is allowed"
+        assert _next(database, trigger) is None
+        _end_all(database, clock)
+
+
+def _broken(pattern, zone):
+    raise KeyError("a bug")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"type": "event"}, "type: 'event' is not one of 'time'"),
+        ({"properties": {**HOURLY, "format": "lunar"}}, "'lunar' is not one of"),
+        ({"properties": {**HOURLY, "format": "broken"}}, "KeyError('a bug')"),
+    ],
+)
+def test_a_trigger_waits_for_its_plugin_and_keeps_no_other_waiting(database, clock, caplog, values, said):
+    waiting, *others = _trigger(database, count=7)
+    _set(database, waiting, **values)
+    formats = TYPES["time"]._formats
+    lacking = Scheduler(_conf(batch=2), database, clock, {"time": TimeTrigger({**formats, "broken": _broken})})
+    clock.advance(3601)
+    caplog.set_level(logging.ERROR)
+    assert lacking.fire() == len(others)
+    assert lacking.fire() == 0
+    (line,) = caplog.messages
+    assert (waiting in line, said in line) == (True, True), "it is said once, not at every look"
+    assert len(_runs(database)) == len(others)
+    assert _next(database, waiting) == START + timedelta(hours=1)
+
+    types = {
+        "time": TimeTrigger(dict.fromkeys([*formats, "lunar", "broken"], formats["crontab"])),
+        "event": TYPES["time"],
+    }
+    assert Scheduler(_conf(batch=2), database, clock, types).fire() == 1
+    assert [run.state for run in _runs(database)] == ["started"] * 7
