@@ -27,15 +27,18 @@ class Clients:
     def __init__(self, home: Path) -> None:
         self._bin = home / "bin"
 
-    def run(self, *command: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, env: dict[str, str], seconds: float = _SECONDS
+    ) -> subprocess.CompletedProcess[str]:
         """The outcome of a program, whatever it is."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "PYTHON"))}
+        path = f"{self._bin}:{clean['PATH']}"
         return subprocess.run(
-            [str(self._bin / command[0]), *command[1:]],
-            env={**clean, **env, "COLUMNS": "200"},
+            [shutil.which(command[0], path=path) or command[0], *command[1:]],
+            env={**clean, **env, "PATH": path, "COLUMNS": "200"},
             capture_output=True,
             text=True,
-            timeout=_SECONDS,
+            timeout=seconds,
         )
 
     def openstack(self, *command: str, env: dict[str, str], output: bool = True) -> Any:
