@@ -45,7 +45,7 @@ class Bench:
         until(lambda: cinder.volume_snapshots.get(snapshot.id), lambda found: found.status == "available")
         copy = cinder.volumes.create(1, snapshot_id=snapshot.id)
         until(lambda: cinder.volumes.get(copy.id), lambda found: found.status == "available")
-        _, answer = cinder.volumes.upload_to_image(copy.id, False, "bench", "bare", "raw")
+        _, answer = cinder.volumes.upload_to_image(copy.id, False, "bench", "bare", "raw", "private", False)
         image = answer["os-volume_upload_image"]["image_id"]
         until(lambda: glance.images.get(image), lambda found: found.status == "active")
         for _ in glance.images.data(image, do_checksum=False):

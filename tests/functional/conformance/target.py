@@ -61,8 +61,6 @@ def target(cloud: CloudHandle, tmp_path_factory: pytest.TempPathFactory) -> Iter
     system = System(cloud, backing, directory / "system", **_AS_DEFAULT)
     alice = Tenant(cloud, "alice")
     volume = alice.volume("data-1")
-    # A bank of files is never made where there is no directory: that may be a disk that is not mounted.
-    (system.directory / "bank").mkdir(exist_ok=True)
     try:
         system.up()
         yield Target(cloud, system.url, system.file_provider, "files", volume)
