@@ -2,7 +2,7 @@ import pytest
 from oslo_config import cfg
 
 from karbor_like import exception
-from karbor_like.conf import trigger as options
+from karbor_like.conf import opts
 from karbor_like.triggers.contract import Limits, NotInstalled, of_type
 
 
@@ -14,7 +14,7 @@ def test_limits_that_contradict_each_other(limits):
 
 def test_limits_are_those_of_the_configuration():
     conf = cfg.ConfigOpts()
-    conf.register_opts(options.OPTS, group=options.GROUP)
+    opts.register(conf)
     conf([], default_config_files=[])
     assert Limits.of(conf) == Limits(3600, 900, 1800), "the defaults go together"
     conf.set_override("max_window", 1801, group="trigger")
