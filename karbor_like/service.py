@@ -30,6 +30,8 @@ LOG = logging.getLogger(__name__)
 
 PROJECT = "karbor_like"
 #: What the REST API calls the services, after the first server that spoke it.
+API_BINARY = "karbor-api"
+MANAGE_BINARY = "karbor-like-manage"
 PROTECTION_BINARY = "karbor-protection"
 OPERATION_ENGINE_BINARY = "karbor-operationengine"
 

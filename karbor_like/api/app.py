@@ -9,11 +9,11 @@ from keystonemiddleware import auth_token
 from oslo_config import cfg
 from oslo_middleware import cors, http_proxy_to_wsgi, sizelimit
 
-from karbor_like import clock, policy
+from karbor_like import clock, policy, service
 from karbor_like.api import errors, health, middleware, root, versions
 from karbor_like.api.dependencies import Dependencies
 from karbor_like.db.session import Database
-from karbor_like.rpc import transport
+from karbor_like.rpc import notifications, transport
 from karbor_like.rpc.operationengine import OperationEngineClient
 from karbor_like.rpc.protection import ProtectionClient
 from karbor_like.triggers.contract import Limits
@@ -37,9 +37,11 @@ def dependencies(conf: cfg.ConfigOpts) -> Dependencies:
     """
     Limits.of(conf)
     bus = transport.get(conf)
+    database = Database(conf)
+    notifications.attach(conf, database, service.API_BINARY)
     return Dependencies(
         conf=conf,
-        database=Database(conf),
+        database=database,
         protection=ProtectionClient(conf, bus),
         engine=OperationEngineClient(conf, bus),
         enforcer=policy.make_enforcer(conf),

@@ -144,13 +144,23 @@ class Repository(Generic[M]):
         changed = dict(values)
         if "updated_at" in self.columns and "updated_at" not in changed:
             changed["updated_at"] = db_session.now(session)
-        query = sa.update(self.model).where(self.columns["id"] == row_id)
+        # Locked and then written through the session: who watches the session sees every change (db/changes.py).
+        query = sa.select(self.model).where(self.columns["id"] == row_id)
         for name, value in (expected or {}).items():
             query = query.where(exact(self.columns[name], value))
-        result = session.execute(query.values(changed).execution_options(synchronize_session="fetch"))
-        return result.rowcount == 1  # type: ignore[attr-defined]
+        fresh = query.with_for_update().execution_options(populate_existing=True)
+        row = session.execute(fresh).scalar_one_or_none()
+        if row is None:
+            return False
+        row.update(changed)
+        session.flush()
+        return True
 
     def delete(self, session: orm.Session, row_id: str) -> bool:
         """Remove a row. Returns whether it was there."""
-        result = session.execute(sa.delete(self.model).where(self.columns["id"] == row_id))
-        return result.rowcount == 1  # type: ignore[attr-defined]
+        row = self.find(session, row_id, lock=True)
+        if row is None:
+            return False
+        session.delete(row)
+        session.flush()
+        return True

@@ -9,7 +9,7 @@ from sqlalchemy import orm
 
 from karbor_like import exception
 from karbor_like.db import models, repository
-from karbor_like.db.models import Operation, ScheduledOperation, ScheduledRun, Trigger, base
+from karbor_like.db.models import Operation, ScheduledOperation, ScheduledRun, Trigger
 
 STARTED: Final = "started"
 SUCCEEDED: Final = "succeeded"
@@ -97,10 +97,8 @@ def running(session: orm.Session, operation_ids: Sequence[str]) -> Mapping[str, 
 
 def record(session: orm.Session, runs: Sequence[Mapping[str, Any]]) -> None:
     """Add runs. Each pair of operation and due time can be recorded once; a second time is an error of the database."""
-    if runs:
-        session.execute(
-            sa.insert(ScheduledRun), [{"id": base.new_id(), "attempt": 0, "epoch": 0, **run} for run in runs]
-        )
+    session.add_all(ScheduledRun(**run) for run in runs)
+    session.flush()
 
 
 # What is worked on

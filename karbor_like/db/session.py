@@ -81,11 +81,21 @@ class Database:
         self._facade = enginefacade.transaction_context()
         self._facade.configure(**{**dict(conf.database), "sqlite_fk": True})
         self._facade.append_on_engine_create(_prepare_sqlite)
+        self._closing = contextlib.ExitStack()
 
     @property
     def engine(self) -> sa.Engine:
         """The engine, for migrations and for TaskFlow's persistence."""
         return self._facade.writer.get_engine()
+
+    @property
+    def sessions(self) -> orm.sessionmaker[orm.Session]:
+        """What makes the sessions, for listeners on them."""
+        return self._facade.writer.get_sessionmaker()
+
+    def on_dispose(self, close: Callable[[], None]) -> None:
+        """Call *close* before the connections are closed, last one first."""
+        self._closing.callback(close)
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[orm.Session]:
@@ -121,6 +131,7 @@ class Database:
 
     def dispose(self) -> None:
         """Close all connections."""
+        self._closing.close()
         self._facade.dispose_pool()
 
 

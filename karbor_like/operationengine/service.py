@@ -17,6 +17,7 @@ from karbor_like.operationengine.runner import Runner
 from karbor_like.operationengine.scheduler import Scheduler
 from karbor_like.operationengine.trusts import Trusts
 from karbor_like.plugins import loader
+from karbor_like.rpc import notifications
 from karbor_like.rpc import operationengine as rpc
 from karbor_like.rpc import transport as rpc_transport
 from karbor_like.secret import Cipher
@@ -68,6 +69,7 @@ class OperationEngine(service.Service):
         conf, clock = self._conf, self._clock
         options = conf.operationengine
         self._database = Database(conf)
+        notifications.attach(conf, self._database, service.OPERATION_ENGINE_BINARY, clock)
         self._trusts = trusts = Trusts(self._database, ClientFactory(conf), Cipher.from_conf(conf))
         self._scheduler = Scheduler(conf, self._database, clock, triggers.trigger_types())
         owner = f"{conf.service.host}:{os.getpid()}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from oslo_config import cfg
 
+from karbor_like import service
 from karbor_like.clients.factory import ClientFactory
 from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import Clock, SystemClock
@@ -14,6 +15,7 @@ from karbor_like.protection.flows.engine import Flows
 from karbor_like.protection.protectables import Protectables
 from karbor_like.protection.providers import Providers
 from karbor_like.protection.streams import Streams
+from karbor_like.rpc import notifications
 from karbor_like.secret import Cipher
 
 
@@ -41,6 +43,7 @@ class Environment:
         """Everything as *conf* says. Raises ConfigurationError; a provider's mistake is only logged."""
         clock = clock or SystemClock()
         database = Database(conf)
+        notifications.attach(conf, database, service.PROTECTION_BINARY, clock)
         providers = Providers(conf, clock)
         providers.load()
         return cls(

@@ -75,6 +75,7 @@ class Queue:
                 "hooks": {name: list(given) for name, given in hooks.items()},
                 "parameters": dict(parameters),
                 "target": target,
+                "request_id": context.request_id,
             },
             "credential": work.seal(self._env.cipher, context, restore_auth),
             "flow_id": operation_id,

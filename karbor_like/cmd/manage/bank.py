@@ -19,7 +19,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from karbor_like import exception
+from karbor_like import exception, service
 from karbor_like.bank import stats as bank_stats
 from karbor_like.bank import verify as bank_verify
 from karbor_like.bank.bank import Bank, open_bank
@@ -28,6 +28,7 @@ from karbor_like.clock import SystemClock
 from karbor_like.db.session import Database
 from karbor_like.protection import provider_file, providers
 from karbor_like.protection.sync import Sync
+from karbor_like.rpc import notifications
 
 
 def register(nouns: Any) -> None:
@@ -190,9 +191,12 @@ def reindex(conf: cfg.ConfigOpts) -> int:
     provider = providers.read(path, SystemClock())
     if provider is None:
         raise exception.ConfigurationError(f"{path}: [provider] enabled is not true, so its checkpoints are not shown")
-    with contextlib.closing(provider), _progress() as progress:
+    database = Database(conf)
+    notifications.attach(conf, database, service.MANAGE_BINARY)
+    with contextlib.closing(provider), contextlib.ExitStack() as stack, _progress() as progress:
+        stack.callback(database.dispose)
         progress.add_task("comparing the index with the bank", total=None)
-        report = vars(Sync(Database(conf), provider).run())
+        report = vars(Sync(database, provider).run())
     if conf.command.format == "json":
         return _print_json(report)
     _print_table(("checkpoints", "number"), [(name, str(count)) for name, count in report.items()])

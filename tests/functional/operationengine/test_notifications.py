@@ -1,0 +1,74 @@
+"""What becomes of each run of a scheduled operation is told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from oslo_messaging.notify import notifier
+
+from karbor_like.rpc import notifications
+from tests.fixtures.notifications import Told, told  # noqa: F401 - a fixture
+from tests.functional.operationengine.site import FOLLOW, PLAN, PROVIDER, Site
+
+
+@pytest.fixture
+def site(cloud, rest_api, clock, tmp_path: Path, told: Told) -> Iterator[Site]:  # noqa: F811 - the fixture
+    found = Site(cloud, clock, tmp_path)
+    group = "oslo_messaging_notifications"
+    found.conf.register_opts(notifier._notifier_opts, group=group)
+    found.conf.set_override("driver", ["test"], group=group)
+    notifications.attach(found.conf, found.database, "karbor-operationengine", clock)
+    yield found
+    found.close()
+
+
+def test_a_run_that_succeeds(site: Site, rest_api, told: Told):  # noqa: F811
+    operation = site.schedule()
+    run = site.due()
+    site.step()
+    site.later(FOLLOW)
+    found = told.last("scheduled_run.run.end")
+    assert told.events(run.id) == [
+        ("scheduled_run.run.start", None, "started"),
+        ("scheduled_run.run.end", "started", "succeeded"),
+    ]
+    assert found["changed_at"] == site.clock.now().isoformat()
+    assert found["due_at"] == run.due_at.isoformat()
+    expected = {
+        "scheduled_operation_id": operation,
+        "operation_type": "protect",
+        "project_id": site.context.project_id,
+        "user_id": site.context.user_id,
+        "plan_id": PLAN,
+        "provider_id": PROVIDER,
+        "checkpoint_id": next(iter(rest_api.made)),
+    }
+    assert expected.items() <= found.items()
+
+
+def test_runs_that_are_missed_and_skipped(site: Site, rest_api, told: Told):  # noqa: F811
+    site.schedule()
+    site.due()
+    site.step()
+    rest_api.outcome = "protecting"
+    site.clock.advance(3600)
+    site.scheduler.fire()
+    found = told.last("scheduled_run.run.error")
+    assert (found["old_status"], found["new_status"]) == (None, "skipped")
+    assert "has not ended" in found["reason"]
+    assert found["operation_id"] == site.log()[-1].id
+
+    site.clock.advance(3 * 3600)
+    site.scheduler.fire()
+    site.database.dispose()
+    assert "missed" in {new for _, _, new in told.events()}
+
+
+def test_a_run_that_fails(site: Site, rest_api, told: Told):  # noqa: F811
+    site.schedule()
+    site.due()
+    rest_api.lacking.add(PLAN)
+    assert site.step().state == "failed"
+    found = told.last("scheduled_run.run.error")
+    assert (found["old_status"], found["new_status"]) == ("started", "failed")
+    assert found["reason"] == site.run().reason
