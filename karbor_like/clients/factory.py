@@ -156,6 +156,11 @@ class ClientFactory:
             context, self._identities.for_context(context), _Settings(self._conf, self._identities, here=True)
         )
 
+    def as_service(self) -> Clients:
+        """Acts as the service user. Raises ConfigurationError where there is none."""
+        auth = self._identities.for_service()
+        return Clients(RequestContext(), auth, _Settings(self._conf, self._identities, here=True))
+
     def service_user_id(self) -> str:
         """The id of the service user, who is the trustee of trusts. Raises ConfigurationError where there is none."""
         return self._identities.service_user_id()

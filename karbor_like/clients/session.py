@@ -85,6 +85,14 @@ class Identities:
             scope = {"project_id": self._only_project(url, account)}
         return v3.Password(auth_url=url, reauthenticate=True, **account, **scope)
 
+    def for_service(self) -> plugin.BaseAuthPlugin:
+        """Acts as the service user. Raises ConfigurationError where ``[service_auth]`` names none."""
+        if self._service is None:
+            raise exception.ConfigurationError(
+                "[service_auth] is not configured: nothing can be asked as the service user"
+            )
+        return self._service
+
     def service_user_id(self) -> str:
         """The id of the service user, who signs in anew for this: it shows that the account works.
 

@@ -1,8 +1,9 @@
 """Crontab patterns: five fields, or six with seconds last."""
 
+import copy
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 
 import croniter
@@ -21,16 +22,18 @@ _WORDS = frozenset(
 
 @dataclass(frozen=True)
 class Crontab:
-    """A checked pattern."""
+    """A checked pattern, and what croniter made of it, which takes it longer than to find a time."""
 
     pattern: str
+    read: croniter.croniter = field(compare=False, repr=False)
 
     def occurrences(self, start: datetime, after: datetime) -> Iterator[datetime]:
         """The times after *after*; *start* plays no part."""
-        found = croniter.croniter(self.pattern, after, ret_type=datetime)
+        found = copy.copy(self.read)
+        found.set_current(after)
         while True:
             try:
-                yield found.get_next()
+                yield found.get_next(datetime)
             except croniter.CroniterBadDateError:
                 return
 
@@ -42,16 +45,16 @@ def parse(pattern: str, zone: tzinfo = UTC) -> Crontab:
         raise _invalid(
             f"{pattern!r} has {len(fields)} fields, not 5 (minute hour day month weekday) or 6 (seconds last)"
         )
-    for field in fields:
-        words = set(re.findall("[a-z]+", field.lower()))
-        if not _FIELD.fullmatch(field) or not words <= _WORDS:
-            raise _invalid(f"{field!r} is not a field of a crontab pattern")
+    for part in fields:
+        words = set(re.findall("[a-z]+", part.lower()))
+        if not _FIELD.fullmatch(part) or not words <= _WORDS:
+            raise _invalid(f"{part!r} is not a field of a crontab pattern")
     try:
         # The base is arbitrary: it only makes croniter read the pattern.
-        croniter.croniter(" ".join(fields), datetime(2000, 1, 1))
+        read = croniter.croniter(" ".join(fields), datetime(2000, 1, 1))
     except (croniter.CroniterError, ValueError, KeyError) as error:
         raise _invalid(str(error)) from None
-    return Crontab(" ".join(fields))
+    return Crontab(" ".join(fields), read)
 
 
 def _invalid(why: str) -> exception.InvalidInput:

@@ -65,6 +65,8 @@ class Scheduler:
 
         def work(session: orm.Session) -> tuple[int, Mapping[str, str]]:
             found = scheduled_runs.due_triggers(session, now, self._options.batch, left)
+            if not found:
+                return 0, {}
             times, leaves = self._times_of(found, now)
             due = [row for row in found if row.id in times]
             operations = scheduled_runs.operations_of(session, [row.id for row in due])

@@ -52,7 +52,7 @@ class Endpoint:
     @oslo_messaging.expected_exceptions(Exception)
     def release_trust(self, ctxt: RequestContext, user_id: str, project_id: str) -> None:
         """See ``rpc/operationengine.py``."""
-        self._trusts.release(ctxt, user_id, project_id)
+        self._trusts.release(user_id, project_id)
 
 
 class OperationEngine(service.Service):

@@ -1,13 +1,16 @@
 """Trusts: how the engine acts for a user who is not logged in.
 
 There is one trust for each user and project, made with the user's own token when the first scheduled operation of theirs
-is, and deleted with the last. https://docs.openstack.org/api-ref/identity/v3-ext/#os-trust-api
+is, and deleted with the last. Keystone lets only the trustor and administrators delete one, so it is the trust itself that
+is acted by: whoever deletes the last operation need not be its owner. https://docs.openstack.org/api-ref/identity/v3-ext/#os-trust-api
 """
 
+import contextlib
 import logging
 import threading
 
 import cachetools
+from keystoneauth1 import exceptions as ksa
 
 from karbor_like import exception
 from karbor_like.clients import errors
@@ -46,37 +49,41 @@ class Trusts:
         user_id, project_id = str(context.user_id), str(context.project_id)
         with self._database.reader() as session:
             row = trusts.get(session, user_id, project_id)
-        if row is not None and self._works(row.trust_id):
-            return
+        former = row.trust_id if row else None
+        if row is not None and former is not None:
+            if row.released_at is None and self._works(former):
+                return
+            # What does not work now may work again later: it must be gone before it is forgotten.
+            self._delete(self._clients.for_context(context), self._cipher.decrypt(former))
         trust_id = self._create(context)
-        sealed, former = self._cipher.encrypt(trust_id), row.trust_id if row else None
+        sealed = self._cipher.encrypt(trust_id)
         if not self._database.write(lambda session: trusts.keep(session, user_id, project_id, sealed, former)):
             # Another engine was asked at the same time and was faster.
-            self._delete(context, trust_id)
-        elif former is not None:
-            self._delete(context, self._cipher.decrypt(former))
+            self._delete(self._clients.for_context(context), trust_id)
 
-    def release(self, context: RequestContext, user_id: str, project_id: str) -> None:
-        """Delete the trust of a user in a project unless an operation of theirs needs it still."""
-        trust_id = self._forget(user_id, project_id)
-        if trust_id is not None:
-            self._delete(context, trust_id)
+    def release(self, user_id: str, project_id: str) -> None:
+        """Delete the trust of a user in a project unless an operation of theirs needs it still.
+
+        One that cannot be deleted now is not used any more, and :meth:`sweep` tries again.
+        """
+        sealed = self._database.write(lambda session: trusts.release(session, user_id, project_id))
+        if sealed is None:
+            return
+        trust_id = self._cipher.decrypt(sealed)
+        with self._lock:
+            self._acting.pop(trust_id, None)
+        if self._end(user_id, project_id, trust_id):
+            self._database.write(lambda session: trusts.forget(session, user_id, project_id, sealed))
 
     def sweep(self, age: float = _AGE) -> None:
-        """Delete trusts that nothing needs and that were not released: no engine could be asked when it was time.
+        """Delete trusts that nothing needs: no engine, or no Keystone, could be asked when it was time.
 
-        :param age: seconds; younger ones may be about to be needed
+        :param age: seconds; younger ones may be about to be needed, or are being deleted
         """
         with self._database.reader() as session:
             unused = trusts.unused(session, age)
         for user_id, project_id in unused:
-            trust_id = self._forget(user_id, project_id)
-            if trust_id is not None:
-                self._delete(RequestContext(user_id=user_id, project_id=project_id, trust_id=trust_id), trust_id)
-
-    def _forget(self, user_id: str, project_id: str) -> str | None:
-        sealed = self._database.write(lambda session: trusts.forget(session, user_id, project_id))
-        return None if sealed is None else self._cipher.decrypt(sealed)
+            self.release(user_id, project_id)
 
     def act_as(self, user_id: str, project_id: str, *, fresh: bool) -> Clients:
         """Clients that act as a user in a project.
@@ -87,7 +94,7 @@ class Trusts:
         """
         with self._database.reader() as session:
             row = trusts.get(session, user_id, project_id)
-        if row is None:
+        if row is None or row.released_at is not None:
             raise TrustLost(f"user {user_id} has no trust in project {project_id}")
         trust_id = self._cipher.decrypt(row.trust_id)
         with self._lock:
@@ -143,12 +150,31 @@ class Trusts:
             answer = self._clients.for_context(context).keystone().post("/OS-TRUST/trusts", json=body)
         return answer.json()["trust"]["id"]
 
-    def _delete(self, context: RequestContext, trust_id: str) -> None:
+    def _end(self, user_id: str, project_id: str, trust_id: str) -> bool:
+        """Delete a trust that nothing needs. Returns whether Keystone has it no more."""
+        owner = RequestContext(user_id=user_id, project_id=project_id, trust_id=trust_id)
         try:
-            with errors.translated("deleting a trust"):
-                self._clients.for_context(context).keystone().delete(f"/OS-TRUST/trusts/{trust_id}")
+            self._delete(self._clients.for_context(owner), trust_id)
+            return True
         except exception.KarborLikeError as error:
-            # It does no harm: only this service could use it, and it forgot it.
-            LOG.warning(
-                "a trust of user %s in project %s is left in Keystone: %s", context.user_id, context.project_id, error
+            LOG.debug("the trust of user %s in project %s cannot end itself: %s", user_id, project_id, error)
+        try:
+            # Where it does not work any more. If this user may not delete it, it learns at least whether it is there.
+            self._delete(self._clients.as_service(), trust_id)
+            return True
+        except exception.KarborLikeError as error:
+            LOG.error(
+                "a trust that user %s gave in project %s is not needed any more but is left in Keystone; the next try is in "
+                "an hour, or let an administrator delete what this service is the trustee of: %s",
+                user_id,
+                project_id,
+                error,
             )
+            return False
+
+    def _delete(self, clients: Clients, trust_id: str) -> None:
+        """Delete a trust if it is there. Raises what Keystone says."""
+        with errors.translated("signing in to delete a trust"):
+            clients.session.get_token()
+        with errors.translated("deleting a trust"), contextlib.suppress(ksa.NotFound):
+            clients.keystone().delete(f"/OS-TRUST/trusts/{trust_id}")

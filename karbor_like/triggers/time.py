@@ -179,6 +179,7 @@ def _zone(name: str | None) -> tzinfo:
         ) from None
 
 
+@functools.lru_cache(_REMEMBERED)
 def _moment(name: str, text: str) -> datetime:
     try:
         moment = datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)

@@ -88,7 +88,10 @@ class ScheduledRun(base.Base):
 
 
 class Trust(base.Base):
-    """The Keystone trust by which the engine acts for a user in a project; ``trust_id`` is encrypted."""
+    """The Keystone trust by which the engine acts for a user in a project; ``trust_id`` is encrypted.
+
+    From ``released_at`` on nothing acts by it any more, and the row stays until Keystone has none either.
+    """
 
     __tablename__ = "trusts"
 
@@ -96,3 +99,4 @@ class Trust(base.Base):
     project_id: orm.Mapped[str] = orm.mapped_column(base.ProjectId, primary_key=True)
     trust_id: orm.Mapped[str] = orm.mapped_column(sa.Text)
     created_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
+    released_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)

@@ -52,7 +52,7 @@ def test_the_trust_goes_with_the_last_operation(site, cloud):
     owner = site.context.user_id, site.context.project_id
     for left, operation in ((1, operations[0]), (0, operations[1])):
         site.database.write(lambda session, one=operation: SCHEDULED_OPERATIONS.delete(session, one))
-        site.trusts.release(site.context, *owner)
+        site.trusts.release(*owner)
         assert (len(_in_keystone(cloud)), len(site.trust_rows())) == (left, left)
 
 

@@ -1,0 +1,108 @@
+"""What the scheduler asks of the database: as much as there is due, however much there is."""
+
+import contextlib
+import uuid
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from karbor_like.db import scheduled_runs
+from karbor_like.db.models import ScheduledOperation, ScheduledRun, Trigger
+from karbor_like.operationengine.scheduler import Scheduler
+from tests.contract.operationengine.test_scheduler import HOURLY, START, TYPES, _conf, _trigger, clock
+
+__all__ = ["clock"]
+
+#: Enough for a planner to prefer an index to reading everything.
+MANY = 3000
+ANALYZE = {"sqlite": "ANALYZE", "mysql": "ANALYZE TABLE {}", "postgresql": "ANALYZE {}"}
+EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN ", "mysql": "EXPLAIN ", "postgresql": "EXPLAIN "}
+
+
+@contextlib.contextmanager
+def _statements(database):
+    """What is sent meanwhile, as pairs of text and parameters."""
+    sent = []
+
+    def note(connection, cursor, statement, parameters, context, many):
+        sent.append((statement, parameters))
+
+    sa.event.listen(database.engine, "before_cursor_execute", note)
+    yield sent
+    sa.event.remove(database.engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def many(database):
+    """Triggers of the future with an operation each, whose runs have ended."""
+    common = {"project_id": "p", "name": "n", "created_at": START}
+    triggers, operations, runs = [], [], []
+    for number in range(MANY):
+        trigger_id, operation_id, later = (
+            str(uuid.uuid4()),
+            str(uuid.uuid4()),
+            START + timedelta(days=1, minutes=number),
+        )
+        triggers.append({**common, "id": trigger_id, "type": "time", "properties": HOURLY, "next_run_at": later})
+        operation = {"user_id": "u", "operation_type": "protect", "plan_id": "x", "operation_definition": {}}
+        operations.append({**common, **operation, "id": operation_id, "trigger_id": trigger_id, "enabled": True})
+        times = {"due_at": START, "window_ends_at": START, "created_at": START, "ended_at": START}
+        run = {
+            "id": str(uuid.uuid4()),
+            "scheduled_operation_id": operation_id,
+            "project_id": "p",
+            "attempt": 0,
+            "epoch": 0,
+        }
+        runs.append({**run, **times, "state": "succeeded"})
+    with database.writer() as session:
+        for model, rows in ((Trigger, triggers), (ScheduledOperation, operations), (ScheduledRun, runs)):
+            session.execute(sa.insert(model), rows)
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for model in (Trigger, ScheduledOperation, ScheduledRun):
+            connection.exec_driver_sql(ANALYZE[connection.dialect.name].format(model.__tablename__)).close()
+
+
+def _looks(session, now):
+    scheduled_runs.due_triggers(session, now, 200)
+    scheduled_runs.due_triggers(session, now, 200, ["another"])
+    scheduled_runs.wanting(session, now)
+    scheduled_runs.claim(session, "engine", now, 60, 8)
+
+
+def test_a_look_is_answered_by_an_index_and_reads_no_table(database, many, clock):
+    with _statements(database) as sent:
+        database.write(lambda session: _looks(session, clock.now()))
+    selects = [(text, parameters) for text, parameters in sent if text.startswith("SELECT")]
+    assert len(selects) == 4
+    with database.engine.connect() as connection:
+        kind = connection.dialect.name
+        for text, parameters in selects:
+            plan = connection.exec_driver_sql(EXPLAIN[kind] + text, parameters).mappings().all()
+            said = " ".join(str(value) for row in plan for value in row.values())
+            assert "ix_triggers_next_run_at" in said or "ix_scheduled_runs_" in said, said
+            assert "Seq Scan" not in said
+            assert not said.startswith("SCAN"), said
+            if kind == "mysql":
+                assert {row["type"] for row in plan} <= {"range", "ref", "index_merge"}, said
+                assert all(int(row["rows"]) < MANY / 10 for row in plan), said
+
+
+def test_an_idle_look_is_one_statement(database, many, clock):
+    scheduler = Scheduler(_conf(), database, clock, TYPES)
+    scheduler.fire()
+    with _statements(database) as sent:
+        assert scheduler.fire() == 0
+    assert len([text for text, _ in sent if text.startswith("SELECT")]) <= 1
+    assert not [text for text, _ in sent if text.startswith(("UPDATE", "INSERT"))]
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_a_batch_takes_as_many_statements_as_one_trigger(database, clock, count):
+    _trigger(database, count=count)
+    clock.advance(3601)
+    scheduler = Scheduler(_conf(batch=100), database, clock, TYPES)
+    with _statements(database) as sent:
+        assert scheduler.fire() == count
+    assert len([text for text, _ in sent if text.startswith(("SELECT", "UPDATE", "INSERT"))]) == 5
