@@ -160,7 +160,7 @@ def retention(
 
 
 def operation_log(row: models.Operation) -> Json:
-    """The log's twelve members, and the verification it belongs to."""
+    """The log's twelve members, the verification it belongs to, and what a copy was made of."""
     return {
         "id": row.id,
         "operation_type": row.operation_type,
@@ -169,6 +169,7 @@ def operation_log(row: models.Operation) -> Json:
         "provider_id": row.provider_id,
         "restore_id": row.restore_id,
         "verification_id": row.verification_id,
+        "source_checkpoint_id": row.source_checkpoint_id,
         "scheduled_operation_id": row.scheduled_operation_id,
         "status": row.status,
         "started_at": moment(row.started_at or row.created_at),

@@ -1,7 +1,7 @@
 """One resource's part of one checkpoint: all of the bank that a plugin sees."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -78,10 +78,21 @@ class ResourceSection:
 
     def names(self) -> Sequence[str]:
         """Names of all documents and streams, sorted. In a checkpoint that is not committed yet, what a listing shows."""
+        return sorted({*self.documents(), *self.streams()})
+
+    def documents(self) -> Sequence[str]:
+        """As :meth:`names`, of documents."""
+        return sorted(self._named("documents"))
+
+    def streams(self) -> Sequence[str]:
+        """As :meth:`names`, of streams."""
+        return sorted(self._named("manifests"))
+
+    def _named(self, kind: str) -> Set[str]:
         prefix = layout.resource_prefix(self.checkpoint_id, self.resource_key)
         keys = list(self._attempts.pins.values()) if self._attempts.pins else self._listed(prefix)
         found = (layout.parse_resource_key(key) for key in keys if key.startswith(prefix))
-        return sorted({what.name for what in found if what.kind != "segments"})
+        return {what.name for what in found if what.kind == kind}
 
     # Streams.
 

@@ -48,15 +48,34 @@ def page(
     return CHECKPOINTS.list(session, project_id=project_id, filters=filters, where=where, **paging)
 
 
-def available_of_plan(session: orm.Session, provider_id: str, project_id: str, plan_id: str) -> Sequence[Checkpoint]:
-    """The available checkpoints of a plan at a provider."""
+def of_plan(
+    session: orm.Session,
+    provider_id: str,
+    project_id: str,
+    plan_id: str,
+    *,
+    deleted: bool = False,
+    lock: bool = False,
+) -> Sequence[Checkpoint]:
+    """The checkpoints of a plan at a provider, oldest first.
+
+    :param deleted: also those that are deleted
+    :param lock: hold them until the transaction ends
+    """
     query = sa.select(Checkpoint).where(
         Checkpoint.provider_id == provider_id,
         Checkpoint.project_id == project_id,
         Checkpoint.plan_id == plan_id,
-        Checkpoint.status == "available",
     )
-    return session.execute(query).scalars().all()
+    if not deleted:
+        query = query.where(Checkpoint.deleted_at.is_(None))
+    query = query.order_by(Checkpoint.created_at, Checkpoint.id)
+    return session.execute(query.with_for_update() if lock else query).scalars().all()
+
+
+def available_of_plan(session: orm.Session, provider_id: str, project_id: str, plan_id: str) -> Sequence[Checkpoint]:
+    """The available checkpoints of a plan at a provider."""
+    return [row for row in of_plan(session, provider_id, project_id, plan_id) if row.status == "available"]
 
 
 def in_use(session: orm.Session, checkpoint_ids: Sequence[str]) -> Mapping[str, str]:
@@ -66,7 +85,7 @@ def in_use(session: orm.Session, checkpoint_ids: Sequence[str]) -> Mapping[str, 
         query = sa.select(used, models.Operation.operation_type).where(
             used.in_(list(checkpoint_ids)), models.Operation.state != "done"
         )
-        found.update({checkpoint_id: f"{kind} goes on" for checkpoint_id, kind in session.execute(query)})
+        found.update({str(checkpoint_id): f"{kind} goes on" for checkpoint_id, kind in session.execute(query)})
     return found
 
 

@@ -77,7 +77,7 @@ def due(session: orm.Session, limit: int) -> Sequence[Operation]:
 
 
 def _behind() -> sa.ColumnElement[bool]:
-    """That an operation is a copy and one before it is unfinished: each is stored against the one before it."""
+    """That an operation is a copy, still wanted, and one before it is unfinished: each is stored against the last one."""
     before = orm.aliased(Operation)
     unfinished = (
         sa.select(before.id)
@@ -90,7 +90,7 @@ def _behind() -> sa.ColumnElement[bool]:
         )
         .exists()
     )
-    return sa.and_(Operation.operation_type == _COPY, unfinished)
+    return sa.and_(Operation.operation_type == _COPY, Operation.cancel_requested.is_(False), unfinished)
 
 
 def enqueue(session: orm.Session, owner: str, lease_seconds: float, **values: Any) -> Claim:

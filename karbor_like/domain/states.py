@@ -84,7 +84,10 @@ PLAN: Final = _lifecycle("plan", suspended="suspended started", started="suspend
 
 @dataclass(frozen=True)
 class Words:
-    """What an operation's log says while it runs, when it succeeded and when it failed; and what its resources say."""
+    """What an operation's log says while it runs, when it succeeded and when it failed; and what its resources say.
+
+    :param waiting: what the log says until it runs; the same as *running* where None
+    """
 
     running: str
     done: str
@@ -92,13 +95,14 @@ class Words:
     resource_running: str
     resource_done: str
     resource_failed: str = ERROR
+    waiting: str | None = None
 
 
 #: By operation type.
 OPERATION: Final[Mapping[str, Words]] = {
     "protect": Words(PROTECTING, AVAILABLE, ERROR, PROTECTING, AVAILABLE),
     "delete": Words(DELETING, DELETED, ERROR_DELETING, DELETING, DELETED),
-    "copy": Words(COPYING, AVAILABLE, ERROR, COPYING, AVAILABLE),
+    "copy": Words(COPYING, AVAILABLE, ERROR, COPYING, AVAILABLE, waiting=WAIT_COPYING),
     "restore": Words(IN_PROGRESS, SUCCESS, FAIL, RESTORING, AVAILABLE),
     "verify": Words(IN_PROGRESS, SUCCESS, FAIL, VERIFYING, AVAILABLE),
 }

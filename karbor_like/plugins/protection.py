@@ -104,10 +104,11 @@ class Run:
     :param parameters: the options for this resource: those of its type overlaid with those of ``Type#id``, nulls left out,
         checked against the plugin's schema
     :param clients: acts in the cloud as the operation's owner (for a restore elsewhere: in the target cloud)
-    :param section: this resource's part of the checkpoint in the bank
+    :param section: this resource's part of the checkpoint in the bank (copy: of the new checkpoint, in its bank)
     :param bases: sections of this resource in earlier checkpoints, newest first, to store against
     :param restored: after a child's hook returned: original ``Type#id`` -> id of what was made for it (restore)
     :param check: raises Cancelled or LeaseLost when the hook must stop; call it in every loop
+    :param source: this resource's part of the checkpoint that is copied, in another provider's bank (copy)
     """
 
     operation_id: str
@@ -124,6 +125,7 @@ class Run:
     waiter: Waiter
     restored: Mapping[str, str]
     check: Callable[[], None]
+    source: ResourceSection | None = None
 
 
 class Operation(ABC):  # noqa: B024 - a plugin implements the hooks that it needs, and may need none

@@ -111,10 +111,9 @@ class Checkpoints:
             "resource_graph": graph.to_text(),
             "extra_info": dict(extra_info) or _CREATED_BY,
         }
-        limits = {"plans": self._env.conf.quota.plans, "checkpoints": self._env.conf.quota.checkpoints}
 
         def write(session: orm.Session) -> tuple[Checkpoint, operations.Claim]:
-            quotas.enforce(session, plan.project_id, "checkpoints", limits)
+            quotas.enforce(session, plan.project_id, "checkpoints", dict(self._env.conf.quota))
             row = checkpoints.CHECKPOINTS.insert(session, **values)
             claim = self._queue.add_held(
                 session,
@@ -233,10 +232,10 @@ class Checkpoints:
     def _lock(self, session: orm.Session, checkpoint_id: str) -> Checkpoint:
         """The row, locked, while nothing runs on it. Raises InUse naming what does."""
         row = checkpoints.CHECKPOINTS.get(session, checkpoint_id, lock=True)
-        busy = operations.unfinished_of(session, checkpoint_id=checkpoint_id)
-        if busy:
+        for busy in operations.using(session, checkpoint_id):
+            made = f" to checkpoint {busy.checkpoint_id}" if busy.source_checkpoint_id == checkpoint_id else ""
             raise exception.InUse(
-                f"checkpoint {checkpoint_id} is in use by a running {busy[0].operation_type} (operation {busy[0].id})"
+                f"checkpoint {checkpoint_id} is in use by a running {busy.operation_type}{made} (operation {busy.id})"
             )
         return row
 

@@ -11,6 +11,7 @@ from karbor_like import exception
 from karbor_like.context import RequestContext
 from karbor_like.db import operations
 from karbor_like.protection.checkpoints import Checkpoints
+from karbor_like.protection.copies import Copies
 from karbor_like.protection.environment import Environment
 from karbor_like.protection.executor import Executor
 from karbor_like.protection.queue import Queue
@@ -52,6 +53,7 @@ class Endpoint:
         self._executor = executor
         queue = Queue(env, hint)
         self._checkpoints = Checkpoints(env, queue)
+        self._copies = Copies(env, queue)
         self._restores = Restores(env, queue)
 
     @answers
@@ -93,7 +95,7 @@ class Endpoint:
 
     @answers
     def copy(self, context: RequestContext, **arguments: Any) -> dict[str, Any]:
-        raise exception.Unsupported("no provider offers copies")
+        return self._copies.copy(context, **arguments)
 
     @answers
     def cancel(self, context: RequestContext, operation_id: str) -> None:

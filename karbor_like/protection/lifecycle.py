@@ -10,7 +10,7 @@ from karbor_like import exception
 from karbor_like.db import checkpoints, operations, restores, verifications
 from karbor_like.db.models import OperationResource
 from karbor_like.db.repository import Repository
-from karbor_like.domain import states
+from karbor_like.domain import copies, states
 from karbor_like.domain.states import Lifecycle
 from karbor_like.plugins.protection import Kind
 from karbor_like.protection.environment import Environment
@@ -34,6 +34,19 @@ def requests() -> list[tuple[Kind, Repository[Any], str]]:
         (Kind.RESTORE, restores.RESTORES, "restore_id"),
         (Kind.VERIFY, verifications.VERIFICATIONS, "verification_id"),
     ]
+
+
+def begin(env: Environment, work: Work, hold: Hold) -> None:
+    """Record that an operation which was shown to wait is running now. Raises LeaseLost where somebody else holds it."""
+    words = states.OPERATION[work.kind]
+    if words.waiting is None:
+        return
+
+    def write(session: orm.Session) -> None:
+        operations.check(session, hold.claim).update({"status": words.running})
+        checkpoints.move(session, work.checkpoint_id, words.running, states.CHECKPOINT.sources(words.running))
+
+    env.database.write(write)
 
 
 def finish(env: Environment, work: Work, hold: Hold, reasons: Sequence[str], *, done: bool) -> None:
@@ -68,6 +81,8 @@ def _finish_checkpoint(session: orm.Session, work: Work, status: str, reason: st
         rows = operations.resources_of(session, [work.id])
         for size in ("logical_bytes", "new_bytes", "stored_bytes"):
             values[size] = sum(getattr(row, size) or 0 for row in rows)
+        if work.kind is Kind.COPY:
+            values["extra_info"] = {**work.extra_info, **copies.FINISHED}
     moved = checkpoints.move(session, work.checkpoint_id, status, states.CHECKPOINT.sources(status), **values)
     if not moved:
         LOG.error("checkpoint %s did not become %s: it is in a state that forbids it", work.checkpoint_id, status)

@@ -36,6 +36,13 @@ Protection plugins (entry points in karbor_like.protections), one per line. Of t
 """,
     ),
     cfg.StrOpt("bank", required=True, help="Where checkpoints are kept (entry point in karbor_like.banks)."),
+    cfg.StrOpt(
+        "copy_to",
+        help="""
+UUID of the provider to whose bank checkpoints are copied where a request for copies names none. It must have the same
+plugins for what is to be copied.
+""",
+    ),
 ]
 
 _SCHEMAS: Final = ("options", "restore", "saved_info", "verify")
@@ -52,6 +59,7 @@ class Provider:
         self.id: str = str(uuid.UUID(conf.provider.id))
         self.name: str = conf.provider.name
         self.description: str = conf.provider.description
+        self.copy_to: str | None = str(uuid.UUID(conf.provider.copy_to)) if conf.provider.copy_to else None
         self.plugins = plugins
         self.path = path
         self._conf = conf
@@ -174,8 +182,7 @@ def read(path: Path, clock: Clock) -> Provider | None:
         conf = provider_file.parse(path, OPTS, GROUP)
         if not conf.provider.enabled:
             return None
-        if not _is_uuid(conf.provider.id):
-            raise exception.ConfigurationError(f"[provider] id = {conf.provider.id} is not a UUID")
+        _check_ids(conf.provider.id, conf.provider.copy_to)
         if not conf.provider.plugin:
             raise exception.ConfigurationError("[provider] plugin is missing: name at least one plugin")
         provider = Provider(conf, _plugins(conf), path, clock)
@@ -187,12 +194,14 @@ def read(path: Path, clock: Clock) -> Provider | None:
     return provider
 
 
-def _is_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True
+def _check_ids(own: str, copy_to: str | None) -> None:
+    for name, text in (("id", own), ("copy_to", copy_to)):
+        try:
+            uuid.UUID(text or own)
+        except ValueError:
+            raise exception.ConfigurationError(f"[provider] {name} = {text} is not a UUID") from None
+    if copy_to and uuid.UUID(copy_to) == uuid.UUID(own):
+        raise exception.ConfigurationError(f"[provider] copy_to = {copy_to} is the provider itself; name another one")
 
 
 def _plugins(conf: cfg.ConfigOpts) -> dict[str, ProtectionPlugin]:

@@ -43,7 +43,7 @@ class Queue:
         :param hooks: resource type -> hooks that its plugin has for *kind*
         :param parameters: the tenant's
         :param details: ``restore_id``, ``verification_id``, ``scheduled_operation_id``; ``target`` and ``restore_auth`` for a
-            restore elsewhere
+            restore elsewhere; ``source_checkpoint_id`` and ``created_at`` for a copy
         """
         values = self._values(session, context, kind, of, hooks=hooks, parameters=parameters, **details)
         return operations.enqueue(session, self._env.owner, self._env.conf.protection.lease, **values)
@@ -59,9 +59,9 @@ class Queue:
         parameters: Mapping[str, Any],
         target: str | None = None,
         restore_auth: Mapping[str, Any] | None = None,
-        **ids: str | None,
+        **columns: Any,
     ) -> dict[str, Any]:
-        operation_id = str(uuid.uuid4())
+        operation_id, words = str(uuid.uuid4()), states.OPERATION[kind]
         self._env.flows.persistence.save(session, operation_id, f"{kind} {of.id}")
         return {
             "id": operation_id,
@@ -79,6 +79,6 @@ class Queue:
             },
             "credential": work.seal(self._env.cipher, context, restore_auth),
             "flow_id": operation_id,
-            "status": states.OPERATION[kind].running,
-            **ids,
+            "status": words.waiting or words.running,
+            **columns,
         }

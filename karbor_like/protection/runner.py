@@ -11,7 +11,7 @@ from karbor_like.db import operations
 from karbor_like.plugins.protection import Kind
 from karbor_like.protection import lifecycle, work
 from karbor_like.protection.environment import Environment
-from karbor_like.protection.flows import delete, protect, restore, tasks
+from karbor_like.protection.flows import copy, delete, protect, restore, tasks
 from karbor_like.protection.flows.engine import Outcome
 from karbor_like.protection.hold import Hold
 from karbor_like.protection.scope import Scope, leftovers
@@ -23,6 +23,7 @@ FLOWS: dict[Kind, Callable[[Scope], Flow]] = {
     Kind.RESTORE: restore.build,
     Kind.VERIFY: restore.build,
     Kind.DELETE: delete.build,
+    Kind.COPY: copy.build,
 }
 
 #: What is left after the first clean-up is tried again: a cloud may be away for a minute. Seconds before each try.
@@ -47,6 +48,7 @@ def run(env: Environment, hold: Hold) -> bool:
             LOG.error("Operation %s: not even undoing it ever ended; it is ended as it stands", job.id)
             outcome = Outcome.REVERTED
         else:
+            lifecycle.begin(env, job, hold)
             flow = FLOWS[job.kind](scope)
             outcome = env.flows.run(flow, job.flow_id, scope.fence, undo=bool(reasons))
             if outcome is Outcome.UNFINISHED:

@@ -26,6 +26,7 @@ from karbor_like.protection.hold import Hold
 from karbor_like.protection.journal import DatabaseJournal
 from karbor_like.protection.providers import Provider
 from karbor_like.protection.report import DatabaseReport
+from karbor_like.protection.source import Source
 
 #: How many of a project's checkpoints are looked through for earlier ones of the same resources.
 _BASES_SEARCHED = 50
@@ -35,7 +36,7 @@ _READERS = frozenset({Kind.RESTORE, Kind.VERIFY})
 
 
 class Scope:
-    """A context manager: leaving it gives back the bank's lease. Used by many threads.
+    """A context manager: leaving it gives back the banks' leases. Used by many threads.
 
     Nothing here is opened before it is needed, so that an operation can be undone while its bank is away.
     """
@@ -48,7 +49,9 @@ class Scope:
         self._sealed = sealed
         self._lock = threading.Lock()
         self._clients: Clients | None = None
-        self._lease: Lease | None = None
+        self._lease = sections.LazyLease(self._acquire)
+        #: What a copy is made of.
+        self.source = Source(env, job) if job.kind is Kind.COPY else None
         self._bases: Mapping[str, Sequence[str]] = {}
 
     def __enter__(self) -> Self:
@@ -57,9 +60,9 @@ class Scope:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._lock:
-            if self._lease is not None:
-                self._lease.__exit__(kind, error, trace)
+        self._lease.close()
+        if self.source is not None:
+            self.source.close()
 
     def fence(self, connection: sa.Connection) -> None:
         """See :data:`karbor_like.protection.flows.persistence.Fence`."""
@@ -100,11 +103,7 @@ class Scope:
     @property
     def lease(self) -> Lease:
         """The operation's lease of the bank, one for all its tasks; taken at the first use, and again by every resume."""
-        with self._lock:
-            if self._lease is None:
-                self._lease = self._acquire()
-            self._lease.check()
-            return self._lease
+        return self._lease.get()
 
     def _acquire(self) -> Lease:
         holder = f"{self.env.owner} {self.work.kind} {self.work.id}"
@@ -160,7 +159,13 @@ class Scope:
         # A reader takes a lease too, but not one to write with.
         lease = self.lease
         writable = lease if self.work.kind not in _READERS else None
-        return self._run(resource, report, writable, self._bases.get(resource.key, ()), self.hold.check)
+        return self._run(resource, report, writable, self._bases.get(resource.key, ()), self._check)
+
+    def _check(self) -> None:
+        """Raises LeaseLost or Cancelled where a hook must stop."""
+        self.hold.check()
+        if self.source is not None:
+            self.source.check()
 
     def undo_run(self, resource: Resource, report: DatabaseReport) -> Run:
         """What the clean-up of *resource* is handed: it goes on when the operation was cancelled, and writes no bank."""
@@ -174,7 +179,7 @@ class Scope:
         bases: Sequence[str],
         check: Callable[[], None],
     ) -> Run:
-        job = self.work
+        job, source = self.work, self.source
 
         def opener(checkpoint_id: str, lease: Lease | None = None) -> sections.Open:
             return lambda: self.bank.section(checkpoint_id, job.owner_project, resource.key, lease=lease)
@@ -199,6 +204,9 @@ class Scope:
             waiter=self.env.waiter,
             restored=self._restored(),
             check=check,
+            source=cast(ResourceSection, sections.LazySection(lambda: source.section(resource.key)))
+            if source
+            else None,
         )
 
     def _restored(self) -> dict[str, str]:

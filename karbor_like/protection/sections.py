@@ -1,4 +1,5 @@
-"""Parts of checkpoints that are opened when they are first used: opening asks the bank, and not every hook needs it.
+"""Parts of checkpoints, and leases of banks, that are had when they are first used: that asks the bank, and not every hook
+needs it.
 
 The clean-up of an operation never does; it must work while the bank is away.
 """
@@ -9,11 +10,35 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
 from karbor_like import exception
+from karbor_like.bank.lease import Lease
 from karbor_like.bank.section import ResourceSection
 
 LOG = logging.getLogger(__name__)
 
 Open = Callable[[], ResourceSection]
+
+
+class LazyLease:
+    """One lease for all who ask: taken when the first one does, given back at the end. Used by many threads."""
+
+    def __init__(self, acquire: Callable[[], Lease]) -> None:
+        self._acquire = acquire
+        self._lock = threading.Lock()
+        self._lease: Lease | None = None
+
+    def get(self) -> Lease:
+        """The lease, which is good. Raises LeaseLost, and what taking it raises."""
+        with self._lock:
+            if self._lease is None:
+                self._lease = self._acquire()
+            self._lease.check()
+            return self._lease
+
+    def close(self) -> None:
+        """Give it back, if it was taken."""
+        with self._lock:
+            if self._lease is not None:
+                self._lease.__exit__(None, None, None)
 
 
 class LazySection:

@@ -93,7 +93,7 @@ class Sync:
 
     def _is_busy(self, checkpoint_id: str) -> bool:
         with self._database.reader() as session:
-            return bool(operations.unfinished_of(session, checkpoint_id=checkpoint_id))
+            return bool(operations.using(session, checkpoint_id))
 
     def _follow(self, bank: Bank, checkpoint_id: str, row: Checkpoint | None) -> None:
         try:
@@ -110,7 +110,7 @@ class Sync:
         if row is None:
             self._add(record)
         elif row.status != record.status:
-            self._set(row, record.status)
+            self._set(row, record.status, **_results(record))
 
     def _add(self, record: CheckpointRecord) -> None:
         if record.status == states.DELETED:
@@ -124,13 +124,13 @@ class Sync:
 
         self._database.write(write)
 
-    def _set(self, row: Checkpoint, status: str) -> None:
+    def _set(self, row: Checkpoint, status: str, **values: Any) -> None:
         """Change the row if it is still what it was and nothing has begun meanwhile."""
 
         def write(session: orm.Session) -> None:
-            if operations.unfinished_of(session, checkpoint_id=row.id):
+            if operations.using(session, row.id):
                 return
-            if checkpoints.move(session, row.id, status, [row.status], reason="changed at another site"):
+            if checkpoints.move(session, row.id, status, [row.status], reason="changed at another site", **values):
                 LOG.info("checkpoint %s is %s by now: another site did that", row.id, status)
                 if status == states.DELETED:
                     self._report.deleted += 1
@@ -141,8 +141,6 @@ class Sync:
 
 
 def _values(record: CheckpointRecord) -> dict[str, Any]:
-    sizes = [event.detail.get("sizes") or {} for event in record.events if event.status == states.AVAILABLE]
-    found = list(sizes[-1].values()) if sizes else []
     return {
         "id": record.id,
         "project_id": record.project_id,
@@ -151,7 +149,17 @@ def _values(record: CheckpointRecord) -> dict[str, Any]:
         "status": record.status,
         "plan": record.plan,
         "resource_graph": record.resource_graph,
-        "extra_info": record.extra_info,
         "created_at": record.created_at,
-        **{f"{name}_bytes": sum(size[name] or 0 for size in found) or None for name in ("logical", "new", "stored")},
+        **_results(record),
+    }
+
+
+def _results(record: CheckpointRecord) -> dict[str, Any]:
+    """What is known of it when it is complete: the commit says so; a status that was reset says no more."""
+    commits = [event.detail for event in record.events if event.status == states.AVAILABLE]
+    detail = {name: value for commit in commits for name, value in commit.items()}
+    sizes = list((detail.get("sizes") or {}).values())
+    return {
+        "extra_info": {**record.extra_info, **(detail.get("extra_info") or {})},
+        **{f"{name}_bytes": sum(size[name] or 0 for size in sizes) or None for name in ("logical", "new", "stored")},
     }

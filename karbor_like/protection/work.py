@@ -20,6 +20,7 @@ from karbor_like.secret import Cipher
 class Work:
     """What a flow is rebuilt from, by any process at any time.
 
+    :param source_checkpoint_id: what a copy, which is *checkpoint_id*, is made of; *source_provider_id*: where that is
     :param owner_project: the checkpoint's project
     :param hooks: resource type -> hooks that make tasks; fixed when the operation was started, so that the flow has the same
         tasks whatever version of a plugin goes on with it
@@ -30,6 +31,8 @@ class Work:
     kind: Kind
     provider_id: str
     checkpoint_id: str
+    source_checkpoint_id: str | None
+    source_provider_id: str | None
     owner_project: str
     restore_id: str | None
     verification_id: str | None
@@ -44,13 +47,15 @@ class Work:
     created_at: datetime
 
     @classmethod
-    def of(cls, operation: Operation, checkpoint: Checkpoint) -> "Work":
-        """From the two rows."""
+    def of(cls, operation: Operation, checkpoint: Checkpoint, source: Checkpoint | None) -> "Work":
+        """From the rows."""
         return cls(
             id=operation.id,
             kind=Kind(operation.operation_type),
             provider_id=operation.provider_id,
             checkpoint_id=checkpoint.id,
+            source_checkpoint_id=operation.source_checkpoint_id,
+            source_provider_id=source.provider_id if source else None,
             owner_project=checkpoint.project_id,
             restore_id=operation.restore_id,
             verification_id=operation.verification_id,
@@ -72,7 +77,9 @@ def load(database: Database, claim: operations.Claim) -> tuple[Work, str | None,
     with database.writer() as session:
         row = operations.check(session, claim)
         checkpoint = checkpoints.CHECKPOINTS.get(session, str(row.checkpoint_id))
-        return Work.of(row, checkpoint), row.credential, row.cancel_requested
+        wanted = row.source_checkpoint_id
+        source = checkpoints.CHECKPOINTS.find(session, wanted) if wanted else None
+        return Work.of(row, checkpoint, source), row.credential, row.cancel_requested
 
 
 def seal(cipher: Cipher, context: RequestContext, restore_auth: Mapping[str, Any] | None = None) -> str:

@@ -72,10 +72,27 @@ class ProtectionClient(client.Client):
         *,
         plan_id: str,
         provider_id: str,
+        target_provider_id: str | None = None,
+        checkpoint_ids: Sequence[str] | None = None,
         parameters: Mapping[str, Any] | None = None,
+        copy_id: str | None = None,
     ) -> Json:
-        """Begin to copy every available checkpoint of a plan that was not copied yet. Answers with the API's copy."""
-        return self._call(ctxt, "copy", plan_id=plan_id, provider_id=provider_id, parameters=dict(parameters or {}))
+        """Begin to copy checkpoints of a plan to another provider. Answers with the API's copy when all rows stand.
+
+        :param target_provider_id: None: the one that the provider's file names
+        :param checkpoint_ids: None: every available one that was not copied there yet
+        :param copy_id: id of the request; asked twice with the same, nothing is copied twice
+        """
+        return self._call(
+            ctxt,
+            "copy",
+            plan_id=plan_id,
+            provider_id=provider_id,
+            target_provider_id=target_provider_id,
+            checkpoint_ids=list(checkpoint_ids) if checkpoint_ids is not None else None,
+            parameters=dict(parameters or {}),
+            copy_id=copy_id,
+        )
 
     def cancel(self, ctxt: RequestContext, *, operation_id: str) -> None:
         """Ask an operation to stop. Raises Conflict where it has ended."""

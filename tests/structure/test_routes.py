@@ -39,8 +39,7 @@ EXPECTED = {
     "GET /providers/{provider_id}": (401, 200, 200, 200, 200, 403),
     f"GET {_CHECKPOINTS}": (401, 200, 200, 200, 200, 403),
     f"POST {_CHECKPOINTS}": (401, 403, 200, 200, 404, 403),
-    # The provider of these tests cannot copy.
-    f"POST {_CHECKPOINTS}/action": (401, 403, 501, 501, 404, 403),
+    f"POST {_CHECKPOINTS}/action": (401, 403, 200, 200, 404, 403),
     f"GET {_CHECKPOINTS}/{{checkpoint_id}}": (401, 200, 200, 200, 404, 403),
     f"PUT {_CHECKPOINTS}/{{checkpoint_id}}": (401, 403, 200, 200, 404, 403),
     f"DELETE {_CHECKPOINTS}/{{checkpoint_id}}": (401, 403, 200, 200, 404, 403),
@@ -108,6 +107,7 @@ def _everything(alice, protection, database):  # noqa: F811
     operation = alice.post("/scheduled_operations", bodies.scheduled_operation(trigger, plan))["scheduled_operation"]
     found = {
         "plan_id": spare,
+        "protected_plan_id": plan,
         "provider_id": PROVIDER,
         "checkpoint_id": made,
         "protectable_type": VOLUME,
@@ -129,7 +129,7 @@ def _body(route: str, ids: dict[str, Any]) -> Any:
     noun = route.split("/")[1].split("/")[0]
     if route.startswith("POST"):
         if route.endswith("/action"):
-            return {"copy": {"plan_id": ids["plan_id"]}}
+            return {"copy": {"plan_id": ids["protected_plan_id"]}}
         return {
             "plans": bodies.plan(),
             "providers": bodies.checkpoint(ids["plan_id"]),

@@ -1,11 +1,28 @@
 from karbor_like.api.schemas import primitives as p
 
-CREATE = p.wrapped("copy", p.closed({"plan_id": p.UUID, "parameters": p.PARAMETERS}, ["plan_id"]))
+CREATE = p.wrapped(
+    "copy",
+    p.closed(
+        {
+            "plan_id": p.UUID,
+            "parameters": p.PARAMETERS,
+            "target_provider_id": {**p.UUID, "description": "Where absent: what the provider's own file says."},
+            "checkpoint_ids": {
+                "type": "array",
+                "items": p.UUID,
+                "minItems": 1,
+                "description": "Where absent: every available checkpoint that was not copied there yet.",
+            },
+        },
+        ["plan_id"],
+    ),
+)
 
 COPY = p.shown(
     {
         "project_id": {"type": "string"},
         "provider_id": p.UUID,
+        "target_provider_id": p.UUID,
         "plan_id": p.UUID,
         "checkpoint_id": {
             "type": "array",

@@ -20,6 +20,7 @@ OPERATION_LOG = p.shown(
         "provider_id": p.UUID,
         "restore_id": p.NULLABLE_UUID,
         "verification_id": p.NULLABLE_UUID,
+        "source_checkpoint_id": p.NULLABLE_UUID,
         "scheduled_operation_id": p.NULLABLE_UUID,
         "status": {"type": "string"},
         "started_at": p.TIME,

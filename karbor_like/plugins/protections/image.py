@@ -10,6 +10,7 @@ from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
 from karbor_like.plugins import tags
+from karbor_like.plugins.copying import SectionCopy
 from karbor_like.plugins.protectables.image import is_visible
 from karbor_like.plugins.protection import Kind, Operation, ProtectionPlugin, Run, Schemas
 from karbor_like.plugins.protections import creations, streams
@@ -164,6 +165,7 @@ restore is given up.
         Kind.RESTORE: Restore,
         Kind.DELETE: streams.Delete,
         Kind.VERIFY: streams.Verify,
+        Kind.COPY: SectionCopy,
     }
 
     def timeout(self, run: Run, size: int) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 from taskflow.flow import Flow
 from taskflow.patterns import linear_flow
 
-from karbor_like.bank import errors
+from karbor_like import exception
 from karbor_like.bank.checkpoints import CheckpointRecord
 from karbor_like.db import operations
 from karbor_like.domain import states
@@ -32,6 +32,7 @@ def record(work: Work) -> CheckpointRecord:
         resource_graph=work.graph.to_text(),
         extra_info=dict(work.extra_info),
         created_at=work.created_at,
+        status=states.OPERATION[work.kind].running,
     )
 
 
@@ -47,16 +48,20 @@ class CreateCheckpoint(Step):
     def undo(self, failures: Mapping[str, Any]) -> None:
         try:
             self.scope.bank.checkpoints.event(self.scope.work.checkpoint_id, states.ERROR)
-        except errors.ObjectNotFound:
+        except exception.NotFound:
             # It was never created.
             return
 
 
 class CompleteCheckpoint(Step):
-    """Commit. From here on the checkpoint is available whatever happens to this process: the rows follow."""
+    """Commit. From here on the checkpoint is available whatever happens to this process: the rows follow.
 
-    def __init__(self, scope: Scope) -> None:
+    :param detail: what the commit says besides the resources' sizes
+    """
+
+    def __init__(self, scope: Scope, **detail: Any) -> None:
         super().__init__(scope, "complete checkpoint")
+        self._detail = detail
 
     def work(self) -> None:
         work = self.scope.work
@@ -71,4 +76,4 @@ class CompleteCheckpoint(Step):
                 for row in rows
                 if row.logical_bytes is not None
             }
-        self.scope.bank.checkpoints.commit(work.checkpoint_id, self.scope.lease, {"sizes": sizes})
+        self.scope.bank.checkpoints.commit(work.checkpoint_id, self.scope.lease, {"sizes": sizes, **self._detail})

@@ -4,6 +4,7 @@ from taskflow.flow import Flow
 from taskflow.patterns import linear_flow
 
 from karbor_like import exception
+from karbor_like.bank.bank import Bank
 from karbor_like.domain import states
 from karbor_like.protection.flows.builder import resources
 from karbor_like.protection.flows.tasks import Step
@@ -23,11 +24,15 @@ class OpenCheckpoint(Step):
         super().__init__(scope, "open checkpoint")
 
     def work(self) -> None:
-        checkpoint_id = self.scope.work.checkpoint_id
         # The lease first: what is looked at afterwards is not collected.
         self.scope.lease.check()
-        found = self.scope.bank.checkpoints.get(checkpoint_id)
-        if found.status != states.AVAILABLE:
-            raise exception.Conflict(f"checkpoint {checkpoint_id} is {found.status!r} in the bank, not 'available'")
-        if found.project_id != self.scope.work.owner_project:
-            raise exception.CheckpointNotFound(f"checkpoint {checkpoint_id} in the bank is another project's")
+        check_usable(self.scope.bank, self.scope.work.checkpoint_id, self.scope.work.owner_project)
+
+
+def check_usable(bank: Bank, checkpoint_id: str, project_id: str) -> None:
+    """Raises CheckpointNotFound or Conflict unless *bank* has the checkpoint, of that project and available."""
+    found = bank.checkpoints.get(checkpoint_id)
+    if found.status != states.AVAILABLE:
+        raise exception.Conflict(f"checkpoint {checkpoint_id} is {found.status!r} in the bank, not 'available'")
+    if found.project_id != project_id:
+        raise exception.CheckpointNotFound(f"checkpoint {checkpoint_id} in the bank is another project's")

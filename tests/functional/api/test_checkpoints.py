@@ -264,14 +264,3 @@ def test_the_quota_of_checkpoints(alice, admin, plan):
     alice.post(PATH, bodies.checkpoint(plan["id"]))
     alice.post(PATH, bodies.checkpoint(plan["id"]), status=413)
     alice.get(f"/quotas/{PROJECT_A}/detail")
-
-
-def test_a_copy_that_the_provider_does_not_offer(alice, bob, plan):
-    action = f"{PATH}/action"
-    alice.post(action, {"copy": {"plan_id": plan["id"], "parameters": {VOLUME: {}}}}, status=501)
-    alice.post(action, {"copy": {"plan_id": UNKNOWN_ID}}, status=404)
-    bob.post(action, {"copy": {"plan_id": plan["id"]}}, status=404)
-    alice.post(f"/providers/{OTHER_PROVIDER}/checkpoints/action", {"copy": {"plan_id": plan["id"]}}, status=400)
-    alice.post("/providers/nonsense/checkpoints/action", {"copy": {"plan_id": plan["id"]}}, status=400)
-    for body in ({}, {"copy": {}}, {"copy": {"plan_id": "x"}}, {"copy": {"plan_id": plan["id"], "x": 1}}):
-        alice.post(action, body, status=400)

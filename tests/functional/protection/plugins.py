@@ -1,8 +1,8 @@
 """A cloud of nothing but files, its protectable plugin and its protection plugin, for tests of flows.
 
 The directory in the environment variable ``KARBOR_LIKE_TEST_CLOUD`` is the cloud. ``tree.json`` in it says which nodes
-exist and what hangs below what. Every hook appends to ``calls``, and reads ``faults.json`` for what is to go wrong in it.
-Things that hooks "create" are files in ``things``.
+exist and what hangs below what; what is in a node is in the file ``content <node>``. Every hook appends to ``calls``, and
+reads ``faults.json`` for what is to go wrong in it. Things that hooks "create" are files in ``things``.
 """
 
 import fcntl
@@ -15,6 +15,7 @@ from typing import Any
 
 from karbor_like import exception
 from karbor_like.domain.resource import Resource
+from karbor_like.plugins.copying import SectionCopy
 from karbor_like.plugins.protectable import ProtectablePlugin
 from karbor_like.plugins.protection import Kind, Operation, ProtectionPlugin, Run, Schemas
 
@@ -39,6 +40,10 @@ class Cloud:
 
     def tree(self) -> dict[str, list[str]]:
         return json.loads((self.path / "tree.json").read_text())
+
+    def content(self, name: str, data: bytes) -> None:
+        """Put *data* into a node."""
+        (self.path / f"content {name}").write_bytes(data)
 
     def fault(self, **faults: Any) -> None:
         """``{"main:b": "exit"}``: what happens in a hook of a node. See :meth:`meet`."""
@@ -145,8 +150,15 @@ class Scripted(Operation):
         run.report.progress(2, 2)
         if self.kind is Kind.PROTECT:
             run.report.sizes(logical=100, new=60, stored=30)
+            content = cloud.path / f"content {run.resource.id}"
+            if content.exists():
+                run.section.put("node", {"name": run.resource.name})
+                run.section.write("data", [content.read_bytes()], bases=run.bases, check=run.check)
             cloud.note(f"parameters:{json.dumps(dict(run.parameters), separators=(',', ':'))}")
             return None
+        if self.kind is Kind.RESTORE and run.section.names() == ["data", "node"]:
+            with run.section.read("data") as reader:
+                (cloud.things / entry.name).write_bytes(b"".join(reader))
         cloud.note(f"restored:{run.resource.id}:{','.join(sorted(run.restored.values()))}")
         return {"restored": {run.resource.key: f"new-{run.resource.id}"}}
 
@@ -195,6 +207,15 @@ class DeleteMain(Scripted):
         return self._hook(run, "main")
 
 
+class CopyMain(SectionCopy):
+    def main(self, run: Run) -> None:
+        Cloud().note(f"copy:{run.resource.id}:begin")
+        Cloud().meet(run, f"copy:{run.resource.id}")
+        super().main(run)
+        Cloud().meet(run, f"copied:{run.resource.id}")
+        Cloud().note(f"copy:{run.resource.id}:end")
+
+
 class MainOnly(Scripted):
     def main(self, run: Run) -> dict[str, Any] | None:
         return self._hook(run, "main")
@@ -213,6 +234,7 @@ class NodeProtection(ProtectionPlugin):
         Kind.RESTORE: RestoreAll,
         Kind.DELETE: DeleteMain,
         Kind.VERIFY: VerifyMain,
+        Kind.COPY: CopyMain,
     }
 
 

@@ -23,6 +23,7 @@ from karbor_like.protection.protectables import Protectables
 from tests.functional.protection import plugins
 
 PROVIDER = "11111111-1111-4111-8111-111111111111"
+OTHER_PROVIDER = "22222222-2222-4222-8222-222222222222"
 PROJECT = "p" * 32
 _PLUGINS = f"{plugins.__name__}:"
 
@@ -48,7 +49,7 @@ host = {host}
 PROVIDER_FILE = """
 [provider]
 id = {id}
-name = test
+name = {name}
 description = for tests
 enabled = true
 plugin = {plugins}NodeProtection
@@ -65,11 +66,9 @@ def write_files(
     directory: Path, *, transport: str = "fake://", database: str | None = None, host: str = "here"
 ) -> Path:
     """The configuration of a site in *directory*. Returns the main file."""
-    for name in ("providers.d", "bank", "cloud"):
+    for name in ("providers.d", "cloud"):
         (directory / name).mkdir(exist_ok=True)
-    (directory / "providers.d" / "test.conf").write_text(
-        PROVIDER_FILE.format(id=PROVIDER, plugins=_PLUGINS, bank=directory / "bank")
-    )
+    write_provider(directory)
     key = directory / "key"
     if not key.exists():
         key.write_text(secret.new_key())
@@ -83,6 +82,14 @@ def write_files(
             host=host,
         )
     )
+    return path
+
+
+def write_provider(directory: Path, provider_id: str = PROVIDER, name: str = "test", bank: str = "bank") -> Path:
+    """The file of a provider, whose bank is the directory *bank*. Returns its path."""
+    (directory / bank).mkdir(exist_ok=True)
+    path = directory / "providers.d" / f"{name}.conf"
+    path.write_text(PROVIDER_FILE.format(id=provider_id, name=name, plugins=_PLUGINS, bank=directory / bank))
     return path
 
 
@@ -134,32 +141,58 @@ class Site:
         call["plan_id"] = call["plan_id"] or self.plan(*names)
         return unwrap(lambda: self.endpoint.protect(self.context(), **call))
 
-    def restore(self, checkpoint_id: str, parameters: Mapping[str, Any] | None = None) -> str:
+    def copy(self, plan_id: str, **arguments: Any) -> dict[str, str]:
+        """Ask for copies to the other provider. Returns the id of the copy by that of its source."""
+        return {
+            pair["checkpoint_protect_id"]: pair["checkpoint_copy_id"]
+            for pair in self.copy_answer(plan_id, **arguments)["checkpoint_id"]
+        }
+
+    def copy_answer(self, plan_id: str, *, project_id: str = PROJECT, **arguments: Any) -> dict[str, Any]:
+        """As :meth:`copy`; the whole answer."""
+        call = {
+            "plan_id": plan_id,
+            "provider_id": PROVIDER,
+            "target_provider_id": OTHER_PROVIDER,
+            "checkpoint_ids": None,
+            "parameters": {},
+            "copy_id": None,
+            **arguments,
+        }
+        return unwrap(lambda: self.endpoint.copy(self.context(project_id), **call))
+
+    def restore(
+        self, checkpoint_id: str, parameters: Mapping[str, Any] | None = None, provider_id: str = PROVIDER
+    ) -> str:
         """Ask for a restore. Returns its id."""
-        row = self._request(restores.RESTORES, checkpoint_id, parameters)
+        row = self._request(restores.RESTORES, checkpoint_id, parameters, provider_id)
         unwrap(lambda: self.endpoint.restore(self.context(), restore_id=row, restore_auth=None))
         return row
 
-    def verify(self, checkpoint_id: str) -> str:
+    def verify(self, checkpoint_id: str, provider_id: str = PROVIDER) -> str:
         """Ask for a verification. Returns its id."""
-        row = self._request(verifications.VERIFICATIONS, checkpoint_id, None)
+        row = self._request(verifications.VERIFICATIONS, checkpoint_id, None, provider_id)
         unwrap(lambda: self.endpoint.verify(self.context(), verification_id=row))
         return row
 
-    def _request(self, repository: Any, checkpoint_id: str, parameters: Mapping[str, Any] | None) -> str:
+    def _request(
+        self, repository: Any, checkpoint_id: str, parameters: Mapping[str, Any] | None, provider_id: str
+    ) -> str:
         values = {
             "id": str(uuid.uuid4()),
             "project_id": PROJECT,
-            "provider_id": PROVIDER,
+            "provider_id": provider_id,
             "checkpoint_id": checkpoint_id,
             "parameters": parameters or {},
         }
         return self.env.database.write(lambda session: repository.insert(session, **values)).id
 
-    def delete(self, checkpoint_id: str) -> None:
+    def delete(self, checkpoint_id: str, provider_id: str = PROVIDER) -> None:
         """Ask for a deletion."""
         unwrap(
-            lambda: self.endpoint.delete_checkpoint(self.context(), provider_id=PROVIDER, checkpoint_id=checkpoint_id)
+            lambda: self.endpoint.delete_checkpoint(
+                self.context(), provider_id=provider_id, checkpoint_id=checkpoint_id
+            )
         )
 
     def checkpoint(self, checkpoint_id: str) -> Checkpoint:

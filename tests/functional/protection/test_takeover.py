@@ -13,7 +13,7 @@ import pytest
 from karbor_like.db import operations
 from tests.functional.protection import entry
 from tests.functional.protection.processes import Process, Zygote, started
-from tests.functional.protection.site import PROVIDER, Site, running, until
+from tests.functional.protection.site import OTHER_PROVIDER, PROVIDER, Site, running, until, write_provider
 
 
 @pytest.fixture
@@ -130,6 +130,45 @@ def test_a_killed_deletion_is_finished_by_the_next_process(zygote: Zygote, files
         row = site.wait(created, "deleted", "error-deleting")
 
     assert row.status == "deleted"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "copy:b",
+        "copied:b",
+        "store:before put .*/plan.json",
+        "store:after put .*/plan.json",
+        "store:after put .*/packs/",
+        "store:after put .*/manifests/",
+        "store:before put .*events/.*available",
+        "store:after put .*events/.*available",
+    ],
+)
+def test_a_killed_copy_is_finished_by_the_next_process(zygote: Zygote, files: Path, site: Site, fault: str):
+    other = write_provider(files.parent, OTHER_PROVIDER, "other", "other-bank")
+    site.env.providers.load()
+    other.write_text(other.read_text().replace("bank = filesystem", "bank = deadly"))
+    content = random.Random(7).randbytes(400_000)
+    site.cloud.content("b", content)
+    plan_id = site.plan("a")
+    created = site.protect(plan_id=plan_id)["id"]
+    with started(zygote, files, "first"):
+        site.wait(created, "available")
+    site.cloud.fault(**{fault: "exit"})
+    copy_id = site.copy(plan_id)[created]
+    run_until_killed(zygote, files, "second")
+    assert site.checkpoint(copy_id).status == "copying"
+
+    with started(zygote, files, "third") as process:
+        row = site.wait(copy_id, "available", "error")
+        assert (row.status, row.reason) == ("available", None), process.log.read_text()[-3000:]
+        restore_id = site.restore(copy_id, provider_id=OTHER_PROVIDER)
+        assert site.wait_done(restore_id=restore_id).status == "success"
+
+    assert row.extra_info["copy_status"] == "finished"
+    assert content in [path.read_bytes() for path in site.cloud.things.iterdir()]
+    assert site.env.providers.get(OTHER_PROVIDER).bank.checkpoints.get(copy_id).status == "available"
 
 
 def test_an_operation_that_kills_its_process_every_time_is_given_up_and_undone(zygote: Zygote, files: Path, site: Site):

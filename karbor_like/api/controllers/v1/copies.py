@@ -15,7 +15,7 @@ class Copies(base.Controller):
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN, starts_operation=True)
     def create(self, provider_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Copy every available checkpoint of a plan that was not copied yet."""
+        """Copy checkpoints of a plan to another provider's bank. Answers when each copy has its id, and waits or goes on."""
         asked = body["copy"]
         provider_id = validation.path_id("provider_id", provider_id)
         with self.deps.database.reader() as session:
@@ -23,8 +23,15 @@ class Copies(base.Controller):
         if plan.provider_id != provider_id:
             raise exception.InvalidInput(f"plan {plan.id} is for provider {plan.provider_id}, not for {provider_id}")
         parameters = options.checked(asked.get("parameters", {}), {}, root="copy.parameters", strict=False)
-        self.new_id()
+        target, chosen = asked.get("target_provider_id"), asked.get("checkpoint_ids")
+        copy_id, _ = self.new_id()
         copied = self.deps.protection.copy(
-            self.context, plan_id=plan.id, provider_id=provider_id, parameters=parameters
+            self.context,
+            plan_id=plan.id,
+            provider_id=provider_id,
+            target_provider_id=validation.canonical_id(target) if target else None,
+            checkpoint_ids=[validation.canonical_id(one) for one in chosen] if chosen else None,
+            parameters=parameters,
+            copy_id=copy_id,
         )
         return {"copy": copied}
