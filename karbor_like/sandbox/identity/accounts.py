@@ -58,6 +58,9 @@ class Accounts:
         with self._store.transaction():
             self.get(kind, key)
             self._store.delete(kind, key)
+            for trust in self._store.all("trust"):
+                if key in (trust["trustor_user_id"], trust["trustee_user_id"], trust["project_id"]):
+                    self._store.delete("trust", trust["id"])
             for grant in self._store.all("assignment"):
                 if key in (grant["user_id"], grant["project_id"], grant["role_id"]):
                     self.unassign(**grant)

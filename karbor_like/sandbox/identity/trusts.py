@@ -84,11 +84,14 @@ class Trusts:
     def grant(self, trustee_id: str, trust_id: str, methods: list[str]) -> tokens.Grant:
         """What a token for *trustee_id* from the trust grants.
 
-        :raises ApiError: 401 for a trust that is gone or over, 403 when the trustee is another or the trustor lost what
-            was given
+        :raises ApiError: 401 for a trust that is gone or over or whose project is disabled, 403 when the trustee is
+            another or the trustor lost what was given
         """
         trust = self._store.get("trust", trust_id)
         if trust is None or self._over(trust):
+            raise tokens.unauthorized()
+        project = self._accounts.get("project", trust["project_id"])
+        if not project["enabled"]:
             raise tokens.unauthorized()
         trustor = self._accounts.get("user", trust["trustor_user_id"])
         if trust["trustee_user_id"] != trustee_id or not trustor["enabled"]:

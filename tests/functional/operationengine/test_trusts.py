@@ -1,12 +1,16 @@
 """Trusts: made with a user's own token, used when nobody is logged in, lost in several ways, deleted with the last need."""
 
+import uuid
 from pathlib import Path
 
 import pytest
+from keystoneauth1.identity import v3
+from keystoneauth1.session import Session
 
 from karbor_like import exception, service
 from karbor_like.clients.factory import ClientFactory
 from karbor_like.context import RequestContext
+from karbor_like.db import trusts
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.operationengine.trusts import TrustLost, Trusts
 from karbor_like.secret import Cipher
@@ -88,18 +92,72 @@ def test_what_keystone_refuses_is_said(site, cloud):
     assert site.trust_rows() == []
 
 
-@pytest.mark.parametrize("fate", ["the trust is revoked", "the role is taken away", "there is no row"])
-def test_a_lost_trust_disables_the_operation_and_fails_the_run_clearly(site, cloud, rest_api, fate):
-    site.schedule(trust=fate != "there is no row")
-    site.due()
+def _account(cloud, method, kind, key, **values):
+    body = {"json": {kind: values}} if values else {}
+    cloud.session("admin").request(f"{cloud.auth_url}/{kind}s/{key}", method, **body)
+
+
+def _lose(site, cloud, fate):
+    """Let the trust stop to work. Returns what is to be done afterwards, for the others who use the cloud."""
+    user, project = ("user", site.context.user_id), ("project", site.context.project_id)
     if fate == "the trust is revoked":
         _revoke_trust(cloud)
     elif fate == "the role is taken away":
         _role(cloud, "DELETE", site.context)
+        return lambda: _role(cloud, "PUT", site.context)
+    elif fate == "the user is disabled":
+        _account(cloud, "PATCH", *user, enabled=False)
+        return lambda: _account(cloud, "PATCH", *user, enabled=True)
+    elif fate == "the project is disabled":
+        _account(cloud, "PATCH", *project, enabled=False)
+        return lambda: _account(cloud, "PATCH", *project, enabled=True)
+    elif fate == "the user is deleted":
+        _account(cloud, "DELETE", *user)
+    elif fate == "the project is deleted":
+        _account(cloud, "DELETE", *project)
+    return lambda: None
+
+
+FATES = ["the trust is revoked", "the role is taken away", "the user is disabled", "the project is disabled"]
+#: Of somebody who is there for that alone.
+DELETIONS = ["the user is deleted", "the project is deleted"]
+
+
+@pytest.fixture
+def owner(request, site, cloud):
+    """Whose operation it is: alice, or somebody who may be deleted."""
+    if request.node.callspec.params["fate"] in DELETIONS:
+        site.context = _somebody(cloud)
+
+
+def _somebody(cloud):
+    admin, name = cloud.session("admin"), f"t{uuid.uuid4().hex[:8]}"
+    user = {"name": name, "password": "secret", "enabled": True}
+    user_id = admin.post(f"{cloud.auth_url}/users", json={"user": user}).json()["user"]["id"]
+    project = {"name": name, "enabled": True}
+    project_id = admin.post(f"{cloud.auth_url}/projects", json={"project": project}).json()["project"]["id"]
+    context = RequestContext(user_id=user_id, project_id=project_id, roles=["member"])
+    _role(cloud, "PUT", context)
+    auth = v3.Password(cloud.auth_url, user_id=user_id, password="secret", project_id=project_id)
+    signed_in = Session(auth=auth)
+    return RequestContext(
+        user_id=user_id,
+        project_id=project_id,
+        auth_token=signed_in.get_token(),
+        roles=["member"],
+        service_catalog=auth.get_access(signed_in).service_catalog.catalog,
+    )
+
+
+@pytest.mark.parametrize("fate", [*FATES, *DELETIONS, "there is no row"])
+def test_a_lost_trust_disables_the_operation_and_fails_the_run_clearly(site, cloud, rest_api, owner, fate):
+    site.schedule(trust=fate != "there is no row")
+    site.due()
+    undo = _lose(site, cloud, fate)
     try:
         run = site.step()
     finally:
-        _role(cloud, "PUT", site.context)
+        undo()
     assert (run.state, rest_api.posts) == ("failed", [])
     assert "trust" in run.reason
     operation = site.operation()
@@ -109,6 +167,64 @@ def test_a_lost_trust_disables_the_operation_and_fails_the_run_clearly(site, clo
     site.clock.advance(3600)
     site.scheduler.fire()
     assert site.run().due_at == run.due_at, "a disabled operation does not run again"
+
+
+def _delete_operation(site, operation):
+    site.database.write(lambda session: SCHEDULED_OPERATIONS.delete(session, operation))
+
+
+@pytest.mark.parametrize("fate", ["nothing happened to it", *FATES, *DELETIONS])
+def test_whoever_deletes_the_last_operation_the_trust_goes(site, cloud, owner, fate):
+    """The engine is told no more than whose operation it was: the caller may be another member, or an administrator."""
+    operation = site.schedule()
+    undo = _lose(site, cloud, fate)
+    _delete_operation(site, operation)
+    site.trusts.release(site.context.user_id, site.context.project_id)
+    undo()
+    left = [row.released_at is not None for row in site.trust_rows()]
+    if left:
+        assert left == [True], "it is on record as long as Keystone has it"
+        with pytest.raises(TrustLost):
+            site.trusts.act_as(site.context.user_id, site.context.project_id, fresh=False)
+        site.trusts.sweep(0)
+    assert site.trust_rows() == []
+    service = cloud.session("karbor")
+    url = f"{cloud.auth_url}/OS-TRUST/trusts?trustee_user_id={service.get_user_id()}"
+    assert not [one for one in service.get(url).json()["trusts"] if one["trustor_user_id"] == site.context.user_id]
+
+
+def test_a_trust_that_cannot_be_deleted_is_said_kept_on_record_and_tried_again(site, cloud, caplog):
+    operation = site.schedule()
+    (trust,) = _in_keystone(cloud)
+    _delete_operation(site, operation)
+    cloud.fault(service="identity", method="DELETE", path="/OS-TRUST/trusts", kind="status", status=503, times=100)
+    try:
+        site.trusts.release(site.context.user_id, site.context.project_id)
+    finally:
+        cloud.clear_faults()
+    (line,) = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert site.context.user_id in line
+    assert "is left in Keystone" in line
+    assert trust not in caplog.text, "who has it can act by it"
+    (row,) = site.trust_rows()
+    assert row.released_at is not None
+    with pytest.raises(TrustLost):
+        site.trusts.act_as(site.context.user_id, site.context.project_id, fresh=False)
+    site.trusts.sweep(0)
+    assert (_in_keystone(cloud), site.trust_rows()) == ([], [])
+
+
+def test_a_released_trust_is_not_taken_up_again(site, cloud):
+    operation = site.schedule()
+    (before,) = _in_keystone(cloud)
+    _delete_operation(site, operation)
+    owner = site.context.user_id, site.context.project_id
+    sealed = site.database.write(lambda session: trusts.release(session, *owner))
+    site.schedule()
+    (after,) = _in_keystone(cloud)
+    assert before != after
+    site.database.write(lambda session: trusts.forget(session, *owner, sealed))
+    assert site.trusts.act_as(*owner, fresh=True), "whoever was late with the former one leaves the new one alone"
 
 
 def test_a_trust_that_is_lost_in_the_middle_is_noticed(site, cloud, rest_api):
@@ -140,20 +256,21 @@ def test_a_service_account_that_does_not_work_loses_nobodys_trust(site, cloud, t
     spoiled = tmp_path / "spoiled.conf"
     spoiled.write_text(path.read_text().replace(right, wrong))
     conf = service.configure([], files=[str(spoiled)])
-    trusts = Trusts(site.database, ClientFactory(conf), Cipher.from_conf(conf))
+    spoiled_trusts = Trusts(site.database, ClientFactory(conf), Cipher.from_conf(conf))
     with pytest.raises(exception.ConfigurationError, match="service_auth"):
-        trusts.act_as(site.context.user_id, site.context.project_id, fresh=True)
+        spoiled_trusts.act_as(site.context.user_id, site.context.project_id, fresh=True)
 
 
 def test_keystone_being_away_loses_nobodys_trust(site, cloud, rest_api):
     site.schedule()
     site.due()
-    cloud.fault(service="identity", method="POST", path="/auth/tokens", kind="error", status=503, times=3)
+    cloud.fault(service="identity", method="POST", path="/auth/tokens", kind="status", status=503, times=3)
     try:
         run = site.step()
     finally:
         cloud.clear_faults()
-    assert run.state == "started"
+    assert (run.state, run.checkpoint_id) == ("started", None)
+    assert "503" in run.reason
     assert site.operation().enabled
     assert site.later(RETRY).checkpoint_id in rest_api.made
 
