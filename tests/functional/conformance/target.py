@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ class Target:
 
     :param provider: id and name of a provider that protects volumes
     :param volume: a volume of alice's
+    :param configuration: the services' file
     """
 
     cloud: CloudHandle
@@ -34,6 +36,7 @@ class Target:
     provider: str
     provider_name: str
     volume: Any
+    configuration: Path
 
     def environment(self, user: str) -> dict[str, str]:
         """What the openstack command reads."""
@@ -63,7 +66,7 @@ def target(cloud: CloudHandle, tmp_path_factory: pytest.TempPathFactory) -> Iter
     volume = alice.volume("data-1")
     try:
         system.up()
-        yield Target(cloud, system.url, system.file_provider, "files", volume)
+        yield Target(cloud, system.url, system.file_provider, "files", volume, system.configuration)
         # Another session: the catalogue of the first one's token is older than the endpoint.
         _finish(Tenant(cloud, "alice"))
     finally:

@@ -1,13 +1,25 @@
-"""The user guide's commands, as they stand there, in the order in which they stand there."""
+"""What the documentation tells people to type, as it stands there, in the order in which it stands there."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 from tests.fixtures import guide
+from tests.fixtures.processes import environment
 from tests.scenario.tenant import VOLUME, Tenant, until
 
+#: Each command is a process of its own, on a machine that may be busy.
+_SECONDS = 1100
+pytestmark = pytest.mark.timeout(_SECONDS + 100)
 
-def test_the_guide_s_commands_do_what_it_says(clients, target):
+
+def test_the_user_s_guide(clients, target):
     given = {"PROVIDER_ID": target.provider, "VOLUME_ID": target.volume.id}
     script = f"{guide.script('user/guide.rst')}echo $RESTORE_ID"
-    done = clients.run("bash", "-c", script, env={**target.environment("alice"), **given}, seconds=600)
+    done = clients.run("bash", "-c", script, env={**target.environment("alice"), **given}, seconds=_SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr
 
     alice = Tenant(target.cloud, "alice")
@@ -33,3 +45,35 @@ def test_the_guide_s_commands_do_what_it_says(clients, target):
     alice.call("DELETE", f"/scheduled_operations/{operation['id']}")
     alice.call("DELETE", f"/triggers/{operation['trigger_id']}")
     alice.delete_volume(volume_id)
+
+
+def test_the_operator_s_page_on_banks(target, tmp_path):
+    alice = Tenant(target.cloud, "alice")
+    plan = alice.plan(target.provider, (VOLUME, target.volume))
+    checkpoint = alice.protected(plan)
+    assert checkpoint["status"] == "available", checkpoint
+    (tmp_path / ".karbor_like").mkdir()
+    (tmp_path / ".karbor_like" / "karbor_like.conf").symlink_to(target.configuration)
+    given = {
+        "HOME": str(tmp_path),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PROVIDER": target.provider_name,
+        "CHECKPOINT_ID": checkpoint["id"],
+        "RESOURCE": f"{VOLUME}#{target.volume.id}",
+    }
+
+    done = subprocess.run(
+        ["bash", "-c", guide.script("admin/banks.rst")],
+        cwd=tmp_path,
+        env=environment(**given),
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    digest = target.cloud.volume_digest(target.volume.id)
+    assert (tmp_path / "volume.raw").stat().st_size == 1 << 30
+    assert f"SHA-256 {digest}" in done.stdout, "what was exported to the file"
+    assert f"{digest}  -" in done.stdout, "what was exported to sha256sum"
+    assert "0 problems found" in done.stdout
