@@ -18,6 +18,8 @@ MIB = 1 << 20
 #: How long anything may take on a busy machine before the test gives up, seconds.
 PATIENCE = 600
 
+_UNSETTLED = ("protecting", "deleting", "wait_copying", "copying")
+
 VOLUME, IMAGE = "OS::Cinder::Volume", "OS::Glance::Image"
 
 
@@ -125,7 +127,14 @@ class Tenant:
 
     def settled(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
         """The checkpoint when nothing is being done to it any more."""
-        return until(lambda: self.checkpoint(checkpoint), lambda c: c["status"] not in ("protecting", "deleting"))
+        return until(lambda: self.checkpoint(checkpoint), lambda c: c["status"] not in _UNSETTLED)
+
+    def copied(self, plan: dict[str, Any], target: str, **asked: Any) -> list[dict[str, Any]]:
+        """Copies of a plan's checkpoints to the provider *target* when they ended, however they did; oldest first."""
+        body = {"copy": {"plan_id": plan["id"], "target_provider_id": target, **asked}}
+        made = self.call("POST", f"/providers/{plan['provider_id']}/checkpoints/action", body)["copy"]
+        ids = [pair["checkpoint_copy_id"] for pair in made["checkpoint_id"]]
+        return [self.settled({"id": one, "protection_plan": {"provider_id": target}}) for one in ids]
 
     def restore(self, checkpoint: dict[str, Any], **values: Any) -> dict[str, Any]:
         """A restore when it ended, however it did."""
