@@ -1,5 +1,8 @@
 """Protect a plan, then delete what its retention policy no longer keeps."""
 
+import json
+
+from karbor_like.domain import copies as copied
 from karbor_like.domain import retention
 from karbor_like.operationengine.operations import protect
 from karbor_like.operationengine.restapi import created_at
@@ -9,7 +12,9 @@ from karbor_like.plugins import operation
 class RetentionProtect(protect.Protect):
     """``retention_protect``: as ``protect``; the rules are those of :mod:`karbor_like.domain.retention`.
 
-    They apply after the new checkpoint is available, so nothing is deleted when protecting fails.
+    They apply after the new checkpoint is available, so nothing is deleted when protecting fails. They are about all
+    available checkpoints of the plan at the operation's provider, whoever made them, but about no copy of one: whoever
+    copied it keeps it on purpose.
     """
 
     def finish(self, api: operation.Api, run: operation.Run) -> str | None:
@@ -18,6 +23,7 @@ class RetentionProtect(protect.Protect):
         copies = [
             retention.Copy(checkpoint["id"], created_at(checkpoint))
             for checkpoint in api.checkpoints(provider_id, run.definition["plan_id"])
+            if copied.source_of(json.loads(checkpoint["extra_info"]) or {}) is None
         ]
         old = [decision.id for decision in retention.decide(copies, rules, run.now) if decision.delete]
         # Oldest first: whatever interrupts this, what is left is the newest.

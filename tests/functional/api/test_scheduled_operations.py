@@ -149,6 +149,14 @@ def test_what_retention_would_delete_and_why(alice, trigger, plan, copies, prote
     assert not [call for call in protection.calls if call[0] == "delete_checkpoint"]
 
 
+def test_a_copy_of_a_checkpoint_plays_no_part(alice, trigger, plan, copies, database):
+    values = {"extra_info": {"created_by": "copy", "source_checkpoint_id": copies[0]}}
+    database.write(lambda session: checkpoints.CHECKPOINTS.update(session, copies[1], values))
+    found = _decisions(alice, _create(alice, trigger, plan))
+    assert [one["id"] for one in found] == [copies[0], *copies[2:]]
+    assert [one["delete"] for one in found] == [False, False, False, True]
+
+
 def test_what_is_in_use_would_stay(alice, trigger, plan, copies):
     operation = _create(alice, trigger, plan)
     alice.post("/restores", bodies.restore(copies[4]))

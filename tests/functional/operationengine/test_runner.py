@@ -263,6 +263,16 @@ def test_retention_deletes_the_oldest_first_and_never_the_new_one(site, rest_api
     assert rest_api.deleted == ["0", "1", "2"]
 
 
+def test_copies_of_checkpoints_are_neither_counted_nor_deleted(site, rest_api):
+    _older(rest_api, 4)
+    rest_api.made["1"]["extra_info"] = json.dumps({"created_by": "copy", "source_checkpoint_id": "elsewhere"})
+    site.schedule(**_rules(max_backups=2))
+    site.due()
+    site.step()
+    _ended(site.later(FOLLOW), "succeeded", "2 of 4")
+    assert rest_api.deleted == ["0", "2"]
+
+
 def test_nothing_is_deleted_when_protecting_failed(site, rest_api):
     _older(rest_api, 4)
     site.schedule(**_rules(max_backups=1))
