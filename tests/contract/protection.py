@@ -3,17 +3,22 @@
 A subclass offers a fixture ``subject``: the plugin, and a resource of its type in a sandbox.
 """
 
+import base64
 import hashlib
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 import pytest
 
 from karbor_like import exception
 from karbor_like.bank.bank import Bank
+from karbor_like.bank.keys import ConfiguredMasterKeys, Keyring
+from karbor_like.bank.objectstore.memory import MemoryStore
+from karbor_like.bank.options import BankOptions
 from karbor_like.clients.factory import ClientFactory
+from karbor_like.clock import SystemClock
 from karbor_like.domain.resource import Resource
 from karbor_like.plugins.protection import HOOKS, Kind, ProtectionPlugin
 from karbor_like.sandbox.cloud import Sandbox
@@ -57,6 +62,46 @@ class Subject(ABC):
             "snapshots": {snapshot.id for snapshot in self.cinder.volume_snapshots.list()},
             "images": {image.id for image in self.glance.images.list(filters={"owner": self.project_id})},
         }
+
+
+class CopyContract:
+    """What a plugin that offers copies promises besides. Wants what :class:`ProtectionContract` has."""
+
+    size: ClassVar[int]
+
+    @pytest.fixture
+    def elsewhere(self, host: Host) -> Iterator[Host]:
+        """The same plugin with a bank of other keys."""
+        store = MemoryStore()
+        keyring = Keyring(store, ConfiguredMasterKeys([f"m:{base64.b64encode(bytes(32)).decode()}"]))
+        bank = Bank(store, keyring=keyring, options=BankOptions(), clock=SystemClock())
+        yield Host(host.plugin, host.clients, bank)
+        bank.close()
+
+    def test_copy_is_as_good_as_its_source(
+        self, host: Host, elsewhere: Host, subject: Subject, checkpoint: str
+    ) -> None:
+        digest, looks = subject.digest(subject.resource.id), subject.looks(subject.resource.id)
+        subject.cloud.forget_calls()
+        copy = elsewhere.copy(host, subject.resource, checkpoint)
+        assert subject.cloud.calls() == []
+        assert copy.report.bytes_done == copy.report.bytes_total == copy.report.logical == self.size
+
+        host.perform(host.operation(Kind.DELETE, subject.resource, checkpoint))
+        subject.destroy()
+        elsewhere.perform(elsewhere.operation(Kind.VERIFY, subject.resource, copy.checkpoint_id))
+        restored = elsewhere.restore(subject.resource, copy.checkpoint_id)
+        assert subject.digest(restored) == digest
+        assert subject.looks(restored) == looks
+
+    def test_copy_that_failed_leaves_nothing(
+        self, host: Host, elsewhere: Host, subject: Subject, checkpoint: str
+    ) -> None:
+        operation = elsewhere.operation(Kind.COPY, subject.resource)
+        operation.source = host.section(checkpoint, subject.resource)
+        elsewhere.attempt(operation)
+        elsewhere.cleanup(operation)
+        assert elsewhere.section(operation.checkpoint_id, subject.resource).names() == []
 
 
 class ProtectionContract:

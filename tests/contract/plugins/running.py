@@ -15,6 +15,8 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 
 from karbor_like.bank.bank import Bank
+from karbor_like.bank.lease import Lease
+from karbor_like.bank.section import ResourceSection
 from karbor_like.clients.factory import Clients
 from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import SystemClock
@@ -103,12 +105,13 @@ class MemoryReport:
 
 @dataclass
 class Operation:
-    """One operation on one resource, over all its attempts."""
+    """One operation on one resource, over all its attempts; *source* is what a copy is made of."""
 
     kind: Kind
     resource: Resource
     checkpoint_id: str
     parameters: Mapping[str, Any]
+    source: ResourceSection | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def __post_init__(self) -> None:
@@ -166,6 +169,17 @@ class Host:
         self.perform(operation, bases=bases)
         return operation
 
+    def copy(self, source: "Host", resource: Resource, checkpoint_id: str) -> Operation:
+        """A finished copy of a checkpoint of *source*."""
+        operation = self.operation(Kind.COPY, resource)
+        operation.source = source.section(checkpoint_id, resource)
+        self.perform(operation)
+        return operation
+
+    def section(self, checkpoint_id: str, resource: Resource, lease: Lease | None = None) -> ResourceSection:
+        """The resource's part of a checkpoint."""
+        return self.bank.section(checkpoint_id, self.clients.context.project_id, resource.key, lease=lease)
+
     def restore(self, resource: Resource, checkpoint_id: str, **parameters: Any) -> str:
         """The id of what was restored."""
         result = self.perform(self.operation(Kind.RESTORE, resource, checkpoint_id, **parameters))
@@ -174,22 +188,22 @@ class Host:
     @contextmanager
     def _run(self, operation: Operation, check: Callable[[], None], bases: Sequence[str]) -> Iterator[Run]:
         with self.bank.leases.acquire(holder=f"test {operation.id}", bases=bases) as lease:
-            project_id, key = self.clients.context.project_id, operation.resource.key
             yield Run(
                 operation_id=operation.id,
                 checkpoint_id=operation.checkpoint_id,
-                project_id=project_id,
+                project_id=self.clients.context.project_id,
                 resource=operation.resource,
                 children=[],
                 parameters=operation.parameters,
                 clients=self.clients,
-                section=self.bank.section(operation.checkpoint_id, project_id, key, lease=lease),
-                bases=[self.bank.section(base, project_id, key, lease=None) for base in bases],
+                section=self.section(operation.checkpoint_id, operation.resource, lease),
+                bases=[self.section(base, operation.resource) for base in bases],
                 journal=operation.journal,
                 report=operation.report,
                 waiter=self.waiter,
                 restored={},
                 check=check,
+                source=operation.source,
             )
 
 

@@ -64,7 +64,7 @@ def subject(cloud: Sandbox, factory: ClientFactory) -> ImageSubject:
     return ImageSubject(cloud, factory.for_context(running.context_of(cloud)))
 
 
-class TestImage(protection.ProtectionContract):
+class TestImage(protection.CopyContract, protection.ProtectionContract):
     size = len(BYTES)
 
     def test_protected_image(self, host: Host, cloud: Sandbox, factory: ClientFactory) -> None:

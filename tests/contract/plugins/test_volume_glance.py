@@ -78,7 +78,7 @@ def subject(cloud: Sandbox, factory: ClientFactory) -> VolumeSubject:
     return VolumeSubject(cloud, factory.for_context(running.context_of(cloud)))
 
 
-class TestVolumeGlance(protection.ProtectionContract):
+class TestVolumeGlance(protection.CopyContract, protection.ProtectionContract):
     size = SIZE * running.SMALL_GIB
 
     # The six steps and the four

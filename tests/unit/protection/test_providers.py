@@ -102,6 +102,8 @@ def test_a_disabled_provider_is_invisible(registry, directory, good):
         ("name = Infra\n", "", r"infra.conf: \[provider\] name is missing"),
         ("bank = filesystem\n", "", r"infra.conf: \[provider\] bank is missing"),
         (ID, "42", r"infra.conf:2: \[provider\] id = 42 is not a UUID"),
+        ("enabled", "copy_to = 43\nenabled", r"infra.conf:8: \[provider\] copy_to = 43 is not a UUID"),
+        ("enabled", f"copy_to = {ID}\nenabled", r"infra.conf:8: \[provider\] copy_to = .* is the provider itself"),
         (
             "plugin = volume-glance",
             "plugin = volume-glanze",

@@ -24,6 +24,9 @@ class Endpoint:
         self.contexts.append(ctxt)
         return arguments
 
+    def copy(self, ctxt: RequestContext, **arguments: Any) -> dict[str, Any]:
+        return arguments
+
     def restore(self, ctxt: RequestContext, restore_id: str, restore_auth: Any) -> None:
         self.restored = (restore_id, restore_auth)
 
@@ -85,6 +88,20 @@ def test_arguments_and_identity_arrive_whole(client, endpoint, context):
     assert (seen.user_id, seen.project_id, seen.roles, seen.request_id) == ("alice", "p1", ["member"], "req-1")
     assert (seen.auth_token, seen.trust_id) == ("the token", "the trust")
     assert seen.service_catalog == [{"type": "volume"}]
+
+
+def test_a_copy_says_what_is_left_to_the_service(client, endpoint, context):
+    answer = client.copy(context, plan_id="plan", provider_id="provider")
+    assert answer == {
+        "plan_id": "plan",
+        "provider_id": "provider",
+        "target_provider_id": None,
+        "checkpoint_ids": None,
+        "parameters": {},
+        "copy_id": None,
+    }
+    chosen = client.copy(context, plan_id="plan", provider_id="provider", checkpoint_ids=(), copy_id="c")
+    assert (chosen["checkpoint_ids"], chosen["copy_id"]) == ([], "c"), "none is not all"
 
 
 def test_secrets_are_never_on_the_bus_in_clear(conf, context):
