@@ -7,13 +7,32 @@ from oslo_config import cfg
 from oslo_policy import policy
 
 from karbor_like import exception, policies
+from karbor_like.clock import Clock, SystemClock
 from karbor_like.context import RequestContext
 from karbor_like.policies import base
 
+#: Seconds between two looks whether the operator's policy files were changed.
+_LOOK_SECONDS = 1.0
 
-def make_enforcer(conf: cfg.ConfigOpts) -> policy.Enforcer:
+
+class _Enforcer(policy.Enforcer):
+    """Looks for changed files now and then, not for each question: a request asks several, each look searches directories."""
+
+    def __init__(self, conf: cfg.ConfigOpts, clock: Clock) -> None:
+        super().__init__(conf)
+        self._clock = clock
+        self._looked: float | None = None
+
+    def load_rules(self, force_reload: bool = False) -> None:
+        now = self._clock.monotonic()
+        if force_reload or self._looked is None or now - self._looked >= _LOOK_SECONDS:
+            super().load_rules(force_reload)
+            self._looked = now
+
+
+def make_enforcer(conf: cfg.ConfigOpts, clock: Clock | None = None) -> policy.Enforcer:
     """The enforcer of this deployment: defaults in code, changed by the operator's policy file."""
-    enforcer = policy.Enforcer(conf)
+    enforcer = _Enforcer(conf, clock or SystemClock())
     enforcer.register_defaults(policies.list_rules())
     return enforcer
 

@@ -79,7 +79,8 @@ class Database:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         db_options.set_defaults(conf)
         self._facade = enginefacade.transaction_context()
-        self._facade.configure(**{**dict(conf.database), "sqlite_fk": True})
+        # thread_checkin is for eventlet: it gives up the processor whenever a connection goes back to the pool.
+        self._facade.configure(**{**dict(conf.database), "sqlite_fk": True, "thread_checkin": False})
         self._facade.append_on_engine_create(_prepare_sqlite)
         self._closing = contextlib.ExitStack()
 

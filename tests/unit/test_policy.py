@@ -1,7 +1,10 @@
+import os
+
 import pytest
 from oslo_config import cfg
 
 from karbor_like import exception, policies, policy
+from karbor_like.clock import ManualClock
 from karbor_like.context import RequestContext
 from karbor_like.policies import plans, services
 
@@ -56,3 +59,23 @@ def test_rules_are_named_once_and_documented():
     assert len(names) == len(set(names))
     for one in rules:
         assert one.description
+
+
+def test_a_changed_policy_file_is_seen_within_a_second(tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text(f'"{plans.GET}": "role:reader"\n')
+    conf = cfg.ConfigOpts()
+    conf([])
+    clock = ManualClock()
+    enforcer = policy.make_enforcer(conf, clock)
+    conf.set_override("policy_file", str(path), group="oslo_policy")
+    enforcer.policy_file = str(path)
+    context = caller(enforcer, "reader")
+    policy.authorize(enforcer, context, plans.GET, {"project_id": "q"})
+
+    path.write_text(f'"{plans.GET}": "role:nobody"\n')
+    os.utime(path, (2**31, 2**31))
+    policy.authorize(enforcer, context, plans.GET, {"project_id": "q"})
+    clock.advance(1)
+    with pytest.raises(exception.NotAuthorized):
+        policy.authorize(enforcer, context, plans.GET, {"project_id": "q"})
