@@ -38,6 +38,8 @@ _WEEK = timedelta(weeks=1)
 _SECOND = timedelta(seconds=1)
 #: Candidates in such a period at most, where they must be counted: one every five minutes of a week.
 _MAX_CANDIDATES = 2_016
+#: What is beyond, dateutil takes for dates that never come. Most may count from the end, below 0.
+_HIGHEST = {"BYMONTH": 12, "BYMONTHDAY": 31, "BYYEARDAY": 366, "BYWEEKNO": 53}
 _MAX_INTERVAL = 100_000
 _MAX_COUNT = 10_000
 _MIN_DISTANCE = timedelta(minutes=1)
@@ -186,7 +188,11 @@ def _recurrence(rule: Any, zone: tzinfo) -> Recurrence:
         # Whether the interval ever meets the rest depends on the start, so that is left to the question when it fires.
         rrule.rrulestr(type(rule)({**parts, "INTERVAL": [1]}).to_ical().decode(), dtstart=datetime(2000, 1, 1))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, UnicodeError) as error:
-        raise _invalid(f"the RRULE is not valid: {error}") from None
+        raise _invalid(f"the RRULE is not valid: {_said(error)}") from None
+    for name, highest in _HIGHEST.items():
+        for value in map(int, parts.get(name, ())):
+            if not 1 <= abs(value) <= highest:
+                raise _invalid(f"{name}={value} is not between 1 and {highest}")
     if not 1 <= interval <= _MAX_INTERVAL:
         raise _invalid(f"INTERVAL={interval} is not between 1 and {_MAX_INTERVAL}")
     if count is not None and not 1 <= count <= _MAX_COUNT:
@@ -206,6 +212,13 @@ def _recurrence(rule: Any, zone: tzinfo) -> Recurrence:
             f"COUNT cannot be counted with FREQ={frequency} and {irregular or f'INTERVAL={interval}'}; use UNTIL"
         )
     return Recurrence(text, until, step, count=count)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error.args[0]} is missing"
+    # icalendar reads a value only when it is asked for, and speaks of that first.
+    return str(error).rpartition("'): ")[2]
 
 
 def _listed(value: Any) -> list[Any]:

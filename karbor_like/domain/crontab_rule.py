@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 
@@ -10,6 +10,7 @@ import croniter
 
 from karbor_like import exception
 
+_NAMES = ("minute", "hour", "day", "month", "weekday", "second")
 _FIELD = re.compile(r"[0-9A-Za-z*,/#-]+")
 #: croniter has more, such as random times, which would not be the same for every process that asks.
 _WORDS = frozenset(
@@ -53,8 +54,17 @@ def parse(pattern: str, zone: tzinfo = UTC) -> Crontab:
         # The base is arbitrary: it only makes croniter read the pattern.
         read = croniter.croniter(" ".join(fields), datetime(2000, 1, 1))
     except (croniter.CroniterError, ValueError, KeyError) as error:
-        raise _invalid(str(error)) from None
+        raise _invalid(_blamed(fields) or str(error)) from None
     return Crontab(" ".join(fields), read)
+
+
+def _blamed(fields: Sequence[str]) -> str | None:
+    """The first field that is wrong by itself, which croniter does not tell."""
+    for number, (name, text) in enumerate(zip(_NAMES, fields, strict=False)):
+        alone = [text if other == number else "*" for other in range(len(fields))]
+        if not croniter.croniter.is_valid(" ".join(alone)):
+            return f"{name} {text!r} is not one of a crontab pattern"
+    return None
 
 
 def _invalid(why: str) -> exception.InvalidInput:

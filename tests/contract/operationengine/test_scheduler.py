@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 from oslo_config import cfg
+from oslo_db import exception as db_exception
 
 from karbor_like.clock import ManualClock
 from karbor_like.conf import operationengine as options
@@ -147,6 +148,18 @@ def test_a_trigger_without_a_window_has_the_smallest_that_is_allowed(database, s
     scheduler.fire()
     (run,) = _runs(database)
     assert (run.state, run.window_ends_at - run.due_at) == ("started", timedelta(seconds=900))
+
+
+def test_a_due_time_cannot_be_recorded_twice(database, scheduler, clock):
+    _trigger(database)
+    clock.advance(3601)
+    scheduler.fire()
+    (run,) = _runs(database)
+    names = ("scheduled_operation_id", "project_id", "due_at", "window_ends_at", "state", "created_at")
+    again = {name: getattr(run, name) for name in names}
+    with pytest.raises(db_exception.DBDuplicateEntry):
+        database.write(lambda session: scheduled_runs.record(session, [again]))
+    assert len(_runs(database)) == 1
 
 
 def test_a_disabled_operation_does_not_run(database, scheduler, clock):

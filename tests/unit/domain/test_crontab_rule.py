@@ -64,6 +64,25 @@ def test_what_is_no_pattern(pattern):
         crontab_rule.parse(pattern)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "part"),
+    [
+        ("60 * * * *", "minute '60'"),
+        ("* 24 * * *", "hour '24'"),
+        ("1 1 0 * *", "day '0'"),
+        ("1 1 1 13 *", "month '13'"),
+        ("1 1 1 1 8", "weekday '8'"),
+        ("1 1 * * * 60", "second '60'"),
+        ("*/0 1 * * *", r"minute '\*/0'"),
+        ("1-x * * * *", "'1-x'"),
+        ("1 1 * *", "4 fields, not 5"),
+    ],
+)
+def test_it_is_said_which_part_is_wrong(pattern, part):
+    with pytest.raises(exception.InvalidInput, match=part):
+        crontab_rule.parse(pattern)
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet="0123456789*,/-#LRH? JANmon", max_size=40))
 def test_any_text_is_a_pattern_or_refused(text):

@@ -89,7 +89,7 @@ def test_an_hourly_rule_over_both_changes():
         "{} {} {} {} {}".format,
         st.integers(0, 59),
         st.integers(0, 23),
-        st.sampled_from(["*", "1", "15", "28"]),
+        st.sampled_from(["*", "1", "15", "28", "29", "31", "L"]),
         st.sampled_from(["*", "2", "6"]),
         st.sampled_from(["*", "0", "3"]),
     ),
@@ -100,6 +100,9 @@ def test_an_hourly_rule_over_both_changes():
 def test_the_next_run_is_the_earliest(pattern, zone, after):
     timing = TIME.parse(properties(pattern, timezone=zone))
     found = timing.next(after)
+    if found is None:
+        assert pattern.split()[2:] in (["31", "2", "*"], ["31", "6", "*"]), "there is no such day"
+        return
     assert found > after
     # Asked from any moment before it and after the last, the answer is the same.
     between = after + (found - after) / 2
