@@ -191,7 +191,8 @@ class ProtectionPlugin(ABC):  # noqa: B024 - everything a plugin declares is cla
     options: ClassVar[Sequence[cfg.Opt]] = ()
     #: The resource types served, each with its schemas.
     schemas: ClassVar[Mapping[str, Schemas]] = {}
-    #: The operations offered. A kind that is missing is answered with Unsupported.
+    #: The operations offered. A kind that is missing is answered with Unsupported. Where all of a checkpoint is in the bank,
+    #: :class:`karbor_like.plugins.copying.SectionCopy` copies it.
     operations: ClassVar[Mapping[Kind, type[Operation]]] = {}
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:

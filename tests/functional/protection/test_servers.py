@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,15 @@ from karbor_like import exception
 from karbor_like.rpc.protection import ProtectionClient
 from tests.functional.protection import plugins
 from tests.functional.protection.processes import Zygote, started
-from tests.functional.protection.site import PROVIDER, Site, running, until, write_files
+from tests.functional.protection.site import (
+    OTHER_PROVIDER,
+    PROVIDER,
+    Site,
+    running,
+    until,
+    write_files,
+    write_provider,
+)
 
 
 @pytest.fixture(
@@ -68,6 +77,27 @@ def test_a_killed_operation_is_gone_on_with(zygote: Zygote, tmp_path: Path, file
         assert site.wait(created, "available", "error").status == "available"
     assert site.things() == []
     site.env.close()
+
+
+def test_requests_for_copies_at_once_copy_once(site: Site, tmp_path: Path):
+    write_provider(tmp_path, OTHER_PROVIDER, "other", "other-bank")
+    site.env.providers.load()
+    site.cloud.plant({"a": []})
+    site.cloud.content("a", b"content")
+    plan_id = site.plan("a")
+    sources = [site.protect(plan_id=plan_id)["id"] for _ in range(2)]
+    for checkpoint_id in sources:
+        site.wait(checkpoint_id, "available")
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: site.copy(plan_id), range(6)))
+
+    assert sorted(map(len, answers)) == [0, 0, 0, 0, 0, 2]
+    (made,) = filter(None, answers)
+    assert set(made) == set(sources)
+    assert [site.wait(copy_id, "available", "error").status for copy_id in made.values()] == ["available"] * 2
+    begun = [site.operation(checkpoint_id=made[source]) for source in made]
+    assert begun[1].started_at >= begun[0].ended_at, "one after the other"
 
 
 @pytest.mark.rabbitmq
