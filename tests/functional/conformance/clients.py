@@ -27,9 +27,7 @@ class Clients:
     def __init__(self, home: Path) -> None:
         self._bin = home / "bin"
 
-    def run(
-        self, *command: str, env: dict[str, str], seconds: float = _SECONDS
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, env: dict[str, str], seconds: float = _SECONDS) -> subprocess.CompletedProcess[str]:
         """The outcome of a program, whatever it is."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "PYTHON"))}
         path = f"{self._bin}:{clean['PATH']}"
