@@ -4,7 +4,8 @@ The id of what a request will create is fixed here before anything is created, a
 So a crash between the two, or an answer that got lost, leads to one object all the same.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exception
@@ -13,6 +14,9 @@ from sqlalchemy import orm
 from karbor_like import exception
 from karbor_like.db import session as db_session
 from karbor_like.db.models import IdempotencyKey, base
+
+#: A key is of use while a client may still repeat its request.
+KEPT: Final = timedelta(days=7)
 
 
 def reserve(session: orm.Session, project_id: str, key: str, fingerprint: str) -> tuple[str, bool]:

@@ -109,12 +109,18 @@ class Repository(Generic[M]):
                 raise exception.InvalidInput(f"{self.noun}s cannot be filtered by {name!r}; use {sorted(self.filters)}")
             query = query.filter(self.filters[name](self.columns[name], value))
         keys, directions = self._order(sort)
+        after = self.get(session, marker, project_id) if marker else None
+        if after is not None and not self.columns[keys[0]].nullable:
+            # Follows from what paginate_query says in alternatives, of which MariaDB makes no range of an index: without
+            # this it walks through all rows that are before the page.
+            column, value = self.columns[keys[0]], getattr(after, keys[0])
+            query = query.filter(column <= value if directions[0] == "desc" else column >= value)
         query = db_utils.paginate_query(
             query.filter(*where),
             self.model,
             limit,
             keys,
-            marker=self.get(session, marker, project_id) if marker else None,
+            marker=after,
             sort_dirs=directions,
         )
         return query.offset(offset).all() if offset else query.all()

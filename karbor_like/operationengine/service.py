@@ -26,8 +26,6 @@ from karbor_like.triggers.contract import Limits
 
 LOG = logging.getLogger(__name__)
 
-#: An idempotency key is of use while a client may still repeat its request.
-_KEYS_KEPT = timedelta(days=7)
 _CLEAN_SECONDS = 3600
 
 
@@ -118,7 +116,7 @@ class OperationEngine(service.Service):
         now = self._clock.now()
         kept = timedelta(days=self._conf.operationengine.keep_runs_days)
         self._database.write(lambda session: scheduled_runs.forget(session, now - kept))
-        self._database.write(lambda session: idempotency.forget(session, now - _KEYS_KEPT))
+        self._database.write(lambda session: idempotency.forget(session, now - idempotency.KEPT))
         self._trusts.sweep()
 
     def stop(self, graceful: bool = False) -> None:

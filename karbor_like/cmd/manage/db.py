@@ -1,19 +1,37 @@
-"""``karbor-like-manage db``: the schema of the database."""
+"""``karbor-like-manage db``: the schema of the database, and rows that nobody needs any more."""
 
+import argparse
+import json
+from dataclasses import asdict
 from typing import Any
 
 from oslo_config import cfg
 
 from karbor_like.db import migration
+from karbor_like.db.purge import purge as purge_rows
 from karbor_like.db.session import Database
 from karbor_like.protection.flows import engine
 
+_MAX_DAYS = 36500
+
 
 def register(nouns: Any) -> None:
-    """Add ``db sync`` and ``db version``."""
-    verbs = nouns.add_parser("db", help="the database's schema").add_subparsers(dest="verb", required=True)
+    """Add ``db sync``, ``db version`` and ``db purge``."""
+    verbs = nouns.add_parser("db", help="the database").add_subparsers(dest="verb", required=True)
     verbs.add_parser("sync", help="bring the schema to the newest version").set_defaults(run=sync)
     verbs.add_parser("version", help="show the schema's version and the newest one").set_defaults(run=version)
+    purging = verbs.add_parser("purge", help="remove rows of what was deleted or has ended long ago")
+    purging.add_argument("--older-than", type=_days, required=True, metavar="DAYS", help="how long ago, in whole days")
+    purging.add_argument("--dry-run", action="store_true", help="only show how many there are")
+    purging.add_argument("--format", choices=("table", "json"), default="table", help="how to print")
+    purging.set_defaults(run=purge)
+
+
+def _days(text: str) -> int:
+    days = int(text)
+    if not 1 <= days <= _MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"{days}: must be from 1 to {_MAX_DAYS} days")
+    return days
 
 
 def sync(conf: cfg.ConfigOpts) -> int:
@@ -30,3 +48,17 @@ def version(conf: cfg.ConfigOpts) -> int:
     found, newest = migration.version(Database(conf)), migration.head()
     print(f"{found or 'none'} (newest: {newest})")
     return 0 if found == newest else 1
+
+
+def purge(conf: cfg.ConfigOpts) -> int:
+    """Remove old rows and print how many of which table."""
+    args = conf.command
+    database = Database(conf)
+    report = asdict(purge_rows(database, args.older_than, dry_run=args.dry_run))
+    database.dispose()
+    if args.format == "json":
+        print(json.dumps({"dry_run": args.dry_run, **report}, indent=2))
+    else:
+        for name, count in report.items():
+            print(f"{name:<18}{count:>10}")
+    return 0
