@@ -208,6 +208,33 @@ class TestTrusts:
         with pytest.raises(exceptions.Unauthorized):
             trusted(cloud, made["id"]).get_token()
 
+    def test_it_deletes_itself_and_a_stranger_may_not(self, cloud: Sandbox, alice: Clients) -> None:
+        made = trust(cloud, alice).json()["trust"]
+        url = f"{cloud.auth_url}/OS-TRUST/trusts/{made['id']}"
+
+        assert cloud.session("bob").delete(url, raise_exc=False).status_code == 403
+        assert trusted(cloud, made["id"]).delete(url).status_code == 204
+        assert alice.session.get(url, raise_exc=False).status_code == 404
+
+    def test_it_fails_while_the_project_is_disabled(self, cloud: Sandbox, alice: Clients, admin: Clients) -> None:
+        made = trust(cloud, alice).json()["trust"]
+        url = f"{cloud.auth_url}/projects/{made['project_id']}"
+        admin.session.patch(url, json={"project": {"enabled": False}})
+
+        with pytest.raises(exceptions.Unauthorized):
+            trusted(cloud, made["id"]).get_token()
+        admin.session.patch(url, json={"project": {"enabled": True}})
+        assert trusted(cloud, made["id"]).get_token()
+
+    @pytest.mark.parametrize("kind", ["user", "project"])
+    def test_it_goes_with_whom_it_concerns(self, cloud: Sandbox, alice: Clients, admin: Clients, kind: str) -> None:
+        made = trust(cloud, alice).json()["trust"]
+        key = made["trustor_user_id"] if kind == "user" else made["project_id"]
+        admin.session.delete(f"{cloud.auth_url}/{kind}s/{key}")
+
+        answer = admin.session.get(f"{cloud.auth_url}/OS-TRUST/trusts/{made['id']}", raise_exc=False)
+        assert answer.status_code == 404
+
     def test_it_is_shown_to_those_whom_it_concerns(self, cloud: Sandbox, alice: Clients, bob: Clients) -> None:
         made = trust(cloud, alice).json()["trust"]
         url = f"{cloud.auth_url}/OS-TRUST/trusts/{made['id']}"
