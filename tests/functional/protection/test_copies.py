@@ -87,7 +87,7 @@ def test_a_copy_is_a_checkpoint_of_the_other_provider(pair: Site, tmp_path: Path
     source = pair.checkpoint(protected(pair, plan_id, extra_info=own))
 
     answer = pair.copy_answer(plan_id)
-    ((copy_id,),) = [[one["checkpoint_copy_id"] for one in answer["checkpoint_id"]]]
+    (copy_id,) = [one["checkpoint_copy_id"] for one in answer["checkpoint_id"]]
     assert answer == {
         "project_id": source.project_id,
         "provider_id": PROVIDER,
