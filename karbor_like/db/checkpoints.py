@@ -45,7 +45,10 @@ def page(
         where.append(Checkpoint.created_at >= _midnight(start_date))
     if end_date is not None:
         where.append(Checkpoint.created_at < _midnight(end_date) + timedelta(days=1))
-    return CHECKPOINTS.list(session, project_id=project_id, filters=filters, where=where, **paging)
+    index = "ix_checkpoints_provider" if project_id is not None else None
+    if filters and isinstance(filters.get("plan_id"), str):
+        index = "ix_checkpoints_plan"
+    return CHECKPOINTS.list(session, project_id=project_id, filters=filters, where=where, index=index, **paging)
 
 
 def of_plan(

@@ -58,6 +58,10 @@ class Repository(Generic[M]):
         self.filters = dict(filters or {})
         self.columns = sa.inspect(model).columns
         self.sort_keys = frozenset(sort_keys)
+        wanted = ["project_id", "created_at", "id"]
+        indexes = sa.inspect(model).local_table.indexes  # type: ignore[attr-defined]
+        #: The index in which a project's rows are in order of creation.
+        self._index = next((one.name for one in indexes if [column.name for column in one.columns] == wanted), None)
 
     def insert(self, session: orm.Session, **values: Any) -> M:
         """Add a row; ``created_at`` is the database's time unless given. Raises Conflict where its id is taken."""
@@ -96,9 +100,11 @@ class Repository(Generic[M]):
         marker: str | None = None,
         limit: int | None = None,
         offset: int = 0,
+        index: str | None = None,
     ) -> Sequence[M]:
         """A page of rows in a stable order: *sort*, then creation and id in the direction of the first key.
 
+        :param index: that holds what fits in order of creation; by default the project's
         Raises InvalidInput for an unknown filter or sort key, the table's NotFound for an unknown marker.
         """
         query = session.query(self.model)
@@ -110,11 +116,14 @@ class Repository(Generic[M]):
             query = query.filter(self.filters[name](self.columns[name], value))
         keys, directions = self._order(sort)
         after = self.get(session, marker, project_id) if marker else None
-        if after is not None and not self.columns[keys[0]].nullable:
-            # Follows from what paginate_query says in alternatives, of which MariaDB makes no range of an index: without
-            # this it walks through all rows that are before the page.
-            column, value = self.columns[keys[0]], getattr(after, keys[0])
+        index = index or (self._index if project_id is not None else None)
+        if after is not None and keys[0] == "created_at" and index is not None:
+            # Follows from what paginate_query says in alternatives. With it and the hint MariaDB begins to read where the
+            # page does; without them it walks through all rows that are before it.
+            column, value = self.columns["created_at"], after.created_at  # type: ignore[attr-defined]
             query = query.filter(column <= value if directions[0] == "desc" else column >= value)
+            for dialect in ("mysql", "mariadb"):
+                query = query.with_hint(self.model, f"FORCE INDEX ({index})", dialect)
         query = db_utils.paginate_query(
             query.filter(*where),
             self.model,

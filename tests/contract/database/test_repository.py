@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from karbor_like import exception
 from karbor_like.db import checkpoints
@@ -142,3 +143,68 @@ def test_a_deadlock_or_an_error_leaves_nothing_behind(database):
         database.write(work)
     with database.reader() as session:
         assert PLANS.count(session) == 0
+
+
+@pytest.mark.parametrize("direction", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [1, 4, 25])
+def test_pages_of_a_project_together_are_its_list(database, direction, limit):
+    _fill(database)
+    with database.reader() as session:
+        whole = [row.id for row in PLANS.list(session, project_id="odd", sort=[("created_at", direction)])]
+        pages, marker = [], None
+        while page := PLANS.list(
+            session, project_id="odd", sort=[("created_at", direction)], limit=limit, marker=marker
+        ):
+            pages += [row.id for row in page]
+            marker = page[-1].id
+    assert len(whole) == 12
+    assert pages == whole
+
+
+@pytest.mark.parametrize("filters", [{}, {"plan_id": "n"}, {"status": "available"}])
+@pytest.mark.parametrize("project_id", ["p", None])
+def test_pages_of_checkpoints_together_are_their_list(database, filters, project_id):
+    def fill(session):
+        for number in range(30):
+            checkpoints.CHECKPOINTS.insert(
+                session,
+                id=f"{number:032x}",
+                project_id="p" if number % 2 else "q",
+                provider_id="v" if number % 5 else "w",
+                plan_id="n" if number % 3 else "m",
+                status="available" if number % 7 else "error",
+                plan={},
+                resource_graph="",
+                extra_info={},
+                created_at=START + timedelta(seconds=number // 4),
+            )
+
+    database.write(fill)
+    with database.reader() as session:
+        whole = [row.id for row in checkpoints.page(session, "v", project_id=project_id, filters=filters)]
+        pages, marker = [], None
+        while page := checkpoints.page(session, "v", project_id=project_id, filters=filters, limit=3, marker=marker):
+            pages += [row.id for row in page]
+            marker = page[-1].id
+    assert len(whole) > 6
+    assert pages == whole
+
+
+@pytest.mark.mariadb
+def test_a_page_in_the_middle_reads_no_more_than_itself_on_mariadb(mariadb_database):
+    _fill(mariadb_database, 2000)
+    try:
+        with mariadb_database.reader() as session:
+            middle = PLANS.list(session, project_id="odd")[500].id
+            session.expunge_all()
+            before = _rows_read(session)
+            assert len(PLANS.list(session, project_id="odd", limit=10, marker=middle)) == 10
+            assert _rows_read(session) - before < 50
+    finally:
+        with mariadb_database.engine.begin() as connection:
+            connection.execute(PLANS.model.__table__.delete())
+
+
+def _rows_read(session):
+    rows = session.execute(sa.text("SHOW SESSION STATUS LIKE 'Handler_read_%'")).all()
+    return sum(int(value) for name, value in rows if name in ("Handler_read_next", "Handler_read_prev"))
