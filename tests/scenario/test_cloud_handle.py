@@ -55,7 +55,9 @@ def deleted(manager: Any, resource_id: str) -> None:
         f"{resource_id} to be gone",
         manager.list,
         done=lambda found: resource_id not in [one.id for one in found],
-        failed=lambda found: next((one.status for one in found if one.id == resource_id and "error" in one.status), None),
+        failed=lambda found: next(
+            (one.status for one in found if one.id == resource_id and "error" in one.status), None
+        ),
     )
 
 
