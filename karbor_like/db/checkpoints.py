@@ -113,9 +113,3 @@ def move(session: orm.Session, checkpoint_id: str, to: str, allowed_from: Sequen
     if to == "deleted":
         changes["deleted_at"] = db_session.now(session)
     return CHECKPOINTS.update(session, checkpoint_id, changes, expected={"status": list(allowed_from)})
-
-
-def forget_deleted(session: orm.Session, before: datetime) -> int:
-    """Remove rows of checkpoints deleted before *before*. Returns how many."""
-    query = sa.delete(Checkpoint).where(Checkpoint.deleted_at < before)
-    return session.execute(query).rowcount  # type: ignore[attr-defined]
