@@ -58,6 +58,16 @@ def version() -> str:
         return "unknown"
 
 
+def known_options() -> cfg.ConfigOpts:
+    """A configuration with every option of ours, from which nothing is read yet."""
+    conf = cfg.ConfigOpts()
+    log.register_options(conf)
+    opts.set_defaults()
+    opts.register(conf)
+    log.set_defaults(default_log_levels=_LOG_LEVELS)
+    return conf
+
+
 def configure(
     argv: Sequence[str], *, files: Sequence[str] | None = None, cli: Sequence[cfg.Opt] = ()
 ) -> cfg.ConfigOpts:
@@ -66,21 +76,26 @@ def configure(
     :param files: default configuration files instead of ``/etc/karbor_like/karbor_like.conf`` and its kin
     :param cli: what the program takes on its command line besides
     """
-    conf = cfg.ConfigOpts()
+    conf = known_options()
     conf.register_cli_opts(cli)
-    log.register_options(conf)
-    opts.set_defaults()
-    opts.register(conf)
-    log.set_defaults(default_log_levels=_LOG_LEVELS)
     conf(list(argv), project=PROJECT, version=version(), default_config_files=None if files is None else list(files))
     return conf
 
 
 def prepare(
-    argv: Sequence[str] | None = None, *, files: Sequence[str] | None = None, cli: Sequence[cfg.Opt] = ()
+    argv: Sequence[str] | None = None,
+    *,
+    files: Sequence[str] | None = None,
+    cli: Sequence[cfg.Opt] = (),
+    prints: bool = False,
 ) -> cfg.ConfigOpts:
-    """What ``main`` of every process begins with: configuration and logging. Parameters as of :func:`configure`."""
+    """What ``main`` of every process begins with: configuration and logging. Other parameters as of :func:`configure`.
+
+    :param prints: standard output is for the program's results, so that the log must not go there
+    """
     conf = configure(sys.argv[1:] if argv is None else argv, files=files, cli=cli)
+    if prints:
+        conf.set_default("use_stderr", True)
     log.setup(conf, PROJECT, version())
     return conf
 

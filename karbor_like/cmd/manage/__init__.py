@@ -24,7 +24,7 @@ def _register(nouns: Any) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line says. Returns the exit code: 0 done, 1 failed, 2 the command line is wrong."""
     command = cfg.SubCommandOpt("command", title="command", handler=_register)
-    conf = service.prepare(argv, cli=[command])
+    conf = service.prepare(argv, cli=[command], prints=True)
     try:
         return conf.command.run(conf)
     except exception.KarborLikeError as error:

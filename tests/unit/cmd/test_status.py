@@ -1,0 +1,110 @@
+"""What an operator asks before the services of new code are started."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from karbor_like import secret
+from karbor_like.cmd import manage, status
+from tests.unit.bank import banks
+
+PROVIDER = f"""
+[provider]
+id = 3c1d0000-0000-4000-8000-000000000001
+name = Files
+enabled = true
+bank = filesystem
+plugin = noop
+[file_system_bank_plugin]
+file_system_bank_path = /nowhere
+[bank]
+master_keys = {banks.master_key()}
+"""
+
+
+class Site:
+    """Files of an installation, and what is found about it."""
+
+    def __init__(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.path = path
+        self._capsys = capsys
+        (path / "providers.d").mkdir()
+        self.provider = path / "providers.d" / "files.conf"
+        self.provider.write_text(PROVIDER)
+        self.write("secret", f"keys = {secret.new_key()}")
+
+    def write(self, section: str, *lines: str) -> None:
+        text = "\n".join((f"[{section}]", *lines, f"[database]\nconnection = sqlite:///{self.path}/db.sqlite\n"))
+        (self.path / "karbor_like.conf").write_text(text)
+
+    def sync(self) -> None:
+        assert manage.main(["--config-file", str(self.path / "karbor_like.conf"), "db", "sync"]) == 0
+
+    def check(self) -> tuple[int, dict[str, tuple[int, str | None]]]:
+        """The exit code, and by check its result and what it said."""
+        self._capsys.readouterr()
+        code = status.main(["--config-file", str(self.path / "karbor_like.conf"), "upgrade", "check", "--json"])
+        checks = json.loads(self._capsys.readouterr().out)["checks"]
+        return code, {one["check"]: (one["result"], one["details"]) for one in checks}
+
+
+@pytest.fixture
+def site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Site:
+    return Site(tmp_path, capsys)
+
+
+def test_all_is_well(site: Site):
+    site.sync()
+    code, found = site.check()
+    assert (code, set(found.values())) == (0, {(0, None)})
+    assert set(found) == {"Configuration", "Policies", "Database schema", "Providers"}
+
+
+def test_a_database_behind_the_code(site: Site):
+    code, found = site.check()
+    assert code == 2
+    result, said = found["Database schema"]
+    assert result == 2
+    assert "is none" in said
+    assert "karbor-like-manage db sync" in said
+
+
+def test_a_database_that_is_away(site: Site):
+    site.path.joinpath("karbor_like.conf").write_text(
+        f"[secret]\nkeys = {secret.new_key()}\n[database]\nconnection = sqlite:////nowhere/db.sqlite\n"
+    )
+    code, found = site.check()
+    assert (code, found["Database schema"][0]) == (2, 2)
+
+
+def test_a_configuration_with_which_nothing_starts(site: Site):
+    site.sync()
+    site.write("secret")
+    code, found = site.check()
+    assert code == 2
+    assert "[secret] keys is empty" in found["Configuration"][1]
+
+
+def test_a_policy_that_names_a_rule_that_there_is_not(site: Site):
+    site.sync()
+    (site.path / "policy.yaml").write_text('"plan:create": "rule:nobody_knows"\n')
+    code, found = site.check()
+    assert code == 2
+    assert "plan:create" in found["Policies"][1]
+
+
+def test_a_provider_with_a_mistake_is_a_warning_that_says_where(site: Site):
+    site.sync()
+    site.provider.write_text(PROVIDER.replace("bank = filesystem", "bank = tapes"))
+    code, found = site.check()
+    assert code == 1
+    assert f"{site.provider}:" in found["Providers"][1]
+    assert "tapes" in found["Providers"][1]
+
+
+def test_no_provider_is_a_warning(site: Site):
+    site.sync()
+    site.provider.unlink()
+    code, found = site.check()
+    assert (code, "nothing can be protected" in found["Providers"][1]) == (1, True)
