@@ -77,6 +77,7 @@ class Checkpoints:
         provider = self._env.providers.get(provider_id)
         if provider.id != plan.provider_id:
             raise exception.InvalidInput(f"plan {plan_id} belongs to provider {plan.provider_id}, not to {provider_id}")
+        _check_project(context, plan)
         graph = self._walk(context, plan)
         hooks = provider.hooks(Kind.PROTECT, (node.type for node in graph.nodes))
         row, claim = self._add(context, plan, provider, graph, hooks, extra_info, checkpoint_id)
@@ -250,6 +251,19 @@ class Checkpoints:
 
 def _not_found(checkpoint_id: str) -> exception.CheckpointNotFound:
     return exception.CheckpointNotFound(f"checkpoint {checkpoint_id} could not be found")
+
+
+def _check_project(context: RequestContext, plan: Plan) -> None:
+    """Refuse administrators with a token for another project than the plan's.
+
+    What a plan names is looked for in the token's project, and temporary volumes and images are made there: the plan of one
+    project would be protected with the resources of another.
+    """
+    if context.project_id != plan.project_id:
+        raise exception.NotAuthorized(
+            f"plan {plan.id} is of project {plan.project_id}: protecting it takes a token for that project, because its "
+            f"resources are looked for, and temporary ones are made, where the token is from ({context.project_id})"
+        )
 
 
 def _scheduled_by(session: orm.Session, extra_info: Mapping[str, Any], project_id: str) -> str | None:

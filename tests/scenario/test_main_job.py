@@ -126,3 +126,21 @@ def test_a_second_checkpoint_stores_only_what_changed(cloud, system, alice, thin
 
 def test_an_image_digest_is_of_its_bytes(alice, things):
     assert alice.image_digest(things[2].id) == hashlib.sha256(b"".join(random_bytes(3, 5)) + b"odd end").hexdigest()
+
+
+def test_a_plan_is_no_way_to_an_administrator_s_volumes(cloud, system, bob):
+    """Bob's plan names a volume of the administrator's, and the administrator protects it."""
+    admin = Tenant(cloud, "admin")
+    theirs, mine = admin.volume("secret"), bob.volume("own")
+    before = admin.belongings()
+    try:
+        for volume in (theirs, mine):
+            plan = bob.plan(system.provider, (VOLUME, volume))
+            body = {"checkpoint": {"plan_id": plan["id"], "extra-info": None}}
+            status, message = admin.refused("POST", f"/providers/{system.provider}/checkpoints", body)
+            assert (status, "token for that project" in message) == (403, True), message
+            assert bob.call("GET", f"/providers/{system.provider}/checkpoints") == {"checkpoints": []}
+        assert admin.belongings() == before
+    finally:
+        admin.delete_volume(theirs.id)
+        bob.delete_volume(mine.id)

@@ -250,6 +250,28 @@ def test_an_administrator_sees_every_project_s(tree: Site):
     assert [one["id"] for one in listed] == [created]
 
 
+@pytest.mark.parametrize("name", ["a", "z"])
+def test_an_administrator_protects_with_a_token_of_the_plan_s_project(tree: Site, name: str):
+    """Resources are looked for, and temporary ones made, where the token is from: whatever the plan names, in that project
+    it would be somebody else's.
+    """
+    plan_id = tree.plan(name)
+    call = {"plan_id": plan_id, "provider_id": PROVIDER, "extra_info": {}, "checkpoint_id": None}
+    with pytest.raises(exception.NotAuthorized, match=f"of project {PROJECT}.* token for that project"):
+        unwrap(lambda: tree.endpoint.protect(tree.context(OTHER, is_admin=True), **call))
+    nothing_is_left(tree)
+
+
+def test_an_administrator_with_a_token_of_the_plan_s_project(tree: Site):
+    admin = tree.context(PROJECT, is_admin=True)
+    made = unwrap(
+        lambda: tree.endpoint.protect(
+            admin, plan_id=tree.plan("a"), provider_id=PROVIDER, extra_info={}, checkpoint_id=None
+        )
+    )
+    assert tree.wait(made["id"], "available").project_id == PROJECT
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
