@@ -32,6 +32,14 @@ Directory that holds the bank, absolute. It must exist; for a bank on a shared f
 on every host that runs the protection service. Services need to own it, nobody else needs to read it.
 """,
     ),
+    cfg.BoolOpt(
+        "file_system_bank_mounted",
+        default=False,
+        help="""
+file_system_bank_path is a mount point: refuse to work while nothing is mounted there. Set it for NFS and the like: without,
+the empty directory of a file system that is not mounted looks like an empty bank.
+""",
+    ),
     cfg.StrOpt(
         "bank_object_container",
         default="karbor",
@@ -60,13 +68,15 @@ class FilesystemStore(base.ObjectStore):
 
     :param path: directory that exists
     :param container: name of the directory in it that holds the objects
+    :param mounted: whether to refuse to work while no file system is mounted at *path* itself
     """
 
     options = {_GROUP: _OPTS}
 
-    def __init__(self, path: str, container: str = "karbor") -> None:
+    def __init__(self, path: str, container: str = "karbor", *, mounted: bool = False) -> None:
         self._path = path
         self._container = container
+        self._mounted = mounted
         self._swept = threading.Event()
 
     @classmethod
@@ -81,7 +91,7 @@ class FilesystemStore(base.ObjectStore):
             raise exception.ConfigurationError(
                 f"[{_GROUP}] bank_object_container is {container!r}: give the name of one directory"
             )
-        return cls(path, container)
+        return cls(path, container, mounted=group.file_system_bank_mounted)
 
     def put(self, key: str, data: base.Buffer | Sequence[bytes | memoryview]) -> None:
         *folders, name = layout.check_key(key).split("/")
@@ -167,6 +177,11 @@ class FilesystemStore(base.ObjectStore):
         """An open directory of the store; its path is made on demand. No segment may be a symbolic link."""
         fd = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            if self._mounted and os.fstat(fd).st_dev == os.stat("..", dir_fd=fd).st_dev:
+                raise errors.ConnectionFailed(
+                    f"nothing is mounted at {self._path}: mount the bank's file system, or correct"
+                    f" [{_GROUP}] file_system_bank_path, which must be the mount point itself"
+                )
             for segment in (self._container, *segments):
                 child = _enter(fd, segment, make)
                 os.close(fd)

@@ -1,6 +1,8 @@
 import contextlib
 import errno
 import os
+import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,7 +32,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "karbor"
 
 
-def conf(**values: str) -> cfg.ConfigOpts:
+def conf(**values: str | bool) -> cfg.ConfigOpts:
     conf = cfg.ConfigOpts()
     for group, options in filesystem.FilesystemStore.options.items():
         conf.register_opts(options, group=group)
@@ -104,6 +106,30 @@ def test_a_missing_mount_is_not_an_empty_bank(tmp_path: Path, call: str) -> None
     store = filesystem.FilesystemStore(str(tmp_path / "not-mounted"))
     with pytest.raises(errors.ConnectionFailed, match="mounted"):
         CALLS[call](store, "a/b")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_an_empty_mount_point_is_not_an_empty_bank(tmp_path: Path, call: str) -> None:
+    store = filesystem.FilesystemStore.from_conf(
+        conf(file_system_bank_path=str(tmp_path), file_system_bank_mounted=True)
+    )
+    with pytest.raises(errors.ConnectionFailed, match="nothing is mounted at"):
+        CALLS[call](store, "a/b")
+    assert files(tmp_path) == []
+
+
+def test_a_bank_where_something_is_mounted(tmp_path: Path) -> None:
+    container = f"test-{uuid.uuid4().hex}"
+    (tmp_path / "bank").symlink_to("/dev/shm")
+    try:
+        for path in ("/dev/shm", str(tmp_path / "bank")):
+            store = filesystem.FilesystemStore(path, container, mounted=True)
+            store.put("a/b", b"x")
+            assert store.get("a/b") == b"x"
+            assert [info.key for info in store.list("")] == ["a/b"]
+            store.delete("a/b")
+    finally:
+        shutil.rmtree(f"/dev/shm/{container}", ignore_errors=True)
 
 
 @pytest.mark.parametrize("call", CALLS)
