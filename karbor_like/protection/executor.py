@@ -139,7 +139,8 @@ class Executor:
 
     def _renew(self) -> None:
         with self._condition:
-            holds = list(self._running.values())
+            # The lease of one that is lost runs out, so that it can be claimed again.
+            holds = [hold for hold in self._running.values() if not hold.lost()]
         for hold in holds:
             began = self._env.clock.monotonic()
 

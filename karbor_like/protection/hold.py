@@ -54,14 +54,18 @@ class Hold:
         if self._failed is not None:
             raise exception.Cancelled(f"stopped because {self._failed} failed")
 
-    def check_held(self) -> None:
-        """Raises LeaseLost where nothing may be done for the operation any more; for undoing, which nothing else stops."""
-        if self._gone is not None:
-            raise exception.LeaseLost(f"operation {self.claim.operation_id}: {self._gone}")
+    def lost(self) -> bool:
+        """Whether nothing may be done for the operation any more. Once that is so it stays so, whatever is renewed later:
+        somebody may have been told already, and have stopped in the middle.
+        """
         if self._clock.monotonic() >= self._deadline:
-            raise exception.LeaseLost(
-                f"operation {self.claim.operation_id}: the lease could not be renewed for {self._lease:g} seconds"
-            )
+            self.let_go(f"the lease could not be renewed for {self._lease:g} seconds")
+        return self._gone is not None
+
+    def check_held(self) -> None:
+        """Raises LeaseLost where the operation is :meth:`lost`; for undoing, which nothing else stops."""
+        if self.lost():
+            raise exception.LeaseLost(f"operation {self.claim.operation_id}: {self._gone}")
 
     @contextmanager
     def working(self) -> Iterator[None]:

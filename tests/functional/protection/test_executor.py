@@ -1,9 +1,14 @@
 """How operations are taken from the queue: how many at once, in which order, and which not yet."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
+from karbor_like.clock import ManualClock
+from karbor_like.db import operations
+from karbor_like.protection.executor import Executor
+from karbor_like.protection.hold import Hold
 from tests.functional.protection.site import PROJECT, PROVIDER, Site, running, until, unwrap
 
 OTHER = "q" * 32
@@ -70,3 +75,22 @@ def test_one_whose_provider_is_not_loaded_waits_until_it_is(tmp_path: Path, site
         (tmp_path / "aside").rename(path)
         site.env.providers.load()
         assert site.wait(created, "available", "error").status == "available"
+
+
+def test_the_lease_of_one_that_was_lost_is_not_renewed(site: Site):
+    protect(site, "n0")
+    clock = ManualClock()
+    executor = Executor(dataclasses.replace(site.env, clock=clock))
+    row = site.operation()
+    claim = site.env.database.write(lambda session: operations.claim(session, row, "here", 3))
+    # Held as in the midst of a run, which stops at its next look.
+    hold = executor._running[row.id] = Hold(claim, clock, clock.monotonic(), 3)
+    before = site.operation().lease_until
+    clock.advance(1)
+    executor._renew()
+    renewed = site.operation().lease_until
+    assert renewed > before
+    clock.advance(3)
+    executor._renew()
+    assert site.operation().lease_until == renewed
+    assert hold.lost()

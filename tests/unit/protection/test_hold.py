@@ -37,6 +37,17 @@ def test_a_renewal_counts_from_when_it_was_begun(hold, clock):
         hold.check()
 
 
+def test_one_that_was_found_lost_does_not_come_back_to_life(hold, clock):
+    assert not hold.lost()
+    clock.advance(55)
+    assert hold.lost()
+    hold.renewed(clock.monotonic())
+    assert hold.lost()
+    for check in (hold.check, hold.check_held):
+        with pytest.raises(exception.LeaseLost, match="o1: the lease could not be renewed for 60 seconds"):
+            check()
+
+
 def test_what_was_let_go_stays_so(hold, clock):
     hold.let_go("somebody else has it")
     hold.let_go("a later reason")
