@@ -20,6 +20,10 @@ _SERVER_NAME = "karbor_like"
 _MARGIN = 5
 #: Connections that wait in the kernel while every thread is busy.
 _BACKLOG = 128
+#: Bytes of a request line and headers. Tokens of some kilobytes are the longest that clients have to say there.
+_MAX_HEADER = 256 * 1024
+#: Bytes of a body that are read although nobody wants them, so that an answer comes in the service's own shape.
+_MAX_UNWANTED = 1024 * 1024
 
 
 class _Server(wsgi.Server):
@@ -69,6 +73,9 @@ class ApiService(service.Service):
             # A free port is nobody else's.
             reuse_port=options.port != 0,
         )
+        # What is longer is refused before it is read. The server's own defaults are no limits at all.
+        self._server.max_request_header_size = _MAX_HEADER
+        self._server.max_request_body_size = max(_MAX_UNWANTED, self._conf.oslo_middleware.max_request_body_size)
         try:
             self._server.prepare()
         except OSError as error:
