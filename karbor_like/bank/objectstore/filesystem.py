@@ -1,9 +1,9 @@
 """Objects as files below one directory: a local disk, or a shared file system that every host has mounted.
 
 A key is the path of its file. A file is written under a name in ``.tmp``, flushed to disk and renamed, so that a key
-shows the whole object or none, and keeps it after a power failure. No segment of a key starts with a dot, so nothing in
-``.tmp`` is ever taken for an object. Directories are entered one at a time and never through a symbolic link; where one
-is met the store refuses to go on, since what it hides would look deleted.
+shows the whole object or none, and keeps it after a power failure. The rename also dates it: that is when it appears. No
+segment of a key starts with a dot, so nothing in ``.tmp`` is ever taken for an object. Directories are entered one at a
+time and never through a symbolic link; where one is met the store refuses to go on, since what it hides would look deleted.
 """
 
 import contextlib
@@ -336,7 +336,8 @@ def _regular(status: os.stat_result) -> os.stat_result:
 
 
 def _modified(status: os.stat_result) -> datetime:
-    return datetime.fromtimestamp(status.st_mtime, UTC)
+    # The time of the last write is before the rename, and a put may stand still between the two. The rename sets the ctime.
+    return datetime.fromtimestamp(max(status.st_mtime, status.st_ctime), UTC)
 
 
 def _info(key: str, status: os.stat_result) -> base.ObjectInfo:

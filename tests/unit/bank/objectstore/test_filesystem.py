@@ -4,6 +4,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -228,6 +229,27 @@ def test_an_object_appears_only_when_it_is_on_disk(
     monkeypatch.setattr(os, "fsync", watch)
     store.put("k", b"x")
     assert seen == [["first"], ["first", "k"]]  # the file before the rename, the directory after it
+
+
+def test_an_object_is_dated_when_it_appears(
+    store: filesystem.FilesystemStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+    resumed = 0.0
+
+    def suspended(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        """Goes on when the clock of the file system has, as after the machine stood still."""
+        nonlocal resumed
+        written = os.stat(source, dir_fd=src_dir_fd).st_ctime
+        while resumed <= written:
+            (tmp_path / "probe").write_bytes(b"")
+            resumed = (tmp_path / "probe").stat().st_mtime
+        rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    monkeypatch.setattr(os, "rename", suspended)
+    store.put("a/late", b"x")
+    assert store.stat("a/late").modified >= datetime.fromtimestamp(resumed, UTC)
+    assert store.list("a/") == [store.stat("a/late")]
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
