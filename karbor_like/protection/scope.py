@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, cast
@@ -110,11 +110,12 @@ class Scope:
         if self.work.kind in _READERS:
             return self.bank.leases.acquire(holder=holder, bases=[self.work.checkpoint_id], kind="read")
         wanted = self._find_bases() if self.work.kind in (Kind.PROTECT, Kind.COPY) else {}
-        lease = self.bank.leases.acquire(
-            holder=holder, bases=sorted({base for bases in wanted.values() for base in bases}), kind="write"
-        )
-        # One that was deleted before the lease named it is not kept by it.
-        self._bases = {key: [base for base in bases if self._is_available(base)] for key, bases in wanted.items()}
+        named = sorted({base for bases in wanted.values() for base in bases})
+        with ExitStack() as undo:
+            lease = undo.enter_context(self.bank.leases.acquire(holder=holder, bases=named, kind="write"))
+            # One that was deleted before the lease named it is not kept by it.
+            self._bases = {key: [base for base in bases if self._is_available(base)] for key, bases in wanted.items()}
+            undo.pop_all()
         return lease
 
     def _find_bases(self) -> dict[str, list[str]]:

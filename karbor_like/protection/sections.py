@@ -25,18 +25,23 @@ class LazyLease:
         self._acquire = acquire
         self._lock = threading.Lock()
         self._lease: Lease | None = None
+        self._closed = False
 
     def get(self) -> Lease:
-        """The lease, which is good. Raises LeaseLost, and what taking it raises."""
+        """The lease, which is good. Raises LeaseLost, also after :meth:`close`, and what taking it raises."""
         with self._lock:
+            if self._closed:
+                # Whoever comes so late, such as a task that outlived its flow, would take one that nobody gives back.
+                raise exception.LeaseLost("the operation that the bank's lease was for has been left")
             if self._lease is None:
                 self._lease = self._acquire()
             self._lease.check()
             return self._lease
 
     def close(self) -> None:
-        """Give it back, if it was taken."""
+        """Give it back, if it was taken. None is taken after that."""
         with self._lock:
+            self._closed = True
             if self._lease is not None:
                 self._lease.__exit__(None, None, None)
 

@@ -1,0 +1,47 @@
+"""What an operation takes for as long as a process runs it, it gives back."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from oslo_db import exception as db_exception
+
+from karbor_like.db import operations
+from karbor_like.protection import work
+from karbor_like.protection.hold import Hold
+from karbor_like.protection.scope import Scope
+from tests.functional.protection.site import PROVIDER, Site, running
+
+
+def test_a_lease_is_given_back_where_the_database_fails_just_after_it_was_taken(tmp_path: Path, files: Path):
+    with running(Site(tmp_path, files)) as first:
+        first.cloud.plant({"a": []})
+        first.wait(first.protect("a")["id"], "available")
+
+    site = Site(tmp_path, files)
+    leases = site.env.providers.get(PROVIDER).bank.leases
+
+    def standing() -> list[str]:
+        return [lease.id for lease in leases.list() if not lease.released]
+
+    row = site.operation(checkpoint_id=site.protect("a")["id"])
+    claim = site.env.database.write(lambda session: operations.claim(session, row, "here", 60))
+    assert claim is not None
+    job, sealed, _ = work.load(site.env.database, claim)
+    hold = Hold(claim, site.env.clock, site.env.clock.monotonic(), 60)
+
+    def fail(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if "FROM checkpoints" in statement and standing():
+            raise db_exception.DBConnectionError("the database went away")
+
+    with Scope(site.env, job, hold, sealed) as scope:
+        sa.event.listen(site.env.database.engine, "before_cursor_execute", fail)
+        with pytest.raises(db_exception.DBConnectionError):
+            scope.lease.check()
+        sa.event.remove(site.env.database.engine, "before_cursor_execute", fail)
+        assert standing() == []
+        scope.lease.check()
+        assert len(standing()) == 1
+    assert standing() == []
+    site.close()
