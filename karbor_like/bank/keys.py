@@ -246,7 +246,8 @@ class Keyring:
     def rotate(self, *, remove_old: bool = False, progress: Callable[[int], None] | None = None) -> Rotation:
         """Wrap every data key with the first master key, where it is not yet. Then the other ones are not needed any more.
 
-        :param remove_old: also delete what the other master keys wrapped, as is due when one of them got out
+        :param remove_old: also delete what the other master keys wrapped, as is due when one of them got out. What the
+            first one wrapped was opened before; where that fails, nothing of this data key is changed
         :param progress: called with the number of data keys done
         """
         master = self._masters.get(self._masters.ids()[0])
@@ -254,23 +255,47 @@ class Keyring:
         failed: list[str] = []
         for done, ((project_id, data_key_id), master_ids) in enumerate(self._all().items(), 1):
             try:
-                if master.id not in master_ids:
-                    self._wrap(self._unwrap(project_id, data_key_id), master)
+                # A listing may be late and says nothing of what an object holds, so whatever it shows the wrapping is opened.
+                # One that does not open is left as it is: another host's master key of this name may be another one.
+                key = self._opened(project_id, data_key_id, master)
+                if key is None:
+                    key = self._unwrap(project_id, data_key_id)
+                    self._wrap(key, master)
                     wrapped += 1
                 else:
                     already += 1
                 if remove_old:
-                    removed += self._remove(project_id, data_key_id, master_ids - {master.id})
-            except (errors.KeyUnavailable, errors.Corrupted, errors.ObjectNotFound) as error:
+                    removed += self._remove(key, master, master_ids - {master.id})
+            except (errors.KeyUnavailable, errors.Corrupted, errors.UnsupportedVersion, errors.ObjectNotFound) as error:
                 failed.append(f"{layout.data_key_prefix(project_id, data_key_id)}: {error}")
             if progress:
                 progress(done)
         return Rotation(wrapped, already, removed, failed)
 
-    def _remove(self, project_id: str, data_key_id: str, master_ids: set[str]) -> int:
+    def _opened(self, project_id: str, data_key_id: str, master: MasterKey) -> DataKey | None:
+        """What *master* wrapped; None where it wrapped nothing. Raises Corrupted where it does not open."""
+        try:
+            return DataKey(
+                project_id, data_key_id, self._open(layout.wrapped_key(project_id, data_key_id, master.id), master)
+            )
+        except errors.ObjectNotFound:
+            return None
+
+    def _remove(self, key: DataKey, kept: MasterKey, master_ids: Set[str]) -> int:
+        """Remove what *master_ids* wrapped. Raises Corrupted where one of them opens to another key than *kept* did."""
+        for master_id in master_ids & set(self._masters.ids()):
+            other = None
+            # What cannot be opened is no loss.
+            with contextlib.suppress(errors.KeyUnavailable, errors.Corrupted, errors.UnsupportedVersion):
+                other = self._opened(key.project_id, key.id, self._masters.get(master_id))
+            if other not in (None, key):
+                raise errors.Corrupted(
+                    f"{layout.wrapped_key(key.project_id, key.id, kept.id)}: holds another key than what {master_id!r}"
+                    " wrapped; both were left alone"
+                )
         for master_id in master_ids:
             with contextlib.suppress(errors.ObjectNotFound):
-                self._store.delete(layout.wrapped_key(project_id, data_key_id, master_id))
+                self._store.delete(layout.wrapped_key(key.project_id, key.id, master_id))
         return len(master_ids)
 
     def _create(self, project_id: str) -> DataKey:

@@ -8,10 +8,10 @@ from castellan.key_manager import key_manager
 from oslo_config import cfg
 
 from karbor_like import exception
-from karbor_like.bank import errors, layout, quarantine
+from karbor_like.bank import errors, layout, quarantine, seal
 from karbor_like.bank.keys import CastellanMasterKeys, ConfiguredMasterKeys, Keyring
 from karbor_like.bank.objectstore.memory import MemoryStore
-from tests.fixtures.stores import CORRUPT, FaultyStore
+from tests.fixtures.stores import CORRUPT, EventualStore, FaultyStore
 from tests.unit.bank import banks
 from tests.unit.bank.banks import PROJECT, master_key
 
@@ -167,6 +167,56 @@ def test_a_wrapping_that_is_damaged_does_not_matter_while_another_opens(bank, le
     keyring(bank.store, NEW, OLD).rotate()
     bank.store.put(layout.wrapped_key(PROJECT, key.id, "new"), b"damaged")
     assert keyring(bank.store, NEW, OLD).get(PROJECT, key.id).material == key.material
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [pytest.param(b"damaged", id="damaged"), pytest.param(None, id="other material of the same name on another host")],
+)
+def test_old_wrappings_stay_where_the_new_one_does_not_open(bank, lease, raw):
+    key = bank.keyring.current(PROJECT, lease)
+    kept = layout.wrapped_key(PROJECT, key.id, "new")
+    keyring(bank.store, master_key("new", 9), OLD).rotate()
+    if raw:
+        bank.store.put(kept, raw)
+    before = bank.store.get(kept)
+    rotation = keyring(bank.store, NEW, OLD).rotate(remove_old=True)
+    assert (rotation.wrapped, rotation.already, rotation.removed) == (0, 0, 0)
+    assert [kept in failed for failed in rotation.failed] == [True]
+    assert bank.store.get(kept) == before
+    assert keyring(bank.store, OLD).get(PROJECT, key.id).material == key.material
+
+
+def test_other_material_that_no_listing_shows_yet_is_not_overwritten(bank, lease):
+    """Another host, whose master key of the same name is another one, wrapped a moment ago."""
+    key = bank.keyring.current(PROJECT, lease)
+    eventual = EventualStore(bank.store, bank.clock, 1000)
+    keyring(eventual, master_key("new", 9), OLD).rotate()
+    assert [master for _, _, master in wrapped(eventual)] == ["old"]
+    rotation = keyring(eventual, NEW, OLD).rotate(remove_old=True)
+    assert (rotation.wrapped, rotation.removed, len(rotation.failed)) == (0, 0, 1)
+    assert keyring(bank.store, master_key("new", 9)).get(PROJECT, key.id).material == key.material
+
+
+def test_a_wrapping_that_only_a_listing_still_shows_is_made_again_before_others_go(bank, lease):
+    key = bank.keyring.current(PROJECT, lease)
+    keyring(bank.store, NEW, OLD).rotate()
+    eventual = EventualStore(bank.store, bank.clock, 1000)
+    eventual.delete(layout.wrapped_key(PROJECT, key.id, "new"))
+    assert [master for _, _, master in wrapped(eventual)] == ["new", "old"]
+    rotation = keyring(eventual, NEW, OLD).rotate(remove_old=True)
+    assert (rotation.wrapped, rotation.already, rotation.removed) == (1, 0, 1)
+    assert keyring(bank.store, NEW).get(PROJECT, key.id).material == key.material
+
+
+def test_a_wrapping_of_another_data_key_does_not_take_the_place_of_the_old_one(bank, lease):
+    key = bank.keyring.current(PROJECT, lease)
+    kept = layout.wrapped_key(PROJECT, key.id, "new")
+    bank.store.put(kept, seal.seal(kept, bytes(32), ConfiguredMasterKeys([NEW]).get("new")))
+    rotation = keyring(bank.store, NEW, OLD).rotate(remove_old=True)
+    assert rotation.removed == 0
+    assert kept in rotation.failed[0]
+    assert keyring(bank.store, OLD).get(PROJECT, key.id).material == key.material
 
 
 # What is missing or wrong.
