@@ -219,16 +219,26 @@ class Checkpoints:
                 f"checkpoint {checkpoint_id} is {row.status!r}; only {', '.join(sorted(states.RESETTABLE))} can be reset"
             )
 
-        def write(session: orm.Session) -> None:
+        with self._env.database.writer() as session:
             found = self._lock(session, checkpoint_id)
             if found.status != row.status:
                 raise exception.Conflict(f"checkpoint {checkpoint_id} became {found.status!r} meanwhile")
-            found.update({"status": state, "reason": None if state == states.AVAILABLE else "reset by request"})
-            # The bank is the truth: what it refuses (one that was never completed cannot become available) is undone here.
-            self._env.providers.get(provider_id).bank.checkpoints.event(checkpoint_id, state)
-
-        with self._env.database.writer() as session:
-            write(session)
+        # The bank is the truth: what it refuses (one that was never completed cannot become available) is not recorded. It is
+        # asked in no transaction: it looks at all that the checkpoint needs, and nobody else could write for so long.
+        bank = self._env.providers.get(provider_id).bank
+        bank.checkpoints.event(checkpoint_id, state)
+        values = {"status": state, "reason": None if state == states.AVAILABLE else "reset by request"}
+        expected = {"status": found.status, "updated_at": found.updated_at}
+        if self._env.database.write(
+            lambda session: checkpoints.CHECKPOINTS.update(session, checkpoint_id, values, expected)
+        ):
+            return
+        now = self.get(context, provider_id, checkpoint_id)
+        if now.status in (states.DELETING, states.ERROR_DELETING):
+            # What is said last in the bank must not be that it is whole.
+            with contextlib.suppress(exception.KarborLikeError):
+                bank.checkpoints.event(checkpoint_id, now.status)
+        raise exception.Conflict(f"checkpoint {checkpoint_id} became {now.status!r} meanwhile")
 
     def _lock(self, session: orm.Session, checkpoint_id: str) -> Checkpoint:
         """The row, locked, while nothing runs on it. Raises InUse naming what does."""

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from karbor_like.bank.objectstore.filesystem import FilesystemStore
@@ -33,3 +33,17 @@ class DeadlyStore(FilesystemStore):
             if kind == "store" and re.search(pattern, what) and not marker.exists():
                 marker.touch()
                 os._exit(9)
+
+
+def intercept(store: Any, before: Callable[[str], None]) -> None:
+    """Call *before* with ``put <key>`` or ``delete <key>`` whenever *store* is about to do that; it may raise."""
+
+    def wrap(name: str, real: Callable[..., None]) -> None:
+        def call(key: str, *rest: Any) -> None:
+            before(f"{name} {key}")
+            real(key, *rest)
+
+        setattr(store, name, call)
+
+    wrap("put", store.put)
+    wrap("delete", store.delete)
