@@ -88,7 +88,8 @@ class Lease:
         self._lost: str | None = None
         self._released = False
         self._avoid: dict[str, quarantine.Avoid] = {}
-        self._objects: list[tuple[int, float]] = []  # (seq, monotonic time of its put)
+        # seq -> monotonic time at which it was known to be stored; None where its put failed, which may have stored it
+        self._objects: dict[int, float | None] = {}
         self._until: _Until | None = None
         self._started: datetime | None = None
         self._renew_now()
@@ -138,12 +139,13 @@ class Lease:
             self._renew_now()
 
     def _renew_now(self) -> None:
-        seq = self._objects[-1][0] + 1 if self._objects else 0
+        seq = self._next()
         before, wall = self._clock.monotonic(), self._clock.now()
         key = layout.lease_key(self.id, seq)
-        self._objects.append((seq, before))
+        self._objects[seq] = None
         self._store.put(key, self._body(wall, released=False))
         put = self._store.stat(key).modified
+        self._objects[seq] = self._clock.monotonic()
         if self._until is not None and put > self._until.store:
             self._lost = f"the store received its renewal at {put.isoformat()}, after its end"
             self.check()
@@ -159,12 +161,16 @@ class Lease:
         if skew > 2 * self._safety.clock_skew:
             LOG.warning("this machine's clock and the bank's are %.0f seconds apart; nothing rests on it", skew)
 
+    def _next(self) -> int:
+        return max(self._objects, default=-1) + 1
+
     def _forget_old(self) -> None:
-        """Remove objects whose successor is old enough to be in every listing."""
+        """Remove the objects before the newest one that is surely there, and for so long that every listing shows it."""
         visible = self._clock.monotonic() - self._safety.grace.total_seconds()
-        while len(self._objects) > 1 and self._objects[1][1] < visible:
-            _delete(self._store, layout.lease_key(self.id, self._objects[0][0]))
-            del self._objects[0]
+        shown = max((seq for seq, since in self._objects.items() if since is not None and since < visible), default=0)
+        for seq in [seq for seq in self._objects if seq < shown]:
+            _delete(self._store, layout.lease_key(self.id, seq))
+            del self._objects[seq]
 
     def _body(self, wall: datetime, *, released: bool) -> bytes:
         body = {
@@ -219,10 +225,10 @@ class Lease:
                 return
             self._released = True
             if self.kind == "write":
-                key = layout.lease_key(self.id, self._objects[-1][0] + 1)
+                key = layout.lease_key(self.id, self._next())
                 self._store.put(key, self._body(self._clock.now(), released=True))
                 return
-            for seq, _ in self._objects:
+            for seq in self._objects:
                 _delete(self._store, layout.lease_key(self.id, seq))
 
     def __enter__(self) -> Self:

@@ -42,6 +42,17 @@ class Host:
         self._offset += timedelta(seconds=seconds)
 
 
+class Grudging(stores.EventualStore):
+    """The worst that listings may do: what is put they show as late as they may, what is deleted they hide at once."""
+
+    def delete(self, key: str) -> None:
+        super().delete(key)
+        self._ghosts.pop(key, None)
+
+    def _later(self) -> float:
+        return self._clock.monotonic() + self._lag
+
+
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
@@ -132,6 +143,28 @@ def test_a_lagging_listing_never_hides_a_good_lease_for_long(clock, shared, seed
     clock.advance(TEST.clock_skew + 0.1)
     eventual.settle()
     assert counting(host, clock) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "op"),
+    [(stores.FAIL, "put"), (stores.LOSE, "put"), (stores.FAIL, "stat")],
+    ids=["failed", "lost", "unseen"],
+)
+def test_a_renewal_that_failed_does_not_take_the_place_of_one_that_listings_show(clock, shared, fault, op):
+    host = Host(clock, Grudging(shared, clock, TEST.listing_lag))
+    lease = host.leases.acquire(holder="one")
+    clock.advance(TEST.grace.total_seconds())
+    assert counting(host, clock) == ["one"]
+    host.store.inject(fault, op=op, prefix=layout.LEASES)
+    with pytest.raises(errors.ConnectionFailed):
+        lease.renew()
+    clock.advance(TEST.grace.total_seconds() + 1)
+    lease.renew()
+    assert counting(host, clock) == ["one"]
+    # What may have been stored goes with the rest, when one that surely was is in every listing.
+    clock.advance(TEST.grace.total_seconds() + 1)
+    lease.renew()
+    assert [info.key for info in shared.list(layout.LEASES)] == [layout.lease_key(lease.id, seq) for seq in (2, 3)]
 
 
 @pytest.mark.parametrize("offset", [-86400.0, -3.0, 0.0, 3.0, 86400.0])
