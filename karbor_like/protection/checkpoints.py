@@ -139,9 +139,15 @@ class Checkpoints:
             with bank.leases.acquire(holder=f"{env.owner} creates {checkpoint_id}") as lease:
                 bank.checkpoints.create(protect.record(job), lease)
         except exception.KarborLikeError as error:
+            reason = f"the checkpoint could not be created: {error.message}"
+            try:
+                lifecycle.finish(env, job, hold, [reason], done=False)
+            except exception.LeaseLost as lost:
+                LOG.warning("%s; another service goes on, where %s", lost, reason)
+                return
+            # Only now: nobody else makes it any more.
             with contextlib.suppress(exception.KarborLikeError):
                 bank.checkpoints.event(checkpoint_id, states.ERROR)
-            lifecycle.finish(env, job, hold, [f"the checkpoint could not be created: {error.message}"], done=False)
             raise
         try:
             env.database.write(lambda session: operations.release(session, claim))
