@@ -36,8 +36,6 @@ _LINK: Final[Mapping[type[Base], str]] = {
 #: A row, its old and its new state.
 _Found = tuple[Any, str | None, str | None]
 
-_FOUND, _OPERATIONS, _TOLD = "changes", "changes of operations", "changes to tell"
-
 
 @dataclass(frozen=True)
 class Change:
@@ -64,27 +62,40 @@ def watch(database: Database, tell: Callable[[Sequence[Change]], None]) -> None:
 
     *tell* must be quick. An error of it is logged: what is committed has happened, whether or not it can be told.
     """
+    watcher = _Watcher(tell)
+    sa.event.listen(database.sessions, "after_flush", watcher.collect)
+    sa.event.listen(database.sessions, "before_commit", watcher.complete)
+    sa.event.listen(database.sessions, "after_commit", watcher.committed)
 
-    def committed(session: orm.Session) -> None:
-        changes = session.info.get(_TOLD)
+
+class _Watcher:
+    """Its part of each session's ``info`` is what it has found in that session."""
+
+    def __init__(self, tell: Callable[[Sequence[Change]], None]) -> None:
+        self._tell = tell
+
+    def collect(self, session: orm.Session, context: object) -> None:
+        """What a flush writes."""
+        found, operations = session.info.setdefault((self, "found"), ([], {}))
+        found.extend(_changes(session))
+        written = (row for rows in (session.new, session.dirty) for row in rows if isinstance(row, Operation))
+        operations.update((row.id, row) for row in written)
+
+    def complete(self, session: orm.Session) -> None:
+        """What belongs to the changes, while the session can still be asked."""
+        session.flush()
+        found, operations = session.info.pop((self, "found"), ([], {}))
+        session.info[self] = [_change(session, change, operations.values()) for change in found]
+
+    def committed(self, session: orm.Session) -> None:
+        """Tell what was found."""
+        changes = session.info.pop(self, ())
         if not changes:
             return
         try:
-            tell(changes)
+            self._tell(changes)
         except Exception:  # noqa: BLE001 - the writer must not learn that its committed transaction failed
             LOG.exception("changes of state could not be told")
-
-    sessions = database.sessions
-    if not sa.event.contains(sessions, "after_flush", _collect):
-        sa.event.listen(sessions, "after_flush", _collect)
-        sa.event.listen(sessions, "before_commit", _complete)
-    sa.event.listen(sessions, "after_commit", committed)
-
-
-def _collect(session: orm.Session, context: object) -> None:
-    session.info.setdefault(_FOUND, []).extend(_changes(session))
-    written = (row for rows in (session.new, session.dirty) for row in rows if isinstance(row, Operation))
-    session.info.setdefault(_OPERATIONS, {}).update((row.id, row) for row in written)
 
 
 def _changes(session: orm.Session) -> Iterator[_Found]:
@@ -100,13 +111,6 @@ def _changes(session: orm.Session) -> Iterator[_Found]:
 
 def _watched(rows: Iterable[Any]) -> Iterator[Any]:
     return (row for row in rows if type(row) in STATE)
-
-
-def _complete(session: orm.Session) -> None:
-    """What belongs to the changes, while the session can still be asked."""
-    session.flush()
-    found, written = session.info.pop(_FOUND, ()), session.info.pop(_OPERATIONS, {})
-    session.info[_TOLD] = [_change(session, change, written.values()) for change in found]
 
 
 def _change(session: orm.Session, found: _Found, written: Iterable[Operation]) -> Change:

@@ -114,7 +114,9 @@ def test_checkpoints(alice, target, plan, checkpoint):
     assert json.loads(shown["extra_info"]) == {"why": "because"}
     assert set(shown) >= EXTRA
     day = checkpoint["created_at"]
-    assert len(alice("checkpoint", "list", target.provider, "--start_date", day, "--end_date", day)) == 1
+    of_the_day = alice("checkpoint", "list", target.provider, "--start_date", day, "--end_date", day)
+    assert checkpoint["id"] in [one["Id"] for one in of_the_day]
+    assert alice("checkpoint", "list", target.provider, "--end_date", "2020-01-01") == []
 
 
 def test_checkpoints_are_reset_and_deleted(alice, target, plan):

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -404,6 +405,7 @@ class BankMachine(RuleBasedStateMachine):
                     raise AssertionError(self._what_happened(repr(error), layout.plan_key(checkpoint_id))) from error
 
 
+@pytest.mark.timeout(1500)
 def test_nothing_is_lost_and_nothing_stays() -> None:
     examples, steps = PROFILES[PROFILE]
     run_state_machine_as_test(
