@@ -1,7 +1,7 @@
 """The queue of the protection service, which is the operation log too: enqueue, claim, renew, finish; and its details.
 
-A claim is a compare-and-set on ``epoch``. Times of leases are the database's, so hosts need not agree on theirs. Nothing
-here blocks: a service asks for what is due, tries to claim it, and goes on where another one was faster.
+A claim is a compare-and-set on ``epoch`` and the lease. Times of leases are the database's, so hosts need not agree on
+theirs. Nothing here blocks: a service asks for what is due, tries to claim it, and goes on where another one was faster.
 """
 
 from collections.abc import Sequence
@@ -103,18 +103,20 @@ def enqueue(session: orm.Session, owner: str, lease_seconds: float, **values: An
 def claim(session: orm.Session, operation: Operation, owner: str, lease_seconds: float) -> Claim | None:
     """Take *operation* (as seen by :func:`due`) for *lease_seconds*. None where somebody else was faster."""
     now = db_session.now(session)
+    epoch = operation.epoch + 1
     values = {
         "owner": owner,
-        "epoch": operation.epoch + 1,
+        "epoch": epoch,
         "state": RUNNING,
         "lease_until": now + timedelta(seconds=lease_seconds),
         "attempts": operation.attempts + 1,
         "started_at": operation.started_at or now,
     }
-    expected = {"epoch": operation.epoch, "state": [QUEUED, RUNNING]}
+    # The lease too: its owner may have renewed it since, after the database was away.
+    expected = {"epoch": operation.epoch, "state": [QUEUED, RUNNING], "lease_until": operation.lease_until}
     if not OPERATIONS.update(session, operation.id, values, expected):
         return None
-    return Claim(operation.id, operation.epoch + 1, owner)
+    return Claim(operation.id, epoch, owner)
 
 
 def renew(session: orm.Session, held: Claim, lease_seconds: float) -> bool:

@@ -77,6 +77,16 @@ def test_an_expired_lease_is_taken_over_and_the_old_owner_finds_out(database):
     assert database.write(lambda session: operations.check(session, new)).attempts == 2
 
 
+def test_one_whose_owner_renews_after_it_was_seen_as_abandoned_is_not_taken_over(database):
+    (operation,) = _enqueue(database, "p")
+    owner = _claim(database, _due(database)[0], "owner")
+    _expire(database, operation)
+    (seen,) = _due(database)
+    assert database.write(lambda session: operations.renew(session, owner, 30))
+    assert _claim(database, seen, "another") is None
+    assert database.write(lambda session: operations.check(session, owner)).owner == "owner"
+
+
 def test_an_end_forgets_the_credential(database):
     (operation,) = _enqueue(database, "p")
     database.write(lambda session: OPERATIONS.update(session, operation, {"credential": "encrypted"}))

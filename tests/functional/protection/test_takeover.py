@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import orm
 
 from karbor_like.db import operations
 from tests.functional.protection import entry
@@ -227,9 +228,13 @@ def test_a_service_that_lost_its_lease_touches_nothing_more(zygote: Zygote, file
     provider.write_text(provider.read_text().replace("bank = deadly", "bank = filesystem"))
     with running(Site(files.parent, files)) as loser:
         until(site.cloud.calls, lambda calls: "protect:main:b:begin" in calls, 30, "main of b")
-        held = site.operation(checkpoint_id=created)
+
+        def take(session: orm.Session) -> operations.Claim | None:
+            held = operations.latest_of(session, checkpoint_id=created)
+            return operations.claim(session, held, "somebody else", 3)
+
         # As after a pause of its process: somebody else has claimed the operation.
-        taken = site.env.database.write(lambda session: operations.claim(session, held, "somebody else", 3))
+        taken = site.env.database.write(take)
         assert taken is not None
         until(lambda: loser.executor._running, lambda running: not running, 30, "the loser to let go")
         calls = site.cloud.calls()
