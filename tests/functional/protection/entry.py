@@ -1,5 +1,6 @@
 """What test processes run."""
 
+import queue
 import signal
 from pathlib import Path
 
@@ -12,10 +13,12 @@ def serve(argv: list[str]) -> int:
     """The service without its supervisor, which would start a dead worker again: here the test does that."""
     conf = service.prepare(argv)
     protection = ProtectionService(conf)
-    signal.signal(signal.SIGTERM, lambda number, frame: protection._done.set())
+    # Nothing with a lock: the signal may come while this very thread holds it.
+    asked: queue.SimpleQueue[int] = queue.SimpleQueue()
+    signal.signal(signal.SIGTERM, lambda number, frame: asked.put(number))
     protection.start()
     print("ready", flush=True)
-    protection.wait()
+    asked.get()
     protection.stop()
     return 0
 
