@@ -1,14 +1,15 @@
 """iCalendar patterns: the RRULEs of a VEVENT."""
 
+import contextlib
 import functools
 import heapq
 import itertools
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
-from typing import Any
+from typing import Any, Self
 
 import icalendar
 from dateutil import rrule
@@ -24,6 +25,7 @@ _STEPS = {
     "MINUTELY": timedelta(minutes=1),
     "SECONDLY": timedelta(seconds=1),
 }
+_WITHIN_A_DAY = frozenset(("HOURLY", "MINUTELY", "SECONDLY"))
 #: The others can be asked from any year or month on that the interval meets.
 _MONTHS = {"YEARLY": 12, "MONTHLY": 1}
 _KNOWN = frozenset(
@@ -43,11 +45,51 @@ _HIGHEST = {"BYMONTH": 12, "BYMONTHDAY": 31, "BYYEARDAY": 366, "BYWEEKNO": 53}
 _MAX_INTERVAL = 100_000
 _MAX_COUNT = 10_000
 _MIN_DISTANCE = timedelta(minutes=1)
+#: Of what is found; far enough from what a datetime cannot say any more.
+_LAST_YEAR = 9000
 
-# dateutil looks for a rule's next date up to the year 9999, which takes seconds for a rule that has none. The Gregorian
-# calendar repeats every 400 years to the day of the week, so the same question is asked near that year.
-_CYCLE = 400
-_LAST_YEAR = 9899
+_MAX_RULES = 8
+#: Values of BYSETPOS, each of which is looked for in every period.
+_MAX_POSITIONS = 12
+#: Where a rule has found nothing in so many months, or steps, it is taken for one that never will: leap days come every
+#: eight years at least, and those on a given day of the week, for which one asks by the year or month, every forty.
+_HORIZON = 1_200
+_HORIZON_STEPS = 3_000
+_CENTURY = timedelta(days=36_525)
+
+
+class _Barren(Exception):
+    """A rule has found nothing for as long as is looked."""
+
+
+class _Interval(int):
+    """The INTERVAL of a rule that gives up: dateutil by itself looks up to the year 9999, which takes minutes for some
+    rules that find nothing. It adds the interval to where it is, or multiplies it, once in each step.
+    """
+
+    steps: int
+    left: int
+
+    def __new__(cls, value: int, steps: int) -> Self:
+        made = super().__new__(cls, value)
+        made.steps = made.left = steps
+        return made
+
+    def found(self) -> None:
+        """Look as far again."""
+        self.left = self.steps
+
+    def __radd__(self, other: int) -> int:
+        self.left -= 1
+        if self.left < 0:
+            raise _Barren
+        return self.real + other
+
+    def __mul__(self, other: int) -> int:
+        self.left -= 1
+        if self.left < 0:
+            raise _Barren
+        return self.real * other
 
 
 @dataclass(frozen=True)
@@ -55,6 +97,8 @@ class Recurrence:
     """One RRULE without its UNTIL.
 
     :param text: has its COUNT only where neither *step* nor *months* are given
+    :param interval: its INTERVAL
+    :param steps: how many of that are looked at for one time
     :param step: distance of candidates, where that is always the same
     :param months: how many months lie between the beginnings of the years or months that have candidates
     :param count: how often it fires; only with *step*
@@ -62,6 +106,8 @@ class Recurrence:
 
     text: str
     until: datetime | None
+    interval: int
+    steps: int
     step: timedelta | None = None
     months: int | None = None
     count: int | None = None
@@ -73,20 +119,32 @@ class Recurrence:
 
     def endless(self, start: datetime, after: datetime) -> Iterator[datetime]:
         """As :meth:`occurrences`, without UNTIL and *count*."""
+        return self.search(start, after) if _ever(self, start) else iter(())
+
+    def search(self, start: datetime, after: datetime) -> Iterator[datetime]:
+        """As :meth:`endless`, of a rule that may find nothing: that takes long."""
         text, begin = self.text, start
         if self.step and after > start:
             begin += (after - start) // self.step * self.step
         elif self.months:
             text += _from_start(text, start)
             begin = _jumped(start, after, self.months)
-        years = max(0, (_LAST_YEAR - begin.year) // _CYCLE * _CYCLE)
-        try:
-            rule = rrule.rrulestr(text, dtstart=_shifted(begin, years))
-        except ValueError:
-            # The text is valid, so it is this: no step from this start ever meets the rule.
-            return
-        for found in rule.xafter(_shifted(after, years)):
-            yield _shifted(found, -years)
+        interval = _Interval(self.interval, self.steps)
+        # The text is valid, so a ValueError is that no step from this start ever meets the rule, and an IndexError that it
+        # asks for a day of the week that a month cannot have so often.
+        with contextlib.suppress(_Barren, ValueError, IndexError):
+            for found in rrule.rrulestr(text, dtstart=begin).replace(interval=interval):
+                interval.found()
+                if found.year > _LAST_YEAR:
+                    return
+                if found > after:
+                    yield found
+
+
+@functools.lru_cache(maxsize=4096)
+def _ever(recurrence: Recurrence, start: datetime) -> bool:
+    """Whether a rule finds anything. One that does not takes longest, and need not be asked each time."""
+    return next(recurrence.search(start, start - _SECOND), None) is not None
 
 
 @functools.lru_cache(maxsize=4096)
@@ -148,9 +206,10 @@ def parse(pattern: str, zone: tzinfo) -> Calendar:
     for name in ("RDATE", "EXRULE"):
         if name in event:
             raise _invalid(f"{name} is not supported; use RRULE and EXDATE")
-    recurrences = [_recurrence(rule, zone) for rule in _listed(event.get("RRULE"))]
-    if not recurrences:
-        raise _invalid("the VEVENT has no RRULE")
+    rules = _listed(event.get("RRULE"))
+    if not 1 <= len(rules) <= _MAX_RULES:
+        raise _invalid(f"the VEVENT has {len(rules) or 'no'} RRULEs, not 1 to {_MAX_RULES}")
+    recurrences = [_recurrence(rule, zone) for rule in rules]
     excluded = frozenset(_wall(item.dt, zone) for dates in _listed(event.get("EXDATE")) for item in dates.dts)
     return Calendar(recurrences, excluded)
 
@@ -197,21 +256,42 @@ def _recurrence(rule: Any, zone: tzinfo) -> Recurrence:
         raise _invalid(f"INTERVAL={interval} is not between 1 and {_MAX_INTERVAL}")
     if count is not None and not 1 <= count <= _MAX_COUNT:
         raise _invalid(f"COUNT={count} is not between 1 and {_MAX_COUNT}")
+    positions = len(parts.get("BYSETPOS", ()))
+    if positions > _MAX_POSITIONS:
+        raise _invalid(f"BYSETPOS has {positions} values, more than {_MAX_POSITIONS}")
     if frequency in _MONTHS:
+        months = _MONTHS[frequency] * interval
         # With a COUNT there is no other way than from the start; of years and months there are few.
-        return Recurrence(text, until, months=None if count else _MONTHS[frequency] * interval)
+        return Recurrence(text, until, interval, _HORIZON // months + 1, months=None if count else months)
     step = _STEPS[frequency] * interval
     if step < _MIN_DISTANCE:
         raise _invalid(f"FREQ={frequency};INTERVAL={interval} is too frequent; use FREQ=DAILY with BYHOUR and BYMINUTE")
+    if frequency in _WITHIN_A_DAY:
+        _check_within_a_day(parts, frequency, step)
+    steps = min(_CENTURY // step + 1, _HORIZON_STEPS)
     if count is None:
         # In the first week BYSETPOS chooses from what is left of it, so that week is like no other.
-        return Recurrence(text, until, None if frequency == "WEEKLY" and "BYSETPOS" in parts else step)
+        return Recurrence(text, until, interval, steps, None if frequency == "WEEKLY" and positions else step)
     irregular = ", ".join(sorted(_IRREGULAR.intersection(parts)))
     if irregular or _period(step) // step > _MAX_CANDIDATES:
         raise _invalid(
             f"COUNT cannot be counted with FREQ={frequency} and {irregular or f'INTERVAL={interval}'}; use UNTIL"
         )
-    return Recurrence(text, until, step, count=count)
+    return Recurrence(text, until, interval, steps, step, count=count)
+
+
+def _check_within_a_day(parts: Mapping[str, Any], frequency: str, step: timedelta) -> None:
+    """Refuse what could only be found, or found out to be nothing, by going through very many candidates."""
+    said = {name for name in parts if name.startswith("BY")}
+    # An hourly rule leaves out whole days in one step, unless it must look for the next of some hours.
+    refused = said & ({"BYSETPOS"} if frequency == "HOURLY" and "BYHOUR" not in said else _IRREGULAR)
+    if not refused and _period(step) // step > _MAX_CANDIDATES:
+        refused = said
+    if refused:
+        raise _invalid(
+            f"{', '.join(sorted(refused))} cannot be used with FREQ={frequency};INTERVAL={step // _STEPS[frequency]}; "
+            "use FREQ=DAILY with BYHOUR and BYMINUTE"
+        )
 
 
 def _said(error: Exception) -> str:
@@ -230,10 +310,6 @@ def _wall(value: date, zone: tzinfo, *, last: bool = False) -> datetime:
     if not isinstance(value, datetime):
         return datetime.combine(value, time.max if last else time.min)
     return value.astimezone(zone).replace(tzinfo=None) if value.tzinfo else value
-
-
-def _shifted(wall: datetime, years: int) -> datetime:
-    return wall.replace(year=wall.year + years)
 
 
 def _invalid(why: str) -> exception.InvalidInput:

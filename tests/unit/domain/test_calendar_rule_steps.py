@@ -22,9 +22,13 @@ _RULES = st.one_of(
         "FREQ={};INTERVAL={}{}".format,
         st.sampled_from(_FIXED),
         st.integers(1, 9),
-        st.sampled_from(
-            [*_BY, ";BYMONTH=2,11", ";BYMONTHDAY=-1", ";BYDAY=MO,FR;BYSETPOS=1", ";BYHOUR=1,2;BYSETPOS=-1"]
-        ),
+        st.sampled_from([*_BY, ";BYMONTH=2,11", ";BYMONTHDAY=-1", ";BYMONTH=2;BYMONTHDAY=29"]),
+    ),
+    st.builds(
+        "FREQ={};INTERVAL={}{}".format,
+        st.sampled_from(["DAILY", "WEEKLY"]),
+        st.integers(1, 9),
+        st.sampled_from([";BYDAY=MO,FR;BYSETPOS=1", ";BYHOUR=1,2;BYSETPOS=-1"]),
     ),
     st.builds(
         "FREQ={};INTERVAL={}{}".format,
@@ -134,3 +138,57 @@ def test_an_answer_costs_no_more_the_longer_ago_the_rule_began(rule, after):
 def test_a_count_that_could_only_be_had_by_going_through_all_of_them_is_refused(rule):
     with pytest.raises(exception.InvalidInput, match="COUNT cannot be counted .* use UNTIL"):
         _parsed(rule)
+
+
+_ALL_DAY = f"BYHOUR={','.join(map(str, range(24)))}"
+_POSITIONS = ",".join(map(str, range(355, 367)))
+#: Each is the worst of its kind that is accepted and finds nothing, or nothing for long.
+_BARREN = [
+    "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30",
+    f"FREQ=DAILY;BYSETPOS={_POSITIONS}",
+    f"FREQ=WEEKLY;BYSETPOS={_POSITIONS}",
+    f"FREQ=WEEKLY;BYMONTH=2;BYMONTHDAY=30;BYDAY=MO,TU,WE,TH,FR,SA,SU;{_ALL_DAY}",
+    f"FREQ=MONTHLY;BYSETPOS={_POSITIONS}",
+    "FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=30",
+    "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",
+    "FREQ=YEARLY;BYWEEKNO=53;BYMONTH=6",
+    "FREQ=YEARLY;BYDAY=53MO;BYMONTH=2",
+    f"FREQ=YEARLY;BYMONTHDAY=1,2,3;BYYEARDAY={','.join(['4,5,6'] * 200)}",
+    "FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=30",
+    "FREQ=HOURLY;INTERVAL=36;BYDAY=MO;BYHOUR=1",
+    "FREQ=HOURLY;INTERVAL=168;BYDAY=MO",
+    "FREQ=MINUTELY;INTERVAL=10080;BYDAY=MO",
+    "FREQ=MINUTELY;INTERVAL=65;BYDAY=MO;BYHOUR=3;BYMINUTE=1",
+    "FREQ=SECONDLY;INTERVAL=300;BYDAY=MO;BYHOUR=3;BYMINUTE=5;BYSECOND=30",
+    "FREQ=DAILY;INTERVAL=100000;BYMONTH=2;BYMONTHDAY=30",
+    "FREQ=WEEKLY;INTERVAL=100000;BYMONTH=2;BYMONTHDAY=30",
+    "FREQ=MONTHLY;INTERVAL=100000",
+]
+
+
+@pytest.mark.parametrize("rule", _BARREN)
+@pytest.mark.parametrize("after", [datetime(1970, 1, 1), datetime(2031, 12, 31), datetime(2299, 12, 31)])
+def test_what_finds_nothing_gives_up(rule, after):
+    calendar = _parsed(rule)
+    calendar_rule._ever.cache_clear()
+    price = _calls(lambda: next(calendar.occurrences(datetime(1970, 1, 1), after), None))
+    assert price < 200_000
+    assert _calls(lambda: next(calendar.occurrences(datetime(1970, 1, 1), after), None)) <= max(price // 2, 1000)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=29",
+        "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=29",
+        "FREQ=DAILY;INTERVAL=5;BYMONTH=2;BYMONTHDAY=29",
+        "FREQ=WEEKLY;BYMONTH=2;BYMONTHDAY=29",
+        "FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO",
+        "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO",
+    ],
+)
+@pytest.mark.parametrize("after", [datetime(1980, 3, 1), datetime(2096, 3, 1)])
+def test_what_comes_seldom_comes(rule, after):
+    start = datetime(1970, 1, 1)
+    expected = next(rrule.rrulestr(rule, dtstart=start).xafter(after))
+    assert next(_parsed(rule).occurrences(start, after)) == expected

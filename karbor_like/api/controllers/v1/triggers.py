@@ -56,12 +56,14 @@ class Triggers(base.Controller):
         asked = body["trigger_info"]
         trigger_id = validation.path_id("trigger_id", trigger_id)
         values: dict[str, Any] = {"name": asked["name"]} if "name" in asked else {}
-        properties = asked.get("properties")
+        if asked.get("properties"):
+            # To find the times may take long, so nothing is locked meanwhile; a trigger's type does not change.
+            with self.deps.database.reader() as session:
+                kind = self._kind(TRIGGERS.get(session, trigger_id, self.scope).type)
+            values.update(self._timed(kind, asked["properties"]))
 
         def change(session: Any) -> Trigger:
             row = TRIGGERS.get(session, trigger_id, self.scope, lock=True)
-            if properties:
-                values.update(self._timed(self._kind(row.type), properties))
             if values:
                 TRIGGERS.update(session, trigger_id, values)
                 session.refresh(row)
