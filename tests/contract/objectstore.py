@@ -195,6 +195,17 @@ class ObjectStoreContract:
         with pytest.raises(errors.ObjectNotFound):
             store.stat("k")
 
+    def test_more_than_an_object_may_have_is_not_read(
+        self, store: base.ObjectStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.put("k/small", bytes(1000))
+        store.put("k/large", bytes(1001))
+        monkeypatch.setattr(base, "MAX_OBJECT_BYTES", 1000)
+        for start, length in [(0, None), (0, 1001), (0, 5000)]:
+            with pytest.raises(errors.Corrupted, match="k/large: .*1001 bytes"):
+                store.get("k/large", start, length)
+        assert store.get("k/small") == store.get("k/small", 0, 5000) == store.get("k/large", 1) == bytes(1000)
+
     def test_list_is_ordered_by_code_point(self, store: base.ObjectStore) -> None:
         for key in reversed(TRICKY):
             store.put(key, key.encode())

@@ -91,7 +91,8 @@ class ObjectStore(ABC):
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The object's bytes; with *start* and *length* (bytes) only that range, cut at the object's end.
 
-        Raises ObjectNotFound, and ConnectionFailed for an answer that was cut short.
+        Raises ObjectNotFound, ConnectionFailed for an answer that was cut short, and Corrupted where there is more to read
+        than an object may have (somebody else put it there); then nothing of it is taken into memory.
         """
 
     @abstractmethod
@@ -134,6 +135,12 @@ def check_range(start: int, length: int | None) -> None:
     """Raises ValueError (a mistake of the caller's, never of the store's) for a range before an object's beginning."""
     if start < 0 or (length is not None and length < 0):
         raise ValueError(f"no object has a range of {length} bytes from byte {start}")
+
+
+def check_size(key: str, size: int) -> None:
+    """Raises Corrupted where the store is about to give *size* bytes of an object that cannot have so many."""
+    if size > MAX_OBJECT_BYTES:
+        raise errors.Corrupted(f"{key}: has {size} bytes, more than any object of a bank ({MAX_OBJECT_BYTES})")
 
 
 def pieces(data: Buffer | Sequence[bytes | memoryview]) -> Sequence[Buffer]:

@@ -114,6 +114,7 @@ class FilesystemStore(base.ObjectStore):
             try:
                 size = _regular(os.fstat(fd)).st_size
                 end = size if length is None else min(size, start + length)
+                base.check_size(key, end - start)
                 return _read(fd, start, max(0, end - start))
             finally:
                 os.close(fd)

@@ -39,7 +39,9 @@ class MemoryStore(base.ObjectStore):
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         base.check_range(start, length)
         value, _ = self._find(key)
-        return value[start : None if length is None else start + length]
+        found = value[start : None if length is None else start + length]
+        base.check_size(key, len(found))
+        return found
 
     def stat(self, key: str) -> base.ObjectInfo:
         value, modified = self._find(key)

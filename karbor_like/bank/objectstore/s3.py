@@ -181,7 +181,7 @@ class S3Store(base.ObjectStore):
         """Call *method* of the client on the bucket. The answer to ``get_object`` is the object's bytes."""
         try:
             answer = getattr(self._client, method)(Bucket=self._bucket, **arguments)
-            return _content(answer) if method == "get_object" else answer
+            return _content(key, answer) if method == "get_object" else answer
         except boto_errors.ClientError as error:
             raise self._refused(key, error.response) from error
         except (boto_errors.NoCredentialsError, boto_errors.PartialCredentialsError) as error:
@@ -222,9 +222,13 @@ class _PastTheEndError(errors.BankError):
     """The range begins behind the object's last byte."""
 
 
-def _content(answer: Mapping[str, Any]) -> bytes:
+def _content(key: str, answer: Mapping[str, Any]) -> bytes:
     with answer["Body"] as stream:
-        return stream.read()  # raises where fewer bytes come than were announced
+        base.check_size(key, answer.get("ContentLength", 0))
+        # The whole answer is read at once where its size is known: that raises where fewer bytes come.
+        content: bytes = stream.read(None if "ContentLength" in answer else base.MAX_OBJECT_BYTES + 1)
+        base.check_size(key, len(content))
+        return content
 
 
 def _info(row: Mapping[str, Any]) -> base.ObjectInfo:

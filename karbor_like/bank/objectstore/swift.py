@@ -101,6 +101,17 @@ class _Connection(swiftclient.Connection):
             return url, self.session.get_token()
         return super().get_auth()
 
+    def get_object(self, container: str, obj: str, **kwargs: Any) -> tuple[Mapping[str, str], bytes]:
+        """Headers and bytes of an object. Raises Corrupted, and reads nothing, for more bytes than an object may have."""
+        answer, stream = super().get_object(container, obj, resp_chunk_size=base.MAX_OBJECT_BYTES, **kwargs)
+        size = int(answer.get("content-length", 0))
+        try:
+            base.check_size(obj, size)
+        except errors.Corrupted:
+            self.close()  # the rest of the answer is under way
+            raise
+        return answer, stream.read(size + 1)
+
     def put_object(self, container: str, obj: str, contents: body.Body, **kwargs: Any) -> str:
         def rewind(*args: Any, **kwargs: Any) -> None:
             contents.seek(0)
