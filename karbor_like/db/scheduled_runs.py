@@ -1,6 +1,6 @@
 """Runs of scheduled operations: recorded once per due time, then worked on by whichever engine claims them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -93,6 +93,14 @@ def running(session: orm.Session, operation_ids: Sequence[str]) -> Mapping[str, 
         ScheduledRun.scheduled_operation_id.in_(list(operation_ids)), ScheduledRun.state == STARTED
     )
     return {operation_id: due_at for operation_id, due_at in session.execute(query)}  # noqa: C416 - rows are not pairs to mypy
+
+
+def recorded(session: orm.Session, operation_ids: Sequence[str], since: datetime) -> Set[tuple[str, datetime]]:
+    """The pairs of operation and due time that have a run already, of due times from *since* on."""
+    query = sa.select(ScheduledRun.scheduled_operation_id, ScheduledRun.due_at).where(
+        ScheduledRun.scheduled_operation_id.in_(list(operation_ids)), ScheduledRun.due_at >= since
+    )
+    return {(operation_id, due_at) for operation_id, due_at in session.execute(query)}  # noqa: C416 - as above
 
 
 def record(session: orm.Session, runs: Sequence[Mapping[str, Any]]) -> None:

@@ -23,6 +23,9 @@ from karbor_like.triggers.contract import NotInstalled, Timing, TriggerType, of_
 
 LOG = logging.getLogger(__name__)
 
+#: That many conflicts in a row are no coincidence.
+_MANY_CONFLICTS = 10
+
 
 class Scheduler:
     """:param conf: with groups ``[operationengine]`` and ``[trigger]``
@@ -40,6 +43,8 @@ class Scheduler:
         self._types = types
         #: Triggers that this engine lacks something for, and what; they are due for any that has it.
         self._left: dict[str, str] = {}
+        #: Batches in a row that were not recorded because another engine had been faster.
+        self._conflicts = 0
 
     def fire(self) -> int:
         """Record a run for everything that is due now. Returns how many triggers fired."""
@@ -70,14 +75,17 @@ class Scheduler:
             times, leaves = self._times_of(found, now)
             due = [row for row in found if row.id in times]
             operations = scheduled_runs.operations_of(session, [row.id for row in due])
-            busy = dict(
-                scheduled_runs.running(session, [row.id for rows in operations.values() for row in rows]) if due else {}
-            )
+            ids = [row.id for rows in operations.values() for row in rows]
+            busy = dict(scheduled_runs.running(session, ids) if ids else {})
+            # The clock may have been put back, and the trigger changed since: a due time is run once all the same.
+            first = min((times[row.id].due[0] for row in due), default=now)
+            recorded = scheduled_runs.recorded(session, ids, first) if ids else frozenset()
             runs, moved = [], []
             for row in due:
                 moved.append((row.id, row.next_run_at, times[row.id].following))
                 for operation in operations.get(row.id, ()):
-                    made = list(self._runs(operation, times[row.id], now, busy))
+                    new = [due_at for due_at in times[row.id].due if (operation.id, due_at) not in recorded]
+                    made = list(self._runs(operation, times[row.id]._replace(due=new), now, busy))
                     for run in made:
                         if run["ended_at"]:
                             scheduled_runs.log(session, operation, run["state"], run["due_at"], now, run["reason"])
@@ -87,11 +95,15 @@ class Scheduler:
             return len(found), leaves
 
         try:
-            return self._database.write(work)
+            answer = self._database.write(work)
         except (exception.Conflict, db_exception.DBDuplicateEntry) as error:
             # On a database without SKIP LOCKED two engines may have looked at the same triggers: one of them won.
-            LOG.debug("another engine fired these triggers: %s", error)
+            self._conflicts += 1
+            level = logging.WARNING if self._conflicts >= _MANY_CONFLICTS else logging.DEBUG
+            LOG.log(level, "another engine fired these triggers, %d times in a row: %s", self._conflicts, error)
             return 0, {}
+        self._conflicts = 0
+        return answer
 
     def _times_of(self, found: Sequence[Trigger], now: datetime) -> tuple[Mapping[str, "_Times"], Mapping[str, str]]:
         """When triggers should have fired by *now*; and which cannot be asked here, and why."""

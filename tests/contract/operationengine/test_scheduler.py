@@ -191,6 +191,26 @@ def test_a_clock_that_steps_back_fires_nothing_again(database, scheduler, clock)
     assert len(_runs(database)) == 1
 
 
+def test_a_due_time_that_is_recorded_already_keeps_nothing_from_firing(database, scheduler, clock):
+    """The clock is put back, and meanwhile the trigger's properties are put anew, which finds the same time again."""
+    first, second = _trigger(database, count=2)
+    clock.advance(3601)
+    assert scheduler.fire() == 2
+    _end_all(database, clock)
+    clock.step(-1800)
+    database.write(lambda session: TRIGGERS.update(session, first, {"next_run_at": START + timedelta(hours=1)}))
+    clock.advance(1801)
+    assert scheduler.fire() == 1
+    assert len(_runs(database)) == 2
+    clock.advance(3600)
+    assert scheduler.fire() == 2
+    assert [run.due_at.hour for run in _runs(database)] == [1, 1, 2, 2]
+    with database.reader() as session:
+        assert session.execute(sa.select(sa.func.count(Operation.id))).scalar_one() == 0, (
+            "nothing was missed or skipped"
+        )
+
+
 def test_a_trigger_that_cannot_be_understood_stops_and_leaves_a_trace(database, scheduler, clock):
     (trigger,) = _trigger(database)
     database.write(lambda session: TRIGGERS.update(session, trigger, {"properties": {**HOURLY, "pattern": "nonsense"}}))
