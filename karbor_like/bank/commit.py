@@ -84,7 +84,10 @@ class Committer:
                 f" {head.lease_until}; what it refers to may be gone, so it has to be written again"
             )
         check = self._lease.check if self._lease is not None else None
-        for finding in packs.missing(self._store, project_id, manifest.pack_uses(self._store, head, self._find), check):
+        # While a lease stands, no pack is collected that is younger than it.
+        since = self._lease.started if self._lease is not None else packs.NEVER
+        uses = manifest.pack_uses(self._store, head, self._find)
+        for finding in packs.missing(self._store, project_id, uses, check, believed_since=since):
             raise errors.Corrupted(f"{key}: {finding}")
 
     def confirm(self, event: Event) -> None:

@@ -155,7 +155,8 @@ class ResourceSection:
     ) -> None:
         """Look whether the document or stream *name* can be read back.
 
-        :param level: ``quick``: the whole manifest can be read, and every pack that it needs is there, with its size;
+        :param level: ``quick``: the whole manifest can be read, and every pack that it needs is there, with its size, as far
+            as listings say;
             ``full``: and every block is read and compared with its hash, and the stream with its SHA-256
         :param progress: called with the bytes of the stream that are found right so far
         :raises Corrupted: something is missing or wrong; names what

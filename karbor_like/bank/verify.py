@@ -1,15 +1,15 @@
 """Looking whether a bank still has what it should: three levels, from cheap to certain.
 
 * :func:`scrub` compares every pack with its own checksum. It needs no keys, and reads everything that is stored, once.
-* :func:`quick` looks whether every pack that a checkpoint needs is there with its size. It reads manifests only.
+* :func:`quick` looks whether every pack that a checkpoint needs is there with its size. It reads manifests only, and believes
+  listings: a pack that was deleted within the listing lag may still be shown.
 * :func:`full` reads every stream as a restore would, and compares every block and the SHA-256 of the whole.
 
 Each yields what it finds wrong and goes on.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -20,6 +20,7 @@ from karbor_like.bank.checkpoints import CheckpointRecord
 from karbor_like.bank.events import AVAILABLE, pins_of
 from karbor_like.bank.layout import ResourceObject
 from karbor_like.bank.objectstore.base import ObjectInfo
+from karbor_like.bank.parallel import ahead
 
 if TYPE_CHECKING:
     from karbor_like.bank.bank import Bank
@@ -51,23 +52,11 @@ def scrub(bank: "Bank", progress: Progress | None = None) -> Iterator[Finding]:
     """Compare all packs with their checksums. Progress is in packs."""
     with ThreadPoolExecutor(_READERS, "bank-scrub") as pool:
         infos = quarantine.list_all(bank.store, layout.DATA)
-        for done, finding in enumerate(_ahead(pool, partial(_scrub, bank), infos), 1):
+        for done, finding in enumerate(ahead(pool, partial(_scrub, bank), infos, _READERS), 1):
             if progress:
                 progress(done, None)
             if finding:
                 yield finding
-
-
-def _ahead(
-    pool: Executor, function: Callable[[ObjectInfo], Finding | None], infos: Iterable[ObjectInfo]
-) -> Iterator[Finding | None]:
-    running: deque[Future[Finding | None]] = deque()
-    for info in infos:
-        running.append(pool.submit(function, info))
-        if len(running) > _READERS:
-            yield running.popleft().result()
-    while running:
-        yield running.popleft().result()
 
 
 def _scrub(bank: "Bank", info: ObjectInfo) -> Finding | None:

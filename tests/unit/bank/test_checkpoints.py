@@ -145,6 +145,48 @@ def test_what_is_not_whole_any_more_cannot_be_made_available(bank, shared, gone)
     assert bank.checkpoints.get("c1").status == "error-deleting"
 
 
+def test_a_listing_that_lags_makes_nothing_available_whose_packs_are_gone(shared, clock):
+    eventual = stores.EventualStore(shared, clock, TEST.listing_lag)
+    bank = banks.make_bank(eventual, clock=clock)
+    banks.protect(bank, "c1", DATA)
+    eventual.settle()
+    gone = keys(shared, "data/")[0]
+    bank.checkpoints.event("c1", "error")
+    with bank.leases.acquire(holder="one", bases=["c1"]) as lease:
+        section = banks.new_section(bank, "c2", lease)
+        section.write("data", [NEXT], bases=[bank.section("c1", banks.PROJECT, banks.VOLUME)])
+        eventual.delete(gone)
+        assert gone in keys(eventual, "data/")
+        with pytest.raises(errors.Corrupted, match=f"{gone} is missing"):
+            bank.checkpoints.commit("c2", lease)
+        with pytest.raises(errors.Corrupted, match=f"{gone} is missing"):
+            bank.checkpoints.event("c1", "available")
+    eventual.settle()
+    assert [bank.checkpoints.get(name).status for name in ("c1", "c2")] == ["error", "protecting"]
+
+
+def test_a_commit_asks_for_packs_that_are_older_than_its_lease_and_lists_its_own(shared, clock):
+    banks.protect(banks.make_bank(shared, clock=clock), "c1", DATA)
+    old = set(keys(shared, "data/"))
+    asked = []
+
+    class Watched(stores.FaultyStore):
+        def stat(self, key):
+            asked.append(key)
+            return super().stat(key)
+
+    bank = banks.make_bank(Watched(shared, clock), clock=clock)
+    with bank.leases.acquire(holder="one", bases=["c1"]) as lease:
+        clock.advance(1)
+        section = banks.new_section(bank, "c2", lease)
+        base = bank.section("c1", banks.PROJECT, banks.VOLUME)
+        section.write("data", [DATA + NEXT], bases=[base])
+        asked.clear()
+        bank.checkpoints.commit("c2", lease)
+    assert set(keys(shared, "data/")) > old
+    assert sorted(key for key in asked if key.startswith("data/")) == sorted(old)
+
+
 @pytest.mark.parametrize("part", ["plan.json", "events/"])
 def test_objects_of_a_checkpoint_are_bound_to_it(shared, clock, encrypted, part):
     bank = banks.make_bank(shared, clock=clock, encrypted=encrypted)
