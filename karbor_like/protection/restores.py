@@ -10,12 +10,18 @@ from karbor_like import exception
 from karbor_like.context import RequestContext
 from karbor_like.db import checkpoints, operations, restores, verifications
 from karbor_like.db.models import Checkpoint, Restore, Verification
+from karbor_like.db.repository import Repository
 from karbor_like.domain import states
 from karbor_like.domain.graph import Graph
 from karbor_like.plugins.protection import Kind
 from karbor_like.protection import lifecycle, parameters
 from karbor_like.protection.environment import Environment
 from karbor_like.protection.queue import Queue
+
+_REQUESTS: Mapping[Kind, Repository[Any]] = {
+    Kind.RESTORE: restores.RESTORES,
+    Kind.VERIFY: verifications.VERIFICATIONS,
+}
 
 
 class Restores:
@@ -70,10 +76,10 @@ class Restores:
 
         def write(session: orm.Session) -> None:
             # A second call for one row is the same request again: it is running, or it has run. The lock makes of two at
-            # once one that comes second.
-            session.get(type(row), row.id, with_for_update=True)
+            # once one that comes second. Whoever asked may have withdrawn the row, or have been told that it failed.
+            now = _REQUESTS[kind].get(session, row.id, lock=True)
             ids = {name: value for name, value in details.items() if name in ("restore_id", "verification_id")}
-            if operations.latest_of(session, **ids) is not None:
+            if now.status != states.IN_PROGRESS or operations.latest_of(session, **ids) is not None:
                 return
             # The lock: whoever deletes the checkpoint sees this operation, or this sees the deletion.
             checkpoint = self._visible(context, provider.id, session, row.checkpoint_id)

@@ -109,7 +109,11 @@ class Requests(base.Controller):
 
     def _withdraw(self, session: Any, request_id: str) -> bool:
         """Remove a row that nobody works on. False where somebody does: the answer was lost, not the question."""
-        if operations.latest_of(session, **{f"{self.noun}_id": request_id}) is not None:
+        # The lock first: who began meanwhile, has.
+        row = self.repository.find(session, request_id, lock=True)
+        if row is None:
+            return True
+        if row.status != states.IN_PROGRESS or operations.latest_of(session, **{f"{self.noun}_id": request_id}):
             return False
         return self.repository.delete(session, request_id)
 

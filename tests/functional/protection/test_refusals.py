@@ -10,7 +10,12 @@ import sqlalchemy as sa
 
 from karbor_like import exception
 from karbor_like.bank import errors
+from karbor_like.db import operations
 from karbor_like.db.models import Checkpoint, Operation
+from karbor_like.db.restores import RESTORES
+from karbor_like.plugins.protection import Kind
+from karbor_like.protection.queue import Queue
+from karbor_like.protection.restores import Restores
 from tests.functional.protection import plugins
 from tests.functional.protection.site import PROJECT, PROVIDER, Site, unwrap
 
@@ -248,6 +253,29 @@ def test_an_administrator_sees_every_project_s(tree: Site):
     assert tree.endpoint.show_checkpoint(admin, provider_id=PROVIDER, checkpoint_id=created)["project_id"] == PROJECT
     listed = tree.endpoint.list_checkpoints(admin, provider_id=PROVIDER, filters={}, limit=None, marker=None, sort=[])
     assert [one["id"] for one in listed] == [created]
+
+
+@pytest.mark.parametrize("change", ["withdrawn", "refused"])
+def test_a_request_that_is_no_more_does_not_begin(tree: Site, change: str):
+    """The API withdrew it, or called it failed, after this service had read it."""
+    created = tree.protect("a")["id"]
+    tree.wait(created, "available")
+    asked = {"project_id": PROJECT, "provider_id": PROVIDER, "checkpoint_id": created, "parameters": {}}
+    row = tree.env.database.write(lambda session: RESTORES.insert(session, id=str(uuid.uuid4()), **asked))
+
+    def begin() -> None:
+        service = Restores(tree.env, Queue(tree.env, lambda context: None))
+        service._begin(tree.context(), Kind.RESTORE, row, "restore", restore_id=row.id, target=None, restore_auth=None)
+
+    if change == "withdrawn":
+        tree.env.database.write(lambda session: RESTORES.delete(session, row.id))
+        with pytest.raises(exception.RestoreNotFound):
+            begin()
+    else:
+        tree.env.database.write(lambda session: RESTORES.update(session, row.id, {"status": "fail"}))
+        begin()
+    with tree.env.database.reader() as session:
+        assert operations.latest_of(session, restore_id=row.id) is None
 
 
 @pytest.mark.parametrize("name", ["a", "z"])
