@@ -190,8 +190,14 @@ def _endpoints(endpoint: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _comparable(url: str) -> str:
-    """*url* without what does not tell clouds apart: case of the host, a slash or the version at the end."""
-    parts = parse.urlsplit(url.strip())
+    """*url* without what does not tell clouds apart: case of the host, a slash or the version at the end.
+
+    Raises InvalidInput where it is none.
+    """
+    try:
+        parts = parse.urlsplit(url.strip())
+    except ValueError as error:
+        raise exception.InvalidInput(f"restore_target {url!r} is not a URL: {error}") from None
     path = parts.path.rstrip("/").removesuffix("/v3")
     return parse.urlunsplit((parts.scheme.lower(), parts.netloc.lower(), path, "", ""))
 

@@ -174,6 +174,15 @@ def test_a_target_that_is_none(alice, checkpoint, target):
     alice.post("/restores", bodies.restore(checkpoint, restore_target=target), status=400)
 
 
+@pytest.mark.parametrize("target", ["http://[", "http://[::1/v3", "http://keystone:99999/v3", "http://k\u2100/v3"])
+def test_a_target_that_is_no_url_leaves_nothing(alice, checkpoint, target):
+    auth = {"type": "password", "username": "u", "password": "hunter2"}
+    body = bodies.restore(checkpoint, restore_target=target, restore_auth=auth)
+    answer = alice.post("/restores", body, status=400)
+    assert answer["badRequest"]["message"].startswith("restore.restore_target: ")
+    assert alice.get("/restores") == {"restores": []}
+
+
 def test_verifications_take_no_target(alice, checkpoint):
     alice.post("/verifications", bodies.verification(checkpoint, restore_target=None), status=400)
     body = bodies.verification(checkpoint)

@@ -165,6 +165,11 @@ class TestTarget:
         with pytest.raises(exception.InvalidInput, match="allowed_urls"):
             ClientFactory(conf).for_target(url, TARGET_AUTH)
 
+    @pytest.mark.parametrize("url", ["http://[", "http://[::1/v3", "http://k\u2100/v3"])
+    def test_what_is_no_url_is_refused(self, conf: cfg.ConfigOpts, url: str) -> None:
+        with pytest.raises(exception.InvalidInput, match="restore_target .* is not a URL"):
+            ClientFactory(conf).for_target(url, TARGET_AUTH)
+
     def test_none_is_allowed_by_default(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
         conf.clear_override("allowed_urls", "restore_target")
         with pytest.raises(exception.InvalidInput, match="allowed_urls"):

@@ -1,7 +1,8 @@
 from collections.abc import Mapping
 from typing import Any
+from urllib import parse
 
-from karbor_like.api import validation, views
+from karbor_like.api import errors, validation, views
 from karbor_like.api.controllers import requests
 from karbor_like.api.expose import expose
 from karbor_like.api.schemas import restores as schemas
@@ -30,6 +31,7 @@ class Restores(requests.Requests):
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Restore a checkpoint that is available."""
         asked = body["restore"]
+        _check_target(asked.get("restore_target"))
         auth = {name: value for name, value in (asked.get("restore_auth") or {}).items() if value is not None}
         return self.started(asked, restore_target=asked.get("restore_target"), auth=auth)
 
@@ -43,3 +45,13 @@ class Restores(requests.Requests):
 
     def begin(self, request_id: str, auth: Mapping[str, Any] | None = None) -> None:
         self.deps.protection.restore(self.context, restore_id=request_id, restore_auth=auth or None)
+
+
+def _check_target(target: str | None) -> None:
+    try:
+        # Only whoever asks for the port learns that it is none.
+        _ = parse.urlsplit(target or "").port
+    except ValueError as error:
+        raise errors.InvalidRequest(
+            [errors.Field("restore.restore_target", "format", f"is not a URL: {error}")]
+        ) from None
