@@ -23,6 +23,7 @@ from karbor_like.bank.events import (
     UNFINISHED,
     Event,
     Events,
+    commit_of,
     micros,
     pins_of,
     status_of,
@@ -129,15 +130,23 @@ class Checkpoints:
         record = self.get(checkpoint_id)
         if record.status not in (*UNFINISHED, AVAILABLE):
             raise exception.Conflict(f"checkpoint {checkpoint_id} is {record.status!r} by now and cannot be completed")
-        attempts.claim(lease)
-        if record.status == AVAILABLE:
+        claim = attempts.claim(lease)
+        made = commit_of(record.events) if record.status == AVAILABLE else None
+        if made is not None and made.claim == claim:
             return
         committer = Committer(self._store, self._find(record.project_id), checkpoint_id, lease, attempts)
-        pins = committer.collect(record.project_id)
+        # Who made the commit that there is may find that it came too late and take it back: this one stands for itself.
+        pins = committer.collect(record.project_id) if made is None else committer.adopt(record.project_id, made)
         lease.renew()
         attempts.check(lease)
         event = self._events.append(
-            checkpoint_id, record.events, AVAILABLE, self._secret_of(checkpoint_id), detail=detail, pins=pins
+            checkpoint_id,
+            record.events,
+            AVAILABLE,
+            self._secret_of(checkpoint_id),
+            detail=detail,
+            pins=pins,
+            claim=claim,
         )
         committer.confirm(event)
 
@@ -155,6 +164,10 @@ class Checkpoints:
         record = self._read(checkpoint_id)
         events = self._events.decode(fetched, self._find(record.project_id))
         return dataclasses.replace(record, status=DELETED if deleted else status_of(events), events=events)
+
+    def remembers(self, checkpoint_id: str) -> bool:
+        """Whether a checkpoint is there, or its tombstone, which the collector removes after a while."""
+        return self._exists(layout.plan_key(checkpoint_id)) or self._exists(layout.tombstone_key(checkpoint_id))
 
     def streams(self, record: CheckpointRecord) -> Sequence[tuple[str, str]]:
         """Resource key and name of every stream that the commit of *record* pinned."""
@@ -276,17 +289,18 @@ class Checkpoints:
         record = self.get(checkpoint_id)
         if record.status == DELETED:
             raise exception.Conflict(f"checkpoint {checkpoint_id} was deleted and cannot become {status!r}")
-        pins = None
+        pins, claim = None, -1
         if status == AVAILABLE:
-            pins = pins_of(record.events)
-            if pins is None:
+            commit = commit_of(record.events)
+            if commit is None or commit.pins is None:
                 raise exception.Conflict(
                     f"checkpoint {checkpoint_id} was never completed, so it cannot become {AVAILABLE!r}"
                 )
+            pins, claim = commit.pins, commit.claim
             find = self._find(record.project_id)
             Committer(self._store, find, checkpoint_id, None, None).verify(record.project_id, pins)
         secret = self._secret_of(checkpoint_id)
-        self._events.append(checkpoint_id, record.events, status, secret, detail=detail, pins=pins)
+        self._events.append(checkpoint_id, record.events, status, secret, detail=detail, pins=pins, claim=claim)
 
     def delete(self, checkpoint_id: str) -> None:
         """Remove a checkpoint, whatever its state; nothing is done where there is none. May be done again after a crash.

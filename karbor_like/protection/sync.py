@@ -1,10 +1,13 @@
 """The database's index of checkpoints, brought up to what a bank holds: other sites write there too.
 
 The bank is the truth. What an operation of this site is working on is left alone: its end sets the row.
+
+But a bank that is not there (a file system that is not mounted, the wrong container) looks like one from which all was
+deleted. A deletion leaves a tombstone for a while; where most of what is missing has none, nothing is believed.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,8 +30,9 @@ LOG = logging.getLogger(__name__)
 
 _PAGE = 500
 
-#: States that only an operation ends: they are asked for again each time.
-_UNSETTLED = frozenset({states.PROTECTING, states.DELETING, states.COPYING, states.WAIT_COPYING})
+#: States of rows whose checkpoint is asked for although a listing shows it: only an operation ends these states, and what was
+#: deleted is not listed, unless it was not seen for a while and was taken for deleted.
+_ASKED = frozenset({states.PROTECTING, states.DELETING, states.COPYING, states.WAIT_COPYING, states.DELETED})
 
 #: A row that is younger than a listing may lag is not missing from it.
 _YOUNG = timedelta(hours=2)
@@ -45,15 +49,19 @@ class SyncReport:
 
 
 class Sync:
-    """One run for one provider. May run at any time, beside operations and beside others like it."""
+    """One run for one provider. May run at any time, beside operations and beside others like it.
 
-    def __init__(self, database: Database, provider: Provider) -> None:
+    :param force: believe the bank also where most of it is missing
+    """
+
+    def __init__(self, database: Database, provider: Provider, *, force: bool = False) -> None:
         self._database = database
         self._provider = provider
+        self._force = force
         self._report = SyncReport()
 
     def run(self) -> SyncReport:
-        """Raises what the bank raises where it cannot be listed."""
+        """Raises what the bank raises where it cannot be listed, and Unavailable where most of it is missing."""
         bank = self._provider.bank
         with self._database.reader() as session:
             began = db_session.now(session)
@@ -61,9 +69,9 @@ class Sync:
         for entry in self._entries(bank):
             seen.add(entry.id)
             row = self._find(entry.id)
-            if row is None or (row.status in _UNSETTLED and not self._is_busy(entry.id)):
+            if row is None or (row.status in _ASKED and not self._is_busy(entry.id)):
                 self._follow(bank, entry.id, row)
-        for row in self._unseen(seen, began):
+        for row in self._missing(bank, seen, began):
             self._follow(bank, row.id, row)
         return self._report
 
@@ -76,16 +84,34 @@ class Sync:
                 return
             marker = page[-1]
 
-    def _unseen(self, seen: set[str], began: datetime) -> list[Checkpoint]:
-        """Rows of which the bank's listing showed nothing."""
+    def _missing(self, bank: Bank, seen: Set[str], began: datetime) -> list[Checkpoint]:
+        """Rows of which the bank's listing showed nothing. Raises Unavailable where that cannot be believed."""
+        expected, found = 0, []
         with self._database.reader() as session:
-            marker, found = None, []
+            marker = None
             while page := checkpoints.page(
                 session, self._provider.id, sort=(("created_at", "asc"),), marker=marker, limit=_PAGE
             ):
-                found += [row for row in page if row.id not in seen and row.created_at < began - _YOUNG]
+                old = [row for row in page if row.created_at < began - _YOUNG]
+                # One that failed may never have come as far as the bank.
+                expected += sum(row.status != states.ERROR for row in old)
+                found += [row for row in old if row.id not in seen]
                 marker = page[-1].id
-        return [row for row in found if not self._is_busy(row.id)]
+        missing = [row for row in found if not self._is_busy(row.id)]
+        self._check_there(bank, expected, [row.id for row in missing if row.status != states.ERROR])
+        return missing
+
+    def _check_there(self, bank: Bank, expected: int, missing: Sequence[str]) -> None:
+        """Raises Unavailable where more than half of the checkpoints are gone and were not deleted for all one knows."""
+        if self._force or 2 * len(missing) <= expected:
+            return
+        lost = sum(not bank.checkpoints.remembers(checkpoint_id) for checkpoint_id in missing)
+        if 2 * lost > expected:
+            raise exception.Unavailable(
+                f"the bank of provider {self._provider.name} has no trace of {lost} of the {expected} checkpoints that it"
+                " should have: is it mounted, is the container right? Nothing was marked as deleted; if they really are,"
+                " say so with 'karbor-like-manage bank reindex --force'"
+            )
 
     def _find(self, checkpoint_id: str) -> Checkpoint | None:
         with self._database.reader() as session:
@@ -100,8 +126,8 @@ class Sync:
             record = bank.checkpoints.get(checkpoint_id)
             Graph.from_text(record.resource_graph)
         except exception.CheckpointNotFound:
-            if row is not None and row.status != states.ERROR:
-                self._set(row, states.DELETED)
+            if row is not None and row.status not in (states.ERROR, states.DELETED):
+                self._set(row, states.DELETED, reason="deleted at another site")
             return
         except (BankError, exception.InvalidInput) as error:
             LOG.warning("checkpoint %s in the bank of %s cannot be read: %s", checkpoint_id, self._provider.name, error)
@@ -110,7 +136,9 @@ class Sync:
         if row is None:
             self._add(record)
         elif row.status != record.status:
-            self._set(row, record.status, **_results(record))
+            back = row.status == states.DELETED
+            reason = "it is in the bank again" if back else "changed at another site"
+            self._set(row, record.status, reason=reason, deleted_at=None, **_results(record))
 
     def _add(self, record: CheckpointRecord) -> None:
         if record.status == states.DELETED:
@@ -130,8 +158,8 @@ class Sync:
         def write(session: orm.Session) -> None:
             if operations.using(session, row.id):
                 return
-            if checkpoints.move(session, row.id, status, [row.status], reason="changed at another site", **values):
-                LOG.info("checkpoint %s is %s by now: another site did that", row.id, status)
+            if checkpoints.move(session, row.id, status, [row.status], **values):
+                LOG.info("checkpoint %s was %s and is %s by now: %s", row.id, row.status, status, values["reason"])
                 if status == states.DELETED:
                     self._report.deleted += 1
                 else:

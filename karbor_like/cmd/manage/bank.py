@@ -54,7 +54,12 @@ def register(nouns: Any) -> None:
     exported.add_argument("resource", nargs="?", help="Type#id of the resource; without it, show what there is")
     exported.add_argument("output", nargs="?", default="-", help="file to write; '-' (default) is standard output")
     exported.add_argument("--name", dest="stream", help="name of the stream, where the resource has several")
-    _verb(verbs, "reindex", reindex, "bring the database's index of checkpoints up to what the bank holds")
+    indexed = _verb(verbs, "reindex", reindex, "bring the database's index of checkpoints up to what the bank holds")
+    indexed.add_argument(
+        "--force",
+        action="store_true",
+        help="also where the bank has lost most of the checkpoints: mark them as deleted",
+    )
     _verb(verbs, "rotate-keys", rotate_keys, "wrap all keys of projects with the first master key").add_argument(
         "--remove-old", action="store_true", help="also delete what other master keys wrapped"
     )
@@ -196,7 +201,7 @@ def reindex(conf: cfg.ConfigOpts) -> int:
     with contextlib.closing(provider), contextlib.ExitStack() as stack, _progress() as progress:
         stack.callback(database.dispose)
         progress.add_task("comparing the index with the bank", total=None)
-        report = vars(Sync(database, provider).run())
+        report = vars(Sync(database, provider, force=conf.command.force).run())
     if conf.command.format == "json":
         return _print_json(report)
     _print_table(("checkpoints", "number"), [(name, str(count)) for name, count in report.items()])

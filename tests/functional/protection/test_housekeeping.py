@@ -23,8 +23,8 @@ def other(tmp_path: Path, files: Path):
         yield found
 
 
-def sync(site: Site) -> SyncReport:
-    return Sync(site.env.database, site.env.providers.get(PROVIDER)).run()
+def sync(site: Site, *, force: bool = False) -> SyncReport:
+    return Sync(site.env.database, site.env.providers.get(PROVIDER), force=force).run()
 
 
 def test_what_another_site_protected_can_be_listed_and_restored(site: Site, other: Site):
@@ -56,6 +56,98 @@ def test_what_another_site_deleted_is_deleted(site: Site, other: Site):
     assert sync(other) == SyncReport(deleted=1)
     assert other.checkpoint(created).status == "deleted"
     assert other.checkpoint(created).deleted_at is not None
+
+
+def available(site: Site, number: int) -> list[str]:
+    """Checkpoints that are old enough to be looked for."""
+    site.cloud.plant({"a": []})
+    created = [site.protect("a")["id"] for _ in range(number)]
+    long_ago = {"created_at": datetime.now(UTC) - timedelta(hours=5)}
+    for one in created:
+        site.wait(one, "available")
+        site.env.database.write(lambda session, one=one: checkpoints.CHECKPOINTS.update(session, one, long_ago))
+    return created
+
+
+def lose(site: Site, checkpoint_id: str) -> None:
+    """Somebody removes all of it from the bank by other means."""
+    store = site.env.providers.get(PROVIDER).bank.store
+    for prefix in ("checkpoints/", "indices/"):
+        for info in store.list(prefix):
+            if checkpoint_id in info.key:
+                store.delete(info.key)
+
+
+def statuses(site: Site, created: list[str]) -> list[str]:
+    return [site.checkpoint(one).status for one in created]
+
+
+def test_a_bank_that_is_not_there_is_not_believed(tmp_path: Path, site: Site):
+    created = available(site, 2)
+    bank, away = tmp_path / "bank", tmp_path / "away"
+    bank.rename(away)
+    bank.mkdir()
+
+    with pytest.raises(exception.Unavailable, match="no trace of 2 of the 2 .* is it mounted, is the container right"):
+        sync(site)
+    assert statuses(site, created) == ["available", "available"]
+
+    bank.rename(tmp_path / "empty")
+    away.rename(bank)
+    assert sync(site) == SyncReport()
+
+
+def test_what_was_taken_for_deleted_comes_back_with_the_bank(tmp_path: Path, site: Site):
+    created = available(site, 2)
+    bank, away = tmp_path / "bank", tmp_path / "away"
+    bank.rename(away)
+    bank.mkdir()
+    assert sync(site, force=True) == SyncReport(deleted=2)
+    assert statuses(site, created) == ["deleted", "deleted"]
+    bank.rename(tmp_path / "empty")
+    away.rename(bank)
+
+    assert sync(site) == SyncReport(changed=2)
+
+    row = site.checkpoint(created[0])
+    assert (row.status, row.deleted_at, row.reason) == ("available", None, "it is in the bank again")
+    assert site.wait_done(restore_id=site.restore(created[0])).status == "success"
+    assert sync(site) == SyncReport()
+
+
+def test_what_has_a_tombstone_does_not_come_back(site: Site):
+    (created,) = available(site, 1)
+    store = site.env.providers.get(PROVIDER).bank.store
+    kept = {info.key: store.get(info.key) for prefix in ("checkpoints/", "indices/") for info in store.list(prefix)}
+    site.delete(created)
+    site.wait(created, "deleted")
+    for key, data in kept.items():
+        store.put(key, data)
+
+    assert sync(site) == SyncReport()
+    assert site.checkpoint(created).status == "deleted"
+
+
+def test_up_to_half_of_the_checkpoints_may_be_missing_without_a_trace(site: Site):
+    created = available(site, 4)
+    for one in created[:2]:
+        lose(site, one)
+    assert sync(site) == SyncReport(deleted=2)
+    lose(site, created[2])
+    assert sync(site) == SyncReport(deleted=1)
+    lose(site, created[3])
+    with pytest.raises(exception.Unavailable, match="no trace of 1 of the 1"):
+        sync(site)
+
+
+def test_most_of_the_checkpoints_missing_without_a_trace_is_not_believed(site: Site):
+    created = available(site, 3)
+    for one in created[:2]:
+        lose(site, one)
+    with pytest.raises(exception.Unavailable, match="no trace of 2 of the 3"):
+        sync(site)
+    assert statuses(site, created) == ["available"] * 3
+    assert sync(site, force=True) == SyncReport(deleted=2)
 
 
 def test_one_that_is_being_made_elsewhere_is_followed_until_it_is_settled(site: Site, other: Site):

@@ -1,8 +1,10 @@
 """The operator's commands for banks, on a real bank in files."""
 
+import dataclasses
 import hashlib
 import json
 import random
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -197,11 +199,14 @@ def test_export_of_what_there_is_not_says_what_there_is(manage, bank, words, com
 
 
 def test_reindex_fills_the_database_from_the_bank(manage, bank, provider, capsys):
-    record = banks.record("7c7e6a2e-0000-4000-8000-000000000001")
+    record = dataclasses.replace(
+        banks.record("7c7e6a2e-0000-4000-8000-000000000001"),
+        provider_id=PROVIDER,
+        resource_graph="[{}, []]",
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
     with bank.leases.acquire(holder="one") as lease:
-        bank.checkpoints.create(
-            type(record)(**{**vars(record), "provider_id": PROVIDER, "resource_graph": "[{}, []]", "events": ()}), lease
-        )
+        bank.checkpoints.create(record, lease)
     assert main(["--config-file", str(provider.parent.parent / "karbor_like.conf"), "db", "sync"]) == 0
     capsys.readouterr()
     code, out, err = manage("reindex", "Files", "--format", "json")
@@ -209,6 +214,14 @@ def test_reindex_fills_the_database_from_the_bank(manage, bank, provider, capsys
     assert json.loads(out)["added"] == 1
     code, out, _ = manage("reindex", "Files")
     assert (code, "added" in out) == (0, True)
+
+    for prefix in ("checkpoints/", "indices/"):
+        for info in bank.store.list(prefix):
+            bank.store.delete(info.key)
+    code, _, err = manage("reindex", "Files")
+    assert (code, "is it mounted" in err) == (1, True)
+    code, out, err = manage("reindex", "Files", "--force", "--format", "json")
+    assert (code, json.loads(out)["deleted"]) == (0, 1), err
 
 
 def test_rotated_keys_open_what_the_old_ones_closed(manage, bank, provider):
