@@ -4,9 +4,9 @@ A claim is a compare-and-set on ``epoch`` and the lease. Times of leases are the
 theirs. Nothing here blocks: a service asks for what is due, tries to claim it, and goes on where another one was faster.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -50,9 +50,11 @@ class Claim:
     owner: str
 
 
-def due(session: orm.Session, limit: int) -> Sequence[Operation]:
+def due(session: orm.Session, limit: int, providers: Collection[str]) -> Sequence[Operation]:
     """Operations that wait to be run, or whose owner stopped renewing, fairest first: projects with the fewest running
     operations, then the oldest. The copies of a plan to one provider come one after the other.
+
+    :param providers: ids of those whose operations can be run; others' only where they can be ended without it
     """
     now = db_session.now(session)
     alive = sa.and_(Operation.state == RUNNING, Operation.lease_until >= now)
@@ -62,10 +64,13 @@ def due(session: orm.Session, limit: int) -> Sequence[Operation]:
         .group_by(Operation.project_id)
         .subquery()
     )
-    waiting = sa.or_(Operation.state == QUEUED, sa.and_(Operation.state == RUNNING, Operation.lease_until < now))
     # Within a project the oldest has rank 1: two idle projects with many operations each take turns.
     rank = sa.func.row_number().over(partition_by=Operation.project_id, order_by=(Operation.created_at, Operation.id))
-    ranked = sa.select(Operation.id, rank.label("rank")).where(waiting, ~_behind()).subquery()
+    ranked = (
+        sa.select(Operation.id, rank.label("rank"))
+        .where(_waiting(now), sa.or_(Operation.provider_id.in_(providers), _needless()), ~_behind())
+        .subquery()
+    )
     query = (
         sa.select(Operation)
         .join(ranked, ranked.c.id == Operation.id)
@@ -74,6 +79,24 @@ def due(session: orm.Session, limit: int) -> Sequence[Operation]:
         .limit(limit)
     )
     return session.execute(query).scalars().all()
+
+
+def waiting_for_others(session: orm.Session, providers: Collection[str]) -> dict[str, str]:
+    """Operations that :func:`due` leaves out because their providers are not among *providers*: id -> provider's id."""
+    query = sa.select(Operation.id, Operation.provider_id).where(
+        _waiting(db_session.now(session)), Operation.provider_id.not_in(providers), ~_needless()
+    )
+    return {row.id: row.provider_id for row in session.execute(query)}
+
+
+def _waiting(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(Operation.state == QUEUED, sa.and_(Operation.state == RUNNING, Operation.lease_until < now))
+
+
+def _needless() -> sa.ColumnElement[bool]:
+    """That an operation is not wanted any more and nothing of it is left: it can be ended without its plugins."""
+    made = sa.select(JournalEntry.role).where(JournalEntry.operation_id == Operation.id, JournalEntry.gone.is_(False))
+    return sa.and_(Operation.cancel_requested.is_(True), ~made.exists())
 
 
 def _behind() -> sa.ColumnElement[bool]:

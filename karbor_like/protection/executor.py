@@ -5,6 +5,7 @@ The database is the queue: whoever died, what it held is claimed again here or e
 
 import logging
 import threading
+from collections.abc import Collection, Mapping
 from concurrent import futures
 
 from oslo_db import exception as db_exception
@@ -36,8 +37,8 @@ class Executor:
         self._condition = threading.Condition()
         self._running: dict[str, Hold] = {}
         self._closed = False
-        #: Operations of which was said already that they cannot be run here.
-        self._waiting: set[str] = set()
+        #: Waiting operations of which was said already that they cannot be run here.
+        self._told: set[str] = set()
         self._looker = Periodic("the look for operations", lambda: conf.poll_interval, self._look, env.clock)
         self._heart = Periodic(
             "the renewal of leases", lambda: min(self._lease / 3, conf.poll_interval), self._renew, env.clock
@@ -79,24 +80,31 @@ class Executor:
             free = 0 if self._closed else self._slots - len(self._running)
         if free <= 0:
             return
+        loaded = [provider.id for provider in self._env.providers.list()]
         with self._env.database.reader() as session:
-            due = operations.due(session, limit=free + len(self._running))
+            due = operations.due(session, free + len(self._running), loaded)
+            waiting = operations.waiting_for_others(session, loaded)
+        self._tell(waiting)
         for row in due:
-            if free > 0 and self._wanted(row) and self._take(row):
+            if free > 0 and self._wanted(row, loaded) and self._take(row):
                 free -= 1
 
-    def _wanted(self, row: Operation) -> bool:
+    def _tell(self, waiting: Mapping[str, str]) -> None:
+        for operation_id in waiting.keys() - self._told:
+            LOG.warning(
+                "Operation %s waits for provider %s, which is not loaded here", operation_id, waiting[operation_id]
+            )
+        self._told = set(waiting)
+
+    def _wanted(self, row: Operation, loaded: Collection[str]) -> bool:
         if row.id in self._running:
             # Its lease ran out while the database was away. It is stopping; only then it can be taken again.
             return False
         try:
             self._env.providers.get(row.provider_id)
         except exception.ProviderNotFound:
-            if row.id not in self._waiting:
-                self._waiting.add(row.id)
-                LOG.warning("Operation %s waits for provider %s, which is not loaded here", row.id, row.provider_id)
-            # One that is not wanted any more need not wait.
-            return row.cancel_requested
+            # Where it was loaded a moment ago, it is needed; where it was not, the operation is due because it does without.
+            return row.provider_id not in loaded
         return True
 
     def _take(self, row: Operation) -> bool:

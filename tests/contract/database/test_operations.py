@@ -9,11 +9,11 @@ from karbor_like.db import session as db_session
 from karbor_like.db.operations import OPERATIONS
 
 
-def _enqueue(database, *projects):
+def _enqueue(database, *projects, provider="x"):
     def work(session):
         return [
             OPERATIONS.insert(
-                session, operation_type="protect", project_id=project, provider_id="x", status="protecting"
+                session, operation_type="protect", project_id=project, provider_id=provider, status="protecting"
             ).id
             for project in projects
         ]
@@ -21,9 +21,14 @@ def _enqueue(database, *projects):
     return database.write(work)
 
 
-def _due(database, limit=100):
+def _due(database, limit=100, providers=("x",)):
     with database.reader() as session:
-        return operations.due(session, limit)
+        return operations.due(session, limit, providers)
+
+
+def _waiting(database):
+    with database.reader() as session:
+        return operations.waiting_for_others(session, ["x"])
 
 
 def _claim(database, row, owner="me", lease=30.0):
@@ -60,6 +65,33 @@ def test_a_project_that_runs_something_waits_behind_one_that_does_not(database):
     _enqueue(database, "busy", "busy", "idle")
     assert _claim(database, _due(database)[0])
     assert [row.project_id for row in _due(database)] == ["idle", "busy"]
+
+
+def test_those_of_a_provider_that_is_not_loaded_keep_nobody_waiting(database):
+    elsewhere = _enqueue(database, "busy", "idle", provider="y")
+    here = _enqueue(database, "busy", "idle")
+    assert [row.id for row in _due(database, limit=2)] == here
+    assert _waiting(database) == dict.fromkeys(elsewhere, "y")
+    assert _due(database, providers=[]) == []
+    held = _claim(database, _due(database, providers=["y"])[0])
+    assert list(_waiting(database)) == elsewhere[1:], "what runs does not wait"
+    _expire(database, held.operation_id)
+    assert set(_waiting(database)) == set(elsewhere)
+
+
+def test_one_that_is_cancelled_needs_its_provider_only_for_what_it_made(database):
+    nothing, gone, something, wanted = _enqueue(database, *["p"] * 4, provider="y")
+
+    def make(session, operation, **values):
+        operations.intend(session, operation, "T#1", "snapshot", name="a", keep=False)
+        operations.note(session, operation, "T#1", "snapshot", **values)
+
+    database.write(lambda session: make(session, gone, gone=True))
+    database.write(lambda session: make(session, something, cloud_id="s-1"))
+    for operation in (nothing, gone, something):
+        database.write(lambda session, operation=operation: operations.request_cancel(session, operation))
+    assert {row.id for row in _due(database)} == {nothing, gone}
+    assert _waiting(database) == {something: "y", wanted: "y"}
 
 
 def test_an_expired_lease_is_taken_over_and_the_old_owner_finds_out(database):

@@ -77,6 +77,25 @@ def test_one_whose_provider_is_not_loaded_waits_until_it_is(tmp_path: Path, site
         assert site.wait(created, "available", "error").status == "available"
 
 
+def test_one_that_is_cancelled_waits_for_its_provider_where_it_made_something(tmp_path: Path, site: Site, files: Path):
+    path, aside = tmp_path / "providers.d" / "test.conf", tmp_path / "aside"
+    with running(site):
+        created = protect(site, "n0")
+        until(site.things, lambda things: len(things) == 1, 30, "the thing that is made")
+    later = Site(tmp_path, files)
+    path.rename(aside)
+    later.env.providers.load()
+    operation_id = later.operation(checkpoint_id=created).id
+    unwrap(lambda: later.endpoint.cancel(later.context(), operation_id=operation_id))
+    later.executor._look()
+    assert later.operation(checkpoint_id=created).state == "queued"
+    aside.rename(path)
+    later.env.providers.load()
+    with running(later):
+        assert later.wait(created, "available", "error").reason == "cancelled"
+    assert later.things() == []
+
+
 def test_the_lease_of_one_that_was_lost_is_not_renewed(site: Site):
     protect(site, "n0")
     clock = ManualClock()
