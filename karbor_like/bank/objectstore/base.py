@@ -14,7 +14,8 @@ Rules that every store keeps, and that the contract suite (``tests/contract/obje
 * Keys are checked with :func:`karbor_like.bank.layout.check_key` on the way in, and on the way out of ``list``: what
   somebody else keeps in the same place under names that are no keys is not seen.
 * No key may also be the folder of another (``a`` and ``a/b``): a file system cannot hold both, and raises InvalidKey.
-* A store that holds nothing yet needs no preparation: what it keeps its objects in is made by the first ``put``.
+* A store that holds nothing yet needs no preparation: what it keeps its objects in is made by the first ``put``. Where
+  that was there before and is not any more, the store did not answer: it is not empty, and not made anew.
 * Errors are those of :mod:`karbor_like.bank.errors`. A store that did not answer is never "not found". An error that
   fits no class there (a server that calls the request malformed) is a plain BankError.
 * A store is safe to use from any number of threads. It neither retries nor sleeps: wrappers do.

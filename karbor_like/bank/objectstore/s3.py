@@ -87,6 +87,7 @@ class S3Store(base.ObjectStore):
         self._client = client
         self._bucket = bucket
         self._region = region
+        self._seen = False
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> "S3Store":
@@ -110,6 +111,7 @@ class S3Store(base.ObjectStore):
         try:
             self._put(key, buffers)
         except errors.ObjectNotFound:  # what was not found is the bucket
+            self._check_new(key)
             self._make_bucket()
             self._put(key, buffers)
 
@@ -134,17 +136,21 @@ class S3Store(base.ObjectStore):
     def list(self, prefix: str, marker: str = "", limit: int = 1000) -> Sequence[base.ObjectInfo]:
         base.check_prefix(prefix)
         found: list[base.ObjectInfo] = []
+        after = {"StartAfter": marker}
         while len(found) < limit:
             asked = min(limit - len(found), _MAX_LISTING)
             try:
-                answer = self._call(prefix, "list_objects_v2", Prefix=prefix, StartAfter=marker, MaxKeys=asked)
+                answer = self._call(prefix, "list_objects_v2", Prefix=prefix, MaxKeys=asked, **after)
             except errors.ObjectNotFound:
-                break  # no bucket yet
-            rows = answer.get("Contents", [])
-            found += [_info(row) for row in rows if base.is_key(row["Key"])]
+                self._check_new(prefix)
+                break
+            found += [_info(row) for row in answer.get("Contents", []) if base.is_key(row["Key"])]
             if not answer["IsTruncated"]:
                 break
-            marker = rows[-1]["Key"]
+            try:
+                after = {"ContinuationToken": answer["NextContinuationToken"]}
+            except KeyError:
+                raise errors.ConnectionFailed(f"{self._name(prefix)}: S3 did not say how the listing goes on") from None
         return found
 
     def delete(self, key: str) -> None:
@@ -167,6 +173,11 @@ class S3Store(base.ObjectStore):
             ContentType="application/octet-stream",
         )
 
+    def _check_new(self, key: str) -> None:
+        """Raises ConnectionFailed for a bucket that was there before: it is neither empty nor made a second time."""
+        if self._seen:
+            raise errors.ConnectionFailed(f"{self._name(key)}: the bucket is gone, and was there before")
+
     def _make_bucket(self) -> None:
         where = {"LocationConstraint": self._region}
         arguments = {} if self._region == "us-east-1" else {"CreateBucketConfiguration": where}
@@ -181,6 +192,7 @@ class S3Store(base.ObjectStore):
         """Call *method* of the client on the bucket. The answer to ``get_object`` is the object's bytes."""
         try:
             answer = getattr(self._client, method)(Bucket=self._bucket, **arguments)
+            self._seen |= method != "create_bucket"
             return _content(key, answer) if method == "get_object" else answer
         except boto_errors.ClientError as error:
             raise self._refused(key, error.response) from error
@@ -204,6 +216,8 @@ class S3Store(base.ObjectStore):
         if code in _TRY_AGAIN or status >= 500:
             return errors.ConnectionFailed(where)
         if status == 404:
+            if code == "NoSuchBucket":
+                self._check_new(key)
             return errors.ObjectNotFound(f"there is no object {key}")
         if status in _DENIED_STATUS or code in _DENIED:
             return errors.AccessDenied(f"{where}; check the credentials in [{_CLIENT}]")

@@ -131,6 +131,7 @@ class SwiftStore(base.ObjectStore):
     def __init__(self, connect: Callable[[], swiftclient.Connection], container: str) -> None:
         self._connect = connect
         self._container = container
+        self._seen = False
         # A connection shared by threads mixes up their answers.
         self._local = threading.local()
         self._connections: weakref.WeakSet[swiftclient.Connection] = weakref.WeakSet()
@@ -155,6 +156,7 @@ class SwiftStore(base.ObjectStore):
         try:
             self._put(key, buffers)
         except errors.ObjectNotFound:  # what was not found is the container
+            self._check_new(key)
             try:
                 self._call(key, "put_container")
                 self._put(key, buffers)
@@ -193,7 +195,8 @@ class SwiftStore(base.ObjectStore):
             try:
                 _, rows = self._call(prefix, "get_container", prefix=prefix, marker=marker, limit=asked)
             except errors.ObjectNotFound:
-                break  # no container yet
+                self._check_new(prefix)
+                break
             found += [_info(row) for row in rows if base.is_key(row["name"])]
             if len(rows) < asked:
                 break
@@ -208,6 +211,11 @@ class SwiftStore(base.ObjectStore):
             connections = list(self._connections)
         for connection in connections:
             connection.close()
+
+    def _check_new(self, key: str) -> None:
+        """Raises ConnectionFailed for a container that was there before: it is neither empty nor made a second time."""
+        if self._seen:
+            raise errors.ConnectionFailed(f"{self._name(key)}: the container is gone, and was there before")
 
     def _put(self, key: str, buffers: Sequence[base.Buffer]) -> None:
         digest = hashlib.md5(usedforsecurity=False)
@@ -230,7 +238,9 @@ class SwiftStore(base.ObjectStore):
         """Call *method* of this thread's connection on the container."""
         connection = self._connection()
         try:
-            return getattr(connection, method)(self._container, *args, **kwargs)
+            answer = getattr(connection, method)(self._container, *args, **kwargs)
+            self._seen |= method != "put_container"
+            return answer
         except swiftclient.ClientException as error:
             if error.http_status in _TRY_AGAIN or not error.http_status:
                 connection.close()  # the rest of the answer may still be under way

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Callable, Iterator
+from urllib import parse
 
 import pytest
 from oslo_config import cfg
@@ -52,12 +53,17 @@ def server(running: scripted.Server) -> scripted.Server:
 
 
 @pytest.fixture(scope="module")
-def store(running: scripted.Server) -> Iterator[s3.S3Store]:
-    """One for all tests: boto3 takes a while to make a client."""
+def first(running: scripted.Server) -> Iterator[s3.S3Store]:
     options = {"s3_endpoint": running.url, "s3_access_key": "key-id", "s3_secret_key": "secret-key"}
     store = s3.S3Store.from_conf(configured(**options))
     yield store
     store.close()
+
+
+@pytest.fixture
+def store(first: s3.S3Store) -> s3.S3Store:
+    """A new one over the same client: boto3 takes a while to make one."""
+    return s3.S3Store(first._client, first._bucket, first._region)
 
 
 @pytest.mark.parametrize("call", ["put", "get", "range", "list"])
@@ -152,6 +158,53 @@ def test_a_bucket_is_made_by_the_first_put(store: s3.S3Store, server: scripted.S
     store.put("a/b", [b"x", b"y"])
     assert made == ["PUT"]
     assert server.requests[-1].body == b"xy"
+
+
+def test_a_bucket_that_was_there_is_not_empty(store: s3.S3Store, server: scripted.Server) -> None:
+    server.answer = lambda request: refusal(404, "NoSuchBucket")
+    assert list(store.list("a/", marker="a/b")) == []
+    with pytest.raises(errors.ObjectNotFound):
+        store.get("a/b")
+    server.answer = lambda request: Answer()
+    store.get("a/b")
+    server.answer = lambda request: refusal(404, "NoSuchBucket")
+    server.requests.clear()
+    for call in ("put", "get", "range", "list"):
+        with pytest.raises(errors.ConnectionFailed, match="bucket karbor: a/.*the bucket is gone"):
+            CALLS[call](store)
+    assert "/karbor" not in [request.path for request in server.requests if request.method == "PUT"]
+
+
+def listing(keys: list[str], *, truncated: bool, token: str = "") -> Answer:
+    rows = "".join(
+        f"<Contents><Key>{key}</Key><Size>1</Size><LastModified>2030-01-01T00:00:00Z</LastModified></Contents>"
+        for key in keys
+    )
+    more = f"<NextContinuationToken>{token}</NextContinuationToken>" if token else ""
+    body = f"<ListBucketResult><IsTruncated>{str(truncated).lower()}</IsTruncated>{more}{rows}</ListBucketResult>"
+    return Answer(200, {"Content-Type": "application/xml"}, body.encode())
+
+
+def test_a_page_of_a_listing_may_be_empty(store: s3.S3Store, server: scripted.Server) -> None:
+    pages = iter([
+        listing(["a/1"], truncated=True, token="one"),
+        listing([], truncated=True, token="two"),
+        listing(["a/2"], truncated=False),
+    ])  # fmt: skip
+    server.answer = lambda request: next(pages)
+    assert [info.key for info in store.list("a/")] == ["a/1", "a/2"]
+    asked = [parse.parse_qs(parse.urlsplit(request.path).query) for request in server.requests]
+    assert [query.get("continuation-token") for query in asked] == [None, ["one"], ["two"]]
+
+
+def test_a_listing_that_ends_in_the_middle(store: s3.S3Store, server: scripted.Server) -> None:
+    server.answer = lambda request: listing(["a/1"], truncated=True)
+    with pytest.raises(errors.ConnectionFailed, match="how the listing goes on"):
+        store.list("a/")
+    pages = iter([listing(["a/1"], truncated=True, token="one"), refusal(404, "NoSuchBucket")])
+    server.answer = lambda request: next(pages)
+    with pytest.raises(errors.ConnectionFailed, match="the bucket is gone"):
+        store.list("a/")
 
 
 def test_a_bucket_of_somebody_else(store: s3.S3Store, server: scripted.Server) -> None:

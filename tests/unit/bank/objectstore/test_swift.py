@@ -219,6 +219,31 @@ def test_a_container_is_made_by_the_first_put(
     assert server.requests[-1].body == b"xy"
 
 
+def test_a_container_that_was_there_is_not_empty(
+    store: swift.SwiftStore, cloud: Tempauth, server: scripted.Server
+) -> None:
+    cloud.answer = lambda request: Answer(404)
+    assert list(store.list("a/", marker="a/b")) == []
+    cloud.answer = lambda request: Answer(body=b"x")
+    store.get("a/b")
+    cloud.answer = lambda request: Answer(404)
+    for call in ("put", "list"):
+        with pytest.raises(errors.ConnectionFailed, match="container karbor: a/.*the container is gone"):
+            CALLS[call](store)
+    assert "/v1/AUTH_bank/karbor" not in [request.path for request in server.requests if request.method == "PUT"]
+
+
+def test_a_listing_that_ends_in_the_middle(
+    store: swift.SwiftStore, cloud: Tempauth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"name": f"a/{n}", "bytes": 1, "last_modified": "2030-01-01T00:00:00.000000"} for n in range(2)]
+    pages = iter([Answer(body=json.dumps(rows).encode()), Answer(404)])
+    cloud.answer = lambda request: next(pages)
+    monkeypatch.setattr(swift, "_MAX_LISTING", 2)
+    with pytest.raises(errors.ConnectionFailed, match="the container is gone"):
+        store.list("a/")
+
+
 def test_a_container_that_cannot_be_made(store: swift.SwiftStore, cloud: Tempauth) -> None:
     cloud.answer = lambda request: Answer(404)
     with pytest.raises(errors.ConnectionFailed, match="could not be made"):
