@@ -8,7 +8,8 @@ names of the same checkpoint, each under a lease of its own, for as long as it t
   number that is free. The order of the claims is the order of the attempts, and both are found by asking for one key
   after the other, so no listing, which might lag behind, is needed;
 * a writer that finds a later claim than its own was taken over: it may not commit;
-* the commit event *pins* the keys that it was made for. From then on nothing else is valid under these names.
+* the commit event *pins* the keys that it was made for. From then on nothing else is valid under these names. Should the
+  commit of a writer that was taken over reach the store late, that of the later claim is the valid one.
 """
 
 import json
@@ -64,8 +65,11 @@ class Attempts:
         except (ValueError, KeyError, TypeError):
             raise errors.Corrupted(f"{key} does not say whose claim it is") from None
 
-    def claim(self, lease: Lease) -> None:
-        """Make *lease* the latest writer, once. Raises LeaseLost where it was and no longer is, or ran out."""
+    def claim(self, lease: Lease) -> int:
+        """Make *lease* the latest writer, once. Raises LeaseLost where it was and no longer is, or ran out.
+
+        :returns: the number of its claim
+        """
         with self._lock:
             if lease.id not in self._claimed:
                 claims = self.claims()
@@ -75,6 +79,7 @@ class Attempts:
                     self._store.put(layout.writer_key(self._checkpoint_id, number), json.dumps(body).encode())
                 self._claimed[lease.id] = number
         self.check(lease)
+        return self._claimed[lease.id]
 
     def check(self, lease: Lease) -> None:
         """Raises LeaseLost unless *lease* is valid and nobody claimed this checkpoint after it."""

@@ -60,6 +60,12 @@ class Committer:
         self.verify(project_id, pins)
         return pins
 
+    def adopt(self, project_id: str, commit: Event) -> Mapping[str, str]:
+        """What another's *commit* pinned, if all of it is there. Raises as :meth:`collect`."""
+        pins = commit.pins or {}
+        self.verify(project_id, pins)
+        return pins
+
     def verify(self, project_id: str, pins: Mapping[str, str]) -> None:
         """Look whether every pinned object and every pack that it needs is there. Raises Corrupted, naming what is not."""
         for key in pins.values():
@@ -91,15 +97,18 @@ class Committer:
             raise errors.Corrupted(f"{key}: {finding}")
 
     def confirm(self, event: Event) -> None:
-        """Take the commit back where the lease had run out by the time the store received it. Raises LeaseLost then."""
+        """Take the commit back where the lease had run out by the time the store received it, or nobody knows whether it had.
+
+        Raises LeaseLost then, or what the store raises.
+        """
         assert self._lease is not None
-        put = self._store.stat(event.key).modified
         try:
+            put = self._store.stat(event.key).modified
             self._lease.check()
             if put > self._lease.ends:
                 raise errors.LeaseLost(f"{self._lease} ended before the bank received the commit at {put.isoformat()}")
-        except errors.LeaseLost:
-            LOG.error("the commit of checkpoint %s came too late and is taken back", self._checkpoint_id)
+        except errors.BankError as error:
+            LOG.error("the commit of checkpoint %s is taken back: %s", self._checkpoint_id, error)
             with contextlib.suppress(errors.ObjectNotFound):
                 self._store.delete(event.key)
             raise

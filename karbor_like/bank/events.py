@@ -41,6 +41,7 @@ class Event:
     :param at: by the clock of whoever wrote it
     :param detail: anything JSON, such as the reason of an error
     :param pins: of a commit: prefix of a document's or stream's name -> key of its valid object
+    :param claim: of a commit: number of its writer's claim; -1 where it does not say, as those of early versions
     """
 
     key: str
@@ -49,6 +50,7 @@ class Event:
     at: datetime
     detail: Mapping[str, Any] = field(default_factory=dict)
     pins: Mapping[str, str] | None = None
+    claim: int = -1
 
 
 def micros(when: datetime) -> int:
@@ -58,16 +60,27 @@ def micros(when: datetime) -> int:
 
 
 def status_of(events: Sequence[Event]) -> str:
-    """The status after *events*, which are in order."""
-    return events[-1].status if events else PROTECTING
+    """The status after *events*, which are in order. A commit whose claim is not that of the valid one does not count."""
+    commit = commit_of(events)
+    counting = (
+        event for event in reversed(events) if event.pins is None or commit is None or event.claim == commit.claim
+    )
+    return next((event.status for event in counting), PROTECTING)
+
+
+def commit_of(events: Sequence[Event]) -> Event | None:
+    """The valid one of the commits among *events*, if any: that of the latest claim, and the first of these.
+
+    There are others where a status was reset, which pin the same, and where a writer's commit reached the store after
+    another had taken the checkpoint over. The order of the claims is not for anybody's clock to say.
+    """
+    return max((event for event in events if event.pins is not None), key=lambda event: event.claim, default=None)
 
 
 def pins_of(events: Sequence[Event]) -> Mapping[str, str] | None:
-    """What the first commit among *events* pinned; None where there was no commit.
-
-    There are others where a status was reset, which pin the same, and where two processes committed at once.
-    """
-    return next((event.pins for event in events if event.pins is not None), None)
+    """What the valid commit among *events* pinned; None where there was no commit."""
+    commit = commit_of(events)
+    return commit.pins if commit else None
 
 
 class Events:
@@ -100,12 +113,12 @@ class Events:
             raise errors.UnsupportedVersion(f"{key} has version {body.get('version')!r}; this program knows {VERSION}")
         try:
             at = datetime.fromisoformat(body["at"])
-            detail, pins = dict(body["detail"]), body.get("pins")
+            detail, pins, claim = dict(body["detail"]), body.get("pins"), int(body.get("claim", -1))
             if pins is not None:
                 pins = {str(prefix): layout.check_key(pinned) for prefix, pinned in pins.items()}
         except (KeyError, TypeError, ValueError, AttributeError, errors.InvalidKey):
             raise errors.Corrupted(f"{key}: members of the event are missing or of the wrong type") from None
-        return Event(key, seq, status, at, detail, pins)
+        return Event(key, seq, status, at, detail, pins, claim)
 
     def append(
         self,
@@ -116,17 +129,18 @@ class Events:
         *,
         detail: Mapping[str, Any] | None = None,
         pins: Mapping[str, str] | None = None,
+        claim: int = -1,
     ) -> Event:
         """Put an event after *events*, which are those that there are."""
         now = self._clock.now()
         seq = max(micros(now), events[-1].seq + 1 if events else 0)
         key = layout.event_key(checkpoint_id, seq, secrets.token_hex(4), status)
-        event = Event(key, seq, status, now, dict(detail or {}), pins)
+        event = Event(key, seq, status, now, dict(detail or {}), pins, claim)
         self._store.put(key, self._encode(event, secret))
         return event
 
     def _encode(self, event: Event, secret: seal.Secret | None) -> bytes:
         body: dict[str, Any] = {"version": VERSION, "at": event.at.isoformat(), "detail": dict(event.detail)}
         if event.pins is not None:
-            body["pins"] = dict(event.pins)
+            body |= {"pins": dict(event.pins), "claim": event.claim}
         return seal.seal(event.key, seal.dump_json(body), secret)

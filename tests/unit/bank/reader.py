@@ -78,12 +78,13 @@ class Reader:
         raise AssertionError(f"no master key opens data key {data_key}")
 
     def head_key(self, checkpoint: str, resource: str, name: str) -> str:
-        """What a commit event pins; where there is none, the last attempt under the last claim that has one."""
+        """What the commit of the latest claim pins; where there is no commit, the last attempt under the last claim with one."""
         here = f"checkpoints/{quote(checkpoint)}"
         prefix = f"{here}/resources/{quote(resource)}/manifests/{quote(name)}/"
-        for key in sorted(self.objects):
-            if key.startswith(f"{here}/events/") and key.endswith("-available.json"):
-                return json.loads(self.unseal(key, self.objects[key]))["pins"][prefix]
+        events = [key for key in sorted(self.objects) if key.startswith(f"{here}/events/")]
+        commits = [json.loads(self.unseal(key, self.objects[key])) for key in events if key.endswith("-available.json")]
+        if commits:
+            return max(commits, key=lambda commit: commit.get("claim", -1))["pins"][prefix]
         claims = []
         while (key := f"{here}/writers/{len(claims):06d}") in self.objects:
             claims.append(json.loads(self.objects[key])["lease"])

@@ -3,21 +3,26 @@
 import contextlib
 import dataclasses
 import itertools
+import json
 import random
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from karbor_like import exception
-from karbor_like.bank import errors, events, layout
+from karbor_like.bank import errors, events, layout, seal
 from karbor_like.bank.checkpoints import IndexEntry
+from karbor_like.bank.gc import Collector
 from karbor_like.bank.objectstore.memory import MemoryStore
 from karbor_like.bank.safety import TEST
 from karbor_like.clock import ManualClock
 from tests.fixtures import stores
 from tests.unit.bank import banks
+from tests.unit.bank.hosts import HostClock
+from tests.unit.bank.reader import Reader
 
 DATA = random.Random(1).randbytes(3000)
 NEXT = DATA[:2000] + random.Random(2).randbytes(1500)
@@ -307,6 +312,123 @@ def test_a_stream_that_arrived_after_its_writers_lease_is_not_committed_by_anoth
         bank.section("c1", banks.PROJECT, banks.VOLUME, lease=two).write("data", [NEXT])
         bank.checkpoints.commit("c1", two)
     assert banks.read(bank.section("c1", banks.PROJECT, banks.VOLUME)) == NEXT
+
+
+class Held(stores.FaultyStore):
+    """The commit event is on its way when its writer stops: it may arrive at any time."""
+
+    def __init__(self, inner, clock):
+        super().__init__(inner, clock)
+        self.late = None
+
+    def put(self, key, data):
+        if key.endswith("-available.json"):
+            self.late = partial(self.inner.put, key, data)
+            raise stores.Crashed(key)
+        super().put(key, data)
+
+
+def late_commit(shared, clock, encrypted, *, ahead=0.0):
+    """Checkpoint c1 with DATA, of which only the commit has not arrived. Returns what lets it arrive.
+
+    :param ahead: seconds by which its writer's clock was ahead
+    """
+    store, host = Held(shared, clock), HostClock(clock)
+    host.step(ahead)
+    bank = banks.make_bank(store, clock=host, encrypted=encrypted)
+    lease = bank.leases.acquire(holder="late")
+    banks.new_section(bank, "c1", lease).write("data", [DATA])
+    with pytest.raises(stores.Crashed):
+        bank.checkpoints.commit("c1", lease)
+    clock.advance(TEST.lease_duration)
+    return store.late
+
+
+@pytest.mark.parametrize("ahead", [-100_000.0, 0.0, 100_000.0])
+def test_a_commit_that_arrives_after_another_took_over_and_committed_changes_nothing(
+    shared, clock, bank, encrypted, ahead
+):
+    arrive = late_commit(shared, clock, encrypted, ahead=ahead)
+    with bank.leases.acquire(holder="two") as two:
+        bank.section("c1", banks.PROJECT, banks.VOLUME, lease=two).write("data", [NEXT])
+        bank.checkpoints.commit("c1", two)
+    before = bank.checkpoints.get("c1")
+    for _ in range(3):
+        clock.advance(TEST.leftovers + TEST.quarantine + TEST.grace.total_seconds() + 1)
+        Collector(bank).run()
+    assert len([key for key in keys(shared) if "/manifests/" in key]) == 1
+    arrive()
+    record = bank.checkpoints.get("c1")
+    assert (record.status, events.pins_of(record.events)) == ("available", events.pins_of(before.events))
+    assert banks.read(bank.section("c1", banks.PROJECT, banks.VOLUME)) == NEXT
+    masters = {"m1": bytes([7]) * 32} if encrypted else {}
+    assert Reader({key: shared.get(key) for key in keys(shared)}, masters).stream("c1", banks.VOLUME, "data") == NEXT
+    bank.checkpoints.event("c1", "error-deleting")
+    assert bank.checkpoints.get("c1").status == "error-deleting"
+    bank.checkpoints.event("c1", "available")
+    assert banks.read(bank.section("c1", banks.PROJECT, banks.VOLUME)) == NEXT
+
+
+def test_a_late_commit_that_nobody_takes_back_is_of_a_whole_checkpoint(shared, clock, bank, encrypted):
+    """What it pins was stored under a good lease, and is kept while the checkpoint is there."""
+    arrive = late_commit(shared, clock, encrypted)
+    for _ in range(3):
+        clock.advance(TEST.quarantine + TEST.grace.total_seconds() + 1)
+        Collector(bank).run()
+    arrive()
+    assert read_available(bank) == DATA
+
+
+def test_who_takes_over_does_not_rely_on_a_commit_that_may_be_taken_back(shared, clock, bank, encrypted):
+    class TakenOver(stores.FaultyStore):
+        """Its process stops when its commit was put, until another one took over and has seen the commit."""
+
+        def put(self, key, data):
+            super().put(key, data)
+            if key.endswith("-available.json"):
+                clock.advance(TEST.lease_duration)
+                with bank.leases.acquire(holder="two") as two:
+                    bank.checkpoints.commit("c1", two)
+                    bank.checkpoints.commit("c1", two)
+
+    one = banks.make_bank(TakenOver(shared, clock), clock=clock, encrypted=encrypted)
+    with one.leases.acquire(holder="one") as lease:
+        banks.new_section(one, "c1", lease).write("data", [DATA])
+        with pytest.raises(errors.LeaseLost):
+            one.checkpoints.commit("c1", lease)
+    record = bank.checkpoints.get("c1")
+    assert [event.status for event in record.events] == ["protecting", "available"]
+    assert banks.read(bank.section("c1", banks.PROJECT, banks.VOLUME)) == DATA
+
+
+def test_a_commit_of_which_nobody_knows_when_it_arrived_is_taken_back(shared, clock):
+    bank, store = another(shared, clock)
+    with bank.leases.acquire(holder="one") as lease:
+        banks.new_section(bank, "c1", lease).write("data", [DATA])
+        store.inject(stores.FAIL, op="stat", prefix="checkpoints/c1/events/")
+        with pytest.raises(errors.ConnectionFailed):
+            bank.checkpoints.commit("c1", lease)
+        assert bank.checkpoints.get("c1").status == "protecting"
+        bank.checkpoints.commit("c1", lease)
+    assert bank.checkpoints.get("c1").status == "available"
+
+
+def test_a_commit_that_does_not_say_its_claim_is_valid_where_it_is_the_only_one(shared, clock):
+    """Early versions wrote none."""
+    bank = banks.make_bank(shared, clock=clock, encrypted=False)
+    banks.protect(bank, "c1", DATA)
+    key = keys(shared, "checkpoints/c1/events/")[-1]
+    body = json.loads(seal.unseal(key, shared.get(key), None))
+    assert body.pop("claim") == 0
+    shared.put(key, seal.seal(key, seal.dump_json(body), None))
+    assert bank.checkpoints.get("c1").events[-1].claim == -1
+    assert read_available(bank) == DATA
+    assert Reader({key: shared.get(key) for key in keys(shared)}, {}).stream("c1", banks.VOLUME, "data") == DATA
+
+
+def read_available(bank):
+    assert bank.checkpoints.get("c1").status == "available"
+    return banks.read(bank.section("c1", banks.PROJECT, banks.VOLUME))
 
 
 def calls_of(shared, clock, work) -> int:

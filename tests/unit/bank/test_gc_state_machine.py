@@ -28,6 +28,7 @@ from karbor_like.bank import errors, layout, manifest
 from karbor_like.bank.attempts import Attempts
 from karbor_like.bank.bank import Bank
 from karbor_like.bank.checkpoints import CheckpointRecord
+from karbor_like.bank.events import pins_of
 from karbor_like.bank.gc import Collector
 from karbor_like.bank.objectstore.memory import MemoryStore
 from karbor_like.bank.safety import TEST
@@ -374,7 +375,10 @@ class BankMachine(RuleBasedStateMachine):
         checkpoint_id = commit.split("/")[1]
         self._check_content(bank, checkpoint_id)
         project = self.projects[checkpoint_id]
-        found = {event.key: event.pins for event in bank.checkpoints.get(checkpoint_id).events}
+        events = bank.checkpoints.get(checkpoint_id).events
+        found = {event.key: event.pins for event in events}
+        if found[commit] != pins_of(events):
+            return set()  # a later claim's commit took its place
         attempts = Attempts(self.raw, checkpoint_id, found[commit])
         needed = {layout.plan_key(checkpoint_id)}
         for volume in self.planned[checkpoint_id]:
