@@ -20,6 +20,7 @@ _MAX_INTEGER = 2**63 - 1
 def identity(request: webob.Request, enforcer: oslo_policy.Enforcer) -> RequestContext:
     """The caller, as keystonemiddleware left it in the request."""
     token = request.environ.get("keystone.token_info", {}).get("token", {})
+    trust = token.get("OS-TRUST:trust", {})
     try:
         catalog = json.loads(request.environ.get("HTTP_X_SERVICE_CATALOG") or "[]")
     except ValueError:
@@ -28,7 +29,8 @@ def identity(request: webob.Request, enforcer: oslo_policy.Enforcer) -> RequestC
         request.environ,
         request_id=request.environ.get("openstack.request_id"),
         service_catalog=catalog,
-        trust_id=token.get("OS-TRUST:trust", {}).get("id"),
+        trust_id=trust.get("id"),
+        trustee_id=trust.get("trustee_user", {}).get("id"),
     )
     context.is_admin = policy.is_admin(enforcer, context)
     return context

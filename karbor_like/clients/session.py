@@ -5,6 +5,7 @@ What lives how long (https://docs.openstack.org/keystone/latest/admin/manage-ser
 * A tenant's token is accepted after its expiry as long as a valid service token goes with it, so an operation may take longer
   than a token lives.
 * A trust's token is not: a new one is taken from the trust whenever it is about to expire. The service user is the trustee.
+  A token from a trust that somebody else was given (Heat, a user) is used as it is, for as long as it lives.
 * For another cloud there is a password, and a new token whenever one is needed.
 """
 
@@ -56,11 +57,13 @@ class Identities:
             LOG.warning("[service_auth] is not configured: operations end when the token that started them expires")
 
     def for_context(self, context: RequestContext) -> plugin.BaseAuthPlugin:
-        """Acts as *context*'s user: through its trust where there is one, else with its token and a service token.
+        """Acts as *context*'s user: through its trust where that is the service user's, else with its token and a service
+        token.
 
-        Raises NotAuthorized where the context holds neither, ConfigurationError where a trust cannot be used.
+        Raises NotAuthorized where the context holds neither, ConfigurationError where a trust cannot be used, Unavailable
+        where Keystone cannot be asked whose it is.
         """
-        if context.trust_id:
+        if context.trust_id and self._is_ours(context):
             return self._for_trust(context.trust_id)
         if not context.auth_token:
             raise exception.NotAuthorized(
@@ -113,6 +116,15 @@ class Identities:
             return loading.load_auth_from_conf_options(self._conf, options.SERVICE_AUTH.name, **overrides)
         except ksa.AuthPluginException as error:
             raise exception.ConfigurationError(f"[service_auth]: {error}") from error
+
+    def _is_ours(self, context: RequestContext) -> bool:
+        """Whether the service user is the trustee of *context*'s trust. What others are trusted with they use themselves."""
+        if not context.auth_token or context.trustee_id is None:
+            return True  # the engine's own: nobody has asked
+        if self._service is None:
+            return False
+        with errors.translated("signing in as the service user"):
+            return self.session(options.SERVICE_AUTH.name, self._service).get_user_id() == context.trustee_id
 
     def _for_trust(self, trust_id: str) -> plugin.BaseAuthPlugin:
         auth_type = self._conf.service_auth.auth_type

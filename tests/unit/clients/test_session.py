@@ -1,12 +1,17 @@
 """As whom other services are asked, against a Keystone that checks."""
 
+import json
 import logging
 from typing import Any
 
 import pytest
+import webob
+from keystoneauth1 import session
+from keystoneauth1.identity import v3
 from oslo_config import cfg
 
-from karbor_like import exception
+from karbor_like import exception, policy
+from karbor_like.api.request import identity
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import ClientFactory, Clients
 from karbor_like.context import RequestContext
@@ -121,6 +126,52 @@ class TestTrust:
         conf.clear_override("auth_type", "service_auth")
         with pytest.raises(exception.ConfigurationError, match="service_auth"):
             ClientFactory(conf).for_context(trusting)
+
+
+class TestTokenOfATrust:
+    """Requests whose token was taken from a trust: one that the engine made, or anybody's."""
+
+    def context(self, conf: cfg.ConfigOpts, cloud: Sandbox, trustee: str) -> RequestContext:
+        """What the API makes of a token from a trust that alice gave *trustee*."""
+        alice = cloud.session("alice")
+        body = {
+            "trustor_user_id": alice.get_user_id(),
+            "trustee_user_id": cloud.session(trustee).get_user_id(),
+            "project_id": alice.get_project_id(),
+            "impersonation": True,
+            "roles": [{"name": "member"}],
+        }
+        trust = alice.post(f"{cloud.auth_url}/OS-TRUST/trusts", json={"trust": body}).json()["trust"]
+        account = {k: v for k, v in cloud.credentials(trustee).items() if not k.startswith("project")}
+        auth = v3.Password(**account, trust_id=trust["id"])
+        access = auth.get_access(session.Session())
+        request = webob.Request.blank(
+            "/",
+            headers={"X-Auth-Token": access.auth_token, "X-User-Id": access.user_id, "X-Project-Id": access.project_id},
+        )
+        request.headers["X-Service-Catalog"] = json.dumps(access.service_catalog.catalog)
+        request.environ["keystone.token_info"] = access._data
+        return identity(request, policy.make_enforcer(conf))
+
+    def test_another_s_trust_is_used_by_its_token(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+        context = self.context(conf, cloud, "bob")
+        context = RequestContext.from_dict(
+            context.to_dict(), overwrite=False, auth_token=context.auth_token, trust_id=context.trust_id
+        )
+        clients = ClientFactory(conf).for_context(context)
+        assert clients.cinder().volumes.create(1).user_id == context.user_id
+
+    def test_another_s_trust_needs_no_service_user(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+        conf.clear_override("auth_type", "service_auth")
+        volumes_of(ClientFactory(conf).for_context(self.context(conf, cloud, "bob")))
+
+    def test_our_own_trust_outlives_its_token(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+        context = self.context(conf, cloud, "karbor")
+        clients = ClientFactory(conf).for_context(context)
+        cloud.session("admin").delete(
+            f"{cloud.auth_url}/auth/tokens", headers={"X-Subject-Token": str(context.auth_token)}
+        )
+        assert clients.cinder().volumes.create(1).user_id == context.user_id
 
 
 class TestTarget:
