@@ -4,7 +4,8 @@ Every step is short and may be done by any engine: a run is claimed, one or two 
 recorded together with the time at which somebody must look again, and the claim is given back.
 
 What a failure means: where the user's trust is gone, no run can succeed any more, so the operation is disabled. Where the
-plan or the provider is not there, this run fails. Everything else may pass, and is tried again while the window lasts.
+plan or the provider is not there, this run fails. Everything else may pass, and is tried again while the window lasts; a
+run that has a checkpoint is followed until that says how it went.
 """
 
 import logging
@@ -16,6 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 from oslo_config import cfg
+from oslo_db import exception as db_exception
 from sqlalchemy import orm
 
 from karbor_like import exception
@@ -36,6 +38,8 @@ _GOES_ON = ("protecting",)
 _UNWANTED = ("deleting", "deleted", "error-deleting")
 #: How often what follows an available checkpoint is tried.
 _FINISHES = 10
+#: What says nothing of the run: the API or Keystone is away, or does not know the service's own account.
+_BLINKS = (exception.Unavailable, exception.ConfigurationError)
 
 
 class DefinitionLost(exception.NotFound):
@@ -126,7 +130,10 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - the border of a thread: whatever it is, the run must not be forgotten
             LOG.exception("run %s of operation %s: unexpected error", run.id, run.scheduled_operation_id)
             try:
-                self._retry(run, f"unexpected error: {type(error).__name__}", unsure=True)
+                if run.checkpoint_id is not None and isinstance(error, db_exception.DBConnectionError):
+                    self._leave(run, self._options.follow_interval)
+                else:
+                    self._retry(run, f"unexpected error: {type(error).__name__}", unsure=True)
             except Exception:  # noqa: BLE001 - as above; when the claim runs out, another engine goes on
                 LOG.exception("run %s of operation %s cannot be recorded", run.id, run.scheduled_operation_id)
 
@@ -145,9 +152,15 @@ class Runner:
             self._end(run, scheduled_runs.FAILED, str(error))
         except DefinitionLost as error:
             self._end(run, scheduled_runs.FAILED, str(error))
+        except _BLINKS as error:
+            if run.checkpoint_id is None:
+                # Of a request that got no answer nobody knows whether it was carried out.
+                return self._retry(run, str(error), unsure=isinstance(error, exception.Unavailable))
+            # However long it lasts: the checkpoint is made, or not, whether or not anybody can ask for it.
+            LOG.warning("run %s: %s", run.id, error)
+            self._leave(run, self._options.follow_interval)
         except exception.KarborLikeError as error:
-            # Of a request that got no answer nobody knows whether it was carried out.
-            self._retry(run, str(error), unsure=isinstance(error, exception.Unavailable))
+            self._retry(run, str(error))
 
     def _act(self, run: ScheduledRun, operation: ScheduledOperation, kind: plugins.OperationType) -> None:
         owner = operation.user_id, operation.project_id
@@ -196,10 +209,6 @@ class Runner:
             checkpoint = job.api.checkpoint(provider_id, str(run.checkpoint_id))
         except exception.NotFound:
             return self._end(run, scheduled_runs.FAILED, f"checkpoint {run.checkpoint_id} is gone")
-        except exception.Unavailable as error:
-            # However long it lasts: the checkpoint is made, or not, whether or not anybody can ask for it.
-            LOG.warning("run %s: %s", run.id, error)
-            return self._leave(run, self._options.follow_interval)
         status = checkpoint["status"]
         if status in _GOES_ON:
             return self._leave(run, self._options.follow_interval)

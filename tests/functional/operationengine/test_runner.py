@@ -3,6 +3,8 @@
 import json
 
 import pytest
+import sqlalchemy as sa
+from oslo_db import exception as db_exception
 
 from karbor_like.db import scheduled_runs
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
@@ -71,6 +73,42 @@ def test_the_api_may_be_away_while_a_checkpoint_is_followed(site, rest_api):
         assert site.later(3600).state == "started"
     _ended(site.later(FOLLOW), "succeeded")
     assert len(rest_api.posts) == 1
+
+
+@pytest.mark.parametrize("status", [503, 401])
+def test_keystone_may_be_away_while_a_checkpoint_is_followed(site, rest_api, cloud, status):
+    """401: it is the service's own account that does not work."""
+    site.schedule(**_rules(max_backups=1))
+    site.due()
+    site.step()
+    runner = site.make_runner()
+    cloud.fault(service="identity", method="POST", path="/auth/tokens", kind="status", status=status, times=100)
+    try:
+        for _ in range(3):
+            run = site.later(3600, runner)
+            assert (run.state, run.checkpoint_id) == ("started", list(rest_api.made)[0])
+    finally:
+        cloud.clear_faults()
+    _ended(site.later(FOLLOW, runner), "succeeded", "retention: ")
+    assert len(rest_api.posts) == 1
+
+
+def test_the_database_may_blink_while_a_checkpoint_is_followed(site, rest_api):
+    site.schedule()
+    site.due()
+    site.step()
+    broken = []
+
+    def fail(connection, cursor, statement, parameters, context, many):
+        if "FROM trusts" in statement and len(broken) < 3:
+            broken.append(statement)
+            raise db_exception.DBConnectionError
+
+    sa.event.listen(site.database.engine, "before_cursor_execute", fail)
+    for _ in range(3):
+        assert site.later(3600).state == "started"
+    assert len(broken) == 3
+    _ended(site.later(FOLLOW), "succeeded")
 
 
 def test_the_token_is_renewed_in_the_middle(site, rest_api, cloud):
