@@ -62,6 +62,8 @@ PERIODS: Final[Mapping[str, Callable[[datetime], Any]]] = {
     "monthly": _month,
     "yearly": _year,
 }
+#: Days; no date is so long ago that it could not be said.
+MAX_DURATION: Final = 36_500
 RULES: Final = ("max_backups", "retention_duration", *PERIODS)
 
 
@@ -80,6 +82,13 @@ def policy(definition: Mapping[str, Any]) -> dict[str, int]:
             raise exception.InvalidInput(f"{name}: {value!r} is not an integer above 0")
         found[name] = count
     return found
+
+
+def check(definition: Mapping[str, Any]) -> None:
+    """Raises InvalidInput where somebody asks for rules that are none, or to keep checkpoints for longer than is allowed."""
+    days = policy(definition).get("retention_duration", 0)
+    if days > MAX_DURATION:
+        raise exception.InvalidInput(f"retention_duration: {days} days is too long; give at most {MAX_DURATION}")
 
 
 def decide(copies: Sequence[Copy], rules: Mapping[str, int], now: datetime) -> Sequence[Decision]:
@@ -109,7 +118,9 @@ def _kept(ordered: Sequence[Copy], rules: Mapping[str, int], now: datetime) -> d
     kept: dict[str, str] = {}
     # Both old rules limit: with both, a checkpoint must satisfy both. The periods each keep on their own.
     limits = {name: rules[name] for name in ("max_backups", "retention_duration") if name in rules}
-    oldest = now - timedelta(days=limits["retention_duration"]) if "retention_duration" in limits else None
+    # What was stored before there was a limit may be beyond it.
+    days = min(limits.get("retention_duration", 0), MAX_DURATION)
+    oldest = now - timedelta(days=days) if days else None
     newest = ordered[: limits.get("max_backups", len(ordered))] if limits else []
     for copy in newest:
         if oldest is None or copy.created_at >= oldest:

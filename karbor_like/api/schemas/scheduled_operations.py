@@ -5,7 +5,7 @@ _TYPE = {"type": "string", "enum": ["protect", "retention_protect"]}
 _COUNT = {"type": ["integer", "string"], "maximum": 999_999_999, "pattern": "^-?[0-9]{1,9}$(?![\\n])"}
 _KEPT = {
     "max_backups": "Available checkpoints of the plan to keep at most.",
-    "retention_duration": "Days to keep checkpoints for.",
+    "retention_duration": f"Days to keep checkpoints for, at most {retention.MAX_DURATION}.",
     **{name: f"Keep the newest of each of so many periods ({name})." for name in retention.PERIODS},
 }
 

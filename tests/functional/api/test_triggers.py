@@ -3,6 +3,7 @@
 import pytest
 
 from karbor_like.db.triggers import TRIGGERS
+from karbor_like.triggers import contract, loader
 from tests.fixtures import bodies
 from tests.fixtures.bodies import DAILY, UNKNOWN_ID
 from tests.fixtures.fake_protection import OTHER_PROVIDER, PROVIDER
@@ -44,21 +45,33 @@ def test_a_trigger_shows_what_was_asked_as_texts(alice):
     assert alice.get("/triggers") == {"triggers": [made]}
 
 
-def test_the_first_run_is_written_down(alice, database, clock, trigger):
+def test_the_first_run_is_written_down(alice, database, trigger):
     with database.reader() as session:
         due = TRIGGERS.get(session, trigger["id"]).next_run_at
     assert due.isoformat() == "2030-01-01T01:00:00+00:00"
-    clock.advance(7200)
     alice.put(
         f"/triggers/{trigger['id']}",
         {
             "trigger_info": {
-                "properties": {"format": "crontab", "pattern": "0 1 * * *", "start_time": "2030-01-01 00:00:00"}
+                "properties": {"format": "crontab", "pattern": "0 2 * * *", "start_time": "2030-01-01 00:00:00"}
             }
         },
     )
     with database.reader() as session:
-        assert TRIGGERS.get(session, trigger["id"]).next_run_at.isoformat() == "2030-01-02T01:00:00+00:00"
+        assert TRIGGERS.get(session, trigger["id"]).next_run_at.isoformat() == "2030-01-01T02:00:00+00:00"
+
+
+def test_a_run_that_is_due_is_not_lost_by_a_change(alice, database, clock, trigger):
+    """What is due stays due until an engine looked, which then goes on by the new properties."""
+    path = f"/triggers/{trigger['id']}"
+    properties = {"format": "crontab", "pattern": "0 5 * * *", "start_time": "2030-01-01 00:00:00"}
+    clock.advance(7200)
+    alice.put(path, {"trigger_info": {"properties": properties}})
+    with database.reader() as session:
+        row = TRIGGERS.get(session, trigger["id"])
+    assert (row.next_run_at.isoformat(), row.properties["pattern"]) == ("2030-01-01T01:00:00+00:00", "0 5 * * *")
+    timing = contract.of_type(loader.trigger_types(), "time").parse({**row.properties, "window": 900})
+    assert timing.next(row.next_run_at).isoformat() == "2030-01-01T05:00:00+00:00"
 
 
 def test_formats_are_the_triggers_own(alice):
@@ -198,7 +211,14 @@ def test_scheduled_operations_that_are_none(alice, trigger, plan, change, status
 
 
 @pytest.mark.parametrize(
-    "change", [{"provider_id": OTHER_PROVIDER}, {"max_backups": "many"}, {"retention_duration": 10**12}, {"x": None}]
+    "change",
+    [
+        {"provider_id": OTHER_PROVIDER},
+        {"max_backups": "many"},
+        {"retention_duration": 10**12},
+        {"retention_duration": 36501},
+        {"x": None},
+    ],
 )
 def test_definitions_that_are_none(alice, trigger, plan, change):
     definition = {"provider_id": PROVIDER, "plan_id": plan["id"], **change}

@@ -102,3 +102,15 @@ def test_digits_as_text_and_absent_rules_are_fine():
         "max_backups": 3,
         "daily": 7,
     }
+
+
+@pytest.mark.parametrize("value", [36_501, "999999999"])
+def test_what_is_longer_than_a_century_is_refused(value):
+    with pytest.raises(exception.InvalidInput, match=f"retention_duration: {value} days .* at most 36500"):
+        retention.check({"retention_duration": value})
+    retention.check({"retention_duration": 36_500})
+
+
+def test_what_was_stored_before_there_was_a_limit_keeps_everything():
+    rules = retention.policy({"retention_duration": "999999999"})
+    assert deleted(retention.decide(copies([1, 24 * 365 * 90]), rules, NOW)) == set()

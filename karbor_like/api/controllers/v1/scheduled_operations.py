@@ -163,7 +163,7 @@ def _definition(asked: Mapping[str, Any] | str) -> dict[str, Any]:
         asked = {name.strip(): value.strip() for name, _, value in items}
     validation.check(_DEFINITION, asked, _PATH)
     try:
-        retention.policy(asked)
+        retention.check(asked)
     except exception.InvalidInput as error:
         raise exception.InvalidInput(f"{_PATH}.{error}") from None
     ids = {name: validation.canonical_id(asked[name]) for name in ("provider_id", "plan_id")}

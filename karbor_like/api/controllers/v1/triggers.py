@@ -64,6 +64,9 @@ class Triggers(base.Controller):
 
         def change(session: Any) -> Trigger:
             row = TRIGGERS.get(session, trigger_id, self.scope, lock=True)
+            if row.next_run_at is not None and row.next_run_at <= self.deps.clock.now():
+                # An engine has yet to fire what is due; it goes on from there by the new properties.
+                values.pop("next_run_at", None)
             if values:
                 TRIGGERS.update(session, trigger_id, values)
                 session.refresh(row)
