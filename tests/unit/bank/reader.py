@@ -78,7 +78,7 @@ class Reader:
         raise AssertionError(f"no master key opens data key {data_key}")
 
     def head_key(self, checkpoint: str, resource: str, name: str) -> str:
-        """What the commit of the latest claim pins; where there is no commit, the last attempt under the last claim with one."""
+        """What the commit of the latest claim pins; without a commit, the last attempt under the last claim that has one."""
         here = f"checkpoints/{quote(checkpoint)}"
         prefix = f"{here}/resources/{quote(resource)}/manifests/{quote(name)}/"
         events = [key for key in sorted(self.objects) if key.startswith(f"{here}/events/")]
