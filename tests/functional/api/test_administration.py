@@ -1,5 +1,7 @@
 """Operation logs, services, quotas and quota classes."""
 
+import uuid
+
 import pytest
 
 from karbor_like.db import services
@@ -110,6 +112,9 @@ def test_quotas(alice, bob, admin):
     alice.put(path, {"quota": {"plans": 1}}, status=403)
     alice.delete(path, status=403)
     admin.get("/quotas/nonsense", status=400)
+    endless = f"/quotas/{'urn:' * 10}{uuid.UUID(PROJECT_A)}"
+    admin.put(endless, {"quota": {"plans": 5}}, status=400)
+    admin.get(endless, status=400)
 
 
 @pytest.mark.parametrize("value", [None, "", "x", -2, "-2", 1.5, True, [], 2**31, 10**30, "9" * 30, "٣", "1\n"])

@@ -11,6 +11,8 @@ from karbor_like.db import quotas
 from karbor_like.policies import quotas as rules
 
 _OWNER = "target_project_id"
+#: Characters of a project's id that the database holds.
+_MAX_ID = 64
 
 
 class Quotas(base.Controller):
@@ -71,6 +73,7 @@ def limits_of(asked: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _checked(project_id: str) -> str:
-    if not uuidutils.is_uuid_like(project_id):
+    # Prefixes may come before a UUID as often as one likes.
+    if len(project_id) > _MAX_ID or not uuidutils.is_uuid_like(project_id):
         raise exception.InvalidInput(f"the project {project_id[:64]!r} in the path is not a UUID")
     return project_id
