@@ -193,6 +193,8 @@ class Calendar:
 
     recurrences: Sequence[Recurrence]
     excluded: frozenset[datetime]
+    #: What comes every other year has come.
+    look_ahead = timedelta(days=800)
 
     def occurrences(self, start: datetime, after: datetime) -> Iterator[datetime]:
         """The times after *after* of recurrences that start at *start*."""
@@ -209,7 +211,7 @@ def parse(pattern: str, zone: tzinfo) -> Calendar:
     rules = _listed(event.get("RRULE"))
     if not 1 <= len(rules) <= _MAX_RULES:
         raise _invalid(f"the VEVENT has {len(rules) or 'no'} RRULEs, not 1 to {_MAX_RULES}")
-    recurrences = [_recurrence(rule, zone) for rule in rules]
+    recurrences = list(dict.fromkeys(_recurrence(rule, zone) for rule in rules))
     excluded = frozenset(_wall(item.dt, zone) for dates in _listed(event.get("EXDATE")) for item in dates.dts)
     return Calendar(recurrences, excluded)
 

@@ -4,7 +4,7 @@ import copy
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import croniter
 
@@ -27,6 +27,8 @@ class Crontab:
 
     pattern: str
     read: croniter.croniter = field(compare=False, repr=False)
+    #: Every day that has any has the same times: the first thousand show how far they are apart.
+    look_ahead = timedelta()
 
     def occurrences(self, start: datetime, after: datetime) -> Iterator[datetime]:
         """The times after *after*; *start* plays no part."""

@@ -29,14 +29,21 @@ TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 _YEARS = range(1970, 2300)
 #: Patterns that are kept as they were read.
 _REMEMBERED = 2048
-#: Occurrences that are looked at for the smallest distance: a year and more of a daily rule beside any other.
+#: Occurrences that are looked at for the smallest distance at least.
 _LOOK_AHEAD = 1000
+#: And for how long at most: to find a thousand leap days takes long.
+_LONGEST = timedelta(days=30 * 365)
 #: No zone ever put its clock forward or back by more.
 _SHIFT = timedelta(hours=3)
 
 
 class Rule(Protocol):
     """What a pattern says, in wall-clock times without a zone."""
+
+    @property
+    def look_ahead(self) -> timedelta:
+        """Over how long the distance of its times is looked at, where they are more than a thousand."""
+        ...
 
     def occurrences(self, start: datetime, after: datetime) -> Iterator[datetime]:
         """The times after *after*, in order, of a recurrence that starts at *start*. Ends where there are no more."""
@@ -81,11 +88,17 @@ class Timing:
                 best = moment, wall if best is None else best[1]
         return best[0] if best else None
 
-    def smallest_distance(self) -> timedelta | None:
-        """Between two occurrences in a row, by the wall clock; None where there are not two."""
+    def first_distance_below(self, least: timedelta) -> timedelta | None:
+        """Between the first two occurrences in a row, by the wall clock, that are nearer than *least*; None: none are."""
         start = _naive(self.start, self.zone)
-        walls = itertools.islice(self.rule.occurrences(start, start), _LOOK_AHEAD)
-        return min((later - earlier for earlier, later in itertools.pairwise(walls)), default=None)
+        pairs = itertools.pairwise(self.rule.occurrences(start, start))
+        for number, (earlier, later) in enumerate(pairs):
+            if later - earlier < least:
+                return later - earlier
+            passed = later - start
+            if passed > _LONGEST or (number >= _LOOK_AHEAD and passed > self.rule.look_ahead):
+                break
+        return None
 
 
 def _naive(moment: datetime, zone: tzinfo) -> datetime:
@@ -143,10 +156,10 @@ class TimeTrigger(contract.TriggerType):
 
     def check(self, properties: Mapping[str, Any], limits: contract.Limits, now: datetime) -> Timing:
         timing = self.parse({**properties, "window": properties.get("window", limits.min_window)})
-        smallest = timing.smallest_distance()
-        if smallest is not None and smallest < timedelta(seconds=limits.min_interval):
+        distance = timing.first_distance_below(timedelta(seconds=limits.min_interval))
+        if distance is not None:
             raise exception.InvalidInput(
-                f"properties.pattern: fires twice within {smallest.total_seconds():g} seconds; at least "
+                f"properties.pattern: fires twice within {distance.total_seconds():g} seconds; at least "
                 f"{limits.min_interval} must lie between"
             )
         if not limits.min_window <= timing.window <= limits.max_window:

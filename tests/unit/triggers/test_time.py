@@ -147,6 +147,33 @@ def test_the_smallest_distance_is_looked_for_beyond_the_next_two():
         TIME.check(properties(f"BEGIN:VEVENT\n{rules}\nEND:VEVENT"), LIMITS, NOW)
 
 
+@pytest.mark.parametrize(
+    "seldom", ["FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=31", "FREQ=YEARLY;INTERVAL=2;BYMONTH=11;BYMONTHDAY=5"]
+)
+def test_a_frequent_rule_does_not_hide_a_seldom_one(seldom):
+    rules = f"RRULE:FREQ=HOURLY\nRRULE:{seldom};BYHOUR=12;BYMINUTE=30"
+    asked = properties(f"BEGIN:VEVENT\n{rules}\nEND:VEVENT", start_time="2030-12-01 00:00:00")
+    if "INTERVAL" in seldom:
+        asked["start_time"] = "2030-11-06 00:00:00"
+    with pytest.raises(exception.InvalidInput, match="within 1800 seconds"):
+        TIME.check(asked, LIMITS, NOW)
+
+
+def test_seldom_times_are_looked_at_for_some_decades_only():
+    class Yearly:
+        look_ahead = timedelta(days=800)
+
+        def occurrences(self, start, after):
+            for year in range(2031, 2131):
+                asked.append(year)
+                yield datetime(year, 2, 1)
+
+    asked: list[int] = []
+    timed = time.TimeTrigger({"yearly": lambda pattern, zone: Yearly()})
+    timed.check(properties("x", format="yearly"), LIMITS, NOW)
+    assert 2055 < max(asked) < 2065
+
+
 def test_the_window_has_a_default():
     assert TIME.check(properties("0 1 * * *"), LIMITS, NOW).window == 900
 
