@@ -14,6 +14,7 @@ from taskflow import task
 
 from karbor_like import exception
 from karbor_like.domain.resource import Resource
+from karbor_like.plugins.protection import Kind
 from karbor_like.protection.report import DatabaseReport
 from karbor_like.protection.scope import Scope
 
@@ -114,6 +115,10 @@ class HookTask(Step):
             self._report = self.scope.report(self.resource)
             try:
                 result = self._call()
+            except exception.CheckpointNotFound:
+                if self.scope.work.kind is not Kind.DELETE:
+                    raise
+                # Its tombstone is put when all hooks have ended: an earlier attempt, or another site, came that far.
             finally:
                 self._report.flush()
         told = result or {}
