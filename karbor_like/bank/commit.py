@@ -48,8 +48,8 @@ class Committer:
         assert self._attempts is not None
         resources = layout.resources_prefix(self._checkpoint_id)
         names = {prefix for prefix in self._lease.written if prefix.startswith(resources)}
-        for info in quarantine.list_all(self._store, resources):
-            if layout.parse_resource_key(info.key).kind != "segments":
+        for info, what in quarantine.list_parsed(self._store, resources, layout.parse_resource_key):
+            if what.kind != "segments":
                 names.add(info.key.rpartition("/")[0] + "/")
         pins = {}
         for prefix in sorted(names):

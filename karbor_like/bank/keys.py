@@ -227,11 +227,14 @@ class Keyring:
             return key
 
     def find(self, seal_id: str) -> DataKey:
-        """The key that a sealed object names."""
+        """The key that a sealed object names. Raises Corrupted where that can be no key's id, and as :meth:`get`."""
         project, slash, data_key_id = seal_id.partition("/")
-        if not slash:
-            raise errors.Corrupted(f"{seal_id[:300]!r} is not the id of a data key")
-        return self.get(layout.unquote(project), data_key_id)
+        try:
+            if slash:
+                return self.get(layout.unquote(project), data_key_id)
+        except errors.InvalidKey:
+            pass
+        raise errors.Corrupted(f"{seal_id[:300]!r} is not the id of a data key")
 
     def opener(self, project_id: str) -> Callable[[str], DataKey]:
         """Like :meth:`find`, for what must be of this project: what another project's key sealed is refused."""
@@ -344,7 +347,9 @@ class Keyring:
 
     def _all(self, project_id: str | None = None) -> dict[tuple[str, str], set[str]]:
         found: dict[tuple[str, str], set[str]] = {}
-        for info in quarantine.list_all(self._store, layout.wrapped_keys_prefix(project_id)):
-            project, data_key_id, master_id = layout.parse_wrapped_key(info.key)
+        prefix = layout.wrapped_keys_prefix(project_id)
+        for _, (project, data_key_id, master_id) in quarantine.list_parsed(
+            self._store, prefix, layout.parse_wrapped_key
+        ):
             found.setdefault((project, data_key_id), set()).add(master_id)
         return found

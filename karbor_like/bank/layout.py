@@ -197,6 +197,11 @@ def _index_time(order: str, micros: int) -> str:
     return f"{micros if order == OLDEST else _LAST_MICROSECOND - micros:016d}"
 
 
+def parse_owner(key: str) -> str:
+    """The project or checkpoint that the second segment of *key* names. Raises InvalidKey."""
+    return unquote(key.partition("/")[2].partition("/")[0])
+
+
 # Packs and keys of projects.
 
 

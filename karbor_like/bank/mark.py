@@ -102,10 +102,10 @@ class Marker:
 
     def walk(self) -> Survey:
         """Mark everything."""
-        objects = quarantine.list_all(self._store, layout.CHECKPOINTS)
-        groups = itertools.groupby(objects, lambda info: info.key.split("/")[1])
-        for done, (segment, group) in enumerate(groups, 1):
-            self._mark(layout.unquote(segment), list(group))
+        objects = quarantine.list_parsed(self._store, layout.CHECKPOINTS, layout.parse_owner)
+        groups = itertools.groupby(objects, lambda item: item[1])
+        for done, (checkpoint_id, group) in enumerate(groups, 1):
+            self._mark(checkpoint_id, [info for info, _ in group])
             if self._progress:
                 self._progress(done)
         return self._survey

@@ -7,19 +7,24 @@ yet when it no longer sees the long one.
 """
 
 import json
+import logging
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from karbor_like.bank import errors, layout
 from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
+
+LOG = logging.getLogger(__name__)
 
 VERSION: Final = 1
 
 #: The most entries of one list object: some 9 MiB.
 MAX_ENTRIES: Final = 250_000
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -119,3 +124,17 @@ def list_all(store: ObjectStore, prefix: str, page: int = 1000) -> Iterator[Obje
         if len(found) < page:
             return
         marker = found[-1].key
+
+
+def list_parsed(store: ObjectStore, prefix: str, parse: Callable[[str], _T]) -> Iterator[tuple[ObjectInfo, _T]]:
+    """Every object below *prefix* with what *parse* makes of its key.
+
+    :param parse: raises InvalidKey for keys that are not ours: those are left alone, with a warning
+    """
+    for info in list_all(store, prefix):
+        try:
+            parsed = parse(info.key)
+        except errors.InvalidKey as error:
+            LOG.warning("%s: somebody else put it there, it is left alone: %s", info.key, error)
+            continue
+        yield info, parsed

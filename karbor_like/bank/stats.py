@@ -43,8 +43,7 @@ def collect(bank: "Bank", progress: Callable[[int], None] | None = None) -> Mapp
     checkpoints = Counter(state.project_id for state in survey.checkpoints.values() if state.project_id)
     packs: Counter[str] = Counter()
     stored: Counter[str] = Counter()
-    for info in quarantine.list_all(bank.store, layout.DATA):
-        project_id = layout.unquote(info.key.split("/")[1])
+    for info, project_id in quarantine.list_parsed(bank.store, layout.DATA, layout.parse_owner):
         packs[project_id] += 1
         stored[project_id] += info.size
     found = {}

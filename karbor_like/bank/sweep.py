@@ -5,6 +5,7 @@ Why it is safe: ``doc/source/contributor/bank-concurrency.rst``, section *Nothin
 """
 
 import itertools
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,6 +16,8 @@ from karbor_like.bank.lease import LeaseInfo
 from karbor_like.bank.mark import Survey
 from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
 from karbor_like.bank.safety import Safety
+
+LOG = logging.getLogger(__name__)
 
 _BATCH: Final = 1000
 
@@ -105,7 +108,10 @@ class Sweeper:
         marker = ""
         while page := self._store.list(root, marker, 1):
             segment = page[0].key.removeprefix(root).split("/")[0]
-            yield layout.unquote(segment)
+            try:
+                yield layout.unquote(segment)
+            except errors.InvalidKey as error:
+                LOG.warning("%s%s: somebody else put it there, it is left alone: %s", root, segment, error)
             marker = f"{root}{segment}0"  # the character after "/"
 
     def plan(self, project_id: str) -> ProjectPlan:
@@ -128,10 +134,10 @@ class Sweeper:
         verdicts = {found.key: self._verdict(found) for found in lists}
         pending: set[str] = set()
         refresh: list[bytes] = []
-        infos = quarantine.list_all(self._store, layout.packs_prefix(plan.project_id))
-        while batch := list(itertools.islice(infos, _BATCH)):
-            ids = [bytes.fromhex(layout.parse_pack_key(info.key)[1]) for info in batch]
-            for info, pack, live in zip(batch, ids, self._survey.used.numbers(ids), strict=True):
+        found_packs = quarantine.list_parsed(self._store, layout.packs_prefix(plan.project_id), layout.parse_pack_key)
+        while batch := list(itertools.islice(found_packs, _BATCH)):
+            ids = [bytes.fromhex(pack_id) for _, (_, pack_id) in batch]
+            for (info, _), pack, live in zip(batch, ids, self._survey.used.numbers(ids), strict=True):
                 if live is not None:
                     plan.live.add(info.size)
                     if live < self._safety.refresh_below * info.size and not self._young(info):
@@ -223,9 +229,7 @@ class Sweeper:
 
     def _wrapped(self, project_id: str) -> Mapping[str, Sequence[ObjectInfo]]:
         found: dict[str, list[ObjectInfo]] = {}
-        for info in quarantine.list_all(self._store, layout.wrapped_keys_prefix(project_id)):
-            try:
-                found.setdefault(layout.parse_wrapped_key(info.key)[1], []).append(info)
-            except errors.InvalidKey:
-                continue
+        prefix = layout.wrapped_keys_prefix(project_id)
+        for info, (_, data_key_id, _) in quarantine.list_parsed(self._store, prefix, layout.parse_wrapped_key):
+            found.setdefault(data_key_id, []).append(info)
         return found

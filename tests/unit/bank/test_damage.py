@@ -1,0 +1,95 @@
+"""What is damaged, or was put there by somebody else, stops neither the collector, nor verification, nor new checkpoints."""
+
+import random
+
+import pytest
+
+from karbor_like.bank import errors, layout, seal, stats, verify
+from karbor_like.bank.gc import Collector
+from karbor_like.bank.objectstore.memory import MemoryStore
+from karbor_like.bank.safety import TEST
+from karbor_like.clock import ManualClock
+from tests.unit.bank import banks
+
+DATA = random.Random(1).randbytes(4000)
+LONG = TEST.lease_duration + TEST.quarantine + TEST.grace.total_seconds() + 1
+
+#: What a well-meant copy, a crashed tool or a vandal may leave: keys of the store, but of no object of ours.
+FOREIGN = [
+    "data/project-1/packs/00000000000000000000000000000000.partial",
+    "data/project-1/packs/README",
+    "data/project-1/lost+found",
+    "data/a@b/packs/1",
+    "keys/project-1/README",
+    "keys/a,b/c",
+    "checkpoints/a@b/plan.json",
+    "checkpoints/README",
+    "checkpoints/c1/resources/README",
+    "checkpoints/c1/resources/OS::Cinder::Volume=23v1/manifests/data/copy",
+    "checkpoints/c1/writers.old",
+    "indices/by-date/newest/README",
+    "leases/README",
+    "quarantine/a@b/1.json",
+    "refresh/README",
+]
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def bank(clock):
+    return banks.make_bank(MemoryStore(clock), clock=clock)
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x04, 0x20, 0x80, 0xFF])
+def test_each_damaged_byte_of_a_header_is_damage(bank, mask):
+    banks.protect(bank, "c1", DATA)
+    key = layout.plan_key("c1")
+    good = bank.store.get(key)
+    for at in range(seal.read_header(key, good).length):
+        bad = bytearray(good)
+        bad[at] ^= mask
+        for find in (bank.keyring.find, bank.keyring.opener(banks.PROJECT)):
+            with pytest.raises((errors.Corrupted, errors.UnsupportedVersion, errors.KeyUnavailable), match="c1/plan"):
+                seal.unseal(key, bytes(bad), find)
+
+
+@pytest.mark.parametrize("kind", ["plan.json", "manifests", "segments"])
+def test_work_goes_on_beside_a_header_that_names_no_key(bank, clock, kind):
+    banks.protect(bank, "c1", DATA)
+    key = next(info.key for info in bank.store.list("checkpoints/") if kind in info.key)
+    bad = bytearray(bank.store.get(key))
+    bad[8] = ord("@")  # the project's name in the id of the key
+    bank.store.put(key, bytes(bad))
+    clock.advance(LONG)
+    Collector(bank).run()
+    assert list(verify.quick(bank))
+    assert list(verify.full(bank))
+    banks.protect(bank, "c2", DATA, bases=("c1",))
+    assert banks.read(bank.section("c2", banks.PROJECT, banks.VOLUME)) == DATA
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_is_not_ours_is_left_alone(bank, clock, name):
+    banks.protect(bank, "c0", DATA[::-1])
+    with bank.leases.acquire(holder="test") as lease:
+        section = banks.new_section(bank, "c1", lease)
+        section.write("data", [DATA])
+        bank.store.put(name, b"somebody else's")
+        bank.checkpoints.commit("c1", lease)
+    assert not [finding for finding in verify.scrub(bank) if name not in finding.problem]
+    assert not list(verify.quick(bank))
+    assert not list(verify.full(bank))
+    stats.collect(bank)
+    assert bank.keyring.rotate().failed == []
+    bank.checkpoints.delete("c0")
+    for _ in range(4):
+        clock.advance(LONG)
+        Collector(bank).run()
+    assert not list(bank.store.list("checkpoints/c0/"))
+    assert bank.store.get(name) == b"somebody else's"
+    banks.protect(bank, "c2", DATA, bases=("c1",))
+    assert banks.read(bank.section("c2", banks.PROJECT, banks.VOLUME)) == DATA
