@@ -4,13 +4,21 @@ The keys are the operator's, in the configuration (``[secret] keys``): the first
 rotated by putting a new one in front. https://cryptography.io/en/latest/fernet/
 """
 
+import base64
+import hashlib
+import hmac
 import json
 from typing import Any
 
 from cryptography import fernet
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from oslo_config import cfg
 
 from karbor_like import exception
+
+#: Sets the keys of fingerprints apart from those that encrypt.
+_FINGERPRINT = b"karbor_like fingerprint"
 
 
 class Cipher:
@@ -31,6 +39,7 @@ class Cipher:
             raise exception.ConfigurationError(
                 "[secret] keys holds something that is not a Fernet key (32 bytes, url-safe base64)"
             ) from None
+        self._keys = [base64.urlsafe_b64decode(key) for key in keys]
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> "Cipher":
@@ -49,6 +58,13 @@ class Cipher:
             raise exception.ConfigurationError(
                 "a stored secret was encrypted with a key that is not among [secret] keys; add the old key at the end"
             ) from None
+
+    def fingerprints(self, text: str) -> list[str]:
+        """What *text* is recognized by (64 hex digits) without being kept, under each key, newest first: the first is to be
+        stored, and any may have been. Nobody without a key can try what the text might have been.
+        """
+        derived = [HKDF(hashes.SHA256(), 32, salt=None, info=_FINGERPRINT).derive(key) for key in self._keys]
+        return [hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for key in derived]
 
 
 def new_key() -> str:

@@ -4,6 +4,7 @@ The id of what a request will create is fixed here before anything is created, a
 So a crash between the two, or an answer that got lost, leads to one object all the same.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,16 +20,19 @@ from karbor_like.db.models import IdempotencyKey, base
 KEPT: Final = timedelta(days=7)
 
 
-def reserve(session: orm.Session, project_id: str, key: str, fingerprint: str) -> tuple[str, bool]:
+def reserve(
+    session: orm.Session, project_id: str, key: str, fingerprint: str, former: Collection[str] = ()
+) -> tuple[str, bool]:
     """The id for what this request creates, and whether this is the first time the key is seen.
 
-    :param fingerprint: hex digest of method, path and body
+    :param fingerprint: keyed digest of method, path and body, 64 hex digits: a body may hold a password
+    :param former: the same by the keys that were used before
     Inside ``Database.write``, which runs it again when two first requests meet.
     Raises Conflict where the key came with another request before.
     """
     row = session.get(IdempotencyKey, (project_id, key), with_for_update=True)
     if row is not None:
-        if row.fingerprint != fingerprint:
+        if row.fingerprint not in (fingerprint, *former):
             raise exception.Conflict(f"Idempotency-Key {key!r} was used for another request; use a new key")
         return row.resource_id, False
     row = IdempotencyKey(

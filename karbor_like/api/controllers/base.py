@@ -1,6 +1,5 @@
 """What all controllers share: who asks, whose rows that is, pages of tables, and requests that are sent again."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from karbor_like.context import RequestContext
 from karbor_like.db import idempotency
 from karbor_like.db.models import base as models
 from karbor_like.db.repository import Repository
+from karbor_like.secret import Cipher
 
 M = TypeVar("M", bound=models.Base)
 
@@ -113,8 +113,8 @@ class Controller:
         if not 0 < len(key) <= _MAX_KEY or not key.isprintable() or not key.isascii():
             raise exception.InvalidInput(f"Idempotency-Key: must be 1 to {_MAX_KEY} printable ASCII characters")
         what = [self.call.request.method, self.call.request.path_info, self.call.body]
-        fingerprint = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+        fingerprint, *former = Cipher.from_conf(self.deps.conf).fingerprints(json.dumps(what, sort_keys=True))
         new_id, first = self.deps.database.write(
-            lambda session: idempotency.reserve(session, self.project_id, key, fingerprint)
+            lambda session: idempotency.reserve(session, self.project_id, key, fingerprint, former)
         )
         return new_id, not first

@@ -1,8 +1,13 @@
 """Restores and verifications: the same requests for two nouns, and what only restores have."""
 
-import pytest
+import hashlib
+import json
 
-from karbor_like import exception
+import pytest
+import sqlalchemy as sa
+
+from karbor_like import exception, secret
+from karbor_like.db.models import IdempotencyKey
 from karbor_like.domain import states
 from tests.fixtures import bodies
 from tests.fixtures.api import PROJECT_A
@@ -100,6 +105,25 @@ def test_the_same_key_starts_it_once(alice, noun, protection, checkpoint):
     assert alice.post(f"/{noun}s", BODIES[noun](checkpoint), headers=headers)[noun]["id"] == first[noun]["id"]
     assert len(alice.get(f"/{noun}s")[f"{noun}s"]) == 1
     alice.post(f"/{noun}s", BODIES[noun](checkpoint, parameters={VOLUME: {}}), headers=headers, status=409)
+
+
+def test_a_key_remembers_no_password(alice, conf, database, checkpoint):
+    """Whoever reads the database cannot try passwords against what a request is recognized by, and a new key forgets none."""
+    auth = {"type": "password", "username": "u", "password": "hunter2"}
+    body = bodies.restore(checkpoint, restore_auth=auth)
+    headers = {"Idempotency-Key": "k"}
+    first = alice.post("/restores", body, headers=headers)
+    with database.reader() as session:
+        kept = session.execute(sa.select(IdempotencyKey.fingerprint)).scalar_one()
+    guess = json.dumps(["POST", f"/v1/{PROJECT_A}/restores", body], sort_keys=True)
+    guesses = [guess, guess.replace(f"/v1/{PROJECT_A}", "")]
+    assert kept not in [hashlib.sha256(one.encode()).hexdigest() for one in guesses]
+    assert len(kept) == 64
+
+    conf.set_override("keys", [secret.new_key(), *conf.secret["keys"]], group="secret")
+    assert alice.post("/restores", body, headers=headers)["restore"]["id"] == first["restore"]["id"]
+    auth["password"] = "hunter3"
+    alice.post("/restores", body, headers=headers, status=409)
 
 
 def test_it_is_cancelled_once_while_it_is_in_progress(alice, bob, noun, protection, checkpoint):
