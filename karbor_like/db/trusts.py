@@ -12,9 +12,12 @@ from karbor_like.db import session as db_session
 from karbor_like.db.models import ScheduledOperation, Trust
 
 
-def get(session: orm.Session, user_id: str, project_id: str) -> Trust | None:
-    """The trust of a user in a project, if there is one; it may be released."""
-    return session.get(Trust, (user_id, project_id))
+def get(session: orm.Session, user_id: str, project_id: str, *, lock: bool = False) -> Trust | None:
+    """The trust of a user in a project, if there is one; it may be released.
+
+    :param lock: wait for whoever is changing it
+    """
+    return session.get(Trust, (user_id, project_id), with_for_update=lock or None)
 
 
 def keep(session: orm.Session, user_id: str, project_id: str, trust_id: str, former: str | None = None) -> bool:

@@ -47,8 +47,8 @@ class Trusts:
         Raises NotAuthorized where Keystone refuses.
         """
         user_id, project_id = str(context.user_id), str(context.project_id)
-        with self._database.reader() as session:
-            row = trusts.get(session, user_id, project_id)
+        # Locked: a release that is under way has counted the operations already, and is waited for.
+        row = self._database.write(lambda session: trusts.get(session, user_id, project_id, lock=True))
         former = row.trust_id if row else None
         if row is not None and former is not None:
             if row.released_at is None and self._works(former):

@@ -1,6 +1,7 @@
 """Trusts: made with a user's own token, used when nobody is logged in, lost in several ways, deleted with the last need."""
 
 import uuid
+from concurrent import futures
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,23 @@ def test_a_released_trust_is_not_taken_up_again(site, cloud):
     assert before != after
     site.database.write(lambda session: trusts.forget(session, *owner, sealed))
     assert site.trusts.act_as(*owner, fresh=True), "whoever was late with the former one leaves the new one alone"
+
+
+def test_a_trust_that_is_being_released_is_not_taken_for_one_that_stays(site, cloud):
+    operation = site.schedule()
+    (before,) = _in_keystone(cloud)
+    _delete_operation(site, operation)
+    owner = site.context.user_id, site.context.project_id
+    with futures.ThreadPoolExecutor(1) as pool:
+        with site.database.writer() as session:
+            trusts.release(session, *owner)
+            ensured = pool.submit(site.trusts.ensure, site.context)
+            with pytest.raises(futures.TimeoutError):
+                ensured.result(timeout=1)
+        ensured.result()
+    (after,) = _in_keystone(cloud)
+    assert before != after
+    assert site.trusts.act_as(*owner, fresh=True)
 
 
 def test_a_trust_that_is_lost_in_the_middle_is_noticed(site, cloud, rest_api):
