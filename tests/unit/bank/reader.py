@@ -80,8 +80,10 @@ class Reader:
     def head_key(self, checkpoint: str, resource: str, name: str) -> str:
         """What the commit of the latest claim pins; without a commit, the last attempt under the last claim that has one."""
         here = f"checkpoints/{quote(checkpoint)}"
+        assert f"{here}/deleted" not in self.objects, "the checkpoint was deleted"
         prefix = f"{here}/resources/{quote(resource)}/manifests/{quote(name)}/"
         events = [key for key in sorted(self.objects) if key.startswith(f"{here}/events/")]
+        assert all(re.fullmatch(r"[0-9]{16}\.[0-9a-f]{8}-[a-z_-]+\.json", key.rpartition("/")[2]) for key in events)
         commits = [json.loads(self.unseal(key, self.objects[key])) for key in events if key.endswith("-available.json")]
         if commits:
             return max(commits, key=lambda commit: commit.get("claim", -1))["pins"][prefix]

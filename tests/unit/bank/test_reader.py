@@ -60,3 +60,18 @@ def test_it_reads_what_the_commit_pinned_whatever_came_later():
         bank.checkpoints.commit("c1", lease)
         section.write("data", [b"too late"])
     assert Reader(objects(store), MASTERS).stream("c1", banks.VOLUME, "data") == b"committed"
+
+
+def test_it_does_not_read_what_a_tombstone_says_was_deleted():
+    store = MemoryStore()
+    bank = banks.make_bank(store)
+    banks.protect(bank, "c1", b"one")
+    banks.protect(bank, "c2", b"two")
+    before = objects(store)
+    bank.checkpoints.delete("c1")
+    assert [key for key in objects(store) if key not in before] == ["checkpoints/c1/deleted"]
+    # As a deletion that was killed after its first step leaves it: all else is there.
+    reader = Reader({**before, "checkpoints/c1/deleted": b""}, MASTERS)
+    with pytest.raises(AssertionError, match="was deleted"):
+        reader.stream("c1", banks.VOLUME, "data")
+    assert reader.stream("c2", banks.VOLUME, "data") == b"two"
