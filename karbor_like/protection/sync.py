@@ -6,6 +6,7 @@ But a bank that is not there (a file system that is not mounted, the wrong conta
 deleted. A deletion leaves a tombstone for a while; where most of what is missing has none, nothing is believed.
 """
 
+import dataclasses
 import logging
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ _ASKED = frozenset({states.PROTECTING, states.DELETING, states.COPYING, states.W
 
 #: A row that is younger than a listing may lag is not missing from it.
 _YOUNG = timedelta(hours=2)
+
+#: A deletion that began so long ago has failed: whoever did it is gone, and it may be deleted here.
+_STALLED = timedelta(days=1)
 
 
 @dataclass
@@ -123,7 +127,7 @@ class Sync:
 
     def _follow(self, bank: Bank, checkpoint_id: str, row: Checkpoint | None) -> None:
         try:
-            record = bank.checkpoints.get(checkpoint_id)
+            record = self._give_up(bank.checkpoints.get(checkpoint_id))
             Graph.from_text(record.resource_graph)
         except exception.CheckpointNotFound:
             if row is not None and row.status not in (states.ERROR, states.DELETED):
@@ -139,6 +143,14 @@ class Sync:
             back = row.status == states.DELETED
             reason = "it is in the bank again" if back else "changed at another site"
             self._set(row, record.status, reason=reason, deleted_at=None, **_results(record))
+
+    def _give_up(self, record: CheckpointRecord) -> CheckpointRecord:
+        """*record*; as one whose deletion failed where that has gone on for too long."""
+        if record.status != states.DELETING:
+            return record
+        with self._database.reader() as session:
+            stalled = record.events[-1].at < db_session.now(session) - _STALLED
+        return dataclasses.replace(record, status=states.ERROR_DELETING) if stalled else record
 
     def _add(self, record: CheckpointRecord) -> None:
         if record.status == states.DELETED:

@@ -1,15 +1,23 @@
 """Deletions that fail halfway: they can be tried again to the end, and no site takes for whole what is not."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from taskflow.flow import Flow
+from taskflow.patterns import linear_flow
 
 from karbor_like import exception
 from karbor_like.bank import errors
 from karbor_like.plugins.protection import Kind
 from karbor_like.plugins.protections import streams
+from karbor_like.protection import runner
+from karbor_like.protection import sync as module
+from karbor_like.protection.flows import builder, delete
+from karbor_like.protection.scope import Scope
+from karbor_like.protection.sync import Sync, SyncReport
 from tests.functional.protection import plugins
-from tests.functional.protection.site import PROVIDER, Site
+from tests.functional.protection.site import PROVIDER, Site, running, until, write_files
 from tests.functional.protection.stores import intercept
 
 
@@ -64,3 +72,70 @@ def test_one_that_failed_after_its_tombstone_is_tried_again_to_the_end(
     assert (row.status, row.reason) == ("deleted", None)
     with pytest.raises(exception.CheckpointNotFound):
         bank.checkpoints.get(created)
+
+
+@pytest.fixture
+def other(tmp_path: Path, files: Path):
+    """A second site: its own database, the same bank."""
+    path = write_files(tmp_path, host="there", database=f"sqlite:///{tmp_path}/there.sqlite")
+    with running(Site(tmp_path, path)) as found:
+        yield found
+
+
+def sync(site: Site) -> SyncReport:
+    return Sync(site.env.database, site.env.providers.get(PROVIDER)).run()
+
+
+def test_the_bank_says_that_it_is_being_deleted_before_anything_goes(site: Site, other: Site, created: str):
+    site.cloud.fault(**{"main:b": "wait"})
+    site.delete(created)
+    until(site.cloud.calls, lambda calls: "delete:main:b:begin" in calls, 30, "main of b")
+    assert bank_of(site).checkpoints.get(created).status == "deleting"
+    assert sync(other) == SyncReport(added=1)
+    assert other.checkpoint(created).status == "deleting"
+
+    site.cloud.fault(**{"main:b": "fail"})
+    site.endpoint.cancel(site.context(), operation_id=site.operation(checkpoint_id=created).id)
+    site.wait(created, "error-deleting")
+
+    assert bank_of(site).checkpoints.get(created).status == "error-deleting"
+    assert sync(other) == SyncReport(changed=1)
+    assert other.checkpoint(created).status == "error-deleting"
+    site.cloud.fault()
+    other.delete(created)
+    assert other.wait(created, "deleted", "error-deleting").status == "deleted"
+
+
+def test_a_deletion_that_stalled_elsewhere_can_be_finished_here(site: Site, other: Site, created: str, monkeypatch):
+    bank_of(site).checkpoints.event(created, "deleting")
+    monkeypatch.setattr(module, "_STALLED", timedelta(0))
+
+    assert sync(other) == SyncReport(added=1)
+
+    assert other.checkpoint(created).status == "error-deleting"
+    other.delete(created)
+    assert other.wait(created, "deleted", "error-deleting").status == "deleted"
+
+
+def test_a_flow_that_was_saved_without_the_first_task_goes_on(
+    site: Site, tmp_path: Path, files: Path, created, monkeypatch
+):
+    def build(scope: Scope) -> Flow:
+        flow = linear_flow.Flow(f"delete {scope.work.checkpoint_id}")
+        return flow.add(builder.resources(scope), delete.DeleteCheckpoint(scope))
+
+    site.cloud.fault(**{"main:b": "wait"})
+    monkeypatch.setitem(runner.FLOWS, Kind.DELETE, build)
+    site.delete(created)
+    until(site.cloud.calls, lambda calls: "delete:main:b:begin" in calls, 30, "main of b")
+    site.executor.stop(0)
+    assert site.operation(checkpoint_id=created).state == "queued"
+    monkeypatch.undo()
+    monkeypatch.setenv(plugins.VARIABLE, str(tmp_path / "cloud"))
+    site.cloud.fault()
+
+    with running(Site(tmp_path, files)) as later:
+        row = later.wait(created, "deleted", "error-deleting")
+
+    assert (row.status, row.reason) == ("deleted", None)
+    assert "delete:main:b:end" in site.cloud.calls()
