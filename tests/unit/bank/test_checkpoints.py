@@ -159,7 +159,8 @@ def test_a_listing_that_lags_makes_nothing_available_whose_packs_are_gone(shared
     bank.checkpoints.event("c1", "error")
     with bank.leases.acquire(holder="one", bases=["c1"]) as lease:
         section = banks.new_section(bank, "c2", lease)
-        section.write("data", [NEXT], bases=[bank.section("c1", banks.PROJECT, banks.VOLUME)])
+        # The same data: whichever pack goes is one that it needs.
+        section.write("data", [DATA], bases=[bank.section("c1", banks.PROJECT, banks.VOLUME)])
         eventual.delete(gone)
         assert gone in keys(eventual, "data/")
         with pytest.raises(errors.Corrupted, match=f"{gone} is missing"):
