@@ -93,7 +93,7 @@ class Attempts:
     def new_key(self, prefix: str, lease: Lease) -> str:
         """Where the next attempt under *lease* at the name that *prefix* stands for is to be stored. Claims and checks."""
         self.claim(lease)
-        lease.written.add(prefix)
+        lease.names.add(prefix)
         number = self._count(prefix, lease.id)
         if number > MAX_ATTEMPT:
             raise exception.Conflict(f"{prefix} was written {number} times under one lease; that is not meant to be")

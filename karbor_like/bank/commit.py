@@ -47,7 +47,7 @@ class Committer:
         assert self._lease is not None
         assert self._attempts is not None
         resources = layout.resources_prefix(self._checkpoint_id)
-        names = {prefix for prefix in self._lease.written if prefix.startswith(resources)}
+        names = {prefix for prefix in self._lease.names if prefix.startswith(resources)}
         for info, what in quarantine.list_parsed(self._store, resources, layout.parse_resource_key):
             if what.kind != "segments":
                 names.add(info.key.rpartition("/")[0] + "/")

@@ -77,8 +77,8 @@ class Lease:
         self.holder: Final = holder
         self.bases: Final = tuple(bases)
         self.kind: Final[Kind] = kind
-        #: Prefixes of the names that were written under it: a listing may not show them yet.
-        self.written: Final[set[str]] = set()
+        #: Prefixes of the names that were written or found under it: a listing may not show them yet.
+        self.names: Final[set[str]] = set()
         self._store = store
         self._clock = clock
         self._safety = safety

@@ -213,6 +213,9 @@ class ResourceSection:
             raise errors.ObjectNotFound(
                 f"checkpoint {self.checkpoint_id} has no {what} of {self.resource_key} (looked below {prefix})"
             )
+        if self._lease is not None:
+            # Who writes this checkpoint may rely on what the writer before it left, and so must its commit.
+            self._lease.names.add(prefix)
         return key
 
     def _listed(self, prefix: str) -> list[str]:

@@ -171,6 +171,29 @@ def test_a_listing_that_lags_makes_nothing_available_whose_packs_are_gone(shared
     assert [bank.checkpoints.get(name).status for name in ("c1", "c2")] == ["error", "protecting"]
 
 
+def test_what_a_writer_finds_of_the_one_before_it_is_committed_though_no_listing_shows_it(shared, clock):
+    class Slow(stores.EventualStore):
+        def _later(self):
+            return self._clock.monotonic() + TEST.listing_lag
+
+    slow = Slow(shared, clock, TEST.listing_lag)
+    bank = banks.make_bank(slow, clock=clock)
+    with bank.leases.acquire(holder="one") as lease:
+        section = banks.new_section(bank, "c1", lease)
+        section.write("data", [DATA])
+        section.put("metadata", {"size": 1})
+    with bank.leases.acquire(holder="two") as lease:
+        bank.checkpoints.create(banks.record("c1"), lease)
+        section = bank.section("c1", banks.PROJECT, banks.VOLUME, lease=lease)
+        assert section.stats("data").logical == len(DATA)
+        assert section.get("metadata") == {"size": 1}
+        section.put("more", {})
+        assert section.names() == [], "the test is about what listings do not show"
+        bank.checkpoints.commit("c1", lease)
+    slow.settle()
+    assert bank.section("c1", banks.PROJECT, banks.VOLUME).names() == ["data", "metadata", "more"]
+
+
 def test_a_commit_asks_for_packs_that_are_older_than_its_lease_and_lists_its_own(shared, clock):
     banks.protect(banks.make_bank(shared, clock=clock), "c1", DATA)
     old = set(keys(shared, "data/"))
