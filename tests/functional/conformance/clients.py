@@ -1,11 +1,14 @@
 """The old clients in an environment of their own, made once and kept beside the sources."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +59,27 @@ class Clients:
 @pytest.fixture(scope="session")
 def clients() -> Clients:
     stamp = _HOME / hashlib.sha256(_REQUIREMENTS.read_bytes()).hexdigest()
-    if not stamp.exists():
-        shutil.rmtree(_HOME, ignore_errors=True)
-        try:
-            _install()
-        except subprocess.CalledProcessError as error:
-            if must_run():
-                raise
-            pytest.skip(f"the old clients cannot be installed here: {error.stderr[-500:]}")
-        stamp.touch()
+    with _one_at_a_time():
+        if not stamp.exists():
+            shutil.rmtree(_HOME, ignore_errors=True)
+            try:
+                _install()
+            except subprocess.CalledProcessError as error:
+                if must_run():
+                    raise
+                pytest.skip(f"the old clients cannot be installed here: {error.stderr[-500:]}")
+            stamp.touch()
     return Clients(_HOME)
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Tests run in several processes, which share the environment."""
+    lock = _HOME.with_suffix(".lock")
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _install() -> None:
