@@ -116,7 +116,7 @@ def test_checkpoints(alice, target, plan, checkpoint):
     day = checkpoint["created_at"]
     of_the_day = alice("checkpoint", "list", target.provider, "--start_date", day, "--end_date", day)
     assert checkpoint["id"] in [one["Id"] for one in of_the_day]
-    assert alice("checkpoint", "list", target.provider, "--end_date", "2020-01-01") == []
+    assert alice("checkpoint", "list", target.provider, "--start_date", "2020-01-01", "--end_date", "2020-01-02") == []
 
 
 def test_checkpoints_are_reset_and_deleted(alice, target, plan):

@@ -36,7 +36,8 @@ def database(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def site(tmp_path: Path, files: Path, database: str) -> Iterator[Site]:
-    with running(Site(tmp_path, write_files(tmp_path, database=database))) as found:
+    # Nobody dies in these tests: a server that is slow for a moment must not look like it.
+    with running(Site(tmp_path, write_files(tmp_path, database=database), lease=60)) as found:
         yield found
 
 
