@@ -103,7 +103,7 @@ def test_restores_and_verifications(site: Site, told: Told):  # noqa: F811
 def test_a_cancelled_one(site: Site, told: Told):  # noqa: F811
     created = site.protect("a")["id"]
     site.wait(created, "available")
-    site.cloud.fault(**{"main:a": "wait"})
+    site.cloud.fault(**{"verify:a": "wait"})
     verification_id = site.verify(created)
     site.endpoint.cancel(site.context(), operation_id=site.operation(verification_id=verification_id).id)
     site.wait_done(verification_id=verification_id)
