@@ -111,13 +111,6 @@ class Attempts:
 
     def _count(self, prefix: str, lease_id: str) -> int:
         count = 0
-        while self._exists(layout.attempt_key(prefix, lease_id, count)):
+        while self._store.exists(layout.attempt_key(prefix, lease_id, count)):
             count += 1
         return count
-
-    def _exists(self, key: str) -> bool:
-        try:
-            self._store.stat(key)
-        except errors.ObjectNotFound:
-            return False
-        return True

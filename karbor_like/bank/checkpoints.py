@@ -91,7 +91,7 @@ class Checkpoints:
         :raises Conflict: there is another checkpoint of this id, or it was deleted
         """
         key = layout.plan_key(record.id)
-        if self._exists(layout.tombstone_key(record.id)):
+        if self._store.exists(layout.tombstone_key(record.id)):
             raise exception.Conflict(f"checkpoint {record.id} was deleted and cannot be made again")
         try:
             there = self._read(record.id)
@@ -115,7 +115,7 @@ class Checkpoints:
     def attempts(self, checkpoint_id: str, project_id: str) -> Attempts:
         """Finds the valid ones among the objects of a checkpoint. Raises CheckpointNotFound where it was deleted."""
         events = self._events.decode(self._events.fetch(checkpoint_id), self._find(project_id))
-        if self._exists(layout.tombstone_key(checkpoint_id)):
+        if self._store.exists(layout.tombstone_key(checkpoint_id)):
             raise exception.CheckpointNotFound(f"checkpoint {checkpoint_id} was deleted from the bank")
         return Attempts(self._store, checkpoint_id, pins_of(events))
 
@@ -160,14 +160,16 @@ class Checkpoints:
         # In this order: where there is no tombstone after the events were read, and still a plan after that, no deletion
         # had begun when the events were read. So what reads as available is whole.
         fetched = self._events.fetch(checkpoint_id)
-        deleted = self._exists(layout.tombstone_key(checkpoint_id))
+        deleted = self._store.exists(layout.tombstone_key(checkpoint_id))
         record = self._read(checkpoint_id)
         events = self._events.decode(fetched, self._find(record.project_id))
         return dataclasses.replace(record, status=DELETED if deleted else status_of(events), events=events)
 
     def remembers(self, checkpoint_id: str) -> bool:
         """Whether a checkpoint is there, or its tombstone, which the collector removes after a while."""
-        return self._exists(layout.plan_key(checkpoint_id)) or self._exists(layout.tombstone_key(checkpoint_id))
+        return self._store.exists(layout.plan_key(checkpoint_id)) or self._store.exists(
+            layout.tombstone_key(checkpoint_id)
+        )
 
     def streams(self, record: CheckpointRecord) -> Sequence[tuple[str, str]]:
         """Resource key and name of every stream that the commit of *record* pinned."""
@@ -308,7 +310,7 @@ class Checkpoints:
         What remains is the collector's: the packs it needed, the tombstone, and objects that a listing does not show yet.
         """
         tombstone, plan = layout.tombstone_key(checkpoint_id), layout.plan_key(checkpoint_id)
-        if self._exists(plan):
+        if self._store.exists(plan):
             self._store.put(tombstone, b"")
         keys = [info.key for info in quarantine.list_all(self._store, layout.checkpoint_prefix(checkpoint_id))]
         commits = [key for key in keys if key.endswith(f"-{AVAILABLE}.json")]
@@ -334,13 +336,6 @@ class Checkpoints:
     def _remove(self, key: str) -> None:
         with contextlib.suppress(errors.ObjectNotFound):
             self._store.delete(key)
-
-    def _exists(self, key: str) -> bool:
-        try:
-            self._store.stat(key)
-        except errors.ObjectNotFound:
-            return False
-        return True
 
 
 def _is_head(key: str) -> bool:

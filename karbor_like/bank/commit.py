@@ -115,10 +115,8 @@ class Committer:
 
 
 def _require(store: ObjectStore, key: str) -> None:
-    try:
-        store.stat(key)
-    except errors.ObjectNotFound:
-        raise errors.Corrupted(f"{key}: this document is missing") from None
+    if not store.exists(key):
+        raise errors.Corrupted(f"{key}: this document is missing")
 
 
 def _time(key: str, text: str) -> datetime:

@@ -111,11 +111,7 @@ class Leftovers:
         return gone
 
     def _planned(self, checkpoint_id: str) -> bool:
-        try:
-            self._bank.store.stat(layout.plan_key(checkpoint_id))
-        except errors.ObjectNotFound:
-            return False
-        return True
+        return self._bank.store.exists(layout.plan_key(checkpoint_id))
 
     def clear(self, plan: LeftoverPlan, remove: Callable[[Sequence[str]], None]) -> None:
         """Do what was decided.

@@ -149,7 +149,7 @@ class Marker:
                 used.add(bytes.fromhex(use.pack), use.live)
         except errors.Corrupted:
             # A deletion removes the head first: where that is gone, the segment is not missed.
-            if self._exists(key):
+            if self._store.exists(key):
                 raise
             return None
         self._survey.used.add_all(used)
@@ -180,13 +180,6 @@ class Marker:
             return layout.unquote(project) if slash else None
         except (errors.ObjectNotFound, errors.Corrupted, errors.UnsupportedVersion, errors.InvalidKey):
             return None
-
-    def _exists(self, key: str) -> bool:
-        try:
-            self._store.stat(key)
-        except errors.ObjectNotFound:
-            return False
-        return True
 
 
 def _kind(key: str) -> str | None:

@@ -100,6 +100,14 @@ class ObjectStore(ABC):
     def stat(self, key: str) -> ObjectInfo:
         """Size and time of an object. Raises ObjectNotFound."""
 
+    def exists(self, key: str) -> bool:
+        """Whether there is an object, asked with :meth:`stat`: no listing, which might lag behind, is believed."""
+        try:
+            self.stat(key)
+        except errors.ObjectNotFound:
+            return False
+        return True
+
     @abstractmethod
     def list(self, prefix: str, marker: str = "", limit: int = 1000) -> Sequence[ObjectInfo]:
         """Objects whose key starts with *prefix* and sorts after *marker* (by code point), in that order, at most *limit*.
