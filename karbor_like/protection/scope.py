@@ -19,6 +19,7 @@ from karbor_like.db import checkpoints, operations
 from karbor_like.domain import states
 from karbor_like.domain.graph import Graph
 from karbor_like.domain.resource import Resource
+from karbor_like.plugins import tags
 from karbor_like.plugins.protection import Kind, Operation, Run
 from karbor_like.protection import lifecycle, parameters, sections, work
 from karbor_like.protection.environment import Environment
@@ -199,7 +200,7 @@ class Scope:
                 self.env.database,
                 self.hold.claim,
                 resource.key,
-                f"karbor-like-{job.id}-{job.graph.node_id(resource)}",
+                tags.name(job.id, job.graph.node_id(resource)),
             ),
             report=report,
             waiter=self.env.waiter,

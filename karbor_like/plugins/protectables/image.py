@@ -91,7 +91,7 @@ def is_visible(image: Any, clients: Clients) -> bool:
 
 
 def _obstacle(image: Any) -> str | None:
-    return states.obstacle(image.status, HIDDEN, image)
+    return states.obstacle(image, HIDDEN, image)
 
 
 def _resource(image: Any, extra_info: dict[str, Any] | None = None) -> Resource:

@@ -48,7 +48,7 @@ def servers(clients: Clients) -> list[Any]:
 
 
 def _obstacle(server: Any) -> str | None:
-    return states.obstacle(server.status, HIDDEN, server.metadata)
+    return states.obstacle(server, HIDDEN, server.metadata)
 
 
 def _resource(server: Any) -> Resource:

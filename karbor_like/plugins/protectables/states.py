@@ -11,15 +11,15 @@ from karbor_like.clients.errors import translated
 from karbor_like.plugins import tags
 
 
-def obstacle(status: str, hidden: frozenset[str], metadata: Mapping[str, Any]) -> str | None:
-    """Why something cannot be protected, or None where it can.
+def obstacle(thing: Any, hidden: frozenset[str], metadata: Mapping[str, Any]) -> str | None:
+    """Why *thing* (of an SDK, with ``name`` and ``status``) cannot be protected, or None where it can.
 
     :param hidden: the states in which nobody could protect it
     :param metadata: its metadata: what an operation of ours made for itself is no tenant's resource
     """
-    if status in hidden:
-        return f"it is in state {status!r}"
-    operation = tags.operation_of(metadata)
+    if thing.status in hidden:
+        return f"it is in state {thing.status!r}"
+    operation = tags.operation_of(thing.name, metadata)
     return f"it belongs to operation {operation}, which is still running or has to be cleaned up" if operation else None
 
 

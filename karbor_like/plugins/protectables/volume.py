@@ -52,7 +52,7 @@ def _owner(volume: Any) -> str | None:
 
 
 def _obstacle(volume: Any) -> str | None:
-    return states.obstacle(volume.status, HIDDEN, volume.metadata)
+    return states.obstacle(volume, HIDDEN, volume.metadata)
 
 
 def _is_below(volume: Any, parent: Resource) -> bool:

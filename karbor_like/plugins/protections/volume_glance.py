@@ -8,7 +8,6 @@ metadata into the bank. Restore: 1. an image with the bytes from the bank, 2. a 
 
 import logging
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -139,9 +138,11 @@ class Protect(Operation):
             return image_id
 
         image_id = creations.ensure(run, Images(run.clients), TEMPORARY_IMAGE, create)
-        # Cinder takes no properties for an image that it makes. Until they are on it, its name tells whose it is.
+        image = _Upload(run, volume_id, image_id).wait(self.plugin.timeout(run, size))
+        # Not before: Glance writes the state along with what is changed, as it was when the change began, so that an upload
+        # which begins or ends meanwhile is lost. Until then the image's name tells whose it is.
         run.waiter.call(lambda: _mark(run, image_id), check=run.check)
-        return _Upload(run, volume_id, image_id).wait(self.plugin.timeout(run, size))
+        return image
 
     def _temporary_volume(self, run: Run) -> tuple[int, str]:
         """Size (GiB) and id of a volume with the snapshot's content. Cinder may already be making an image of it."""
@@ -274,10 +275,7 @@ def _at_rest(run: Run) -> Any:
 
 def _mark(run: Run, image_id: str) -> None:
     marks = tags.make(run.operation_id, TEMPORARY_IMAGE, run.resource.key)
-    with (
-        suppress(exception.ResourceNotFound),  # Cinder has given up already: whoever waits for the image learns why
-        translated(f"marking the temporary image of volume {run.resource.id}"),
-    ):
+    with translated(f"marking the temporary image of volume {run.resource.id}"):
         run.clients.glance().images.update(image_id, **marks)
 
 

@@ -23,6 +23,7 @@ from karbor_like.clock import SystemClock
 from karbor_like.conf import opts
 from karbor_like.context import RequestContext
 from karbor_like.domain.resource import Resource
+from karbor_like.plugins import tags
 from karbor_like.plugins.protection import Entry, Kind, ProtectionPlugin, Run
 from karbor_like.sandbox.cloud import Sandbox
 
@@ -64,7 +65,7 @@ class MemoryJournal:
     """A journal that outlives the attempts of one operation."""
 
     def __init__(self, operation_id: str, resource: Resource) -> None:
-        self._prefix = f"karbor-like-{operation_id}-{resource.id}"
+        self._prefix = tags.name(operation_id, resource.id)
         self._entries: dict[str, Entry] = {}
 
     def intend(self, role: str, *, keep: bool = False) -> Entry:

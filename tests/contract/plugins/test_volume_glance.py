@@ -14,6 +14,7 @@ from karbor_like.clock import SystemClock
 from karbor_like.domain import resource
 from karbor_like.domain.resource import Resource
 from karbor_like.plugins import loader
+from karbor_like.plugins.protectables.image import ImageProtectable
 from karbor_like.plugins.protection import Kind
 from karbor_like.plugins.protections.volume_glance import VolumeGlanceProtection
 from karbor_like.sandbox.cloud import Sandbox
@@ -119,6 +120,31 @@ class TestVolumeGlance(protection.CopyContract, protection.ProtectionContract):
             assert marks["karbor_like_resource"] == subject.resource.key
         host.cleanup(operation)
         assert subject.belongings() == before
+
+    def test_image_is_left_alone_until_cinder_has_filled_it(self, host: Host, subject: VolumeSubject) -> None:
+        """Glance writes an image's state with each change of it, as it was when the change began: an upload that began or
+        ended meanwhile is lost. Until its marks are on it, the image's name says that it is no tenant's.
+        """
+        subject.cloud.fault(service="volume", method="POST", path="/action$", kind="hold")
+        subject.cloud.forget_calls()
+
+        def stop() -> None:
+            if len(subject.cloud.calls(service="image", method="GET", path=r"/images/[^/]+$")) >= 3:
+                raise exception.Cancelled("seen enough")
+
+        operation = host.operation(Kind.PROTECT, subject.resource)
+        with pytest.raises(exception.Cancelled):
+            host.attempt(operation, stop)
+        assert subject.cloud.calls(service="image", method="PATCH") == []
+        (image,) = subject.belongings()["images"]
+        assert subject.glance.images.get(image).status == "queued"
+        images = ImageProtectable()
+        assert images.list(host.clients) == []
+        with pytest.raises(exception.Conflict, match=f"belongs to operation {operation.id}"):
+            images.show(host.clients, image)
+        subject.cloud.clear_faults()
+        host.cleanup(operation)
+        assert subject.belongings()["images"] == set()
 
     def test_snapshot_is_taken_before_bytes_move(self, subject: VolumeSubject) -> None:
         assert subject.plugin.operation(Kind.PROTECT, resource.VOLUME).hooks() == ("prepare_finish", "main")
