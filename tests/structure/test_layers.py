@@ -9,7 +9,9 @@ import grimp
 from tests.structure.source import ROOT
 
 # In a process of its own: the command sets up logging, which disables every logger that exists where it runs.
-LINT = "import sys; from importlinter import cli; sys.exit(cli.lint_imports(config_filename='setup.cfg', no_cache=True))"
+LINT = (
+    "import sys; from importlinter import cli; sys.exit(cli.lint_imports(config_filename='setup.cfg', no_cache=True))"
+)
 
 
 def test_import_contracts_hold() -> None:
