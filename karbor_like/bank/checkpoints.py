@@ -6,13 +6,14 @@ Ordering rules and their reasons: ``doc/source/contributor/bank-concurrency.rst`
 import contextlib
 import dataclasses
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from karbor_like import exception
-from karbor_like.bank import errors, layout, manifest, quarantine, seal
+from karbor_like.bank import errors, layout, listing, manifest, seal
 from karbor_like.bank.attempts import Attempts
 from karbor_like.bank.commit import Committer
 from karbor_like.bank.events import (
@@ -240,13 +241,26 @@ class Checkpoints:
             after = page[-1].key
 
     def ids(self) -> Iterator[str]:
-        """Ids of everything that is there of checkpoints, index keys or not. One listing each: to rebuild an index from."""
-        marker = ""
-        while page := self._store.list(layout.CHECKPOINTS, marker, 1):
-            segment = page[0].key.split("/")[1]
-            yield layout.unquote(segment)
-            # The character after "/": behind all that is below this checkpoint, before any other.
-            marker = f"{layout.CHECKPOINTS}{segment}0"
+        """Ids of everything that is there of checkpoints, index keys or not."""
+        yield from map(layout.unquote, listing.segments(self._store, layout.CHECKPOINTS))
+
+    def reindex(self) -> int:
+        """Put the index keys that are missing, be it that somebody deleted them. Returns how many checkpoints missed some.
+
+        Checkpoints that cannot be read are left alone, with a warning.
+        """
+        keys = Counter(name for _, name in listing.parsed(self._store, layout.INDICES, layout.parse_index_key))
+        whole = {name.checkpoint_id for name, count in keys.items() if count == len(layout.index_keys(name))}
+        found = 0
+        for checkpoint_id in self.ids():
+            if checkpoint_id in whole or self._store.exists(layout.tombstone_key(checkpoint_id)):
+                continue
+            try:
+                self.index(self._read(checkpoint_id))
+                found += 1
+            except (exception.CheckpointNotFound, *errors.UNREADABLE) as error:
+                LOG.warning("checkpoint %s stays out of the index: %s", checkpoint_id, error)
+        return found
 
     def _read(self, checkpoint_id: str) -> CheckpointRecord:
         key = layout.plan_key(checkpoint_id)
@@ -312,7 +326,7 @@ class Checkpoints:
         tombstone, plan = layout.tombstone_key(checkpoint_id), layout.plan_key(checkpoint_id)
         if self._store.exists(plan):
             self._store.put(tombstone, b"")
-        keys = [info.key for info in quarantine.list_all(self._store, layout.checkpoint_prefix(checkpoint_id))]
+        keys = [info.key for info in listing.objects(self._store, layout.checkpoint_prefix(checkpoint_id))]
         commits = [key for key in keys if key.endswith(f"-{AVAILABLE}.json")]
         heads = [key for key in keys if _is_head(key)]
         for key in commits:
@@ -327,7 +341,7 @@ class Checkpoints:
             record = self._read(checkpoint_id)
         except exception.CheckpointNotFound:
             return
-        except (errors.Corrupted, errors.UnsupportedVersion, errors.KeyUnavailable) as error:
+        except errors.UNREADABLE as error:
             LOG.warning("the index keys of checkpoint %s are left to the collector: %s", checkpoint_id, error)
             return
         for key in layout.index_keys(_index_name(record)):

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime
 
-from karbor_like.bank import errors, layout, manifest, packs, quarantine
+from karbor_like.bank import errors, layout, listing, manifest, packs
 from karbor_like.bank.attempts import Attempts
 from karbor_like.bank.events import Event
 from karbor_like.bank.lease import Lease
@@ -48,7 +48,7 @@ class Committer:
         assert self._attempts is not None
         resources = layout.resources_prefix(self._checkpoint_id)
         names = {prefix for prefix in self._lease.names if prefix.startswith(resources)}
-        for info, what in quarantine.list_parsed(self._store, resources, layout.parse_resource_key):
+        for info, what in listing.parsed(self._store, resources, layout.parse_resource_key):
             if what.kind != "segments":
                 names.add(info.key.rpartition("/")[0] + "/")
         pins = {}

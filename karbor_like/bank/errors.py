@@ -1,5 +1,7 @@
 """What can go wrong in a bank. Every object store maps its own errors to these, and to nothing else."""
 
+from typing import Final
+
 from karbor_like import exception
 
 
@@ -37,6 +39,10 @@ class UnsupportedVersion(BankError):
 
 class KeyUnavailable(BankError, exception.Unavailable):
     """The key that encrypts a project's data cannot be had (master key missing, wrong, or its manager unreachable)."""
+
+
+#: The object is there and cannot be understood. A store that does not answer is none of these.
+UNREADABLE: Final = (Corrupted, UnsupportedVersion, KeyUnavailable)
 
 
 class LeaseLost(BankError, exception.LeaseLost):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from karbor_like.bank import errors, layout, manifest, quarantine, seal
+from karbor_like.bank import errors, layout, listing, manifest, seal
 from karbor_like.bank.objectstore.base import ObjectStore
 from karbor_like.clock import Clock
 
@@ -93,7 +93,7 @@ class Events:
     def fetch(self, checkpoint_id: str) -> Mapping[str, bytes]:
         """The events that are there, in order and as they are stored: key -> bytes."""
         found = {}
-        for info in quarantine.list_all(self._store, layout.events_prefix(checkpoint_id)):
+        for info in listing.objects(self._store, layout.events_prefix(checkpoint_id)):
             # The listing may lag behind a deletion: what it shows need not be there.
             with contextlib.suppress(errors.ObjectNotFound):
                 found[info.key] = self._store.get(info.key)

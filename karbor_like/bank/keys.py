@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from oslo_config import cfg
 
 from karbor_like import exception
-from karbor_like.bank import codec, errors, layout, quarantine, seal
+from karbor_like.bank import codec, errors, layout, listing, seal
 from karbor_like.bank.lease import Lease
 from karbor_like.bank.objectstore.base import ObjectStore
 
@@ -269,7 +269,7 @@ class Keyring:
                     already += 1
                 if remove_old:
                     removed += self._remove(key, master, master_ids - {master.id})
-            except (errors.KeyUnavailable, errors.Corrupted, errors.UnsupportedVersion, errors.ObjectNotFound) as error:
+            except (errors.ObjectNotFound, *errors.UNREADABLE) as error:
                 failed.append(f"{layout.data_key_prefix(project_id, data_key_id)}: {error}")
             if progress:
                 progress(done)
@@ -289,7 +289,7 @@ class Keyring:
         for master_id in master_ids & set(self._masters.ids()):
             other = None
             # What cannot be opened is no loss.
-            with contextlib.suppress(errors.KeyUnavailable, errors.Corrupted, errors.UnsupportedVersion):
+            with contextlib.suppress(*errors.UNREADABLE):
                 other = self._opened(key.project_id, key.id, self._masters.get(master_id))
             if other not in (None, key):
                 raise errors.Corrupted(
@@ -348,8 +348,6 @@ class Keyring:
     def _all(self, project_id: str | None = None) -> dict[tuple[str, str], set[str]]:
         found: dict[tuple[str, str], set[str]] = {}
         prefix = layout.wrapped_keys_prefix(project_id)
-        for _, (project, data_key_id, master_id) in quarantine.list_parsed(
-            self._store, prefix, layout.parse_wrapped_key
-        ):
+        for _, (project, data_key_id, master_id) in listing.parsed(self._store, prefix, layout.parse_wrapped_key):
             found.setdefault((project, data_key_id), set()).add(master_id)
         return found

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, Self
 
-from karbor_like.bank import errors, layout, quarantine
+from karbor_like.bank import errors, layout, listing, quarantine
 from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
 from karbor_like.bank.safety import Safety
 from karbor_like.clock import Clock
@@ -266,7 +266,7 @@ class Leases:
     def list(self) -> Sequence[LeaseInfo]:
         """Every lease of which a listing shows an object, whether it still counts or not."""
         found: dict[str, list[ObjectInfo]] = {}
-        for info in quarantine.list_all(self._store, layout.LEASES):
+        for info in listing.objects(self._store, layout.LEASES):
             try:
                 lease_id, _ = layout.parse_lease_key(info.key)
             except errors.InvalidKey:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from karbor_like import exception
-from karbor_like.bank import errors, layout, quarantine
+from karbor_like.bank import errors, layout, listing
 from karbor_like.bank.attempts import Attempts
 from karbor_like.bank.events import DELETED, ERROR
 from karbor_like.bank.lease import LeaseInfo
@@ -79,12 +79,7 @@ class Leftovers:
     def _superseded(self, state: CheckpointState) -> Sequence[str]:
         try:
             events = self._bank.checkpoints.get(state.id).events
-        except (
-            exception.CheckpointNotFound,
-            errors.Corrupted,
-            errors.UnsupportedVersion,
-            errors.KeyUnavailable,
-        ) as error:
+        except (exception.CheckpointNotFound, *errors.UNREADABLE) as error:
             LOG.info("attempts in checkpoint %s are left alone: %s", state.id, error)
             return ()
         # Of every commit, should there be several: a reader may see only one of them yet.
@@ -100,7 +95,7 @@ class Leftovers:
 
     def _index_keys(self, planned: set[str]) -> list[str]:
         gone = []
-        for info in quarantine.list_all(self._bank.store, layout.INDICES):
+        for info in listing.objects(self._bank.store, layout.INDICES):
             try:
                 checkpoint_id = layout.parse_index_key(info.key).checkpoint_id
             except errors.InvalidKey:

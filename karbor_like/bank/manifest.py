@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
-from karbor_like.bank import errors, layout, quarantine, seal, segment
+from karbor_like.bank import errors, layout, listing, seal, segment
 from karbor_like.bank.objectstore.base import MAX_OBJECT_BYTES, ObjectStore
 from karbor_like.bank.segment import PackUse, Segment
 
@@ -165,7 +165,7 @@ def decode_head(key: str, payload: bytes) -> Head:
 
 def head_keys(store: ObjectStore, checkpoint_id: str) -> Iterator[str]:
     """Keys of all manifest heads in a checkpoint, of every attempt, from a listing."""
-    for info in quarantine.list_all(store, layout.resources_prefix(checkpoint_id)):
+    for info in listing.objects(store, layout.resources_prefix(checkpoint_id)):
         if layout.parse_resource_key(info.key).kind == "manifests":
             yield info.key
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from karbor_like.bank import errors, layout, manifest, quarantine, seal
+from karbor_like.bank import errors, layout, listing, manifest, seal
 from karbor_like.bank.events import DELETED, UNFINISHED
 from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
 from karbor_like.bank.packtable import PackTable
@@ -22,9 +22,6 @@ LOG = logging.getLogger(__name__)
 
 #: In place of a project: it could not be found out whose a manifest is.
 ANY_PROJECT: Final = ""
-
-#: The object is there and cannot be understood. A store that does not answer is none of these, and ends the collection.
-_UNREADABLE: Final = (errors.Corrupted, errors.UnsupportedVersion, errors.KeyUnavailable)
 
 
 @dataclass
@@ -102,7 +99,7 @@ class Marker:
 
     def walk(self) -> Survey:
         """Mark everything."""
-        objects = quarantine.list_parsed(self._store, layout.CHECKPOINTS, layout.parse_owner)
+        objects = listing.parsed(self._store, layout.CHECKPOINTS, layout.parse_owner)
         groups = itertools.groupby(objects, lambda item: item[1])
         for done, (checkpoint_id, group) in enumerate(groups, 1):
             self._mark(checkpoint_id, [info for info, _ in group])
@@ -119,7 +116,7 @@ class Marker:
                 continue
             try:
                 head = self._manifest(info.key)
-            except _UNREADABLE as error:
+            except errors.UNREADABLE as error:
                 problem = str(error)
                 project_id = project_id or self._project_of_seal(info.key)
                 continue
@@ -169,7 +166,7 @@ class Marker:
         try:
             project_id = seal.load_json(key, seal.unseal(key, raw, self._find)).get("project_id")
             return (project_id if isinstance(project_id, str) else None), True
-        except _UNREADABLE as error:
+        except errors.UNREADABLE as error:
             LOG.warning("%s", error)
             return self._project_of_seal(key), True
 

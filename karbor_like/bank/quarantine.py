@@ -7,24 +7,19 @@ yet when it no longer sees the long one.
 """
 
 import json
-import logging
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final
 
-from karbor_like.bank import errors, layout
+from karbor_like.bank import errors, layout, listing
 from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
-
-LOG = logging.getLogger(__name__)
 
 VERSION: Final = 1
 
 #: The most entries of one list object: some 9 MiB.
 MAX_ENTRIES: Final = 250_000
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,7 @@ def put_lists(
 
 def read_lists(store: ObjectStore, root: str, project_id: str) -> Iterator[ListInfo]:
     """The lists of *project_id* below *root* that are there now. Raises Corrupted or UnsupportedVersion."""
-    for info in list_all(store, layout.collector_prefix(root, project_id)):
+    for info in listing.objects(store, layout.collector_prefix(root, project_id)):
         try:
             raw = store.get(info.key)
         except errors.ObjectNotFound:
@@ -113,28 +108,3 @@ def to_avoid(store: ObjectStore, project_id: str) -> Avoid:
             packs.update(found.packs)
             data_keys.update(found.data_keys)
     return Avoid(frozenset(packs), frozenset(data_keys))
-
-
-def list_all(store: ObjectStore, prefix: str, page: int = 1000) -> Iterator[ObjectInfo]:
-    """Every object below *prefix*, a page at a time."""
-    marker = ""
-    while True:
-        found = store.list(prefix, marker, page)
-        yield from found
-        if len(found) < page:
-            return
-        marker = found[-1].key
-
-
-def list_parsed(store: ObjectStore, prefix: str, parse: Callable[[str], _T]) -> Iterator[tuple[ObjectInfo, _T]]:
-    """Every object below *prefix* with what *parse* makes of its key.
-
-    :param parse: raises InvalidKey for keys that are not ours: those are left alone, with a warning
-    """
-    for info in list_all(store, prefix):
-        try:
-            parsed = parse(info.key)
-        except errors.InvalidKey as error:
-            LOG.warning("%s: somebody else put it there, it is left alone: %s", info.key, error)
-            continue
-        yield info, parsed

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from karbor_like.bank import errors, layout, packs, quarantine, seal
+from karbor_like.bank import errors, layout, listing, packs, seal
 from karbor_like.bank.attempts import Attempts
 from karbor_like.bank.blockstore import BlockStore, StreamId
 from karbor_like.bank.lease import Lease
@@ -196,7 +196,7 @@ class ResourceSection:
             return self._head(name)
         except errors.ObjectNotFound:
             return None
-        except (errors.Corrupted, errors.UnsupportedVersion, errors.KeyUnavailable) as error:
+        except errors.UNREADABLE as error:
             LOG.warning("a stream is stored without one of its bases: %s", error)
             return None
 
@@ -219,7 +219,7 @@ class ResourceSection:
         return key
 
     def _listed(self, prefix: str) -> list[str]:
-        return [info.key for info in quarantine.list_all(self._store, prefix)]
+        return [info.key for info in listing.objects(self._store, prefix)]
 
     def _document_prefix(self, name: str) -> str:
         return layout.document_prefix(self.checkpoint_id, self.resource_key, name)

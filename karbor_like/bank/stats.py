@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from karbor_like.bank import layout, quarantine
+from karbor_like.bank import layout, listing
 from karbor_like.bank.mark import Marker, Streams
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def collect(bank: "Bank", progress: Callable[[int], None] | None = None) -> Mapp
     checkpoints = Counter(state.project_id for state in survey.checkpoints.values() if state.project_id)
     packs: Counter[str] = Counter()
     stored: Counter[str] = Counter()
-    for info, project_id in quarantine.list_parsed(bank.store, layout.DATA, layout.parse_owner):
+    for info, project_id in listing.parsed(bank.store, layout.DATA, layout.parse_owner):
         packs[project_id] += 1
         stored[project_id] += info.size
     found = {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from karbor_like.bank import errors, layout, quarantine
+from karbor_like.bank import errors, layout, listing, quarantine
 from karbor_like.bank.lease import LeaseInfo
 from karbor_like.bank.mark import Survey
 from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
@@ -105,14 +105,11 @@ class Sweeper:
         yield from sorted(names)
 
     def _below(self, root: str) -> Iterator[str]:
-        marker = ""
-        while page := self._store.list(root, marker, 1):
-            segment = page[0].key.removeprefix(root).split("/")[0]
+        for segment in listing.segments(self._store, root):
             try:
                 yield layout.unquote(segment)
             except errors.InvalidKey as error:
                 LOG.warning("%s%s: somebody else put it there, it is left alone: %s", root, segment, error)
-            marker = f"{root}{segment}0"  # the character after "/"
 
     def plan(self, project_id: str) -> ProjectPlan:
         """Decide on one project. The marking must be over."""
@@ -134,7 +131,7 @@ class Sweeper:
         verdicts = {found.key: self._verdict(found) for found in lists}
         pending: set[str] = set()
         refresh: list[bytes] = []
-        found_packs = quarantine.list_parsed(self._store, layout.packs_prefix(plan.project_id), layout.parse_pack_key)
+        found_packs = listing.parsed(self._store, layout.packs_prefix(plan.project_id), layout.parse_pack_key)
         while batch := list(itertools.islice(found_packs, _BATCH)):
             ids = [bytes.fromhex(pack_id) for _, (_, pack_id) in batch]
             for (info, _), pack, live in zip(batch, ids, self._survey.used.numbers(ids), strict=True):
@@ -230,6 +227,6 @@ class Sweeper:
     def _wrapped(self, project_id: str) -> Mapping[str, Sequence[ObjectInfo]]:
         found: dict[str, list[ObjectInfo]] = {}
         prefix = layout.wrapped_keys_prefix(project_id)
-        for info, (_, data_key_id, _) in quarantine.list_parsed(self._store, prefix, layout.parse_wrapped_key):
+        for info, (_, data_key_id, _) in listing.parsed(self._store, prefix, layout.parse_wrapped_key):
             found.setdefault(data_key_id, []).append(info)
         return found

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from karbor_like import exception
-from karbor_like.bank import errors, layout, manifest, pack, packs, quarantine, seal
+from karbor_like.bank import errors, layout, listing, manifest, pack, packs, seal
 from karbor_like.bank.checkpoints import CheckpointRecord
 from karbor_like.bank.events import AVAILABLE, pins_of
 from karbor_like.bank.layout import ResourceObject
@@ -51,7 +51,7 @@ class Finding:
 def scrub(bank: "Bank", progress: Progress | None = None) -> Iterator[Finding]:
     """Compare all packs with their checksums. Progress is in packs."""
     with ThreadPoolExecutor(_READERS, "bank-scrub") as pool:
-        infos = quarantine.list_all(bank.store, layout.DATA)
+        infos = listing.objects(bank.store, layout.DATA)
         for done, finding in enumerate(ahead(pool, partial(_scrub, bank), infos, _READERS), 1):
             if progress:
                 progress(done, None)

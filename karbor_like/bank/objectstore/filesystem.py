@@ -206,10 +206,12 @@ class FilesystemStore(base.ObjectStore):
             try:
                 with self._folder(path.split("/")[:-1]) as folder:
                     names = heapq.nsmallest(wanted.limit, (n for n in _names(folder, path) if n > last and n in wanted))
-                    infos = {name: _info_or_none(folder, name) for name in names if not name.endswith("/")}
+                    # Only of these: a directory may hold a hundred thousand names, and each page looks at all.
+                    ours = [name for name in names if base.is_key(name.removesuffix("/"))]
+                    infos = {name: _info_or_none(folder, name) for name in ours if not name.endswith("/")}
             except (FileNotFoundError, NotADirectoryError):
                 return  # no key has this prefix, or all were deleted since the parent was read
-            for name in names:
+            for name in ours:
                 if name.endswith("/"):
                     yield from self._walk(name, wanted)
                 elif info := infos[name]:
@@ -283,18 +285,10 @@ def _enter(parent: int, name: str, make: bool) -> int:
 
 
 def _names(folder: int, path: str) -> Iterator[str]:
-    """Keys, and directories with a slash at their end, that an open directory holds."""
+    """What an open directory holds, directories with a slash at their end: keys, ``.tmp``, and what is not ours."""
     with os.scandir(folder) as entries:
         for entry in entries:
-            name = path + entry.name
-            if not base.is_key(name):
-                continue  # ``.tmp``, or somebody else's
-            if entry.is_dir(follow_symlinks=False):
-                yield name + "/"
-            elif entry.is_symlink():
-                raise OSError(errno.ELOOP, "is a symbolic link", name)
-            elif entry.is_file(follow_symlinks=False):
-                yield name
+            yield path + entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "")
 
 
 @contextlib.contextmanager
@@ -347,6 +341,7 @@ def _info(key: str, status: os.stat_result) -> base.ObjectInfo:
 
 def _info_or_none(folder: int, key: str) -> base.ObjectInfo | None:
     try:
-        return _info(key, os.stat(key.rpartition("/")[2], dir_fd=folder, follow_symlinks=False))
+        status = os.stat(key.rpartition("/")[2], dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return None  # deleted since the directory was read
+    return _info(key, status) if modes.S_ISREG(_regular_or_folder(status).st_mode) else None

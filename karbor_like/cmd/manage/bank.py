@@ -54,7 +54,7 @@ def register(nouns: Any) -> None:
     exported.add_argument("resource", nargs="?", help="Type#id of the resource; without it, show what there is")
     exported.add_argument("output", nargs="?", default="-", help="file to write; '-' (default) is standard output")
     exported.add_argument("--name", dest="stream", help="name of the stream, where the resource has several")
-    indexed = _verb(verbs, "reindex", reindex, "bring the database's index of checkpoints up to what the bank holds")
+    indexed = _verb(verbs, "reindex", reindex, "bring the bank's own index and the database's up to the checkpoints in the bank")
     indexed.add_argument(
         "--force",
         action="store_true",
@@ -191,7 +191,7 @@ def export(conf: cfg.ConfigOpts) -> int:
 
 
 def reindex(conf: cfg.ConfigOpts) -> int:
-    """Bring the database up to the bank."""
+    """Bring the bank's own index and the database up to the checkpoints in the bank."""
     path = _path(conf, conf.command.provider)
     provider = providers.read(path, SystemClock())
     if provider is None:
@@ -201,7 +201,8 @@ def reindex(conf: cfg.ConfigOpts) -> int:
     with contextlib.closing(provider), contextlib.ExitStack() as stack, _progress() as progress:
         stack.callback(database.dispose)
         progress.add_task("comparing the index with the bank", total=None)
-        report = vars(Sync(database, provider, force=conf.command.force).run())
+        indexed = provider.bank.checkpoints.reindex()
+        report = {"indexed": indexed, **vars(Sync(database, provider, force=conf.command.force).run())}
     if conf.command.format == "json":
         return _print_json(report)
     _print_table(("checkpoints", "number"), [(name, str(count)) for name, count in report.items()])

@@ -46,7 +46,7 @@ class BeginDeletion(Step):
         except (exception.NotFound, exception.Conflict):
             # It never stood in the bank, or an earlier attempt went as far as the tombstone.
             return
-        except (errors.Corrupted, errors.UnsupportedVersion, errors.KeyUnavailable) as error:
+        except errors.UNREADABLE as error:
             LOG.warning("checkpoint %s is deleted although it cannot be read: %s", checkpoint_id, error)
 
 

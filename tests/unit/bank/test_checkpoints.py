@@ -744,3 +744,19 @@ def test_every_checkpoint_is_found_without_index(bank, shared):
     for key in keys(shared, "indices/"):
         shared.delete(key)
     assert sorted(bank.checkpoints.ids()) == sorted(ids)
+
+
+def test_an_index_that_is_gone_is_made_anew(bank, shared, caplog):
+    for name in ("c1", "c2", "c3", "c4"):
+        banks.protect(bank, name, DATA)
+    before = [key for key in keys(shared, "indices/") if not key.endswith(("@c3", "@c4"))]
+    assert bank.checkpoints.reindex() == 0
+    shared.put(layout.tombstone_key("c3"), b"")
+    shared.put(layout.plan_key("c4"), b"no plan")
+    for key in keys(shared, "indices/"):
+        if not key.endswith("@c1") or "/by-plan/" in key:
+            shared.delete(key)
+    assert bank.checkpoints.reindex() == 2
+    assert keys(shared, "indices/") == before
+    assert bank.checkpoints.reindex() == 0
+    assert "checkpoint c4 stays out of the index" in caplog.text

@@ -212,6 +212,10 @@ def test_reindex_fills_the_database_from_the_bank(manage, bank, provider, capsys
     code, out, err = manage("reindex", "Files", "--format", "json")
     assert code == 0, err
     assert json.loads(out)["added"] == 1
+    for info in bank.store.list("indices/by-project/"):
+        bank.store.delete(info.key)
+    code, out, _ = manage("reindex", "Files", "--format", "json")
+    assert (code, json.loads(out)["indexed"]) == (0, 1)
     code, out, _ = manage("reindex", "Files")
     assert (code, "added" in out) == (0, True)
 

@@ -1,0 +1,60 @@
+"""Listings of more objects than a page holds. What they show may lag behind puts and deletes, as every listing does."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
+
+from karbor_like.bank import errors
+from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
+
+LOG = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+_PAGE: Final = 1000
+
+
+def objects(store: ObjectStore, prefix: str) -> Iterator[ObjectInfo]:
+    """Every object below *prefix*, in order."""
+    marker = ""
+    while True:
+        page = store.list(prefix, marker, _PAGE)
+        yield from page
+        if len(page) < _PAGE:
+            return
+        marker = page[-1].key
+
+
+def parsed(store: ObjectStore, prefix: str, parse: Callable[[str], _T]) -> Iterator[tuple[ObjectInfo, _T]]:
+    """Every object below *prefix* with what *parse* makes of its key, in order.
+
+    :param parse: raises InvalidKey for keys that are not ours: those are left alone, with a warning
+    """
+    for info in objects(store, prefix):
+        try:
+            what = parse(info.key)
+        except errors.InvalidKey as error:
+            LOG.warning("%s: somebody else put it there, it is left alone: %s", info.key, error)
+            continue
+        yield info, what
+
+
+def segments(store: ObjectStore, prefix: str) -> Iterator[str]:
+    """What follows *prefix* in keys up to the next slash or the end, each once, in order. Much less is listed than there is
+    where many objects have one of them in common.
+
+    :param prefix: ends with a slash
+    """
+    marker = ""
+    while True:
+        page = store.list(prefix, marker, _PAGE)
+        last = None
+        for info in page:
+            segment = info.key.removeprefix(prefix).split("/", 1)[0]
+            if segment != last:
+                yield segment
+            last = segment
+        if len(page) < _PAGE:
+            return
+        # Behind all that is below this segment: no key has a character after "z".
+        marker = f"{prefix}{last}/~" if page[-1].key.startswith(f"{prefix}{last}/") else page[-1].key
