@@ -54,7 +54,9 @@ def register(nouns: Any) -> None:
     exported.add_argument("resource", nargs="?", help="Type#id of the resource; without it, show what there is")
     exported.add_argument("output", nargs="?", default="-", help="file to write; '-' (default) is standard output")
     exported.add_argument("--name", dest="stream", help="name of the stream, where the resource has several")
-    indexed = _verb(verbs, "reindex", reindex, "bring the bank's own index and the database's up to the checkpoints in the bank")
+    indexed = _verb(
+        verbs, "reindex", reindex, "bring the bank's own index and the database's up to the checkpoints in the bank"
+    )
     indexed.add_argument(
         "--force",
         action="store_true",
