@@ -17,9 +17,15 @@ def zygote() -> Iterator[Zygote]:
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def lease() -> int:
+    """Seconds. Shorter where others are to take over."""
+    return 60
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lease: int) -> Path:
     """The main configuration file of a new site."""
-    path = write_files(tmp_path)
+    path = write_files(tmp_path, lease=lease)
     monkeypatch.setenv(plugins.VARIABLE, str(tmp_path / "cloud"))
     return path
 

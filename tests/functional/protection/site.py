@@ -37,7 +37,7 @@ connection = {database}
 keys = {key}
 [protection]
 provider_config_dir = {directory}/providers.d
-lease = 3
+lease = {lease}
 poll_interval = 0.2
 progress_interval = 0
 drain = 10
@@ -63,9 +63,12 @@ file_system_bank_path = {bank}
 
 
 def write_files(
-    directory: Path, *, transport: str = "fake://", database: str | None = None, host: str = "here"
+    directory: Path, *, transport: str = "fake://", database: str | None = None, host: str = "here", lease: int = 60
 ) -> Path:
-    """The configuration of a site in *directory*. Returns the main file."""
+    """The configuration of a site in *directory*. Returns the main file.
+
+    :param lease: seconds after which others may take over what a site runs: more than any machine stands still
+    """
     for name in ("providers.d", "cloud"):
         (directory / name).mkdir(exist_ok=True)
     write_provider(directory)
@@ -80,6 +83,7 @@ def write_files(
             key=key.read_text(),
             directory=directory,
             host=host,
+            lease=lease,
         )
     )
     return path

@@ -40,6 +40,11 @@ class Process:
 
 
 @pytest.fixture
+def lease() -> int:
+    return 3
+
+
+@pytest.fixture
 def process(tmp_path: Path, files: Path) -> Iterator[Process]:
     """``karbor-like-protection``, ready."""
     site = Site(tmp_path, files)

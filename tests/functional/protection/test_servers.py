@@ -36,8 +36,7 @@ def database(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def site(tmp_path: Path, files: Path, database: str) -> Iterator[Site]:
-    # Nobody dies in these tests: a server that is slow for a moment must not look like it.
-    with running(Site(tmp_path, write_files(tmp_path, database=database), lease=60)) as found:
+    with running(Site(tmp_path, write_files(tmp_path, database=database))) as found:
         yield found
 
 
@@ -66,7 +65,7 @@ def test_a_failure_with_a_long_text_is_stored_and_undone(site: Site):
 
 
 def test_a_killed_operation_is_gone_on_with(zygote: Zygote, tmp_path: Path, files: Path, database: str):
-    path = write_files(tmp_path, database=database)
+    path = write_files(tmp_path, database=database, lease=3)
     site = Site(tmp_path, path)
     site.cloud.plant({"a": ["b"], "b": []})
     site.cloud.fault(**{"main:b": "exit"})

@@ -18,6 +18,11 @@ from tests.functional.protection.site import OTHER_PROVIDER, PROVIDER, Site, run
 
 
 @pytest.fixture
+def lease() -> int:
+    return 3
+
+
+@pytest.fixture
 def site(tmp_path: Path, files: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """Takes calls but runs nothing: that is for processes. The bank is one that can kill."""
     provider = tmp_path / "providers.d" / "test.conf"
