@@ -328,7 +328,7 @@ class Checkpoints:
             self._store.put(tombstone, b"")
         keys = [info.key for info in listing.objects(self._store, layout.checkpoint_prefix(checkpoint_id))]
         commits = [key for key in keys if key.endswith(f"-{AVAILABLE}.json")]
-        heads = [key for key in keys if _is_head(key)]
+        heads = [key for key in keys if layout.kind_of(key) == "manifests"]
         for key in commits:
             self._remove(key)
         self._remove_index(checkpoint_id)
@@ -350,13 +350,6 @@ class Checkpoints:
     def _remove(self, key: str) -> None:
         with contextlib.suppress(errors.ObjectNotFound):
             self._store.delete(key)
-
-
-def _is_head(key: str) -> bool:
-    try:
-        return layout.parse_resource_key(key).kind == "manifests"
-    except errors.InvalidKey:
-        return False
 
 
 def _entry_of(record: CheckpointRecord) -> IndexEntry:

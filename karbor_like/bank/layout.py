@@ -303,3 +303,11 @@ def parse_resource_key(key: str) -> ResourceObject:
         if kind in ("documents", "manifests", "segments") and re.fullmatch(form, rest):
             return ResourceObject(unquote(parts[1]), unquote(parts[3]), kind, unquote(parts[5]), rest)
     raise errors.InvalidKey(f"{key[:200]!r} is not the key of an object of a resource")
+
+
+def kind_of(key: str) -> str | None:
+    """``documents``, ``manifests`` or ``segments``: of what a resource consists; None for everything else."""
+    try:
+        return parse_resource_key(key).kind
+    except errors.InvalidKey:
+        return None

@@ -90,7 +90,7 @@ class Leftovers:
         return [
             key
             for key in (state.superseded if commits else ())
-            if _is_segment(key) or (f"{key.rpartition('/')[0]}/" in names and key not in valid)
+            if layout.kind_of(key) == "segments" or (f"{key.rpartition('/')[0]}/" in names and key not in valid)
         ]
 
     def _index_keys(self, planned: set[str]) -> list[str]:
@@ -132,7 +132,3 @@ class Leftovers:
             self._bank.checkpoints.index(self._bank.checkpoints.get(checkpoint_id))
         except (exception.NotFound, exception.Conflict, errors.Corrupted, errors.KeyUnavailable) as error:
             LOG.warning("abandoned checkpoint %s could not be given up: %s", checkpoint_id, error)
-
-
-def _is_segment(key: str) -> bool:
-    return layout.parse_resource_key(key).kind == "segments"

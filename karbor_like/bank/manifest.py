@@ -166,7 +166,7 @@ def decode_head(key: str, payload: bytes) -> Head:
 def head_keys(store: ObjectStore, checkpoint_id: str) -> Iterator[str]:
     """Keys of all manifest heads in a checkpoint, of every attempt, from a listing."""
     for info in listing.objects(store, layout.resources_prefix(checkpoint_id)):
-        if layout.parse_resource_key(info.key).kind == "manifests":
+        if layout.kind_of(info.key) == "manifests":
             yield info.key
 
 

@@ -112,7 +112,7 @@ class Marker:
         heads: dict[str, manifest.Head] = {}
         problem = None
         for info in infos:
-            if _kind(info.key) != "manifests":
+            if layout.kind_of(info.key) != "manifests":
                 continue
             try:
                 head = self._manifest(info.key)
@@ -179,13 +179,6 @@ class Marker:
             return None
 
 
-def _kind(key: str) -> str | None:
-    try:
-        return layout.parse_resource_key(key).kind
-    except errors.InvalidKey:
-        return None
-
-
 def _status(infos: Iterable[ObjectInfo]) -> str | None:
     names = []
     for info in infos:
@@ -205,7 +198,7 @@ def _doubtful(infos: Sequence[ObjectInfo], heads: Mapping[str, manifest.Head]) -
     doubtful = []
     owned = {head.attempt for head in heads.values()}
     for info in infos:
-        kind = _kind(info.key)
+        kind = layout.kind_of(info.key)
         if kind == "segments":
             if layout.parse_resource_key(info.key).rest.split("/")[0] not in owned:
                 doubtful.append(info.key)

@@ -91,8 +91,8 @@ class ResourceSection:
     def _named(self, kind: str) -> Set[str]:
         prefix = layout.resource_prefix(self.checkpoint_id, self.resource_key)
         keys = list(self._attempts.pins.values()) if self._attempts.pins else self._listed(prefix)
-        found = (layout.parse_resource_key(key) for key in keys if key.startswith(prefix))
-        return {what.name for what in found if what.kind == kind}
+        ours = (key for key in keys if key.startswith(prefix) and layout.kind_of(key) == kind)
+        return {layout.parse_resource_key(key).name for key in ours}
 
     # Streams.
 
@@ -184,7 +184,7 @@ class ResourceSection:
     def delete(self) -> None:
         """Remove all documents and manifests, heads first. May be done again. What they needed is the collector's."""
         keys = self._listed(layout.resource_prefix(self.checkpoint_id, self.resource_key))
-        for key in sorted(keys, key=lambda key: layout.parse_resource_key(key).kind != "manifests"):
+        for key in sorted(keys, key=lambda key: layout.kind_of(key) != "manifests"):
             try:
                 self._store.delete(key)
             except errors.ObjectNotFound:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from karbor_like import exception
-from karbor_like.bank import errors, layout
+from karbor_like.bank import errors, layout, manifest
 from karbor_like.bank.section import StreamStats
 from tests.unit.bank import banks
 from tests.unit.bank.banks import PROJECT, VOLUME
@@ -162,6 +162,19 @@ def test_delete_removes_everything_of_the_resource_and_may_be_repeated(bank, lea
         bank.section("c0", PROJECT, VOLUME).delete()
         assert not bank.store.list(layout.resource_prefix("c0", VOLUME))
     assert other.get("metadata") == {}
+
+
+def test_what_somebody_else_put_below_a_resource_is_not_seen_and_goes_with_it(bank, lease, section):
+    prefix = layout.resource_prefix("c0", VOLUME)
+    section.put("metadata", {"of": "ours"})
+    section.write("data", [b"ours"])
+    for name in ("stranger", "manifests/data/stranger", "documents/stranger/" + 32 * "0"):
+        bank.store.put(prefix + name, b"stranger")
+    assert (section.documents(), section.streams()) == (["metadata"], ["data"])
+    bank.checkpoints.commit("c0", lease)
+    assert list(manifest.head_keys(bank.store, "c0"))
+    section.delete()
+    assert not bank.store.list(prefix)
 
 
 def test_a_base_without_the_stream_is_no_base(bank):
