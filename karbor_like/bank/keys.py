@@ -118,11 +118,16 @@ class ConfiguredMasterKeys:
 class CastellanMasterKeys:
     """Master keys from a key manager, by their ids there. Each is asked for once.
 
-    :param conf: has castellan's own options (``[key_manager]``, ``[barbican]``, ``[vault]`` ...)
+    :param conf: castellan's own options (``[key_manager]``, ``[barbican]``, ``[vault]`` ...) are registered here
     :param key_ids: the wrapping one first
     """
 
     def __init__(self, conf: cfg.ConfigOpts, key_ids: Sequence[str]) -> None:
+        # castellan takes half a second to import and is not needed where the keys are in the file.
+        from castellan import options
+
+        for group, opts in options.list_opts():
+            conf.register_opts(opts, group=group)
         self._conf = conf
         self._ids = list(key_ids)
         self._keys: dict[str, MasterKey] = {}
@@ -138,17 +143,22 @@ class CastellanMasterKeys:
         return self._keys[master_id]
 
     def _fetch(self, master_id: str) -> bytes:
-        # castellan takes half a second to import and is not needed where the keys are in the file.
         from castellan import key_manager
         from castellan.common import exception as castellan_errors
         from castellan.common import utils
         from keystoneauth1 import exceptions as keystone_errors
 
-        self._conf.register_opts(utils.credential_opts, group=utils.OPT_GROUP)
         try:
             context = utils.credential_factory(conf=self._conf) if self._conf.key_manager.auth_type else None
             material = key_manager.API(self._conf).get(context, master_id).get_encoded()
-        except (castellan_errors.CastellanException, keystone_errors.ClientException) as error:
+        # The last three: drivers take for granted what another server answers in another form.
+        except (
+            castellan_errors.CastellanException,
+            keystone_errors.ClientException,
+            ValueError,
+            LookupError,
+            TypeError,
+        ) as error:
             raise errors.KeyUnavailable(f"the key manager does not give master key {master_id!r}: {error}") from None
         if material is None or len(material) != KEY_BYTES:
             raise exception.ConfigurationError(

@@ -37,8 +37,8 @@ one may go. Keep a copy elsewhere: without a master key nothing in the bank can 
         "castellan_master_keys",
         default=[],
         help="""
-Ids of master keys in the key manager that [key_manager] describes (Barbican, Vault ...), in place of master_keys: keys of 32
-bytes, the wrapping one first.
+Ids of master keys in a key manager (Barbican, Vault ...), in place of master_keys: keys of 32 bytes, the wrapping one first.
+Sections [key_manager] and that of its backend in the same file say how to reach it.
 """,
     ),
     cfg.IntOpt(

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from karbor_like import exception, service
+from karbor_like.bank import errors
 from karbor_like.clock import SystemClock
 from karbor_like.plugins.protection import Kind
 from karbor_like.protection import providers
+from tests.fixtures import vault
+from tests.unit.bank import banks
 
 SAMPLES = Path(__file__).parents[3] / "etc" / "karbor_like" / "providers.d"
 ID = "3c1d0000-0000-4000-8000-000000000001"
@@ -207,3 +210,56 @@ def test_the_samples_need_only_to_be_filled_in(path, directory, registry, tmp_pa
     (directory / "sample.conf").write_text(text)
     registry.load()
     assert registry.get(ID).name == path.name.removesuffix(".conf.sample")
+
+
+@pytest.fixture
+def in_vault(good):
+    """A provider's file whose master key is in a Vault, and that Vault."""
+    key_id = str(uuid.uuid4())
+    with vault.running({key_id: bytes(range(32))}) as running:
+        text = good.replace("encryption = false", f"encryption = true\ncastellan_master_keys = {key_id}")
+        yield (
+            f"{text}\n[key_manager]\nbackend = vault\n[vault]\nvault_url = {running.url}\nroot_token_id = {vault.TOKEN}\n",
+            running,
+        )
+
+
+def test_the_master_key_may_be_in_a_key_manager(registry, directory, in_vault):
+    text, _ = in_vault
+    (directory / "infra.conf").write_text(text)
+    registry.load()
+    bank = registry.get(ID).bank
+    banks.protect(bank, "c1", b"secret" * 1000)
+    files = [path for path in directory.parent.rglob("*") if path.is_file() and path.parent != directory]
+    assert files
+    assert not any(b"secretsecret" in path.read_bytes() for path in files)
+    assert banks.read(
+        providers.read(directory / "infra.conf", SystemClock()).bank.section("c1", banks.PROJECT, banks.VOLUME)
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("let me in", "wrong"),
+        ("/127.0.0.1", "/127.0.0.2"),
+        ("[vault]", "[vault]\nkv_version = 1"),
+        ("keys = ", "keys = 0"),
+    ],
+    ids=["token", "away", "another answer", "no such key"],
+)
+def test_a_key_manager_that_does_not_give_the_key_is_said_and_its_token_is_not(registry, directory, in_vault, old, new):
+    text, _ = in_vault
+    (directory / "infra.conf").write_text(text.replace(old, new))
+    registry.load()
+    with pytest.raises(errors.KeyUnavailable, match="the key manager does not give master key") as raised:
+        banks.protect(registry.get(ID).bank, "c1", b"data")
+    assert vault.TOKEN not in str(raised.value)
+
+
+def test_a_mistake_in_the_section_of_a_key_manager_is_found(registry, directory, in_vault, caplog):
+    text, _ = in_vault
+    (directory / "infra.conf").write_text(text.replace("vault_url", "valut_url"))
+    registry.load()
+    assert registry.list() == []
+    assert re.search(r"infra.conf:\d+: \[vault\] valut_url: nothing reads this option", caplog.text)
