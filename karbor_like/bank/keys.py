@@ -309,6 +309,9 @@ class Keyring:
         for master_id in master_ids:
             with contextlib.suppress(errors.ObjectNotFound):
                 self._store.delete(layout.wrapped_key(key.project_id, key.id, master_id))
+        # Another host may have removed the kept one meanwhile, for the sake of one that was just removed here.
+        if master_ids and self._opened(key.project_id, key.id, kept) is None:
+            self._wrap(key, kept)
         return len(master_ids)
 
     def _create(self, project_id: str) -> DataKey:

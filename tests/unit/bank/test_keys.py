@@ -219,6 +219,26 @@ def test_a_wrapping_of_another_data_key_does_not_take_the_place_of_the_old_one(b
     assert keyring(bank.store, OLD).get(PROJECT, key.id).material == key.material
 
 
+@pytest.mark.parametrize("nth", [1, 2])
+def test_two_hosts_that_each_remove_what_the_other_keeps_leave_a_wrapping(bank, lease, nth):
+    """The second host rotates, with the keys the other way round, just before the n-th deletion of the first."""
+
+    class Overtaken(FaultyStore):
+        deletions = 0
+
+        def delete(self, key):
+            self.deletions += 1
+            if self.deletions == nth:
+                keyring(self.inner, OLD, NEW).rotate(remove_old=True)
+            super().delete(key)
+
+    kept = [bank.keyring.current(project, lease) for project in ("a", "b")]
+    keyring(bank.store, NEW, OLD).rotate()
+    keyring(Overtaken(bank.store), NEW, OLD).rotate(remove_old=True)
+    for key in kept:
+        assert keyring(bank.store, NEW, OLD).get(key.project_id, key.id).material == key.material
+
+
 # What is missing or wrong.
 
 
