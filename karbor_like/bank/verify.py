@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: Packs that are read at once by scrub: at most 64 MiB each, mostly 16.
 _READERS: Final = 3
 
-_WRONG: Final = (errors.Corrupted, errors.ObjectNotFound, errors.UnsupportedVersion, errors.KeyUnavailable)
+_WRONG: Final = (errors.ObjectNotFound, *errors.UNREADABLE)
 
 #: What is done so far and what there is in all, None where it is not known.
 Progress = Callable[[int, int | None], None]

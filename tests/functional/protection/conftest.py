@@ -5,7 +5,7 @@ import pytest
 
 from tests.functional.protection import plugins
 from tests.functional.protection.processes import Zygote
-from tests.functional.protection.site import Site, running, write_files
+from tests.functional.protection.site import LEASE, Site, running, write_files
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def zygote() -> Iterator[Zygote]:
 @pytest.fixture
 def lease() -> int:
     """Seconds. Shorter where others are to take over."""
-    return 60
+    return LEASE
 
 
 @pytest.fixture

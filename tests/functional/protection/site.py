@@ -25,6 +25,8 @@ from tests.functional.protection import plugins
 PROVIDER = "11111111-1111-4111-8111-111111111111"
 OTHER_PROVIDER = "22222222-2222-4222-8222-222222222222"
 PROJECT = "p" * 32
+#: Seconds, more than any machine stands still: for where nobody is to take over.
+LEASE = 60
 _PLUGINS = f"{plugins.__name__}:"
 
 MAIN_FILE = """
@@ -63,11 +65,11 @@ file_system_bank_path = {bank}
 
 
 def write_files(
-    directory: Path, *, transport: str = "fake://", database: str | None = None, host: str = "here", lease: int = 60
+    directory: Path, *, transport: str = "fake://", database: str | None = None, host: str = "here", lease: int = LEASE
 ) -> Path:
     """The configuration of a site in *directory*. Returns the main file.
 
-    :param lease: seconds after which others may take over what a site runs: more than any machine stands still
+    :param lease: seconds after which others may take over what a site runs
     """
     for name in ("providers.d", "cloud"):
         (directory / name).mkdir(exist_ok=True)

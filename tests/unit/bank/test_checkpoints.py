@@ -28,16 +28,6 @@ DATA = random.Random(1).randbytes(3000)
 NEXT = DATA[:2000] + random.Random(2).randbytes(1500)
 
 
-@pytest.fixture
-def clock():
-    return ManualClock()
-
-
-@pytest.fixture
-def shared(clock):
-    return MemoryStore(clock)
-
-
 @pytest.fixture(params=[True, False], ids=["encrypted", "plain"])
 def encrypted(request):
     return request.param

@@ -24,16 +24,6 @@ LONG = TEST.lease_duration + TEST.quarantine + TEST.grace.total_seconds() + 1
 
 
 @pytest.fixture
-def clock():
-    return ManualClock()
-
-
-@pytest.fixture
-def shared(clock):
-    return MemoryStore(clock)
-
-
-@pytest.fixture
 def bank(shared, clock):
     return banks.make_bank(shared, clock=clock)
 

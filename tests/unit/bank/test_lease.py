@@ -54,16 +54,6 @@ class Grudging(stores.EventualStore):
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def shared(clock):
-    return MemoryStore(clock)
-
-
-@pytest.fixture
 def host(clock, shared):
     return Host(clock, shared)
 

@@ -18,16 +18,6 @@ segment = strategies.text("a-.0", min_size=1, max_size=3).filter(lambda text: no
 keys = strategies.lists(strategies.lists(segment, min_size=1, max_size=3).map("/".join), max_size=40, unique=True)
 
 
-@pytest.fixture
-def clock():
-    return ManualClock()
-
-
-@pytest.fixture
-def shared(clock):
-    return MemoryStore(clock)
-
-
 @hypothesis.given(keys, strategies.integers(1, 7))
 def test_all_is_seen_once_and_in_order_whatever_a_page_holds(paths, page):
     store = MemoryStore(ManualClock())

@@ -214,19 +214,15 @@ def test_the_samples_need_only_to_be_filled_in(path, directory, registry, tmp_pa
 
 @pytest.fixture
 def in_vault(good):
-    """A provider's file whose master key is in a Vault, and that Vault."""
+    """A provider's file whose master key is in a Vault, which runs."""
     key_id = str(uuid.uuid4())
-    with vault.running({key_id: bytes(range(32))}) as running:
+    with vault.running({key_id: bytes(range(32))}) as url:
         text = good.replace("encryption = false", f"encryption = true\ncastellan_master_keys = {key_id}")
-        yield (
-            f"{text}\n[key_manager]\nbackend = vault\n[vault]\nvault_url = {running.url}\nroot_token_id = {vault.TOKEN}\n",
-            running,
-        )
+        yield f"{text}\n[key_manager]\nbackend = vault\n[vault]\nvault_url = {url}\nroot_token_id = {vault.TOKEN}\n"
 
 
 def test_the_master_key_may_be_in_a_key_manager(registry, directory, in_vault):
-    text, _ = in_vault
-    (directory / "infra.conf").write_text(text)
+    (directory / "infra.conf").write_text(in_vault)
     registry.load()
     bank = registry.get(ID).bank
     banks.protect(bank, "c1", b"secret" * 1000)
@@ -249,8 +245,7 @@ def test_the_master_key_may_be_in_a_key_manager(registry, directory, in_vault):
     ids=["token", "away", "another answer", "no such key"],
 )
 def test_a_key_manager_that_does_not_give_the_key_is_said_and_its_token_is_not(registry, directory, in_vault, old, new):
-    text, _ = in_vault
-    (directory / "infra.conf").write_text(text.replace(old, new))
+    (directory / "infra.conf").write_text(in_vault.replace(old, new))
     registry.load()
     with pytest.raises(errors.KeyUnavailable, match="the key manager does not give master key") as raised:
         banks.protect(registry.get(ID).bank, "c1", b"data")
@@ -258,8 +253,7 @@ def test_a_key_manager_that_does_not_give_the_key_is_said_and_its_token_is_not(r
 
 
 def test_a_mistake_in_the_section_of_a_key_manager_is_found(registry, directory, in_vault, caplog):
-    text, _ = in_vault
-    (directory / "infra.conf").write_text(text.replace("vault_url", "valut_url"))
+    (directory / "infra.conf").write_text(in_vault.replace("vault_url", "valut_url"))
     registry.load()
     assert registry.list() == []
     assert re.search(r"infra.conf:\d+: \[vault\] valut_url: nothing reads this option", caplog.text)
