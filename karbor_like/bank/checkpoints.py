@@ -242,7 +242,7 @@ class Checkpoints:
 
     def ids(self) -> Iterator[str]:
         """Ids of everything that is there of checkpoints, index keys or not."""
-        yield from map(layout.unquote, listing.segments(self._store, layout.CHECKPOINTS))
+        return listing.segments(self._store, layout.CHECKPOINTS)
 
     def reindex(self) -> int:
         """Put the index keys that are missing, be it that somebody deleted them. Returns how many checkpoints missed some.

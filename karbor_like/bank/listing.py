@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
-from karbor_like.bank import errors
+from karbor_like.bank import errors, layout
 from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
 
 LOG = logging.getLogger(__name__)
@@ -34,17 +34,25 @@ def parsed(store: ObjectStore, prefix: str, parse: Callable[[str], _T]) -> Itera
         try:
             what = parse(info.key)
         except errors.InvalidKey as error:
-            LOG.warning("%s: somebody else put it there, it is left alone: %s", info.key, error)
+            _warn(info.key, error)
             continue
         yield info, what
 
 
 def segments(store: ObjectStore, prefix: str) -> Iterator[str]:
-    """What follows *prefix* in keys up to the next slash or the end, each once, in order. Much less is listed than there is
-    where many objects have one of them in common.
+    """What follows *prefix* in keys up to the next slash or the end, unquoted, each once, in the order of keys. Much less is
+    listed than there is where many objects have one of them in common. What is not ours is left alone, with a warning.
 
     :param prefix: ends with a slash
     """
+    for segment in _segments(store, prefix):
+        try:
+            yield layout.unquote(segment)
+        except errors.InvalidKey as error:
+            _warn(f"{prefix}{segment}", error)
+
+
+def _segments(store: ObjectStore, prefix: str) -> Iterator[str]:
     marker = ""
     while True:
         page = store.list(prefix, marker, _PAGE)
@@ -58,3 +66,7 @@ def segments(store: ObjectStore, prefix: str) -> Iterator[str]:
             return
         # Behind all that is below this segment: no key has a character after "z".
         marker = f"{prefix}{last}/~" if page[-1].key.startswith(f"{prefix}{last}/") else page[-1].key
+
+
+def _warn(what: str, error: errors.InvalidKey) -> None:
+    LOG.warning("%s: somebody else put it there, it is left alone: %s", what, error)

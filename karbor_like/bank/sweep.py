@@ -5,19 +5,16 @@ Why it is safe: ``doc/source/contributor/bank-concurrency.rst``, section *Nothin
 """
 
 import itertools
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from karbor_like.bank import errors, layout, listing, quarantine
+from karbor_like.bank import layout, listing, quarantine
 from karbor_like.bank.lease import LeaseInfo
 from karbor_like.bank.mark import Survey
 from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
 from karbor_like.bank.safety import Safety
-
-LOG = logging.getLogger(__name__)
 
 _BATCH: Final = 1000
 
@@ -101,15 +98,8 @@ class Sweeper:
     def projects(self) -> Iterator[str]:
         """Every project that has something outside of checkpoints."""
         roots = (layout.DATA, layout.wrapped_keys_prefix(), layout.QUARANTINE, layout.REFRESH)
-        names = {name for root in roots for name in self._below(root)}
+        names = {name for root in roots for name in listing.segments(self._store, root)}
         yield from sorted(names)
-
-    def _below(self, root: str) -> Iterator[str]:
-        for segment in listing.segments(self._store, root):
-            try:
-                yield layout.unquote(segment)
-            except errors.InvalidKey as error:
-                LOG.warning("%s%s: somebody else put it there, it is left alone: %s", root, segment, error)
 
     def plan(self, project_id: str) -> ProjectPlan:
         """Decide on one project. The marking must be over."""

@@ -743,6 +743,7 @@ def test_an_index_that_is_gone_is_made_anew(bank, shared, caplog):
     assert bank.checkpoints.reindex() == 0
     shared.put(layout.tombstone_key("c3"), b"")
     shared.put(layout.plan_key("c4"), b"no plan")
+    shared.put("checkpoints/=stranger/plan.json", b"{}")
     for key in keys(shared, "indices/"):
         if not key.endswith("@c1") or "/by-plan/" in key:
             shared.delete(key)
@@ -750,3 +751,4 @@ def test_an_index_that_is_gone_is_made_anew(bank, shared, caplog):
     assert keys(shared, "indices/") == before
     assert bank.checkpoints.reindex() == 0
     assert "checkpoint c4 stays out of the index" in caplog.text
+    assert "checkpoints/=stranger: somebody else put it there" in caplog.text
