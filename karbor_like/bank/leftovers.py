@@ -1,7 +1,7 @@
 """What crashes leave behind outside of ``data/``, and what the collector does about it."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -64,7 +64,7 @@ class Leftovers:
                 if quiet >= self._safety.seconds("abandoned") and at_work.isdisjoint(self._writers(state)):
                     plan.abandoned.append(state.id)
             elif state.superseded and quiet >= self._safety.seconds("leftovers"):
-                plan.superseded[state.id] = self._superseded(state)
+                plan.superseded[state.id] = self._superseded(state, at_work)
         planned = {state.id for state in survey.checkpoints.values() if state.planned}
         plan.index_keys = self._index_keys(planned)
         return plan
@@ -76,9 +76,12 @@ class Leftovers:
             LOG.warning("%s; it is not known who wrote checkpoint %s", error, state.id)
             return ()
 
-    def _superseded(self, state: CheckpointState) -> Sequence[str]:
+    def _superseded(self, state: CheckpointState, at_work: Set[str]) -> Sequence[str]:
         try:
             events = self._bank.checkpoints.get(state.id).events
+            # Who took over because no listing showed him the commit yet may still commit too, and then his is the valid one.
+            if not at_work.isdisjoint(Attempts(self._bank.store, state.id).claims()):
+                return ()
         except (exception.CheckpointNotFound, *errors.UNREADABLE) as error:
             LOG.info("attempts in checkpoint %s are left alone: %s", state.id, error)
             return ()

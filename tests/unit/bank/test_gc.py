@@ -375,6 +375,26 @@ def test_attempts_that_were_superseded_are_cleared_away(bank, clock, shared):
     assert banks.read(section) == DATA
 
 
+def test_attempts_of_a_writer_at_work_stay_whatever_another_committed(bank, clock, shared):
+    """It took over before it could see the commit, and may still make its own the valid one."""
+    with bank.leases.acquire(holder="one") as first:
+        banks.new_section(bank, "c1", first).put("metadata", {"n": 1})
+        bank.checkpoints.commit("c1", first)
+    second = bank.leases.acquire(holder="two")
+    key = layout.attempt_key(layout.document_prefix("c1", banks.VOLUME, "metadata"), second.id, 0)
+    bank.section("c1", banks.PROJECT, banks.VOLUME, lease=second).put("metadata", {"n": 2})
+    for _ in range(10):
+        clock.advance(TEST.lease_duration / 2)
+        second.renew()
+    assert second.now() - second.started > timedelta(seconds=TEST.leftovers)
+    Collector(bank).run()
+    assert shared.exists(key)
+    second.release()
+    until_quiet(bank, clock)
+    assert not shared.exists(key)
+    assert bank.section("c1", banks.PROJECT, banks.VOLUME).get("metadata") == {"n": 1}
+
+
 def test_strangers_are_left_alone(bank, clock, shared):
     for key in ("leases/x", "indices/by-date/x", "checkpoints/c9/x", "README"):
         shared.put(key, b"?")
