@@ -108,10 +108,11 @@ class S3Store(base.ObjectStore):
     def put(self, key: str, data: base.Buffer | Sequence[bytes | memoryview]) -> None:
         layout.check_key(key)
         buffers = base.pieces(data)
+        seen = self._seen
         try:
             self._put(key, buffers)
         except errors.ObjectNotFound:  # what was not found is the bucket
-            self._check_new(key)
+            self._check_new(key, seen)
             self._make_bucket()
             self._put(key, buffers)
 
@@ -139,10 +140,11 @@ class S3Store(base.ObjectStore):
         after = {"StartAfter": marker}
         while len(found) < limit:
             asked = min(limit - len(found), _MAX_LISTING)
+            seen = self._seen
             try:
                 answer = self._call(prefix, "list_objects_v2", Prefix=prefix, MaxKeys=asked, **after)
             except errors.ObjectNotFound:
-                self._check_new(prefix)
+                self._check_new(prefix, seen)
                 break
             found += [_info(row) for row in answer.get("Contents", []) if base.is_key(row["Key"])]
             if not answer["IsTruncated"]:
@@ -173,9 +175,12 @@ class S3Store(base.ObjectStore):
             ContentType="application/octet-stream",
         )
 
-    def _check_new(self, key: str) -> None:
-        """Raises ConnectionFailed for a bucket that was there before: it is neither empty nor made a second time."""
-        if self._seen:
+    def _check_new(self, key: str, seen: bool) -> None:
+        """Raises ConnectionFailed for a bucket that was there before: it is neither empty nor made a second time.
+
+        :param seen: whether it was when the request was made; another thread may have made it since
+        """
+        if seen:
             raise errors.ConnectionFailed(f"{self._name(key)}: the bucket is gone, and was there before")
 
     def _make_bucket(self) -> None:
@@ -190,12 +195,13 @@ class S3Store(base.ObjectStore):
 
     def _call(self, key: str, method: str, **arguments: Any) -> Any:
         """Call *method* of the client on the bucket. The answer to ``get_object`` is the object's bytes."""
+        seen = self._seen
         try:
             answer = getattr(self._client, method)(Bucket=self._bucket, **arguments)
             self._seen |= method != "create_bucket"
             return _content(key, answer) if method == "get_object" else answer
         except boto_errors.ClientError as error:
-            raise self._refused(key, error.response) from error
+            raise self._refused(key, error.response, seen) from error
         except (boto_errors.NoCredentialsError, boto_errors.PartialCredentialsError) as error:
             raise errors.AccessDenied(f"{self._name(key)}: {error}") from error
         except boto_errors.ParamValidationError as error:
@@ -206,7 +212,7 @@ class S3Store(base.ObjectStore):
     def _name(self, key: str) -> str:
         return f"bucket {self._bucket}: {key}"
 
-    def _refused(self, key: str, answer: Mapping[str, Any]) -> errors.BankError:
+    def _refused(self, key: str, answer: Mapping[str, Any], seen: bool) -> errors.BankError:
         code, status = answer["Error"].get("Code", ""), answer["ResponseMetadata"]["HTTPStatusCode"]
         where = f"{self._name(key)}: S3 answered {status} {code}: {answer['Error'].get('Message', '')}"
         if code == "BucketAlreadyOwnedByYou":
@@ -217,7 +223,7 @@ class S3Store(base.ObjectStore):
             return errors.ConnectionFailed(where)
         if status == 404:
             if code == "NoSuchBucket":
-                self._check_new(key)
+                self._check_new(key, seen)
             return errors.ObjectNotFound(f"there is no object {key}")
         if status in _DENIED_STATUS or code in _DENIED:
             return errors.AccessDenied(f"{where}; check the credentials in [{_CLIENT}]")

@@ -153,10 +153,11 @@ class SwiftStore(base.ObjectStore):
     def put(self, key: str, data: base.Buffer | Sequence[bytes | memoryview]) -> None:
         layout.check_key(key)
         buffers = base.pieces(data)
+        seen = self._seen
         try:
             self._put(key, buffers)
         except errors.ObjectNotFound:  # what was not found is the container
-            self._check_new(key)
+            self._check_new(key, seen)
             try:
                 self._call(key, "put_container")
                 self._put(key, buffers)
@@ -192,10 +193,11 @@ class SwiftStore(base.ObjectStore):
         found: list[base.ObjectInfo] = []
         while len(found) < limit:
             asked = min(limit - len(found), _MAX_LISTING)
+            seen = self._seen
             try:
                 _, rows = self._call(prefix, "get_container", prefix=prefix, marker=marker, limit=asked)
             except errors.ObjectNotFound:
-                self._check_new(prefix)
+                self._check_new(prefix, seen)
                 break
             found += [_info(row) for row in rows if base.is_key(row["name"])]
             if len(rows) < asked:
@@ -212,9 +214,12 @@ class SwiftStore(base.ObjectStore):
         for connection in connections:
             connection.close()
 
-    def _check_new(self, key: str) -> None:
-        """Raises ConnectionFailed for a container that was there before: it is neither empty nor made a second time."""
-        if self._seen:
+    def _check_new(self, key: str, seen: bool) -> None:
+        """Raises ConnectionFailed for a container that was there before: it is neither empty nor made a second time.
+
+        :param seen: whether it was when the request was made; another thread may have made it since
+        """
+        if seen:
             raise errors.ConnectionFailed(f"{self._name(key)}: the container is gone, and was there before")
 
     def _put(self, key: str, buffers: Sequence[base.Buffer]) -> None:

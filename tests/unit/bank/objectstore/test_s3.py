@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from urllib import parse
 
 import pytest
@@ -158,6 +160,29 @@ def test_a_bucket_is_made_by_the_first_put(store: s3.S3Store, server: scripted.S
     store.put("a/b", [b"x", b"y"])
     assert made == ["PUT"]
     assert server.requests[-1].body == b"xy"
+
+
+def test_two_first_puts_at_once(store: s3.S3Store, server: scripted.Server) -> None:
+    asked, made, done = threading.Event(), threading.Event(), threading.Event()
+
+    def answer(request: Request) -> Answer:
+        if request.path == "/karbor":
+            made.set()
+            return Answer()
+        there = made.is_set()
+        if request.path.endswith("/slow") and not there:
+            asked.set()
+            assert done.wait(30)
+        return Answer() if there else refusal(404, "NoSuchBucket")
+
+    server.answer = answer
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(store.put, "a/slow", b"x")
+        assert asked.wait(30)
+        store.put("a/quick", b"y")
+        done.set()
+        slow.result(30)
+    assert server.requests[-1].body == b"x"
 
 
 def test_a_bucket_that_was_there_is_not_empty(store: s3.S3Store, server: scripted.Server) -> None:

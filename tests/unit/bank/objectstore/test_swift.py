@@ -4,6 +4,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -217,6 +218,29 @@ def test_a_container_is_made_by_the_first_put(
     store.put("a/b", [b"x", b"y"])
     assert made == ["PUT"]
     assert server.requests[-1].body == b"xy"
+
+
+def test_two_first_puts_at_once(store: swift.SwiftStore, cloud: Tempauth, server: scripted.Server) -> None:
+    asked, made, done = threading.Event(), threading.Event(), threading.Event()
+
+    def answer(request: Request) -> Answer:
+        if request.path == "/v1/AUTH_bank/karbor":
+            made.set()
+            return Answer(201)
+        there = made.is_set()
+        if request.path.endswith("/slow") and not there:
+            asked.set()
+            assert done.wait(30)
+        return Answer(201 if there else 404, {"ETag": hashlib.md5(request.body, usedforsecurity=False).hexdigest()})
+
+    cloud.answer = answer
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(store.put, "a/slow", b"x")
+        assert asked.wait(30)
+        store.put("a/quick", b"y")
+        done.set()
+        slow.result(30)
+    assert server.requests[-1].body == b"x"
 
 
 def test_a_container_that_was_there_is_not_empty(
