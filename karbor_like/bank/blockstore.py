@@ -60,7 +60,7 @@ class BlockStore:
     def put(
         self,
         stream_id: StreamId,
-        stream: Iterable[bytes],
+        stream: Iterable[bytes | memoryview],
         lease: Lease,
         head_key: Callable[[], str],
         *,
@@ -156,7 +156,9 @@ class BlockStore:
 
     def get(self, head: Head, *, check: Callable[[], None] | None = None) -> StreamReader:
         """The stream of a manifest, for reading it once."""
-        return StreamReader(self._store, head, self._data_key(head), self._reading, check=check)
+        return StreamReader(
+            self._store, head, self._data_key(head), self._reading, threads=self._options.workers, check=check
+        )
 
     def _data_key(self, head: Head) -> DataKey | None:
         if self._keyring is None or head.data_key is None:

@@ -109,17 +109,18 @@ class Stopped(Exception):
 
 
 class Buffers:
-    """Buffers of one size, in which packs are built and from which they are sent.
-
-    The first one is part of the stream's reservation, the others are borrowed.
+    """Buffers of one size that are used again and again: memory that is given back to the system and taken anew for every
+    few MiB of a stream costs more time than what is done in it.
 
     :param most: how many at most
+    :param least: how many are part of the stream's reservation; the others are borrowed
     """
 
-    def __init__(self, share: Share, size: int, most: int) -> None:
+    def __init__(self, share: Share, size: int, most: int, least: int = 1) -> None:
         self._share = share
         self._bytes = size
         self._most = most
+        self._least = least
         self._made = 0
         self._free: list[Buffer] = []
         self._stopped = False
@@ -130,19 +131,31 @@ class Buffers:
         with self._changed:
             while not self._stopped:
                 # A new one where possible, even if another is free: so what a stream takes does not depend on its length.
-                if self._made == 0 or (self._made < self._most and self._share.borrow(self._bytes)):
-                    self._made += 1
-                    # Straight from the system, and back to it: no allocator keeps or splits it.
-                    return mmap.mmap(-1, self._bytes)
-                if self._free:
-                    return self._free.pop()
+                buffer = self._new() or self._used()
+                if buffer is not None:
+                    return buffer
                 self._changed.wait()
             raise Stopped
+
+    def take(self) -> Buffer | None:
+        """A buffer, rather one that was used just now; None where that would mean to wait."""
+        with self._changed:
+            return self._used() or self._new()
+
+    def _new(self) -> Buffer | None:
+        if self._made >= self._least and (self._made >= self._most or not self._share.borrow(self._bytes)):
+            return None
+        self._made += 1
+        # Straight from the system, and back to it: no allocator keeps or splits it.
+        return mmap.mmap(-1, self._bytes)
+
+    def _used(self) -> Buffer | None:
+        return self._free.pop() if self._free else None
 
     def put(self, buffer: Buffer) -> None:
         """Give *buffer* back; the caller forgets it."""
         with self._changed:
-            if self._made > 1 and self._share.wanted:
+            if self._made > self._least and self._share.wanted:
                 self._made -= 1
                 self._share.give_back(self._bytes)
             else:

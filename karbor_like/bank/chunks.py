@@ -35,7 +35,7 @@ class Cutter:
         self._pieces: list[memoryview] = []
         self._size = 0
 
-    def cut(self, stream: Iterable[bytes]) -> Iterator[Batch]:
+    def cut(self, stream: Iterable[bytes | memoryview]) -> Iterator[Batch]:
         """The batches of *stream*, in order."""
         partial = bytearray()
         for chunk in stream:

@@ -36,23 +36,38 @@ def compress(data: Buffer, level: int) -> bytes:
 
 
 def decompress(data: Buffer, size: int, what: str) -> bytes:
-    """The content of the zstd frame *data*, which must be *size* bytes. Raises Corrupted, naming *what*, where it is not,
-    before memory is taken for it.
+    """The content of the zstd frame *data*, which must be *size* bytes and all there is. Raises Corrupted, naming *what*,
+    where it is not, before memory is taken for it.
     """
+    try:
+        _check_size(data, size)
+        return _decompressor().decompress(data, max_output_size=size, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise errors.Corrupted(f"{what}: cannot be decompressed ({error})") from None
+
+
+def decompress_into(data: Buffer, target: memoryview, what: str) -> None:
+    """As :func:`decompress`, into *target*, which the content must fill. What follows the frame is not looked at."""
+    try:
+        _check_size(data, len(target))
+        with _decompressor().stream_reader(data, read_size=len(data)) as content:
+            if content.readinto(target) != len(target):
+                raise zstandard.ZstdError("it ends too early")
+    except zstandard.ZstdError as error:
+        raise errors.Corrupted(f"{what}: cannot be decompressed ({error})") from None
+
+
+def _check_size(data: Buffer, size: int) -> None:
+    stated = zstandard.frame_content_size(data)
+    if stated != size:
+        raise zstandard.ZstdError(f"its content has {stated} bytes, not {size}")
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
     decompressor = getattr(_local, "decompressor", None)
     if decompressor is None:
         decompressor = _local.decompressor = zstandard.ZstdDecompressor()
-    try:
-        if zstandard.frame_content_size(data) != size:
-            raise errors.Corrupted(
-                f"{what}: the compressed data does not have the size that was recorded ({size} bytes)"
-            )
-        content = decompressor.decompress(data, max_output_size=size, allow_extra_data=False)
-    except zstandard.ZstdError as error:
-        raise errors.Corrupted(f"{what}: cannot be decompressed ({error})") from None
-    if len(content) != size:
-        raise errors.Corrupted(f"{what}: {len(content)} bytes after decompression instead of {size}")
-    return content
+    return decompressor
 
 
 Hash = Callable[[Buffer], bytes]

@@ -58,7 +58,7 @@ def _holds(target: ResourceSection, name: str, wanted: StreamStats) -> bool:
         return False
 
 
-def _read(source: ResourceSection, name: str, check: Callable[[], None] | None) -> Generator[bytes]:
+def _read(source: ResourceSection, name: str, check: Callable[[], None] | None) -> Generator[memoryview]:
     with _of_the_source(source), source.read(name, check=check) as reader:
         yield from reader
 

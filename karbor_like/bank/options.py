@@ -66,7 +66,10 @@ two are read at once. More helps where the bank is far away, or several volumes 
         default=0,
         min=0,
         max=64,
-        help="Threads that compress and encrypt, per stream. 0: as many as there are processors, at most 4.",
+        help="""
+Threads that compress and encrypt what is written, or decrypt and check what is read, per stream. 0: as many as there are
+processors, at most 4.
+""",
     ),
 ]
 
@@ -80,7 +83,7 @@ class BankOptions:
     :param pack_size: the most that a pack may have
     :param compression_level: of zstd
     :param memory_budget: for all streams of the bank together
-    :param threads: that compress and encrypt, per stream
+    :param threads: that compress and encrypt, or decrypt and check, per stream; 0: as many as there are processors
     """
 
     block_size: int = 128 * 1024
@@ -104,7 +107,7 @@ class BankOptions:
 
     @property
     def workers(self) -> int:
-        """Number of threads that compress and encrypt a stream."""
+        """Number of threads that work on one stream."""
         return self.threads or min(4, len(os.sched_getaffinity(0)))
 
     @property

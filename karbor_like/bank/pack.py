@@ -109,31 +109,45 @@ class BlockReader:
     """
 
     def __init__(self, project_id: str, data_key: DataKey | None) -> None:
-        self._project_id = project_id
+        self._packs = layout.packs_prefix(project_id)
         self._data_key = data_key
         self._hash = codec.sha256 if data_key is None else data_key.block_hash
         self._cipher = functools.lru_cache(maxsize=1024)(self._make_cipher)
 
-    def open(self, place: Place, stored: codec.Buffer, size: int, block_hash: bytes) -> codec.Buffer:
-        """The block of *size* bytes that is stored at *place* as *stored*. Raises Corrupted, naming the pack, where it is
-        not the one with this hash.
+    def open(
+        self, place: Place, stored: memoryview, target: memoryview, block_hash: bytes, scratch: memoryview
+    ) -> None:
+        """Put the block that is stored at *place* as *stored* into *target*, which has its size.
+
+        Takes no memory for it, which the system would have to give anew for every block.
+
+        :param scratch: may be written over; has room for *stored*
+        :raises Corrupted: it is not the block with this hash; names the pack. What *target* holds is of no use then
         """
-        what = f"{layout.pack_key(self._project_id, place.pack.id.hex())}, block at {place.offset}"
+        what = f"{self._packs}{place.pack.id.hex()}, block at {place.offset}"
+        wrong = f"{what}: is not the block that the manifest names"
+        size = len(stored) - (_TAG_BYTES if self._data_key else 0)
+        if size < 0 or (place.codec == codec.RAW and size != len(target)):
+            raise errors.Corrupted(wrong)
         body = stored
         if self._data_key is not None:
-            aad = _header(place.pack.id, self._data_key) + _AAD.pack(size, place.codec)
+            body = target if place.codec == codec.RAW else scratch[:size]
+            cipher, header = self._cipher(place.pack.id)
+            aad = header + _AAD.pack(len(target), place.codec)
             try:
-                body = self._cipher(place.pack.id).decrypt(_NONCE.pack(0, place.offset), stored, aad)
+                cipher.decrypt_into(_NONCE.pack(0, place.offset), stored, aad, body)
             except InvalidTag:
                 raise errors.Corrupted(f"{what}: was altered, or is not of this pack and project") from None
-        block = codec.decompress(body, size, what) if place.codec == codec.ZSTD else body
-        if len(block) != size or self._hash(block) != block_hash:
-            raise errors.Corrupted(f"{what}: is not the block that the manifest names")
-        return block
+        if place.codec == codec.ZSTD:
+            codec.decompress_into(body, target, what)
+        elif body is stored:
+            target[:] = stored
+        if self._hash(target) != block_hash:
+            raise errors.Corrupted(wrong)
 
-    def _make_cipher(self, pack_id: bytes) -> AESGCM:
+    def _make_cipher(self, pack_id: bytes) -> tuple[AESGCM, bytes]:
         assert self._data_key is not None
-        return AESGCM(self._data_key.pack_key(pack_id))
+        return AESGCM(self._data_key.pack_key(pack_id)), _header(pack_id, self._data_key)
 
 
 class Contents(NamedTuple):

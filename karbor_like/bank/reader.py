@@ -5,6 +5,8 @@ the one that was written; the last bytes are not handed out before that was comp
 """
 
 import hashlib
+import itertools
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,23 +15,27 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from karbor_like.bank import errors, layout, manifest, pack
-from karbor_like.bank.budget import Budget, Share
+from karbor_like.bank.budget import Budget, Buffer, Buffers
 from karbor_like.bank.keys import DataKey
 from karbor_like.bank.manifest import Head
 from karbor_like.bank.objectstore.base import ObjectStore
-from karbor_like.bank.segment import Place, Segment
+from karbor_like.bank.segment import MAX_OVERHEAD, Place, Segment
 
 WINDOW_BYTES: Final = 2 * 1024 * 1024
-#: Windows in flight: without which nothing goes on, and at most, however much memory there is.
-_LEAST_WINDOWS: Final = 2
+#: Windows in memory: without which nothing goes on (two in flight and one that is handed out), and at most, however much
+#: there is.
+_LEAST_WINDOWS: Final = 3
 _MOST_WINDOWS: Final = 16
 #: Windows that wait to be handed out, those of zeros, which take no memory, among them.
 _MOST_AHEAD: Final = 64
 #: Bytes between two blocks of a pack that are rather read than asked for separately.
-_GAP: Final = 64 * 1024
-_ZEROS: Final = bytes(1024 * 1024)
+_GAP: Final = 256 * 1024
+_ZEROS: Final = memoryview(bytes(1024 * 1024))
 #: Zeros that are handed out without looking whether to stop.
 _ZEROS_AT_ONCE: Final = 64 * len(_ZEROS)
+
+#: The contents of a window, and the buffer that is to be used again afterwards, if there is one.
+_Contents = tuple[Sequence[memoryview], Buffer | None]
 
 
 class _Block(NamedTuple):
@@ -50,8 +56,11 @@ class _Window(NamedTuple):
 class StreamReader:
     """One stream of a bank, for reading it once from the beginning to the end. A context manager, and iterable.
 
-    Iterating gives chunks of bytes in order, and raises Corrupted at the first that is wrong.
+    Iterating gives chunks of bytes in order, and raises Corrupted at the first that is wrong. Zeros come in chunks of their
+    own. A chunk lives until the next is asked for, as its memory is used again: who wants to keep it makes ``bytes`` of it,
+    and who uses it later all the same gets a ValueError.
 
+    :param threads: that open and check blocks
     :param check: called every few MiB; may raise to stop
     """
 
@@ -62,6 +71,7 @@ class StreamReader:
         data_key: DataKey | None,
         budget: Budget,
         *,
+        threads: int,
         check: Callable[[], None] | None = None,
     ) -> None:
         self._store = store
@@ -70,8 +80,13 @@ class StreamReader:
         self._budget = budget
         self._check = check or (lambda: None)
         self._blocks = pack.BlockReader(head.project_id, data_key)
-        self._zero_block = bytes(min(head.block_size, head.size))
-        self._chunks: Iterator[bytes] | None = None
+        # As many windows are fetched at once as there is memory for. More threads that open them than there are processors
+        # would only take turns.
+        self._opening = threading.Semaphore(threads)
+        self._step = max(1, WINDOW_BYTES // head.block_size)
+        #: Bytes of a window as stored, at most: blocks that were not made smaller, and what encryption adds to each.
+        self._stored_bytes = self._step * (head.block_size + MAX_OVERHEAD)
+        self._chunks: Iterator[memoryview] | None = None
 
     @property
     def size(self) -> int:
@@ -83,7 +98,7 @@ class StreamReader:
         """SHA-256 of the stream, hexadecimal."""
         return self._head.digest
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[memoryview]:
         if self._chunks is None:
             self._chunks = self._read()
         return self._chunks
@@ -102,72 +117,59 @@ class StreamReader:
     ) -> None:
         self.close()
 
-    def _read(self) -> Iterator[bytes]:
+    def _read(self) -> Iterator[memoryview]:
         sha256 = hashlib.sha256()
-        # As stored, and as it is handed out.
-        window_bytes = 2 * max(WINDOW_BYTES, self._head.block_size)
-        most = min(_MOST_WINDOWS, max(_LEAST_WINDOWS, self._budget.total // window_bytes - 1))
+        # As stored, a block decrypted, and as it is handed out.
+        window_bytes = self._stored_bytes + self._head.block_size * (1 + self._step)
+        most = min(_MOST_WINDOWS, max(_LEAST_WINDOWS, self._budget.total // window_bytes))
         with ExitStack() as stack:
-            # One more than are fetched: the one that is being hashed and handed out.
-            share = stack.enter_context(self._budget.reserve((_LEAST_WINDOWS + 1) * window_bytes, self._check))
+            share = stack.enter_context(self._budget.reserve(_LEAST_WINDOWS * window_bytes, self._check))
+            buffers = Buffers(share, window_bytes, most, least=_LEAST_WINDOWS)
             pools = [ThreadPoolExecutor(n, name) for n, name in ((most, "bank-read"), (1, "bank-hash"))]
             for pool in pools:
                 stack.callback(pool.shutdown, cancel_futures=True)
             workers, hasher = pools
-            hashing: deque[Future[None]] = deque()
-            held = b""
-            for parts in self._windows_ahead(workers, share, window_bytes, most):
+            # One window is hashed while the one before it is handed out. The last one is not until the whole is known to be
+            # right.
+            hashing: deque[tuple[Future[None], _Contents]] = deque()
+            for contents in self._windows_ahead(workers, buffers):
                 self._check()
-                hashing.append(hasher.submit(_update, sha256, parts))
+                hashing.append((hasher.submit(_update, sha256, contents[0]), contents))
                 if len(hashing) > 1:
-                    hashing.popleft().result()
-                for part in parts:
-                    # The last bytes are kept back until the whole is known to be right.
-                    if held:
-                        yield held
-                    held = part
-            for future in hashing:
-                future.result()
+                    yield from _handed_out(*hashing.popleft(), buffers)
+            for hashed, _ in hashing:
+                hashed.result()
             if sha256.hexdigest() != self.digest:
                 raise errors.Corrupted(
                     f"{self._name}: the SHA-256 of the stream is {sha256.hexdigest()}, it should be {self.digest}"
                 )
-            if held:
-                yield held
+            for hashed, contents in hashing:
+                yield from _handed_out(hashed, contents, buffers)
 
     @property
     def _name(self) -> str:
         head = self._head
         return layout.manifest_prefix(head.checkpoint_id, head.resource_key, head.name)
 
-    def _windows_ahead(
-        self, workers: ThreadPoolExecutor, share: Share, cost: int, most: int
-    ) -> Iterator[Sequence[bytes]]:
-        """The contents of all windows, in order.
+    def _windows_ahead(self, workers: ThreadPoolExecutor, buffers: Buffers) -> Iterator[_Contents]:
+        """The contents of all windows, in order."""
+        ahead: deque[tuple[Future[Sequence[memoryview]] | Sequence[memoryview], Buffer | None]] = deque()
 
-        :param cost: bytes of the budget for one more window in flight
-        :param most: windows in flight at most
-        """
-        ahead: deque[Future[Sequence[bytes]] | Sequence[bytes]] = deque()
-        fetching, allowed = 0, _LEAST_WINDOWS
+        def first() -> _Contents:
+            pieces, buffer = ahead.popleft()
+            return pieces.result() if isinstance(pieces, Future) else pieces, buffer
+
         for window in self._windows(workers):
             if window.blocks:
-                ahead.append(workers.submit(self._fetch, window))
-                fetching += 1
+                while (buffer := buffers.take()) is None:
+                    yield first()
+                ahead.append((workers.submit(self._fetch, window, buffer), buffer))
             else:
-                ahead.append(_zeros(window.size))
-            if fetching > allowed and allowed < most and share.borrow(cost):
-                allowed += 1
-            returning = allowed > _LEAST_WINDOWS and share.wanted
-            allowed -= returning
-            while ahead and (fetching > allowed or len(ahead) > _MOST_AHEAD or not isinstance(ahead[0], Future)):
-                item = ahead.popleft()
-                fetching -= isinstance(item, Future)
-                yield item.result() if isinstance(item, Future) else item
-            if returning:
-                share.give_back(cost)
-        for item in ahead:
-            yield item.result() if isinstance(item, Future) else item
+                ahead.append((_zeros(window.size), None))
+            while ahead and (len(ahead) > _MOST_AHEAD or ahead[0][1] is None):
+                yield first()
+        while ahead:
+            yield first()
 
     def _windows(self, workers: ThreadPoolExecutor) -> Iterator[_Window]:
         """The stream as windows; runs of zeros between segments and windows are windows of their own."""
@@ -193,54 +195,59 @@ class StreamReader:
 
     def _windows_of(self, segment: Segment, at: int) -> Iterator[_Window]:
         block_size = self._head.block_size
-        step = max(1, WINDOW_BYTES // block_size)
-        for first in range(0, len(segment), step):
+        for first in range(0, len(segment), self._step):
             blocks = []
-            for block in range(first, min(first + step, len(segment))):
+            for block in range(first, min(first + self._step, len(segment))):
                 size = min(block_size, self._head.size - at - block * block_size)
                 blocks.append(_Block(size, segment.place(block), segment.hash(block)))
             size = sum(block.size for block in blocks)
             yield _Window(size, blocks if any(block.place for block in blocks) else ())
 
-    def _fetch(self, window: _Window) -> Sequence[bytes]:
-        """The contents of one window."""
-        contents: list[bytes] = [b""] * len(window.blocks)
+    def _fetch(self, window: _Window, buffer: Buffer) -> Sequence[memoryview]:
+        """The contents of one window, in *buffer*."""
+        view, block_size = memoryview(buffer), self._head.block_size
+        stored, scratch, plain = (
+            view[: self._stored_bytes],
+            view[self._stored_bytes :][:block_size],
+            view[self._stored_bytes + block_size :],
+        )
         wanted: dict[bytes, list[tuple[Place, int]]] = {}
         for number, block in enumerate(window.blocks):
-            if block.place is None:
-                contents[number] = self._zero_block[: block.size]
-            else:
+            if block.place is not None:
                 wanted.setdefault(block.place.pack.id, []).append((block.place, number))
         for places in wanted.values():
             places.sort(key=lambda item: item[0].offset)
-            for run in _runs(places):
-                self._fetch_run(run, window, contents)
-        return contents
+            for run in _runs(places, self._stored_bytes):
+                start = run[0][0].offset
+                fetched = self._fetch_run(run, stored)
+                with self._opening:
+                    for place, number in run:
+                        block, at = window.blocks[number], place.offset - start
+                        target = plain[number * block_size :][: block.size]
+                        self._blocks.open(place, fetched[at : at + place.length], target, block.hash, scratch)
+        return list(_pieces(window.blocks, plain))
 
-    def _fetch_run(self, run: Sequence[tuple[Place, int]], window: _Window, contents: list[bytes]) -> None:
+    def _fetch_run(self, run: Sequence[tuple[Place, int]], target: memoryview) -> memoryview:
+        """The bytes of a pack from the first to the last of *run*, in *target*."""
         start = run[0][0].offset
         end = max(place.offset + place.length for place, _ in run)
-        pack_id = run[0][0].pack.id.hex()
-        key = layout.pack_key(self._head.project_id, pack_id)
+        key = layout.pack_key(self._head.project_id, run[0][0].pack.id.hex())
         try:
-            data = memoryview(self._store.get(key, start, end - start))
+            size = self._store.get_into(key, start, target[: end - start])
         except errors.ObjectNotFound:
             raise errors.Corrupted(f"{key}: this pack is missing; {self._name} needs it") from None
-        if len(data) != end - start:
-            raise errors.Corrupted(f"{key}: ends at byte {start + len(data)}, but {self._name} needs it up to {end}")
-        for place, number in run:
-            block = window.blocks[number]
-            stored = data[place.offset - start : place.offset - start + place.length]
-            contents[number] = bytes(self._blocks.open(place, stored, block.size, block.hash))
+        if size != end - start:
+            raise errors.Corrupted(f"{key}: ends at byte {start + size}, but {self._name} needs it up to {end}")
+        return target[:size]
 
 
-def _runs(places: Sequence[tuple[Place, int]]) -> Iterator[Sequence[tuple[Place, int]]]:
-    """Places of one pack, ordered by offset, in groups that lie close together."""
+def _runs(places: Sequence[tuple[Place, int]], most: int) -> Iterator[Sequence[tuple[Place, int]]]:
+    """Places of one pack, ordered by offset, in groups that lie close together, within *most* bytes."""
     run: list[tuple[Place, int]] = []
     end = 0
     for item in places:
         place = item[0]
-        if run and place.offset > end + _GAP:
+        if run and (place.offset > end + _GAP or place.offset + place.length > run[0][0].offset + most):
             yield run
             run, end = [], 0
         run.append(item)
@@ -248,11 +255,33 @@ def _runs(places: Sequence[tuple[Place, int]]) -> Iterator[Sequence[tuple[Place,
     yield run
 
 
-def _zeros(size: int) -> Sequence[bytes]:
+def _pieces(blocks: Sequence[_Block], plain: memoryview) -> Iterator[memoryview]:
+    """The contents of consecutive blocks, those that are not zero from *plain*, in as few pieces as can be."""
+    at = 0
+    for zero, run in itertools.groupby(blocks, lambda block: block.place is None):
+        size = sum(block.size for block in run)
+        if zero:
+            yield from _zeros(size)
+        else:
+            yield plain[at : at + size]
+        at += size
+
+
+def _handed_out(hashed: Future[None], contents: _Contents, buffers: Buffers) -> Iterator[memoryview]:
+    hashed.result()
+    pieces, buffer = contents
+    for piece in pieces:
+        with piece.toreadonly() as chunk:
+            yield chunk
+    if buffer is not None:
+        buffers.put(buffer)
+
+
+def _zeros(size: int) -> Sequence[memoryview]:
     whole, rest = divmod(size, len(_ZEROS))
     return [_ZEROS] * whole + ([_ZEROS[:rest]] if rest else [])
 
 
-def _update(sha256: "hashlib._Hash", parts: Sequence[bytes]) -> None:
-    for part in parts:
-        sha256.update(part)
+def _update(sha256: "hashlib._Hash", pieces: Sequence[memoryview]) -> None:
+    for piece in pieces:
+        sha256.update(piece)

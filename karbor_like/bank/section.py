@@ -99,7 +99,7 @@ class ResourceSection:
     def write(
         self,
         name: str,
-        stream: Iterable[bytes],
+        stream: Iterable[bytes | memoryview],
         *,
         size: int | None = None,
         bases: Sequence["ResourceSection"] = (),

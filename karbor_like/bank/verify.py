@@ -94,7 +94,7 @@ def full(
     """
     done = 0
 
-    def count(chunk: bytes) -> None:
+    def count(chunk: memoryview) -> None:
         nonlocal done
         done += len(chunk)
         if progress:
@@ -140,7 +140,7 @@ def _quick(bank: "Bank", record: CheckpointRecord, what: ResourceObject, key: st
 def _full(
     bank: "Bank",
     check: Callable[[], None],
-    count: Callable[[bytes], None],
+    count: Callable[[memoryview], None],
     record: CheckpointRecord,
     what: ResourceObject,
     key: str,

@@ -223,7 +223,7 @@ class StreamWriter:
         self._segments: list[SegmentRef] = []
         self._size = self._new = 0
 
-    def write(self, stream: Iterable[bytes]) -> Written:
+    def write(self, stream: Iterable[bytes | memoryview]) -> Written:
         """Store all of *stream*. When it raises, whatever it raises, all threads have ended."""
         with ExitStack() as stack:
             pools = [ThreadPoolExecutor(n, name) for n, name in self._threads()]

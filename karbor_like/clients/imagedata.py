@@ -29,7 +29,7 @@ def download(clients: Clients, image_id: str) -> Generator[bytes]:
             yield from response.iter_content(CHUNK)
 
 
-def upload(clients: Clients, image_id: str, data: Iterable[bytes]) -> None:
+def upload(clients: Clients, image_id: str, data: Iterable[bytes | memoryview]) -> None:
     """Fill the queued image with *data*, which must yield the same bytes each time it is iterated over.
 
     When *data* raises, that is what this raises, and the image stays queued.

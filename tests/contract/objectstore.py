@@ -102,6 +102,26 @@ class ObjectStoreContract:
         store.put("k", b"0123456789")
         assert store.get("k", start, length) == expected
 
+    @pytest.mark.parametrize(
+        ("start", "room", "expected"),
+        [(0, 10, b"0123456789"), (3, 4, b"3456"), (8, 5, b"89"), (10, 5, b""), (50, 5, b""), (2, 0, b"")],
+    )
+    def test_a_range_into_memory_that_is_there(
+        self, store: base.ObjectStore, start: int, room: int, expected: bytes
+    ) -> None:
+        store.put("k", b"0123456789")
+        memory = bytearray(b"?" * 20)
+        assert store.get_into("k", start, memoryview(memory)[3 : 3 + room]) == len(expected)
+        assert memory[3 : 3 + len(expected)] == expected
+        assert memory[:3] + memory[3 + room :] == b"?" * (20 - room)
+
+    def test_a_pack_into_memory_that_is_there(self, store: base.ObjectStore) -> None:
+        data = os.urandom(3 << 20)
+        store.put("pack", data)
+        memory = bytearray(1 << 20)
+        assert store.get_into("pack", 1 << 20, memoryview(memory)) == len(memory)
+        assert memory == data[1 << 20 : 2 << 20]
+
     def test_ranges_of_an_empty_object(self, store: base.ObjectStore) -> None:
         store.put("k", b"")
         assert store.get("k", 0, 5) == b""
@@ -115,6 +135,11 @@ class ObjectStoreContract:
         with pytest.raises(ValueError, match="range"):
             store.get("k", start, length)
 
+    def test_a_range_into_memory_does_not_begin_before_the_object(self, store: base.ObjectStore) -> None:
+        store.put("k", b"0123456789")
+        with pytest.raises(ValueError, match="range"):
+            store.get_into("k", -1, memoryview(bytearray(5)))
+
     def test_what_is_not_there_is_not_found(self, store: base.ObjectStore) -> None:
         for prepare in (False, True):
             if prepare:
@@ -124,6 +149,7 @@ class ObjectStoreContract:
                     lambda key: store.get(key),
                     lambda key: store.get(key, 2, 3),
                     lambda key: store.get(key, 2, 0),
+                    lambda key: store.get_into(key, 2, memoryview(bytearray(3))),
                     lambda key: store.stat(key),
                     lambda key: store.delete(key),
                 ):

@@ -96,6 +96,16 @@ class ObjectStore(ABC):
         than an object may have (somebody else put it there); then nothing of it is taken into memory.
         """
 
+    def get_into(self, key: str, start: int, target: memoryview) -> int:
+        """Put the object's bytes from byte *start* on into *target*, as many as fit. Returns how many: fewer only where the
+        object ends. As :meth:`get` otherwise; what is behind them in *target*, and all of it after an error, is undefined.
+        """
+        found = self.get(key, start, len(target))
+        if len(found) > len(target):
+            raise errors.Corrupted(f"{key}: {len(target)} bytes were asked for, and {len(found)} came")
+        target[: len(found)] = found
+        return len(found)
+
     @abstractmethod
     def stat(self, key: str) -> ObjectInfo:
         """Size and time of an object. Raises ObjectNotFound."""

@@ -108,14 +108,27 @@ class FilesystemStore(base.ObjectStore):
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         base.check_range(start, length)
+        with self._opened(key) as (fd, size):
+            end = size if length is None else min(size, start + length)
+            base.check_size(key, end - start)
+            return _read(fd, start, max(0, end - start))
+
+    def get_into(self, key: str, start: int, target: memoryview) -> int:
+        base.check_range(start, len(target))
+        base.check_size(key, len(target))
+        with self._opened(key) as (fd, size):
+            length = max(0, min(size - start, len(target)))
+            _read_into(fd, start, target[:length])
+            return length
+
+    @contextlib.contextmanager
+    def _opened(self, key: str) -> Iterator[tuple[int, int]]:
+        """The open file of an object, and its size."""
         *folders, name = layout.check_key(key).split("/")
         with self._reading(key), self._folder(folders) as folder:
             fd = os.open(name, _READ, dir_fd=folder)
             try:
-                size = _regular(os.fstat(fd)).st_size
-                end = size if length is None else min(size, start + length)
-                base.check_size(key, end - start)
-                return _read(fd, start, max(0, end - start))
+                yield fd, _regular(os.fstat(fd)).st_size
             finally:
                 os.close(fd)
 
@@ -316,6 +329,15 @@ def _read(fd: int, start: int, length: int) -> bytes:
         start += len(chunk)
         length -= len(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _read_into(fd: int, start: int, target: memoryview) -> None:
+    while target:
+        length = os.preadv(fd, [target], start)
+        if not length:
+            raise OSError(errno.EIO, "the file ended before its size")
+        start += length
+        target = target[length:]
 
 
 def _regular_or_folder(status: os.stat_result) -> os.stat_result:

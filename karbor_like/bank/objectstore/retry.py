@@ -31,6 +31,7 @@ class RetryingStore(base.ObjectStore):
         self._clock = clock
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(errors.ConnectionFailed),
+            stop=self._late,
             wait=tenacity.wait_exponential_jitter(initial=policy.backoff, max=MAX_WAIT, jitter=policy.backoff),
             sleep=clock.sleep,
             before_sleep=_log,
@@ -42,6 +43,9 @@ class RetryingStore(base.ObjectStore):
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         return self._call(lambda: self._inner.get(key, start, length))
+
+    def get_into(self, key: str, start: int, target: memoryview) -> int:
+        return self._call(lambda: self._inner.get_into(key, start, target))
 
     def stat(self, key: str) -> base.ObjectInfo:
         return self._call(lambda: self._inner.stat(key))
@@ -67,13 +71,16 @@ class RetryingStore(base.ObjectStore):
         self._inner.close()
 
     def _call(self, function: Callable[[], _T]) -> _T:
-        deadline = self._clock.monotonic() + self._policy.total
+        return self._retrying(_run, self._clock.monotonic() + self._policy.total, function)
 
-        def stop(state: tenacity.RetryCallState) -> bool:
-            late = self._clock.monotonic() + state.upcoming_sleep > deadline
-            return late or state.attempt_number >= self._policy.attempts
+    def _late(self, state: tenacity.RetryCallState) -> bool:
+        deadline: float = state.args[0]
+        late = self._clock.monotonic() + state.upcoming_sleep > deadline
+        return late or state.attempt_number >= self._policy.attempts
 
-        return self._retrying.copy(stop=stop)(function)
+
+def _run(deadline: float, function: Callable[[], _T]) -> _T:
+    return function()
 
 
 def _log(state: tenacity.RetryCallState) -> None:

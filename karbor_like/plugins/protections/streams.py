@@ -140,7 +140,7 @@ class _Stored:
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[memoryview]:
         run, done = self._run, 0
         with run.section.read(DATA, check=run.check) as reader:
             for piece in reader:

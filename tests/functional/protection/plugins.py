@@ -158,7 +158,7 @@ class Scripted(Operation):
             return None
         if self.kind is Kind.RESTORE and run.section.names() == ["data", "node"]:
             with run.section.read("data") as reader:
-                (cloud.things / entry.name).write_bytes(b"".join(reader))
+                (cloud.things / entry.name).write_bytes(b"".join(map(bytes, reader)))
         cloud.note(f"restored:{run.resource.id}:{','.join(sorted(run.restored.values()))}")
         return {"restored": {run.resource.key: f"new-{run.resource.id}"}}
 

@@ -94,7 +94,7 @@ def chunks(data: bytes, size: int) -> Iterator[bytes]:
 def read(section: ResourceSection, name: str = "data") -> bytes:
     """All bytes of a stream."""
     with section.read(name) as reader:
-        return b"".join(reader)
+        return b"".join(map(bytes, reader))
 
 
 def new_section(bank: Bank, checkpoint_id: str, lease: Lease, project_id: str = PROJECT) -> ResourceSection:

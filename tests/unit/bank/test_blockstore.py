@@ -316,6 +316,23 @@ def test_a_reader_that_is_left_ends_its_threads():
     assert list(reader) == []
 
 
+def test_what_a_reader_gave_cannot_be_used_after_the_next_was_asked_for():
+    bank = banks.make_bank(block_size=64 * 1024, pack_size=1 << 20)
+    data = os.urandom(5 << 20)
+    section = banks.protect(bank, "c0", data, chunk=1 << 20)
+    got = []
+    with section.read("data") as reader:
+        for chunk in reader:
+            got.append(chunk)
+            assert bytes(chunk) == data[: len(chunk)]
+            data = data[len(chunk) :]
+    assert not data
+    assert len(got) > 2
+    for chunk in got:
+        with pytest.raises(ValueError, match="released"):
+            bytes(chunk)
+
+
 def test_a_reader_can_be_stopped():
     bank = banks.make_bank()
     section = banks.protect(bank, "c0", os.urandom(200_000))

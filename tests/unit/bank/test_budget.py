@@ -71,6 +71,21 @@ def test_buffers_are_used_again_and_never_more_than_allowed():
             assert waiting.result(10) is taken[0]
 
 
+def test_who_does_not_want_to_wait_takes_what_was_used_last():
+    budget = Budget(50)
+    with budget.reserve(20, nothing) as share:
+        buffers = Buffers(share, 10, 4, least=2)
+        first, second, third = (buffers.take() for _ in range(3))
+        assert budget.borrow(20)
+        assert buffers.take() is None
+        buffers.put(second)
+        buffers.put(third)
+        assert buffers.take() is third
+        assert buffers.take() is second
+        assert first is not None
+        assert buffers.take() is None
+
+
 def test_a_stream_gets_along_with_one_buffer_where_nothing_can_be_borrowed():
     budget = Budget(10)
     with budget.reserve(10, nothing) as share:

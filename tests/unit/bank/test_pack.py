@@ -33,6 +33,13 @@ def fill(contents, data_key, capacity=SIZE):
     return layout.pack_key("p1", opened.ref.id.hex()), bytes(opened.finish()), added
 
 
+def opened(reader, place, stored, size, block_hash):
+    """What a reader makes of a stored block; its other memory holds something else from before."""
+    target, scratch = bytearray(b"?" * size), memoryview(bytearray(b"!" * len(stored)))
+    reader.open(place, memoryview(stored), memoryview(target), block_hash, scratch)
+    return bytes(target)
+
+
 @pytest.mark.parametrize("data_key", [KEY, None])
 @settings(deadline=None)
 @given(contents=blocks)
@@ -41,7 +48,7 @@ def test_blocks_read_back(data_key, contents):
     reader = pack.BlockReader("p1", data_key)
     for block, (place, block_hash) in zip(contents, added, strict=True):
         stored = data[place.offset : place.offset + place.length]
-        assert reader.open(place, stored, len(block), block_hash) == block
+        assert opened(reader, place, stored, len(block), block_hash) == block
         assert len(stored) <= len(block) + 16
     rows = pack.table(key, data, data_key)
     assert [(row.offset, row.length, row.codec, row.hash) for row in rows] == [
@@ -70,6 +77,9 @@ def test_a_wrong_block_is_found(data_key):
     stored = data[first.offset : first.offset + first.length]
     for place, piece, size, block_hash in (
         (first, stored[:-1], 300, first_hash),
+        (first, stored + b"x", 300, first_hash),
+        (first, stored[:1], 300, first_hash),
+        (first._replace(codec=codec.ZSTD), stored[:1], 300, first_hash),
         (first, stored[:5] + b"?" + stored[6:], 300, first_hash),
         (first, data[second.offset : second.offset + second.length], 300, first_hash),
         (first, stored, 300, second_hash),
@@ -77,20 +87,20 @@ def test_a_wrong_block_is_found(data_key):
         (first._replace(codec=codec.ZSTD), stored, 300, first_hash),
     ):
         with pytest.raises(errors.Corrupted, match=f"{key}, block at {first.offset}"):
-            reader.open(place, piece, size, block_hash)
+            opened(reader, place, piece, size, block_hash)
 
 
 def test_a_block_of_another_pack_project_or_place_does_not_open():
     key, data, ((place, block_hash),) = fill([os.urandom(300)], KEY)
     stored = data[place.offset : place.offset + place.length]
-    assert pack.BlockReader("p1", KEY).open(place, stored, 300, block_hash)
+    assert opened(pack.BlockReader("p1", KEY), place, stored, 300, block_hash)
     for reader, wrong in (
         (pack.BlockReader("p1", KEY), place._replace(offset=place.offset + 1)),
         (pack.BlockReader("p1", KEY), place._replace(pack=PackRef(bytes(16)))),
         (pack.BlockReader("p2", OTHER), place),
     ):
         with pytest.raises(errors.Corrupted, match="data/p[12]/packs/"):
-            reader.open(wrong, stored, 300, block_hash)
+            opened(reader, wrong, stored, 300, block_hash)
     with pytest.raises(errors.Corrupted, match=key):
         pack.table(key, data, OTHER)
 

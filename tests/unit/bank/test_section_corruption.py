@@ -53,7 +53,7 @@ def read_all(section):
     got = []
     try:
         with section.read("data") as reader:
-            got.extend(reader)
+            got.extend(map(bytes, reader))
     except DAMAGE as error:
         return b"".join(got), error
     return b"".join(got), None

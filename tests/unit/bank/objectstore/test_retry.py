@@ -27,6 +27,22 @@ def test_a_call_that_failed_is_made_again(faulty: stores.FaultyStore, clock: Man
     assert faulty.calls == 3
 
 
+def test_a_read_into_memory_that_failed_is_made_again(faulty: stores.FaultyStore, clock: ManualClock) -> None:
+    faulty.inner.put("k", b"0123")
+    faulty.inject(stores.FAIL, times=2)
+    memory = bytearray(2)
+    assert retrying(faulty, clock, attempts=3).get_into("k", 1, memoryview(memory)) == 2
+    assert memory == b"12"
+    assert faulty.calls == 3
+
+
+def test_a_read_into_memory_takes_no_more_than_was_asked_for(faulty: stores.FaultyStore) -> None:
+    faulty.inner.put("k", b"0123")
+    faulty.inject(stores.Fault("more", change=lambda data: data + b"4"))
+    with pytest.raises(errors.Corrupted, match="k: 2 bytes were asked for, and 3 came"):
+        faulty.get_into("k", 1, memoryview(bytearray(2)))
+
+
 def test_the_last_error_is_told(faulty: stores.FaultyStore, clock: ManualClock) -> None:
     faulty.inject(stores.FAIL, times=9)
     with pytest.raises(errors.ConnectionFailed, match="put k"):
