@@ -80,8 +80,8 @@ class StreamReader:
         self._budget = budget
         self._check = check or (lambda: None)
         self._blocks = pack.BlockReader(head.project_id, data_key)
-        # As many windows are fetched at once as there is memory for. More threads that open them than there are processors
-        # would only take turns.
+        self._threads = max(threads, store.requests_at_once)
+        # Fewer of those threads open what they fetched: more than there are processors would only take turns.
         self._opening = threading.Semaphore(threads)
         self._step = max(1, WINDOW_BYTES // head.block_size)
         #: Bytes of a window as stored, at most: blocks that were not made smaller, and what encryption adds to each.
@@ -125,7 +125,8 @@ class StreamReader:
         with ExitStack() as stack:
             share = stack.enter_context(self._budget.reserve(_LEAST_WINDOWS * window_bytes, self._check))
             buffers = Buffers(share, window_bytes, most, least=_LEAST_WINDOWS)
-            pools = [ThreadPoolExecutor(n, name) for n, name in ((most, "bank-read"), (1, "bank-hash"))]
+            threads = (min(most, self._threads), "bank-read"), (1, "bank-hash")
+            pools = [ThreadPoolExecutor(n, name) for n, name in threads]
             for pool in pools:
                 stack.callback(pool.shutdown, cancel_futures=True)
             workers, hasher = pools

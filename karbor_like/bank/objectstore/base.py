@@ -71,6 +71,9 @@ class ObjectStore(ABC):
     #: The options of this store in a provider's file: name of the group -> its options.
     options: ClassVar[Mapping[str, Sequence[cfg.Opt]]] = {}
 
+    #: How many requests one reader had better have under way at once, so that it does not wait for each one's way to and fro.
+    requests_at_once: int = 16
+
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> "ObjectStore":
         """The store that a provider's file describes. Talks to nobody yet. Every driver has this; wrappers do not.

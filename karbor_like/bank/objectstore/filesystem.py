@@ -73,6 +73,9 @@ class FilesystemStore(base.ObjectStore):
 
     options = {_GROUP: _OPTS}
 
+    # A file is mostly read by copying memory: threads beyond the processors only take turns at it.
+    requests_at_once = 2
+
     def __init__(self, path: str, container: str = "karbor", *, mounted: bool = False) -> None:
         self._path = path
         self._container = container
