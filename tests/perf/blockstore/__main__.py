@@ -1,7 +1,8 @@
 """How fast and how small the block store is, beside restic and borg: ``python -m tests.perf.blockstore``.
 
 Prints figures with the goals they were set and writes them, with all that was measured, to a JSON file. It is no test: it
-never fails for a figure. The whole of it takes about half an hour and 5 GiB of disk; ``--quick`` some minutes.
+never fails for a figure. The whole of it takes about half an hour and 6 GiB of disk; ``--quick`` some minutes. The
+environment it runs from should not lie below ``/tmp``: there stevedore looks for plugins anew at each start.
 """
 
 import argparse

@@ -70,7 +70,6 @@ def measure(peer: Peer, volumes: Volumes, directory: Path) -> dict[str, float]:
     processes.run(filled(peer.prepare), env=environment)
     first, stored = backup(0, volumes.first)
     second, growth = backup(1, volumes.second)
-    processes.warm(volumes.second)
     restore = processes.run_and_compare(filled(peer.restore), volumes.second, env=environment)
     for path in directory.glob("repository*"):
         shutil.rmtree(path)
@@ -84,4 +83,5 @@ def measure(peer: Peer, volumes: Volumes, directory: Path) -> dict[str, float]:
         "restore_seconds": restore.seconds,
         "restore_cpu": restore.cpu,
         "peak": max(first.peak, second.peak, restore.peak),
+        "stolen": (first.stolen + second.stolen + restore.stolen) / (first.seconds + second.seconds + restore.seconds),
     }

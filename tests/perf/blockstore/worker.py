@@ -30,7 +30,7 @@ from tests.perf.blockstore import volumes
 _PROJECT = "benchmark"
 _VOLUME = "OS::Cinder::Volume#benchmark"
 _MASTER_KEY = "benchmark:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-_CHUNK = 1 << 20
+_CHUNK = 2 << 20
 
 
 class SinkStore(FilesystemStore):
