@@ -83,7 +83,8 @@ class StreamReader:
         self._threads = max(threads, store.requests_at_once)
         # Fewer of those threads open what they fetched: more than there are processors would only take turns.
         self._opening = threading.Semaphore(threads)
-        self._step = max(1, WINDOW_BYTES // head.block_size)
+        #: Blocks of a window: no more than there are, so that a short stream leaves the budget to others.
+        self._step = max(1, min(WINDOW_BYTES // head.block_size, head.segment_blocks, head.blocks))
         #: Bytes of a window as stored, at most: blocks that were not made smaller, and what encryption adds to each.
         self._stored_bytes = self._step * (head.block_size + MAX_OVERHEAD)
         self._chunks: Iterator[memoryview] | None = None

@@ -1,5 +1,7 @@
 """Streams in and out: what comes back is what went in, whatever the sizes, bases and options."""
 
+import contextlib
+import itertools
 import os
 import random
 import threading
@@ -331,6 +333,22 @@ def test_what_a_reader_gave_cannot_be_used_after_the_next_was_asked_for():
     for chunk in got:
         with pytest.raises(ValueError, match="released"):
             bytes(chunk)
+
+
+def test_many_short_streams_are_read_at_once():
+    bank = banks.make_bank(block_size=64 * 1024, pack_size=1 << 20, memory_budget=40 << 20)
+    section = banks.protect(bank, "c0", os.urandom(1000))
+
+    looks = itertools.count()
+
+    def check():
+        assert next(looks) < 200, "it waits for memory"
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            reader = stack.enter_context(section.read("data", check=check))
+            assert len(next(iter(reader))) == 1000
+    assert not bank_threads()
 
 
 def test_a_reader_can_be_stopped():
