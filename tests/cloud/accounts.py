@@ -1,6 +1,5 @@
 """Who and what Keystone knows: service users, the catalogue, and two tenants."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,10 +17,6 @@ class Accounts:
     def __init__(self, identity: Adapter, layout: Layout) -> None:
         self._identity = identity
         self._layout = layout
-
-    def key(self) -> str:
-        """Changes when :meth:`create` has something new to do."""
-        return json.dumps([self._catalogue(), SERVICE_USERS, TENANTS])
 
     def create(self) -> None:
         """Create what is missing, put right what is otherwise."""

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 from cinderclient import client, exceptions
+from keystoneauth1.exceptions import Unauthorized
 
 from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import SystemClock
+from tests.cloud.cloud import Cloud
+from tests.cloud.layout import Layout
 from tests.fixtures.cloud import CloudHandle
 
 GIB = 1 << 30
@@ -98,3 +101,16 @@ def test_what_is_published_is_in_the_catalogue(cloud: CloudHandle) -> None:
     session = cloud.session("alice")
     found = session.get_endpoint(service_type="cloud-handle-test")
     assert found == f"http://127.0.0.1:1/v1/{session.get_project_id()}"
+
+
+@pytest.mark.cloud
+def test_a_role_that_a_killed_run_took_away_is_there_again(cloud: CloudHandle) -> None:
+    admin, bob = cloud.session("admin"), cloud.session("bob")
+    (member,) = admin.get(f"{cloud.auth_url}/roles?name=member").json()["roles"]
+    admin.delete(f"{cloud.auth_url}/projects/{bob.get_project_id()}/users/{bob.get_user_id()}/roles/{member['id']}")
+    with pytest.raises(Unauthorized):
+        cloud.session("bob").get_token()
+
+    Cloud(Layout.from_environment()).up()
+
+    assert cloud.session("bob").get_token()
