@@ -12,13 +12,12 @@ names of the same checkpoint, each under a lease of its own, for as long as it t
   commit of a writer that was taken over reach the store late, that of the later claim is the valid one.
 """
 
-import json
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from karbor_like import exception
-from karbor_like.bank import errors, layout
+from karbor_like.bank import errors, jsonobject, layout
 from karbor_like.bank.lease import Lease
 from karbor_like.bank.objectstore.base import ObjectStore
 
@@ -58,11 +57,8 @@ class Attempts:
         except errors.ObjectNotFound:
             return None
         try:
-            body = json.loads(raw)
-            if body["version"] != VERSION:
-                raise errors.UnsupportedVersion(f"{key} has version {body['version']!r}; this program knows {VERSION}")
-            return str(body["lease"])
-        except (ValueError, KeyError, TypeError):
+            return str(jsonobject.load(key, raw, VERSION)["lease"])
+        except KeyError:
             raise errors.Corrupted(f"{key} does not say whose claim it is") from None
 
     def claim(self, lease: Lease) -> int:
@@ -76,7 +72,7 @@ class Attempts:
                 number = claims.index(lease.id) if lease.id in claims else len(claims)
                 if number == len(claims):
                     body = {"version": VERSION, "lease": lease.id, "holder": lease.holder}
-                    self._store.put(layout.writer_key(self._checkpoint_id, number), json.dumps(body).encode())
+                    self._store.put(layout.writer_key(self._checkpoint_id, number), jsonobject.dump(body))
                 self._claimed[lease.id] = number
         self.check(lease)
         return self._claimed[lease.id]

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from karbor_like import exception
-from karbor_like.bank import errors, layout, listing, manifest, seal
+from karbor_like.bank import errors, jsonobject, layout, listing, manifest, seal
 from karbor_like.bank.attempts import Attempts
 from karbor_like.bank.commit import Committer
 from karbor_like.bank.events import (
@@ -99,7 +99,7 @@ class Checkpoints:
         except exception.CheckpointNotFound:
             secret = self._keyring.current(record.project_id, lease) if self._keyring else None
             lease.check()
-            self._store.put(key, seal.seal(key, seal.dump_json(_to_json(record)), secret))
+            self._store.put(key, seal.seal(key, jsonobject.dump(_to_json(record)), secret))
         else:
             if dataclasses.replace(there, status=record.status) != record:
                 raise exception.Conflict(f"there is another checkpoint {record.id} in the bank already")
@@ -226,19 +226,9 @@ class Checkpoints:
         return found
 
     def _entries(self, prefix: str, after: str, limit: int) -> Iterator[IndexEntry]:
-        while True:
-            page = self._store.list(prefix, after, limit)
-            for info in page:
-                try:
-                    name = layout.parse_index_key(info.key)
-                except errors.InvalidKey as error:
-                    LOG.warning("%s; it is left alone", error)
-                    continue
-                created = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=name.micros)
-                yield IndexEntry(name.checkpoint_id, name.project_id, name.provider_id, name.plan_id, created)
-            if len(page) < limit:
-                return
-            after = page[-1].key
+        for _, name in listing.parsed(self._store, prefix, layout.parse_index_key, after, limit):
+            created = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=name.micros)
+            yield IndexEntry(name.checkpoint_id, name.project_id, name.provider_id, name.plan_id, created)
 
     def ids(self) -> Iterator[str]:
         """Ids of everything that is there of checkpoints, index keys or not."""
@@ -269,7 +259,7 @@ class Checkpoints:
         except errors.ObjectNotFound:
             raise exception.CheckpointNotFound(f"there is no checkpoint {checkpoint_id} in the bank") from None
         payload = seal.unseal(key, raw, self._keyring.find if self._keyring else None)
-        record = _from_json(key, seal.load_json(key, payload))
+        record = _from_json(key, jsonobject.load(key, payload, VERSION))
         if record.id != checkpoint_id:
             raise errors.Corrupted(f"{key}: is the plan of checkpoint {record.id}")
         secret = self._secret(key, raw)
@@ -378,13 +368,8 @@ _MEMBERS: Final[Mapping[str, type]] = {
 
 
 def _from_json(key: str, body: dict[str, Any]) -> CheckpointRecord:
-    if body.get("version") != VERSION:
-        raise errors.UnsupportedVersion(f"{key} has version {body.get('version')!r}; this program knows {VERSION}")
     for name, kind in _MEMBERS.items():
         if not isinstance(body.get(name), kind):
             raise errors.Corrupted(f"{key}: member {name!r} is missing or of the wrong type")
-    try:
-        created = datetime.fromisoformat(body["created_at"])
-    except ValueError:
-        raise errors.Corrupted(f"{key}: {body['created_at']!r} is no date") from None
+    created = jsonobject.moment(key, body["created_at"])
     return CheckpointRecord(**{name: body[name] for name in _MEMBERS if name != "created_at"}, created_at=created)

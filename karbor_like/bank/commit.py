@@ -6,9 +6,8 @@ See ``doc/source/contributor/bank-concurrency.rst``, section *Checkpoints*.
 import contextlib
 import logging
 from collections.abc import Mapping
-from datetime import datetime
 
-from karbor_like.bank import errors, layout, listing, manifest, packs
+from karbor_like.bank import errors, jsonobject, layout, listing, manifest, packs
 from karbor_like.bank.attempts import Attempts
 from karbor_like.bank.events import Event
 from karbor_like.bank.lease import Lease
@@ -84,7 +83,7 @@ class Committer:
             raise errors.Corrupted(f"{key}: this manifest is missing") from None
         if head.project_id != project_id:
             raise errors.Corrupted(f"{key}: is a manifest of project {head.project_id}, not of {project_id}")
-        if self._lease is not None and head.lease != self._lease.id and put > _time(key, head.lease_until):
+        if self._lease is not None and head.lease != self._lease.id and put > jsonobject.moment(key, head.lease_until):
             raise errors.Corrupted(
                 f"{key}: reached the bank at {put.isoformat()}, after the lease of its writer had ended at"
                 f" {head.lease_until}; what it refers to may be gone, so it has to be written again"
@@ -117,13 +116,3 @@ class Committer:
 def _require(store: ObjectStore, key: str) -> None:
     if not store.exists(key):
         raise errors.Corrupted(f"{key}: this document is missing")
-
-
-def _time(key: str, text: str) -> datetime:
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        raise errors.Corrupted(f"{key}: {text!r} is no time") from None
-    if when.tzinfo is None:
-        raise errors.Corrupted(f"{key}: {text!r} has no time zone")
-    return when

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from karbor_like.bank import errors, layout, listing, manifest, seal
+from karbor_like.bank import errors, jsonobject, layout, listing, manifest, seal
 from karbor_like.bank.objectstore.base import ObjectStore
 from karbor_like.clock import Clock
 
@@ -93,7 +93,7 @@ class Events:
     def fetch(self, checkpoint_id: str) -> Mapping[str, bytes]:
         """The events that are there, in order and as they are stored: key -> bytes."""
         found = {}
-        for info in listing.objects(self._store, layout.events_prefix(checkpoint_id)):
+        for info, _ in listing.parsed(self._store, layout.events_prefix(checkpoint_id), layout.parse_event_key):
             # The listing may lag behind a deletion: what it shows need not be there.
             with contextlib.suppress(errors.ObjectNotFound):
                 found[info.key] = self._store.get(info.key)
@@ -108,14 +108,12 @@ class Events:
 
     def _decode(self, key: str, payload: bytes) -> Event:
         seq, status = layout.parse_event_key(key)
-        body = seal.load_json(key, payload)
-        if body.get("version") != VERSION:
-            raise errors.UnsupportedVersion(f"{key} has version {body.get('version')!r}; this program knows {VERSION}")
+        body = jsonobject.load(key, payload, VERSION)
         try:
-            at = datetime.fromisoformat(body["at"])
+            at = jsonobject.moment(key, body["at"])
             detail, pins, claim = dict(body["detail"]), body.get("pins"), int(body.get("claim", -1))
             if pins is not None:
-                pins = {str(prefix): layout.check_key(pinned) for prefix, pinned in pins.items()}
+                pins = {prefix: _pinned(key, prefix, pinned) for prefix, pinned in pins.items()}
         except (KeyError, TypeError, ValueError, AttributeError, errors.InvalidKey):
             raise errors.Corrupted(f"{key}: members of the event are missing or of the wrong type") from None
         return Event(key, seq, status, at, detail, pins, claim)
@@ -143,4 +141,12 @@ class Events:
         body: dict[str, Any] = {"version": VERSION, "at": event.at.isoformat(), "detail": dict(event.detail)}
         if event.pins is not None:
             body |= {"pins": dict(event.pins), "claim": event.claim}
-        return seal.seal(event.key, seal.dump_json(body), secret)
+        return seal.seal(event.key, jsonobject.dump(body), secret)
+
+
+def _pinned(key: str, prefix: str, pinned: str) -> str:
+    """*pinned*, if it is an object of what *prefix* names, in the checkpoint of the event *key*. Raises InvalidKey."""
+    found = layout.parse_resource_key(pinned)
+    if pinned.rpartition("/")[0] + "/" != prefix or not key.startswith(layout.checkpoint_prefix(found.checkpoint_id)):
+        raise errors.InvalidKey(f"{pinned!r} is no object of {prefix!r}")
+    return pinned

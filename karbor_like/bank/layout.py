@@ -26,7 +26,8 @@ def check_key(key: str) -> str:
 
 _QUOTED = re.compile(rb"^\.|[^A-Za-z0-9_.:-]")
 _ESCAPE = re.compile(r"=([0-9A-F]{2})")
-_HEX_ID = re.compile(r"[0-9a-f]{32}")
+#: What the id of a pack, a data key or an attempt looks like.
+HEX_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def quote(text: str) -> str:
@@ -212,7 +213,7 @@ def packs_prefix(project_id: str) -> str:
 
 def pack_key(project_id: str, pack_id: str) -> str:
     """Key of a pack. *pack_id*: 32 lower-case hexadecimal digits."""
-    if not _HEX_ID.fullmatch(pack_id):
+    if not HEX_ID.fullmatch(pack_id):
         raise errors.InvalidKey(f"{pack_id[:200]!r} is not the id of a pack")
     return packs_prefix(project_id) + pack_id
 
@@ -220,7 +221,7 @@ def pack_key(project_id: str, pack_id: str) -> str:
 def parse_pack_key(key: str) -> tuple[str, str]:
     """Project and pack id of the key of a pack. Raises InvalidKey where it is none."""
     parts = key.split("/")
-    if len(parts) == 4 and parts[0] == "data" and parts[2] == "packs" and _HEX_ID.fullmatch(parts[3]):
+    if len(parts) == 4 and parts[0] == "data" and parts[2] == "packs" and HEX_ID.fullmatch(parts[3]):
         return unquote(parts[1]), parts[3]
     raise errors.InvalidKey(f"{key[:200]!r} is not the key of a pack")
 
@@ -243,7 +244,7 @@ def wrapped_key(project_id: str, data_key_id: str, master_id: str) -> str:
 def parse_wrapped_key(key: str) -> tuple[str, str, str]:
     """Project, id of the data key, id of the master key. Raises InvalidKey."""
     parts = key.split("/")
-    if len(parts) == 4 and parts[0] == "keys" and _HEX_ID.fullmatch(parts[2]):
+    if len(parts) == 4 and parts[0] == "keys" and HEX_ID.fullmatch(parts[2]):
         return unquote(parts[1]), parts[2], unquote(parts[3])
     raise errors.InvalidKey(f"{key[:200]!r} is not the key of a wrapped data key")
 

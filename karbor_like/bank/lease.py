@@ -10,7 +10,6 @@ that it ran out.
 A write lease that was released still counts for a grace period, until what was written under it is in every listing.
 """
 
-import json
 import logging
 import threading
 import uuid
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, Self
 
-from karbor_like.bank import errors, layout, listing, quarantine
+from karbor_like.bank import errors, jsonobject, layout, listing, quarantine
 from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
 from karbor_like.bank.safety import Safety
 from karbor_like.clock import Clock
@@ -28,6 +27,8 @@ LOG = logging.getLogger(__name__)
 
 VERSION: Final = 1
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
+#: Seconds that a lease can be good for: added to any date of this century or the next it is still a date.
+_LONGEST: Final = 1e9
 
 Kind = Literal["write", "read", "gc"]
 
@@ -183,7 +184,7 @@ class Lease:
             "expires": (wall + timedelta(seconds=self._safety.lease_duration)).isoformat(),
             "released": released,
         }
-        return json.dumps(body).encode()
+        return jsonobject.dump(body)
 
     def avoid(self, project_id: str) -> quarantine.Avoid:
         """What a writer under this lease must not refer to. Call it before reading what is built on.
@@ -266,12 +267,7 @@ class Leases:
     def list(self) -> Sequence[LeaseInfo]:
         """Every lease of which a listing shows an object, whether it still counts or not."""
         found: dict[str, list[ObjectInfo]] = {}
-        for info in listing.objects(self._store, layout.LEASES):
-            try:
-                lease_id, _ = layout.parse_lease_key(info.key)
-            except errors.InvalidKey:
-                LOG.warning("%s in the bank is not the key of a lease; it is left alone", info.key)
-                continue
+        for info, (lease_id, _) in listing.parsed(self._store, layout.LEASES, layout.parse_lease_key):
             found.setdefault(lease_id, []).append(info)
         return [self._read(lease_id, infos) for lease_id, infos in found.items()]
 
@@ -293,20 +289,19 @@ class Leases:
 
     def _body(self, key: str) -> dict[str, Any] | None:
         try:
-            body = json.loads(self._store.get(key))
+            body = jsonobject.load(key, self._store.get(key), VERSION)
             checks: dict[str, Callable[[Any], bool]] = {
-                "version": lambda value: value == VERSION,
                 "holder": lambda value: isinstance(value, str),
                 "kind": lambda value: value in ("write", "read", "gc"),
-                "bases": lambda value: isinstance(value, list),
-                "duration": lambda value: isinstance(value, int | float) and value > 0,
-                "started": lambda value: value is None or datetime.fromisoformat(value).tzinfo is not None,
+                "bases": lambda value: isinstance(value, list) and all(isinstance(base, str) for base in value),
+                "duration": lambda value: isinstance(value, int | float) and 0 < value <= _LONGEST,
+                "started": lambda value: value is None or bool(jsonobject.moment(key, value)),
                 "released": lambda value: isinstance(value, bool),
             }
             return body if all(check(body[name]) for name, check in checks.items()) else None
         except errors.ObjectNotFound:
             return None
-        except (ValueError, KeyError, TypeError):
+        except (errors.Corrupted, errors.UnsupportedVersion, KeyError):
             LOG.warning("%s is not a lease that this program understands", key)
             return None
 

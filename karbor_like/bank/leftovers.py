@@ -98,13 +98,9 @@ class Leftovers:
 
     def _index_keys(self, planned: set[str]) -> list[str]:
         gone = []
-        for info in listing.objects(self._bank.store, layout.INDICES):
-            try:
-                checkpoint_id = layout.parse_index_key(info.key).checkpoint_id
-            except errors.InvalidKey:
-                continue
+        for info, name in listing.parsed(self._bank.store, layout.INDICES, layout.parse_index_key):
             old = info.modified <= self._now - self._safety.seconds("leftovers")
-            if checkpoint_id not in planned and old and not self._planned(checkpoint_id):
+            if name.checkpoint_id not in planned and old and not self._planned(name.checkpoint_id):
                 gone.append(info.key)
         return gone
 

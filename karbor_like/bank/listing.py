@@ -14,23 +14,28 @@ _T = TypeVar("_T")
 _PAGE: Final = 1000
 
 
-def objects(store: ObjectStore, prefix: str) -> Iterator[ObjectInfo]:
-    """Every object below *prefix*, in order."""
-    marker = ""
+def objects(store: ObjectStore, prefix: str, marker: str = "", at_once: int = _PAGE) -> Iterator[ObjectInfo]:
+    """Every object below *prefix*, in order.
+
+    :param marker: only those with keys behind it
+    :param at_once: how many to ask the store for at a time
+    """
     while True:
-        page = store.list(prefix, marker, _PAGE)
+        page = store.list(prefix, marker, at_once)
         yield from page
-        if len(page) < _PAGE:
+        if len(page) < at_once:
             return
         marker = page[-1].key
 
 
-def parsed(store: ObjectStore, prefix: str, parse: Callable[[str], _T]) -> Iterator[tuple[ObjectInfo, _T]]:
-    """Every object below *prefix* with what *parse* makes of its key, in order.
+def parsed(
+    store: ObjectStore, prefix: str, parse: Callable[[str], _T], marker: str = "", at_once: int = _PAGE
+) -> Iterator[tuple[ObjectInfo, _T]]:
+    """What :func:`objects` gives, each with what *parse* makes of its key.
 
     :param parse: raises InvalidKey for keys that are not ours: those are left alone, with a warning
     """
-    for info in objects(store, prefix):
+    for info in objects(store, prefix, marker, at_once):
         try:
             what = parse(info.key)
         except errors.InvalidKey as error:

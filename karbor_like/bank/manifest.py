@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
-from karbor_like.bank import errors, layout, listing, seal, segment
+from karbor_like.bank import errors, jsonobject, layout, listing, seal, segment
 from karbor_like.bank.objectstore.base import MAX_OBJECT_BYTES, ObjectStore
 from karbor_like.bank.segment import PackUse, Segment
 
@@ -23,7 +23,6 @@ BLAKE3_KEYED: Final = "blake3-keyed"
 
 _TABLE_PART: Final = "table"
 _ENTRIES_PART: Final = "entries"
-_HEX_ID = re.compile(r"[0-9a-f]{32}")
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 #: What opens sealed objects: gives the secret of a seal id. None where the bank is not encrypted.
@@ -129,7 +128,7 @@ def _get(store: ObjectStore, key: str, length: int | None = None) -> bytes:
 
 def seal_head(key: str, head: Head, secret: seal.Secret | None) -> bytes:
     """The object to be stored under *key*."""
-    return seal.seal(key, seal.dump_json({"format": FORMAT, **asdict(head)}), secret)
+    return seal.seal(key, jsonobject.dump({"format": FORMAT, **asdict(head)}), secret)
 
 
 def read_head(store: ObjectStore, key: str, find: Find) -> Head:
@@ -143,7 +142,7 @@ def read_head(store: ObjectStore, key: str, find: Find) -> Head:
 
 def decode_head(key: str, payload: bytes) -> Head:
     """Take the payload of a head apart and check it. Raises Corrupted or UnsupportedVersion."""
-    value = seal.load_json(key, payload)
+    value = jsonobject.load(key, payload)
     if value.get("format") != FORMAT:
         raise errors.UnsupportedVersion(
             f"{key}: has version {value.get('format')!r} of the format, this reader knows {FORMAT}"
@@ -182,11 +181,15 @@ def _problem(head: Head) -> str:
         return "members of the manifest are of the wrong type"
     if not 1 <= head.block_size <= MAX_BLOCK_SIZE or not 1 <= head.segment_blocks <= segment.MAX_BLOCKS:
         return f"block_size {head.block_size} or segment_blocks {head.segment_blocks} is outside of the limits"
-    if head.size > MAX_STREAM_BYTES or not _HEX_DIGEST.fullmatch(head.digest) or not _HEX_ID.fullmatch(head.attempt):
+    if (
+        head.size > MAX_STREAM_BYTES
+        or not _HEX_DIGEST.fullmatch(head.digest)
+        or not layout.HEX_ID.fullmatch(head.attempt)
+    ):
         return "size, digest or attempt is not one"
     if head.hash != (SHA256 if head.data_key is None else BLAKE3_KEYED):
         return f"the hash is {head.hash[:50]!r}, which does not go with data key {head.data_key!r}"
-    if head.data_key is not None and not (isinstance(head.data_key, str) and _HEX_ID.fullmatch(head.data_key)):
+    if head.data_key is not None and not (isinstance(head.data_key, str) and layout.HEX_ID.fullmatch(head.data_key)):
         return "data_key is not the id of a key"
     previous = -1
     for ref in head.segments:

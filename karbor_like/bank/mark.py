@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from karbor_like.bank import errors, layout, listing, manifest, seal
+from karbor_like.bank import errors, jsonobject, layout, listing, manifest, seal
 from karbor_like.bank.events import DELETED, UNFINISHED
 from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
 from karbor_like.bank.packtable import PackTable
@@ -164,7 +164,7 @@ class Marker:
         except errors.ObjectNotFound:
             return None, False
         try:
-            project_id = seal.load_json(key, seal.unseal(key, raw, self._find)).get("project_id")
+            project_id = jsonobject.load(key, seal.unseal(key, raw, self._find)).get("project_id")
             return (project_id if isinstance(project_id, str) else None), True
         except errors.UNREADABLE as error:
             LOG.warning("%s", error)

@@ -6,14 +6,14 @@ nothing on it is left to be deleted; an entry is never taken out of one, because
 yet when it no longer sees the long one.
 """
 
-import json
+import itertools
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from karbor_like.bank import errors, layout, listing
+from karbor_like.bank import errors, jsonobject, layout, listing
 from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
 
 VERSION: Final = 1
@@ -72,7 +72,7 @@ def put_lists(
             "leases": standing,
         }
         key = layout.collector_key(root, project_id, uuid.uuid4().hex)
-        store.put(key, json.dumps(body).encode())
+        store.put(key, jsonobject.dump(body))
         written.append(key)
     return written
 
@@ -88,15 +88,17 @@ def read_lists(store: ObjectStore, root: str, project_id: str) -> Iterator[ListI
 
 
 def _parse(info: ObjectInfo, raw: bytes) -> ListInfo:
-    try:
-        body = json.loads(raw)
-        version = body["version"]
-        if version != VERSION:
-            raise errors.UnsupportedVersion(f"{info.key} has version {version!r}; this program knows {VERSION}")
-        packs = [bytes.fromhex(pack) for pack in body["packs"]]
-        return ListInfo(info.key, info.modified, packs, list(body["data_keys"]), frozenset(body["leases"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise errors.Corrupted(f"{info.key} is not a list of the collector: {error}") from None
+    body = jsonobject.load(info.key, raw, VERSION)
+    packs, data_keys, leases = (_texts(info.key, body.get(name)) for name in ("packs", "data_keys", "leases"))
+    if not all(map(layout.HEX_ID.fullmatch, itertools.chain(packs, data_keys))):
+        raise errors.Corrupted(f"{info.key}: names packs or keys that are none")
+    return ListInfo(info.key, info.modified, [bytes.fromhex(pack) for pack in packs], data_keys, frozenset(leases))
+
+
+def _texts(key: str, value: object) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise errors.Corrupted(f"{key} is not a list of the collector: a member is missing or of the wrong type")
+    return value
 
 
 def to_avoid(store: ObjectStore, project_id: str) -> Avoid:

@@ -7,12 +7,11 @@ The bytes are described in ``doc/source/contributor/bank-format.rst``, section *
 
 import hashlib
 import hmac
-import json
 import os
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -155,24 +154,6 @@ def unseal(key: str, data: codec.Buffer, find: Callable[[str], Secret] | None, *
     if len(body) != header.size:
         raise errors.Corrupted(f"{what}: {len(body)} bytes instead of {header.size}")
     return body
-
-
-def load_json(key: str, payload: bytes) -> dict[str, Any]:
-    """The JSON object that *payload* is. Raises Corrupted."""
-    try:
-        value = json.loads(payload)
-    except (ValueError, RecursionError):
-        raise errors.Corrupted(f"{key}: holds no JSON") from None
-    if not isinstance(value, dict):
-        raise errors.Corrupted(f"{key}: holds JSON that is not an object")
-    return value
-
-
-def dump_json(value: Mapping[str, Any]) -> bytes:
-    """*value* as compact JSON."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(
-        "utf-8", "surrogatepass"
-    )
 
 
 def _binding(key: str, part: str) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from karbor_like.bank import errors, layout, listing, packs, seal
+from karbor_like.bank import errors, jsonobject, layout, listing, packs, seal
 from karbor_like.bank.attempts import Attempts
 from karbor_like.bank.blockstore import BlockStore, StreamId
 from karbor_like.bank.lease import Lease
@@ -65,7 +65,7 @@ class ResourceSection:
         """Store a JSON object under *name*. May be done again: the last one is valid. Raises LeaseLost."""
         lease = self._writing()
         key = self._attempts.new_key(self._document_prefix(name), lease)
-        self._store.put(key, self._blocks.seal(key, self.project_id, seal.dump_json(value), lease))
+        self._store.put(key, self._blocks.seal(key, self.project_id, jsonobject.dump(value), lease))
 
     def get(self, name: str) -> dict[str, Any]:
         """The JSON object that is stored under *name*. Raises ObjectNotFound, or Corrupted."""
@@ -74,7 +74,7 @@ class ResourceSection:
             data = self._store.get(key)
         except errors.ObjectNotFound:
             raise errors.Corrupted(f"{key}: this document is missing") from None
-        return seal.load_json(key, seal.unseal(key, data, self._blocks.find(self.project_id)))
+        return jsonobject.load(key, seal.unseal(key, data, self._blocks.find(self.project_id)))
 
     def names(self) -> Sequence[str]:
         """Names of all documents and streams, sorted. In a checkpoint that is not committed yet, what a listing shows."""

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from karbor_like import exception
-from karbor_like.bank import errors, events, layout, seal
+from karbor_like.bank import errors, events, jsonobject, layout, seal
 from karbor_like.bank.checkpoints import IndexEntry
 from karbor_like.bank.gc import Collector
 from karbor_like.bank.objectstore.memory import MemoryStore
@@ -431,13 +431,56 @@ def test_a_commit_that_does_not_say_its_claim_is_valid_where_it_is_the_only_one(
     """Early versions wrote none."""
     bank = banks.make_bank(shared, clock=clock, encrypted=False)
     banks.protect(bank, "c1", DATA)
-    key = keys(shared, "checkpoints/c1/events/")[-1]
-    body = json.loads(seal.unseal(key, shared.get(key), None))
-    assert body.pop("claim") == 0
-    shared.put(key, seal.seal(key, seal.dump_json(body), None))
+    alter(
+        shared,
+        keys(shared, "checkpoints/c1/events/")[-1],
+        lambda body: {name: value for name, value in body.items() if name != "claim"},
+    )
     assert bank.checkpoints.get("c1").events[-1].claim == -1
     assert read_available(bank) == DATA
     assert Reader({key: shared.get(key) for key in keys(shared)}, {}).stream("c1", banks.VOLUME, "data") == DATA
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pins: [*pins],
+        lambda pins: {**pins, "checkpoints/c1/resources/r/documents/d/": "checkpoints/c1/plan.json"},
+        lambda pins: dict.fromkeys(pins, 1),
+        lambda pins: {prefix: key.replace("c1", "c2") for prefix, key in pins.items()},
+        lambda pins: {prefix.replace("c1", "c2"): key.replace("c1", "c2") for prefix, key in pins.items()},
+        lambda pins: {prefix: key + "0" for prefix, key in pins.items()},
+        lambda pins: {prefix + "more/": key for prefix, key in pins.items()},
+    ],
+)
+def test_a_commit_that_pins_what_it_cannot_is_damaged(shared, clock, change):
+    bank = banks.make_bank(shared, clock=clock, encrypted=False)
+    banks.protect(bank, "c1", DATA)
+    alter(shared, keys(shared, "checkpoints/c1/events/")[-1], lambda body: {**body, "pins": change(body["pins"])})
+    with pytest.raises(errors.Corrupted, match="members of the event are missing or of the wrong type"):
+        bank.checkpoints.get("c1")
+
+
+@pytest.mark.parametrize("value", ["2026-01-01T00:00:00", "yesterday", "", 1, None])
+@pytest.mark.parametrize(("name", "member"), [("plan.json", "created_at"), ("events/", "at")])
+def test_a_time_that_is_none_is_damage(shared, clock, name, member, value):
+    bank = banks.make_bank(shared, clock=clock, encrypted=False)
+    banks.protect(bank, "c1", DATA)
+    alter(shared, keys(shared, f"checkpoints/c1/{name}")[-1], lambda body: {**body, member: value})
+    with pytest.raises(errors.Corrupted, match=f"^checkpoints/c1/{name}"):
+        bank.checkpoints.get("c1")
+
+
+def test_what_somebody_else_put_among_the_events_is_left_alone(shared, clock):
+    bank = banks.make_bank(shared, clock=clock, encrypted=False)
+    banks.protect(bank, "c1", DATA)
+    shared.put("checkpoints/c1/events/zzz", b"not ours")
+    assert read_available(bank) == DATA
+
+
+def alter(store, key, change):
+    """Put what *change* makes of a sealed JSON object in its place, as whoever can write to an unencrypted bank may."""
+    store.put(key, seal.seal(key, jsonobject.dump(change(json.loads(seal.unseal(key, store.get(key), None)))), None))
 
 
 def read_available(bank):

@@ -216,7 +216,7 @@ def test_a_new_data_key_is_made_where_the_old_one_is_about_to_go(bank, clock, sh
     banks.protect(bank, "c1", DATA)
     bank.checkpoints.delete("c1")
     (old,) = keys(shared, "keys/")
-    while not any(b'"data_keys": ["' in shared.get(key) for key in keys(shared, "quarantine/")):
+    while not any(found.data_keys for found in quarantine.read_lists(shared, layout.QUARANTINE, banks.PROJECT)):
         clock.advance(LONG)
         Collector(bank).run()
     section = banks.protect(bank, "c2", DATA)

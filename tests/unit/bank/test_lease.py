@@ -256,14 +256,37 @@ def test_leaving_the_context_does_not_hide_what_happened_inside(host):
         work()
 
 
+LEASE = {"version": 1, "holder": "x", "kind": "read", "bases": [], "duration": 9, "started": None, "released": False}
+
+
 @pytest.mark.parametrize(
     "raw",
     [
         b"",
         b"[]",
         b"{}",
-        b'{"version": 2}',
-        json.dumps({"version": 1, "holder": "x", "kind": "write", "bases": [], "duration": 0}).encode(),
+        b"[" * 200_000,
+        json.dumps({}).encode("utf-16"),
+        *(
+            json.dumps({**LEASE, **change}).encode()
+            for change in (
+                {"version": 2},
+                {"holder": 1},
+                {"kind": "other"},
+                {"bases": "a"},
+                {"bases": [1]},
+                {"duration": 0},
+                {"duration": -1},
+                {"duration": "9"},
+                {"duration": 1e300},
+                {"duration": 10**400},
+                {"duration": float("nan")},
+                {"duration": float("inf")},
+                {"started": "today"},
+                {"started": "2026-01-01T00:00:00"},
+                {"released": 1},
+            )
+        ),
     ],
 )
 def test_a_lease_that_cannot_be_understood_pins_everything_until_it_ends(clock, shared, host, raw):

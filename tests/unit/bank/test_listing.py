@@ -25,9 +25,11 @@ def test_all_is_seen_once_and_in_order_whatever_a_page_holds(paths, page):
     names = sorted(ROOT + path for path in paths if not any(other.startswith(f"{path}/") for other in paths))
     for name in names:
         store.put(name, b"")
+    assert [info.key for info in listing.objects(store, ROOT, at_once=page)] == names
+    for number, name in enumerate(names):
+        assert [info.key for info in listing.objects(store, ROOT, name, page)] == names[number + 1 :]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(listing, "_PAGE", page)
-        assert [info.key for info in listing.objects(store, ROOT)] == names
         assert list(listing.segments(store, ROOT)) == list(dict.fromkeys(name.split("/")[1] for name in names))
 
 
