@@ -1,5 +1,6 @@
 """Who and what Keystone knows: service users, the catalogue, and two tenants."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,11 @@ from tests.cloud.layout import PASSWORD, REGION, Layout
 
 SERVICE_USERS = ("glance", "cinder", "swift", "karbor")
 TENANTS = ("alice", "bob")
+#: project, user, role
+_ROLES = (
+    *(("service", user, role) for user in SERVICE_USERS for role in ("admin", "service")),
+    *((tenant, tenant, "member") for tenant in TENANTS),
+)
 
 
 class Accounts:
@@ -18,17 +24,29 @@ class Accounts:
         self._identity = identity
         self._layout = layout
 
+    def key(self) -> str:
+        """Changes when :meth:`create` has something new to do."""
+        return json.dumps([self._catalogue(), SERVICE_USERS, TENANTS])
+
     def create(self) -> None:
-        """Create what is missing, put right what is otherwise."""
-        service = self._named("project", "service", domain_id="default")
-        for name in SERVICE_USERS:
-            user = self._user(name)
-            self._grant(service, user, "admin")
-            self._grant(service, user, "service")
-        for name in TENANTS:
-            self._grant(self._named("project", name, domain_id="default"), self._user(name), "member")
+        """Create what is missing, put right what is otherwise; :meth:`grant` comes after it."""
+        for project, user, role in _ROLES:
+            self._named("project", project, domain_id="default")
+            self._named("user", user, domain_id="default", password=PASSWORD)
+            self._named("role", role)
         for kind, (name, url) in self._catalogue().items():
             self.endpoint(kind, name, url)
+
+    def grant(self) -> None:
+        """Give everybody the roles that are missing. Cheap where none is."""
+        projects, users, roles = (self._ids(kind) for kind in ("project", "user", "role"))
+        held = {
+            (one["scope"].get("project", {}).get("id"), one.get("user", {}).get("id"), one["role"]["id"])
+            for one in self._identity.get("/role_assignments").json()["role_assignments"]
+        }
+        for project, user, role in ((projects[p], users[u], roles[r]) for p, u, r in _ROLES):
+            if (project, user, role) not in held:
+                self._identity.put(f"/projects/{project}/users/{user}/roles/{role}")
 
     def endpoint(self, kind: str, name: str, url: str) -> None:
         """Say in the catalogue that the service of type *kind* is at *url*."""
@@ -61,11 +79,8 @@ class Accounts:
         answer: dict[str, Any] = self._identity.post(f"/{kind}s", json={kind: {"name": name, **body}}).json()
         return str(answer[kind]["id"])
 
-    def _user(self, name: str) -> str:
-        return self._named("user", name, domain_id="default", password=PASSWORD)
-
-    def _grant(self, project: str, user: str, role: str) -> None:
-        self._identity.put(f"/projects/{project}/users/{user}/roles/{self._named('role', role)}")
+    def _ids(self, kind: str) -> Mapping[str, str]:
+        return {one["name"]: one["id"] for one in self._identity.get(f"/{kind}s").json()[f"{kind}s"]}
 
     def _service(self, kind: str, name: str) -> str:
         found = self._identity.get("/services", params={"type": kind}).json()["services"]

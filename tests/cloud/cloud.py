@@ -81,8 +81,11 @@ class Cloud:
             with self._step("services"):
                 self.supervisor.ensure(*(daemon for component in components for daemon in component.daemons()))
             with self._step("accounts"):
-                # Each time: a run that was killed may have left a tenant without his role.
-                self.accounts().create()
+                accounts = self.accounts()
+                self.layout.once("accounts", site.release + accounts.key(), accounts.create)
+                # Each time: a run that was killed may have left a tenant without his role. Nothing else of it is put back,
+                # as the system that a test has running is in the catalogue.
+                accounts.grant()
             with self._step("volume service"):
                 self._wait_for_volumes()
 

@@ -11,6 +11,7 @@ from cinderclient import client as cinder
 from glanceclient import client as glance
 from keystoneauth1 import adapter
 from keystoneauth1 import exceptions as ksa
+from keystoneauth1.session import Session
 
 from tests.fixtures.cloud import CloudHandle
 
@@ -38,6 +39,13 @@ def until(get: Callable[[], Any], done: Callable[[Any], bool]) -> Any:
         stop=tenacity.stop_after_delay(PATIENCE),
         retry_error_callback=lambda state: state.outcome.result(),
     )(get)
+
+
+def member_role(cloud: CloudHandle, admin: Session, tenant: Session) -> str:
+    """The URL of a tenant's role in his project: DELETE takes it away, PUT gives it back."""
+    (member,) = admin.get(f"{cloud.auth_url}/roles?name=member").json()["roles"]
+    project, user = tenant.get_project_id(), tenant.get_user_id()
+    return f"{cloud.auth_url}/projects/{project}/users/{user}/roles/{member['id']}"
 
 
 class Tenant:

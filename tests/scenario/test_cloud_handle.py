@@ -13,6 +13,8 @@ from karbor_like.clock import SystemClock
 from tests.cloud.cloud import Cloud
 from tests.cloud.layout import Layout
 from tests.fixtures.cloud import CloudHandle
+from tests.fixtures.system import System
+from tests.scenario.tenant import member_role
 
 GIB = 1 << 30
 PIECE = bytes(range(256)) * 4096
@@ -105,12 +107,21 @@ def test_what_is_published_is_in_the_catalogue(cloud: CloudHandle) -> None:
 
 @pytest.mark.cloud
 def test_a_role_that_a_killed_run_took_away_is_there_again(cloud: CloudHandle) -> None:
-    admin, bob = cloud.session("admin"), cloud.session("bob")
-    (member,) = admin.get(f"{cloud.auth_url}/roles?name=member").json()["roles"]
-    admin.delete(f"{cloud.auth_url}/projects/{bob.get_project_id()}/users/{bob.get_user_id()}/roles/{member['id']}")
+    admin = cloud.session("admin")
+    admin.delete(member_role(cloud, admin, cloud.session("bob")))
     with pytest.raises(Unauthorized):
         cloud.session("bob").get_token()
 
     Cloud(Layout.from_environment()).up()
 
     assert cloud.session("bob").get_token()
+
+
+@pytest.mark.cloud
+def test_a_running_system_stays_in_the_catalogue_when_the_cloud_is_brought_up_again(
+    cloud: CloudHandle, system: System
+) -> None:
+    Cloud(Layout.from_environment()).up()
+
+    session = cloud.session("alice")
+    assert session.get_endpoint(service_type="data-protect") == f"{system.url}/v1/{session.get_project_id()}"

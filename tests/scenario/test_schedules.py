@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.scenario.tenant import VOLUME, Tenant, random_bytes, until
+from tests.scenario.tenant import VOLUME, Tenant, member_role, random_bytes, until
 
 RUNS = 2
 
@@ -27,10 +27,7 @@ def admin(cloud):
 @pytest.fixture
 def role(cloud, alice, admin) -> Iterator[str]:
     """The URL of alice's role in her project. She has it again at the end."""
-    project, user = alice.session.get_project_id(), alice.session.get_user_id()
-    keystone = cloud.auth_url.removesuffix("/v3") + "/v3"
-    (member,) = admin.get(f"{keystone}/roles?name=member").json()["roles"]
-    url = f"{keystone}/projects/{project}/users/{user}/roles/{member['id']}"
+    url = member_role(cloud, admin, alice.session)
     yield url
     admin.put(url)
 
