@@ -49,7 +49,7 @@ class Committer:
         names = {prefix for prefix in self._lease.names if prefix.startswith(resources)}
         for info, what in listing.parsed(self._store, resources, layout.parse_resource_key):
             if what.kind != "segments":
-                names.add(info.key.rpartition("/")[0] + "/")
+                names.add(layout.name_prefix(info.key))
         pins = {}
         for prefix in sorted(names):
             self._lease.check()

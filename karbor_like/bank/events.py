@@ -147,6 +147,6 @@ class Events:
 def _pinned(key: str, prefix: str, pinned: str) -> str:
     """*pinned*, if it is an object of what *prefix* names, in the checkpoint of the event *key*. Raises InvalidKey."""
     found = layout.parse_resource_key(pinned)
-    if pinned.rpartition("/")[0] + "/" != prefix or not key.startswith(layout.checkpoint_prefix(found.checkpoint_id)):
+    if layout.name_prefix(pinned) != prefix or not key.startswith(layout.checkpoint_prefix(found.checkpoint_id)):
         raise errors.InvalidKey(f"{pinned!r} is no object of {prefix!r}")
     return pinned

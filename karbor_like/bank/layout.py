@@ -279,6 +279,11 @@ def attempt_key(prefix: str, lease_id: str, number: int) -> str:
     return f"{prefix}{lease_id}-{number:03d}"
 
 
+def name_prefix(key: str) -> str:
+    """What *key*, which :func:`attempt_key` made, is an attempt at."""
+    return key.rpartition("/")[0] + "/"
+
+
 @dataclass(frozen=True)
 class ResourceObject:
     """What the key of an object of a resource says.

@@ -93,7 +93,7 @@ class Leftovers:
         return [
             key
             for key in (state.superseded if commits else ())
-            if layout.kind_of(key) == "segments" or (f"{key.rpartition('/')[0]}/" in names and key not in valid)
+            if layout.kind_of(key) == "segments" or (layout.name_prefix(key) in names and key not in valid)
         ]
 
     def _index_keys(self, planned: set[str]) -> list[str]:

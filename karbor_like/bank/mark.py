@@ -203,5 +203,5 @@ def _doubtful(infos: Sequence[ObjectInfo], heads: Mapping[str, manifest.Head]) -
             if layout.parse_resource_key(info.key).rest.split("/")[0] not in owned:
                 doubtful.append(info.key)
         elif kind is not None:
-            attempts.setdefault(info.key.rpartition("/")[0] + "/", []).append(info.key)
+            attempts.setdefault(layout.name_prefix(info.key), []).append(info.key)
     return doubtful + [key for keys in attempts.values() if len(keys) > 1 for key in keys]

@@ -265,6 +265,7 @@ LEASE = {"version": 1, "holder": "x", "kind": "read", "bases": [], "duration": 9
         b"",
         b"[]",
         b"{}",
+        b'{"version": 2}',
         b"[" * 200_000,
         json.dumps({}).encode("utf-16"),
         *(
@@ -290,6 +291,9 @@ LEASE = {"version": 1, "holder": "x", "kind": "read", "bases": [], "duration": 9
     ],
 )
 def test_a_lease_that_cannot_be_understood_pins_everything_until_it_ends(clock, shared, host, raw):
+    shared.put(layout.lease_key("e" * 32, 0), json.dumps(LEASE).encode())
+    assert [info.holder for info in host.leases.list()] == ["x"], "as it is, it is understood"
+    shared.delete(layout.lease_key("e" * 32, 0))
     shared.put(layout.lease_key("f" * 32, 0), raw)
     shared.put("leases/strange", b"")
     (info,) = standing(host.leases.list(), clock.now(), TEST)
