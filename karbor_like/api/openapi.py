@@ -7,7 +7,7 @@ from typing import Any
 
 from karbor_like.api import errors
 from karbor_like.api.controllers import v1
-from karbor_like.api.routing import Route
+from karbor_like.api.controllers.routing import Route
 
 Json = dict[str, Any]
 

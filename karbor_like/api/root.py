@@ -10,9 +10,9 @@ from pecan import hooks
 from karbor_like import exception
 from karbor_like.api import errors, request
 from karbor_like.api.controllers import v1
+from karbor_like.api.controllers.routing import Router
 from karbor_like.api.dependencies import Dependencies
 from karbor_like.api.expose import Call
-from karbor_like.api.routing import Router
 
 _JSON = "application/json"
 

@@ -4,16 +4,16 @@ from oslo_config import cfg
 
 from karbor_like import exception
 from karbor_like.bank import options as bank_options
-from karbor_like.bank import safety as margins
-from karbor_like.bank.blockstore import BlockStore
-from karbor_like.bank.checkpoints import Checkpoints
-from karbor_like.bank.keys import CastellanMasterKeys, ConfiguredMasterKeys, Keyring, MasterKeys
-from karbor_like.bank.lease import Lease, Leases
+from karbor_like.bank.blocks.blockstore import BlockStore
+from karbor_like.bank.checkpoints.checkpoints import Checkpoints
+from karbor_like.bank.checkpoints.section import ResourceSection
+from karbor_like.bank.keys.keyring import CastellanMasterKeys, ConfiguredMasterKeys, Keyring, MasterKeys
+from karbor_like.bank.leases import safety as margins
+from karbor_like.bank.leases.lease import Lease, Leases
+from karbor_like.bank.leases.safety import Safety
 from karbor_like.bank.objectstore import factory
 from karbor_like.bank.objectstore.base import ObjectStore
 from karbor_like.bank.options import BankOptions
-from karbor_like.bank.safety import Safety
-from karbor_like.bank.section import ResourceSection
 from karbor_like.clock import Clock
 
 

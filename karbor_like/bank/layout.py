@@ -122,7 +122,7 @@ def parse_event_key(key: str) -> tuple[int, str]:
 
 
 def writer_key(checkpoint_id: str, number: int) -> str:
-    """The *number*-th claim (from 0) of a lease on a checkpoint: see :mod:`karbor_like.bank.attempts`."""
+    """The *number*-th claim (from 0) of a lease on a checkpoint: see :mod:`karbor_like.bank.checkpoints.versions`."""
     return f"{checkpoint_prefix(checkpoint_id)}writers/{number:06d}"
 
 
@@ -274,7 +274,7 @@ def segment_key(checkpoint_id: str, resource_key: str, name: str, attempt_id: st
 
 def attempt_key(prefix: str, lease_id: str, number: int) -> str:
     """Key of the *number*-th attempt (from 0) under one lease at what *prefix* names. Which attempt is the valid one:
-    :class:`karbor_like.bank.attempts.Attempts`.
+    :class:`karbor_like.bank.checkpoints.versions.Attempts`.
     """
     return f"{prefix}{lease_id}-{number:03d}"
 

@@ -7,7 +7,7 @@ from typing import Final, Self
 from oslo_config import cfg
 
 from karbor_like import exception
-from karbor_like.bank import manifest, pack, segment
+from karbor_like.bank.format import manifest, pack, segment
 from karbor_like.bank.objectstore.base import MAX_OBJECT_BYTES
 
 GROUP: Final = "bank"

@@ -15,12 +15,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from karbor_like import exception
-from karbor_like.bank import errors, layout, listing, manifest, pack, packs, seal
-from karbor_like.bank.checkpoints import CheckpointRecord
-from karbor_like.bank.events import AVAILABLE, pins_of
+from karbor_like.bank import errors, layout
+from karbor_like.bank.blocks import presence
+from karbor_like.bank.blocks.parallel import ahead
+from karbor_like.bank.checkpoints.checkpoints import CheckpointRecord
+from karbor_like.bank.checkpoints.events import AVAILABLE, pins_of
+from karbor_like.bank.format import manifest, pack, seal
 from karbor_like.bank.layout import ResourceObject
+from karbor_like.bank.objectstore import listing
 from karbor_like.bank.objectstore.base import ObjectInfo
-from karbor_like.bank.parallel import ahead
 
 if TYPE_CHECKING:
     from karbor_like.bank.bank import Bank
@@ -133,7 +136,7 @@ def _quick(bank: "Bank", record: CheckpointRecord, what: ResourceObject, key: st
         seal.unseal(key, bank.store.get(key), find)
         return
     head = manifest.read_head(bank.store, key, find)
-    for problem in packs.missing(bank.store, record.project_id, manifest.pack_uses(bank.store, head, find)):
+    for problem in presence.missing(bank.store, record.project_id, manifest.pack_uses(bank.store, head, find)):
         yield f"{key}: {problem}"
 
 

@@ -14,12 +14,12 @@ from oslo_db import options as db_options
 
 from karbor_like import service
 from karbor_like.api.server import ApiService
-from karbor_like.cmd import site
+from karbor_like.cmd import embedded
 from karbor_like.db import migration
 from karbor_like.db.session import Database
 from karbor_like.operationengine.service import OperationEngine
-from karbor_like.protection.flows import engine
 from karbor_like.protection.service import ProtectionService
+from karbor_like.protection.workflow import engine
 from karbor_like.rpc import transport
 from karbor_like.sandbox.cloud import Sandbox
 
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         home = Path(directory).absolute()
         home.mkdir(parents=True, exist_ok=True)
         cloud = stack.enter_context(Sandbox(home / "cloud"))
-        path = site.write(home, cloud.credentials("karbor"))
+        path = embedded.write(home, cloud.credentials("karbor"))
         conf = service.prepare(["--config-file", str(path), *arguments], cli=[_SANDBOX])
         return _run(conf, cloud)
 
@@ -81,7 +81,7 @@ class _Announcement(service.Service):
         host = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - it is compared with, not listened on
         url = f"http://{host}:{port}/v1/%(project_id)s"
         self._cloud.settings(endpoints={"data-protect": url})
-        print(site.environment(self._cloud.auth_url), flush=True)
+        print(embedded.environment(self._cloud.auth_url), flush=True)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from keystoneauth1 import adapter
 from rich import console, filesize, progress, table
 
 from karbor_like import exception
-from karbor_like.cmd import site
+from karbor_like.cmd import embedded
 from karbor_like.domain.resource import VOLUME
 from karbor_like.sandbox.cloud import Connection
 
@@ -131,16 +131,16 @@ class _Demo:
 
     def _plan(self, volume: Any) -> dict[str, Any]:
         resources = [{"type": VOLUME, "id": volume.id, "name": volume.name}]
-        plan = {"name": "demo", "provider_id": site.FILES_PROVIDER, "parameters": {}, "resources": resources}
+        plan = {"name": "demo", "provider_id": embedded.FILES_PROVIDER, "parameters": {}, "resources": resources}
         return self._call("POST", "/plans", {"plan": plan})["plan"]
 
     def _protect(self, plan: dict[str, Any]) -> dict[str, Any]:
-        path = f"/providers/{site.FILES_PROVIDER}/checkpoints"
+        path = f"/providers/{embedded.FILES_PROVIDER}/checkpoints"
         made = self._call("POST", path, {"checkpoint": {"plan_id": plan["id"]}})["checkpoint"]
         return self._follow("protecting", lambda: self._call("GET", f"{path}/{made['id']}")["checkpoint"], "available")
 
     def _restore(self, checkpoint: dict[str, Any]) -> str:
-        body = {"provider_id": site.FILES_PROVIDER, "checkpoint_id": checkpoint["id"], "parameters": {}}
+        body = {"provider_id": embedded.FILES_PROVIDER, "checkpoint_id": checkpoint["id"], "parameters": {}}
         made = self._call("POST", "/restores", {"restore": body})["restore"]
         restore = self._follow(
             "in_progress", lambda: self._call("GET", f"/restores/{made['id']}")["restore"], "success"

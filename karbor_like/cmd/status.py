@@ -18,7 +18,7 @@ from karbor_like import exception, policy, service
 from karbor_like.clock import SystemClock
 from karbor_like.db import migration
 from karbor_like.db.session import Database
-from karbor_like.protection import provider_file, providers
+from karbor_like.protection.registry import provider_file, providers
 from karbor_like.secret import Cipher
 from karbor_like.triggers.contract import Limits
 

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Protocol
 
 from oslo_config import cfg
 
-from karbor_like.bank.section import ResourceSection
+from karbor_like.bank.checkpoints.section import ResourceSection
 from karbor_like.clients.factory import Clients
 from karbor_like.clients.waiter import Waiter
 from karbor_like.domain.resource import Resource
@@ -192,7 +192,7 @@ class ProtectionPlugin(ABC):  # noqa: B024 - everything a plugin declares is cla
     #: The resource types served, each with its schemas.
     schemas: ClassVar[Mapping[str, Schemas]] = {}
     #: The operations offered. A kind that is missing is answered with Unsupported. Where all of a checkpoint is in the bank,
-    #: :class:`karbor_like.plugins.copying.SectionCopy` copies it.
+    #: :class:`karbor_like.plugins.toolkit.copying.SectionCopy` copies it.
     operations: ClassVar[Mapping[Kind, type[Operation]]] = {}
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:

@@ -10,12 +10,12 @@ import oslo_messaging
 from karbor_like import exception
 from karbor_like.context import RequestContext
 from karbor_like.db import operations
-from karbor_like.protection.checkpoints import Checkpoints
-from karbor_like.protection.copies import Copies
-from karbor_like.protection.environment import Environment
+from karbor_like.protection.context import Environment
 from karbor_like.protection.executor import Executor
-from karbor_like.protection.queue import Queue
-from karbor_like.protection.restores import Restores
+from karbor_like.protection.requests.checkpoints import Checkpoints
+from karbor_like.protection.requests.copies import Copies
+from karbor_like.protection.requests.queue import Queue
+from karbor_like.protection.requests.restores import Restores
 from karbor_like.rpc import protection
 
 LOG = logging.getLogger(__name__)

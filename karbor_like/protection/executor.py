@@ -15,8 +15,8 @@ from karbor_like import exception
 from karbor_like.db import operations
 from karbor_like.db.models import Operation
 from karbor_like.protection import runner
-from karbor_like.protection.environment import Environment
-from karbor_like.protection.hold import Hold
+from karbor_like.protection.context import Environment
+from karbor_like.protection.operation.claim import Hold
 from karbor_like.service import Periodic
 
 LOG = logging.getLogger(__name__)

@@ -8,13 +8,13 @@ from oslo_db import exception as db_exception
 from sqlalchemy import orm
 
 from karbor_like import exception
+from karbor_like.bank.collector.gc import Collector
 from karbor_like.bank.errors import Busy
-from karbor_like.bank.gc import Collector
 from karbor_like.db import jobs, operations
 from karbor_like.plugins.protection import Kind
-from karbor_like.protection import lifecycle
-from karbor_like.protection.environment import Environment
-from karbor_like.protection.providers import Provider
+from karbor_like.protection.context import Environment
+from karbor_like.protection.operation import lifecycle
+from karbor_like.protection.registry.providers import Provider
 from karbor_like.protection.sync import Sync
 from karbor_like.service import Periodic
 

@@ -9,12 +9,12 @@ from taskflow.flow import Flow
 from karbor_like import exception
 from karbor_like.db import operations
 from karbor_like.plugins.protection import Kind
-from karbor_like.protection import lifecycle, work
-from karbor_like.protection.environment import Environment
+from karbor_like.protection.context import Environment
 from karbor_like.protection.flows import copy, delete, protect, restore, tasks
-from karbor_like.protection.flows.engine import Outcome
-from karbor_like.protection.hold import Hold
-from karbor_like.protection.scope import Scope, leftovers
+from karbor_like.protection.operation import lifecycle, spec
+from karbor_like.protection.operation.claim import Hold
+from karbor_like.protection.operation.session import Scope, leftovers
+from karbor_like.protection.workflow.engine import Outcome
 
 LOG = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def run(env: Environment, hold: Hold) -> bool:
     Raises LeaseLost where it was lost meanwhile.
     """
     with hold.working():
-        job, sealed, cancelled = work.load(env.database, hold.claim)
+        job, sealed, cancelled = spec.load(env.database, hold.claim)
     if cancelled:
         hold.cancel()
     limit = env.conf.protection.max_attempts

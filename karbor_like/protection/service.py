@@ -9,8 +9,8 @@ from oslo_db import exception as db_exception
 from karbor_like import exception, service
 from karbor_like.context import RequestContext
 from karbor_like.db import migration, services
+from karbor_like.protection.context import Environment
 from karbor_like.protection.endpoint import Endpoint
-from karbor_like.protection.environment import Environment
 from karbor_like.protection.executor import Executor
 from karbor_like.protection.housekeeping import Housekeeping
 from karbor_like.rpc import protection, transport

@@ -17,7 +17,7 @@ from sqlalchemy import orm
 
 from karbor_like import exception
 from karbor_like.bank.bank import Bank
-from karbor_like.bank.checkpoints import CheckpointRecord, IndexEntry
+from karbor_like.bank.checkpoints.checkpoints import CheckpointRecord, IndexEntry
 from karbor_like.bank.errors import BankError
 from karbor_like.db import checkpoints, operations
 from karbor_like.db import session as db_session
@@ -25,7 +25,7 @@ from karbor_like.db.models import Checkpoint
 from karbor_like.db.session import Database
 from karbor_like.domain import states
 from karbor_like.domain.graph import Graph
-from karbor_like.protection.providers import Provider
+from karbor_like.protection.registry.providers import Provider
 
 LOG = logging.getLogger(__name__)
 

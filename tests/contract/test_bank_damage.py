@@ -4,10 +4,12 @@ import random
 
 import pytest
 
-from karbor_like.bank import errors, layout, seal, stats, verify
-from karbor_like.bank.gc import Collector
+from karbor_like.bank import errors, layout, verify
+from karbor_like.bank.collector import stats
+from karbor_like.bank.collector.gc import Collector
+from karbor_like.bank.format import seal
+from karbor_like.bank.leases.safety import TEST
 from karbor_like.bank.objectstore.memory import MemoryStore
-from karbor_like.bank.safety import TEST
 from karbor_like.clock import ManualClock
 from tests.unit.bank import banks
 

@@ -30,11 +30,11 @@ import psutil
 import sqlalchemy as sa
 
 from karbor_like.bank import layout
-from karbor_like.bank.events import micros
+from karbor_like.bank.checkpoints.events import micros
 from karbor_like.clock import SystemClock
 from karbor_like.db.models import Checkpoint, Plan
 from karbor_like.db.session import Database
-from karbor_like.protection import providers
+from karbor_like.protection.registry import providers
 from tests.cloud.net import HOST, free_port
 from tests.cloud.processes import Supervisor
 from tests.cloud.servers import MariaDB, RabbitMQ

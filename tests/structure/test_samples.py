@@ -13,7 +13,7 @@ from oslo_policy import generator as policy_generator
 from karbor_like import policies
 from karbor_like.clock import SystemClock
 from karbor_like.conf import opts
-from karbor_like.protection import providers
+from karbor_like.protection.registry import providers
 from tests.structure.source import ROOT
 
 ETC = ROOT / "etc" / "karbor_like"

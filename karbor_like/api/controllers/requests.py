@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from karbor_like import exception
-from karbor_like.api import validation, views
-from karbor_like.api.controllers import base, options, work
+from karbor_like.api import parameters, progress, validation, views
+from karbor_like.api.controllers import base
 from karbor_like.db import operations
 from karbor_like.db.repository import Repository
 from karbor_like.domain import states
@@ -40,8 +40,8 @@ class Requests(base.Controller):
             return {self.noun: self._shown(session, [row])[0]}
 
     def _shown(self, session: Any, rows: list[Any]) -> list[dict[str, Any]]:
-        progress = work.of(session, f"{self.noun}_id", [row.id for row in rows])
-        return [self.view(row, progress[row.id]) for row in rows]
+        shown = progress.of(session, f"{self.noun}_id", [row.id for row in rows])
+        return [self.view(row, shown[row.id]) for row in rows]
 
     def started(
         self, asked: Mapping[str, Any], *, auth: Mapping[str, Any] | None = None, **columns: Any
@@ -76,13 +76,13 @@ class Requests(base.Controller):
             raise exception.InvalidInput(
                 f"{self.noun}.checkpoint_id: checkpoint {checkpoint_id} is {checkpoint['status']!r}, not 'available'"
             )
-        parameters = options.checked(
+        given = parameters.checked(
             asked.get("parameters", {}),
             provider["extended_info_schema"][self.options_of],
             root=f"{self.noun}.parameters",
             strict=True,
         )
-        return {"provider_id": provider_id, "checkpoint_id": checkpoint_id, "parameters": parameters}
+        return {"provider_id": provider_id, "checkpoint_id": checkpoint_id, "parameters": given}
 
     def _begun(self, request_id: str, auth: Mapping[str, Any] | None) -> dict[str, Any]:
         try:

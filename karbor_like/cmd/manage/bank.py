@@ -20,13 +20,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from karbor_like import exception, service
-from karbor_like.bank import stats as bank_stats
 from karbor_like.bank import verify as bank_verify
 from karbor_like.bank.bank import Bank, open_bank
-from karbor_like.bank.gc import Collector
+from karbor_like.bank.collector import stats as bank_stats
+from karbor_like.bank.collector.gc import Collector
 from karbor_like.clock import SystemClock
 from karbor_like.db.session import Database
-from karbor_like.protection import provider_file, providers
+from karbor_like.protection.registry import provider_file, providers
 from karbor_like.protection.sync import Sync
 from karbor_like.rpc import notifications
 

@@ -10,7 +10,7 @@ from oslo_config import cfg
 from karbor_like.db import migration
 from karbor_like.db.purge import purge as purge_rows
 from karbor_like.db.session import Database
-from karbor_like.protection.flows import engine
+from karbor_like.protection.workflow import engine
 
 _MAX_DAYS = 36500
 

@@ -13,7 +13,7 @@ from taskflow.types import graph as taskflow_graph
 
 from karbor_like.domain.resource import Resource
 from karbor_like.protection.flows.tasks import BeginTask, HookTask, Step
-from karbor_like.protection.scope import Scope
+from karbor_like.protection.operation.session import Scope
 
 _FIRST = "prepare_begin"
 #: Hooks of a parent that wait for its children's, and what is last before them where a child lacks the hook.

@@ -8,7 +8,7 @@ from karbor_like.protection.flows.builder import resources
 from karbor_like.protection.flows.protect import CompleteCheckpoint, CreateCheckpoint
 from karbor_like.protection.flows.restore import check_usable
 from karbor_like.protection.flows.tasks import Step
-from karbor_like.protection.scope import Scope
+from karbor_like.protection.operation.session import Scope
 
 
 def build(scope: Scope) -> Flow:

@@ -14,7 +14,7 @@ from karbor_like.bank import errors
 from karbor_like.domain import states
 from karbor_like.protection.flows.builder import resources
 from karbor_like.protection.flows.tasks import Step
-from karbor_like.protection.scope import Scope
+from karbor_like.protection.operation.session import Scope
 
 LOG = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ from taskflow.flow import Flow
 from taskflow.patterns import linear_flow
 
 from karbor_like import exception
-from karbor_like.bank.checkpoints import CheckpointRecord
+from karbor_like.bank.checkpoints.checkpoints import CheckpointRecord
 from karbor_like.db import operations
 from karbor_like.domain import states
 from karbor_like.protection.flows.builder import resources
 from karbor_like.protection.flows.tasks import Step
-from karbor_like.protection.scope import Scope
-from karbor_like.protection.work import Work
+from karbor_like.protection.operation.session import Scope
+from karbor_like.protection.operation.spec import Work
 
 
 def build(scope: Scope) -> Flow:

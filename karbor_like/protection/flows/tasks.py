@@ -15,8 +15,8 @@ from taskflow import task
 from karbor_like import exception
 from karbor_like.domain.resource import Resource
 from karbor_like.plugins.protection import Kind
-from karbor_like.protection.report import DatabaseReport
-from karbor_like.protection.scope import Scope
+from karbor_like.protection.operation.progress import DatabaseReport
+from karbor_like.protection.operation.session import Scope
 
 LOG = logging.getLogger(__name__)
 

@@ -15,16 +15,16 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 
 from karbor_like.bank.bank import Bank
-from karbor_like.bank.lease import Lease
-from karbor_like.bank.section import ResourceSection
+from karbor_like.bank.checkpoints.section import ResourceSection
+from karbor_like.bank.leases.lease import Lease
 from karbor_like.clients.factory import Clients
 from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import SystemClock
 from karbor_like.conf import opts
 from karbor_like.context import RequestContext
 from karbor_like.domain.resource import Resource
-from karbor_like.plugins import tags
 from karbor_like.plugins.protection import Entry, Kind, ProtectionPlugin, Run
+from karbor_like.plugins.toolkit import ownership
 from karbor_like.sandbox.cloud import Sandbox
 
 #: Bytes per GiB of a volume's size: tests run dozens of times over every volume.
@@ -65,7 +65,7 @@ class MemoryJournal:
     """A journal that outlives the attempts of one operation."""
 
     def __init__(self, operation_id: str, resource: Resource) -> None:
-        self._prefix = tags.name(operation_id, resource.id)
+        self._prefix = ownership.name(operation_id, resource.id)
         self._entries: dict[str, Entry] = {}
 
     def intend(self, role: str, *, keep: bool = False) -> Entry:

@@ -11,10 +11,10 @@ from karbor_like.clients.factory import ClientFactory, Clients
 from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import SystemClock
 from karbor_like.domain.resource import IMAGE, PROJECT, SERVER, VOLUME, Resource
-from karbor_like.plugins.protectables.image import ImageProtectable
-from karbor_like.plugins.protectables.project import ProjectProtectable
-from karbor_like.plugins.protectables.server import ServerProtectable
-from karbor_like.plugins.protectables.volume import VolumeProtectable
+from karbor_like.plugins.cinder.protectable import VolumeProtectable
+from karbor_like.plugins.glance.protectable import ImageProtectable
+from karbor_like.plugins.keystone.protectable import ProjectProtectable
+from karbor_like.plugins.nova.protectable import ServerProtectable
 from karbor_like.sandbox.cloud import Sandbox
 from tests.contract.plugins import running
 from tests.contract.protectable import ProtectableContract

@@ -14,9 +14,9 @@ from karbor_like.clock import SystemClock
 from karbor_like.domain import resource
 from karbor_like.domain.resource import Resource
 from karbor_like.plugins import loader
-from karbor_like.plugins.protectables.image import ImageProtectable
+from karbor_like.plugins.cinder.volume_glance import VolumeGlanceProtection
+from karbor_like.plugins.glance.protectable import ImageProtectable
 from karbor_like.plugins.protection import Kind
-from karbor_like.plugins.protections.volume_glance import VolumeGlanceProtection
 from karbor_like.sandbox.cloud import Sandbox
 from tests.contract import protection
 from tests.contract.plugins import running

@@ -15,9 +15,9 @@ from typing import Any
 
 from karbor_like import exception
 from karbor_like.domain.resource import Resource
-from karbor_like.plugins.copying import SectionCopy
 from karbor_like.plugins.protectable import ProtectablePlugin
 from karbor_like.plugins.protection import Kind, Operation, ProtectionPlugin, Run, Schemas
+from karbor_like.plugins.toolkit.copying import SectionCopy
 
 NODE = "Test::Node"
 GROUP = "Test::Group"

@@ -16,10 +16,10 @@ from karbor_like.context import RequestContext
 from karbor_like.db import checkpoints, migration, operations, plans, restores, verifications
 from karbor_like.db.models import Checkpoint, Operation, OperationResource, Restore, Verification
 from karbor_like.domain.resource import Resource
+from karbor_like.protection.context import Environment
 from karbor_like.protection.endpoint import Endpoint
-from karbor_like.protection.environment import Environment
 from karbor_like.protection.executor import Executor
-from karbor_like.protection.protectables import Protectables
+from karbor_like.protection.registry.protectables import Protectables
 from tests.functional.protection import plugins
 
 PROVIDER = "11111111-1111-4111-8111-111111111111"

@@ -245,7 +245,7 @@ def reset(site: Site, checkpoint_id: str, state: str) -> None:
 @pytest.mark.parametrize(
     ("plugin", "message"),
     [
-        ("karbor_like.plugins.protections.noop:NoopProtection", "cannot copy resources of type Test::Node"),
+        ("karbor_like.plugins.noop:NoopProtection", "cannot copy resources of type Test::Node"),
         (f"{__name__}:AnotherNodeProtection", "has another plugin for Test::Node"),
     ],
 )

@@ -9,12 +9,12 @@ from taskflow.patterns import linear_flow
 
 from karbor_like import exception
 from karbor_like.bank import errors
+from karbor_like.plugins.glance import data
 from karbor_like.plugins.protection import Kind
-from karbor_like.plugins.protections import streams
 from karbor_like.protection import runner
 from karbor_like.protection import sync as module
 from karbor_like.protection.flows import builder, delete
-from karbor_like.protection.scope import Scope
+from karbor_like.protection.operation.session import Scope
 from karbor_like.protection.sync import Sync, SyncReport
 from tests.functional.protection import plugins
 from tests.functional.protection.site import PROVIDER, Site, running, until, write_files
@@ -24,7 +24,7 @@ from tests.functional.protection.stores import intercept
 class StoredNodeProtection(plugins.NodeProtection):
     """Whose deletion is that of the plugins for volumes and images."""
 
-    operations = {**plugins.NodeProtection.operations, Kind.DELETE: streams.Delete}
+    operations = {**plugins.NodeProtection.operations, Kind.DELETE: data.Delete}
 
 
 @pytest.fixture

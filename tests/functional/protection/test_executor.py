@@ -8,7 +8,7 @@ import pytest
 from karbor_like.clock import ManualClock
 from karbor_like.db import operations
 from karbor_like.protection.executor import Executor
-from karbor_like.protection.hold import Hold
+from karbor_like.protection.operation.claim import Hold
 from tests.functional.protection.site import PROJECT, PROVIDER, Site, running, until, unwrap
 
 OTHER = "q" * 32

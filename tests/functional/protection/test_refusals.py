@@ -14,8 +14,8 @@ from karbor_like.db import operations
 from karbor_like.db.models import Checkpoint, Operation
 from karbor_like.db.restores import RESTORES
 from karbor_like.plugins.protection import Kind
-from karbor_like.protection.queue import Queue
-from karbor_like.protection.restores import Restores
+from karbor_like.protection.requests.queue import Queue
+from karbor_like.protection.requests.restores import Restores
 from tests.functional.protection import plugins
 from tests.functional.protection.site import PROJECT, PROVIDER, Site, unwrap
 

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exception
 
 from karbor_like.db import operations
-from karbor_like.protection import work
-from karbor_like.protection.hold import Hold
-from karbor_like.protection.scope import Scope
+from karbor_like.protection.operation import spec
+from karbor_like.protection.operation.claim import Hold
+from karbor_like.protection.operation.session import Scope
 from tests.functional.protection.site import PROVIDER, Site, running
 
 
@@ -28,7 +28,7 @@ def test_a_lease_is_given_back_where_the_database_fails_just_after_it_was_taken(
     row = site.operation(checkpoint_id=site.protect("a")["id"])
     claim = site.env.database.write(lambda session: operations.claim(session, row, "here", 60))
     assert claim is not None
-    job, sealed, _ = work.load(site.env.database, claim)
+    job, sealed, _ = spec.load(site.env.database, claim)
     hold = Hold(claim, site.env.clock, site.env.clock.monotonic(), 60)
 
     def fail(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:

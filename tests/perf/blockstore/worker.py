@@ -16,14 +16,14 @@ from typing import Any
 
 from oslo_config import cfg
 
-from karbor_like.bank import safety
 from karbor_like.bank.bank import Bank, open_bank
-from karbor_like.bank.checkpoints import CheckpointRecord
-from karbor_like.bank.keys import ConfiguredMasterKeys, Keyring
+from karbor_like.bank.checkpoints.checkpoints import CheckpointRecord
+from karbor_like.bank.checkpoints.section import StreamStats
+from karbor_like.bank.keys.keyring import ConfiguredMasterKeys, Keyring
+from karbor_like.bank.leases import safety
 from karbor_like.bank.objectstore.base import Buffer, ObjectStore
 from karbor_like.bank.objectstore.filesystem import FilesystemStore
 from karbor_like.bank.options import BankOptions
-from karbor_like.bank.section import StreamStats
 from karbor_like.clock import SystemClock
 from tests.perf.blockstore import volumes
 
@@ -163,7 +163,7 @@ def fill(directory: str, checkpoint: str, blocks: int) -> dict[str, Any]:
 
 def collect(directory: str) -> dict[str, Any]:
     """Collect the garbage of a bank: all of it, for real."""
-    from karbor_like.bank.gc import Collector  # here, since no other job should load what it needs
+    from karbor_like.bank.collector.gc import Collector  # here, since no other job should load what it needs
 
     with contextlib.closing(bank_over(FilesystemStore(directory), _SMALL)) as bank:
         report = Collector(bank).run()

@@ -5,15 +5,15 @@ import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from karbor_like.bank import safety
 from karbor_like.bank.bank import Bank
-from karbor_like.bank.checkpoints import CheckpointRecord
-from karbor_like.bank.keys import ConfiguredMasterKeys, Keyring
-from karbor_like.bank.lease import Lease
+from karbor_like.bank.checkpoints.checkpoints import CheckpointRecord
+from karbor_like.bank.checkpoints.section import ResourceSection
+from karbor_like.bank.keys.keyring import ConfiguredMasterKeys, Keyring
+from karbor_like.bank.leases import safety
+from karbor_like.bank.leases.lease import Lease
 from karbor_like.bank.objectstore.base import ObjectStore
 from karbor_like.bank.objectstore.memory import MemoryStore
 from karbor_like.bank.options import BankOptions
-from karbor_like.bank.section import ResourceSection
 from karbor_like.clock import ManualClock
 
 BLOCK = 64

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from karbor_like.bank import errors
 from karbor_like.bank.bank import Bank
-from karbor_like.bank.lease import Lease
+from karbor_like.bank.leases.lease import Lease
 from karbor_like.bank.objectstore.base import ObjectStore
 from karbor_like.clock import ManualClock
 from tests.fixtures.stores import Crashed, FaultyStore

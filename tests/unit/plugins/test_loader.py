@@ -10,9 +10,9 @@ from oslo_config import cfg
 from karbor_like import exception
 from karbor_like.domain.resource import IMAGE, PROJECT, SERVER, VOLUME
 from karbor_like.plugins import loader
+from karbor_like.plugins.cinder.volume_glance import VolumeGlanceProtection
+from karbor_like.plugins.noop import NoopProtection
 from karbor_like.plugins.protection import ProtectionPlugin
-from karbor_like.plugins.protections.noop import NoopProtection
-from karbor_like.plugins.protections.volume_glance import VolumeGlanceProtection
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_protection_by_its_name(conf: cfg.ConfigOpts) -> None:
 
 
 def test_protection_by_the_path_of_its_class(conf: cfg.ConfigOpts) -> None:
-    path = "karbor_like.plugins.protections.noop:NoopProtection"
+    path = "karbor_like.plugins.noop:NoopProtection"
     assert isinstance(loader.protection(path, conf, "infra"), NoopProtection)
 
 

@@ -35,7 +35,7 @@ def test_a_format_that_cannot_be_loaded_is_said_and_the_others_work(monkeypatch,
     assert types["time"].parse(CRONTAB).next(NOW).hour == 1
 
 
-@pytest.mark.parametrize("target", ["karbor_like_extra.missing:Type", "karbor_like.domain.crontab_rule:parse"])
+@pytest.mark.parametrize("target", ["karbor_like_extra.missing:Type", "karbor_like.triggers.formats.crontab:parse"])
 def test_a_type_that_cannot_be_loaded_or_is_none_is_said_and_the_others_work(monkeypatch, caplog, target):
     _install(monkeypatch, loader.TRIGGER_TYPES, event=target)
     caplog.set_level(logging.ERROR)
@@ -44,5 +44,5 @@ def test_a_type_that_cannot_be_loaded_or_is_none_is_said_and_the_others_work(mon
 
 
 def test_a_further_format_reads_patterns(monkeypatch):
-    _install(monkeypatch, loader.TIME_FORMATS, unix="karbor_like.domain.crontab_rule:parse")
+    _install(monkeypatch, loader.TIME_FORMATS, unix="karbor_like.triggers.formats.crontab:parse")
     assert TimeTrigger().parse({**CRONTAB, "format": "unix"}).next(NOW).hour == 1

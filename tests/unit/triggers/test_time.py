@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from karbor_like import exception
-from karbor_like.domain import crontab_rule
 from karbor_like.triggers import loader, time
 from karbor_like.triggers.contract import Limits, NotInstalled
+from karbor_like.triggers.formats import crontab
 
 TIME = time.TimeTrigger(loader.time_formats())
 LIMITS = Limits(min_interval=3600, min_window=900, max_window=1800)
@@ -181,7 +181,7 @@ def test_the_window_has_a_default():
 def test_a_pattern_is_read_once():
     def read(pattern, zone):
         asked.append((pattern, str(zone)))
-        return crontab_rule.parse(pattern)
+        return crontab.parse(pattern)
 
     asked: list[tuple[str, str]] = []
     timed = time.TimeTrigger({"crontab": read})

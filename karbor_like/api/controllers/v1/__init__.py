@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from karbor_like.api.controllers.routing import Route
 from karbor_like.api.controllers.v1.checkpoints import Checkpoints
 from karbor_like.api.controllers.v1.copies import Copies
 from karbor_like.api.controllers.v1.operation_logs import OperationLogs
@@ -15,7 +16,6 @@ from karbor_like.api.controllers.v1.scheduled_operations import ScheduledOperati
 from karbor_like.api.controllers.v1.services import Services
 from karbor_like.api.controllers.v1.triggers import Triggers
 from karbor_like.api.controllers.v1.verifications import Verifications
-from karbor_like.api.routing import Route
 
 _CHECKPOINTS = "/providers/{provider_id}/checkpoints"
 _INSTANCES = "/protectables/{protectable_type}/instances"

@@ -5,8 +5,8 @@ from typing import Any
 from oslo_utils import uuidutils
 
 from karbor_like import exception
-from karbor_like.api import validation, views
-from karbor_like.api.controllers import base, work
+from karbor_like.api import progress, validation, views
+from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
 from karbor_like.api.schemas import checkpoints as schemas
 from karbor_like.db import operations
@@ -124,7 +124,7 @@ class Checkpoints(base.Controller):
     def _cancel(self, checkpoint_id: str) -> bool:
         with self.deps.database.reader() as session:
             found = operations.unfinished_of(session, checkpoint_id=checkpoint_id)
-            making = [row.id for row in found if row.operation_type in work.MAKING]
+            making = [row.id for row in found if row.operation_type in progress.MAKING]
         for operation_id in making:
             self.deps.protection.cancel(self.context, operation_id=operation_id)
         return bool(making)
@@ -153,8 +153,8 @@ class Checkpoints(base.Controller):
 
     def _shown(self, found: Any) -> Any:
         with self.deps.database.reader() as session:
-            progress = work.of(session, "checkpoint_id", [one["id"] for one in found], work.MAKING)
-        return [views.checkpoint(one, progress[one["id"]]) for one in found]
+            shown = progress.of(session, "checkpoint_id", [one["id"] for one in found], progress.MAKING)
+        return [views.checkpoint(one, shown[one["id"]]) for one in found]
 
 
 def _known(text: str, error: type[exception.NotFound]) -> str:

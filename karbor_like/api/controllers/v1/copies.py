@@ -2,8 +2,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from karbor_like import exception
-from karbor_like.api import validation
-from karbor_like.api.controllers import base, options
+from karbor_like.api import parameters, validation
+from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
 from karbor_like.api.schemas import copies as schemas
 from karbor_like.db.plans import PLANS
@@ -22,7 +22,7 @@ class Copies(base.Controller):
             plan = PLANS.get(session, validation.canonical_id(asked["plan_id"]), self.scope)
         if plan.provider_id != provider_id:
             raise exception.InvalidInput(f"plan {plan.id} is for provider {plan.provider_id}, not for {provider_id}")
-        parameters = options.checked(asked.get("parameters", {}), {}, root="copy.parameters", strict=False)
+        given = parameters.checked(asked.get("parameters", {}), {}, root="copy.parameters", strict=False)
         target, chosen = asked.get("target_provider_id"), asked.get("checkpoint_ids")
         copy_id, _ = self.new_id()
         copied = self.deps.protection.copy(
@@ -31,7 +31,7 @@ class Copies(base.Controller):
             provider_id=provider_id,
             target_provider_id=validation.canonical_id(target) if target else None,
             checkpoint_ids=[validation.canonical_id(one) for one in chosen] if chosen else None,
-            parameters=parameters,
+            parameters=given,
             copy_id=copy_id,
         )
         return {"copy": copied}

@@ -2,8 +2,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from karbor_like import exception
-from karbor_like.api import errors, validation, views
-from karbor_like.api.controllers import base, options
+from karbor_like.api import errors, parameters, validation, views
+from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
 from karbor_like.api.schemas import plans as schemas
 from karbor_like.db import quotas, scheduled_operations
@@ -47,7 +47,7 @@ class Plans(base.Controller):
             "provider_id": provider["id"],
             "status": states.SUSPENDED,
             "resources": _resources(asked["resources"]),
-            "parameters": options.checked(
+            "parameters": parameters.checked(
                 asked["parameters"],
                 provider["extended_info_schema"]["options_schema"],
                 root="plan.parameters",

@@ -1,0 +1,172 @@
+"""The block store: streams of any length in, manifests out, and back.
+
+Knows object stores, keys and bytes; nothing of what the streams are. :mod:`karbor_like.bank.blocks.writer` and
+:mod:`karbor_like.bank.blocks.reader` do the work, this puts it in the order that nothing is lost by:
+packs, segments, head, head read back.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from karbor_like import exception
+from karbor_like.bank import errors, layout
+from karbor_like.bank.blocks.budget import Budget
+from karbor_like.bank.blocks.dedup import Bases
+from karbor_like.bank.blocks.reader import StreamReader
+from karbor_like.bank.blocks.writer import StreamWriter, Target, Written, needed_memory
+from karbor_like.bank.format import manifest, seal
+from karbor_like.bank.format.manifest import Head
+from karbor_like.bank.format.segment import PackUse
+from karbor_like.bank.keys.keyring import DataKey, Keyring
+from karbor_like.bank.leases.lease import Lease
+from karbor_like.bank.objectstore.base import ObjectStore
+from karbor_like.bank.options import BankOptions
+
+
+@dataclass(frozen=True)
+class StreamId:
+    """What a stream is called in a bank."""
+
+    project_id: str
+    checkpoint_id: str
+    resource_key: str
+    name: str
+
+    @property
+    def prefix(self) -> str:
+        """What the keys of its manifest heads start with."""
+        return layout.manifest_prefix(self.checkpoint_id, self.resource_key, self.name)
+
+
+class BlockStore:
+    """The streams of one bank.
+
+    :param keyring: None where the bank is not encrypted
+    """
+
+    def __init__(self, store: ObjectStore, keyring: Keyring | None, options: BankOptions) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._options = options
+        # Two budgets, because a stream that is read may be the source of one that is written: of several such pairs, each
+        # writer could otherwise hold what another's reader waits for.
+        self._writing = Budget(options.memory_budget * 2 // 3)
+        self._reading = Budget(options.memory_budget // 3)
+
+    def find(self, project_id: str) -> manifest.Find:
+        """What opens the sealed objects of a project, and of no other."""
+        return self._keyring.opener(project_id) if self._keyring else None
+
+    def put(
+        self,
+        stream_id: StreamId,
+        stream: Iterable[bytes | memoryview],
+        lease: Lease,
+        head_key: Callable[[], str],
+        *,
+        bases: Sequence[Head] = (),
+        size: int | None = None,
+        progress: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> Head:
+        """Store *stream*; its head is stored last, under the key that *head_key* then gives.
+
+        :param bases: manifests of the same project whose checkpoints *lease* names, to refer to where a block is the same;
+            read after ``lease.avoid``
+        :param size: bytes that the stream must have
+        :param progress: called with the bytes done so far
+        :param check: called every few MiB; may raise to stop
+        :raises Unavailable: the stream has another size
+        :raises LeaseLost: the lease ran out; what was written is garbage and will be collected
+        """
+        data_key = self._keyring.current(stream_id.project_id, lease) if self._keyring else None
+        attempt = secrets.token_hex(16)
+        target = Target(stream_id.project_id, data_key, lambda index: self._segment_key(stream_id, attempt, index))
+
+        def look() -> None:
+            lease.check()
+            if check:
+                check()
+
+        look()
+        with self._writing.reserve(needed_memory(self._options), look) as share:
+            usable = self._bases(stream_id, bases, data_key, lease)
+            writer = StreamWriter(self._store, target, usable, self._options, share, progress=progress, check=look)
+            written = writer.write(stream)
+        if size is not None and written.size != size:
+            raise exception.Unavailable(
+                f"the source of {stream_id.resource_key} {stream_id.name!r} gave {written.size} bytes instead of {size}"
+            )
+        look()
+        head = self._new_head(stream_id, written, data_key, attempt, lease)
+        self._put_head(head_key(), head, data_key)
+        return head
+
+    def _new_head(
+        self, stream_id: StreamId, written: Written, data_key: DataKey | None, attempt: str, lease: Lease
+    ) -> Head:
+        return Head(
+            **vars(stream_id),
+            **vars(written),
+            block_size=self._options.block_size,
+            segment_blocks=self._options.segment_blocks,
+            hash=manifest.BLAKE3_KEYED if data_key else manifest.SHA256,
+            data_key=data_key.id if data_key else None,
+            lease=lease.id,
+            lease_until=lease.ends.isoformat(),
+            attempt=attempt,
+        )
+
+    def _segment_key(self, stream_id: StreamId, attempt: str, index: int) -> str:
+        return layout.segment_key(stream_id.checkpoint_id, stream_id.resource_key, stream_id.name, attempt, index)
+
+    def _bases(self, stream_id: StreamId, heads: Sequence[Head], data_key: DataKey | None, lease: Lease) -> Bases:
+        for head in heads:
+            if head.project_id != stream_id.project_id:
+                raise ValueError(f"a stream of project {head.project_id} is no base for one of {stream_id.project_id}")
+            if head.checkpoint_id not in (stream_id.checkpoint_id, *lease.bases):
+                raise ValueError(f"{lease} does not name the checkpoint {head.checkpoint_id}, which is to be built on")
+        return Bases(
+            self._store,
+            heads,
+            data_key,
+            block_size=self._options.block_size,
+            segment_blocks=self._options.segment_blocks,
+            avoid=lease.avoid(stream_id.project_id).packs,
+        )
+
+    def _put_head(self, key: str, head: Head, data_key: DataKey | None) -> None:
+        self._store.put(key, manifest.seal_head(key, head, data_key))
+        if self.head(key, head.project_id) != head:
+            raise errors.Corrupted(f"{key}: does not read back as it was written")
+
+    def head(self, key: str, project_id: str) -> Head:
+        """The manifest head stored under *key*. Raises ObjectNotFound, or Corrupted, also where it is another project's."""
+        head = manifest.read_head(self._store, key, self.find(project_id))
+        if head.project_id != project_id:
+            raise errors.Corrupted(f"{key}: is a manifest of project {head.project_id}, not of {project_id}")
+        if (head.data_key is None) != (self._keyring is None):
+            raise errors.Corrupted(f"{key}: names the data key {head.data_key}, which does not go with this bank")
+        return head
+
+    def pack_uses(self, head: Head) -> Iterator[PackUse]:
+        """The packs that a manifest needs; a pack may come several times. Reads all of every segment. Raises Corrupted."""
+        for ref in head.segments:
+            yield from manifest.read_segment(self._store, head, ref, self.find(head.project_id)).packs
+
+    def get(self, head: Head, *, check: Callable[[], None] | None = None) -> StreamReader:
+        """The stream of a manifest, for reading it once."""
+        return StreamReader(
+            self._store, head, self._data_key(head), self._reading, threads=self._options.workers, check=check
+        )
+
+    def _data_key(self, head: Head) -> DataKey | None:
+        if self._keyring is None or head.data_key is None:
+            return None
+        return self._keyring.get(head.project_id, head.data_key)
+
+    def seal(self, key: str, project_id: str, payload: bytes, lease: Lease) -> bytes:
+        """*payload* as a sealed object, to be stored under *key*."""
+        secret = self._keyring.current(project_id, lease) if self._keyring else None
+        return seal.seal(key, payload, secret)

@@ -1,0 +1,154 @@
+"""What became of a checkpoint: a sequence of small objects, of which the last says the status.
+
+See ``doc/source/contributor/bank-concurrency.rst``, section *Checkpoints*.
+"""
+
+import contextlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from karbor_like.bank import errors, layout
+from karbor_like.bank.format import jsonobject, manifest, seal
+from karbor_like.bank.objectstore import listing
+from karbor_like.bank.objectstore.base import ObjectStore
+from karbor_like.clock import Clock
+
+VERSION: Final = 1
+
+PROTECTING: Final = "protecting"
+AVAILABLE: Final = "available"
+ERROR: Final = "error"
+DELETING: Final = "deleting"
+DELETED: Final = "deleted"
+ERROR_DELETING: Final = "error-deleting"
+COPYING: Final = "copying"
+WAIT_COPYING: Final = "wait_copying"
+
+#: What an event may say. DELETED is not among them: that is said by the tombstone.
+STATUSES: Final = (PROTECTING, AVAILABLE, ERROR, DELETING, ERROR_DELETING, COPYING, WAIT_COPYING)
+
+#: A checkpoint with one of these is in the making.
+UNFINISHED: Final = frozenset({PROTECTING, COPYING, WAIT_COPYING})
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event.
+
+    :param seq: grows from event to event of a checkpoint
+    :param status: one of STATUSES
+    :param at: by the clock of whoever wrote it
+    :param detail: anything JSON, such as the reason of an error
+    :param pins: of a commit: prefix of a document's or stream's name -> key of its valid object
+    :param claim: of a commit: number of its writer's claim; -1 where it does not say, as those of early versions
+    """
+
+    key: str
+    seq: int
+    status: str
+    at: datetime
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    pins: Mapping[str, str] | None = None
+    claim: int = -1
+
+
+def micros(when: datetime) -> int:
+    """Microseconds since 1970."""
+    since = when - datetime.fromtimestamp(0, UTC)
+    return (since.days * 86400 + since.seconds) * 10**6 + since.microseconds
+
+
+def status_of(events: Sequence[Event]) -> str:
+    """The status after *events*, which are in order. A commit whose claim is not that of the valid one does not count."""
+    commit = commit_of(events)
+    counting = (
+        event for event in reversed(events) if event.pins is None or commit is None or event.claim == commit.claim
+    )
+    return next((event.status for event in counting), PROTECTING)
+
+
+def commit_of(events: Sequence[Event]) -> Event | None:
+    """The valid one of the commits among *events*, if any: that of the latest claim, and the first of these.
+
+    There are others where a status was reset, which pin the same, and where a writer's commit reached the store after
+    another had taken the checkpoint over. The order of the claims is not for anybody's clock to say.
+    """
+    return max((event for event in events if event.pins is not None), key=lambda event: event.claim, default=None)
+
+
+def pins_of(events: Sequence[Event]) -> Mapping[str, str] | None:
+    """What the valid commit among *events* pinned; None where there was no commit."""
+    commit = commit_of(events)
+    return commit.pins if commit else None
+
+
+class Events:
+    """Reads and writes the events of checkpoints."""
+
+    def __init__(self, store: ObjectStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def fetch(self, checkpoint_id: str) -> Mapping[str, bytes]:
+        """The events that are there, in order and as they are stored: key -> bytes."""
+        found = {}
+        for info, _ in listing.parsed(self._store, layout.events_prefix(checkpoint_id), layout.parse_event_key):
+            # The listing may lag behind a deletion: what it shows need not be there.
+            with contextlib.suppress(errors.ObjectNotFound):
+                found[info.key] = self._store.get(info.key)
+        return found
+
+    def decode(self, fetched: Mapping[str, bytes], find: manifest.Find) -> Sequence[Event]:
+        """What :meth:`fetch` found, opened. Raises Corrupted or KeyUnavailable.
+
+        :param find: gives the keys of the checkpoint's project; None where the bank is not encrypted
+        """
+        return [self._decode(key, seal.unseal(key, raw, find)) for key, raw in fetched.items()]
+
+    def _decode(self, key: str, payload: bytes) -> Event:
+        seq, status = layout.parse_event_key(key)
+        body = jsonobject.load(key, payload, VERSION)
+        try:
+            at = jsonobject.moment(key, body["at"])
+            detail, pins, claim = dict(body["detail"]), body.get("pins"), int(body.get("claim", -1))
+            if pins is not None:
+                pins = {prefix: _pinned(key, prefix, pinned) for prefix, pinned in pins.items()}
+        except (KeyError, TypeError, ValueError, AttributeError, errors.InvalidKey):
+            raise errors.Corrupted(f"{key}: members of the event are missing or of the wrong type") from None
+        return Event(key, seq, status, at, detail, pins, claim)
+
+    def append(
+        self,
+        checkpoint_id: str,
+        events: Sequence[Event],
+        status: str,
+        secret: seal.Secret | None,
+        *,
+        detail: Mapping[str, Any] | None = None,
+        pins: Mapping[str, str] | None = None,
+        claim: int = -1,
+    ) -> Event:
+        """Put an event after *events*, which are those that there are."""
+        now = self._clock.now()
+        seq = max(micros(now), events[-1].seq + 1 if events else 0)
+        key = layout.event_key(checkpoint_id, seq, secrets.token_hex(4), status)
+        event = Event(key, seq, status, now, dict(detail or {}), pins, claim)
+        self._store.put(key, self._encode(event, secret))
+        return event
+
+    def _encode(self, event: Event, secret: seal.Secret | None) -> bytes:
+        body: dict[str, Any] = {"version": VERSION, "at": event.at.isoformat(), "detail": dict(event.detail)}
+        if event.pins is not None:
+            body |= {"pins": dict(event.pins), "claim": event.claim}
+        return seal.seal(event.key, jsonobject.dump(body), secret)
+
+
+def _pinned(key: str, prefix: str, pinned: str) -> str:
+    """*pinned*, if it is an object of what *prefix* names, in the checkpoint of the event *key*. Raises InvalidKey."""
+    found = layout.parse_resource_key(pinned)
+    if layout.name_prefix(pinned) != prefix or not key.startswith(layout.checkpoint_prefix(found.checkpoint_id)):
+        raise errors.InvalidKey(f"{pinned!r} is no object of {prefix!r}")
+    return pinned

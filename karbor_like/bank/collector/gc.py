@@ -1,0 +1,244 @@
+"""The collector: removes packs that no manifest needs, and whatever crashes left behind.
+
+Mark, quarantine, delete a quarantine period later: see ``doc/source/contributor/bank-concurrency.rst``, which also argues why
+a run may be killed anywhere, come late with anything it does, and run beside writers and other runs, and never removes
+what a checkpoint needs. :meth:`Collector.plan` looks and changes nothing; :meth:`Collector.run` looks and acts.
+"""
+
+import contextlib
+import itertools
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from karbor_like.bank import errors, layout
+from karbor_like.bank.collector.mark import Marker
+from karbor_like.bank.collector.stale import LeftoverPlan, Leftovers
+from karbor_like.bank.collector.sweep import Amount, ProjectPlan, Sweeper, Waiting
+from karbor_like.bank.leases import exclusions
+from karbor_like.bank.leases.lease import Lease, standing
+from karbor_like.bank.leases.safety import Safety
+
+if TYPE_CHECKING:
+    from karbor_like.bank.bank import Bank
+
+LOG = logging.getLogger(__name__)
+
+#: Deletions between two looks at the collector's own lease.
+_BATCH: Final = 100
+
+#: stage ("mark", "sweep", "delete"), what is done of it, what there is in all (None: not known)
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass
+class GcPlan:
+    """What a run would do.
+
+    :param now: the store's time of it
+    :param manifests: how many were read
+    :param leases: ids of those that counted
+    """
+
+    now: datetime
+    manifests: int = 0
+    checkpoints: int = 0
+    leases: Sequence[str] = ()
+    projects: list[ProjectPlan] = field(default_factory=list)
+    leftovers: LeftoverPlan = field(default_factory=LeftoverPlan)
+
+
+@dataclass
+class GcReport:
+    """What a run did, or would do. Amounts are packs, and wrapped keys where they go too.
+
+    :param live: in use
+    :param reclaimed: deleted; in a dry run: reclaimable now
+    :param quarantined: put on a quarantine list by this run
+    :param waiting: what is not in use and cannot be deleted yet, with the reason and the time
+    :param mostly_dead: in use, but so little that they ought to empty themselves
+    :param leftovers: what was cleared away: kind -> how many
+    :param problems: project -> why nothing of it was collected
+    """
+
+    dry_run: bool
+    at: datetime
+    checkpoints: int
+    manifests: int
+    live: Amount
+    reclaimed: Amount
+    quarantined: Amount
+    mostly_dead: Amount
+    waiting: Sequence[Waiting]
+    leftovers: dict[str, int]
+    problems: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON."""
+
+        def amount(of: Amount) -> dict[str, int]:
+            return {"objects": of.objects, "bytes": of.bytes}
+
+        return {
+            "dry_run": self.dry_run,
+            "at": self.at.isoformat(),
+            "checkpoints": self.checkpoints,
+            "manifests": self.manifests,
+            "live": amount(self.live),
+            "reclaimed": amount(self.reclaimed),
+            "quarantined": amount(self.quarantined),
+            "mostly_dead": amount(self.mostly_dead),
+            "waiting": [
+                {"reason": item.reason, "until": item.until.isoformat() if item.until else None, **amount(item.amount)}
+                for item in self.waiting
+            ],
+            "leftovers": self.leftovers,
+            "problems": self.problems,
+        }
+
+
+class Collector:
+    """Collects one bank. Holds nothing between runs."""
+
+    def __init__(self, bank: "Bank") -> None:
+        self._bank = bank
+        self._safety: Safety = bank.safety
+
+    def plan(self, progress: Progress | None = None) -> GcReport:
+        """A dry run: what a run would do now, and why not more. Changes nothing, and reckons with this machine's clock."""
+        return _report(self._decide(self._bank.clock.now(), progress or _ignore), dry_run=True)
+
+    def run(self, progress: Progress | None = None, *, alone: bool = True) -> GcReport:
+        """Collect.
+
+        :param alone: give way to another collector that is at work; it is wasteful, not wrong, not to
+        :raises Busy: another one is at work
+        """
+        report = progress or _ignore
+        with self._bank.leases.acquire(holder=f"collector on {socket.gethostname()}:{os.getpid()}", kind="gc") as lease:
+            if alone:
+                self._give_way(lease)
+            plan = self._decide(lease.started, report)
+            self._act(plan, lease, report)
+        return _report(plan, dry_run=False)
+
+    def _give_way(self, lease: Lease) -> None:
+        others = [
+            other
+            for other in self._bank.leases.list()
+            if other.kind == "gc" and other.id != lease.id and other.counts(lease.started, self._safety)
+        ]
+        for other in others:
+            if (other.started, other.id) < (lease.started, lease.id):
+                raise errors.Busy(f"another collector is at work in this bank: {other.holder}, since {other.started}")
+
+    def _decide(self, now: datetime, progress: Progress) -> GcPlan:
+        bank = self._bank
+        leases = bank.leases.list()
+        counting = standing(leases, now, self._safety)
+        find = bank.keyring.find if bank.keyring else None
+        survey = Marker(bank.store, find, lambda done: progress("mark", done, None)).walk()
+        sweeper = Sweeper(bank.store, self._safety, survey, now, counting)
+        manifests = sum(streams.manifests for streams in survey.streams.values())
+        plan = GcPlan(now, manifests, len(survey.checkpoints), [lease.id for lease in counting])
+        projects = list(sweeper.projects())
+        for done, project_id in enumerate(projects, 1):
+            plan.projects.append(sweeper.plan(project_id))
+            progress("sweep", done, len(projects))
+        plan.leftovers = Leftovers(bank, self._safety, now).plan(survey, leases)
+        return plan
+
+    def _act(self, plan: GcPlan, lease: Lease, progress: Progress) -> None:
+        deletions = sum(len(project.delete) for project in plan.projects)
+        done = 0
+        for project in plan.projects:
+            lease.check()
+            self._condemn(project, plan.leases)
+            for batch in _batches(project.delete):
+                self._remove(batch, lease)
+                done += len(batch)
+                progress("delete", done, deletions)
+            self._remove(project.retire, lease)
+            self._refresh(project, lease)
+        leftovers = Leftovers(self._bank, self._safety, plan.now)
+        leftovers.clear(plan.leftovers, lambda keys: self._remove(keys, lease))
+
+    def _condemn(self, project: ProjectPlan, leases: Sequence[str]) -> None:
+        # Packs and data keys on lists of their own: these stay longer.
+        for packs, data_keys in ((project.condemn, ()), ((), project.condemn_keys)):
+            if packs or data_keys:
+                exclusions.put_lists(
+                    self._bank.store,
+                    layout.QUARANTINE,
+                    project.project_id,
+                    packs=packs,
+                    data_keys=data_keys,
+                    leases=leases,
+                )
+
+    def _refresh(self, project: ProjectPlan, lease: Lease) -> None:
+        if project.refresh:
+            exclusions.put_lists(self._bank.store, layout.REFRESH, project.project_id, packs=project.refresh)
+        self._remove(project.refresh_old, lease)
+
+    def _remove(self, keys: Iterable[str], lease: Lease) -> None:
+        for batch in _batches(keys):
+            lease.check()
+            for key in batch:
+                with contextlib.suppress(errors.ObjectNotFound):
+                    self._bank.store.delete(key)
+
+
+def _batches(keys: Iterable[str]) -> Iterator[Sequence[str]]:
+    rest = iter(keys)
+    while batch := list(itertools.islice(rest, _BATCH)):
+        yield batch
+
+
+def _ignore(stage: str, done: int, total: int | None) -> None:
+    """Nobody wants to know."""
+
+
+def _report(plan: GcPlan, *, dry_run: bool) -> GcReport:
+    waiting: dict[str, Waiting] = {}
+    for project in plan.projects:
+        for name, item in project.waiting.items():
+            _add(waiting.setdefault(name, Waiting(item.reason, item.until)).amount, item.amount)
+    leftovers = {
+        "leases": len(plan.leftovers.leases),
+        "half_deleted_checkpoints": len(plan.leftovers.half_deleted),
+        "tombstones": len(plan.leftovers.tombstones),
+        "abandoned_checkpoints": len(plan.leftovers.abandoned),
+        "superseded_objects": sum(map(len, plan.leftovers.superseded.values())),
+        "index_keys": len(plan.leftovers.index_keys),
+        "lists": sum(len(project.retire) for project in plan.projects),
+    }
+    return GcReport(
+        dry_run=dry_run,
+        at=plan.now,
+        checkpoints=plan.checkpoints,
+        manifests=plan.manifests,
+        live=_sum(project.live for project in plan.projects),
+        reclaimed=_sum(project.deleted for project in plan.projects),
+        quarantined=_sum(project.condemned for project in plan.projects),
+        mostly_dead=_sum(project.refreshed for project in plan.projects),
+        waiting=list(waiting.values()),
+        leftovers=leftovers,
+        problems={project.project_id: project.problem for project in plan.projects if project.problem},
+    )
+
+
+def _sum(amounts: Iterable[Amount]) -> Amount:
+    total = Amount()
+    for amount in amounts:
+        _add(total, amount)
+    return total
+
+
+def _add(total: Amount, amount: Amount) -> None:
+    total.objects += amount.objects
+    total.bytes += amount.bytes

@@ -1,0 +1,56 @@
+"""How much is in a bank, and what it is worth."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from karbor_like.bank import layout
+from karbor_like.bank.collector.mark import Marker, Streams
+from karbor_like.bank.objectstore import listing
+
+if TYPE_CHECKING:
+    from karbor_like.bank.bank import Bank
+
+
+@dataclass(frozen=True)
+class ProjectStats:
+    """One project in one bank.
+
+    :param checkpoints: in any state
+    :param streams: volumes and images in all checkpoints
+    :param logical: bytes that all of them have when they are restored
+    :param packs: objects that hold their blocks
+    :param stored: bytes of those
+    """
+
+    checkpoints: int
+    streams: int
+    logical: int
+    packs: int
+    stored: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON."""
+        return asdict(self)
+
+
+def collect(bank: "Bank", progress: Callable[[int], None] | None = None) -> Mapping[str, ProjectStats]:
+    """Count everything, by project. Reads every manifest's head and tables.
+
+    :param progress: called with the number of checkpoints done so far
+    """
+    survey = Marker(bank.store, bank.keyring.find if bank.keyring else None, progress).walk()
+    checkpoints = Counter(state.project_id for state in survey.checkpoints.values() if state.project_id)
+    packs: Counter[str] = Counter()
+    stored: Counter[str] = Counter()
+    for info, project_id in listing.parsed(bank.store, layout.DATA, layout.parse_owner):
+        packs[project_id] += 1
+        stored[project_id] += info.size
+    found = {}
+    for project_id in sorted({*checkpoints, *packs}):
+        streams = survey.streams.get(project_id, Streams())
+        found[project_id] = ProjectStats(
+            checkpoints[project_id], streams.manifests, streams.logical, packs[project_id], stored[project_id]
+        )
+    return found

@@ -1,0 +1,224 @@
+"""The second half of a collection: what becomes of each pack and each data key of one project.
+
+Why it is safe: ``doc/source/contributor/bank-concurrency.rst``, section *Nothing is lost*. Everything here only decides;
+:mod:`karbor_like.bank.collector.gc` acts.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from karbor_like.bank import layout
+from karbor_like.bank.collector.mark import Survey
+from karbor_like.bank.leases import exclusions
+from karbor_like.bank.leases.lease import LeaseInfo
+from karbor_like.bank.leases.safety import Safety
+from karbor_like.bank.objectstore import listing
+from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
+
+_BATCH: Final = 1000
+
+
+@dataclass
+class Amount:
+    """How much: objects and their bytes."""
+
+    objects: int = 0
+    bytes: int = 0
+
+    def add(self, size: int) -> None:
+        self.objects += 1
+        self.bytes += size
+
+
+@dataclass
+class Waiting:
+    """Something that is not in use and cannot be deleted yet.
+
+    :param until: when it can be at the earliest; None where nobody can tell
+    :param reason: what it waits for, for people
+    """
+
+    reason: str
+    until: datetime | None
+    amount: Amount = field(default_factory=Amount)
+
+
+@dataclass
+class ProjectPlan:
+    """What a run is going to do in one project, and why not more.
+
+    :param live: packs in use
+    :param condemn: packs to put on a quarantine list
+    :param condemn_keys: ids of data keys to put on one
+    :param delete: keys of packs and wrapped keys to delete
+    :param retire: keys of lists of which nothing is left
+    :param refresh: packs that ought to empty themselves; None: the lists there are say the same
+    :param refresh_old: keys of the lists that *refresh* takes the place of
+    :param problem: why nothing is done
+    """
+
+    project_id: str
+    live: Amount = field(default_factory=Amount)
+    condemned: Amount = field(default_factory=Amount)
+    deleted: Amount = field(default_factory=Amount)
+    refreshed: Amount = field(default_factory=Amount)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    condemn: list[bytes] = field(default_factory=list)
+    condemn_keys: list[str] = field(default_factory=list)
+    delete: list[str] = field(default_factory=list)
+    retire: list[str] = field(default_factory=list)
+    refresh: list[bytes] | None = None
+    refresh_old: list[str] = field(default_factory=list)
+    problem: str | None = None
+
+    def wait(self, reason: str, until: datetime | None, size: int) -> None:
+        """Count something of *size* bytes among what waits."""
+        self.waiting.setdefault(f"{reason} {until}", Waiting(reason, until)).amount.add(size)
+
+
+class Sweeper:
+    """Decides.
+
+    :param now: the store's time before *leases* were listed
+    :param leases: those that count
+    """
+
+    def __init__(
+        self, store: ObjectStore, safety: Safety, survey: Survey, now: datetime, leases: Sequence[LeaseInfo]
+    ) -> None:
+        self._store = store
+        self._safety = safety
+        self._survey = survey
+        self._now = now
+        self._leases = leases
+        writers = [lease.started for lease in leases if lease.kind == "write"]
+        self._oldest_writer = min(writers, default=None)
+
+    def projects(self) -> Iterator[str]:
+        """Every project that has something outside of checkpoints."""
+        roots = (layout.DATA, layout.wrapped_keys_prefix(), layout.QUARANTINE, layout.REFRESH)
+        names = {name for root in roots for name in listing.segments(self._store, root)}
+        yield from sorted(names)
+
+    def plan(self, project_id: str) -> ProjectPlan:
+        """Decide on one project. The marking must be over."""
+        plan = ProjectPlan(project_id)
+        # Read now, after the marking: the argument needs that these lists were there when it was over.
+        lists = list(exclusions.read_lists(self._store, layout.QUARANTINE, project_id))
+        plan.problem = self._survey.why_not(project_id)
+        pending = self._packs(plan, lists)
+        if not plan.problem:
+            pending |= self._keys(plan, lists)
+            plan.retire = [found.key for found in lists if found.key not in pending]
+        return plan
+
+    def _packs(self, plan: ProjectPlan, lists: Sequence[exclusions.ListInfo]) -> set[str]:
+        """Decide on all packs. Returns the keys of the lists on which there still is something."""
+        listed: dict[bytes, exclusions.ListInfo] = {}
+        for found in sorted(lists, key=lambda item: item.put, reverse=True):
+            listed.update(dict.fromkeys(found.packs, found))
+        verdicts = {found.key: self._verdict(found) for found in lists}
+        pending: set[str] = set()
+        refresh: list[bytes] = []
+        found_packs = listing.parsed(self._store, layout.packs_prefix(plan.project_id), layout.parse_pack_key)
+        while batch := list(itertools.islice(found_packs, _BATCH)):
+            ids = [bytes.fromhex(pack_id) for _, (_, pack_id) in batch]
+            for (info, _), pack, live in zip(batch, ids, self._survey.used.numbers(ids), strict=True):
+                if live is not None:
+                    plan.live.add(info.size)
+                    if live < self._safety.refresh_below * info.size and not self._young(info):
+                        plan.refreshed.add(info.size)
+                        refresh.append(pack)
+                elif plan.problem:
+                    plan.wait(f"a manifest of the project cannot be read: {plan.problem}", None, info.size)
+                elif pack in listed:
+                    pending.add(listed[pack].key)
+                    self._condemned(plan, info, verdicts[listed[pack].key])
+                else:
+                    self._unlisted(plan, info, pack)
+        self._refresh(plan, refresh)
+        return pending
+
+    def _condemned(self, plan: ProjectPlan, info: ObjectInfo, verdict: tuple[str, datetime | None] | None) -> None:
+        if verdict is None:
+            plan.delete.append(info.key)
+            plan.deleted.add(info.size)
+        else:
+            plan.wait(*verdict, info.size)
+
+    def _unlisted(self, plan: ProjectPlan, info: ObjectInfo, pack: bytes) -> None:
+        quarantine_over = self._now + self._safety.seconds("quarantine")
+        if self._young(info):
+            until = info.modified + self._safety.seconds("young") + self._safety.seconds("quarantine")
+            plan.wait("it is younger than any collector touches", until, info.size)
+        elif self._oldest_writer is not None and info.modified >= self._oldest_writer - self._skew:
+            names = "; ".join(self._describe(lease) for lease in self._leases if lease.kind == "write")
+            plan.wait(f"a writer that is at work may have stored it: {names}", None, info.size)
+        else:
+            plan.condemn.append(pack)
+            plan.condemned.add(info.size)
+            plan.wait("it is in quarantine from this run on", quarantine_over, info.size)
+
+    def _young(self, info: ObjectInfo) -> bool:
+        return info.modified > self._now - self._safety.seconds("young")
+
+    @property
+    def _skew(self) -> timedelta:
+        return self._safety.seconds("clock_skew")
+
+    def _verdict(self, found: exclusions.ListInfo) -> tuple[str, datetime | None] | None:
+        """Why what is on a list cannot be deleted now, and when it can; None where it can."""
+        over = found.put + self._safety.seconds("quarantine")
+        if self._now < over:
+            return "it is in quarantine", over
+        seen = found.put + self._safety.seconds("listing_lag") + self._skew
+        pinning = [lease for lease in self._leases if lease.id in found.leases or lease.started <= seen]
+        if pinning:
+            return "pinned by " + "; ".join(self._describe(lease) for lease in pinning), None
+        return None
+
+    def _describe(self, lease: LeaseInfo) -> str:
+        state = "released, counts" if lease.released else "good"
+        return f"the {lease.kind} lease {lease.id} of {lease.holder}, {state} until {lease.ends + self._safety.grace}"
+
+    def _refresh(self, plan: ProjectPlan, packs: Sequence[bytes]) -> None:
+        there = list(exclusions.read_lists(self._store, layout.REFRESH, plan.project_id))
+        if set(packs) != {pack for found in there for pack in found.packs}:
+            plan.refresh = list(packs)
+            plan.refresh_old = [found.key for found in there]
+
+    def _keys(self, plan: ProjectPlan, lists: Sequence[exclusions.ListInfo]) -> set[str]:
+        """Decide on the data keys of a project that has nothing else. Returns the keys of lists that are still needed.
+
+        A list of data keys stays until they are gone, even when the project comes to life again: then the keys on it
+        just are not used any more.
+        """
+        wrapped = self._wrapped(plan.project_id)
+        pending = {found.key for found in lists if any(key in wrapped for key in found.data_keys)}
+        packs = plan.live.objects or plan.deleted.objects or plan.waiting
+        if packs or self._survey.may_have_checkpoints(plan.project_id):
+            return pending
+        listed = {
+            key: found for found in sorted(lists, key=lambda item: item.put, reverse=True) for key in found.data_keys
+        }
+        for data_key_id, infos in wrapped.items():
+            if data_key_id in listed:
+                verdict = self._verdict(listed[data_key_id])
+                for info in infos:
+                    self._condemned(plan, info, verdict)
+            else:
+                if any(map(self._young, infos)) or self._oldest_writer is not None:
+                    plan.wait("its project's first writer may be at work", None, sum(info.size for info in infos))
+                else:
+                    plan.condemn_keys.append(data_key_id)
+        return pending
+
+    def _wrapped(self, project_id: str) -> Mapping[str, Sequence[ObjectInfo]]:
+        found: dict[str, list[ObjectInfo]] = {}
+        prefix = layout.wrapped_keys_prefix(project_id)
+        for info, (_, data_key_id, _) in listing.parsed(self._store, prefix, layout.parse_wrapped_key):
+            found.setdefault(data_key_id, []).append(info)
+        return found

@@ -1,0 +1,228 @@
+"""Segments of manifests: where the blocks of up to 1 GiB of a stream are, in memory and as bytes.
+
+The bytes are described in ``doc/source/contributor/bank-format.rst``, section *Manifests*. Everything that is decoded here is
+checked against limits before memory is taken for it.
+"""
+
+import array
+import struct
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from karbor_like.bank import errors
+from karbor_like.bank.format import codec
+from karbor_like.bank.objectstore.base import MAX_OBJECT_BYTES
+
+#: Blocks in a pack start after its header; encryption adds a tag to them.
+MIN_OFFSET: Final = 40
+MAX_OVERHEAD: Final = 16
+MAX_BLOCKS: Final = 65536
+
+_PACK_ROW = struct.Struct("<16sII")
+_COUNT = struct.Struct("<I")
+
+
+class PackUse(NamedTuple):
+    """How much of a pack one segment refers to.
+
+    :param pack: id, 32 hexadecimal digits
+    :param size: bytes of the pack object
+    :param live: bytes of its stored blocks that the segment refers to, each block once
+    """
+
+    pack: str
+    size: int
+    live: int
+
+
+class PackRef:
+    """A pack that blocks are in.
+
+    :param id: 16 bytes
+    :param size: bytes of the object; 0 while it is not known, as the pack is still being filled
+    """
+
+    __slots__ = ("id", "size")
+
+    def __init__(self, pack_id: bytes, size: int = 0) -> None:
+        self.id = pack_id
+        self.size = size
+
+
+class Place(NamedTuple):
+    """Where a block is stored.
+
+    :param offset: in the pack, bytes
+    :param length: as stored, bytes
+    :param codec: codec.RAW or codec.ZSTD
+    """
+
+    pack: PackRef
+    offset: int
+    length: int
+    codec: int
+
+
+class Segment:
+    """A decoded segment: places and hashes of its blocks, as columns."""
+
+    def __init__(
+        self,
+        packs: Sequence[PackUse],
+        stored: Sequence[int],
+        columns: tuple[Sequence[int], Sequence[int], Sequence[int], bytes],
+        hashes: bytes,
+    ) -> None:
+        self.packs = packs
+        self._refs = [PackRef(bytes.fromhex(use.pack), use.size) for use in packs]
+        #: block -> row of the columns, -1 where the block is zero
+        self._row = stored
+        self._pack, self._offset, self._length, self._codec = columns
+        self._hashes = hashes
+
+    def __len__(self) -> int:
+        """Number of blocks, zero or not."""
+        return len(self._row)
+
+    def place(self, block: int) -> Place | None:
+        """Where block *block* (counted within the segment) is; None where it is zero."""
+        row = self._row[block]
+        if row < 0:
+            return None
+        return Place(self._refs[self._pack[row]], self._offset[row], self._length[row], self._codec[row])
+
+    def hash(self, block: int) -> bytes:
+        """The hash of a block that is not zero; empty where it is."""
+        row = self._row[block]
+        return b"" if row < 0 else self._hashes[row * codec.HASH_BYTES : (row + 1) * codec.HASH_BYTES]
+
+
+class SegmentBuilder:
+    """Collects the places of a segment's blocks, in any order, from any number of threads.
+
+    :param blocks: number of blocks that a segment has room for
+    """
+
+    def __init__(self, blocks: int) -> None:
+        self.empty = True
+        self._places: list[Place | None] = [None] * blocks
+        self._hashes: list[bytes] = [b""] * blocks
+        #: After encode: packs whose size was not known, which the head has to state.
+        self.unsized: Sequence[PackRef] = ()
+
+    def set(self, block: int, place: Place, block_hash: bytes) -> None:
+        """Block *block* is not zero and is stored at *place*."""
+        self.empty = False
+        self._places[block] = place
+        self._hashes[block] = block_hash
+
+    def encode(self, blocks: int) -> tuple[bytes, bytes, int]:
+        """Payloads of the table and of the entries, and the number of blocks that are not zero.
+
+        :param blocks: number of blocks that the segment really has
+        """
+        stored = [block for block, place in enumerate(self._places) if place is not None]
+        places = [place for place in self._places if place is not None]
+        rows: dict[bytes, int] = {}
+        packs: list[PackRef] = []
+        live: list[dict[int, int]] = []
+        for place in places:
+            if place.pack.id not in rows:
+                rows[place.pack.id] = len(rows)
+                packs.append(place.pack)
+                live.append({})
+            live[rows[place.pack.id]][place.offset] = place.length
+        self.unsized = [pack for pack in packs if not pack.size]
+        table = b"".join(
+            _PACK_ROW.pack(pack.id, pack.size, sum(lengths.values())) for pack, lengths in zip(packs, live, strict=True)
+        )
+        bitmap = bytearray(-(-blocks // 8))
+        for block in stored:
+            bitmap[block >> 3] |= 1 << (block & 7)
+        entries = b"".join(
+            (
+                _COUNT.pack(blocks),
+                bitmap,
+                _u32([rows[place.pack.id] for place in places]),
+                _u32([place.offset for place in places]),
+                _u32([place.length for place in places]),
+                bytes(place.codec for place in places),
+                *(self._hashes[block] for block in stored),
+            )
+        )
+        return table, entries, len(stored)
+
+
+def decode_table(key: str, payload: bytes, late: Mapping[str, int]) -> list[PackUse]:
+    """The packs that a segment refers to.
+
+    :param key: of the segment, for errors
+    :param late: sizes of packs that were not known when the segment was written
+    """
+    if len(payload) % _PACK_ROW.size or len(payload) > MAX_BLOCKS * _PACK_ROW.size:
+        raise errors.Corrupted(f"{key}: the table of packs has an impossible length")
+    uses = [
+        PackUse(pack.hex(), size or late.get(pack.hex(), 0), live)
+        for pack, size, live in _PACK_ROW.iter_unpack(payload)
+    ]
+    if any(use.size > MAX_OBJECT_BYTES or use.live > use.size for use in uses):
+        raise errors.Corrupted(f"{key}: the table of packs holds impossible sizes")
+    return uses
+
+
+def decode_entries(
+    key: str, packs: Sequence[PackUse], payload: bytes, blocks: int, stored: int, block_size: int
+) -> Segment:
+    """The blocks of a segment.
+
+    :param key: of the segment, for errors
+    :param packs: what :func:`decode_table` gave
+    :param blocks: number of blocks that it must have, *stored* of which are not zero
+    """
+    bitmap_at = _COUNT.size
+    columns_at = bitmap_at + -(-blocks // 8)
+    if len(payload) != columns_at + stored * (3 * _COUNT.size + 1 + codec.HASH_BYTES) or stored > blocks:
+        raise errors.Corrupted(f"{key}: the entries do not have the length that {stored} of {blocks} blocks take")
+    rows = array.array("i", bytes(4 * blocks))
+    row = 0
+    for block in range(blocks):
+        if payload[bitmap_at + (block >> 3)] >> (block & 7) & 1:
+            rows[block] = row
+            row += 1
+        else:
+            rows[block] = -1
+    if _COUNT.unpack_from(payload)[0] != blocks or row != stored:
+        raise errors.Corrupted(f"{key}: the entries are not of {stored} of {blocks} blocks")
+    pack, offset, length = (
+        _from_u32(payload[columns_at + column * 4 * stored : columns_at + (column + 1) * 4 * stored])
+        for column in range(3)
+    )
+    codecs_at = columns_at + 12 * stored
+    codecs = payload[codecs_at : codecs_at + stored]
+    limits = [use.size for use in packs]
+    if (
+        max(pack, default=-1) >= len(packs)
+        or min(offset, default=MIN_OFFSET) < MIN_OFFSET
+        or min(length, default=1) < 1
+        or max(length, default=0) > block_size + MAX_OVERHEAD
+        or max(codecs, default=0) > codec.ZSTD
+        or any(at + size > limits[row] for row, at, size in zip(pack, offset, length, strict=True))
+    ):
+        raise errors.Corrupted(f"{key}: an entry points to where no block can be")
+    return Segment(packs, rows, (pack, offset, length, codecs), payload[codecs_at + stored :])
+
+
+def _u32(values: Sequence[int]) -> bytes:
+    column = array.array("I", values)
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column.tobytes()
+
+
+def _from_u32(data: bytes) -> Sequence[int]:
+    column = array.array("I")
+    column.frombytes(data)
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column

@@ -1,0 +1,98 @@
+"""Glance images."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from karbor_like import exception
+from karbor_like.clients.errors import translated
+from karbor_like.clients.factory import Clients
+from karbor_like.domain import resource
+from karbor_like.domain.resource import Resource
+from karbor_like.plugins.nova.protectable import servers
+from karbor_like.plugins.protectable import ProtectablePlugin
+from karbor_like.plugins.toolkit import states
+
+HIDDEN = frozenset({"killed", "deleted", "pending_delete", "deactivated"})
+
+#: As many as Glance gives in one page.
+_PAGE = 1000
+
+
+class ImageProtectable(ProtectablePlugin):
+    """Images hang below the project that owns them and below the servers that were booted from them.
+
+    The caller's own images and those that others share with him or with everybody can be protected.
+    """
+
+    resource_type = resource.IMAGE
+    parent_types = frozenset({resource.PROJECT, resource.SERVER})
+
+    def list(self, clients: Clients, parameters: Mapping[str, Any] | None = None) -> Sequence[Resource]:
+        return [_resource(image) for image in _images(clients)]
+
+    def show(self, clients: Clients, resource_id: str, parameters: Mapping[str, Any] | None = None) -> Resource:
+        image = _image(clients, resource_id)
+        if not is_visible(image, clients):
+            raise exception.ResourceNotFound(f"image {resource_id!r} does not exist")
+        reason = _obstacle(image)
+        if reason:
+            raise exception.Conflict(f"image {resource_id} cannot be protected: {reason}")
+        return _resource(image)
+
+    def children(self, clients: Clients, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
+        known = {image.id: image for image in _images(clients)}
+        found: dict[Resource, Sequence[Resource]] = {}
+        booted = _boot_images(clients) if any(parent.type == resource.SERVER for parent in parents) else {}
+        for parent in parents:
+            if parent.type == resource.PROJECT:
+                found[parent] = [_resource(image) for image in known.values() if image.owner == parent.id]
+            elif parent.id in booted:
+                image = known.get(booted[parent.id]) or _unlisted(clients, booted[parent.id])
+                found[parent] = [_resource(image, {"server_id": parent.id})] if image else []
+        return found
+
+
+def _images(clients: Clients) -> list[Any]:
+    """The images that the caller sees and that can be protected, with one call (per page)."""
+    try:
+        with translated("the images of the project"):
+            found = list(clients.glance().images.list(page_size=_PAGE))
+    except exception.Unsupported:
+        return []  # a cloud without Glance has no images
+    return [image for image in found if is_visible(image, clients) and not _obstacle(image)]
+
+
+def _image(clients: Clients, image_id: str) -> Any:
+    with states.looking_up("image", image_id):
+        return clients.glance().images.get(image_id)
+
+
+def _unlisted(clients: Clients, image_id: str) -> Any | None:
+    """An image that lists leave out although it can be had (community, hidden), or None where it is gone or unusable."""
+    try:
+        image = _image(clients, image_id)
+    except exception.ResourceNotFound:
+        return None
+    return image if is_visible(image, clients) and not _obstacle(image) else None
+
+
+def _boot_images(clients: Clients) -> dict[str, str]:
+    """Server id -> id of the image it was booted from; servers that were booted from a volume are left out."""
+    return {server.id: server.image["id"] for server in servers(clients) if server.image}
+
+
+def is_visible(image: Any, clients: Clients) -> bool:
+    """Whether the project may know of *image*. Glance has decided that, but for administrators, who see everybody's; of
+    those only what is open to all is shown beside their own.
+    """
+    if image.owner == clients.project_id or image.visibility in ("public", "community"):
+        return True
+    return image.visibility == "shared" and not clients.context.is_admin
+
+
+def _obstacle(image: Any) -> str | None:
+    return states.obstacle(image, HIDDEN, image)
+
+
+def _resource(image: Any, extra_info: dict[str, Any] | None = None) -> Resource:
+    return Resource(resource.IMAGE, image.id, image.name or "", extra_info)

@@ -1,0 +1,55 @@
+"""Nova servers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from karbor_like import exception
+from karbor_like.clients.errors import translated
+from karbor_like.clients.factory import Clients
+from karbor_like.domain import resource
+from karbor_like.domain.resource import Resource
+from karbor_like.plugins.protectable import ProtectablePlugin
+from karbor_like.plugins.toolkit import states
+
+HIDDEN = frozenset({"DELETED", "ERROR", "UNKNOWN", "SOFT_DELETED", "RESCUED", "RESCUE"})
+
+
+class ServerProtectable(ProtectablePlugin):
+    """Servers hang below their project."""
+
+    resource_type = resource.SERVER
+    parent_types = frozenset({resource.PROJECT})
+
+    def list(self, clients: Clients, parameters: Mapping[str, Any] | None = None) -> Sequence[Resource]:
+        return [_resource(server) for server in servers(clients)]
+
+    def show(self, clients: Clients, resource_id: str, parameters: Mapping[str, Any] | None = None) -> Resource:
+        with states.looking_up("server", resource_id):
+            server = clients.nova().servers.get(resource_id)
+        states.require_ours("server", resource_id, server.tenant_id, clients.project_id)
+        reason = _obstacle(server)
+        if reason:
+            raise exception.Conflict(f"server {resource_id} cannot be protected: {reason}")
+        return _resource(server)
+
+    def children(self, clients: Clients, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
+        found = servers(clients)
+        return {parent: [_resource(server) for server in found if server.tenant_id == parent.id] for parent in parents}
+
+
+def servers(clients: Clients) -> list[Any]:
+    """The servers of the caller's project that can be protected, as novaclient has them, with one call (per page)."""
+    try:
+        with translated("the servers of the project"):
+            found = clients.nova().servers.list(limit=-1)
+    except exception.Unsupported:
+        return []  # a cloud without Nova has no servers
+    return [s for s in found if s.tenant_id == clients.project_id and not _obstacle(s)]
+
+
+def _obstacle(server: Any) -> str | None:
+    return states.obstacle(server, HIDDEN, server.metadata)
+
+
+def _resource(server: Any) -> Resource:
+    return Resource(resource.SERVER, server.id, server.name)

@@ -1,0 +1,67 @@
+"""What the parts of the protection service share: made once per process, handed to whoever needs it."""
+
+import os
+from dataclasses import dataclass
+
+from oslo_config import cfg
+
+from karbor_like import service
+from karbor_like.clients.factory import ClientFactory
+from karbor_like.clients.waiter import Waiter
+from karbor_like.clock import Clock, SystemClock
+from karbor_like.db.session import Database
+from karbor_like.plugins import loader
+from karbor_like.protection.slots import Streams
+from karbor_like.protection.registry.protectables import Protectables
+from karbor_like.protection.registry.providers import Providers
+from karbor_like.protection.workflow.engine import Flows
+from karbor_like.rpc import notifications
+from karbor_like.secret import Cipher
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Made after the fork.
+
+    :param owner: by which this process claims operations; differs between processes and between lives of one
+    """
+
+    conf: cfg.ConfigOpts
+    clock: Clock
+    database: Database
+    cipher: Cipher
+    clients: ClientFactory
+    waiter: Waiter
+    providers: Providers
+    protectables: Protectables
+    flows: Flows
+    streams: Streams
+    owner: str
+
+    @classmethod
+    def make(cls, conf: cfg.ConfigOpts, clock: Clock | None = None) -> "Environment":
+        """Everything as *conf* says. Raises ConfigurationError; a provider's mistake is only logged."""
+        clock = clock or SystemClock()
+        database = Database(conf)
+        notifications.attach(conf, database, service.PROTECTION_BINARY, clock)
+        providers = Providers(conf, clock)
+        providers.load()
+        return cls(
+            conf=conf,
+            clock=clock,
+            database=database,
+            cipher=Cipher.from_conf(conf),
+            clients=ClientFactory(conf),
+            waiter=Waiter.from_conf(conf, clock),
+            providers=providers,
+            protectables=Protectables(loader.protectables()),
+            flows=Flows(conf, database),
+            streams=Streams(conf.protection.max_streams),
+            owner=f"{conf.service.host}:{os.getpid()}:{clock.now():%Y%m%dT%H%M%S}",
+        )
+
+    def close(self) -> None:
+        """Give back threads and connections."""
+        self.flows.close()
+        self.providers.close()
+        self.database.dispose()

@@ -1,0 +1,215 @@
+"""Providers: a set of protection plugins and a bank, each described by one file of the operator's.
+
+Every file is a configuration of its own, apart from the service's. A file with a mistake is left out with a log line that
+says which file, which line and what is wrong; the service and the other providers go on.
+"""
+
+import logging
+import threading
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from oslo_config import cfg
+
+from karbor_like import exception
+from karbor_like.bank.bank import Bank, open_bank
+from karbor_like.clock import Clock
+from karbor_like.plugins import loader
+from karbor_like.plugins.protection import Kind, Operation, ProtectionPlugin
+from karbor_like.protection.registry import provider_file
+
+LOG = logging.getLogger(__name__)
+
+GROUP: Final = "provider"
+OPTS: Final = [
+    cfg.StrOpt("id", required=True, help="UUID by which tenants name the provider. Never change it."),
+    cfg.StrOpt("name", required=True, help="Name shown to tenants."),
+    cfg.StrOpt("description", default="", help="What the provider is for, shown to tenants."),
+    cfg.BoolOpt("enabled", default=False, help="Whether the provider is offered."),
+    cfg.MultiStrOpt(
+        "plugin",
+        default=[],
+        help="""
+Protection plugins (entry points in karbor_like.protections), one per line. Of two for the same resource type the later wins.
+""",
+    ),
+    cfg.StrOpt("bank", required=True, help="Where checkpoints are kept (entry point in karbor_like.banks)."),
+    cfg.StrOpt(
+        "copy_to",
+        help="""
+UUID of the provider to whose bank checkpoints are copied where a request for copies names none. It must have the same
+plugins for what is to be copied.
+""",
+    ),
+]
+
+_SCHEMAS: Final = ("options", "restore", "saved_info", "verify")
+
+
+class Provider:
+    """One provider, as its file describes it.
+
+    :param conf: the file's isolated configuration
+    :param plugins: resource type -> the plugin that serves it
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, plugins: Mapping[str, ProtectionPlugin], path: Path, clock: Clock) -> None:
+        self.id: str = str(uuid.UUID(conf.provider.id))
+        self.name: str = conf.provider.name
+        self.description: str = conf.provider.description
+        self.copy_to: str | None = str(uuid.UUID(conf.provider.copy_to)) if conf.provider.copy_to else None
+        self.plugins = plugins
+        self.path = path
+        self._conf = conf
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._bank: Bank | None = None
+
+    @property
+    def bank(self) -> Bank:
+        """The provider's bank, opened at the first use. Raises Unavailable where that is not possible now."""
+        with self._lock:
+            if self._bank is None:
+                self._bank = open_bank(self._conf, self._conf.provider.bank, self._clock)
+            return self._bank
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the API shows."""
+        schemas = {
+            f"{name}_schema": {kind: dict(getattr(plugin.schemas[kind], name)) for kind, plugin in self.plugins.items()}
+            for name in _SCHEMAS
+        }
+        return {
+            "id": self.id,
+            "name": self.name,
+            "description": self.description,
+            "extended_info_schema": schemas,
+        }
+
+    def schemas(self, name: str) -> dict[str, Mapping[str, Any]]:
+        """The schemas ``options``, ``restore``, ``saved_info`` or ``verify`` by resource type."""
+        return {kind: getattr(plugin.schemas[kind], name) for kind, plugin in self.plugins.items()}
+
+    def operation(self, kind: Kind, resource_type: str) -> Operation:
+        """Raises Unsupported where no plugin of this provider does *kind* with *resource_type*."""
+        plugin = self.plugins.get(resource_type)
+        operation = plugin.operation(kind, resource_type) if plugin else None
+        if operation is None:
+            offered = sorted(known for known, other in self.plugins.items() if other.operation(kind, known))
+            raise exception.Unsupported(
+                f"provider {self.name!r} ({self.id}) cannot {kind} resources of type {resource_type}; it can {kind} "
+                f"{', '.join(offered) or 'none'}"
+            )
+        return operation
+
+    def hooks(self, kind: Kind, resource_types: Iterable[str]) -> dict[str, list[str]]:
+        """The hooks that run for each type. Raises Unsupported for the first type that is not served."""
+        return {name: list(self.operation(kind, name).hooks()) for name in sorted(set(resource_types))}
+
+    def close(self) -> None:
+        """Give back the bank's connections."""
+        with self._lock:
+            if self._bank is not None:
+                self._bank.close()
+                self._bank = None
+
+
+class Providers:
+    """All enabled providers that could be loaded. Loading again (SIGHUP) keeps those whose files did not change.
+
+    :param conf: the service's configuration
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, clock: Clock) -> None:
+        self._conf = conf
+        self._clock = clock
+        self._loaded: dict[str, Provider] = {}
+        self._contents: dict[Path, bytes] = {}
+
+    def load(self) -> None:
+        """Read the directory of providers. Never raises for a file's mistake: its provider is left out at the first load, and
+        stays what it was later.
+        """
+        found: dict[str, Provider] = {}
+        contents: dict[Path, bytes] = {}
+        before = {provider.path: provider for provider in self._loaded.values()}
+        directory = provider_file.find_directory(self._conf)
+        for path in sorted(directory.glob("*.conf")) if directory else []:
+            try:
+                contents[path] = path.read_bytes()
+                known = before.get(path) if contents[path] == self._contents.get(path) else None
+                provider = known or read(path, self._clock)
+                if provider is not None:
+                    _add(found, provider)
+            except (exception.ConfigurationError, OSError) as error:
+                LOG.error("Provider %s: %s", "stays as it was" if path in before else "left out", error)
+                contents.pop(path, None)
+                if path in before:
+                    found.setdefault(before[path].id, before[path])
+        self._loaded, self._contents = found, contents
+        LOG.info("Providers: %s", ", ".join(f"{p.name} ({p.id})" for p in found.values()) or "none")
+
+    def list(self) -> list[Provider]:
+        """By id."""
+        return sorted(self._loaded.values(), key=lambda provider: provider.id)
+
+    def get(self, provider_id: str) -> Provider:
+        """Raises ProviderNotFound."""
+        try:
+            return self._loaded[str(uuid.UUID(provider_id))]
+        except (KeyError, ValueError):
+            raise exception.ProviderNotFound(f"provider {provider_id} could not be found") from None
+
+    def close(self) -> None:
+        """Give back all banks' connections."""
+        for provider in self._loaded.values():
+            provider.close()
+
+
+def _add(found: dict[str, Provider], provider: Provider) -> None:
+    twin = found.setdefault(provider.id, provider)
+    if twin is not provider:
+        raise exception.ConfigurationError(
+            f"{provider.path}: [provider] id = {provider.id} is that of {twin.path} already; ids must differ"
+        )
+
+
+def read(path: Path, clock: Clock) -> Provider | None:
+    """The provider of one file, or None where it is not enabled. Raises ConfigurationError, naming file and line."""
+    with provider_file.mistakes_of(path):
+        conf = provider_file.parse(path, OPTS, GROUP)
+        if not conf.provider.enabled:
+            return None
+        _check_ids(conf.provider.id, conf.provider.copy_to)
+        if not conf.provider.plugin:
+            raise exception.ConfigurationError("[provider] plugin is missing: name at least one plugin")
+        provider = Provider(conf, _plugins(conf), path, clock)
+        try:
+            provider.bank  # noqa: B018 - registers the bank's options, so that its mistakes are found now
+        except exception.Unavailable as error:
+            LOG.warning("Provider %s: its bank is not available now and will be tried again: %s", path, error)
+        provider_file.check_options(path, conf)
+    return provider
+
+
+def _check_ids(own: str, copy_to: str | None) -> None:
+    for name, text in (("id", own), ("copy_to", copy_to)):
+        try:
+            uuid.UUID(text or own)
+        except ValueError:
+            raise exception.ConfigurationError(f"[provider] {name} = {text} is not a UUID") from None
+    if copy_to and uuid.UUID(copy_to) == uuid.UUID(own):
+        raise exception.ConfigurationError(f"[provider] copy_to = {copy_to} is the provider itself; name another one")
+
+
+def _plugins(conf: cfg.ConfigOpts) -> dict[str, ProtectionPlugin]:
+    found: dict[str, ProtectionPlugin] = {}
+    for name in conf.provider.plugin:
+        try:
+            plugin = loader.protection(name, conf, conf.provider.name)
+        except exception.ConfigurationError as error:
+            raise exception.ConfigurationError(f"[provider] plugin = {name} : {error.message}") from error
+        found.update(dict.fromkeys(plugin.schemas, plugin))
+    return found

@@ -1,0 +1,151 @@
+"""Runs flows with TaskFlow: the first run, every resume after a crash, and the ending of what cannot be finished.
+
+All three are one call, because a flow is rebuilt from its operation's row and matched with what is saved by the names of
+its tasks. What TaskFlow does at the edges (see the comments) is why this module exists.
+"""
+
+import logging
+from collections.abc import Callable
+from concurrent import futures
+from enum import Enum
+from typing import Any, Final, Protocol
+
+import stevedore
+from oslo_config import cfg
+from sqlalchemy import orm
+from taskflow import engines, states
+from taskflow.engines.action_engine import compiler
+from taskflow.flow import Flow
+from taskflow.persistence import models
+from taskflow.types.failure import Failure
+
+from karbor_like import exception
+from karbor_like.db.session import Database
+from karbor_like.protection.workflow.bounded_executor import Lane
+from karbor_like.protection.workflow.persistence import Fence
+
+LOG = logging.getLogger(__name__)
+
+#: States of an atom that has nothing (more) to be undone.
+_UNTOUCHED: Final = frozenset({None, states.PENDING, states.IGNORE, states.REVERTED})
+
+
+class Outcome(Enum):
+    """How a run ended."""
+
+    DONE = "done"
+    REVERTED = "reverted"
+    #: It can be gone on with: it was suspended, or its storage failed.
+    UNFINISHED = "unfinished"
+
+
+class Persistence(Protocol):
+    """What an entry point of ``karbor_like.persistences`` makes: see :class:`.persistence.DatabasePersistence`."""
+
+    def upgrade(self) -> None: ...
+
+    def save(self, session: orm.Session, flow_id: str, name: str) -> None: ...
+
+    def forget(self, session: orm.Session, flow_id: str) -> None: ...
+
+    def backend(self, fence: Fence) -> Any: ...
+
+
+def threads(conf: cfg.ConfigOpts) -> futures.Executor:
+    """The executor ``threads``: one pool for all flows of the process, with room for each of them."""
+    size = conf.taskflow.tasks_per_operation * conf.protection.max_operations
+    return futures.ThreadPoolExecutor(size, thread_name_prefix="task")
+
+
+def persistence(conf: cfg.ConfigOpts, database: Database) -> Persistence:
+    """The persistence that ``[taskflow] persistence`` names."""
+    return _driver("karbor_like.persistences", conf.taskflow.persistence)(database)
+
+
+def _driver(namespace: str, name: str) -> Callable[..., Any]:
+    try:
+        return stevedore.DriverManager(namespace, name, warn_on_missing_entrypoint=False).driver
+    except stevedore.exception.NoMatches:
+        raise exception.ConfigurationError(f"there is no {name!r} in {namespace}; see [taskflow]") from None
+
+
+class Flows:
+    """The workflow engine of one process."""
+
+    def __init__(self, conf: cfg.ConfigOpts, database: Database) -> None:
+        self.persistence = persistence(conf, database)
+        self._engine = conf.taskflow.engine
+        self._width: int = conf.taskflow.tasks_per_operation
+        # TaskFlow's own pool costs a second at the end of each flow, and would not bound the threads of the process.
+        self._executor: futures.Executor = _driver("karbor_like.executors", conf.taskflow.executor)(conf)
+
+    def close(self) -> None:
+        """Begin no further task of any flow."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def run(self, flow: Flow, flow_id: str, fence: Fence, *, undo: bool = False) -> Outcome:
+        """Run or go on with *flow*, saved as *flow_id*, to its end.
+
+        :param undo: do not go on but revert what was done
+
+        Raises LeaseLost where *fence* does: nothing is saved from then on, and tasks may still be running.
+        """
+        backend = self.persistence.backend(fence)
+        detail = backend.get_connection().get_flow_details(flow_id)
+        outcome = _settled(detail)
+        if outcome is not None:
+            return outcome
+        _repair(detail, backend)
+        lane = Lane(self._executor, self._width)
+        try:
+            self._run(flow, detail, backend, lane, undo=undo)
+        except exception.LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - the border of a flow: its tasks' failures come out here again
+            LOG.debug("flow %s ended with %r", flow_id, error)
+        finally:
+            lane.shutdown(cancel_futures=True)
+        return _settled(backend.get_connection().get_flow_details(flow_id)) or Outcome.UNFINISHED
+
+    def _run(
+        self, flow: Flow, detail: models.FlowDetail, backend: Any, executor: futures.Executor, *, undo: bool
+    ) -> None:
+        options = {} if self._engine == "serial" else {"executor": executor}
+        engine = engines.load(flow, flow_detail=detail, backend=backend, engine=self._engine, **options)
+        engine.compile()
+        engine.prepare()
+        if undo:
+            for node, attributes in engine.compilation.execution_graph.nodes(data=True):
+                if attributes["kind"] in compiler.ATOMS:
+                    engine.storage.set_atom_intention(node.name, states.REVERT)
+        engine.run()
+
+    def failures(self, flow_id: str, fence: Fence) -> list[Failure]:
+        """What the tasks of a flow failed of."""
+        detail = self.persistence.backend(fence).get_connection().get_flow_details(flow_id)
+        return [atom.failure for atom in detail if atom.failure]
+
+
+def _settled(detail: models.FlowDetail) -> Outcome | None:
+    """How the flow ended, or None where it did not. TaskFlow would run a reverted flow again from the start."""
+    if detail.state == states.SUCCESS:
+        return Outcome.DONE
+    # A flow that was suspended while many tasks waited for a thread is saved as REVERTED though nothing was.
+    if detail.state == states.REVERTED and all(atom.state in _UNTOUCHED for atom in detail):
+        return Outcome.REVERTED
+    return None
+
+
+def _repair(detail: models.FlowDetail, backend: Any) -> None:
+    """Make a flow that is not settled one that TaskFlow goes on with."""
+    changed = False
+    if detail.state == states.REVERTED:
+        detail.state = states.SUSPENDED
+        changed = True
+    for atom in detail:
+        # The tasks before one whose revert failed are never reverted; so it is to be tried again.
+        if atom.state == states.REVERT_FAILURE:
+            atom.state = states.REVERTING
+            changed = True
+    if changed:
+        backend.get_connection().update_flow_details(detail)

@@ -1,0 +1,122 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from karbor_like.bank.blocks.budget import Budget, Buffers, Stopped
+
+
+class Cancelled(Exception):
+    pass
+
+
+def nothing():
+    pass
+
+
+def test_what_is_free_may_be_borrowed_and_is_all_given_back():
+    budget = Budget(100)
+    with budget.reserve(40, nothing) as share:
+        assert share.borrow(60)
+        assert not share.borrow(1)
+        share.give_back(10)
+        assert share.borrow(10)
+    with budget.reserve(100, nothing) as share:
+        assert not share.borrow(1)
+
+
+def test_more_than_there_is_means_all_of_it():
+    budget = Budget(100)
+    with budget.reserve(1000, nothing) as share:
+        assert not share.borrow(1)
+    assert budget.borrow(100)
+
+
+def test_who_waits_gets_what_is_given_back_and_others_do_not_borrow_it():
+    budget = Budget(100)
+    waiting = threading.Event()
+    with ThreadPoolExecutor(1) as pool, budget.reserve(50, nothing) as share:
+        assert share.borrow(30)
+        second = pool.submit(budget.reserve, 50, waiting.set)
+        assert waiting.wait(10)
+        assert share.wanted
+        assert not share.borrow(1)
+        share.give_back(30)
+        with second.result(10):
+            assert not share.wanted
+
+
+def test_waiting_can_be_stopped():
+    budget = Budget(100)
+
+    def stop():
+        raise Cancelled
+
+    with budget.reserve(100, nothing):
+        with pytest.raises(Cancelled):
+            budget.reserve(1, stop)
+        assert not budget.wanted
+
+
+def test_buffers_are_used_again_and_never_more_than_allowed():
+    budget = Budget(100)
+    with budget.reserve(10, nothing) as share:
+        buffers = Buffers(share, 10, 3)
+        taken = [buffers.get() for _ in range(3)]
+        assert all(len(buffer) == 10 for buffer in taken)
+        assert budget.borrow(70)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(buffers.get)
+            buffers.put(taken[0])
+            assert waiting.result(10) is taken[0]
+
+
+def test_who_does_not_want_to_wait_takes_what_was_used_last():
+    budget = Budget(50)
+    with budget.reserve(20, nothing) as share:
+        buffers = Buffers(share, 10, 4, least=2)
+        first, second, third = (buffers.take() for _ in range(3))
+        assert budget.borrow(20)
+        assert buffers.take() is None
+        buffers.put(second)
+        buffers.put(third)
+        assert buffers.take() is third
+        assert buffers.take() is second
+        assert first is not None
+        assert buffers.take() is None
+
+
+def test_a_stream_gets_along_with_one_buffer_where_nothing_can_be_borrowed():
+    budget = Budget(10)
+    with budget.reserve(10, nothing) as share:
+        buffers = Buffers(share, 10, 3)
+        buffer = buffers.get()
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(buffers.get)
+            buffers.put(buffer)
+            assert waiting.result(10) is buffer
+
+
+def test_a_buffer_goes_where_another_stream_waits():
+    budget = Budget(30)
+    waiting = threading.Event()
+    with ThreadPoolExecutor(1) as pool, budget.reserve(10, nothing) as share:
+        buffers = Buffers(share, 10, 3)
+        taken = [buffers.get() for _ in range(3)]
+        second = pool.submit(budget.reserve, 20, waiting.set)
+        assert waiting.wait(10)
+        for buffer in taken:
+            buffers.put(buffer)
+        with second.result(10):
+            pass
+
+
+def test_stopped_buffers_let_nobody_wait():
+    with Budget(10).reserve(10, nothing) as share:
+        buffers = Buffers(share, 10, 1)
+        buffers.get()
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(buffers.get)
+            buffers.stop()
+            with pytest.raises(Stopped):
+                waiting.result(10)

@@ -1,0 +1,71 @@
+"""What lies in a bank as JSON may be anything: it is an object, or an error of ours."""
+
+import contextlib
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from karbor_like.bank import errors, layout
+from karbor_like.bank.checkpoints.versions import Attempts
+from karbor_like.bank.format import jsonobject
+from karbor_like.bank.leases import exclusions
+from karbor_like.bank.objectstore.memory import MemoryStore
+from karbor_like.clock import ManualClock
+
+KEY = "leases/x/00000000"
+HOSTILE = [
+    b"",
+    b"\xff\xfe\xfd",
+    b"{",
+    b"[]",
+    b"1",
+    b'{"a": NaN}',
+    b'{"a": -Infinity}',
+    b'{"a": 1e999}',
+    b'{"a":' * 200_000,
+]
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+objects = st.dictionaries(st.text(), values)
+
+
+@hypothesis.given(objects)
+def test_what_was_dumped_is_loaded(value):
+    assert jsonobject.load(KEY, jsonobject.dump(value)) == value
+
+
+@pytest.mark.parametrize("raw", HOSTILE, ids=lambda raw: str(raw[:12]))
+def test_anything_else_is_corrupted(raw):
+    with pytest.raises(errors.Corrupted, match=rf"^{KEY}: holds"):
+        jsonobject.load(KEY, raw)
+
+
+@pytest.mark.parametrize("raw", [b"{}", b'{"version": 2}', b'{"version": "1"}', b'{"version": [1]}'])
+def test_another_version_is_named(raw):
+    assert jsonobject.load(KEY, raw) is not None
+    with pytest.raises(errors.UnsupportedVersion, match="this program knows 1"):
+        jsonobject.load(KEY, raw, 1)
+
+
+@hypothesis.given(
+    st.one_of(
+        st.sampled_from(HOSTILE),
+        st.binary(),
+        objects.map(jsonobject.dump),
+        st.fixed_dictionaries(
+            {"version": st.just(1)},
+            optional=dict.fromkeys(("packs", "data_keys", "leases", "lease"), values),
+        ).map(jsonobject.dump),
+    )
+)
+def test_lists_and_claims_are_understood_or_refused_with_an_error_of_ours(raw):
+    store = MemoryStore(ManualClock())
+    store.put(layout.collector_key(layout.QUARANTINE, "p", "f" * 32), raw)
+    store.put(layout.writer_key("c", 0), raw)
+    for read in (lambda: exclusions.to_avoid(store, "p"), Attempts(store, "c").claims):
+        with contextlib.suppress(*errors.UNREADABLE):
+            assert read() is not None

@@ -1,0 +1,259 @@
+"""Files with and without mistakes. The plugins and the bank are real."""
+
+import base64
+import logging
+import re
+import uuid
+from pathlib import Path
+
+import pytest
+
+from karbor_like import exception, service
+from karbor_like.bank import errors
+from karbor_like.clock import SystemClock
+from karbor_like.plugins.protection import Kind
+from karbor_like.protection.registry import providers
+from tests.fixtures import vault
+from tests.unit.bank import banks
+
+SAMPLES = Path(__file__).parents[4] / "etc" / "karbor_like" / "providers.d"
+ID = "3c1d0000-0000-4000-8000-000000000001"
+GOOD = f"""\
+[provider]
+id = {ID}
+name = Infra
+description = volumes into files
+plugin = noop
+plugin = volume-glance
+bank = filesystem
+enabled = true
+
+[bank]
+encryption = false
+
+[file_system_bank_plugin]
+file_system_bank_path = %(bank)s
+"""
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / "providers.d").mkdir()
+    return tmp_path / "providers.d"
+
+
+@pytest.fixture
+def registry(tmp_path: Path, directory: Path) -> providers.Providers:
+    (tmp_path / "karbor_like.conf").write_text("[protection]\nprovider_config_dir = providers.d\n")
+    conf = service.configure([], files=[str(tmp_path / "karbor_like.conf")])
+    return providers.Providers(conf, SystemClock())
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> str:
+    return GOOD % {"bank": tmp_path}
+
+
+def test_a_provider_shows_all_schemas_of_all_its_types(registry, directory, good):
+    (directory / "infra.conf").write_text(good)
+    registry.load()
+    (provider,) = registry.list()
+    shown = provider.to_dict()
+    assert (shown["id"], shown["name"], shown["description"]) == (ID, "Infra", "volumes into files")
+    schemas = shown["extended_info_schema"]
+    assert set(schemas) == {"options_schema", "restore_schema", "saved_info_schema", "verify_schema"}
+    for schema in schemas.values():
+        assert {"OS::Cinder::Volume", "OS::Keystone::Project"} <= set(schema)
+        assert all(one["type"] == "object" for one in schema.values())
+    assert "restore_name" in schemas["restore_schema"]["OS::Cinder::Volume"]["properties"]
+
+
+def test_of_two_plugins_for_a_type_the_later_wins(registry, directory, good):
+    (directory / "infra.conf").write_text(good)
+    registry.load()
+    hooks = registry.get(ID).hooks(Kind.PROTECT, ["OS::Cinder::Volume", "OS::Keystone::Project"])
+    assert hooks["OS::Keystone::Project"] == []
+    assert "main" in hooks["OS::Cinder::Volume"]
+
+
+def test_ids_are_found_in_any_form(registry, directory, good):
+    (directory / "infra.conf").write_text(good)
+    registry.load()
+    assert registry.get(uuid.UUID(ID).hex).name == "Infra"
+    for unknown in (str(uuid.uuid4()), "no uuid"):
+        with pytest.raises(exception.ProviderNotFound, match=unknown):
+            registry.get(unknown)
+
+
+def test_what_a_provider_cannot_do_is_said_with_what_it_can(registry, directory, good):
+    (directory / "infra.conf").write_text(good.replace("plugin = noop\n", ""))
+    registry.load()
+    with pytest.raises(exception.Unsupported, match="cannot protect .* OS::Nova::Server; it can protect OS::Cinder"):
+        registry.get(ID).operation(Kind.PROTECT, "OS::Nova::Server")
+
+
+def test_a_disabled_provider_is_invisible(registry, directory, good):
+    (directory / "infra.conf").write_text(good.replace("enabled = true", "enabled = false"))
+    registry.load()
+    assert registry.list() == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[provider]", "provider", "infra.conf:1"),
+        ("name = Infra\n", "", r"infra.conf: \[provider\] name is missing"),
+        ("bank = filesystem\n", "", r"infra.conf: \[provider\] bank is missing"),
+        (ID, "42", r"infra.conf:2: \[provider\] id = 42 is not a UUID"),
+        ("enabled", "copy_to = 43\nenabled", r"infra.conf:8: \[provider\] copy_to = 43 is not a UUID"),
+        ("enabled", f"copy_to = {ID}\nenabled", r"infra.conf:8: \[provider\] copy_to = .* is the provider itself"),
+        (
+            "plugin = volume-glance",
+            "plugin = volume-glanze",
+            "infra.conf:6: .*no plugin 'volume-glanze'; installed: .*noop",
+        ),
+        ("plugin = noop\nplugin = volume-glance\n", "", r"infra.conf: \[provider\] plugin is missing"),
+        ("bank = filesystem", "bank = tape", "infra.conf.*: there is no bank 'tape'; installed are: filesystem"),
+        ("enabled = true", "enabled = perhaps", "infra.conf:8: .*perhaps"),
+        ("file_system_bank_path", "file_system_bank_paht", "file_system_bank_path is None"),
+        (
+            "encryption = false",
+            "encryption = false\nencrpytion = true",
+            r"infra.conf:12: \[bank\] encrpytion: nothing reads this option",
+        ),
+        (
+            "[bank]",
+            "[swift_client]\nswift_user = x\n[bank]",
+            r"infra.conf:11: \[swift_client\] swift_user: nothing reads this section",
+        ),
+        ("encryption = false", "encryption = false\nthreads = many", "infra.conf:12: .*many"),
+        ("encryption = false", "encryption = true", "master_keys"),
+        ("name = Infra", "name Infra", "infra.conf:3"),
+    ],
+)
+def test_a_mistake_leaves_the_provider_out_and_says_where_it_is(registry, directory, good, caplog, old, new, said):
+    assert old in good
+    (directory / "infra.conf").write_text(good.replace(old, new))
+    other_id = str(uuid.uuid4())
+    (directory / "other.conf").write_text(good.replace(ID, other_id))
+
+    with caplog.at_level(logging.ERROR):
+        registry.load()
+
+    assert [provider.id for provider in registry.list()] == [other_id]
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert re.search(said, record.getMessage()), record.getMessage()
+
+
+def test_an_id_that_is_taken_is_refused(registry, directory, good, caplog):
+    (directory / "a.conf").write_text(good)
+    (directory / "b.conf").write_text(good.replace("Infra", "Twin"))
+    registry.load()
+    assert [provider.name for provider in registry.list()] == ["Infra"]
+    assert "b.conf" in caplog.text
+    assert "is that of" in caplog.text
+
+
+def test_loading_again_keeps_what_did_not_change(registry, directory, good):
+    (directory / "a.conf").write_text(good)
+    (directory / "b.conf").write_text(good.replace(ID, other := str(uuid.uuid4())))
+    registry.load()
+    before = registry.get(ID), registry.get(other)
+    (directory / "b.conf").write_text(good.replace(ID, other).replace("Infra", "Renamed"))
+    (directory / "c.conf").write_text(good.replace(ID, third := str(uuid.uuid4())))
+
+    registry.load()
+
+    assert registry.get(ID) is before[0]
+    assert registry.get(other) is not before[1]
+    assert registry.get(other).name == "Renamed"
+    assert registry.get(third)
+    (directory / "a.conf").unlink()
+    registry.load()
+    with pytest.raises(exception.ProviderNotFound):
+        registry.get(ID)
+
+
+def test_a_mistake_made_later_leaves_the_provider_as_it_was(registry, directory, good, caplog):
+    path = directory / "a.conf"
+    path.write_text(good)
+    registry.load()
+    before = registry.get(ID)
+    path.write_text(good.replace("bank = filesystem", "bank = tape"))
+
+    registry.load()
+    assert registry.get(ID) is before
+    assert "stays as it was" in caplog.text
+    assert "there is no bank 'tape'" in caplog.text
+
+    path.write_text(good.replace("Infra", "Renamed"))
+    registry.load()
+    assert registry.get(ID).name == "Renamed"
+
+
+def test_no_directory_is_no_provider(tmp_path):
+    conf = service.configure([], files=[])
+    conf.set_override("provider_config_dir", str(tmp_path / "nowhere"), group="protection")
+    registry = providers.Providers(conf, SystemClock())
+    registry.load()
+    assert registry.list() == []
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.conf.sample")), ids=lambda path: path.name)
+def test_the_samples_need_only_to_be_filled_in(path, directory, registry, tmp_path):
+    text = path.read_text()
+    key = base64.b64encode(bytes(32)).decode()
+    for blank, value in (("UUID", ID), ("32_BYTES_IN_BASE64", key), ("A_PASSWORD", "secret")):
+        text = text.replace(f"REPLACE_WITH_A_{blank}", value).replace(f"REPLACE_WITH_{blank}", value)
+    assert "REPLACE" not in text
+    text = text.replace("https://keystone.example.net/v3", "http://127.0.0.1:9/v3\nswift_retry_attempts = 1")
+    (directory / "sample.conf").write_text(text)
+    registry.load()
+    assert registry.get(ID).name == path.name.removesuffix(".conf.sample")
+
+
+@pytest.fixture
+def in_vault(good):
+    """A provider's file whose master key is in a Vault, which runs."""
+    key_id = str(uuid.uuid4())
+    with vault.running({key_id: bytes(range(32))}) as url:
+        text = good.replace("encryption = false", f"encryption = true\ncastellan_master_keys = {key_id}")
+        yield f"{text}\n[key_manager]\nbackend = vault\n[vault]\nvault_url = {url}\nroot_token_id = {vault.TOKEN}\n"
+
+
+def test_the_master_key_may_be_in_a_key_manager(registry, directory, in_vault):
+    (directory / "infra.conf").write_text(in_vault)
+    registry.load()
+    bank = registry.get(ID).bank
+    banks.protect(bank, "c1", b"secret" * 1000)
+    files = [path for path in directory.parent.rglob("*") if path.is_file() and path.parent != directory]
+    assert files
+    assert not any(b"secretsecret" in path.read_bytes() for path in files)
+    assert banks.read(
+        providers.read(directory / "infra.conf", SystemClock()).bank.section("c1", banks.PROJECT, banks.VOLUME)
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("let me in", "wrong"),
+        ("/127.0.0.1", "/127.0.0.2"),
+        ("[vault]", "[vault]\nkv_version = 1"),
+        ("keys = ", "keys = 0"),
+    ],
+    ids=["token", "away", "another answer", "no such key"],
+)
+def test_a_key_manager_that_does_not_give_the_key_is_said_and_its_token_is_not(registry, directory, in_vault, old, new):
+    (directory / "infra.conf").write_text(in_vault.replace(old, new))
+    registry.load()
+    with pytest.raises(errors.KeyUnavailable, match="the key manager does not give master key") as raised:
+        banks.protect(registry.get(ID).bank, "c1", b"data")
+    assert vault.TOKEN not in str(raised.value)
+
+
+def test_a_mistake_in_the_section_of_a_key_manager_is_found(registry, directory, in_vault, caplog):
+    (directory / "infra.conf").write_text(in_vault.replace("vault_url", "valut_url"))
+    registry.load()
+    assert registry.list() == []
+    assert re.search(r"infra.conf:\d+: \[vault\] valut_url: nothing reads this option", caplog.text)

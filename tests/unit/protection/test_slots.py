@@ -1,0 +1,88 @@
+import threading
+
+import pytest
+
+from karbor_like import exception
+from karbor_like.protection.slots import Streams
+
+
+def nothing() -> None:
+    """Nobody cancels."""
+
+
+class Worker(threading.Thread):
+    """Takes a place, says so, and holds it until told."""
+
+    def __init__(self, streams: Streams, project_id: str, log: list[str]) -> None:
+        super().__init__(daemon=True)
+        self._streams, self._project_id, self._log = streams, project_id, log
+        self.inside, self.end = threading.Event(), threading.Event()
+
+    def run(self) -> None:
+        with self._streams.place(self._project_id, nothing):
+            self._log.append(self._project_id)
+            self.inside.set()
+            self.end.wait(30)
+
+
+@pytest.fixture
+def log() -> list[str]:
+    return []
+
+
+def begin(streams: Streams, projects: str, log: list[str]) -> list[Worker]:
+    """One worker after the other, each waiting (or inside) before the next one comes."""
+    workers = []
+    for project_id in projects:
+        worker = Worker(streams, project_id, log)
+        before = len(streams._waiting) + len(log)
+        worker.start()
+        while len(streams._waiting) + len(log) == before:
+            pass
+        workers.append(worker)
+    return workers
+
+
+def test_a_free_place_goes_to_the_project_that_has_the_fewest(log):
+    streams = Streams(2)
+    workers = begin(streams, "aaaab", log)
+    for worker in workers[:2]:
+        assert worker.inside.wait(10)
+    assert log == ["a", "a"]
+    workers[0].end.set()
+    assert workers[4].inside.wait(10), "b waits behind all of a"
+    workers[1].end.set()
+    assert workers[2].inside.wait(10)
+    for worker in workers:
+        worker.end.set()
+        worker.join()
+    assert log == ["a", "a", "b", "a", "a"]
+
+
+def test_no_more_than_there_are_places(log):
+    streams = Streams(3)
+    workers = begin(streams, "abcdef", log)
+    for worker in workers[:3]:
+        assert worker.inside.wait(10)
+    assert sorted(log) == ["a", "b", "c"]
+    for worker in workers:
+        worker.end.set()
+    for worker in workers:
+        worker.join()
+    assert sorted(log) == list("abcdef")
+
+
+def test_who_gives_up_leaves_the_queue(log):
+    streams = Streams(1)
+    (holder,) = begin(streams, "a", log)
+
+    def cancelled() -> None:
+        raise exception.Cancelled("cancelled")
+
+    with pytest.raises(exception.Cancelled), streams.place("b", cancelled):
+        pytest.fail("there is no place")
+    assert not streams._waiting
+    holder.end.set()
+    holder.join()
+    with streams.place("b", cancelled):
+        pass
