@@ -187,7 +187,7 @@ def run(conf: cfg.ConfigOpts, service: Service, workers: int = 1) -> int:
     return launcher.wait() or os.EX_OK
 
 
-def run_here(conf: cfg.ConfigOpts, services: Sequence[Service]) -> int:
+def run_in_process(conf: cfg.ConfigOpts, services: Sequence[Service]) -> int:
     """Run *services* in this process, without a supervisor, until SIGTERM or SIGINT. Returns the exit code.
 
     SIGHUP reads mutable options again and resets every service. ``graceful_shutdown_timeout`` bounds the stop.

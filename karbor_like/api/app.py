@@ -11,7 +11,7 @@ from oslo_middleware import cors, http_proxy_to_wsgi, sizelimit
 
 from karbor_like import clock, policy, service
 from karbor_like.api import errors, health, middleware, root, versions
-from karbor_like.api.dependencies import Dependencies
+from karbor_like.api.context import ServiceContext
 from karbor_like.db.session import Database
 from karbor_like.rpc import notifications, transport
 from karbor_like.rpc.operationengine import OperationEngineClient
@@ -30,7 +30,7 @@ def keystone(application: Application, conf: cfg.ConfigOpts) -> Application:
     return auth_token.AuthProtocol(application, {"oslo_config_config": conf})
 
 
-def dependencies(conf: cfg.ConfigOpts) -> Dependencies:
+def dependencies(conf: cfg.ConfigOpts) -> ServiceContext:
     """What the controllers need, made from configuration. One per process, after the fork.
 
     Raises ConfigurationError where options contradict each other.
@@ -39,7 +39,7 @@ def dependencies(conf: cfg.ConfigOpts) -> Dependencies:
     bus = transport.get(conf)
     database = Database(conf)
     notifications.attach(conf, database, service.API_BINARY)
-    return Dependencies(
+    return ServiceContext(
         conf=conf,
         database=database,
         protection=ProtectionClient(conf, bus),
@@ -49,7 +49,7 @@ def dependencies(conf: cfg.ConfigOpts) -> Dependencies:
     )
 
 
-def build(deps: Dependencies, authenticate: Filter = keystone) -> Application:
+def build(deps: ServiceContext, authenticate: Filter = keystone) -> Application:
     """The application.
 
     :param authenticate: checks tokens; a test that has no Keystone brings another
@@ -58,7 +58,7 @@ def build(deps: Dependencies, authenticate: Filter = keystone) -> Application:
     # The last of these is the first that a request to version 1 meets.
     v1 = authenticate(root.application(deps), conf)
     v1 = sizelimit.RequestBodySizeLimiter(v1, conf)
-    v1 = middleware.OneErrorShape(v1)
+    v1 = middleware.ErrorFormatter(v1)
     parts = {
         "v1": v1,
         "healthcheck": health.Healthcheck(deps),

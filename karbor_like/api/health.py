@@ -8,7 +8,7 @@ from oslo_middleware import healthcheck
 from oslo_middleware.healthcheck import pluginbase
 
 from karbor_like import exception
-from karbor_like.api.dependencies import Dependencies
+from karbor_like.api.context import ServiceContext
 from karbor_like.context import RequestContext
 
 
@@ -33,7 +33,7 @@ class _Check:
 class Healthcheck(healthcheck.Healthcheck):
     """oslo.middleware's answer, with this service's own checks beside those that are configured."""
 
-    def __init__(self, deps: Dependencies) -> None:
+    def __init__(self, deps: ServiceContext) -> None:
         super().__init__(None, deps.conf)
         timeout = deps.conf.api.health_timeout
         checks = (

@@ -22,7 +22,7 @@ class RequestId(request_id.RequestId):
     compat_headers = ["x-compute-request-id"]
 
 
-class OneErrorShape:
+class ErrorFormatter:
     """Answers for what fails between the server and the controllers: bodies that are too large, missing tokens, bugs."""
 
     def __init__(self, application: Application) -> None:

@@ -9,18 +9,18 @@ from pecan import hooks
 
 from karbor_like import exception
 from karbor_like.api import errors, request
+from karbor_like.api.context import ServiceContext
 from karbor_like.api.controllers import v1
 from karbor_like.api.controllers.routing import Router
-from karbor_like.api.dependencies import Dependencies
 from karbor_like.api.expose import Call
 
 _JSON = "application/json"
 
 
-class Border(hooks.PecanHook):
+class RequestHook(hooks.PecanHook):
     """The border of a request: what comes in is read here, and every error ends here."""
 
-    def __init__(self, deps: Dependencies) -> None:
+    def __init__(self, deps: ServiceContext) -> None:
         self._deps = deps
         self._router = Router(v1.ROUTES)
 
@@ -58,7 +58,7 @@ def _taken_apart(path: str) -> tuple[str, str, list[str]]:
 class Root:
     """``/v1/{project_id}/...``: leads every request to the controller that the table of routes names."""
 
-    def __init__(self, deps: Dependencies) -> None:
+    def __init__(self, deps: ServiceContext) -> None:
         self._deps = deps
 
     @pecan.expose()
@@ -83,6 +83,6 @@ class Application(pecan.Pecan):
         pass
 
 
-def application(deps: Dependencies) -> pecan.Pecan:
+def application(deps: ServiceContext) -> pecan.Pecan:
     """The WSGI application behind the token check."""
-    return Application(Root(deps), hooks=[Border(deps)], force_canonical=False, guess_content_type_from_ext=False)
+    return Application(Root(deps), hooks=[RequestHook(deps)], force_canonical=False, guess_content_type_from_ext=False)

@@ -274,7 +274,7 @@ def segment_key(checkpoint_id: str, resource_key: str, name: str, attempt_id: st
 
 def attempt_key(prefix: str, lease_id: str, number: int) -> str:
     """Key of the *number*-th attempt (from 0) under one lease at what *prefix* names. Which attempt is the valid one:
-    :class:`karbor_like.bank.checkpoints.versions.Attempts`.
+    :class:`karbor_like.bank.checkpoints.versions.ObjectVersions`.
     """
     return f"{prefix}{lease_id}-{number:03d}"
 

@@ -55,7 +55,7 @@ def _run(conf: cfg.ConfigOpts, cloud: Sandbox | None = None) -> int:
     services: list[service.Service] = [ProtectionService(conf), OperationEngine(conf), api]
     if cloud is not None:
         services.append(_Announcement(api, cloud))
-    return service.run_here(conf, services)
+    return service.run_in_process(conf, services)
 
 
 def _migrate(conf: cfg.ConfigOpts) -> None:

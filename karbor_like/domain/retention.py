@@ -13,7 +13,7 @@ from karbor_like import exception
 
 
 @dataclass(frozen=True)
-class Copy:
+class Candidate:
     """An available checkpoint of the plan.
 
     :param created_at: timezone-aware UTC
@@ -91,7 +91,7 @@ def check(definition: Mapping[str, Any]) -> None:
         raise exception.InvalidInput(f"retention_duration: {days} days is too long; give at most {MAX_DURATION}")
 
 
-def decide(copies: Sequence[Copy], rules: Mapping[str, int], now: datetime) -> Sequence[Decision]:
+def decide(copies: Sequence[Candidate], rules: Mapping[str, int], now: datetime) -> Sequence[Decision]:
     """A decision on each of *copies* (available checkpoints of one plan), newest first.
 
     :param rules: as :func:`policy` returns them; without any, everything is kept
@@ -112,7 +112,7 @@ def decide(copies: Sequence[Copy], rules: Mapping[str, int], now: datetime) -> S
     return decisions
 
 
-def _kept(ordered: Sequence[Copy], rules: Mapping[str, int], now: datetime) -> dict[str, str]:
+def _kept(ordered: Sequence[Candidate], rules: Mapping[str, int], now: datetime) -> dict[str, str]:
     if not rules:
         return {copy.id: "there is no rule" for copy in ordered}
     kept: dict[str, str] = {}

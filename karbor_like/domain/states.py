@@ -83,7 +83,7 @@ PLAN: Final = _lifecycle("plan", suspended="suspended started", started="suspend
 
 
 @dataclass(frozen=True)
-class Words:
+class OperationStatuses:
     """What an operation's log says while it runs, when it succeeded and when it failed; and what its resources say.
 
     :param waiting: what the log says until it runs; the same as *running* where None
@@ -99,10 +99,10 @@ class Words:
 
 
 #: By operation type.
-OPERATION: Final[Mapping[str, Words]] = {
-    "protect": Words(PROTECTING, AVAILABLE, ERROR, PROTECTING, AVAILABLE),
-    "delete": Words(DELETING, DELETED, ERROR_DELETING, DELETING, DELETED),
-    "copy": Words(COPYING, AVAILABLE, ERROR, COPYING, AVAILABLE, waiting=WAIT_COPYING),
-    "restore": Words(IN_PROGRESS, SUCCESS, FAIL, RESTORING, AVAILABLE),
-    "verify": Words(IN_PROGRESS, SUCCESS, FAIL, VERIFYING, AVAILABLE),
+OPERATION: Final[Mapping[str, OperationStatuses]] = {
+    "protect": OperationStatuses(PROTECTING, AVAILABLE, ERROR, PROTECTING, AVAILABLE),
+    "delete": OperationStatuses(DELETING, DELETED, ERROR_DELETING, DELETING, DELETED),
+    "copy": OperationStatuses(COPYING, AVAILABLE, ERROR, COPYING, AVAILABLE, waiting=WAIT_COPYING),
+    "restore": OperationStatuses(IN_PROGRESS, SUCCESS, FAIL, RESTORING, AVAILABLE),
+    "verify": OperationStatuses(IN_PROGRESS, SUCCESS, FAIL, VERIFYING, AVAILABLE),
 }

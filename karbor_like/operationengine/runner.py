@@ -52,7 +52,7 @@ class _Job:
 
     run: ScheduledRun
     operation: ScheduledOperation
-    kind: plugins.OperationType
+    kind: plugins.ScheduledOperationType
     api: RestApi
 
 
@@ -68,7 +68,7 @@ class Runner:
         database: Database,
         clock: Clock,
         trusts: Trusts,
-        types: Mapping[str, plugins.OperationType],
+        types: Mapping[str, plugins.ScheduledOperationType],
         owner: str,
         hungry: Callable[[], None] = lambda: None,
     ) -> None:
@@ -162,7 +162,7 @@ class Runner:
         except exception.KarborLikeError as error:
             self._retry(run, str(error))
 
-    def _act(self, run: ScheduledRun, operation: ScheduledOperation, kind: plugins.OperationType) -> None:
+    def _act(self, run: ScheduledRun, operation: ScheduledOperation, kind: plugins.ScheduledOperationType) -> None:
         owner = operation.user_id, operation.project_id
         clients = self._trusts.act_as(*owner, fresh=run.checkpoint_id is None)
         job = _Job(run, operation, kind, RestApi(clients.adapter("data_protect")))
@@ -234,7 +234,7 @@ class Runner:
             return self._leave(run, self._options.retry_interval, attempt=run.attempt + 1, reason=reason)
         return self._end(run, scheduled_runs.SUCCEEDED, done)
 
-    def _described(self, job: _Job) -> plugins.Run:
+    def _described(self, job: _Job) -> plugins.ScheduledCall:
         run, operation = job.run, job.operation
         extra_info = {
             "created_by": "operation-engine",
@@ -244,7 +244,7 @@ class Runner:
             "attempt": run.attempt,
         }
         key = f"{operation.id}@{run.due_at.isoformat()}#{run.attempt}"
-        return plugins.Run(operation.operation_definition, extra_info, key, self._clock.now())
+        return plugins.ScheduledCall(operation.operation_definition, extra_info, key, self._clock.now())
 
     def _leave(self, run: ScheduledRun, seconds: float, **values: Any) -> None:
         again = self._clock.now() + timedelta(seconds=seconds)

@@ -8,7 +8,7 @@ from oslo_config import cfg
 from stevedore import extension, named
 
 from karbor_like import exception
-from karbor_like.plugins.operation import OperationType
+from karbor_like.plugins.operation import ScheduledOperationType
 from karbor_like.plugins.protectable import ProtectablePlugin
 from karbor_like.plugins.protection import ProtectionPlugin
 
@@ -25,9 +25,9 @@ def protectables() -> Mapping[str, ProtectablePlugin]:
     return {plugin.resource_type: plugin() for plugin in _all(PROTECTABLES, ProtectablePlugin, "protectable").values()}
 
 
-def operation_types() -> Mapping[str, OperationType]:
+def operation_types() -> Mapping[str, ScheduledOperationType]:
     """All installed types of scheduled operations, by name. Raises ConfigurationError where one cannot be loaded."""
-    return {name: plugin() for name, plugin in _all(OPERATIONS, OperationType, "operation").items()}
+    return {name: plugin() for name, plugin in _all(OPERATIONS, ScheduledOperationType, "operation").items()}
 
 
 def _all(namespace: str, base: type, kind: str) -> Mapping[str, Any]:

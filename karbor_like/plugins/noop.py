@@ -1,10 +1,11 @@
 """Protects nothing: for trying out plans, for projects (whose resources have plugins of their own), and for tests."""
 
 from karbor_like.domain import resource
-from karbor_like.plugins.protection import EMPTY_SCHEMA, Kind, Operation, ProtectionPlugin, Schemas
+from karbor_like.domain.operation import OperationType
+from karbor_like.plugins.protection import EMPTY_SCHEMA, ProtectionPlugin, ResourceOperation, Schemas
 
 
-class Nothing(Operation):
+class Nothing(ResourceOperation):
     """Has no hooks."""
 
 
@@ -12,4 +13,4 @@ class NoopProtection(ProtectionPlugin):
     """Every type, every operation, nothing done."""
 
     schemas = dict.fromkeys(resource.TYPES, Schemas(EMPTY_SCHEMA, EMPTY_SCHEMA, EMPTY_SCHEMA, EMPTY_SCHEMA))
-    operations = dict.fromkeys(Kind, Nothing)
+    operations = dict.fromkeys(OperationType, Nothing)

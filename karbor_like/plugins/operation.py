@@ -28,7 +28,7 @@ class Api(Protocol):
 
 
 @dataclass(frozen=True)
-class Run:
+class ScheduledCall:
     """One run of one scheduled operation.
 
     :param definition: the operation's ``operation_definition``
@@ -43,13 +43,13 @@ class Run:
     now: datetime
 
 
-class OperationType(ABC):
+class ScheduledOperationType(ABC):
     """One type of scheduled operation."""
 
     @abstractmethod
-    def begin(self, api: Api, run: Run) -> str:
+    def begin(self, api: Api, run: ScheduledCall) -> str:
         """Ask for a checkpoint and return its id; the engine follows it until it is available or failed."""
 
-    def finish(self, api: Api, run: Run) -> str | None:
+    def finish(self, api: Api, run: ScheduledCall) -> str | None:
         """The checkpoint is available. Returns what was done besides, in a few words, for the log."""
         return None

@@ -1,7 +1,7 @@
 """The contract of a protection plugin: how resources of some types are protected, restored, deleted, verified and copied.
 
 The host (``karbor_like.protection``) decides when and where hooks run, persists what must survive, and hands everything a
-hook needs to it as a :class:`Run`. A plugin imports no database, no TaskFlow and no bank internals.
+hook needs to it as a :class:`HookContext`. A plugin imports no database, no TaskFlow and no bank internals.
 
 Hooks are **at least once**: a process may be killed anywhere and the hook runs again from the start, in another process.
 So before a hook creates something in the cloud it says so in the :class:`Journal`, and finds there what an earlier
@@ -9,14 +9,13 @@ attempt made. Hooks of one resource run in the order ``prepare_begin``, ``prepar
 between parent and child: parent.prepare_begin before child.prepare_begin, child.prepare_finish before
 parent.prepare_finish, child.complete before parent.complete; every ``main`` runs in parallel with the others.
 
-When any hook of any resource fails, the host calls :meth:`Operation.cleanup` of every resource whose hooks ran, children
-first.
+When any hook of any resource fails, the host calls :meth:`ResourceOperation.cleanup` of every resource whose hooks ran,
+children first.
 """
 
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
 from oslo_config import cfg
@@ -24,18 +23,8 @@ from oslo_config import cfg
 from karbor_like.bank.checkpoints.section import ResourceSection
 from karbor_like.clients.factory import Clients
 from karbor_like.clients.waiter import Waiter
+from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
-
-
-class Kind(StrEnum):
-    """What a flow does."""
-
-    PROTECT = "protect"
-    RESTORE = "restore"
-    DELETE = "delete"
-    VERIFY = "verify"
-    COPY = "copy"
-
 
 HOOKS = ("prepare_begin", "prepare_finish", "main", "complete")
 
@@ -78,7 +67,7 @@ class Journal(Protocol):
         ...
 
 
-class Report(Protocol):
+class ProgressRecorder(Protocol):
     """How a resource tells the world how it is doing. Cheap to call often; the host throttles what it stores."""
 
     def step(self, name: str) -> None:
@@ -95,7 +84,7 @@ class Report(Protocol):
 
 
 @dataclass(frozen=True)
-class Run:
+class HookContext:
     """One hook call of one resource of one operation.
 
     :param operation_id: UUID of the operation; what is created in the cloud carries it in its metadata
@@ -121,16 +110,16 @@ class Run:
     section: ResourceSection
     bases: Sequence[ResourceSection]
     journal: Journal
-    report: Report
+    report: ProgressRecorder
     waiter: Waiter
     restored: Mapping[str, str]
     check: Callable[[], None]
     source: ResourceSection | None = None
 
 
-class Operation(ABC):  # noqa: B024 - a plugin implements the hooks that it needs, and may need none
+class ResourceOperation(ABC):  # noqa: B024 - a plugin implements the hooks that it needs, and may need none
     """One kind of operation on one resource type. Implement the hooks that are needed: a hook that is not implemented makes
-    no task. A hook may return a JSON object: ``{"restored": {"Type#id": "new id"}}`` feeds :attr:`Run.restored`, and
+    no task. A hook may return a JSON object: ``{"restored": {"Type#id": "new id"}}`` feeds :attr:`HookContext.restored`, and
     ``{"remarks": [...]}`` tells people in sentences what could not be as it was: it is the resource's reason, though nothing
     failed. What a later hook remarks takes its place.
     """
@@ -138,23 +127,23 @@ class Operation(ABC):  # noqa: B024 - a plugin implements the hooks that it need
     def __init__(self, plugin: "ProtectionPlugin") -> None:
         self.plugin = plugin
 
-    def prepare_begin(self, run: Run) -> dict[str, Any] | None:
+    def prepare_begin(self, run: HookContext) -> dict[str, Any] | None:
         """Before the children's ``prepare_begin``."""
         raise NotImplementedError
 
-    def prepare_finish(self, run: Run) -> dict[str, Any] | None:
+    def prepare_finish(self, run: HookContext) -> dict[str, Any] | None:
         """After the children's ``prepare_finish``."""
         raise NotImplementedError
 
-    def main(self, run: Run) -> dict[str, Any] | None:
+    def main(self, run: HookContext) -> dict[str, Any] | None:
         """In parallel with every other resource's."""
         raise NotImplementedError
 
-    def complete(self, run: Run) -> dict[str, Any] | None:
+    def complete(self, run: HookContext) -> dict[str, Any] | None:
         """After the children's ``complete``."""
         raise NotImplementedError
 
-    def cleanup(self, run: Run) -> None:
+    def cleanup(self, run: HookContext) -> None:
         """The operation failed: remove from the cloud everything the journal names, dependents first. Runs at least once,
         may find anything already gone, and goes on to the next thing when one cannot be removed; raises ResourceFailed at
         the end naming what is left over. ``run.check`` raises LeaseLost only: a cancelled operation is cleaned up as well.
@@ -163,7 +152,7 @@ class Operation(ABC):  # noqa: B024 - a plugin implements the hooks that it need
     @classmethod
     def hooks(cls) -> tuple[str, ...]:
         """The hooks that this class implements, in order."""
-        return tuple(hook for hook in HOOKS if getattr(cls, hook) is not getattr(Operation, hook))
+        return tuple(hook for hook in HOOKS if getattr(cls, hook) is not getattr(ResourceOperation, hook))
 
 
 @dataclass(frozen=True)
@@ -193,12 +182,12 @@ class ProtectionPlugin(ABC):  # noqa: B024 - everything a plugin declares is cla
     schemas: ClassVar[Mapping[str, Schemas]] = {}
     #: The operations offered. A kind that is missing is answered with Unsupported. Where all of a checkpoint is in the bank,
     #: :class:`karbor_like.plugins.toolkit.copying.SectionCopy` copies it.
-    operations: ClassVar[Mapping[Kind, type[Operation]]] = {}
+    operations: ClassVar[Mapping[OperationType, type[ResourceOperation]]] = {}
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self.conf: Any = conf[self.group] if self.group else None
 
-    def operation(self, kind: Kind, resource_type: str) -> Operation | None:
+    def operation(self, kind: OperationType, resource_type: str) -> ResourceOperation | None:
         """The operation of *kind*, or None where this plugin does not offer it."""
         operation = self.operations.get(kind)
         return operation(self) if operation and resource_type in self.schemas else None

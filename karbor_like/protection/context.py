@@ -11,16 +11,16 @@ from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import Clock, SystemClock
 from karbor_like.db.session import Database
 from karbor_like.plugins import loader
-from karbor_like.protection.slots import Streams
 from karbor_like.protection.registry.protectables import Protectables
 from karbor_like.protection.registry.providers import Providers
+from karbor_like.protection.slots import TransferSlots
 from karbor_like.protection.workflow.engine import Flows
 from karbor_like.rpc import notifications
 from karbor_like.secret import Cipher
 
 
 @dataclass(frozen=True)
-class Environment:
+class ServiceContext:
     """Made after the fork.
 
     :param owner: by which this process claims operations; differs between processes and between lives of one
@@ -35,11 +35,11 @@ class Environment:
     providers: Providers
     protectables: Protectables
     flows: Flows
-    streams: Streams
+    streams: TransferSlots
     owner: str
 
     @classmethod
-    def make(cls, conf: cfg.ConfigOpts, clock: Clock | None = None) -> "Environment":
+    def make(cls, conf: cfg.ConfigOpts, clock: Clock | None = None) -> "ServiceContext":
         """Everything as *conf* says. Raises ConfigurationError; a provider's mistake is only logged."""
         clock = clock or SystemClock()
         database = Database(conf)
@@ -56,7 +56,7 @@ class Environment:
             providers=providers,
             protectables=Protectables(loader.protectables()),
             flows=Flows(conf, database),
-            streams=Streams(conf.protection.max_streams),
+            streams=TransferSlots(conf.protection.max_streams),
             owner=f"{conf.service.host}:{os.getpid()}:{clock.now():%Y%m%dT%H%M%S}",
         )
 

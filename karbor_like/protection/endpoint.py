@@ -10,7 +10,7 @@ import oslo_messaging
 from karbor_like import exception
 from karbor_like.context import RequestContext
 from karbor_like.db import operations
-from karbor_like.protection.context import Environment
+from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.executor import Executor
 from karbor_like.protection.requests.checkpoints import Checkpoints
 from karbor_like.protection.requests.copies import Copies
@@ -48,7 +48,7 @@ class Endpoint:
 
     target = oslo_messaging.Target(version=protection.VERSION)
 
-    def __init__(self, env: Environment, executor: Executor, hint: Callable[[RequestContext], None]) -> None:
+    def __init__(self, env: ServiceContext, executor: Executor, hint: Callable[[RequestContext], None]) -> None:
         self._env = env
         self._executor = executor
         queue = Queue(env, hint)

@@ -15,8 +15,8 @@ from karbor_like import exception
 from karbor_like.db import operations
 from karbor_like.db.models import Operation
 from karbor_like.protection import runner
-from karbor_like.protection.context import Environment
-from karbor_like.protection.operation.claim import Hold
+from karbor_like.protection.context import ServiceContext
+from karbor_like.protection.operation.claim import ActiveClaim
 from karbor_like.service import Periodic
 
 LOG = logging.getLogger(__name__)
@@ -28,14 +28,14 @@ _STOP_SECONDS = 5.0
 class Executor:
     """Runs operations of the queue in threads of this process."""
 
-    def __init__(self, env: Environment) -> None:
+    def __init__(self, env: ServiceContext) -> None:
         self._env = env
         conf = env.conf.protection
         self._slots: int = conf.max_operations
         self._lease: float = conf.lease
         self._pool = futures.ThreadPoolExecutor(self._slots, thread_name_prefix="operation")
         self._condition = threading.Condition()
-        self._running: dict[str, Hold] = {}
+        self._running: dict[str, ActiveClaim] = {}
         self._closed = False
         #: Waiting operations of which was said already that they cannot be run here.
         self._told: set[str] = set()
@@ -69,7 +69,7 @@ class Executor:
             rest = list(self._running.values())
         for hold in rest:
             LOG.info("Operation %s is left for another service to go on with", hold.claim.operation_id)
-            hold.let_go("this service is being stopped")
+            hold.abandon("this service is being stopped")
         with self._condition:
             self._condition.wait_for(lambda: not self._running, _STOP_SECONDS)
         self._heart.stop()
@@ -112,13 +112,13 @@ class Executor:
         claim = self._env.database.write(lambda session: operations.claim(session, row, self._env.owner, self._lease))
         if claim is None:
             return False
-        hold = Hold(claim, self._env.clock, began, self._lease)
+        hold = ActiveClaim(claim, self._env.clock, began, self._lease)
         with self._condition:
             self._running[row.id] = hold
         self._pool.submit(self._run, hold, row.attempts)
         return True
 
-    def _run(self, hold: Hold, attempts: int) -> None:
+    def _run(self, hold: ActiveClaim, attempts: int) -> None:
         operation_id = hold.claim.operation_id
         try:
             runner.run(self._env, hold)
@@ -133,11 +133,11 @@ class Executor:
                 self._condition.notify_all()
             self._looker.poke()
 
-    def _give_back(self, hold: Hold, attempts: int) -> None:
+    def _give_back(self, hold: ActiveClaim, attempts: int) -> None:
         """Nothing of this process may act for the operation any more. Where that is sure and the service is being stopped,
         others need not wait for the lease to run out; after a fault the time until it does is the pause before the next try.
         """
-        hold.let_go("its run has ended")
+        hold.abandon("its run has ended")
         if not self._closed or not hold.wait_idle(_STOP_SECONDS):
             return
         try:
@@ -152,14 +152,14 @@ class Executor:
         for hold in holds:
             began = self._env.clock.monotonic()
 
-            def renew(session: orm.Session, hold: Hold = hold) -> tuple[bool, bool]:
+            def renew(session: orm.Session, hold: ActiveClaim = hold) -> tuple[bool, bool]:
                 if not operations.renew(session, hold.claim, self._lease):
                     return False, False
                 return True, operations.check(session, hold.claim).cancel_requested
 
             held, cancelled = self._env.database.write(renew)
             if not held:
-                hold.let_go("another service has taken it over, or it has ended")
+                hold.abandon("another service has taken it over, or it has ended")
                 continue
             hold.renewed(began)
             if cancelled:

@@ -11,8 +11,8 @@ from karbor_like import exception
 from karbor_like.bank.collector.gc import Collector
 from karbor_like.bank.errors import Busy
 from karbor_like.db import jobs, operations
-from karbor_like.plugins.protection import Kind
-from karbor_like.protection.context import Environment
+from karbor_like.domain.operation import OperationType
+from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.operation import lifecycle
 from karbor_like.protection.registry.providers import Provider
 from karbor_like.protection.sync import Sync
@@ -30,7 +30,7 @@ _LOST_SECONDS = 1800
 class Housekeeping:
     """Periodic work of one process. All processes look; each job is done by one of them when it is due."""
 
-    def __init__(self, env: Environment) -> None:
+    def __init__(self, env: ServiceContext) -> None:
         self._env = env
         self._periodic = Periodic("housekeeping", _LOOK_SECONDS, self._look, env.clock)
 
@@ -82,4 +82,4 @@ class Housekeeping:
                 lost = operations.never_queued(session, repository.model, link, _LOST_SECONDS)
             for object_id in lost:
                 LOG.warning("%s %s got lost", kind, object_id)
-                lifecycle.refuse(self._env, Kind(kind), object_id, error)
+                lifecycle.refuse(self._env, OperationType(kind), object_id, error)

@@ -8,29 +8,29 @@ from taskflow.flow import Flow
 
 from karbor_like import exception
 from karbor_like.db import operations
-from karbor_like.plugins.protection import Kind
-from karbor_like.protection.context import Environment
+from karbor_like.domain.operation import OperationType
+from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.flows import copy, delete, protect, restore, tasks
 from karbor_like.protection.operation import lifecycle, spec
-from karbor_like.protection.operation.claim import Hold
-from karbor_like.protection.operation.session import Scope, leftovers
+from karbor_like.protection.operation.claim import ActiveClaim
+from karbor_like.protection.operation.session import OperationSession, leftovers
 from karbor_like.protection.workflow.engine import Outcome
 
 LOG = logging.getLogger(__name__)
 
-FLOWS: dict[Kind, Callable[[Scope], Flow]] = {
-    Kind.PROTECT: protect.build,
-    Kind.RESTORE: restore.build,
-    Kind.VERIFY: restore.build,
-    Kind.DELETE: delete.build,
-    Kind.COPY: copy.build,
+FLOWS: dict[OperationType, Callable[[OperationSession], Flow]] = {
+    OperationType.PROTECT: protect.build,
+    OperationType.RESTORE: restore.build,
+    OperationType.VERIFY: restore.build,
+    OperationType.DELETE: delete.build,
+    OperationType.COPY: copy.build,
 }
 
 #: What is left after the first clean-up is tried again: a cloud may be away for a minute. Seconds before each try.
 _SWEEP_PAUSES = (1, 5, 30)
 
 
-def run(env: Environment, hold: Hold) -> bool:
+def run(env: ServiceContext, hold: ActiveClaim) -> bool:
     """Run the operation that *hold* holds. Returns whether it has ended; where not, another attempt must be made.
 
     Raises LeaseLost where it was lost meanwhile.
@@ -43,7 +43,7 @@ def run(env: Environment, hold: Hold) -> bool:
     reasons = []
     if job.attempts > limit:
         reasons.append(f"given up: whoever ran it died {limit} times")
-    with Scope(env, job, hold, sealed) as scope:
+    with OperationSession(env, job, hold, sealed) as scope:
         if job.attempts > 2 * limit:
             LOG.error("Operation %s: not even undoing it ever ended; it is ended as it stands", job.id)
             outcome = Outcome.REVERTED
@@ -61,7 +61,7 @@ def run(env: Environment, hold: Hold) -> bool:
     return True
 
 
-def _reasons(env: Environment, scope: Scope) -> list[str]:
+def _reasons(env: ServiceContext, scope: OperationSession) -> list[str]:
     """Why the flow failed: what failed by itself before what was stopped because of that."""
     try:
         failures = env.flows.failures(scope.work.flow_id, scope.fence)
@@ -74,7 +74,7 @@ def _reasons(env: Environment, scope: Scope) -> list[str]:
     return ["cancelled"] if stopped else []
 
 
-def _sweep(scope: Scope) -> None:
+def _sweep(scope: OperationSession) -> None:
     """Clean up again what the clean-ups of the flow left."""
     for pause in _SWEEP_PAUSES:
         with scope.env.database.reader() as session:
@@ -84,13 +84,13 @@ def _sweep(scope: Scope) -> None:
         for resource in scope.work.graph.nodes:
             if resource.key in keys:
                 _clean(scope, resource)
-        scope.hold.check_held()
+        scope.hold.ensure_held()
         with scope.env.database.reader() as session:
             if operations.journal(session, scope.work.id):
                 scope.env.clock.sleep(pause)
 
 
-def _clean(scope: Scope, resource: object) -> None:
+def _clean(scope: OperationSession, resource: object) -> None:
     with scope.acting():
         try:
             tasks.clean(scope, resource)  # type: ignore[arg-type]
@@ -100,7 +100,7 @@ def _clean(scope: Scope, resource: object) -> None:
             LOG.exception("Operation %s: %s could not be cleaned up", scope.work.id, resource)
 
 
-def _left(scope: Scope, *, done: bool) -> list[str]:
+def _left(scope: OperationSession, *, done: bool) -> list[str]:
     with scope.env.database.reader() as session:
         names = leftovers(session, scope.work.id, temporary_only=done)
     if names:

@@ -9,7 +9,7 @@ from oslo_db import exception as db_exception
 from karbor_like import exception, service
 from karbor_like.context import RequestContext
 from karbor_like.db import migration, services
-from karbor_like.protection.context import Environment
+from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.endpoint import Endpoint
 from karbor_like.protection.executor import Executor
 from karbor_like.protection.housekeeping import Housekeeping
@@ -27,7 +27,7 @@ class ProtectionService(service.Service):
 
     def start(self) -> None:
         """Raises ConfigurationError, and oslo.db's errors where there is no usable database."""
-        self._env = env = Environment.make(self._conf)
+        self._env = env = ServiceContext.make(self._conf)
         if migration.version(env.database) is None:
             raise exception.ConfigurationError("the database has no tables yet: run 'karbor-like-manage db sync'")
         self._executor = Executor(env)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 _CHECK_SECONDS = 1.0
 
 
-class Streams:
+class TransferSlots:
     """Places for resources whose bytes are moved.
 
     A free place goes to the project that has the fewest, and among those to who waits the longest: a project with a

@@ -109,7 +109,7 @@ class Sync:
         """Raises Unavailable where more than half of the checkpoints are gone and were not deleted for all one knows."""
         if self._force or 2 * len(missing) <= expected:
             return
-        lost = sum(not bank.checkpoints.remembers(checkpoint_id) for checkpoint_id in missing)
+        lost = sum(not bank.checkpoints.has_trace(checkpoint_id) for checkpoint_id in missing)
         if 2 * lost > expected:
             raise exception.Unavailable(
                 f"the bank of provider {self._provider.name} has no trace of {lost} of the {expected} checkpoints that it"

@@ -19,8 +19,9 @@ from karbor_like.bank.objectstore.memory import MemoryStore
 from karbor_like.bank.options import BankOptions
 from karbor_like.clients.factory import ClientFactory
 from karbor_like.clock import SystemClock
+from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
-from karbor_like.plugins.protection import HOOKS, Kind, ProtectionPlugin
+from karbor_like.plugins.protection import HOOKS, ProtectionPlugin
 from karbor_like.sandbox.cloud import Sandbox
 from tests.contract.plugins import running
 from tests.contract.plugins.running import Crash, Host, Line, Operation
@@ -87,9 +88,9 @@ class CopyContract:
         assert subject.cloud.calls() == []
         assert copy.report.bytes_done == copy.report.bytes_total == copy.report.logical == self.size
 
-        host.perform(host.operation(Kind.DELETE, subject.resource, checkpoint))
+        host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
         subject.destroy()
-        elsewhere.perform(elsewhere.operation(Kind.VERIFY, subject.resource, copy.checkpoint_id))
+        elsewhere.perform(elsewhere.operation(OperationType.VERIFY, subject.resource, copy.checkpoint_id))
         restored = elsewhere.restore(subject.resource, copy.checkpoint_id)
         assert subject.digest(restored) == digest
         assert subject.looks(restored) == looks
@@ -97,7 +98,7 @@ class CopyContract:
     def test_copy_that_failed_leaves_nothing(
         self, host: Host, elsewhere: Host, subject: Subject, checkpoint: str
     ) -> None:
-        operation = elsewhere.operation(Kind.COPY, subject.resource)
+        operation = elsewhere.operation(OperationType.COPY, subject.resource)
         operation.source = host.section(checkpoint, subject.resource)
         elsewhere.attempt(operation)
         elsewhere.cleanup(operation)
@@ -152,7 +153,7 @@ class ProtectionContract:
         report = host.protect(subject.resource, backup_name="mine").report
         assert report.steps
         assert report.bytes_done == report.bytes_total == report.logical == self.size
-        restore = host.operation(Kind.RESTORE, subject.resource, host.protect(subject.resource).checkpoint_id)
+        restore = host.operation(OperationType.RESTORE, subject.resource, host.protect(subject.resource).checkpoint_id)
         host.perform(restore)
         assert restore.report.steps
         assert restore.report.bytes_done == restore.report.bytes_total == self.size
@@ -162,20 +163,20 @@ class ProtectionContract:
 
     @pytest.mark.parametrize("level", ["quick", "full"])
     def test_verify(self, host: Host, subject: Subject, checkpoint: str, level: str) -> None:
-        host.perform(host.operation(Kind.VERIFY, subject.resource, checkpoint, level=level))
+        host.perform(host.operation(OperationType.VERIFY, subject.resource, checkpoint, level=level))
 
     def test_deleted_is_gone_and_deleting_again_is_fine(self, host: Host, subject: Subject, checkpoint: str) -> None:
         for _ in range(2):
-            host.perform(host.operation(Kind.DELETE, subject.resource, checkpoint))
+            host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
         with pytest.raises(exception.NotFound):
-            host.perform(host.operation(Kind.VERIFY, subject.resource, checkpoint))
+            host.perform(host.operation(OperationType.VERIFY, subject.resource, checkpoint))
         with pytest.raises(exception.NotFound):
             host.restore(subject.resource, checkpoint)
 
     def test_bank_alone_is_enough(self, host: Host, subject: Subject, checkpoint: str, before: Belongings) -> None:
         """Verify and delete ask the cloud for nothing."""
         subject.cloud.forget_calls()
-        for kind in (Kind.VERIFY, Kind.DELETE):
+        for kind in (OperationType.VERIFY, OperationType.DELETE):
             host.perform(host.operation(kind, subject.resource, checkpoint))
         assert subject.cloud.calls() == []
 
@@ -187,7 +188,7 @@ class ProtectionContract:
     ) -> None:
         digest = subject.digest(subject.resource.id)
         for nth in itertools.count(1):
-            operation = host.operation(Kind.PROTECT, subject.resource)
+            operation = host.operation(OperationType.PROTECT, subject.resource)
             if not self._crashes(host, line, operation, nth, answered):
                 break
             host.perform(operation)
@@ -202,7 +203,7 @@ class ProtectionContract:
         digest, looks = subject.digest(subject.resource.id), subject.looks(subject.resource.id)
         for nth in itertools.count(1):
             before = subject.belongings()
-            operation = host.operation(Kind.RESTORE, subject.resource, checkpoint)
+            operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
             if not self._crashes(host, line, operation, nth, answered):
                 break
             restored = host.perform(operation)["restored"][subject.resource.key]
@@ -210,9 +211,9 @@ class ProtectionContract:
             assert subject.digest(restored) == digest
             assert subject.looks(restored) == looks
 
-    @pytest.mark.parametrize("kind", [Kind.PROTECT, Kind.RESTORE])
+    @pytest.mark.parametrize("kind", [OperationType.PROTECT, OperationType.RESTORE])
     def test_cleanup_after_a_crash_at_any_call(
-        self, host: Host, subject: Subject, checkpoint: str, before: Belongings, line: Line, kind: Kind
+        self, host: Host, subject: Subject, checkpoint: str, before: Belongings, line: Line, kind: OperationType
     ) -> None:
         for nth in itertools.count(1):
             operation = self._first(host, subject, kind, checkpoint)
@@ -224,9 +225,9 @@ class ProtectionContract:
 
     # The cloud fails
 
-    @pytest.mark.parametrize("kind", [Kind.PROTECT, Kind.RESTORE])
+    @pytest.mark.parametrize("kind", [OperationType.PROTECT, OperationType.RESTORE])
     def test_refusal_at_any_call_leaves_nothing(
-        self, host: Host, subject: Subject, checkpoint: str, before: Belongings, kind: Kind
+        self, host: Host, subject: Subject, checkpoint: str, before: Belongings, kind: OperationType
     ) -> None:
         for nth in itertools.count(1):
             with Struck(subject.cloud, ANY, nth=nth, kind="status", status=403) as struck:
@@ -239,9 +240,9 @@ class ProtectionContract:
             assert subject.belongings() == before, f"after a refusal of call {nth}"
 
     @pytest.mark.parametrize("how", [{"kind": "status", "status": 503}, {"kind": "cut", "where": "response"}], ids=str)
-    @pytest.mark.parametrize("kind", [Kind.PROTECT, Kind.RESTORE])
+    @pytest.mark.parametrize("kind", [OperationType.PROTECT, OperationType.RESTORE])
     def test_hiccup_at_any_call_does_no_harm(
-        self, host: Host, subject: Subject, checkpoint: str, kind: Kind, how: dict[str, Any]
+        self, host: Host, subject: Subject, checkpoint: str, kind: OperationType, how: dict[str, Any]
     ) -> None:
         """A call that is not answered is made again, and what it may have made is not made twice. Only a stream that is cut
         ends the operation.
@@ -257,13 +258,13 @@ class ProtectionContract:
     def test_cut_download_ends_it(self, host: Host, subject: Subject, before: Belongings) -> None:
         for done in (0, 1, self.size // 2, self.size - 1):
             subject.cloud.fault(service="image", method="GET", path="/file$", kind="cut", after_bytes=done)
-            operation = host.operation(Kind.PROTECT, subject.resource)
+            operation = host.operation(OperationType.PROTECT, subject.resource)
             with pytest.raises(exception.Unavailable, match="downloading image"):
                 host.perform(operation)
             subject.cloud.clear_faults()
             assert subject.belongings() == before
             with pytest.raises(exception.NotFound):
-                host.perform(host.operation(Kind.VERIFY, subject.resource, operation.checkpoint_id))
+                host.perform(host.operation(OperationType.VERIFY, subject.resource, operation.checkpoint_id))
 
     def test_cut_upload_ends_it(self, host: Host, subject: Subject, checkpoint: str, before: Belongings) -> None:
         for done in (0, self.size // 2):
@@ -281,9 +282,9 @@ class ProtectionContract:
 
     # Somebody wants it to stop
 
-    @pytest.mark.parametrize("kind", [Kind.PROTECT, Kind.RESTORE])
+    @pytest.mark.parametrize("kind", [OperationType.PROTECT, OperationType.RESTORE])
     def test_cancel_anywhere_leaves_nothing(
-        self, host: Host, subject: Subject, checkpoint: str, before: Belongings, kind: Kind
+        self, host: Host, subject: Subject, checkpoint: str, before: Belongings, kind: OperationType
     ) -> None:
         for nth in itertools.count(1):
             check = Cancel(nth)
@@ -333,8 +334,8 @@ class ProtectionContract:
     # How the tests do it
 
     @staticmethod
-    def _first(host: Host, subject: Subject, kind: Kind, checkpoint: str) -> Operation:
-        return host.operation(kind, subject.resource, checkpoint if kind is Kind.RESTORE else None)
+    def _first(host: Host, subject: Subject, kind: OperationType, checkpoint: str) -> Operation:
+        return host.operation(kind, subject.resource, checkpoint if kind is OperationType.RESTORE else None)
 
     @staticmethod
     def _crashes(host: Host, line: Line, operation: Operation, nth: int, answered: bool) -> bool:

@@ -16,9 +16,9 @@ from karbor_like.bank.options import BankOptions
 from karbor_like.clients.factory import ClientFactory, Clients
 from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import SystemClock
+from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import IMAGE, VOLUME, Resource
 from karbor_like.plugins import loader
-from karbor_like.plugins.protection import Kind
 from tests.contract.plugins.running import Host, context_of, make_conf
 from tests.fixtures.cloud import CloudHandle
 from tests.scenario.tenant import Tenant, random_bytes
@@ -89,7 +89,7 @@ def test_volume_with_all_it_can_have(cloud: CloudHandle, clients: Clients, alice
     volumes = host("volume-glance", clients, bank)
     resource = Resource(VOLUME, volume.id, "root")
     protect = volumes.protect(resource)
-    restore = volumes.operation(Kind.RESTORE, resource, protect.checkpoint_id)
+    restore = volumes.operation(OperationType.RESTORE, resource, protect.checkpoint_id)
     restored = volumes.perform(restore)["restored"][resource.key]
     assert cloud.volume_digest(restored) == cloud.volume_digest(volume.id)
     original, copy = (alice.cinder.volumes.get(i).to_dict() for i in (volume.id, restored))
@@ -107,7 +107,7 @@ def test_cancel_while_cinder_uploads(clients: Clients, alice: Tenant, bank: Bank
     """Cinder deletes no volume that it uploads: the image must go first, and the volume when Cinder lets it."""
     volume = alice.volume("busy")
     volumes = host("volume-glance", clients, bank)
-    operation = volumes.operation(Kind.PROTECT, Resource(VOLUME, volume.id, "busy"))
+    operation = volumes.operation(OperationType.PROTECT, Resource(VOLUME, volume.id, "busy"))
 
     def check() -> None:
         if any(entry.role == "temporary-image" and entry.cloud_id for entry in operation.journal.entries()):

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from karbor_like import exception
 from karbor_like.api import paging, validation
-from karbor_like.api.dependencies import Dependencies
+from karbor_like.api.context import ServiceContext
 from karbor_like.api.expose import Call
 from karbor_like.context import RequestContext
 from karbor_like.db import idempotency
@@ -22,7 +22,7 @@ _MAX_KEY = 255
 class Controller:
     """One request to one noun. Made per request, so it may keep what belongs to the request."""
 
-    def __init__(self, deps: Dependencies, call: Call) -> None:
+    def __init__(self, deps: ServiceContext, call: Call) -> None:
         self.deps = deps
         self.call = call
 

@@ -19,7 +19,7 @@ class Batch(NamedTuple):
     pieces: list[memoryview]
 
 
-class Cutter:
+class Batcher:
     """Cuts one stream.
 
     :param block_size: bytes of a block

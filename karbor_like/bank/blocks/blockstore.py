@@ -54,7 +54,7 @@ class BlockStore:
         self._writing = Budget(options.memory_budget * 2 // 3)
         self._reading = Budget(options.memory_budget // 3)
 
-    def find(self, project_id: str) -> manifest.Find:
+    def find(self, project_id: str) -> manifest.KeyResolver:
         """What opens the sealed objects of a project, and of no other."""
         return self._keyring.opener(project_id) if self._keyring else None
 

@@ -60,7 +60,7 @@ class Bases:
         avoid: Set[bytes],
     ) -> None:
         self._store = store
-        self._find: manifest.Find = (lambda _: data_key) if data_key else None
+        self._find: manifest.KeyResolver = (lambda _: data_key) if data_key else None
         self._avoid = avoid
         self._known: dict[str, bool] = {}
         wanted = (block_size, segment_blocks, data_key and data_key.id)

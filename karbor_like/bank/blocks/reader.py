@@ -77,7 +77,7 @@ class StreamReader:
     ) -> None:
         self._store = store
         self._head = head
-        self._find: manifest.Find = (lambda _: data_key) if data_key else None
+        self._find: manifest.KeyResolver = (lambda _: data_key) if data_key else None
         self._budget = budget
         self._check = check or (lambda: None)
         self._blocks = pack.BlockReader(head.project_id, data_key)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from karbor_like.bank import layout
-from karbor_like.bank.blocks.batching import Batch, Cutter
+from karbor_like.bank.blocks.batching import Batch, Batcher
 from karbor_like.bank.blocks.budget import Buffers, Share
 from karbor_like.bank.blocks.dedup import Bases, BaseSegment
 from karbor_like.bank.format import codec, manifest, pack
@@ -253,9 +253,9 @@ class StreamWriter:
             (self._options.senders, "bank-send"),
         )
 
-    def _cutter(self) -> Cutter:
+    def _cutter(self) -> Batcher:
         blocks = max(1, BATCH_BYTES // self._options.block_size)
-        return Cutter(self._options.block_size, blocks, self._options.segment_blocks)
+        return Batcher(self._options.block_size, blocks, self._options.segment_blocks)
 
     def _start(self, batch: Batch) -> None:
         if batch.first == 0:

@@ -28,7 +28,7 @@ from karbor_like.bank.checkpoints.events import (
     pins_of,
     status_of,
 )
-from karbor_like.bank.checkpoints.versions import Attempts
+from karbor_like.bank.checkpoints.versions import ObjectVersions
 from karbor_like.bank.format import jsonobject, manifest, seal
 from karbor_like.bank.keys.keyring import DataKey, Keyring
 from karbor_like.bank.leases.lease import Lease
@@ -105,7 +105,7 @@ class Checkpoints:
         else:
             if dataclasses.replace(there, status=record.status) != record:
                 raise exception.Conflict(f"there is another checkpoint {record.id} in the bank already")
-        Attempts(self._store, record.id).claim(lease)
+        ObjectVersions(self._store, record.id).claim(lease)
         if not self._events.fetch(record.id):
             self._events.append(record.id, (), record.status, self._secret_of(record.id))
         self.index(record)
@@ -115,12 +115,12 @@ class Checkpoints:
         for key in layout.index_keys(_index_name(record)):
             self._store.put(key, b"")
 
-    def attempts(self, checkpoint_id: str, project_id: str) -> Attempts:
+    def attempts(self, checkpoint_id: str, project_id: str) -> ObjectVersions:
         """Finds the valid ones among the objects of a checkpoint. Raises CheckpointNotFound where it was deleted."""
         events = self._events.decode(self._events.fetch(checkpoint_id), self._find(project_id))
         if self._store.exists(layout.tombstone_key(checkpoint_id)):
             raise exception.CheckpointNotFound(f"checkpoint {checkpoint_id} was deleted from the bank")
-        return Attempts(self._store, checkpoint_id, pins_of(events))
+        return ObjectVersions(self._store, checkpoint_id, pins_of(events))
 
     def commit(self, checkpoint_id: str, lease: Lease, detail: Mapping[str, Any] | None = None) -> None:
         """Make a checkpoint available, if everything that it needs is there and *lease* is good. May be done again.
@@ -129,7 +129,7 @@ class Checkpoints:
         :raises Corrupted: something that it needs is missing or wrong; it was not committed
         :raises Conflict: it failed or was deleted meanwhile
         """
-        attempts = Attempts(self._store, checkpoint_id)
+        attempts = ObjectVersions(self._store, checkpoint_id)
         record = self.get(checkpoint_id)
         if record.status not in (*UNFINISHED, AVAILABLE):
             raise exception.Conflict(f"checkpoint {checkpoint_id} is {record.status!r} by now and cannot be completed")
@@ -168,7 +168,7 @@ class Checkpoints:
         events = self._events.decode(fetched, self._find(record.project_id))
         return dataclasses.replace(record, status=DELETED if deleted else status_of(events), events=events)
 
-    def remembers(self, checkpoint_id: str) -> bool:
+    def has_trace(self, checkpoint_id: str) -> bool:
         """Whether a checkpoint is there, or its tombstone, which the collector removes after a while."""
         return self._store.exists(layout.plan_key(checkpoint_id)) or self._store.exists(
             layout.tombstone_key(checkpoint_id)
@@ -271,7 +271,7 @@ class Checkpoints:
             )
         return record
 
-    def _find(self, project_id: str) -> manifest.Find:
+    def _find(self, project_id: str) -> manifest.KeyResolver:
         return self._keyring.opener(project_id) if self._keyring else None
 
     def _secret(self, key: str, raw: bytes) -> DataKey | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from karbor_like.bank import errors, layout
 from karbor_like.bank.blocks import presence
 from karbor_like.bank.checkpoints.events import Event
-from karbor_like.bank.checkpoints.versions import Attempts
+from karbor_like.bank.checkpoints.versions import ObjectVersions
 from karbor_like.bank.format import jsonobject, manifest
 from karbor_like.bank.leases.lease import Lease
 from karbor_like.bank.objectstore import listing
@@ -28,10 +28,10 @@ class Committer:
     def __init__(
         self,
         store: ObjectStore,
-        find: manifest.Find,
+        find: manifest.KeyResolver,
         checkpoint_id: str,
         lease: Lease | None,
-        attempts: Attempts | None,
+        attempts: ObjectVersions | None,
     ) -> None:
         self._store = store
         self._find = find

@@ -101,7 +101,7 @@ class Events:
                 found[info.key] = self._store.get(info.key)
         return found
 
-    def decode(self, fetched: Mapping[str, bytes], find: manifest.Find) -> Sequence[Event]:
+    def decode(self, fetched: Mapping[str, bytes], find: manifest.KeyResolver) -> Sequence[Event]:
         """What :meth:`fetch` found, opened. Raises Corrupted or KeyUnavailable.
 
         :param find: gives the keys of the checkpoint's project; None where the bank is not encrypted

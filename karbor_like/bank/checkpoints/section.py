@@ -9,7 +9,7 @@ from karbor_like.bank import errors, layout
 from karbor_like.bank.blocks import presence
 from karbor_like.bank.blocks.blockstore import BlockStore, StreamId
 from karbor_like.bank.blocks.reader import StreamReader
-from karbor_like.bank.checkpoints.versions import Attempts
+from karbor_like.bank.checkpoints.versions import ObjectVersions
 from karbor_like.bank.format import jsonobject, seal
 from karbor_like.bank.format.manifest import Head
 from karbor_like.bank.leases.lease import Lease
@@ -47,7 +47,7 @@ class ResourceSection:
         self,
         store: ObjectStore,
         blocks: BlockStore,
-        attempts: Attempts,
+        attempts: ObjectVersions,
         *,
         checkpoint_id: str,
         project_id: str,

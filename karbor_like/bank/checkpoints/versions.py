@@ -28,7 +28,7 @@ VERSION: Final = 1
 MAX_ATTEMPT: Final = 999
 
 
-class Attempts:
+class ObjectVersions:
     """The attempts at one checkpoint.
 
     :param pins: for a committed checkpoint: prefix of a name (``layout.document_prefix`` or ``manifest_prefix``) -> key

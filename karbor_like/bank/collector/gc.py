@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from karbor_like.bank import errors, layout
 from karbor_like.bank.collector.mark import Marker
-from karbor_like.bank.collector.stale import LeftoverPlan, Leftovers
+from karbor_like.bank.collector.stale import StaleObjects, StalePlan
 from karbor_like.bank.collector.sweep import Amount, ProjectPlan, Sweeper, Waiting
 from karbor_like.bank.leases import exclusions
 from karbor_like.bank.leases.lease import Lease, standing
@@ -49,7 +49,7 @@ class GcPlan:
     checkpoints: int = 0
     leases: Sequence[str] = ()
     projects: list[ProjectPlan] = field(default_factory=list)
-    leftovers: LeftoverPlan = field(default_factory=LeftoverPlan)
+    leftovers: StalePlan = field(default_factory=StalePlan)
 
 
 @dataclass
@@ -149,7 +149,7 @@ class Collector:
         for done, project_id in enumerate(projects, 1):
             plan.projects.append(sweeper.plan(project_id))
             progress("sweep", done, len(projects))
-        plan.leftovers = Leftovers(bank, self._safety, now).plan(survey, leases)
+        plan.leftovers = StaleObjects(bank, self._safety, now).plan(survey, leases)
         return plan
 
     def _act(self, plan: GcPlan, lease: Lease, progress: Progress) -> None:
@@ -164,7 +164,7 @@ class Collector:
                 progress("delete", done, deletions)
             self._remove(project.retire, lease)
             self._refresh(project, lease)
-        leftovers = Leftovers(self._bank, self._safety, plan.now)
+        leftovers = StaleObjects(self._bank, self._safety, plan.now)
         leftovers.clear(plan.leftovers, lambda keys: self._remove(keys, lease))
 
     def _condemn(self, project: ProjectPlan, leases: Sequence[str]) -> None:

@@ -52,7 +52,7 @@ class CheckpointState:
 
 
 @dataclass
-class Streams:
+class StreamTotals:
     """What the manifests of one project say in all.
 
     :param logical: bytes of their streams
@@ -76,7 +76,7 @@ class Survey:
     used: PackTable = field(default_factory=lambda: PackTable(np.maximum))
     checkpoints: dict[str, CheckpointState] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
-    streams: dict[str, Streams] = field(default_factory=dict)
+    streams: dict[str, StreamTotals] = field(default_factory=dict)
 
     def why_not(self, project_id: str) -> str | None:
         """Why nothing of a project may be deleted; None where it may."""
@@ -93,7 +93,9 @@ class Marker:
     :param progress: called with the number of checkpoints done so far
     """
 
-    def __init__(self, store: ObjectStore, find: manifest.Find, progress: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self, store: ObjectStore, find: manifest.KeyResolver, progress: Callable[[int], None] | None = None
+    ) -> None:
         self._store = store
         self._find = find
         self._progress = progress
@@ -152,7 +154,7 @@ class Marker:
                 raise
             return None
         self._survey.used.add_all(used)
-        streams = self._survey.streams.setdefault(head.project_id, Streams())
+        streams = self._survey.streams.setdefault(head.project_id, StreamTotals())
         streams.manifests += 1
         streams.logical += head.size
         streams.new += head.new

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from karbor_like import exception
 from karbor_like.bank import errors, layout
 from karbor_like.bank.checkpoints.events import DELETED, ERROR
-from karbor_like.bank.checkpoints.versions import Attempts
+from karbor_like.bank.checkpoints.versions import ObjectVersions
 from karbor_like.bank.collector.mark import CheckpointState, Survey
 from karbor_like.bank.leases.lease import LeaseInfo
 from karbor_like.bank.leases.safety import Safety
@@ -22,7 +22,7 @@ LOG = logging.getLogger(__name__)
 
 
 @dataclass
-class LeftoverPlan:
+class StalePlan:
     """What is to be cleared away.
 
     :param leases: that no longer count
@@ -41,7 +41,7 @@ class LeftoverPlan:
     index_keys: list[str] = field(default_factory=list)
 
 
-class Leftovers:
+class StaleObjects:
     """Finds and clears leftovers of one bank.
 
     :param now: the store's time before anything was listed
@@ -52,9 +52,9 @@ class Leftovers:
         self._safety = safety
         self._now = now
 
-    def plan(self, survey: Survey, leases: Sequence[LeaseInfo]) -> LeftoverPlan:
+    def plan(self, survey: Survey, leases: Sequence[LeaseInfo]) -> StalePlan:
         """Decide. Changes nothing."""
-        plan = LeftoverPlan(leases=[lease for lease in leases if not lease.counts(self._now, self._safety)])
+        plan = StalePlan(leases=[lease for lease in leases if not lease.counts(self._now, self._safety)])
         at_work = {lease.id for lease in leases} - {lease.id for lease in plan.leases}
         for state in survey.checkpoints.values():
             quiet = self._now - state.touched
@@ -72,7 +72,7 @@ class Leftovers:
 
     def _writers(self, state: CheckpointState) -> Sequence[str]:
         try:
-            return Attempts(self._bank.store, state.id).claims()
+            return ObjectVersions(self._bank.store, state.id).claims()
         except (errors.Corrupted, errors.UnsupportedVersion) as error:
             LOG.warning("%s; it is not known who wrote checkpoint %s", error, state.id)
             return ()
@@ -81,7 +81,7 @@ class Leftovers:
         try:
             events = self._bank.checkpoints.get(state.id).events
             # Who took over because no listing showed him the commit yet may still commit too, and then his is the valid one.
-            if not at_work.isdisjoint(Attempts(self._bank.store, state.id).claims()):
+            if not at_work.isdisjoint(ObjectVersions(self._bank.store, state.id).claims()):
                 return ()
         except (exception.CheckpointNotFound, *errors.UNREADABLE) as error:
             LOG.info("attempts in checkpoint %s are left alone: %s", state.id, error)
@@ -108,7 +108,7 @@ class Leftovers:
     def _planned(self, checkpoint_id: str) -> bool:
         return self._bank.store.exists(layout.plan_key(checkpoint_id))
 
-    def clear(self, plan: LeftoverPlan, remove: Callable[[Sequence[str]], None]) -> None:
+    def clear(self, plan: StalePlan, remove: Callable[[Sequence[str]], None]) -> None:
         """Do what was decided.
 
         :param remove: deletes objects by their keys

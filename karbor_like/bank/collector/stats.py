@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from karbor_like.bank import layout
-from karbor_like.bank.collector.mark import Marker, Streams
+from karbor_like.bank.collector.mark import Marker, StreamTotals
 from karbor_like.bank.objectstore import listing
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def collect(bank: "Bank", progress: Callable[[int], None] | None = None) -> Mapp
         stored[project_id] += info.size
     found = {}
     for project_id in sorted({*checkpoints, *packs}):
-        streams = survey.streams.get(project_id, Streams())
+        streams = survey.streams.get(project_id, StreamTotals())
         found[project_id] = ProjectStats(
             checkpoints[project_id], streams.manifests, streams.logical, packs[project_id], stored[project_id]
         )

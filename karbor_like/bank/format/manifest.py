@@ -28,7 +28,7 @@ _ENTRIES_PART: Final = "entries"
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 #: What opens sealed objects: gives the secret of a seal id. None where the bank is not encrypted.
-Find = Callable[[str], seal.Secret] | None
+KeyResolver = Callable[[str], seal.Secret] | None
 
 
 class SegmentRef(NamedTuple):
@@ -98,7 +98,7 @@ def seal_segment(key: str, table: bytes, entries: bytes, secret: seal.Secret | N
     return seal.seal(key, table, secret, part=_TABLE_PART), seal.seal(key, entries, secret, part=_ENTRIES_PART)
 
 
-def read_segment(store: ObjectStore, head: Head, ref: SegmentRef, find: Find) -> Segment:
+def read_segment(store: ObjectStore, head: Head, ref: SegmentRef, find: KeyResolver) -> Segment:
     """Read one segment. Raises Corrupted where it is missing or wrong."""
     key = head.segment_key(ref.number)
     data = _get(store, key)
@@ -110,7 +110,7 @@ def read_segment(store: ObjectStore, head: Head, ref: SegmentRef, find: Find) ->
     return segment.decode_entries(key, packs, entries, head.blocks_of(ref.number), ref.blocks, head.block_size)
 
 
-def pack_uses(store: ObjectStore, head: Head, find: Find) -> Iterator[PackUse]:
+def pack_uses(store: ObjectStore, head: Head, find: KeyResolver) -> Iterator[PackUse]:
     """The packs that a manifest needs, segment by segment (so a pack may come more than once), reading the tables only.
 
     Memory is bounded by one segment's table. Raises Corrupted where a segment is missing or wrong.
@@ -133,7 +133,7 @@ def seal_head(key: str, head: Head, secret: seal.Secret | None) -> bytes:
     return seal.seal(key, jsonobject.dump({"format": FORMAT, **asdict(head)}), secret)
 
 
-def read_head(store: ObjectStore, key: str, find: Find) -> Head:
+def read_head(store: ObjectStore, key: str, find: KeyResolver) -> Head:
     """The head that is stored under *key*.
 
     :raises ObjectNotFound: there is none

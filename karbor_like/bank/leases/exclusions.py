@@ -25,7 +25,7 @@ MAX_ENTRIES: Final = 250_000
 
 
 @dataclass(frozen=True)
-class Avoid:
+class Exclusions:
     """What a writer leaves alone, because it is about to go or ought to empty itself.
 
     :param packs: ids of packs: a block in one of them is stored anew
@@ -103,7 +103,7 @@ def _texts(key: str, value: object) -> list[str]:
     return value
 
 
-def to_avoid(store: ObjectStore, project_id: str) -> Avoid:
+def to_avoid(store: ObjectStore, project_id: str) -> Exclusions:
     """What a writer of *project_id* leaves alone. To be read after its lease was taken and before anything it builds on."""
     packs: set[bytes] = set()
     data_keys: set[str] = set()
@@ -111,4 +111,4 @@ def to_avoid(store: ObjectStore, project_id: str) -> Avoid:
         for found in read_lists(store, root, project_id):
             packs.update(found.packs)
             data_keys.update(found.data_keys)
-    return Avoid(frozenset(packs), frozenset(data_keys))
+    return Exclusions(frozenset(packs), frozenset(data_keys))

@@ -91,7 +91,7 @@ class Lease:
         self._thread: threading.Thread | None = None
         self._lost: str | None = None
         self._released = False
-        self._avoid: dict[str, exclusions.Avoid] = {}
+        self._avoid: dict[str, exclusions.Exclusions] = {}
         # seq -> monotonic time at which it was known to be stored; None where its put failed, which may have stored it
         self._objects: dict[int, float | None] = {}
         self._until: _Until | None = None
@@ -189,7 +189,7 @@ class Lease:
         }
         return jsonobject.dump(body)
 
-    def avoid(self, project_id: str) -> exclusions.Avoid:
+    def avoid(self, project_id: str) -> exclusions.Exclusions:
         """What a writer under this lease must not refer to. Call it before reading what is built on.
 
         Read from the store once: what the collector lists later, it keeps while this lease lasts.

@@ -2,8 +2,7 @@
 
 import json
 
-from karbor_like.domain import copies as copied
-from karbor_like.domain import retention
+from karbor_like.domain import copies, retention
 from karbor_like.operationengine.operations import protect
 from karbor_like.operationengine.restapi import created_at
 from karbor_like.plugins import operation
@@ -17,16 +16,16 @@ class RetentionProtect(protect.Protect):
     copied it keeps it on purpose.
     """
 
-    def finish(self, api: operation.Api, run: operation.Run) -> str | None:
+    def finish(self, api: operation.Api, run: operation.ScheduledCall) -> str | None:
         rules = retention.policy(run.definition)
         provider_id = run.definition["provider_id"]
-        copies = [
-            retention.Copy(checkpoint["id"], created_at(checkpoint))
+        candidates = [
+            retention.Candidate(checkpoint["id"], created_at(checkpoint))
             for checkpoint in api.checkpoints(provider_id, run.definition["plan_id"])
-            if copied.source_of(json.loads(checkpoint["extra_info"]) or {}) is None
+            if copies.source_of(json.loads(checkpoint["extra_info"]) or {}) is None
         ]
-        old = [decision.id for decision in retention.decide(copies, rules, run.now) if decision.delete]
+        old = [decision.id for decision in retention.decide(candidates, rules, run.now) if decision.delete]
         # Oldest first: whatever interrupts this, what is left is the newest.
         kept = [checkpoint_id for checkpoint_id in reversed(old) if not api.delete(provider_id, checkpoint_id)]
-        done = f"retention: {len(old) - len(kept)} of {len(copies)} checkpoints are being deleted"
+        done = f"retention: {len(old) - len(kept)} of {len(candidates)} checkpoints are being deleted"
         return f"{done}, {len(kept)} could not be deleted now (gone or in use)" if kept else done

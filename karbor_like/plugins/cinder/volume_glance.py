@@ -16,9 +16,10 @@ from oslo_config import cfg
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
+from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.cinder import metadata
 from karbor_like.plugins.glance import data
-from karbor_like.plugins.protection import Kind, Operation, ProtectionPlugin, Run, Schemas
+from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
 from karbor_like.plugins.toolkit import cloud_objects, ownership
 from karbor_like.plugins.toolkit.cloud_objects import Images, Snapshots, Volumes
 from karbor_like.plugins.toolkit.copying import SectionCopy
@@ -78,14 +79,14 @@ SAVED_INFO_SCHEMA: Final[Mapping[str, Any]] = {
 }
 
 
-class Protect(Operation):
+class Protect(ResourceOperation):
     """Six steps. The first one is in ``prepare_finish``, so that all volumes of a plan are snapshotted close to each other,
     before the bytes of their parent move.
     """
 
     plugin: "VolumeGlanceProtection"
 
-    def prepare_finish(self, run: Run) -> None:
+    def prepare_finish(self, run: HookContext) -> None:
         run.report.step("waiting for the volume to be at rest")
         volume = _at_rest(run)
         data.put_metadata(run, volume=metadata.describe(volume))
@@ -102,7 +103,7 @@ class Protect(Operation):
         snapshots = Snapshots(run.clients)
         cloud_objects.wait(run, snapshots, cloud_objects.ensure(run, snapshots, SNAPSHOT, create))
 
-    def main(self, run: Run) -> None:
+    def main(self, run: HookContext) -> None:
         if not data.is_stored(run):
             image = self._image(run)
             data.put_metadata(run, image=data.describe(image))
@@ -120,11 +121,11 @@ class Protect(Operation):
         )
         data.report_sizes(run)
 
-    def cleanup(self, run: Run) -> None:
+    def cleanup(self, run: HookContext) -> None:
         snapshots, volumes, images = Snapshots(run.clients), Volumes(run.clients), Images(run.clients)
         cloud_objects.remove_all(run, {SNAPSHOT: snapshots, TEMPORARY_VOLUME: volumes, TEMPORARY_IMAGE: images})
 
-    def _image(self, run: Run) -> Any:
+    def _image(self, run: HookContext) -> Any:
         """Steps 2 and 3: the temporary image, complete. Each finds what an earlier attempt made."""
         run.report.step("making a temporary volume of the snapshot")
         size, volume_id = self._temporary_volume(run)
@@ -145,7 +146,7 @@ class Protect(Operation):
         run.waiter.call(lambda: _mark(run, image_id), check=run.check)
         return image
 
-    def _temporary_volume(self, run: Run) -> tuple[int, str]:
+    def _temporary_volume(self, run: HookContext) -> tuple[int, str]:
         """Size (GiB) and id of a volume with the snapshot's content. Cinder may already be making an image of it."""
         snapshots, volumes = Snapshots(run.clients), Volumes(run.clients)
         snapshot_id = cloud_objects.known(run, snapshots, SNAPSHOT)
@@ -171,12 +172,12 @@ class Protect(Operation):
         return size, volume_id
 
 
-class Restore(Operation):
+class Restore(ResourceOperation):
     """Four steps. The restored volume is a result: it goes only when the operation fails."""
 
     plugin: "VolumeGlanceProtection"
 
-    def main(self, run: Run) -> dict[str, Any]:
+    def main(self, run: HookContext) -> dict[str, Any]:
         document = data.get_metadata(run)
         timeout = self.plugin.timeout(run, document["volume"]["size"])
         remarks: list[str] = []
@@ -196,10 +197,12 @@ class Restore(Operation):
         run.waiter.call(lambda: metadata.apply(run.clients, volume_id, document["volume"], name), check=run.check)
         return {"restored": {run.resource.key: volume_id}, "remarks": remarks}
 
-    def cleanup(self, run: Run) -> None:
+    def cleanup(self, run: HookContext) -> None:
         cloud_objects.remove_all(run, {TEMPORARY_IMAGE: Images(run.clients), VOLUME: Volumes(run.clients)})
 
-    def _create(self, run: Run, volumes: Volumes, image_id: str, document: Mapping[str, Any]) -> tuple[str, list[str]]:
+    def _create(
+        self, run: HookContext, volumes: Volumes, image_id: str, document: Mapping[str, Any]
+    ) -> tuple[str, list[str]]:
         arguments, remarks = run.waiter.call(lambda: metadata.placement(run.clients, document), check=run.check)
         for remark in remarks:
             LOG.warning("%s: %s", run.resource.key, remark)
@@ -235,19 +238,19 @@ operation is given up.
     )
     schemas = {resource.VOLUME: Schemas(OPTIONS_SCHEMA, RESTORE_SCHEMA, SAVED_INFO_SCHEMA, data.VERIFY_SCHEMA)}
     operations = {
-        Kind.PROTECT: Protect,
-        Kind.RESTORE: Restore,
-        Kind.DELETE: data.Delete,
-        Kind.VERIFY: data.Verify,
-        Kind.COPY: SectionCopy,
+        OperationType.PROTECT: Protect,
+        OperationType.RESTORE: Restore,
+        OperationType.DELETE: data.Delete,
+        OperationType.VERIFY: data.Verify,
+        OperationType.COPY: SectionCopy,
     }
 
-    def timeout(self, run: Run, size: int) -> float:
+    def timeout(self, run: HookContext, size: int) -> float:
         """Seconds that a cloud may take to copy *size* GiB."""
         return run.waiter.timeout + size * self.conf.seconds_per_gib
 
 
-def _at_rest(run: Run) -> Any:
+def _at_rest(run: HookContext) -> Any:
     """The volume to protect, when nothing is being done to it."""
     volumes, what = Volumes(run.clients), f"volume {run.resource.id}"
 
@@ -272,7 +275,7 @@ def _at_rest(run: Run) -> Any:
     return volume
 
 
-def _mark(run: Run, image_id: str) -> None:
+def _mark(run: HookContext, image_id: str) -> None:
     marks = ownership.make(run.operation_id, TEMPORARY_IMAGE, run.resource.key)
     with translated(f"marking the temporary image of volume {run.resource.id}"):
         run.clients.glance().images.update(image_id, **marks)
@@ -291,7 +294,7 @@ class _Seen:
 class _Upload:
     """Cinder's upload of the temporary volume: the image tells when it is complete, the volume when Cinder has given up."""
 
-    def __init__(self, run: Run, volume_id: str, image_id: str) -> None:
+    def __init__(self, run: HookContext, volume_id: str, image_id: str) -> None:
         self._run = run
         self._volumes = Volumes(run.clients)
         self._images = Images(run.clients)

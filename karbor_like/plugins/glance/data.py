@@ -12,7 +12,7 @@ from karbor_like import exception
 from karbor_like.bank import errors
 from karbor_like.clients import imagedata
 from karbor_like.clients.errors import translated
-from karbor_like.plugins.protection import Operation, Run
+from karbor_like.plugins.protection import HookContext, ResourceOperation
 from karbor_like.plugins.toolkit import cloud_objects
 from karbor_like.plugins.toolkit.cloud_objects import Images
 
@@ -38,7 +38,7 @@ VERIFY_SCHEMA: Final[Mapping[str, Any]] = {
 }
 
 
-def put_metadata(run: Run, **members: Any) -> None:
+def put_metadata(run: HookContext, **members: Any) -> None:
     """Add *members* to the document of this resource."""
     try:
         earlier = run.section.get(METADATA)
@@ -47,7 +47,7 @@ def put_metadata(run: Run, **members: Any) -> None:
     run.section.put(METADATA, {**earlier, **members})
 
 
-def get_metadata(run: Run) -> dict[str, Any]:
+def get_metadata(run: HookContext) -> dict[str, Any]:
     """The document of this resource. Raises ResourceFailed for one that a later version of this code wrote."""
     document = run.section.get(METADATA)
     if document["version"] != VERSION:
@@ -58,7 +58,7 @@ def get_metadata(run: Run) -> dict[str, Any]:
     return document
 
 
-def is_stored(run: Run) -> bool:
+def is_stored(run: HookContext) -> bool:
     """Whether an earlier attempt at this hook got all the bytes into the bank."""
     # Not by names(): a listing may lag behind what the attempt did before it died.
     try:
@@ -80,7 +80,7 @@ def describe(image: Any) -> dict[str, Any]:
     }
 
 
-def store(run: Run, image: Any) -> None:
+def store(run: HookContext, image: Any) -> None:
     """Stream the active *image* from Glance into the bank, without keeping any of it here."""
     run.report.step("storing the bytes")
     run.report.progress(0, image.size)
@@ -95,12 +95,12 @@ def store(run: Run, image: Any) -> None:
         )
 
 
-def report_sizes(run: Run) -> None:
+def report_sizes(run: HookContext) -> None:
     stats = run.section.stats(DATA)
     run.report.sizes(logical=stats.logical, new=stats.new, stored=stats.stored)
 
 
-def make_image(run: Run, role: str, recorded: Mapping[str, Any], *, keep: bool, timeout: float) -> Any:
+def make_image(run: HookContext, role: str, recorded: Mapping[str, Any], *, keep: bool, timeout: float) -> Any:
     """An active image of the stored bytes, made now unless an earlier attempt did.
 
     :param recorded: what :func:`describe` said of the image that was protected
@@ -137,7 +137,7 @@ def make_image(run: Run, role: str, recorded: Mapping[str, Any], *, keep: bool, 
 class _Stored:
     """The stored bytes. Each iteration reads them anew, because a request may have to be sent twice."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: HookContext) -> None:
         self._run = run
 
     def __iter__(self) -> Iterator[memoryview]:
@@ -163,18 +163,18 @@ def _compare(image: Any, recorded: Mapping[str, Any]) -> None:
             )
 
 
-class Delete(Operation):
+class Delete(ResourceOperation):
     """Nothing of a checkpoint is in the cloud: its objects go from the bank."""
 
-    def main(self, run: Run) -> None:
+    def main(self, run: HookContext) -> None:
         run.report.step("deleting the objects in the bank")
         run.section.delete()
 
 
-class Verify(Operation):
+class Verify(ResourceOperation):
     """Checks that what a restore needs is in the bank."""
 
-    def main(self, run: Run) -> None:
+    def main(self, run: HookContext) -> None:
         run.report.step("checking what is stored")
         get_metadata(run)
         total = run.section.stats(DATA).logical

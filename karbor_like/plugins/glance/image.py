@@ -9,9 +9,10 @@ from oslo_config import cfg
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
+from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.glance import data
 from karbor_like.plugins.glance.protectable import is_visible
-from karbor_like.plugins.protection import Kind, Operation, ProtectionPlugin, Run, Schemas
+from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
 from karbor_like.plugins.toolkit import cloud_objects, ownership
 from karbor_like.plugins.toolkit.cloud_objects import Images
 from karbor_like.plugins.toolkit.copying import SectionCopy
@@ -95,12 +96,12 @@ SAVED_INFO_SCHEMA: Final[Mapping[str, Any]] = {
 }
 
 
-class Protect(Operation):
+class Protect(ResourceOperation):
     """Nothing has to be created in the cloud: an active image does not change."""
 
     plugin: "ImageProtection"
 
-    def main(self, run: Run) -> None:
+    def main(self, run: HookContext) -> None:
         run.report.step("looking at the image")
         images = Images(run.clients)
         image = cloud_objects.look(run, images, run.resource.id)
@@ -125,12 +126,12 @@ class Protect(Operation):
         data.report_sizes(run)
 
 
-class Restore(Operation):
+class Restore(ResourceOperation):
     """A new image with the same bytes, format, properties and tags."""
 
     plugin: "ImageProtection"
 
-    def main(self, run: Run) -> dict[str, Any]:
+    def main(self, run: HookContext) -> dict[str, Any]:
         document = data.get_metadata(run)
         run.report.step("making an image")
         timeout = self.plugin.timeout(run, document["image"]["size"])
@@ -140,7 +141,7 @@ class Restore(Operation):
         run.waiter.call(lambda: _finish(run, image.id, name, document), check=run.check)
         return {"restored": {run.resource.key: image.id}, "remarks": _remarks(run, document)}
 
-    def cleanup(self, run: Run) -> None:
+    def cleanup(self, run: HookContext) -> None:
         cloud_objects.remove_all(run, {IMAGE: Images(run.clients)})
 
 
@@ -161,19 +162,19 @@ restore is given up.
     )
     schemas = {resource.IMAGE: Schemas(OPTIONS_SCHEMA, RESTORE_SCHEMA, SAVED_INFO_SCHEMA, data.VERIFY_SCHEMA)}
     operations = {
-        Kind.PROTECT: Protect,
-        Kind.RESTORE: Restore,
-        Kind.DELETE: data.Delete,
-        Kind.VERIFY: data.Verify,
-        Kind.COPY: SectionCopy,
+        OperationType.PROTECT: Protect,
+        OperationType.RESTORE: Restore,
+        OperationType.DELETE: data.Delete,
+        OperationType.VERIFY: data.Verify,
+        OperationType.COPY: SectionCopy,
     }
 
-    def timeout(self, run: Run, size: int) -> float:
+    def timeout(self, run: HookContext, size: int) -> float:
         """Seconds that Glance may take to digest *size* bytes."""
         return run.waiter.timeout + size / _GIB * self.conf.seconds_per_gib
 
 
-def _finish(run: Run, image_id: str, name: str, document: Mapping[str, Any]) -> None:
+def _finish(run: HookContext, image_id: str, name: str, document: Mapping[str, Any]) -> None:
     """Give the image what it had, and take the marks of the operation from it. Repeatable."""
     with translated(f"restoring the properties of image {image_id}"):
         run.clients.glance().images.update(
@@ -191,7 +192,7 @@ def _visibility(document: Mapping[str, Any]) -> str:
     return document["visibility"] if document["visibility"] in ("private", "shared") else "private"
 
 
-def _remarks(run: Run, document: Mapping[str, Any]) -> list[str]:
+def _remarks(run: HookContext, document: Mapping[str, Any]) -> list[str]:
     if _visibility(document) == document["visibility"]:
         return []
     remark = f"the image was {document['visibility']}: the restored one is private"

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
-from karbor_like.plugins.protection import Entry, Run
+from karbor_like.plugins.protection import Entry, HookContext
 from karbor_like.plugins.toolkit import ownership
 
 #: How often a cloud is asked to delete something that it then goes on showing as usable.
@@ -21,7 +21,7 @@ _DELETE_REQUESTS: Final = 5
 Create = Callable[[str, Mapping[str, str]], str]
 
 
-class Things(ABC):
+class CloudObjects(ABC):
     """One kind of thing that a cloud can be asked to create. Every method may raise what ``translated`` raises."""
 
     noun: ClassVar[str]
@@ -50,7 +50,7 @@ class Things(ABC):
         """The cloud's reason why it will never be ready, or None where it may be."""
 
 
-class _Cinder(Things):
+class _Cinder(CloudObjects):
     ready = "available"
 
     def failure(self, thing: Any) -> str | None:
@@ -95,7 +95,7 @@ class Snapshots(_Cinder):
             self.clients.cinder().volume_snapshots.delete(thing.id)
 
 
-class Images(Things):
+class Images(CloudObjects):
     noun = "image"
     ready = "active"
     deletable = None
@@ -137,7 +137,7 @@ def cinder_message(clients: Clients, cloud_id: str) -> str:
     return newest.user_message if newest else "no reason given"
 
 
-def ensure(run: Run, things: Things, role: str, create: Create, *, keep: bool = False) -> str:
+def ensure(run: HookContext, things: CloudObjects, role: str, create: Create, *, keep: bool = False) -> str:
     """The id of what this operation made as *role*; it is made now unless an earlier attempt did."""
     entry = run.journal.intend(role, keep=keep)
     if entry.cloud_id:
@@ -157,12 +157,12 @@ def ensure(run: Run, things: Things, role: str, create: Create, *, keep: bool = 
     return cloud_id
 
 
-def look(run: Run, things: Things, cloud_id: str) -> Any:
+def look(run: HookContext, things: CloudObjects, cloud_id: str) -> Any:
     """The thing as it is now. Raises ResourceNotFound."""
     return run.waiter.call(lambda: things.get(cloud_id), check=run.check)
 
 
-def known(run: Run, things: Things, role: str) -> str | None:
+def known(run: HookContext, things: CloudObjects, role: str) -> str | None:
     """The id of what this operation made as *role* and what still exists, or None."""
     for entry in run.journal.entries():
         if entry.role == role:
@@ -170,7 +170,7 @@ def known(run: Run, things: Things, role: str) -> str | None:
     return None
 
 
-def wait(run: Run, things: Things, cloud_id: str, timeout: float | None = None) -> Any:
+def wait(run: HookContext, things: CloudObjects, cloud_id: str, timeout: float | None = None) -> Any:
     """Wait until it is ready. Raises ResourceFailed with the cloud's reason, Timeout, or what ``run.check`` raises."""
     return run.waiter.until(
         f"{things.noun} {cloud_id} to become {things.ready}",
@@ -182,7 +182,7 @@ def wait(run: Run, things: Things, cloud_id: str, timeout: float | None = None) 
     )
 
 
-def remove(run: Run, things: Things, role: str) -> None:
+def remove(run: HookContext, things: CloudObjects, role: str) -> None:
     """Delete what this operation made as *role*, wait until it is gone, and note that. Nothing made: nothing happens."""
     for entry in run.journal.entries():
         if entry.role == role:
@@ -191,7 +191,7 @@ def remove(run: Run, things: Things, role: str) -> None:
             run.journal.gone(role)
 
 
-def remove_all(run: Run, roles: Mapping[str, Things]) -> None:
+def remove_all(run: HookContext, roles: Mapping[str, CloudObjects]) -> None:
     """Delete everything that the journal names, newest first, going on where something cannot be deleted.
 
     :param roles: what the roles are
@@ -210,13 +210,13 @@ def remove_all(run: Run, roles: Mapping[str, Things]) -> None:
         raise exception.ResourceFailed(f"left over in the cloud, to be deleted by hand: {'; '.join(left)}")
 
 
-def _ids(run: Run, things: Things, entry: Entry) -> list[str]:
+def _ids(run: HookContext, things: CloudObjects, entry: Entry) -> list[str]:
     """All that may be *entry*'s: what the journal knows, and what bears its name because nobody lived to note its id."""
     found = run.waiter.call(lambda: things.find(entry.name), check=run.check)
     return list(dict.fromkeys([*([entry.cloud_id] if entry.cloud_id else []), *found]))
 
 
-def _exists(run: Run, things: Things, cloud_id: str) -> bool:
+def _exists(run: HookContext, things: CloudObjects, cloud_id: str) -> bool:
     try:
         look(run, things, cloud_id)
     except exception.ResourceNotFound:
@@ -224,7 +224,7 @@ def _exists(run: Run, things: Things, cloud_id: str) -> bool:
     return True
 
 
-def _remove(run: Run, things: Things, cloud_id: str) -> None:
+def _remove(run: HookContext, things: CloudObjects, cloud_id: str) -> None:
     refusals: list[str] = []
 
     def ask() -> Any:

@@ -5,13 +5,13 @@ the bank would not be one.
 """
 
 from karbor_like.bank.checkpoints import copier
-from karbor_like.plugins.protection import Operation, Run
+from karbor_like.plugins.protection import HookContext, ResourceOperation
 
 
-class SectionCopy(Operation):
+class SectionCopy(ResourceOperation):
     """All that the source's bank has of the resource, as it stands. Asks no cloud, so it needs nothing of the resource."""
 
-    def main(self, run: Run) -> None:
+    def main(self, run: HookContext) -> None:
         assert run.source is not None, "only a copy has a source"
         run.report.step("copying from the other bank")
         copied = copier.copy(
@@ -23,6 +23,6 @@ class SectionCopy(Operation):
             stored=sum(stats.stored for stats in copied),
         )
 
-    def cleanup(self, run: Run) -> None:
+    def cleanup(self, run: HookContext) -> None:
         # Nobody builds on a copy that failed, and the bank may be full because of it.
         run.section.delete()

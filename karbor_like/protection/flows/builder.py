@@ -13,7 +13,7 @@ from taskflow.types import graph as taskflow_graph
 
 from karbor_like.domain.resource import Resource
 from karbor_like.protection.flows.tasks import BeginTask, HookTask, Step
-from karbor_like.protection.operation.session import Scope
+from karbor_like.protection.operation.session import OperationSession
 
 _FIRST = "prepare_begin"
 #: Hooks of a parent that wait for its children's, and what is last before them where a child lacks the hook.
@@ -30,7 +30,7 @@ class _GraphFlow(graph_flow.Flow):
 
 
 class _Builder:
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: OperationSession) -> None:
         self._scope = scope
         self._graph = scope.work.graph
         self.tasks: dict[tuple[Resource, str], HookTask] = {}
@@ -81,7 +81,7 @@ class _Builder:
         return tuple(dict.fromkeys([own, *below]))
 
 
-def resources(scope: Scope) -> graph_flow.Flow:
+def resources(scope: OperationSession) -> graph_flow.Flow:
     """The flow of all hooks of all resources."""
     builder = _Builder(scope)
     for resource in scope.work.graph.nodes:

@@ -8,10 +8,10 @@ from karbor_like.protection.flows.builder import resources
 from karbor_like.protection.flows.protect import CompleteCheckpoint, CreateCheckpoint
 from karbor_like.protection.flows.restore import check_usable
 from karbor_like.protection.flows.tasks import Step
-from karbor_like.protection.operation.session import Scope
+from karbor_like.protection.operation.session import OperationSession
 
 
-def build(scope: Scope) -> Flow:
+def build(scope: OperationSession) -> Flow:
     """The flow of one copy."""
     flow = linear_flow.Flow(f"copy {scope.work.checkpoint_id}")
     # What else the commit says is what another site, which has nothing but the bank, shows as well.
@@ -22,7 +22,7 @@ def build(scope: Scope) -> Flow:
 class OpenSource(Step):
     """Look whether the source's bank holds what the database says, before anything is put into the other one."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: OperationSession) -> None:
         super().__init__(scope, "open source")
 
     def work(self) -> None:

@@ -14,12 +14,12 @@ from karbor_like.bank import errors
 from karbor_like.domain import states
 from karbor_like.protection.flows.builder import resources
 from karbor_like.protection.flows.tasks import Step
-from karbor_like.protection.operation.session import Scope
+from karbor_like.protection.operation.session import OperationSession
 
 LOG = logging.getLogger(__name__)
 
 
-def build(scope: Scope) -> Flow:
+def build(scope: OperationSession) -> Flow:
     """The flow of one deletion."""
     flow = linear_flow.Flow(f"delete {scope.work.checkpoint_id}")
     return flow.add(BeginDeletion(scope), resources(scope), DeleteCheckpoint(scope))
@@ -30,7 +30,7 @@ class BeginDeletion(Step):
     not. It is undone last: then the bank knows that it failed.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: OperationSession) -> None:
         super().__init__(scope, "begin deletion")
 
     def work(self) -> None:
@@ -53,7 +53,7 @@ class BeginDeletion(Step):
 class DeleteCheckpoint(Step):
     """Delete it in the bank, commit event first. Blocks that nothing else refers to are the collector's."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: OperationSession) -> None:
         super().__init__(scope, "delete checkpoint")
 
     def work(self) -> None:

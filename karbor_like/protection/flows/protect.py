@@ -12,17 +12,17 @@ from karbor_like.db import operations
 from karbor_like.domain import states
 from karbor_like.protection.flows.builder import resources
 from karbor_like.protection.flows.tasks import Step
-from karbor_like.protection.operation.session import Scope
-from karbor_like.protection.operation.spec import Work
+from karbor_like.protection.operation.session import OperationSession
+from karbor_like.protection.operation.spec import OperationSpec
 
 
-def build(scope: Scope) -> Flow:
+def build(scope: OperationSession) -> Flow:
     """The flow of one protect."""
     flow = linear_flow.Flow(f"protect {scope.work.checkpoint_id}")
     return flow.add(CreateCheckpoint(scope), resources(scope), CompleteCheckpoint(scope))
 
 
-def record(work: Work) -> CheckpointRecord:
+def record(work: OperationSpec) -> CheckpointRecord:
     """What the bank keeps of a checkpoint besides its resources."""
     return CheckpointRecord(
         id=work.checkpoint_id,
@@ -39,7 +39,7 @@ def record(work: Work) -> CheckpointRecord:
 class CreateCheckpoint(Step):
     """Create the checkpoint in the bank. It is undone last: then the bank knows that it failed."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: OperationSession) -> None:
         super().__init__(scope, "create checkpoint")
 
     def work(self) -> None:
@@ -59,7 +59,7 @@ class CompleteCheckpoint(Step):
     :param detail: what the commit says besides the resources' sizes
     """
 
-    def __init__(self, scope: Scope, **detail: Any) -> None:
+    def __init__(self, scope: OperationSession, **detail: Any) -> None:
         super().__init__(scope, "complete checkpoint")
         self._detail = detail
 

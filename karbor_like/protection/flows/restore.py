@@ -8,10 +8,10 @@ from karbor_like.bank.bank import Bank
 from karbor_like.domain import states
 from karbor_like.protection.flows.builder import resources
 from karbor_like.protection.flows.tasks import Step
-from karbor_like.protection.operation.session import Scope
+from karbor_like.protection.operation.session import OperationSession
 
 
-def build(scope: Scope) -> Flow:
+def build(scope: OperationSession) -> Flow:
     """The flow of one restore or one verification."""
     flow = linear_flow.Flow(f"{scope.work.kind} {scope.work.checkpoint_id}")
     return flow.add(OpenCheckpoint(scope), resources(scope))
@@ -20,7 +20,7 @@ def build(scope: Scope) -> Flow:
 class OpenCheckpoint(Step):
     """Look whether the bank holds what the database says, before anything is made from it."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: OperationSession) -> None:
         super().__init__(scope, "open checkpoint")
 
     def work(self) -> None:

@@ -13,10 +13,10 @@ from oslo_utils import strutils
 from taskflow import task
 
 from karbor_like import exception
+from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
-from karbor_like.plugins.protection import Kind
-from karbor_like.protection.operation.progress import DatabaseReport
-from karbor_like.protection.operation.session import Scope
+from karbor_like.protection.operation.progress import DatabaseProgressRecorder
+from karbor_like.protection.operation.session import OperationSession
 
 LOG = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Step(task.Task):
     revert raises, the tasks before it are never reverted.
     """
 
-    def __init__(self, scope: Scope, name: str) -> None:
+    def __init__(self, scope: OperationSession, name: str) -> None:
         super().__init__(name=name)
         self.scope = scope
 
@@ -49,7 +49,7 @@ class Step(task.Task):
                 return self.work()
             except Exception as error:  # noqa: BLE001 - the border of a task
                 # Where the operation was lost that is the reason, whatever it looked like; and nothing is saved any more.
-                self.scope.hold.check_held()
+                self.scope.hold.ensure_held()
                 if isinstance(error, exception.Cancelled):
                     self.failed(error)
                     raise exception.Cancelled(self.describe(error)) from None
@@ -62,7 +62,7 @@ class Step(task.Task):
         # Without its result, which may be a value, a Failure or None: what was done stands in the journal.
         with self.scope.acting():
             try:
-                self.scope.hold.check_held()
+                self.scope.hold.ensure_held()
                 self.undo(kwargs.get("flow_failures") or {})
             except exception.LeaseLost as error:
                 # Nothing of this run is saved any more: whoever holds the operation now reverts this task.
@@ -95,12 +95,12 @@ class HookTask(Step):
     :param last: whether the resource is done after it
     """
 
-    def __init__(self, scope: Scope, resource: Resource, hook: str | None, name: str, *, last: bool) -> None:
+    def __init__(self, scope: OperationSession, resource: Resource, hook: str | None, name: str, *, last: bool) -> None:
         super().__init__(scope, name)
         self.resource = resource
         self.hook = hook
         self.last = last
-        self._report: DatabaseReport | None = None
+        self._report: DatabaseProgressRecorder | None = None
 
     def subject(self) -> str:
         return f"{self.resource.key} ({self.resource.name})" if self.resource.name else self.resource.key
@@ -116,7 +116,7 @@ class HookTask(Step):
             try:
                 result = self._call()
             except exception.CheckpointNotFound:
-                if self.scope.work.kind is not Kind.DELETE:
+                if self.scope.work.kind is not OperationType.DELETE:
                     raise
                 # Its tombstone is put when all hooks have ended: an earlier attempt, or another site, came that far.
             finally:
@@ -127,7 +127,7 @@ class HookTask(Step):
         if told.get("remarks"):
             self.scope.record(self.resource.key, reason="; ".join(told["remarks"]))
         if self.last:
-            self.scope.record(self.resource.key, status=self.scope.words.resource_done)
+            self.scope.record(self.resource.key, status=self.scope.statuses.resource_done)
         return result
 
     def _call(self) -> dict[str, Any] | None:
@@ -143,7 +143,7 @@ class HookTask(Step):
         step = self._report.current if self._report else ""
         reason = f"{step}: {explain(error)}" if step else explain(error)
         try:
-            self.scope.record(self.resource.key, status=self.scope.words.resource_failed, reason=reason)
+            self.scope.record(self.resource.key, status=self.scope.statuses.resource_failed, reason=reason)
         except (exception.LeaseLost, db_exception.DBError) as failure:
             LOG.warning("Operation %s: the failure of %s is not recorded: %s", self.scope.work.id, self.name, failure)
 
@@ -154,13 +154,13 @@ class BeginTask(HookTask):
     """
 
     def work(self) -> dict[str, Any] | None:
-        self.scope.record(self.resource.key, status=self.scope.words.resource_running, reason=None)
+        self.scope.record(self.resource.key, status=self.scope.statuses.resource_running, reason=None)
         return super().work()
 
     def undo(self, failures: Mapping[str, Any]) -> None:
         clean(self.scope, self.resource)
 
 
-def clean(scope: Scope, resource: Resource) -> None:
+def clean(scope: OperationSession, resource: Resource) -> None:
     """Remove from the cloud what the operation made for *resource*. Raises what the plugin's clean-up raises."""
     scope.operation(resource).cleanup(scope.undo_run(resource, scope.report(resource)))

@@ -12,7 +12,7 @@ from karbor_like.db.operations import Claim
 _MARGIN = 0.1
 
 
-class Hold:
+class ActiveClaim:
     """A claim with its flags. The heart of the executor renews it; hooks ask :meth:`check` in every loop.
 
     :param began: monotonic seconds just before the claim was made
@@ -34,7 +34,7 @@ class Hold:
         """The lease was renewed by a transaction that began at *began*, monotonic seconds."""
         self._deadline = began + self._lease * (1 - _MARGIN)
 
-    def let_go(self, reason: str) -> None:
+    def abandon(self, reason: str) -> None:
         """From now on nothing may be done for the operation: it was lost, or is being given back."""
         self._gone = self._gone or reason
 
@@ -48,7 +48,7 @@ class Hold:
 
     def check(self) -> None:
         """Raises LeaseLost or Cancelled where whoever asks must stop."""
-        self.check_held()
+        self.ensure_held()
         if self._cancelled:
             raise exception.Cancelled("cancelled")
         if self._failed is not None:
@@ -59,10 +59,10 @@ class Hold:
         somebody may have been told already, and have stopped in the middle.
         """
         if self._clock.monotonic() >= self._deadline:
-            self.let_go(f"the lease could not be renewed for {self._lease:g} seconds")
+            self.abandon(f"the lease could not be renewed for {self._lease:g} seconds")
         return self._gone is not None
 
-    def check_held(self) -> None:
+    def ensure_held(self) -> None:
         """Raises LeaseLost where the operation is :meth:`lost`; for undoing, which nothing else stops."""
         if self.lost():
             raise exception.LeaseLost(f"operation {self.claim.operation_id}: {self._gone}")

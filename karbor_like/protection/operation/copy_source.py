@@ -6,15 +6,15 @@ from karbor_like import exception
 from karbor_like.bank.bank import Bank
 from karbor_like.bank.checkpoints.section import ResourceSection
 from karbor_like.bank.leases.lease import Lease
-from karbor_like.protection.context import Environment
+from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.operation.lazy import LazyLease
-from karbor_like.protection.operation.spec import Work
+from karbor_like.protection.operation.spec import OperationSpec
 
 
-class Source:
+class CopySource:
     """The source of one operation, while this process runs it. Used by many threads."""
 
-    def __init__(self, env: Environment, job: Work) -> None:
+    def __init__(self, env: ServiceContext, job: OperationSpec) -> None:
         self._env = env
         self._job = job
         self._lease = LazyLease(self._acquire)

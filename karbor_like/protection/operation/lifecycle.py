@@ -11,51 +11,51 @@ from karbor_like.db import checkpoints, operations, restores, verifications
 from karbor_like.db.models import OperationResource
 from karbor_like.db.repository import Repository
 from karbor_like.domain import copies, states
+from karbor_like.domain.operation import OperationType
 from karbor_like.domain.states import Lifecycle
-from karbor_like.plugins.protection import Kind
-from karbor_like.protection.context import Environment
-from karbor_like.protection.operation.claim import Hold
-from karbor_like.protection.operation.spec import Work
+from karbor_like.protection.context import ServiceContext
+from karbor_like.protection.operation.claim import ActiveClaim
+from karbor_like.protection.operation.spec import OperationSpec
 
 LOG = logging.getLogger(__name__)
 
 #: Characters of a reason that are kept: a row of MySQL's TEXT, whatever the characters.
 _MAX_REASON = 16000
 
-_REQUESTS: dict[Kind, tuple[Repository[Any], Lifecycle]] = {
-    Kind.RESTORE: (restores.RESTORES, states.RESTORE),
-    Kind.VERIFY: (verifications.VERIFICATIONS, states.VERIFICATION),
+_REQUESTS: dict[OperationType, tuple[Repository[Any], Lifecycle]] = {
+    OperationType.RESTORE: (restores.RESTORES, states.RESTORE),
+    OperationType.VERIFY: (verifications.VERIFICATIONS, states.VERIFICATION),
 }
 
 
-def requests() -> list[tuple[Kind, Repository[Any], str]]:
+def requests() -> list[tuple[OperationType, Repository[Any], str]]:
     """The kinds whose objects stand before their operation does, where they are, and the operation's column for them."""
     return [
-        (Kind.RESTORE, restores.RESTORES, "restore_id"),
-        (Kind.VERIFY, verifications.VERIFICATIONS, "verification_id"),
+        (OperationType.RESTORE, restores.RESTORES, "restore_id"),
+        (OperationType.VERIFY, verifications.VERIFICATIONS, "verification_id"),
     ]
 
 
-def begin(env: Environment, work: Work, hold: Hold) -> None:
+def begin(env: ServiceContext, work: OperationSpec, hold: ActiveClaim) -> None:
     """Record that an operation which was shown to wait is running now. Raises LeaseLost where somebody else holds it."""
-    words = states.OPERATION[work.kind]
-    if words.waiting is None:
+    statuses = states.OPERATION[work.kind]
+    if statuses.waiting is None:
         return
 
     def write(session: orm.Session) -> None:
-        operations.check(session, hold.claim).update({"status": words.running})
-        checkpoints.move(session, work.checkpoint_id, words.running, states.CHECKPOINT.sources(words.running))
+        operations.check(session, hold.claim).update({"status": statuses.running})
+        checkpoints.move(session, work.checkpoint_id, statuses.running, states.CHECKPOINT.sources(statuses.running))
 
     env.database.write(write)
 
 
-def finish(env: Environment, work: Work, hold: Hold, reasons: Sequence[str], *, done: bool) -> None:
+def finish(env: ServiceContext, work: OperationSpec, hold: ActiveClaim, reasons: Sequence[str], *, done: bool) -> None:
     """Record the end of an operation. Raises LeaseLost where somebody else holds it.
 
     :param reasons: why it failed, most telling first
     """
-    words = states.OPERATION[work.kind]
-    status = words.done if done else words.failed
+    statuses = states.OPERATION[work.kind]
+    status = statuses.done if done else statuses.failed
     reason = "; ".join(reasons)[:_MAX_REASON] or None
 
     def write(session: orm.Session) -> None:
@@ -75,34 +75,34 @@ def _why(reason: str | None) -> str:
     return f" ({reason})" if reason else ""
 
 
-def _finish_checkpoint(session: orm.Session, work: Work, status: str, reason: str | None) -> None:
+def _finish_checkpoint(session: orm.Session, work: OperationSpec, status: str, reason: str | None) -> None:
     values: dict[str, Any] = {"reason": reason}
     if status == states.AVAILABLE:
         rows = operations.resources_of(session, [work.id])
         for size in ("logical_bytes", "new_bytes", "stored_bytes"):
             values[size] = sum(getattr(row, size) or 0 for row in rows)
-        if work.kind is Kind.COPY:
+        if work.kind is OperationType.COPY:
             values["extra_info"] = {**work.extra_info, **copies.FINISHED}
     moved = checkpoints.move(session, work.checkpoint_id, status, states.CHECKPOINT.sources(status), **values)
     if not moved:
         LOG.error("checkpoint %s did not become %s: it is in a state that forbids it", work.checkpoint_id, status)
 
 
-def _finish_request(session: orm.Session, work: Work, status: str, reason: str | None) -> None:
+def _finish_request(session: orm.Session, work: OperationSpec, status: str, reason: str | None) -> None:
     repository, lifecycle = _REQUESTS[work.kind]
     rows = operations.resources_of(session, [work.id])
     values = {"status": status, "reason": reason, **_results(rows)}
     repository.update(session, str(request_id(work)), values, {"status": list(lifecycle.sources(status))})
 
 
-def publish(session: orm.Session, work: Work) -> None:
+def publish(session: orm.Session, work: OperationSpec) -> None:
     """Show on a restore or verification how its resources are doing, while it goes on."""
     if work.kind not in _REQUESTS:
         return
     repository, _ = _REQUESTS[work.kind]
     rows = operations.resources_of(session, [work.id])
     # Restored resources go by their new ids, and are not spoken of before they have one.
-    known = [row for row in rows if row.result_key or work.kind is not Kind.RESTORE]
+    known = [row for row in rows if row.result_key or work.kind is not OperationType.RESTORE]
     repository.update(session, str(request_id(work)), _results(known), {"status": states.IN_PROGRESS})
 
 
@@ -113,12 +113,12 @@ def _results(rows: Sequence[OperationResource]) -> dict[str, dict[str, str]]:
     }
 
 
-def request_id(work: Work) -> str | None:
+def request_id(work: OperationSpec) -> str | None:
     """The restore or verification that *work* is for."""
     return work.restore_id or work.verification_id
 
 
-def refuse(env: Environment, kind: Kind, object_id: str, error: exception.KarborLikeError) -> None:
+def refuse(env: ServiceContext, kind: OperationType, object_id: str, error: exception.KarborLikeError) -> None:
     """A restore or verification whose row stands cannot begin: it fails, with the reason."""
     repository, lifecycle = _REQUESTS[kind]
     values = {"status": states.FAIL, "reason": error.message[:_MAX_REASON]}

@@ -13,8 +13,8 @@ from karbor_like.db.session import Database
 LOG = logging.getLogger(__name__)
 
 
-class DatabaseReport:
-    """See :class:`karbor_like.plugins.protection.Report`. May be used by several threads.
+class DatabaseProgressRecorder:
+    """See :class:`karbor_like.plugins.protection.ProgressRecorder`. May be used by several threads.
 
     A record that the database does not take is not worth failing a backup for: it is logged, and the next one follows.
 

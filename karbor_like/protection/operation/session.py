@@ -1,4 +1,4 @@
-"""What the tasks of one operation share while this process runs it, and the :class:`Run` that each hook is handed."""
+"""What the tasks of one operation share while this process runs it, and the :class:`HookContext` that each hook is handed."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,15 +18,16 @@ from karbor_like.clients.factory import Clients
 from karbor_like.db import checkpoints, operations
 from karbor_like.domain import states
 from karbor_like.domain.graph import Graph
+from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
-from karbor_like.plugins.protection import Kind, Operation, Run
+from karbor_like.plugins.protection import HookContext, ResourceOperation
 from karbor_like.plugins.toolkit import ownership
-from karbor_like.protection.context import Environment
+from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.operation import lazy, lifecycle, spec
-from karbor_like.protection.operation.claim import Hold
-from karbor_like.protection.operation.copy_source import Source
+from karbor_like.protection.operation.claim import ActiveClaim
+from karbor_like.protection.operation.copy_source import CopySource
 from karbor_like.protection.operation.journal import DatabaseJournal
-from karbor_like.protection.operation.progress import DatabaseReport
+from karbor_like.protection.operation.progress import DatabaseProgressRecorder
 from karbor_like.protection.registry import parameters
 from karbor_like.protection.registry.providers import Provider
 
@@ -34,26 +35,26 @@ from karbor_like.protection.registry.providers import Provider
 _BASES_SEARCHED = 50
 
 #: What an operation does to the bank: a reader's lease keeps what it reads, a writer's also what it builds on.
-_READERS = frozenset({Kind.RESTORE, Kind.VERIFY})
+_READERS = frozenset({OperationType.RESTORE, OperationType.VERIFY})
 
 
-class Scope:
+class OperationSession:
     """A context manager: leaving it gives back the banks' leases. Used by many threads.
 
     Nothing here is opened before it is needed, so that an operation can be undone while its bank is away.
     """
 
-    def __init__(self, env: Environment, job: spec.Work, hold: Hold, sealed: str | None) -> None:
+    def __init__(self, env: ServiceContext, job: spec.OperationSpec, hold: ActiveClaim, sealed: str | None) -> None:
         self.env = env
         self.work = job
         self.hold = hold
-        self.words = states.OPERATION[job.kind]
+        self.statuses = states.OPERATION[job.kind]
         self._sealed = sealed
         self._lock = threading.Lock()
         self._clients: Clients | None = None
         self._lease = lazy.LazyLease(self._acquire)
         #: What a copy is made of.
-        self.source = Source(env, job) if job.kind is Kind.COPY else None
+        self.source = CopySource(env, job) if job.kind is OperationType.COPY else None
         self._bases: Mapping[str, Sequence[str]] = {}
 
     def __enter__(self) -> Self:
@@ -68,7 +69,7 @@ class Scope:
 
     def fence(self, connection: sa.Connection) -> None:
         """See :data:`karbor_like.protection.workflow.persistence.Fence`."""
-        self.hold.check_held()
+        self.hold.ensure_held()
         operations.fence(connection, self.hold.claim)
 
     @cached_property
@@ -111,7 +112,7 @@ class Scope:
         holder = f"{self.env.owner} {self.work.kind} {self.work.id}"
         if self.work.kind in _READERS:
             return self.bank.leases.acquire(holder=holder, bases=[self.work.checkpoint_id], kind="read")
-        wanted = self._find_bases() if self.work.kind in (Kind.PROTECT, Kind.COPY) else {}
+        wanted = self._find_bases() if self.work.kind in (OperationType.PROTECT, OperationType.COPY) else {}
         named = sorted({base for bases in wanted.values() for base in bases})
         with ExitStack() as undo:
             lease = undo.enter_context(self.bank.leases.acquire(holder=holder, bases=named, kind="write"))
@@ -143,13 +144,13 @@ class Scope:
             row = checkpoints.CHECKPOINTS.find(session, checkpoint_id)
             return row is not None and row.status == states.AVAILABLE
 
-    def operation(self, resource: Resource) -> Operation:
+    def operation(self, resource: Resource) -> ResourceOperation:
         """The plugin's operation on *resource*. Raises ProviderNotFound, Unsupported."""
         return self.provider.operation(self.work.kind, resource.type)
 
-    def report(self, resource: Resource) -> DatabaseReport:
+    def report(self, resource: Resource) -> DatabaseProgressRecorder:
         """How *resource* tells how it is doing."""
-        return DatabaseReport(
+        return DatabaseProgressRecorder(
             self.env.database,
             self.env.clock,
             self.work.id,
@@ -157,7 +158,7 @@ class Scope:
             self.env.conf.protection.progress_interval,
         )
 
-    def run(self, resource: Resource, report: DatabaseReport) -> Run:
+    def run(self, resource: Resource, report: DatabaseProgressRecorder) -> HookContext:
         """What a hook of *resource* is handed."""
         # A reader takes a lease too, but not one to write with.
         lease = self.lease
@@ -170,24 +171,24 @@ class Scope:
         if self.source is not None:
             self.source.check()
 
-    def undo_run(self, resource: Resource, report: DatabaseReport) -> Run:
+    def undo_run(self, resource: Resource, report: DatabaseProgressRecorder) -> HookContext:
         """What the clean-up of *resource* is handed: it goes on when the operation was cancelled, and writes no bank."""
-        return self._run(resource, report, None, (), self.hold.check_held)
+        return self._run(resource, report, None, (), self.hold.ensure_held)
 
     def _run(
         self,
         resource: Resource,
-        report: DatabaseReport,
+        report: DatabaseProgressRecorder,
         lease: Lease | None,
         bases: Sequence[str],
         check: Callable[[], None],
-    ) -> Run:
+    ) -> HookContext:
         job, source = self.work, self.source
 
         def opener(checkpoint_id: str, lease: Lease | None = None) -> lazy.Open:
             return lambda: self.bank.section(checkpoint_id, job.owner_project, resource.key, lease=lease)
 
-        return Run(
+        return HookContext(
             operation_id=job.id,
             checkpoint_id=job.checkpoint_id,
             project_id=job.owner_project,
@@ -211,7 +212,7 @@ class Scope:
         )
 
     def _restored(self) -> dict[str, str]:
-        if self.work.kind is not Kind.RESTORE:
+        if self.work.kind is not OperationType.RESTORE:
             return {}
         with self.env.database.reader() as session:
             rows = operations.resources_of(session, [self.work.id])
@@ -230,7 +231,7 @@ class Scope:
 
     def stream(self) -> AbstractContextManager[None]:
         """Around what moves a resource's bytes: only so many may in one process, because of the memory it takes."""
-        if self.work.kind is Kind.DELETE:
+        if self.work.kind is OperationType.DELETE:
             return nullcontext()
         return self.env.streams.place(self.work.owner_project, self.hold.check)
 

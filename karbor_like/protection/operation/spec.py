@@ -12,12 +12,12 @@ from karbor_like.db import checkpoints, operations
 from karbor_like.db.models import Checkpoint, Operation
 from karbor_like.db.session import Database
 from karbor_like.domain.graph import Graph
-from karbor_like.plugins.protection import Kind
+from karbor_like.domain.operation import OperationType
 from karbor_like.secret import Cipher
 
 
 @dataclass(frozen=True)
-class Work:
+class OperationSpec:
     """What a flow is rebuilt from, by any process at any time.
 
     :param source_checkpoint_id: what a copy, which is *checkpoint_id*, is made of; *source_provider_id*: where that is
@@ -28,7 +28,7 @@ class Work:
     """
 
     id: str
-    kind: Kind
+    kind: OperationType
     provider_id: str
     checkpoint_id: str
     source_checkpoint_id: str | None
@@ -47,11 +47,11 @@ class Work:
     created_at: datetime
 
     @classmethod
-    def of(cls, operation: Operation, checkpoint: Checkpoint, source: Checkpoint | None) -> "Work":
+    def of(cls, operation: Operation, checkpoint: Checkpoint, source: Checkpoint | None) -> "OperationSpec":
         """From the rows."""
         return cls(
             id=operation.id,
-            kind=Kind(operation.operation_type),
+            kind=OperationType(operation.operation_type),
             provider_id=operation.provider_id,
             checkpoint_id=checkpoint.id,
             source_checkpoint_id=operation.source_checkpoint_id,
@@ -71,7 +71,7 @@ class Work:
         )
 
 
-def load(database: Database, claim: operations.Claim) -> tuple[Work, str | None, bool]:
+def load(database: Database, claim: operations.Claim) -> tuple[OperationSpec, str | None, bool]:
     """The claimed operation, its sealed credential, and whether it was cancelled. Raises LeaseLost."""
 
     with database.writer() as session:
@@ -79,7 +79,7 @@ def load(database: Database, claim: operations.Claim) -> tuple[Work, str | None,
         checkpoint = checkpoints.CHECKPOINTS.get(session, str(row.checkpoint_id))
         wanted = row.source_checkpoint_id
         source = checkpoints.CHECKPOINTS.find(session, wanted) if wanted else None
-        return Work.of(row, checkpoint, source), row.credential, row.cancel_requested
+        return OperationSpec.of(row, checkpoint, source), row.credential, row.cancel_requested
 
 
 def seal(cipher: Cipher, context: RequestContext, restore_auth: Mapping[str, Any] | None = None) -> str:

@@ -16,8 +16,9 @@ from oslo_config import cfg
 from karbor_like import exception
 from karbor_like.bank.bank import Bank, open_bank
 from karbor_like.clock import Clock
+from karbor_like.domain.operation import OperationType
 from karbor_like.plugins import loader
-from karbor_like.plugins.protection import Kind, Operation, ProtectionPlugin
+from karbor_like.plugins.protection import ProtectionPlugin, ResourceOperation
 from karbor_like.protection.registry import provider_file
 
 LOG = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class Provider:
         """The schemas ``options``, ``restore``, ``saved_info`` or ``verify`` by resource type."""
         return {kind: getattr(plugin.schemas[kind], name) for kind, plugin in self.plugins.items()}
 
-    def operation(self, kind: Kind, resource_type: str) -> Operation:
+    def operation(self, kind: OperationType, resource_type: str) -> ResourceOperation:
         """Raises Unsupported where no plugin of this provider does *kind* with *resource_type*."""
         plugin = self.plugins.get(resource_type)
         operation = plugin.operation(kind, resource_type) if plugin else None
@@ -104,7 +105,7 @@ class Provider:
             )
         return operation
 
-    def hooks(self, kind: Kind, resource_types: Iterable[str]) -> dict[str, list[str]]:
+    def hooks(self, kind: OperationType, resource_types: Iterable[str]) -> dict[str, list[str]]:
         """The hooks that run for each type. Raises Unsupported for the first type that is not served."""
         return {name: list(self.operation(kind, name).hooks()) for name in sorted(set(resource_types))}
 

@@ -20,12 +20,12 @@ from karbor_like.db import checkpoints, operations, plans, quotas, scheduled_ope
 from karbor_like.db.models import Checkpoint, Plan
 from karbor_like.domain import states
 from karbor_like.domain.graph import Graph
+from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
-from karbor_like.plugins.protection import Kind
-from karbor_like.protection.context import Environment
+from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.flows import protect
 from karbor_like.protection.operation import lifecycle, spec
-from karbor_like.protection.operation.claim import Hold
+from karbor_like.protection.operation.claim import ActiveClaim
 from karbor_like.protection.registry.providers import Provider
 from karbor_like.protection.requests.queue import Queue
 
@@ -55,7 +55,7 @@ def to_dict(row: Checkpoint) -> dict[str, Any]:
 class Checkpoints:
     """The calls that are about checkpoints."""
 
-    def __init__(self, env: Environment, queue: Queue) -> None:
+    def __init__(self, env: ServiceContext, queue: Queue) -> None:
         self._env = env
         self._queue = queue
 
@@ -79,7 +79,7 @@ class Checkpoints:
             raise exception.InvalidInput(f"plan {plan_id} belongs to provider {plan.provider_id}, not to {provider_id}")
         _check_project(context, plan)
         graph = self._walk(context, plan)
-        hooks = provider.hooks(Kind.PROTECT, (node.type for node in graph.nodes))
+        hooks = provider.hooks(OperationType.PROTECT, (node.type for node in graph.nodes))
         row, claim = self._add(context, plan, provider, graph, hooks, extra_info, checkpoint_id)
         self._create_in_bank(row.id, claim)
         self._queue.hint(context)
@@ -119,7 +119,7 @@ class Checkpoints:
             claim = self._queue.add_held(
                 session,
                 context,
-                Kind.PROTECT,
+                OperationType.PROTECT,
                 row,
                 hooks=hooks,
                 parameters=plan.parameters,
@@ -132,7 +132,7 @@ class Checkpoints:
     def _create_in_bank(self, checkpoint_id: str, claim: operations.Claim) -> None:
         """The first step of the flow, so that the checkpoint stands in the bank when the call answers."""
         env = self._env
-        hold = Hold(claim, env.clock, env.clock.monotonic(), env.conf.protection.lease)
+        hold = ActiveClaim(claim, env.clock, env.clock.monotonic(), env.conf.protection.lease)
         job, _, _ = spec.load(env.database, claim)
         bank = env.providers.get(job.provider_id).bank
         try:
@@ -203,14 +203,14 @@ class Checkpoints:
         hooks = {}
         for kind in {node.type for node in Graph.from_text(row.resource_graph).nodes}:
             # What no plugin deletes has nothing outside the bank.
-            if kind in provider.plugins and provider.plugins[kind].operation(Kind.DELETE, kind):
-                hooks[kind] = provider.hooks(Kind.DELETE, [kind])[kind]
+            if kind in provider.plugins and provider.plugins[kind].operation(OperationType.DELETE, kind):
+                hooks[kind] = provider.hooks(OperationType.DELETE, [kind])[kind]
 
         def write(session: orm.Session) -> None:
             found = self._lock(session, checkpoint_id)
             states.CHECKPOINT.check(checkpoint_id, found.status, states.DELETING)
             found.update({"status": states.DELETING, "reason": None})
-            self._queue.add(session, context, Kind.DELETE, found, hooks=hooks, parameters={})
+            self._queue.add(session, context, OperationType.DELETE, found, hooks=hooks, parameters={})
 
         self._env.database.write(write)
         self._queue.hint(context)

@@ -15,8 +15,8 @@ from karbor_like.db import session as db_session
 from karbor_like.db.models import Checkpoint, Plan
 from karbor_like.domain import copies, states
 from karbor_like.domain.graph import Graph
-from karbor_like.plugins.protection import Kind
-from karbor_like.protection.context import Environment
+from karbor_like.domain.operation import OperationType
+from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.registry.providers import Provider
 from karbor_like.protection.requests.queue import Queue
 
@@ -50,7 +50,7 @@ class _Request:
 class Copies:
     """The call that is about copies."""
 
-    def __init__(self, env: Environment, queue: Queue) -> None:
+    def __init__(self, env: ServiceContext, queue: Queue) -> None:
         self._env = env
         self._queue = queue
 
@@ -143,7 +143,7 @@ class Copies:
         self._queue.add(
             session,
             request.context,
-            Kind.COPY,
+            OperationType.COPY,
             row,
             hooks=_hooks(request.source, target, {node.type for node in Graph.from_text(of.resource_graph).nodes}),
             parameters=request.parameters,
@@ -181,7 +181,7 @@ def _chosen(plan: Plan, found: Sequence[Checkpoint], wanted: Sequence[str]) -> S
 
 def _hooks(source: Provider, target: Provider, types: set[str]) -> Mapping[str, Sequence[str]]:
     """Raises Unsupported where the target could not use what the source's plugins wrote."""
-    hooks = target.hooks(Kind.COPY, types)
+    hooks = target.hooks(OperationType.COPY, types)
     for kind in types:
         if type(source.plugins.get(kind)) is not type(target.plugins[kind]):
             raise exception.Unsupported(

@@ -10,19 +10,21 @@ from karbor_like.context import RequestContext
 from karbor_like.db import operations
 from karbor_like.db.models import Checkpoint
 from karbor_like.domain import states
-from karbor_like.plugins.protection import Kind
-from karbor_like.protection.context import Environment
+from karbor_like.domain.operation import OperationType
+from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.operation import spec
 
 
 class Queue:
     """:param hint: tells whoever may have a free place that there is something to do; may be lost"""
 
-    def __init__(self, env: Environment, hint: Callable[[RequestContext], None]) -> None:
+    def __init__(self, env: ServiceContext, hint: Callable[[RequestContext], None]) -> None:
         self._env = env
         self.hint = hint
 
-    def add(self, session: orm.Session, context: RequestContext, kind: Kind, of: Checkpoint, **details: Any) -> str:
+    def add(
+        self, session: orm.Session, context: RequestContext, kind: OperationType, of: Checkpoint, **details: Any
+    ) -> str:
         """Queue an operation in *session*'s transaction; *details* as in :meth:`add_held`. Returns its id."""
         return operations.OPERATIONS.insert(session, **self._values(session, context, kind, of, **details)).id
 
@@ -30,7 +32,7 @@ class Queue:
         self,
         session: orm.Session,
         context: RequestContext,
-        kind: Kind,
+        kind: OperationType,
         of: Checkpoint,
         *,
         hooks: Mapping[str, Sequence[str]],
@@ -52,7 +54,7 @@ class Queue:
         self,
         session: orm.Session,
         context: RequestContext,
-        kind: Kind,
+        kind: OperationType,
         of: Checkpoint,
         *,
         hooks: Mapping[str, Sequence[str]],
@@ -61,7 +63,7 @@ class Queue:
         restore_auth: Mapping[str, Any] | None = None,
         **columns: Any,
     ) -> dict[str, Any]:
-        operation_id, words = str(uuid.uuid4()), states.OPERATION[kind]
+        operation_id, statuses = str(uuid.uuid4()), states.OPERATION[kind]
         self._env.flows.persistence.save(session, operation_id, f"{kind} {of.id}")
         return {
             "id": operation_id,
@@ -69,7 +71,7 @@ class Queue:
             "project_id": of.project_id,
             "user_id": context.user_id,
             "provider_id": of.provider_id,
-            "plan_id": of.plan_id if kind not in (Kind.RESTORE, Kind.VERIFY) else None,
+            "plan_id": of.plan_id if kind not in (OperationType.RESTORE, OperationType.VERIFY) else None,
             "checkpoint_id": of.id,
             "parameters": {
                 "hooks": {name: list(given) for name, given in hooks.items()},
@@ -79,6 +81,6 @@ class Queue:
             },
             "credential": spec.seal(self._env.cipher, context, restore_auth),
             "flow_id": operation_id,
-            "status": words.waiting or words.running,
+            "status": statuses.waiting or statuses.running,
             **columns,
         }

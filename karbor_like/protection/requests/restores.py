@@ -13,22 +13,22 @@ from karbor_like.db.models import Checkpoint, Restore, Verification
 from karbor_like.db.repository import Repository
 from karbor_like.domain import states
 from karbor_like.domain.graph import Graph
-from karbor_like.plugins.protection import Kind
-from karbor_like.protection.context import Environment
+from karbor_like.domain.operation import OperationType
+from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.operation import lifecycle
 from karbor_like.protection.registry import parameters
 from karbor_like.protection.requests.queue import Queue
 
-_REQUESTS: Mapping[Kind, Repository[Any]] = {
-    Kind.RESTORE: restores.RESTORES,
-    Kind.VERIFY: verifications.VERIFICATIONS,
+_REQUESTS: Mapping[OperationType, Repository[Any]] = {
+    OperationType.RESTORE: restores.RESTORES,
+    OperationType.VERIFY: verifications.VERIFICATIONS,
 }
 
 
 class Restores:
     """The calls that are about restores and verifications."""
 
-    def __init__(self, env: Environment, queue: Queue) -> None:
+    def __init__(self, env: ServiceContext, queue: Queue) -> None:
         self._env = env
         self._queue = queue
 
@@ -36,7 +36,7 @@ class Restores:
         """See :meth:`karbor_like.rpc.protection.ProtectionClient.restore`; *restore_auth* is encrypted."""
         with self._env.database.reader() as session:
             row = restores.RESTORES.get(session, restore_id)
-        with self._refusing(Kind.RESTORE, restore_id):
+        with self._refusing(OperationType.RESTORE, restore_id):
             # Without a target it is the account in this cloud that some clients always send; the token says who that is.
             auth = self._env.cipher.decrypt(restore_auth) if restore_auth and row.restore_target else None
             if row.restore_target:
@@ -46,7 +46,7 @@ class Restores:
                 self._env.clients.for_target(row.restore_target, auth)
             self._begin(
                 context,
-                Kind.RESTORE,
+                OperationType.RESTORE,
                 row,
                 "restore",
                 restore_id=restore_id,
@@ -58,11 +58,11 @@ class Restores:
         """See :meth:`karbor_like.rpc.protection.ProtectionClient.verify`."""
         with self._env.database.reader() as session:
             row = verifications.VERIFICATIONS.get(session, verification_id)
-        with self._refusing(Kind.VERIFY, verification_id):
-            self._begin(context, Kind.VERIFY, row, "verify", verification_id=verification_id)
+        with self._refusing(OperationType.VERIFY, verification_id):
+            self._begin(context, OperationType.VERIFY, row, "verify", verification_id=verification_id)
 
     @contextmanager
-    def _refusing(self, kind: Kind, object_id: str) -> Iterator[None]:
+    def _refusing(self, kind: OperationType, object_id: str) -> Iterator[None]:
         try:
             yield
         except exception.KarborLikeError as error:
@@ -70,7 +70,7 @@ class Restores:
             raise
 
     def _begin(
-        self, context: RequestContext, kind: Kind, row: Restore | Verification, schema: str, **details: Any
+        self, context: RequestContext, kind: OperationType, row: Restore | Verification, schema: str, **details: Any
     ) -> None:
         provider = self._env.providers.get(row.provider_id)
         parameters.check(row.parameters, provider.schemas(schema), schema)

@@ -7,7 +7,7 @@ from concurrent import futures
 from typing import Any
 
 
-class Lane(futures.Executor):
+class BoundedExecutor(futures.Executor):
     """Hands its work to *pool*, at most *width* pieces at once. One flow with a thousand ready tasks would otherwise fill
     the pool's queue, and every other flow would wait for all of them.
     """

@@ -21,7 +21,7 @@ from taskflow.types.failure import Failure
 
 from karbor_like import exception
 from karbor_like.db.session import Database
-from karbor_like.protection.workflow.bounded_executor import Lane
+from karbor_like.protection.workflow.bounded_executor import BoundedExecutor
 from karbor_like.protection.workflow.persistence import Fence
 
 LOG = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class Flows:
         if outcome is not None:
             return outcome
         _repair(detail, backend)
-        lane = Lane(self._executor, self._width)
+        lane = BoundedExecutor(self._executor, self._width)
         try:
             self._run(flow, detail, backend, lane, undo=undo)
         except exception.LeaseLost:

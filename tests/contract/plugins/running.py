@@ -22,8 +22,9 @@ from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import SystemClock
 from karbor_like.conf import opts
 from karbor_like.context import RequestContext
+from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
-from karbor_like.plugins.protection import Entry, Kind, ProtectionPlugin, Run
+from karbor_like.plugins.protection import Entry, HookContext, ProtectionPlugin
 from karbor_like.plugins.toolkit import ownership
 from karbor_like.sandbox.cloud import Sandbox
 
@@ -108,7 +109,7 @@ class MemoryReport:
 class Operation:
     """One operation on one resource, over all its attempts; *source* is what a copy is made of."""
 
-    kind: Kind
+    kind: OperationType
     resource: Resource
     checkpoint_id: str
     parameters: Mapping[str, Any]
@@ -134,7 +135,7 @@ class Host:
         self.waiter = Waiter(SystemClock(), interval=0.002, max_interval=0.02, timeout=20, retries=4)
 
     def operation(
-        self, kind: Kind, resource: Resource, checkpoint_id: str | None = None, **parameters: Any
+        self, kind: OperationType, resource: Resource, checkpoint_id: str | None = None, **parameters: Any
     ) -> Operation:
         return Operation(kind, resource, checkpoint_id or str(uuid.uuid4()), parameters)
 
@@ -166,13 +167,13 @@ class Host:
 
     def protect(self, resource: Resource, bases: Sequence[str] = (), **parameters: Any) -> Operation:
         """A finished checkpoint."""
-        operation = self.operation(Kind.PROTECT, resource, **parameters)
+        operation = self.operation(OperationType.PROTECT, resource, **parameters)
         self.perform(operation, bases=bases)
         return operation
 
     def copy(self, source: "Host", resource: Resource, checkpoint_id: str) -> Operation:
         """A finished copy of a checkpoint of *source*."""
-        operation = self.operation(Kind.COPY, resource)
+        operation = self.operation(OperationType.COPY, resource)
         operation.source = source.section(checkpoint_id, resource)
         self.perform(operation)
         return operation
@@ -183,13 +184,13 @@ class Host:
 
     def restore(self, resource: Resource, checkpoint_id: str, **parameters: Any) -> str:
         """The id of what was restored."""
-        result = self.perform(self.operation(Kind.RESTORE, resource, checkpoint_id, **parameters))
+        result = self.perform(self.operation(OperationType.RESTORE, resource, checkpoint_id, **parameters))
         return result["restored"][resource.key]
 
     @contextmanager
-    def _run(self, operation: Operation, check: Callable[[], None], bases: Sequence[str]) -> Iterator[Run]:
+    def _run(self, operation: Operation, check: Callable[[], None], bases: Sequence[str]) -> Iterator[HookContext]:
         with self.bank.leases.acquire(holder=f"test {operation.id}", bases=bases) as lease:
-            yield Run(
+            yield HookContext(
                 operation_id=operation.id,
                 checkpoint_id=operation.checkpoint_id,
                 project_id=self.clients.context.project_id,

@@ -10,9 +10,9 @@ from oslo_config import cfg
 from karbor_like import exception
 from karbor_like.clients.factory import ClientFactory
 from karbor_like.domain import resource
+from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
 from karbor_like.plugins import loader
-from karbor_like.plugins.protection import Kind
 from karbor_like.sandbox.cloud import Sandbox
 from tests.contract import protection
 from tests.contract.plugins import running
@@ -72,7 +72,7 @@ class TestImage(protection.CopyContract, protection.ProtectionContract):
         subject = ImageSubject(cloud, host.clients, protected=True)
         checkpoint = host.protect(subject.resource).checkpoint_id
         before = subject.belongings()
-        restore = host.operation(Kind.RESTORE, subject.resource, checkpoint)
+        restore = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
         restored = host.perform(restore)["restored"][subject.resource.key]
         assert subject.looks(restored)["protected"] is True
         host.cleanup(restore)
@@ -97,7 +97,7 @@ class TestImage(protection.CopyContract, protection.ProtectionContract):
         subject = ImageSubject(cloud, admin, visibility="public")
         host = Host(subject.plugin, admin, bank)
         checkpoint = host.protect(subject.resource).checkpoint_id
-        result = host.perform(host.operation(Kind.RESTORE, subject.resource, checkpoint))
+        result = host.perform(host.operation(OperationType.RESTORE, subject.resource, checkpoint))
         assert admin.glance().images.get(result["restored"][subject.resource.key]).visibility == "private"
         assert result["remarks"] == ["the image was public: the restored one is private"]
 

@@ -12,11 +12,11 @@ from karbor_like.clients.factory import ClientFactory
 from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import SystemClock
 from karbor_like.domain import resource
+from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
 from karbor_like.plugins import loader
 from karbor_like.plugins.cinder.volume_glance import VolumeGlanceProtection
 from karbor_like.plugins.glance.protectable import ImageProtectable
-from karbor_like.plugins.protection import Kind
 from karbor_like.sandbox.cloud import Sandbox
 from tests.contract import protection
 from tests.contract.plugins import running
@@ -104,7 +104,7 @@ class TestVolumeGlance(protection.CopyContract, protection.ProtectionContract):
         assert changes(subject.cloud)[:4] == ["POST images", "PUT images/file", "POST volumes", "DELETE images"]
 
     def test_all_that_is_made_says_whose_it_is(self, host: Host, subject: VolumeSubject, before: Belongings) -> None:
-        operation = host.operation(Kind.PROTECT, subject.resource)
+        operation = host.operation(OperationType.PROTECT, subject.resource)
         with Struck(subject.cloud, "/file$", kind="status", status=403), pytest.raises(exception.NotAuthorized):
             host.attempt(operation)
         (snapshot,) = subject.belongings()["snapshots"]
@@ -132,7 +132,7 @@ class TestVolumeGlance(protection.CopyContract, protection.ProtectionContract):
             if len(subject.cloud.calls(service="image", method="GET", path=r"/images/[^/]+$")) >= 3:
                 raise exception.Cancelled("seen enough")
 
-        operation = host.operation(Kind.PROTECT, subject.resource)
+        operation = host.operation(OperationType.PROTECT, subject.resource)
         with pytest.raises(exception.Cancelled):
             host.attempt(operation, stop)
         assert subject.cloud.calls(service="image", method="PATCH") == []
@@ -147,12 +147,12 @@ class TestVolumeGlance(protection.CopyContract, protection.ProtectionContract):
         assert subject.belongings()["images"] == set()
 
     def test_snapshot_is_taken_before_bytes_move(self, subject: VolumeSubject) -> None:
-        assert subject.plugin.operation(Kind.PROTECT, resource.VOLUME).hooks() == ("prepare_finish", "main")
+        assert subject.plugin.operation(OperationType.PROTECT, resource.VOLUME).hooks() == ("prepare_finish", "main")
 
     def test_content_is_that_of_the_snapshot(self, host: Host, subject: VolumeSubject) -> None:
         """What is written between the first hook and the others is not in the checkpoint."""
         digest = subject.digest(subject.resource.id)
-        operation = host.operation(Kind.PROTECT, subject.resource)
+        operation = host.operation(OperationType.PROTECT, subject.resource)
         struck = Struck(subject.cloud, "/volumes$", method="POST", kind="status", status=403)
         with struck, pytest.raises(exception.NotAuthorized):
             host.attempt(operation)
@@ -196,7 +196,7 @@ class TestVolumeGlance(protection.CopyContract, protection.ProtectionContract):
             document = section.get("metadata")
             elsewhere = {**document["volume"], "volume_type": "gold", "availability_zone": "moon"}
             section.put("metadata", {**document, "volume": elsewhere})
-            restore = host.operation(Kind.RESTORE, subject.resource, checkpoint)
+            restore = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
             result = host.perform(restore)
         assert subject.digest(result["restored"][subject.resource.key]) == subject.digest(subject.resource.id)
         assert len(result["remarks"]) == 2
@@ -229,7 +229,7 @@ class TestVolumeGlance(protection.CopyContract, protection.ProtectionContract):
     def test_what_never_happens_is_given_up(self, host: Host, subject: VolumeSubject) -> None:
         fault = subject.cloud.fault(service="volume", method="POST", path="/snapshots$", kind="hold")
         host.waiter.timeout = 0.2
-        operation = host.operation(Kind.PROTECT, subject.resource)
+        operation = host.operation(OperationType.PROTECT, subject.resource)
         with pytest.raises(exception.Timeout, match="snapshot .* to become available in vain.*'creating'"):
             host.attempt(operation)
         subject.cloud.clear_faults(fault)
@@ -258,7 +258,7 @@ class TestVolumeGlance(protection.CopyContract, protection.ProtectionContract):
     def test_deletion_that_fails_is_told(self, host: Host, subject: VolumeSubject) -> None:
         cloud = subject.cloud
         cloud.fault(service="volume", method="DELETE", path="/volumes/", kind="error", reason="lvremove: busy")
-        operation = host.operation(Kind.PROTECT, subject.resource)
+        operation = host.operation(OperationType.PROTECT, subject.resource)
         with pytest.raises(exception.ResourceFailed, match="lvremove: busy"):
             host.attempt(operation)
         with pytest.raises(exception.ResourceFailed, match=r"left over in the cloud.*volume .*snapshot .*dependent"):
@@ -267,7 +267,7 @@ class TestVolumeGlance(protection.CopyContract, protection.ProtectionContract):
 
     def test_image_that_somebody_deletes(self, host: Host, subject: VolumeSubject, before: Belongings) -> None:
         """Cinder's upload cannot end then, and there is nothing to wait for."""
-        operation = host.operation(Kind.PROTECT, subject.resource)
+        operation = host.operation(OperationType.PROTECT, subject.resource)
         with Struck(subject.cloud, "/file$", kind="status", status=403), pytest.raises(exception.NotAuthorized):
             host.attempt(operation)
         (image,) = subject.belongings()["images"]

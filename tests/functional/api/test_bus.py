@@ -7,7 +7,7 @@ import pytest
 
 from karbor_like import exception, policy
 from karbor_like.api import app
-from karbor_like.api.dependencies import Dependencies
+from karbor_like.api.context import ServiceContext
 from karbor_like.rpc import operationengine, transport
 from karbor_like.rpc import protection as rpc
 from tests.fixtures import bodies
@@ -25,7 +25,7 @@ def application(conf, database, protection, engine, clock) -> Iterator[Callable]
         server.start()
     client = rpc.ProtectionClient(conf, bus)
     engines = operationengine.OperationEngineClient(conf, bus)
-    deps = Dependencies(conf, database, client, engines, policy.make_enforcer(conf), clock)
+    deps = ServiceContext(conf, database, client, engines, policy.make_enforcer(conf), clock)
     yield app.build(deps, authenticate=check_tokens)
     for server in servers:
         server.stop()

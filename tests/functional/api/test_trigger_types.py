@@ -10,7 +10,7 @@ import pytest
 
 from karbor_like import policy, secret
 from karbor_like.api import app
-from karbor_like.api.dependencies import Dependencies
+from karbor_like.api.context import ServiceContext
 from tests.fixtures import bodies, processes
 from tests.fixtures.api import check_tokens
 from tests.fixtures.event_trigger import EventTrigger
@@ -18,7 +18,7 @@ from tests.fixtures.event_trigger import EventTrigger
 
 @pytest.fixture
 def application(conf, database, protection, engine, clock):
-    deps = Dependencies(conf, database, protection, engine, policy.make_enforcer(conf), clock)
+    deps = ServiceContext(conf, database, protection, engine, policy.make_enforcer(conf), clock)
     types = {**deps.trigger_types, "event": EventTrigger()}
     return app.build(dataclasses.replace(deps, trigger_types=types), authenticate=check_tokens)
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from karbor_like import exception
+from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
 from karbor_like.plugins.protectable import ProtectablePlugin
-from karbor_like.plugins.protection import Kind, Operation, ProtectionPlugin, Run, Schemas
+from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
 from karbor_like.plugins.toolkit.copying import SectionCopy
 
 NODE = "Test::Node"
@@ -64,7 +65,7 @@ class Cloud:
         path = self.path / "faults.json"
         return json.loads(path.read_text()).get(where) if path.exists() else None
 
-    def meet(self, run: Run, where: str) -> None:
+    def meet(self, run: HookContext, where: str) -> None:
         """The fault planned for *where*: ``exit`` (once: the process dies), ``always exit``, ``fail``, ``bug``, ``long`` (an
         error with a long text), ``wait`` (until ``go`` exists), or ``remark`` (the hook has something to say).
         """
@@ -121,12 +122,12 @@ class Groups(Nodes):
     parent_types = frozenset({GROUP})
 
 
-class Scripted(Operation):
+class Scripted(ResourceOperation):
     """Does what the cloud's script says. ``main`` makes a thing and removes it; a restore's stays."""
 
-    kind = Kind.PROTECT
+    kind = OperationType.PROTECT
 
-    def _hook(self, run: Run, hook: str) -> dict[str, Any] | None:
+    def _hook(self, run: HookContext, hook: str) -> dict[str, Any] | None:
         cloud, where = Cloud(), f"{hook}:{run.resource.id}"
         cloud.note(f"{self.kind}:{where}:begin")
         run.report.step(f"step of {hook}")
@@ -134,21 +135,21 @@ class Scripted(Operation):
         if cloud.planned(where) == "remark":
             result = {**(result or {}), "remarks": [f"{where} is not as it was", "the moon is gone"]}
         cloud.meet(run, where)
-        if hook == "main" and self.kind is Kind.PROTECT:
+        if hook == "main" and self.kind is OperationType.PROTECT:
             (cloud.things / run.journal.intend("thing").name).unlink(missing_ok=True)
             run.journal.gone("thing")
         cloud.note(f"{self.kind}:{where}:end")
         return result
 
-    def _main(self, run: Run, cloud: Cloud) -> dict[str, Any] | None:
-        if self.kind is Kind.DELETE:
+    def _main(self, run: HookContext, cloud: Cloud) -> dict[str, Any] | None:
+        if self.kind is OperationType.DELETE:
             return None
-        entry = run.journal.intend("thing", keep=self.kind is Kind.RESTORE)
+        entry = run.journal.intend("thing", keep=self.kind is OperationType.RESTORE)
         (cloud.things / entry.name).touch()
         run.journal.made("thing", f"id-{entry.name}")
         run.report.progress(1, 2)
         run.report.progress(2, 2)
-        if self.kind is Kind.PROTECT:
+        if self.kind is OperationType.PROTECT:
             run.report.sizes(logical=100, new=60, stored=30)
             content = cloud.path / f"content {run.resource.id}"
             if content.exists():
@@ -156,13 +157,13 @@ class Scripted(Operation):
                 run.section.write("data", [content.read_bytes()], bases=run.bases, check=run.check)
             cloud.note(f"parameters:{json.dumps(dict(run.parameters), separators=(',', ':'))}")
             return None
-        if self.kind is Kind.RESTORE and run.section.names() == ["data", "node"]:
+        if self.kind is OperationType.RESTORE and run.section.names() == ["data", "node"]:
             with run.section.read("data") as reader:
                 (cloud.things / entry.name).write_bytes(b"".join(map(bytes, reader)))
         cloud.note(f"restored:{run.resource.id}:{','.join(sorted(run.restored.values()))}")
         return {"restored": {run.resource.key: f"new-{run.resource.id}"}}
 
-    def cleanup(self, run: Run) -> None:
+    def cleanup(self, run: HookContext) -> None:
         cloud = Cloud()
         cloud.note(f"{self.kind}:cleanup:{run.resource.id}")
         cloud.meet(run, f"cleanup:{run.resource.id}")
@@ -172,43 +173,43 @@ class Scripted(Operation):
 
 
 class AllHooks(Scripted):
-    def prepare_begin(self, run: Run) -> dict[str, Any] | None:
+    def prepare_begin(self, run: HookContext) -> dict[str, Any] | None:
         return self._hook(run, "prepare_begin")
 
-    def prepare_finish(self, run: Run) -> dict[str, Any] | None:
+    def prepare_finish(self, run: HookContext) -> dict[str, Any] | None:
         return self._hook(run, "prepare_finish")
 
-    def main(self, run: Run) -> dict[str, Any] | None:
+    def main(self, run: HookContext) -> dict[str, Any] | None:
         return self._hook(run, "main")
 
-    def complete(self, run: Run) -> dict[str, Any] | None:
-        if self.kind is Kind.RESTORE:
+    def complete(self, run: HookContext) -> dict[str, Any] | None:
+        if self.kind is OperationType.RESTORE:
             Cloud().note(f"complete-restored:{run.resource.id}:{','.join(sorted(run.restored.values()))}")
         return self._hook(run, "complete")
 
 
 class RestoreAll(AllHooks):
-    kind = Kind.RESTORE
+    kind = OperationType.RESTORE
 
 
 class VerifyMain(Scripted):
-    kind = Kind.VERIFY
+    kind = OperationType.VERIFY
 
-    def main(self, run: Run) -> dict[str, Any] | None:
+    def main(self, run: HookContext) -> dict[str, Any] | None:
         Cloud().note(f"verify:{run.resource.id}")
         Cloud().meet(run, f"verify:{run.resource.id}")
         return None
 
 
 class DeleteMain(Scripted):
-    kind = Kind.DELETE
+    kind = OperationType.DELETE
 
-    def main(self, run: Run) -> dict[str, Any] | None:
+    def main(self, run: HookContext) -> dict[str, Any] | None:
         return self._hook(run, "main")
 
 
 class CopyMain(SectionCopy):
-    def main(self, run: Run) -> None:
+    def main(self, run: HookContext) -> None:
         Cloud().note(f"copy:{run.resource.id}:begin")
         Cloud().meet(run, f"copy:{run.resource.id}")
         super().main(run)
@@ -217,7 +218,7 @@ class CopyMain(SectionCopy):
 
 
 class MainOnly(Scripted):
-    def main(self, run: Run) -> dict[str, Any] | None:
+    def main(self, run: HookContext) -> dict[str, Any] | None:
         return self._hook(run, "main")
 
 
@@ -230,11 +231,11 @@ class NodeProtection(ProtectionPlugin):
 
     schemas = {NODE: SCHEMAS}
     operations = {
-        Kind.PROTECT: AllHooks,
-        Kind.RESTORE: RestoreAll,
-        Kind.DELETE: DeleteMain,
-        Kind.VERIFY: VerifyMain,
-        Kind.COPY: CopyMain,
+        OperationType.PROTECT: AllHooks,
+        OperationType.RESTORE: RestoreAll,
+        OperationType.DELETE: DeleteMain,
+        OperationType.VERIFY: VerifyMain,
+        OperationType.COPY: CopyMain,
     }
 
 
@@ -242,4 +243,4 @@ class GroupProtection(ProtectionPlugin):
     """Only ``main``, so that order has to reach through it."""
 
     schemas = {GROUP: SCHEMAS}
-    operations = {Kind.PROTECT: MainOnly, Kind.RESTORE: RestoreAll}
+    operations = {OperationType.PROTECT: MainOnly, OperationType.RESTORE: RestoreAll}

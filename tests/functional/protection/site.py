@@ -16,7 +16,7 @@ from karbor_like.context import RequestContext
 from karbor_like.db import checkpoints, migration, operations, plans, restores, verifications
 from karbor_like.db.models import Checkpoint, Operation, OperationResource, Restore, Verification
 from karbor_like.domain.resource import Resource
-from karbor_like.protection.context import Environment
+from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.endpoint import Endpoint
 from karbor_like.protection.executor import Executor
 from karbor_like.protection.registry.protectables import Protectables
@@ -99,11 +99,11 @@ def write_provider(directory: Path, provider_id: str = PROVIDER, name: str = "te
     return path
 
 
-def make_environment(conf: cfg.ConfigOpts) -> Environment:
+def make_environment(conf: cfg.ConfigOpts) -> ServiceContext:
     """As the service makes it, but for the protectable plugins: those of the tests are not installed."""
     found: list[Any] = [plugins.Groups(), plugins.Nodes()]
     protectables = Protectables({plugin.resource_type: plugin for plugin in found})
-    return dataclasses.replace(Environment.make(conf), protectables=protectables)
+    return dataclasses.replace(ServiceContext.make(conf), protectables=protectables)
 
 
 class Site:

@@ -9,12 +9,12 @@ from taskflow.patterns import linear_flow
 
 from karbor_like import exception
 from karbor_like.bank import errors
+from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.glance import data
-from karbor_like.plugins.protection import Kind
 from karbor_like.protection import runner
 from karbor_like.protection import sync as module
 from karbor_like.protection.flows import builder, delete
-from karbor_like.protection.operation.session import Scope
+from karbor_like.protection.operation.session import OperationSession
 from karbor_like.protection.sync import Sync, SyncReport
 from tests.functional.protection import plugins
 from tests.functional.protection.site import PROVIDER, Site, running, until, write_files
@@ -24,7 +24,7 @@ from tests.functional.protection.stores import intercept
 class StoredNodeProtection(plugins.NodeProtection):
     """Whose deletion is that of the plugins for volumes and images."""
 
-    operations = {**plugins.NodeProtection.operations, Kind.DELETE: data.Delete}
+    operations = {**plugins.NodeProtection.operations, OperationType.DELETE: data.Delete}
 
 
 @pytest.fixture
@@ -120,12 +120,12 @@ def test_a_deletion_that_stalled_elsewhere_can_be_finished_here(site: Site, othe
 def test_a_flow_that_was_saved_without_the_first_task_goes_on(
     site: Site, tmp_path: Path, files: Path, created, monkeypatch
 ):
-    def build(scope: Scope) -> Flow:
+    def build(scope: OperationSession) -> Flow:
         flow = linear_flow.Flow(f"delete {scope.work.checkpoint_id}")
         return flow.add(builder.resources(scope), delete.DeleteCheckpoint(scope))
 
     site.cloud.fault(**{"main:b": "wait"})
-    monkeypatch.setitem(runner.FLOWS, Kind.DELETE, build)
+    monkeypatch.setitem(runner.FLOWS, OperationType.DELETE, build)
     site.delete(created)
     until(site.cloud.calls, lambda calls: "delete:main:b:begin" in calls, 30, "main of b")
     site.executor.stop(0)

@@ -8,7 +8,7 @@ import pytest
 from karbor_like.clock import ManualClock
 from karbor_like.db import operations
 from karbor_like.protection.executor import Executor
-from karbor_like.protection.operation.claim import Hold
+from karbor_like.protection.operation.claim import ActiveClaim
 from tests.functional.protection.site import PROJECT, PROVIDER, Site, running, until, unwrap
 
 OTHER = "q" * 32
@@ -105,7 +105,7 @@ def test_the_lease_of_one_that_was_lost_is_not_renewed(site: Site):
     row = site.operation()
     claim = site.env.database.write(lambda session: operations.claim(session, row, "here", 3))
     # Held as in the midst of a run, which stops at its next look.
-    hold = executor._running[row.id] = Hold(claim, clock, clock.monotonic(), 3)
+    hold = executor._running[row.id] = ActiveClaim(claim, clock, clock.monotonic(), 3)
     before = site.operation().lease_until
     clock.advance(1)
     executor._renew()

@@ -13,7 +13,7 @@ from karbor_like.bank import errors
 from karbor_like.db import operations
 from karbor_like.db.models import Checkpoint, Operation
 from karbor_like.db.restores import RESTORES
-from karbor_like.plugins.protection import Kind
+from karbor_like.domain.operation import OperationType
 from karbor_like.protection.requests.queue import Queue
 from karbor_like.protection.requests.restores import Restores
 from tests.functional.protection import plugins
@@ -265,7 +265,9 @@ def test_a_request_that_is_no_more_does_not_begin(tree: Site, change: str):
 
     def begin() -> None:
         service = Restores(tree.env, Queue(tree.env, lambda context: None))
-        service._begin(tree.context(), Kind.RESTORE, row, "restore", restore_id=row.id, target=None, restore_auth=None)
+        service._begin(
+            tree.context(), OperationType.RESTORE, row, "restore", restore_id=row.id, target=None, restore_auth=None
+        )
 
     if change == "withdrawn":
         tree.env.database.write(lambda session: RESTORES.delete(session, row.id))

@@ -9,8 +9,8 @@ from oslo_db import exception as db_exception
 
 from karbor_like.db import operations
 from karbor_like.protection.operation import spec
-from karbor_like.protection.operation.claim import Hold
-from karbor_like.protection.operation.session import Scope
+from karbor_like.protection.operation.claim import ActiveClaim
+from karbor_like.protection.operation.session import OperationSession
 from tests.functional.protection.site import PROVIDER, Site, running
 
 
@@ -29,13 +29,13 @@ def test_a_lease_is_given_back_where_the_database_fails_just_after_it_was_taken(
     claim = site.env.database.write(lambda session: operations.claim(session, row, "here", 60))
     assert claim is not None
     job, sealed, _ = spec.load(site.env.database, claim)
-    hold = Hold(claim, site.env.clock, site.env.clock.monotonic(), 60)
+    hold = ActiveClaim(claim, site.env.clock, site.env.clock.monotonic(), 60)
 
     def fail(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
         if "FROM checkpoints" in statement and standing():
             raise db_exception.DBConnectionError("the database went away")
 
-    with Scope(site.env, job, hold, sealed) as scope:
+    with OperationSession(site.env, job, hold, sealed) as scope:
         sa.event.listen(site.env.database.engine, "before_cursor_execute", fail)
         with pytest.raises(db_exception.DBConnectionError):
             scope.lease.check()

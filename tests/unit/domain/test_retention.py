@@ -17,7 +17,7 @@ rules = st.dictionaries(st.sampled_from(retention.RULES), st.integers(1, 12))
 
 def copies(hours, in_use=()):
     return [
-        retention.Copy(f"c{number}", NOW - timedelta(hours=age), "restore r" if number in in_use else None)
+        retention.Candidate(f"c{number}", NOW - timedelta(hours=age), "restore r" if number in in_use else None)
         for number, age in enumerate(hours)
     ]
 

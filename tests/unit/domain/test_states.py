@@ -2,7 +2,7 @@ import pytest
 
 from karbor_like import exception
 from karbor_like.domain import states
-from karbor_like.plugins.protection import Kind
+from karbor_like.domain.operation import OperationType
 
 LIFECYCLES = [states.CHECKPOINT, states.RESTORE, states.VERIFICATION, states.PLAN]
 
@@ -37,7 +37,7 @@ def test_a_message_says_from_where_it_would_be_possible():
 
 
 def test_every_kind_of_operation_has_its_words():
-    assert set(states.OPERATION) == set(Kind)
+    assert set(states.OPERATION) == set(OperationType)
 
 
 def test_words_of_operations_on_checkpoints_are_states_of_checkpoints():

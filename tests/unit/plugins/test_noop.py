@@ -2,16 +2,16 @@
 
 from oslo_config import cfg
 
+from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import TYPES
 from karbor_like.plugins.noop import NoopProtection
-from karbor_like.plugins.protection import Kind
 
 
 def test_every_type_and_operation_and_nothing_done() -> None:
     plugin = NoopProtection(cfg.ConfigOpts())
     assert set(plugin.schemas) == set(TYPES)
     for resource_type in TYPES:
-        for kind in Kind:
+        for kind in OperationType:
             operation = plugin.operation(kind, resource_type)
             assert operation is not None
             assert operation.hooks() == ()

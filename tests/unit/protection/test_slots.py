@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from karbor_like import exception
-from karbor_like.protection.slots import Streams
+from karbor_like.protection.slots import TransferSlots
 
 
 def nothing() -> None:
@@ -13,7 +13,7 @@ def nothing() -> None:
 class Worker(threading.Thread):
     """Takes a place, says so, and holds it until told."""
 
-    def __init__(self, streams: Streams, project_id: str, log: list[str]) -> None:
+    def __init__(self, streams: TransferSlots, project_id: str, log: list[str]) -> None:
         super().__init__(daemon=True)
         self._streams, self._project_id, self._log = streams, project_id, log
         self.inside, self.end = threading.Event(), threading.Event()
@@ -30,7 +30,7 @@ def log() -> list[str]:
     return []
 
 
-def begin(streams: Streams, projects: str, log: list[str]) -> list[Worker]:
+def begin(streams: TransferSlots, projects: str, log: list[str]) -> list[Worker]:
     """One worker after the other, each waiting (or inside) before the next one comes."""
     workers = []
     for project_id in projects:
@@ -44,7 +44,7 @@ def begin(streams: Streams, projects: str, log: list[str]) -> list[Worker]:
 
 
 def test_a_free_place_goes_to_the_project_that_has_the_fewest(log):
-    streams = Streams(2)
+    streams = TransferSlots(2)
     workers = begin(streams, "aaaab", log)
     for worker in workers[:2]:
         assert worker.inside.wait(10)
@@ -60,7 +60,7 @@ def test_a_free_place_goes_to_the_project_that_has_the_fewest(log):
 
 
 def test_no_more_than_there_are_places(log):
-    streams = Streams(3)
+    streams = TransferSlots(3)
     workers = begin(streams, "abcdef", log)
     for worker in workers[:3]:
         assert worker.inside.wait(10)
@@ -73,7 +73,7 @@ def test_no_more_than_there_are_places(log):
 
 
 def test_who_gives_up_leaves_the_queue(log):
-    streams = Streams(1)
+    streams = TransferSlots(1)
     (holder,) = begin(streams, "a", log)
 
     def cancelled() -> None:

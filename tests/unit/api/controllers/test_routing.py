@@ -5,7 +5,7 @@ from karbor_like.api.controllers import base, routing
 from karbor_like.api.expose import expose
 
 
-class Things(base.Controller):
+class CloudObjects(base.Controller):
     @expose(policy="x")
     def show(self, thing_id: str) -> None:
         """Show."""
@@ -17,9 +17,9 @@ class Things(base.Controller):
 def test_literal_and_variable_segments():
     router = routing.Router(
         [
-            routing.Route("GET", "/things/new", Things, "show"),
-            routing.Route("GET", "/things/{thing_id}", Things, "show"),
-            routing.Route("GET", "/things/{thing_id}/parts/{part}", Things, "show"),
+            routing.Route("GET", "/things/new", CloudObjects, "show"),
+            routing.Route("GET", "/things/{thing_id}", CloudObjects, "show"),
+            routing.Route("GET", "/things/{thing_id}/parts/{part}", CloudObjects, "show"),
         ]
     )
     assert router.find("GET", ["things", "new"])[1] == {}
@@ -31,4 +31,4 @@ def test_literal_and_variable_segments():
 
 def test_only_what_is_exposed_is_routed():
     with pytest.raises(exception.ConfigurationError, match="hidden"):
-        routing.Router([routing.Route("GET", "/things", Things, "hidden")])
+        routing.Router([routing.Route("GET", "/things", CloudObjects, "hidden")])

@@ -29,7 +29,7 @@ from karbor_like.bank.bank import Bank
 from karbor_like.bank.checkpoints.checkpoints import CheckpointRecord
 from karbor_like.bank.checkpoints.events import pins_of
 from karbor_like.bank.checkpoints.section import ResourceSection
-from karbor_like.bank.checkpoints.versions import Attempts
+from karbor_like.bank.checkpoints.versions import ObjectVersions
 from karbor_like.bank.collector.gc import Collector
 from karbor_like.bank.format import manifest
 from karbor_like.bank.leases.safety import TEST
@@ -380,7 +380,7 @@ class BankMachine(RuleBasedStateMachine):
         found = {event.key: event.pins for event in events}
         if found[commit] != pins_of(events):
             return set()  # a later claim's commit took its place
-        attempts = Attempts(self.raw, checkpoint_id, found[commit])
+        attempts = ObjectVersions(self.raw, checkpoint_id, found[commit])
         needed = {layout.plan_key(checkpoint_id)}
         for volume in self.planned[checkpoint_id]:
             needed.add(attempts.valid(layout.document_prefix(checkpoint_id, volume, "metadata")))

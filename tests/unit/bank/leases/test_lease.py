@@ -305,14 +305,14 @@ def test_a_lease_that_cannot_be_understood_pins_everything_until_it_ends(clock, 
 
 def test_lists_are_read_once_per_lease(shared, host):
     lease = host.leases.acquire(holder="one")
-    assert lease.avoid("p") == exclusions.Avoid()
+    assert lease.avoid("p") == exclusions.Exclusions()
     exclusions.put_lists(shared, layout.QUARANTINE, "p", packs=[b"a" * 16])
     exclusions.put_lists(shared, layout.QUARANTINE, "p", packs=[], data_keys=["d" * 32])
     exclusions.put_lists(shared, layout.REFRESH, "p", packs=[b"b" * 16])
-    assert lease.avoid("p") == exclusions.Avoid()
+    assert lease.avoid("p") == exclusions.Exclusions()
     later = host.leases.acquire(holder="two").avoid("p")
-    assert later == exclusions.Avoid(frozenset([b"a" * 16, b"b" * 16]), frozenset(["d" * 32]))
-    assert host.leases.acquire(holder="three").avoid("other project") == exclusions.Avoid()
+    assert later == exclusions.Exclusions(frozenset([b"a" * 16, b"b" * 16]), frozenset(["d" * 32]))
+    assert host.leases.acquire(holder="three").avoid("other project") == exclusions.Exclusions()
 
 
 def test_the_thread_renews_until_the_lease_is_released():

@@ -5,7 +5,7 @@ import pytest
 from karbor_like import exception
 from karbor_like.clock import ManualClock
 from karbor_like.db.operations import Claim
-from karbor_like.protection.operation.claim import Hold
+from karbor_like.protection.operation.claim import ActiveClaim
 
 
 @pytest.fixture
@@ -14,15 +14,15 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def hold(clock: ManualClock) -> Hold:
-    return Hold(Claim("o1", 1, "me"), clock, clock.monotonic(), lease=60)
+def hold(clock: ManualClock) -> ActiveClaim:
+    return ActiveClaim(Claim("o1", 1, "me"), clock, clock.monotonic(), lease=60)
 
 
 def test_it_lasts_as_long_as_its_lease_less_a_margin(hold, clock):
     clock.advance(53)
     hold.check()
     clock.advance(2)
-    for check in (hold.check, hold.check_held):
+    for check in (hold.check, hold.ensure_held):
         with pytest.raises(exception.LeaseLost, match="o1: the lease could not be renewed for 60 seconds"):
             check()
 
@@ -43,14 +43,14 @@ def test_one_that_was_found_lost_does_not_come_back_to_life(hold, clock):
     assert hold.lost()
     hold.renewed(clock.monotonic())
     assert hold.lost()
-    for check in (hold.check, hold.check_held):
+    for check in (hold.check, hold.ensure_held):
         with pytest.raises(exception.LeaseLost, match="o1: the lease could not be renewed for 60 seconds"):
             check()
 
 
 def test_what_was_let_go_stays_so(hold, clock):
-    hold.let_go("somebody else has it")
-    hold.let_go("a later reason")
+    hold.abandon("somebody else has it")
+    hold.abandon("a later reason")
     hold.renewed(clock.monotonic())
     with pytest.raises(exception.LeaseLost, match="somebody else has it"):
         hold.check()
@@ -60,7 +60,7 @@ def test_a_cancelled_operation_can_still_be_undone(hold):
     hold.cancel()
     with pytest.raises(exception.Cancelled, match="^cancelled$"):
         hold.check()
-    hold.check_held()
+    hold.ensure_held()
 
 
 def test_siblings_of_a_failure_stop_and_can_be_undone(hold):
@@ -68,12 +68,12 @@ def test_siblings_of_a_failure_stop_and_can_be_undone(hold):
     hold.fail("volume b")
     with pytest.raises(exception.Cancelled, match="stopped because volume a failed"):
         hold.check()
-    hold.check_held()
+    hold.ensure_held()
 
 
 def test_that_it_is_lost_comes_before_that_it_was_cancelled(hold):
     hold.cancel()
-    hold.let_go("gone")
+    hold.abandon("gone")
     with pytest.raises(exception.LeaseLost):
         hold.check()
 

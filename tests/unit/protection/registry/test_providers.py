@@ -11,7 +11,7 @@ import pytest
 from karbor_like import exception, service
 from karbor_like.bank import errors
 from karbor_like.clock import SystemClock
-from karbor_like.plugins.protection import Kind
+from karbor_like.domain.operation import OperationType
 from karbor_like.protection.registry import providers
 from tests.fixtures import vault
 from tests.unit.bank import banks
@@ -71,7 +71,7 @@ def test_a_provider_shows_all_schemas_of_all_its_types(registry, directory, good
 def test_of_two_plugins_for_a_type_the_later_wins(registry, directory, good):
     (directory / "infra.conf").write_text(good)
     registry.load()
-    hooks = registry.get(ID).hooks(Kind.PROTECT, ["OS::Cinder::Volume", "OS::Keystone::Project"])
+    hooks = registry.get(ID).hooks(OperationType.PROTECT, ["OS::Cinder::Volume", "OS::Keystone::Project"])
     assert hooks["OS::Keystone::Project"] == []
     assert "main" in hooks["OS::Cinder::Volume"]
 
@@ -89,7 +89,7 @@ def test_what_a_provider_cannot_do_is_said_with_what_it_can(registry, directory,
     (directory / "infra.conf").write_text(good.replace("plugin = noop\n", ""))
     registry.load()
     with pytest.raises(exception.Unsupported, match="cannot protect .* OS::Nova::Server; it can protect OS::Cinder"):
-        registry.get(ID).operation(Kind.PROTECT, "OS::Nova::Server")
+        registry.get(ID).operation(OperationType.PROTECT, "OS::Nova::Server")
 
 
 def test_a_disabled_provider_is_invisible(registry, directory, good):

@@ -3,7 +3,7 @@ from concurrent import futures
 
 import pytest
 
-from karbor_like.protection.workflow.bounded_executor import Lane
+from karbor_like.protection.workflow.bounded_executor import BoundedExecutor
 
 
 @pytest.fixture
@@ -13,14 +13,14 @@ def pool():
 
 
 def test_results_and_errors_come_through(pool):
-    lane = Lane(pool, 2)
+    lane = BoundedExecutor(pool, 2)
     assert list(lane.map(lambda n: n * n, range(20))) == [n * n for n in range(20)]
     with pytest.raises(ZeroDivisionError):
         lane.submit(lambda: 1 / 0).result(10)
 
 
 def test_no_more_than_its_width_run_at_once(pool):
-    lane, gate, lock = Lane(pool, 3), threading.Event(), threading.Lock()
+    lane, gate, lock = BoundedExecutor(pool, 3), threading.Event(), threading.Lock()
     running, most = 0, 0
 
     def work() -> None:
@@ -40,15 +40,15 @@ def test_no_more_than_its_width_run_at_once(pool):
 
 def test_another_lane_does_not_wait_for_what_is_queued_here(pool):
     gate = threading.Event()
-    crowded = Lane(pool, 4)
+    crowded = BoundedExecutor(pool, 4)
     submitted = [crowded.submit(gate.wait, 10) for _ in range(100)]
-    assert Lane(pool, 4).submit(lambda: "done").result(10) == "done"
+    assert BoundedExecutor(pool, 4).submit(lambda: "done").result(10) == "done"
     gate.set()
     futures.wait(submitted)
 
 
 def test_after_a_shutdown_nothing_more_begins(pool):
-    lane, gate = Lane(pool, 1), threading.Event()
+    lane, gate = BoundedExecutor(pool, 1), threading.Event()
     first = lane.submit(gate.wait, 10)
     second = lane.submit(pytest.fail)
     lane.shutdown(cancel_futures=True)
@@ -60,7 +60,7 @@ def test_after_a_shutdown_nothing_more_begins(pool):
 
 
 def test_a_cancelled_piece_is_skipped(pool):
-    lane, gate = Lane(pool, 1), threading.Event()
+    lane, gate = BoundedExecutor(pool, 1), threading.Event()
     lane.submit(gate.wait, 10)
     skipped = lane.submit(pytest.fail)
     third = lane.submit(lambda: "done")
@@ -72,4 +72,4 @@ def test_a_cancelled_piece_is_skipped(pool):
 def test_a_pool_that_is_closed_cancels_what_waits():
     pool = futures.ThreadPoolExecutor(1)
     pool.shutdown()
-    assert Lane(pool, 1).submit(print).cancelled()
+    assert BoundedExecutor(pool, 1).submit(print).cancelled()

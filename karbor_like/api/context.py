@@ -15,7 +15,7 @@ from karbor_like.triggers.contract import TriggerType
 
 
 @dataclass(frozen=True)
-class Dependencies:
+class ServiceContext:
     """Made once per process, after the fork."""
 
     conf: cfg.ConfigOpts
