@@ -7,7 +7,8 @@ from karbor_like.bank import options as bank_options
 from karbor_like.bank.blocks.blockstore import BlockStore
 from karbor_like.bank.checkpoints.checkpoints import Checkpoints
 from karbor_like.bank.checkpoints.section import ResourceSection
-from karbor_like.bank.keys.keyring import CastellanMasterKeys, ConfiguredMasterKeys, Keyring, MasterKeys
+from karbor_like.bank.keys.keyring import Keyring
+from karbor_like.bank.keys.masters import CastellanMasterKeys, ConfiguredMasterKeys, MasterKeys
 from karbor_like.bank.leases import safety as margins
 from karbor_like.bank.leases.lease import Lease, Leases
 from karbor_like.bank.leases.safety import Safety

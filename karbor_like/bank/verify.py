@@ -131,12 +131,12 @@ def _each(
 
 
 def _quick(bank: "Bank", record: CheckpointRecord, what: ResourceObject, key: str) -> Iterator[str]:
-    find = bank.keyring.opener(record.project_id) if bank.keyring else None
+    resolve_key = bank.keyring.resolver_for(record.project_id) if bank.keyring else None
     if what.kind == "documents":
-        seal.unseal(key, bank.store.get(key), find)
+        seal.unseal(key, bank.store.get(key), resolve_key)
         return
-    head = manifest.read_head(bank.store, key, find)
-    for problem in presence.missing(bank.store, record.project_id, manifest.pack_uses(bank.store, head, find)):
+    head = manifest.read_head(bank.store, key, resolve_key)
+    for problem in presence.missing(bank.store, record.project_id, manifest.pack_uses(bank.store, head, resolve_key)):
         yield f"{key}: {problem}"
 
 

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Protocol
 
 from oslo_config import cfg
 
-from karbor_like.bank.checkpoints.section import ResourceSection
+from karbor_like.bank import ResourceSection
 from karbor_like.clients.factory import Clients
 from karbor_like.clients.waiter import Waiter
 from karbor_like.domain.operation import OperationType

@@ -8,8 +8,7 @@ from oslo_db import exception as db_exception
 from sqlalchemy import orm
 
 from karbor_like import exception
-from karbor_like.bank.collector.gc import Collector
-from karbor_like.bank.errors import Busy
+from karbor_like.bank import Collector, errors
 from karbor_like.db import jobs, operations
 from karbor_like.domain.operation import OperationType
 from karbor_like.protection.context import ServiceContext
@@ -70,7 +69,7 @@ class Housekeeping:
     def _collect(self, provider: Provider) -> None:
         try:
             report = Collector(provider.bank).run()
-        except Busy as error:
+        except errors.Busy as error:
             LOG.info("The bank of %s is not collected: %s", provider.name, error.message)
             return
         LOG.info("The bank of %s is collected: %s", provider.name, report.to_dict())

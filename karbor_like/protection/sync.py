@@ -16,9 +16,7 @@ from typing import Any
 from sqlalchemy import orm
 
 from karbor_like import exception
-from karbor_like.bank.bank import Bank
-from karbor_like.bank.checkpoints.checkpoints import CheckpointRecord, IndexEntry
-from karbor_like.bank.errors import BankError
+from karbor_like.bank import Bank, CheckpointRecord, IndexEntry, errors
 from karbor_like.db import checkpoints, operations
 from karbor_like.db import session as db_session
 from karbor_like.db.models import Checkpoint
@@ -133,7 +131,7 @@ class Sync:
             if row is not None and row.status not in (states.ERROR, states.DELETED):
                 self._set(row, states.DELETED, reason="deleted at another site")
             return
-        except (BankError, exception.InvalidInput) as error:
+        except (errors.BankError, exception.InvalidInput) as error:
             LOG.warning("checkpoint %s in the bank of %s cannot be read: %s", checkpoint_id, self._provider.name, error)
             self._report.unreadable += 1
             return

@@ -14,7 +14,8 @@ import pytest
 
 from karbor_like import exception
 from karbor_like.bank.bank import Bank
-from karbor_like.bank.keys.keyring import ConfiguredMasterKeys, Keyring
+from karbor_like.bank.keys.keyring import Keyring
+from karbor_like.bank.keys.masters import ConfiguredMasterKeys
 from karbor_like.bank.objectstore.memory import MemoryStore
 from karbor_like.bank.options import BankOptions
 from karbor_like.clients.factory import ClientFactory

@@ -54,9 +54,9 @@ def test_each_damaged_byte_of_a_header_is_damage(bank, mask):
     for at in range(seal.read_header(key, good).length):
         bad = bytearray(good)
         bad[at] ^= mask
-        for find in (bank.keyring.find, bank.keyring.opener(banks.PROJECT)):
+        for resolve_key in (bank.keyring.resolve_key, bank.keyring.resolver_for(banks.PROJECT)):
             with pytest.raises((errors.Corrupted, errors.UnsupportedVersion, errors.KeyUnavailable), match="c1/plan"):
-                seal.unseal(key, bytes(bad), find)
+                seal.unseal(key, bytes(bad), resolve_key)
 
 
 @pytest.mark.parametrize("kind", ["plan.json", "manifests", "segments"])

@@ -16,9 +16,10 @@ from karbor_like.bank.blocks.dedup import Bases
 from karbor_like.bank.blocks.reader import StreamReader
 from karbor_like.bank.blocks.writer import StreamWriter, Target, Written, needed_memory
 from karbor_like.bank.format import manifest, seal
+from karbor_like.bank.format.datakey import DataKey
 from karbor_like.bank.format.manifest import Head
 from karbor_like.bank.format.segment import PackUse
-from karbor_like.bank.keys.keyring import DataKey, Keyring
+from karbor_like.bank.keys.keyring import Keyring
 from karbor_like.bank.leases.lease import Lease
 from karbor_like.bank.objectstore.base import ObjectStore
 from karbor_like.bank.options import BankOptions
@@ -54,9 +55,9 @@ class BlockStore:
         self._writing = Budget(options.memory_budget * 2 // 3)
         self._reading = Budget(options.memory_budget // 3)
 
-    def find(self, project_id: str) -> manifest.KeyResolver:
+    def resolver_for(self, project_id: str) -> manifest.KeyResolver:
         """What opens the sealed objects of a project, and of no other."""
-        return self._keyring.opener(project_id) if self._keyring else None
+        return self._keyring.resolver_for(project_id) if self._keyring else None
 
     def put(
         self,
@@ -143,7 +144,7 @@ class BlockStore:
 
     def head(self, key: str, project_id: str) -> Head:
         """The manifest head stored under *key*. Raises ObjectNotFound, or Corrupted, also where it is another project's."""
-        head = manifest.read_head(self._store, key, self.find(project_id))
+        head = manifest.read_head(self._store, key, self.resolver_for(project_id))
         if head.project_id != project_id:
             raise errors.Corrupted(f"{key}: is a manifest of project {head.project_id}, not of {project_id}")
         if (head.data_key is None) != (self._keyring is None):
@@ -153,7 +154,7 @@ class BlockStore:
     def pack_uses(self, head: Head) -> Iterator[PackUse]:
         """The packs that a manifest needs; a pack may come several times. Reads all of every segment. Raises Corrupted."""
         for ref in head.segments:
-            yield from manifest.read_segment(self._store, head, ref, self.find(head.project_id)).packs
+            yield from manifest.read_segment(self._store, head, ref, self.resolver_for(head.project_id)).packs
 
     def get(self, head: Head, *, check: Callable[[], None] | None = None) -> StreamReader:
         """The stream of a manifest, for reading it once."""

@@ -6,9 +6,9 @@ from typing import Final
 
 from karbor_like.bank import errors, layout
 from karbor_like.bank.format import manifest
+from karbor_like.bank.format.datakey import DataKey
 from karbor_like.bank.format.manifest import Head
 from karbor_like.bank.format.segment import PackUse, Place, Segment
-from karbor_like.bank.keys.keyring import DataKey
 from karbor_like.bank.objectstore.base import ObjectStore
 
 LOG = logging.getLogger(__name__)

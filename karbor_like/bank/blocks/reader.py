@@ -17,9 +17,9 @@ from typing import Final, NamedTuple, Self
 from karbor_like.bank import errors, layout
 from karbor_like.bank.blocks.budget import Budget, Buffer, Buffers
 from karbor_like.bank.format import manifest, pack
+from karbor_like.bank.format.datakey import DataKey
 from karbor_like.bank.format.manifest import Head
 from karbor_like.bank.format.segment import MAX_OVERHEAD, Place, Segment
-from karbor_like.bank.keys.keyring import DataKey
 from karbor_like.bank.objectstore.base import ObjectStore
 
 WINDOW_BYTES: Final = 2 * 1024 * 1024

@@ -20,9 +20,9 @@ from karbor_like.bank.blocks.batching import Batch, Batcher
 from karbor_like.bank.blocks.budget import Buffers, Share
 from karbor_like.bank.blocks.dedup import Bases, BaseSegment
 from karbor_like.bank.format import codec, manifest, pack
+from karbor_like.bank.format.datakey import DataKey
 from karbor_like.bank.format.manifest import SegmentRef
 from karbor_like.bank.format.segment import PackRef, Place, SegmentBuilder
-from karbor_like.bank.keys.keyring import DataKey
 from karbor_like.bank.objectstore.base import ObjectStore
 from karbor_like.bank.options import BankOptions
 

@@ -30,7 +30,8 @@ from karbor_like.bank.checkpoints.events import (
 )
 from karbor_like.bank.checkpoints.versions import ObjectVersions
 from karbor_like.bank.format import jsonobject, manifest, seal
-from karbor_like.bank.keys.keyring import DataKey, Keyring
+from karbor_like.bank.format.datakey import DataKey
+from karbor_like.bank.keys.keyring import Keyring
 from karbor_like.bank.leases.lease import Lease
 from karbor_like.bank.objectstore import listing
 from karbor_like.bank.objectstore.base import ObjectStore
@@ -117,7 +118,7 @@ class Checkpoints:
 
     def attempts(self, checkpoint_id: str, project_id: str) -> ObjectVersions:
         """Finds the valid ones among the objects of a checkpoint. Raises CheckpointNotFound where it was deleted."""
-        events = self._events.decode(self._events.fetch(checkpoint_id), self._find(project_id))
+        events = self._events.decode(self._events.fetch(checkpoint_id), self._resolver_for(project_id))
         if self._store.exists(layout.tombstone_key(checkpoint_id)):
             raise exception.CheckpointNotFound(f"checkpoint {checkpoint_id} was deleted from the bank")
         return ObjectVersions(self._store, checkpoint_id, pins_of(events))
@@ -137,7 +138,7 @@ class Checkpoints:
         made = commit_of(record.events) if record.status == AVAILABLE else None
         if made is not None and made.claim == claim:
             return
-        committer = Committer(self._store, self._find(record.project_id), checkpoint_id, lease, attempts)
+        committer = Committer(self._store, self._resolver_for(record.project_id), checkpoint_id, lease, attempts)
         # Who made the commit that there is may find that it came too late and take it back: this one stands for itself.
         pins = committer.collect(record.project_id) if made is None else committer.adopt(record.project_id, made)
         lease.renew()
@@ -165,7 +166,7 @@ class Checkpoints:
         fetched = self._events.fetch(checkpoint_id)
         deleted = self._store.exists(layout.tombstone_key(checkpoint_id))
         record = self._read(checkpoint_id)
-        events = self._events.decode(fetched, self._find(record.project_id))
+        events = self._events.decode(fetched, self._resolver_for(record.project_id))
         return dataclasses.replace(record, status=DELETED if deleted else status_of(events), events=events)
 
     def has_trace(self, checkpoint_id: str) -> bool:
@@ -260,7 +261,7 @@ class Checkpoints:
             raw = self._store.get(key)
         except errors.ObjectNotFound:
             raise exception.CheckpointNotFound(f"there is no checkpoint {checkpoint_id} in the bank") from None
-        payload = seal.unseal(key, raw, self._keyring.find if self._keyring else None)
+        payload = seal.unseal(key, raw, self._keyring.resolve_key if self._keyring else None)
         record = _from_json(key, jsonobject.load(key, payload, VERSION))
         if record.id != checkpoint_id:
             raise errors.Corrupted(f"{key}: is the plan of checkpoint {record.id}")
@@ -271,11 +272,11 @@ class Checkpoints:
             )
         return record
 
-    def _find(self, project_id: str) -> manifest.KeyResolver:
-        return self._keyring.opener(project_id) if self._keyring else None
+    def _resolver_for(self, project_id: str) -> manifest.KeyResolver:
+        return self._keyring.resolver_for(project_id) if self._keyring else None
 
     def _secret(self, key: str, raw: bytes) -> DataKey | None:
-        return self._keyring.find(seal.read_header(key, raw).seal_id) if self._keyring else None
+        return self._keyring.resolve_key(seal.read_header(key, raw).seal_id) if self._keyring else None
 
     def _secret_of(self, checkpoint_id: str) -> DataKey | None:
         """The key with which the checkpoint itself was sealed: it stands as long as the checkpoint does."""
@@ -305,8 +306,8 @@ class Checkpoints:
                     f"checkpoint {checkpoint_id} was never completed, so it cannot become {AVAILABLE!r}"
                 )
             pins, claim = commit.pins, commit.claim
-            find = self._find(record.project_id)
-            Committer(self._store, find, checkpoint_id, None, None).verify(record.project_id, pins)
+            resolve_key = self._resolver_for(record.project_id)
+            Committer(self._store, resolve_key, checkpoint_id, None, None).verify(record.project_id, pins)
         secret = self._secret_of(checkpoint_id)
         self._events.append(checkpoint_id, record.events, status, secret, detail=detail, pins=pins, claim=claim)
 

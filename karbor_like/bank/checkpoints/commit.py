@@ -28,13 +28,13 @@ class Committer:
     def __init__(
         self,
         store: ObjectStore,
-        find: manifest.KeyResolver,
+        resolve_key: manifest.KeyResolver,
         checkpoint_id: str,
         lease: Lease | None,
         attempts: ObjectVersions | None,
     ) -> None:
         self._store = store
-        self._find = find
+        self._resolve_key = resolve_key
         self._checkpoint_id = checkpoint_id
         self._lease = lease
         self._attempts = attempts
@@ -80,7 +80,7 @@ class Committer:
 
     def _verify_head(self, project_id: str, key: str) -> None:
         try:
-            head = manifest.read_head(self._store, key, self._find)
+            head = manifest.read_head(self._store, key, self._resolve_key)
             put = self._store.stat(key).modified
         except errors.ObjectNotFound:
             raise errors.Corrupted(f"{key}: this manifest is missing") from None
@@ -94,7 +94,7 @@ class Committer:
         check = self._lease.check if self._lease is not None else None
         # While a lease stands, no pack is collected that is younger than it.
         since = self._lease.started if self._lease is not None else presence.NEVER
-        uses = manifest.pack_uses(self._store, head, self._find)
+        uses = manifest.pack_uses(self._store, head, self._resolve_key)
         for finding in presence.missing(self._store, project_id, uses, check, believed_since=since):
             raise errors.Corrupted(f"{key}: {finding}")
 

@@ -101,12 +101,12 @@ class Events:
                 found[info.key] = self._store.get(info.key)
         return found
 
-    def decode(self, fetched: Mapping[str, bytes], find: manifest.KeyResolver) -> Sequence[Event]:
+    def decode(self, fetched: Mapping[str, bytes], resolve_key: manifest.KeyResolver) -> Sequence[Event]:
         """What :meth:`fetch` found, opened. Raises Corrupted or KeyUnavailable.
 
-        :param find: gives the keys of the checkpoint's project; None where the bank is not encrypted
+        :param resolve_key: gives the keys of the checkpoint's project; None where the bank is not encrypted
         """
-        return [self._decode(key, seal.unseal(key, raw, find)) for key, raw in fetched.items()]
+        return [self._decode(key, seal.unseal(key, raw, resolve_key)) for key, raw in fetched.items()]
 
     def _decode(self, key: str, payload: bytes) -> Event:
         seq, status = layout.parse_event_key(key)

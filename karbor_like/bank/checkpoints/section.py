@@ -77,7 +77,7 @@ class ResourceSection:
             data = self._store.get(key)
         except errors.ObjectNotFound:
             raise errors.Corrupted(f"{key}: this document is missing") from None
-        return jsonobject.load(key, seal.unseal(key, data, self._blocks.find(self.project_id)))
+        return jsonobject.load(key, seal.unseal(key, data, self._blocks.resolver_for(self.project_id)))
 
     def names(self) -> Sequence[str]:
         """Names of all documents and streams, sorted. In a checkpoint that is not committed yet, what a listing shows."""

@@ -140,8 +140,8 @@ class Collector:
         bank = self._bank
         leases = bank.leases.list()
         counting = standing(leases, now, self._safety)
-        find = bank.keyring.find if bank.keyring else None
-        survey = Marker(bank.store, find, lambda done: progress("mark", done, None)).walk()
+        resolve_key = bank.keyring.resolve_key if bank.keyring else None
+        survey = Marker(bank.store, resolve_key, lambda done: progress("mark", done, None)).walk()
         sweeper = Sweeper(bank.store, self._safety, survey, now, counting)
         manifests = sum(streams.manifests for streams in survey.streams.values())
         plan = GcPlan(now, manifests, len(survey.checkpoints), [lease.id for lease in counting])

@@ -94,10 +94,10 @@ class Marker:
     """
 
     def __init__(
-        self, store: ObjectStore, find: manifest.KeyResolver, progress: Callable[[int], None] | None = None
+        self, store: ObjectStore, resolve_key: manifest.KeyResolver, progress: Callable[[int], None] | None = None
     ) -> None:
         self._store = store
-        self._find = find
+        self._resolve_key = resolve_key
         self._progress = progress
         self._survey = Survey()
 
@@ -141,12 +141,12 @@ class Marker:
     def _manifest(self, key: str) -> manifest.Head | None:
         """Mark what one manifest needs. None where it was deleted since it was listed."""
         try:
-            head = manifest.read_head(self._store, key, self._find)
+            head = manifest.read_head(self._store, key, self._resolve_key)
         except errors.ObjectNotFound:
             return None
         used = PackTable(np.add)
         try:
-            for use in manifest.pack_uses(self._store, head, self._find):
+            for use in manifest.pack_uses(self._store, head, self._resolve_key):
                 used.add(bytes.fromhex(use.pack), use.live)
         except errors.Corrupted:
             # A deletion removes the head first: where that is gone, the segment is not missed.
@@ -168,7 +168,7 @@ class Marker:
         except errors.ObjectNotFound:
             return None, False
         try:
-            project_id = jsonobject.load(key, seal.unseal(key, raw, self._find)).get("project_id")
+            project_id = jsonobject.load(key, seal.unseal(key, raw, self._resolve_key)).get("project_id")
             return (project_id if isinstance(project_id, str) else None), True
         except errors.UNREADABLE as error:
             LOG.warning("%s", error)

@@ -40,7 +40,7 @@ def collect(bank: "Bank", progress: Callable[[int], None] | None = None) -> Mapp
 
     :param progress: called with the number of checkpoints done so far
     """
-    survey = Marker(bank.store, bank.keyring.find if bank.keyring else None, progress).walk()
+    survey = Marker(bank.store, bank.keyring.resolve_key if bank.keyring else None, progress).walk()
     checkpoints = Counter(state.project_id for state in survey.checkpoints.values() if state.project_id)
     packs: Counter[str] = Counter()
     stored: Counter[str] = Counter()

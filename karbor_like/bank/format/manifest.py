@@ -98,19 +98,19 @@ def seal_segment(key: str, table: bytes, entries: bytes, secret: seal.Secret | N
     return seal.seal(key, table, secret, part=_TABLE_PART), seal.seal(key, entries, secret, part=_ENTRIES_PART)
 
 
-def read_segment(store: ObjectStore, head: Head, ref: SegmentRef, find: KeyResolver) -> Segment:
+def read_segment(store: ObjectStore, head: Head, ref: SegmentRef, resolve_key: KeyResolver) -> Segment:
     """Read one segment. Raises Corrupted where it is missing or wrong."""
     key = head.segment_key(ref.number)
     data = _get(store, key)
     if len(data) != ref.size:
         raise errors.Corrupted(f"{key}: has {len(data)} bytes, its manifest says {ref.size}")
     view = memoryview(data)
-    packs = segment.decode_table(key, seal.unseal(key, view[: ref.table], find, part=_TABLE_PART), head.packs)
-    entries = seal.unseal(key, view[ref.table :], find, part=_ENTRIES_PART)
+    packs = segment.decode_table(key, seal.unseal(key, view[: ref.table], resolve_key, part=_TABLE_PART), head.packs)
+    entries = seal.unseal(key, view[ref.table :], resolve_key, part=_ENTRIES_PART)
     return segment.decode_entries(key, packs, entries, head.blocks_of(ref.number), ref.blocks, head.block_size)
 
 
-def pack_uses(store: ObjectStore, head: Head, find: KeyResolver) -> Iterator[PackUse]:
+def pack_uses(store: ObjectStore, head: Head, resolve_key: KeyResolver) -> Iterator[PackUse]:
     """The packs that a manifest needs, segment by segment (so a pack may come more than once), reading the tables only.
 
     Memory is bounded by one segment's table. Raises Corrupted where a segment is missing or wrong.
@@ -118,7 +118,7 @@ def pack_uses(store: ObjectStore, head: Head, find: KeyResolver) -> Iterator[Pac
     for ref in head.segments:
         key = head.segment_key(ref.number)
         data = _get(store, key, ref.table)
-        yield from segment.decode_table(key, seal.unseal(key, data, find, part=_TABLE_PART), head.packs)
+        yield from segment.decode_table(key, seal.unseal(key, data, resolve_key, part=_TABLE_PART), head.packs)
 
 
 def _get(store: ObjectStore, key: str, length: int | None = None) -> bytes:
@@ -133,13 +133,13 @@ def seal_head(key: str, head: Head, secret: seal.Secret | None) -> bytes:
     return seal.seal(key, jsonobject.dump({"format": FORMAT, **asdict(head)}), secret)
 
 
-def read_head(store: ObjectStore, key: str, find: KeyResolver) -> Head:
+def read_head(store: ObjectStore, key: str, resolve_key: KeyResolver) -> Head:
     """The head that is stored under *key*.
 
     :raises ObjectNotFound: there is none
     :raises Corrupted: it is not what was written there
     """
-    return decode_head(key, seal.unseal(key, store.get(key), find))
+    return decode_head(key, seal.unseal(key, store.get(key), resolve_key))
 
 
 def decode_head(key: str, payload: bytes) -> Head:

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from karbor_like.bank import errors, layout
 from karbor_like.bank.format import codec
+from karbor_like.bank.format.datakey import DataKey
 from karbor_like.bank.format.segment import PackRef, Place
-from karbor_like.bank.keys.keyring import DataKey
 
 MAGIC: Final = b"KLPK"
 VERSION: Final = 1

@@ -117,10 +117,10 @@ def read_header(key: str, data: codec.Buffer) -> Header:
     return Header(protection, compression, name, salt, size, salt_at + salt_length + _SIZE.size)
 
 
-def unseal(key: str, data: codec.Buffer, find: Callable[[str], Secret] | None, *, part: str = "") -> bytes:
+def unseal(key: str, data: codec.Buffer, resolve_key: Callable[[str], Secret] | None, *, part: str = "") -> bytes:
     """The payload of the sealed object (or part) *data* that was stored under *key*.
 
-    :param find: gives the secret of a seal id, or raises KeyUnavailable; None: the bank is not encrypted
+    :param resolve_key: gives the secret of a seal id, or raises KeyUnavailable; None: the bank is not encrypted
     :raises Corrupted: altered, cut, or sealed for another key
     :raises UnsupportedVersion: written by a later version
     :raises KeyUnavailable: it is encrypted and the key cannot be had
@@ -130,19 +130,19 @@ def unseal(key: str, data: codec.Buffer, find: Callable[[str], Secret] | None, *
     binding = _binding(key, part) + bytes(view[: header.length])
     what = f"{key} ({part})" if part else key
     if header.protection == AES_GCM:
-        if find is None:
+        if resolve_key is None:
             raise errors.KeyUnavailable(
                 f"{what}: is encrypted with {header.seal_id!r}, but no master key is configured"
             )
         try:
-            secret = find(header.seal_id)
+            secret = resolve_key(header.seal_id)
         except (errors.Corrupted, errors.KeyUnavailable) as error:
             raise type(error)(f"{what}: {error}") from None
         try:
             body = _cipher(secret, header.salt).decrypt(_NONCE, view[header.length :], binding)
         except InvalidTag:
             raise errors.Corrupted(f"{what}: was altered, or belongs to another key") from None
-    elif find is not None:
+    elif resolve_key is not None:
         raise errors.Corrupted(
             f"{what}: is not encrypted, but this bank is: it was replaced, or the bank was made without"
         )

@@ -4,169 +4,27 @@ Wrapped data keys are objects of the bank itself (``keys/<project>/<data key>/<m
 all that a restore needs. Rotation adds an object per data key and rewrites no data.
 """
 
-import base64
-import binascii
 import contextlib
 import logging
 import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Final, Protocol
-
-from oslo_config import cfg
+from dataclasses import dataclass
+from typing import Final
 
 from karbor_like import exception
 from karbor_like.bank import errors, layout
-from karbor_like.bank.format import codec, seal
+from karbor_like.bank.format import seal
+from karbor_like.bank.format.datakey import DataKey
+from karbor_like.bank.keys.masters import KEY_BYTES, MasterKey, MasterKeys
 from karbor_like.bank.leases.lease import Lease
 from karbor_like.bank.objectstore import listing
 from karbor_like.bank.objectstore.base import ObjectStore
 
 LOG = logging.getLogger(__name__)
 
-KEY_BYTES: Final = 32
 _REMEMBERED_LEASES: Final = 64
-
-
-@dataclass(frozen=True)
-class MasterKey:
-    """A key of the operator's.
-
-    :param id: the operator's name of it, at most 200 characters
-    :param material: 32 bytes
-    """
-
-    id: str
-    material: bytes = field(repr=False)
-
-    @property
-    def seal_id(self) -> str:
-        return f"master/{layout.quote(self.id)}"
-
-
-@dataclass(frozen=True)
-class DataKey:
-    """A project's key. Never leaves the process but wrapped.
-
-    :param id: 32 hexadecimal digits
-    :param material: 32 random bytes
-    """
-
-    project_id: str
-    id: str
-    material: bytes = field(repr=False)
-
-    @property
-    def seal_id(self) -> str:
-        return f"{layout.quote(self.project_id)}/{self.id}"
-
-    @cached_property
-    def block_hash(self) -> codec.Hash:
-        """The hash by which blocks of this key are compared."""
-        return codec.keyed_hash(seal.derive(self.material, b"", b"karbor_like block hash v1"))
-
-    def pack_key(self, pack_id: bytes) -> bytes:
-        """The key that encrypts one pack, and nothing else."""
-        return seal.derive(self.material, pack_id, b"karbor_like pack v1")
-
-
-class MasterKeys(Protocol):
-    """Where master keys come from."""
-
-    def ids(self) -> Sequence[str]:
-        """Names of all master keys to try; the first one wraps new data keys."""
-        ...
-
-    def get(self, master_id: str) -> MasterKey:
-        """Raises KeyUnavailable."""
-        ...
-
-
-class ConfiguredMasterKeys:
-    """Master keys from the provider's file.
-
-    :param lines: ``<id>:<base64 of 32 bytes>``, the wrapping one first
-    """
-
-    def __init__(self, lines: Sequence[str]) -> None:
-        self._keys: dict[str, MasterKey] = {}
-        for number, line in enumerate(lines, 1):
-            master_id, _, encoded = line.partition(":")
-            try:
-                material = base64.b64decode(encoded.strip(), validate=True)
-                layout.quote(master_id)
-            except (binascii.Error, ValueError, errors.InvalidKey):
-                material = b""
-            if len(material) != KEY_BYTES or master_id in self._keys:
-                raise exception.ConfigurationError(
-                    f"[bank] master_keys, line {number}: expected a name of its own, a colon, and {KEY_BYTES} bytes in"
-                    " base64, as 'openssl rand -base64 32' makes them"
-                )
-            self._keys[master_id] = MasterKey(master_id, material)
-
-    def ids(self) -> Sequence[str]:
-        return list(self._keys)
-
-    def get(self, master_id: str) -> MasterKey:
-        try:
-            return self._keys[master_id]
-        except KeyError:
-            raise errors.KeyUnavailable(f"master key {master_id!r} is not among [bank] master_keys") from None
-
-
-class CastellanMasterKeys:
-    """Master keys from a key manager, by their ids there. Each is asked for once.
-
-    :param conf: castellan's own options (``[key_manager]``, ``[barbican]``, ``[vault]`` ...) are registered here
-    :param key_ids: the wrapping one first
-    """
-
-    def __init__(self, conf: cfg.ConfigOpts, key_ids: Sequence[str]) -> None:
-        # castellan takes half a second to import and is not needed where the keys are in the file.
-        from castellan import options
-
-        for group, opts in options.list_opts():
-            conf.register_opts(opts, group=group)
-        self._conf = conf
-        self._ids = list(key_ids)
-        self._keys: dict[str, MasterKey] = {}
-
-    def ids(self) -> Sequence[str]:
-        return self._ids
-
-    def get(self, master_id: str) -> MasterKey:
-        if master_id not in self._ids:
-            raise errors.KeyUnavailable(f"master key {master_id!r} is not among [bank] castellan_master_keys")
-        if master_id not in self._keys:
-            self._keys[master_id] = MasterKey(master_id, self._fetch(master_id))
-        return self._keys[master_id]
-
-    def _fetch(self, master_id: str) -> bytes:
-        from castellan import key_manager
-        from castellan.common import exception as castellan_errors
-        from castellan.common import utils
-        from keystoneauth1 import exceptions as keystone_errors
-
-        try:
-            context = utils.credential_factory(conf=self._conf) if self._conf.key_manager.auth_type else None
-            material = key_manager.API(self._conf).get(context, master_id).get_encoded()
-        # The last three: drivers take for granted what another server answers in another form.
-        except (
-            castellan_errors.CastellanException,
-            keystone_errors.ClientException,
-            ValueError,
-            LookupError,
-            TypeError,
-        ) as error:
-            raise errors.KeyUnavailable(f"the key manager does not give master key {master_id!r}: {error}") from None
-        if material is None or len(material) != KEY_BYTES:
-            raise exception.ConfigurationError(
-                f"master key {master_id!r} in the key manager has {len(material or b'')} bytes; it must have {KEY_BYTES}"
-            )
-        return material
 
 
 @dataclass(frozen=True)
@@ -238,7 +96,7 @@ class Keyring:
                     raise errors.KeyUnavailable(str(error)) from None
             return key
 
-    def find(self, seal_id: str) -> DataKey:
+    def resolve_key(self, seal_id: str) -> DataKey:
         """The key that a sealed object names. Raises Corrupted where that can be no key's id, and as :meth:`get`."""
         project, slash, data_key_id = seal_id.partition("/")
         try:
@@ -248,15 +106,15 @@ class Keyring:
             pass
         raise errors.Corrupted(f"{seal_id[:300]!r} is not the id of a data key")
 
-    def opener(self, project_id: str) -> Callable[[str], DataKey]:
+    def resolver_for(self, project_id: str) -> Callable[[str], DataKey]:
         """Like :meth:`find`, for what must be of this project: what another project's key sealed is refused."""
 
-        def find(seal_id: str) -> DataKey:
+        def resolve_key(seal_id: str) -> DataKey:
             if seal_id.partition("/")[0] != layout.quote(project_id):
                 raise errors.Corrupted(f"an object of project {project_id} was sealed with the key {seal_id[:300]!r}")
-            return self.find(seal_id)
+            return self.resolve_key(seal_id)
 
-        return find
+        return resolve_key
 
     def rotate(self, *, remove_old: bool = False, progress: Callable[[int], None] | None = None) -> Rotation:
         """Wrap every data key with the first master key, where it is not yet. Then the other ones are not needed any more.
@@ -350,12 +208,12 @@ class Keyring:
         )
 
     def _open(self, name: str, master: MasterKey) -> bytes:
-        def find(seal_id: str) -> MasterKey:
+        def resolve_key(seal_id: str) -> MasterKey:
             if seal_id != master.seal_id:
                 raise errors.Corrupted(f"{name}: was wrapped with {seal_id[:300]!r}")
             return master
 
-        material = seal.unseal(name, self._store.get(name), find)
+        material = seal.unseal(name, self._store.get(name), resolve_key)
         if len(material) != KEY_BYTES:
             raise errors.Corrupted(f"{name}: holds {len(material)} bytes, which is no key")
         return material

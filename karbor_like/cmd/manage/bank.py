@@ -20,10 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from karbor_like import exception, service
+from karbor_like.bank import Bank, Collector, collect_stats, open_bank
 from karbor_like.bank import verify as bank_verify
-from karbor_like.bank.bank import Bank, open_bank
-from karbor_like.bank.collector import stats as bank_stats
-from karbor_like.bank.collector.gc import Collector
 from karbor_like.clock import SystemClock
 from karbor_like.db.session import Database
 from karbor_like.protection.registry import provider_file, providers
@@ -146,7 +144,7 @@ def stats(conf: cfg.ConfigOpts) -> int:
     """Count what there is."""
     with _bank(conf) as bank, _progress() as progress:
         task = progress.add_task("reading checkpoints", total=None)
-        found = bank_stats.collect(bank, lambda done: progress.update(task, completed=done))
+        found = collect_stats(bank, lambda done: progress.update(task, completed=done))
     body = {project_id: item.to_dict() for project_id, item in found.items()}
     if conf.command.format == "json":
         return _print_json(body)

@@ -4,7 +4,7 @@ Such a plugin names :class:`SectionCopy` for ``Kind.COPY``. One that keeps somet
 the bank would not be one.
 """
 
-from karbor_like.bank.checkpoints import copier
+from karbor_like.bank import copy_section
 from karbor_like.plugins.protection import HookContext, ResourceOperation
 
 
@@ -14,7 +14,7 @@ class SectionCopy(ResourceOperation):
     def main(self, run: HookContext) -> None:
         assert run.source is not None, "only a copy has a source"
         run.report.step("copying from the other bank")
-        copied = copier.copy(
+        copied = copy_section(
             run.source, run.section, bases=run.bases, progress=run.report.progress, check=run.check
         ).values()
         run.report.sizes(

@@ -7,7 +7,7 @@ from taskflow.flow import Flow
 from taskflow.patterns import linear_flow
 
 from karbor_like import exception
-from karbor_like.bank.checkpoints.checkpoints import CheckpointRecord
+from karbor_like.bank import CheckpointRecord
 from karbor_like.db import operations
 from karbor_like.domain import states
 from karbor_like.protection.flows.builder import resources

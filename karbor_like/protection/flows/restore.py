@@ -4,7 +4,7 @@ from taskflow.flow import Flow
 from taskflow.patterns import linear_flow
 
 from karbor_like import exception
-from karbor_like.bank.bank import Bank
+from karbor_like.bank import Bank
 from karbor_like.domain import states
 from karbor_like.protection.flows.builder import resources
 from karbor_like.protection.flows.tasks import Step

@@ -3,9 +3,7 @@
 from functools import cached_property
 
 from karbor_like import exception
-from karbor_like.bank.bank import Bank
-from karbor_like.bank.checkpoints.section import ResourceSection
-from karbor_like.bank.leases.lease import Lease
+from karbor_like.bank import Bank, Lease, ResourceSection
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.operation.lazy import LazyLease
 from karbor_like.protection.operation.spec import OperationSpec

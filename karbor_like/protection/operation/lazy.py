@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
 from karbor_like import exception
-from karbor_like.bank.checkpoints.section import ResourceSection
-from karbor_like.bank.leases.lease import Lease
+from karbor_like.bank import Lease, ResourceSection
 
 LOG = logging.getLogger(__name__)
 

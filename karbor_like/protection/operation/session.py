@@ -11,9 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor_like import exception
-from karbor_like.bank.bank import Bank
-from karbor_like.bank.checkpoints.section import ResourceSection
-from karbor_like.bank.leases.lease import Lease
+from karbor_like.bank import Bank, Lease, ResourceSection
 from karbor_like.clients.factory import Clients
 from karbor_like.db import checkpoints, operations
 from karbor_like.domain import states

@@ -14,7 +14,7 @@ from typing import Any, Final
 from oslo_config import cfg
 
 from karbor_like import exception
-from karbor_like.bank.bank import Bank, open_bank
+from karbor_like.bank import Bank, open_bank
 from karbor_like.clock import Clock
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins import loader

@@ -19,7 +19,8 @@ from oslo_config import cfg
 from karbor_like.bank.bank import Bank, open_bank
 from karbor_like.bank.checkpoints.checkpoints import CheckpointRecord
 from karbor_like.bank.checkpoints.section import StreamStats
-from karbor_like.bank.keys.keyring import ConfiguredMasterKeys, Keyring
+from karbor_like.bank.keys.keyring import Keyring
+from karbor_like.bank.keys.masters import ConfiguredMasterKeys
 from karbor_like.bank.leases import safety
 from karbor_like.bank.objectstore.base import Buffer, ObjectStore
 from karbor_like.bank.objectstore.filesystem import FilesystemStore

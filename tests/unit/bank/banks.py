@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from karbor_like.bank.bank import Bank
 from karbor_like.bank.checkpoints.checkpoints import CheckpointRecord
 from karbor_like.bank.checkpoints.section import ResourceSection
-from karbor_like.bank.keys.keyring import ConfiguredMasterKeys, Keyring
+from karbor_like.bank.keys.keyring import Keyring
+from karbor_like.bank.keys.masters import ConfiguredMasterKeys
 from karbor_like.bank.leases import safety
 from karbor_like.bank.leases.lease import Lease
 from karbor_like.bank.objectstore.base import ObjectStore

@@ -163,8 +163,8 @@ def test_blocks_in_packs_that_ought_to_empty_are_stored_anew():
 
 def uses(bank, section):
     key = next(manifest.head_keys(bank.store, section.checkpoint_id))
-    find = bank.keyring.find if bank.keyring else None
-    return list(manifest.pack_uses(bank.store, manifest.read_head(bank.store, key, find), find))
+    resolve_key = bank.keyring.resolve_key if bank.keyring else None
+    return list(manifest.pack_uses(bank.store, manifest.read_head(bank.store, key, resolve_key), resolve_key))
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut"])

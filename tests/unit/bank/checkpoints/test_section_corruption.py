@@ -176,7 +176,7 @@ def test_an_object_that_another_projects_key_sealed_is_refused():
     section = banks.protect(bank, "c0", DATA)
     banks.protect(bank, "c1", DATA, project_id="project-2")
     (key,) = keys_of(bank, "/manifests/")
-    head = manifest.read_head(bank.store, key, bank.keyring.find)
+    head = manifest.read_head(bank.store, key, bank.keyring.resolve_key)
     with bank.leases.acquire(holder="test") as lease:
         foreign = bank.keyring.current("project-2", lease)
     bank.store.put(key, manifest.seal_head(key, head, foreign))
@@ -207,7 +207,7 @@ def test_a_wrong_digest_is_found_before_the_end_is_handed_out():
     bank = banks.make_bank()
     section = banks.protect(bank, "c0", DATA)
     (key,) = keys_of(bank, "/manifests/")
-    head = manifest.read_head(bank.store, key, bank.keyring.find)
+    head = manifest.read_head(bank.store, key, bank.keyring.resolve_key)
     with bank.leases.acquire(holder="test") as lease:
         data_key = bank.keyring.current(banks.PROJECT, lease)
     bank.store.put(key, manifest.seal_head(key, dataclasses.replace(head, digest="0" * 64), data_key))

@@ -385,11 +385,12 @@ class BankMachine(RuleBasedStateMachine):
         for volume in self.planned[checkpoint_id]:
             needed.add(attempts.valid(layout.document_prefix(checkpoint_id, volume, "metadata")))
             key = attempts.valid(layout.manifest_prefix(checkpoint_id, volume, "data"))
-            head = manifest.read_head(self.raw, key, bank.keyring.find)
+            head = manifest.read_head(self.raw, key, bank.keyring.resolve_key)
             needed.add(key)
             needed |= {head.segment_key(ref.number) for ref in head.segments}
             needed |= {
-                layout.pack_key(project, use.pack) for use in manifest.pack_uses(self.raw, head, bank.keyring.find)
+                layout.pack_key(project, use.pack)
+                for use in manifest.pack_uses(self.raw, head, bank.keyring.resolve_key)
             }
             needed.add(layout.wrapped_key(project, head.data_key, "m1"))
         return needed

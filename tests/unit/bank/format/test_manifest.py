@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from karbor_like.bank import errors, layout
 from karbor_like.bank.format import manifest, seal
 from karbor_like.bank.format import segment as segments
-from karbor_like.bank.keys.keyring import DataKey
+from karbor_like.bank.format.datakey import DataKey
 from karbor_like.bank.objectstore.memory import MemoryStore
 
 KEY = DataKey("p1", "0" * 31 + "1", bytes(range(32)))
@@ -18,7 +18,7 @@ LEASE = "b" * 32
 HEAD_KEY = layout.attempt_key(PREFIX, LEASE, 0)
 
 
-def find(seal_id):
+def resolve_key(seal_id):
     assert seal_id == KEY.seal_id
     return KEY
 
@@ -78,7 +78,7 @@ def write_segment(store, blocks, entries, of=None):
 def test_segments_read_back(entries):
     store = MemoryStore()
     of = write_segment(store, 8, entries)
-    segment = manifest.read_segment(store, of, of.segments[0], find)
+    segment = manifest.read_segment(store, of, of.segments[0], resolve_key)
     assert len(segment) == 8
     for block in range(8):
         place, block_hash = entries.get(block, (None, b""))
@@ -87,7 +87,7 @@ def test_segments_read_back(entries):
     live = {}
     for _, (place, _) in sorted(entries.items()):
         live.setdefault(place.pack.id.hex(), {})[place.offset] = place.length
-    uses = list(manifest.pack_uses(store, of, find))
+    uses = list(manifest.pack_uses(store, of, resolve_key))
     assert {use.size for use in uses} == {PACK_SIZE}
     assert {use.pack: use.live for use in uses} == {pack: sum(blocks.values()) for pack, blocks in live.items()}
 
@@ -97,7 +97,7 @@ def test_heads_read_back_and_are_bound_to_their_key():
     of = head(segments=[manifest.SegmentRef(0, 10, 20, 3), manifest.SegmentRef(1, 10, 20, 2)])
     data = manifest.seal_head(HEAD_KEY, of, KEY)
     store.put(HEAD_KEY, data)
-    assert manifest.read_head(store, HEAD_KEY, find) == of
+    assert manifest.read_head(store, HEAD_KEY, resolve_key) == of
     for other in (
         layout.attempt_key(PREFIX, LEASE, 1),
         layout.attempt_key(layout.manifest_prefix("c2", "T#1", "data"), LEASE, 0),
@@ -105,7 +105,7 @@ def test_heads_read_back_and_are_bound_to_their_key():
     ):
         store.put(other, data)
         with pytest.raises(errors.Corrupted, match=other):
-            manifest.read_head(store, other, find)
+            manifest.read_head(store, other, resolve_key)
 
 
 @pytest.mark.parametrize(
@@ -148,14 +148,16 @@ def test_heads_read_back_and_are_bound_to_their_key():
     ],
 )
 def test_hostile_heads_are_refused(changes):
-    value = json.loads(seal.unseal(HEAD_KEY, manifest.seal_head(HEAD_KEY, head(), KEY), find)) | changes
+    value = json.loads(seal.unseal(HEAD_KEY, manifest.seal_head(HEAD_KEY, head(), KEY), resolve_key)) | changes
     with pytest.raises(errors.Corrupted, match=HEAD_KEY):
         manifest.decode_head(HEAD_KEY, json.dumps(value).encode())
 
 
 @pytest.mark.parametrize("version", [0, 2, None, "1"])
 def test_heads_of_another_version_are_refused(version):
-    value = json.loads(seal.unseal(HEAD_KEY, manifest.seal_head(HEAD_KEY, head(), KEY), find)) | {"format": version}
+    value = json.loads(seal.unseal(HEAD_KEY, manifest.seal_head(HEAD_KEY, head(), KEY), resolve_key)) | {
+        "format": version
+    }
     with pytest.raises(errors.UnsupportedVersion):
         manifest.decode_head(HEAD_KEY, json.dumps(value).encode())
 
@@ -172,7 +174,7 @@ def hostile_segment(table, entries, stored):
     parts = manifest.seal_segment(of.segment_key(0), table, entries, KEY)
     store.put(of.segment_key(0), parts)
     ref = manifest.SegmentRef(0, len(parts[0]), len(parts[0]) + len(parts[1]), stored)
-    return lambda: manifest.read_segment(store, of, ref, find)
+    return lambda: manifest.read_segment(store, of, ref, resolve_key)
 
 
 def entry(pack=0, offset=40, length=100, codec=0, blocks=8, bitmap=1):
@@ -238,12 +240,12 @@ def test_a_missing_or_cut_segment_is_named():
     for broken in (data[:-1], data + b"x", data[: of.segments[0].table]):
         store.put(key, broken)
         with pytest.raises(errors.Corrupted, match=key):
-            manifest.read_segment(store, of, of.segments[0], find)
+            manifest.read_segment(store, of, of.segments[0], resolve_key)
     store.delete(key)
     with pytest.raises(errors.Corrupted, match=key):
-        manifest.read_segment(store, of, of.segments[0], find)
+        manifest.read_segment(store, of, of.segments[0], resolve_key)
     with pytest.raises(errors.Corrupted, match=key):
-        list(manifest.pack_uses(store, of, find))
+        list(manifest.pack_uses(store, of, resolve_key))
 
 
 def test_heads_are_listed():

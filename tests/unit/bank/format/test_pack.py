@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from karbor_like.bank import errors, layout
 from karbor_like.bank.format import codec, pack
+from karbor_like.bank.format.datakey import DataKey
 from karbor_like.bank.format.segment import PackRef
-from karbor_like.bank.keys.keyring import DataKey
 
 KEY = DataKey("p1", "0" * 31 + "1", bytes(range(32)))
 OTHER = DataKey("p2", "0" * 31 + "2", bytes(range(32)))

@@ -7,32 +7,32 @@ from hypothesis import strategies as st
 
 from karbor_like.bank import errors
 from karbor_like.bank.format import codec, seal
-from karbor_like.bank.keys.keyring import DataKey
+from karbor_like.bank.format.datakey import DataKey
 
 SECRET = DataKey("p1", "0" * 32, bytes(range(32)))
 payloads = st.binary(max_size=300) | st.builds(bytes, st.integers(0, 5000))
 
 
-def opener(secret):
+def resolver_for(secret):
     if secret is None:
         return None
 
-    def find(seal_id):
+    def resolve_key(seal_id):
         if seal_id != secret.seal_id:
             raise errors.KeyUnavailable(f"no key {seal_id}")
         return secret
 
-    return find
+    return resolve_key
 
 
 @pytest.mark.parametrize("secret", [SECRET, None])
 @given(payload=payloads)
 def test_opens_where_it_was_sealed_for(secret, payload):
     data = seal.seal("a/b", payload, secret, part="x")
-    assert seal.unseal("a/b", data, opener(secret), part="x") == payload
+    assert seal.unseal("a/b", data, resolver_for(secret), part="x") == payload
     for key, part in (("a/c", "x"), ("a/b", "y"), ("a/b", "")):
         with pytest.raises(errors.Corrupted, match=key):
-            seal.unseal(key, data, opener(secret), part=part)
+            seal.unseal(key, data, resolver_for(secret), part=part)
 
 
 @pytest.mark.parametrize("secret", [SECRET, None])
@@ -41,7 +41,7 @@ def test_a_flipped_bit_is_found(secret, payload, where, bit):
     data = bytearray(seal.seal("a/b", payload, secret))
     data[int(where * len(data))] ^= 1 << bit
     with pytest.raises((errors.Corrupted, errors.UnsupportedVersion, errors.KeyUnavailable), match="a/b|no key"):
-        seal.unseal("a/b", bytes(data), opener(secret))
+        seal.unseal("a/b", bytes(data), resolver_for(secret))
 
 
 @pytest.mark.parametrize("secret", [SECRET, None])
@@ -49,16 +49,16 @@ def test_a_flipped_bit_is_found(secret, payload, where, bit):
 def test_a_cut_object_is_found(secret, payload, keep):
     data = seal.seal("a/b", payload, secret)
     with pytest.raises(errors.Corrupted, match="a/b"):
-        seal.unseal("a/b", data[: int(keep * len(data))], opener(secret))
+        seal.unseal("a/b", data[: int(keep * len(data))], resolver_for(secret))
 
 
 @given(st.binary(max_size=200))
 def test_noise_is_refused(data):
-    for find in (opener(SECRET), None):
+    for resolve_key in (resolver_for(SECRET), None):
         with pytest.raises((errors.Corrupted, errors.UnsupportedVersion)):
-            seal.unseal("a/b", data, find)
+            seal.unseal("a/b", data, resolve_key)
         with pytest.raises((errors.Corrupted, errors.KeyUnavailable)):
-            seal.unseal("a/b", b"KLSO\x01" + data, find)
+            seal.unseal("a/b", b"KLSO\x01" + data, resolve_key)
 
 
 def test_another_version_is_refused():
@@ -70,7 +70,7 @@ def test_another_version_is_refused():
 
 def test_an_encrypted_bank_refuses_what_is_only_checksummed():
     with pytest.raises(errors.Corrupted, match="not encrypted"):
-        seal.unseal("a/b", seal.seal("a/b", b"x", None), opener(SECRET))
+        seal.unseal("a/b", seal.seal("a/b", b"x", None), resolver_for(SECRET))
 
 
 def test_a_bank_without_keys_says_which_key_is_missing():
@@ -126,4 +126,4 @@ def test_what_is_too_large_is_not_sealed():
 
 def test_the_largest_incompressible_payload():
     payload = os.urandom(seal.MAX_PAYLOAD)
-    assert seal.unseal("a/b", seal.seal("a/b", payload, SECRET), opener(SECRET)) == payload
+    assert seal.unseal("a/b", seal.seal("a/b", payload, SECRET), resolver_for(SECRET)) == payload

@@ -10,7 +10,8 @@ from oslo_config import cfg
 from karbor_like import exception
 from karbor_like.bank import errors, layout
 from karbor_like.bank.format import seal
-from karbor_like.bank.keys.keyring import CastellanMasterKeys, ConfiguredMasterKeys, Keyring
+from karbor_like.bank.keys.keyring import Keyring
+from karbor_like.bank.keys.masters import CastellanMasterKeys, ConfiguredMasterKeys
 from karbor_like.bank.leases import exclusions
 from karbor_like.bank.objectstore.memory import MemoryStore
 from tests.fixtures.stores import CORRUPT, EventualStore, FaultyStore
@@ -262,7 +263,7 @@ def test_a_wrong_master_key_is_found_out(bank, lease):
 @pytest.mark.parametrize("seal_id", ["", "nothing", "p/../x", "p/" + "0" * 31, "=/" + "0" * 32])
 def test_ids_that_are_none_are_refused(bank, seal_id):
     with pytest.raises((errors.Corrupted, errors.KeyUnavailable, errors.InvalidKey)):
-        bank.keyring.find(seal_id)
+        bank.keyring.resolve_key(seal_id)
 
 
 def test_a_wrapping_under_another_projects_name_does_not_open(bank, lease):
