@@ -149,8 +149,8 @@ _PROSE: Final = {".py": _python_prose, ".rst": _rst_prose, ".yaml": _rst_prose, 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            inside = (found for found in path.rglob("*") if found.suffix in SUFFIXES)
-            yield from sorted(found for found in inside if not _is_hidden(found.relative_to(path)))
+            inside = (file for file in path.rglob("*") if file.suffix in SUFFIXES)
+            yield from sorted(file for file in inside if not _is_hidden(file.relative_to(path)))
         else:
             yield path
 
@@ -159,12 +159,12 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") or part == "build" for part in path.parts)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Check files and directories, and print what is found.
+def main(arguments: Sequence[str], glossary: Path = GLOSSARY) -> int:
+    """Check files and directories, and print each hit.
 
     :returns: the exit code
     """
-    words = read_words()
+    words = read_words(glossary)
     failed = False
     for path in _files(map(Path, arguments)):
         for hit in words.check(path.read_text(), path.suffix):
