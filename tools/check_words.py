@@ -48,7 +48,7 @@ class Words:
     """The word list.
 
     :param replacements: what to write instead of each avoided phrase, which is in lower case
-    :param exceptions: phrases in which an avoided phrase is accepted
+    :param exceptions: phrases in which an avoided phrase is accepted; case matters in those with an upper-case letter
     """
 
     def __init__(self, replacements: dict[str, str], exceptions: Iterable[str] = ()) -> None:
@@ -85,8 +85,13 @@ def read_words(glossary: Path = GLOSSARY) -> Words:
 
 
 def _pattern(phrases: Iterable[str]) -> re.Pattern[str]:
-    alternatives = [_GAP.join(map(re.escape, phrase.split())) for phrase in sorted(phrases, key=len, reverse=True)]
-    return re.compile(rf"\b(?<!-)(?:{'|'.join(alternatives) or '(?!)'})(?![\w-])", re.IGNORECASE)
+    alternatives = "|".join(map(_alternative, sorted(phrases, key=len, reverse=True))) or "(?!)"
+    return re.compile(rf"\b(?<!-)(?:{alternatives})(?![\w-])")
+
+
+def _alternative(phrase: str) -> str:
+    words = _GAP.join(map(re.escape, phrase.split()))
+    return f"(?i:{words})" if phrase.islower() else words
 
 
 def _masked(match: re.Match[str]) -> str:
@@ -150,13 +155,13 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
             inside = (file for file in path.rglob("*") if file.suffix in SUFFIXES)
-            yield from sorted(file for file in inside if not _is_hidden(file.relative_to(path)))
+            yield from sorted(file for file in inside if not _is_generated(file.relative_to(path)))
         else:
             yield path
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") or part == "build" for part in path.parts)
+def _is_generated(path: Path) -> bool:
+    return any(part.startswith(".") or part in ("build", "_static") for part in path.parts)
 
 
 def main(arguments: Sequence[str], glossary: Path = GLOSSARY) -> int:

@@ -23,7 +23,7 @@ Words to avoid
      -
    * - ``goes hither``, ``abides``
      - ``continues``
-     - ``abides by``
+     - ``abides by``, ``Abides``
 """
 
 
@@ -61,6 +61,7 @@ def hits(tool: ModuleType, glossary: Path, text: str, suffix: str) -> list[tuple
         ("def heretofore(abides): return {'heretofore': abides}\n", []),
         ('"""The word ``heretofore`` and :func:`heretofore`; a newspaper abides-in."""\n', []),
         ("# It abides by 'checkpoint'. It abides.\n", [(1, "abides")]),
+        ("# Abides by nothing: Abides, ABIDES.\n", [(1, "ABIDES")]),
     ],
 )
 def test_in_python_comments_and_texts_are_prose(
