@@ -1,6 +1,6 @@
-"""``.. api-reference::`` describes the REST API, from the OpenAPI document that the service itself makes.
+"""The directive ``.. api-reference::``: a reference of the REST API, generated from the service's OpenAPI document.
 
-It also writes the document itself to ``_static/openapi.json``, to be linked to.
+The extension also writes the document to ``_static/openapi.json``, so that pages can link to it.
 """
 
 import json
@@ -31,17 +31,17 @@ def _title(text: str, underline: str) -> list[str]:
 
 
 def _reference() -> Iterator[str]:
-    for tag, group in groupby(_operations(), key=lambda found: found[2]["tags"][0]):
+    for tag, group in groupby(_operations(), key=lambda entry: entry[2]["tags"][0]):
         yield from _title(tag.replace("_", " ").capitalize(), "=")
         for method, path, operation in group:
             yield from _title(operation["summary"].rstrip("."), "-")
             yield from (f"``{method} {path}``", "", operation["description"], "")
-            yield from _table("In the query string or headers", _outside(operation))
-            yield from _table("In the body", _members(_schema(operation.get("requestBody", {}))))
-            yield from _table("In the answer", _members(_schema(operation["responses"]["200"])))
+            yield from _table("Query parameters and headers", _parameters(operation))
+            yield from _table("Request body", _members(_schema(operation.get("requestBody", {}))))
+            yield from _table("Response body", _members(_schema(operation["responses"]["200"])))
 
 
-def _outside(operation: Json) -> Iterator[tuple[str, Json, bool]]:
+def _parameters(operation: Json) -> Iterator[tuple[str, Json, bool]]:
     for parameter in operation["parameters"]:
         if parameter["in"] != "path":
             described = {"description": parameter.get("description", ""), **parameter["schema"]}
@@ -49,12 +49,12 @@ def _outside(operation: Json) -> Iterator[tuple[str, Json, bool]]:
 
 
 def _schema(holder: Json) -> Json:
-    """The schema of a body, in its JSON form."""
+    """Return the JSON schema of a request or response body; empty if there is no body."""
     return holder.get("content", {}).get("application/json", {}).get("schema", {})
 
 
 def _members(schema: Json, prefix: str = "") -> Iterator[tuple[str, Json, bool]]:
-    """Every member of an object, those of objects and of lists of objects below their own."""
+    """Yield every member of a schema, followed by the members of nested objects and lists of objects."""
     for name, member in schema.get("properties", {}).items():
         yield prefix + name, member, name in schema.get("required", ())
         yield from _members(member, f"{prefix}{name}.")
@@ -62,12 +62,12 @@ def _members(schema: Json, prefix: str = "") -> Iterator[tuple[str, Json, bool]]
 
 
 def _table(title: str, rows: Iterator[tuple[str, Json, bool]]) -> list[str]:
-    found = list(rows)
-    if not found:
+    members = list(rows)
+    if not members:
         return []
     lines = [f".. list-table:: {title}", "   :header-rows: 1", "   :widths: 35 30 35", ""]
     lines += ["   * - Member", "     - Type", "     - Meaning"]
-    for name, schema, required in found:
+    for name, schema, required in members:
         lines += [f"   * - ``{name}``{' (required)' if required else ''}", f"     - {_type(schema)}"]
         lines += [f"     - {' '.join(schema.get('description', '').split())}"]
     return [*lines, ""]
@@ -81,11 +81,11 @@ def _type(schema: Json) -> str:
     return ", ".join([" or ".join(kinds), *filter(None, [schema.get("format")]), *limits])
 
 
-_LIMITS = {"minimum": "or more", "maximum": "or less", "maxLength": "characters at most", "maxItems": "entries at most"}
+_LIMITS = {"minimum": "or more", "maximum": "or less", "maxLength": "characters or less", "maxItems": "entries or less"}
 
 
 class ApiReference(SphinxDirective):
-    """The directive; takes nothing."""
+    """The directive, which has no arguments."""
 
     def run(self) -> list[nodes.Node]:
         section = nodes.section()
@@ -99,7 +99,7 @@ def _write(app: Sphinx) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Called by Sphinx."""
+    """Register the directive with Sphinx."""
     app.add_directive("api-reference", ApiReference)
     app.connect("builder-inited", _write)
     return {"parallel_read_safe": True}
