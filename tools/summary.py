@@ -1,30 +1,103 @@
-"""Adds up the JUnit reports of several pytest runs: python tools/summary.py DIRECTORY. Ends with 1 where a test failed."""
+"""Adds up what tox and pytest reported: python tools/summary.py DIRECTORY. Ends with 1 if a test failed.
 
+The directory holds a JUnit file of each environment that ran tests, and ``tox.json``, the report of tox.
+"""
+
+import json
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
+
+SLOWEST = 30
+#: Tests that may run in more than one environment: on the sandbox and on real OpenStack.
+_ON_A_CLOUD = ("tests.scenario", "tests.functional.conformance")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A test and how long it took, in seconds."""
+
+    environment: str
+    name: str
+    seconds: float
+
+
+@dataclass
+class Environment:
+    """A tox environment.
+
+    :param seconds: how long it took, with the installation where tox says so
+    """
+
+    name: str
+    seconds: float = 0.0
+    counts: Counter[str] = field(default_factory=Counter)
+    cases: list[Case] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What tests recorded as properties."""
+
+    @property
+    def failed(self) -> int:
+        return self.counts["failures"] + self.counts["errors"]
+
+    @property
+    def skipped(self) -> int:
+        return self.counts["skipped"]
+
+    @property
+    def passed(self) -> int:
+        return self.counts["tests"] - self.failed - self.skipped
+
+    def add_junit(self, path: Path) -> None:
+        """Add the tests of a JUnit file."""
+        root = ElementTree.parse(path).getroot()  # noqa: S314 (our own files)
+        for suite in root.iter("testsuite"):
+            self.counts.update({name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")})
+            self.seconds += float(suite.get("time", 0))
+        for case in root.iter("testcase"):
+            name = f"{case.get('classname')}::{case.get('name')}"
+            self.cases.append(Case(self.name, name, float(case.get("time", 0))))
+        self.notes += [f"{item.get('name')}: {item.get('value')}" for item in root.iter("property")]
 
 
 def main(directory: Path) -> int:
-    total = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
-    print(f"\n{'run':12}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
-    for path in sorted(directory.glob("*.xml")):
-        suites = list(ElementTree.parse(path).getroot().iter("testsuite"))  # noqa: S314 (our own files)
-        counts = {name: sum(int(suite.get(name, 0)) for suite in suites) for name in total}
-        seconds = sum(float(suite.get("time", 0)) for suite in suites)
-        passed, failed = _passed(counts), _failed(counts)
-        print(f"{path.stem:12}{passed:>8}{failed:>8}{counts['skipped']:>9}{seconds:>9.0f}")
-        total = {name: total[name] + counts[name] for name in total}
-    print(f"total: {_passed(total)} passed, {_failed(total)} failed, {total['skipped']} skipped")
-    return 1 if _failed(total) else 0
+    environments = _read(directory)
+    cases = [case for environment in environments for case in environment.cases]
+    print(f"\n{'environment':14}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
+    for environment in environments:
+        counts = (environment.passed, environment.failed, environment.skipped) if environment.cases else ("", "", "")
+        print("{:14}{:>8}{:>8}{:>9}".format(environment.name, *counts) + f"{environment.seconds:>9.0f}")
+    print("\nslowest tests, in seconds:")
+    for case in sorted(cases, key=lambda case: -case.seconds)[:SLOWEST]:
+        print(f"{case.seconds:>9.1f}  {case.environment}  {case.name}")
+    print()
+    for package in _ON_A_CLOUD:
+        ran = Counter(case.environment for case in cases if case.name.startswith(f"{package}."))
+        print(f"{package} ran in", ", ".join(f"{name} ({number} tests)" for name, number in ran.items()) or "nothing")
+    for environment in environments:
+        for note in environment.notes:
+            print(f"{environment.name} {note}")
+    failed = sum(environment.failed for environment in environments)
+    passed = sum(environment.passed for environment in environments)
+    skipped = sum(environment.skipped for environment in environments)
+    print(f"total: {passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
 
 
-def _failed(counts: dict[str, int]) -> int:
-    return counts["failures"] + counts["errors"]
-
-
-def _passed(counts: dict[str, int]) -> int:
-    return counts["tests"] - _failed(counts) - counts["skipped"]
+def _read(directory: Path) -> list[Environment]:
+    """The environments in the order in which tox lists them."""
+    report = directory / "tox.json"
+    tox = json.loads(report.read_text())["testenvs"] if report.exists() else {}
+    files = {path.stem: path for path in sorted(directory.glob("*.xml"))}
+    environments = [Environment(name) for name in dict.fromkeys([*tox, *files]) if not name.startswith(".")]
+    for environment in environments:
+        if environment.name in files:
+            environment.add_junit(files[environment.name])
+        if "result" in tox.get(environment.name, {}):
+            environment.seconds = tox[environment.name]["result"]["duration"]
+    return environments
 
 
 if __name__ == "__main__":

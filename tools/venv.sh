@@ -27,7 +27,7 @@ make_venv() {
     fi
     echo "Making a virtual environment in .venv ..."
     "$python" -m venv .venv
-    .venv/bin/python -m pip install -q --disable-pip-version-check 'tox>=4.18' 'tox-uv>=1.16'
+    .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -r tools/requirements.txt
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit

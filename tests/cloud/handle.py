@@ -29,6 +29,7 @@ class RealCloud:
     """
 
     real = True
+    gib = 1 << 30
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud

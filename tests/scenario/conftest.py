@@ -11,6 +11,18 @@ def alice(cloud, system):  # noqa: F811
 
 
 @pytest.fixture
+def full_size(cloud):  # noqa: F811
+    """Volumes of full size on the sandbox too, for a test that must interrupt the moving of bytes."""
+    if cloud.real:
+        yield
+        return
+    small = cloud.gib
+    cloud.size_volumes(1 << 30)
+    yield
+    cloud.size_volumes(small)
+
+
+@pytest.fixture
 def bob(cloud, system):  # noqa: F811
     return Tenant(cloud, "bob")
 

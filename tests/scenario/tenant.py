@@ -24,7 +24,7 @@ _UNSETTLED = ("protecting", "deleting", "wait_copying", "copying")
 VOLUME, IMAGE = "OS::Cinder::Volume", "OS::Glance::Image"
 
 
-def random_bytes(seed: int, mebibytes: int) -> Iterator[bytes]:
+def random_bytes(seed: int | str, mebibytes: int) -> Iterator[bytes]:
     """The same random bytes for the same seed, a mebibyte at a time."""
     source = random.Random(seed)
     for _ in range(mebibytes):
@@ -61,7 +61,7 @@ class Tenant:
     # The cloud
 
     def volume(self, name: str, **values: Any) -> Any:
-        """A new volume of 1 GiB."""
+        """Create a volume of size 1, that is of ``cloud.gib`` bytes, and return it when it is available."""
         made = self.cinder.volumes.create(1, name=name, **values)
         return until(lambda: self.cinder.volumes.get(made.id), lambda v: v.status not in ("creating", "downloading"))
 

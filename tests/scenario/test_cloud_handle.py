@@ -14,9 +14,8 @@ from tests.cloud.cloud import Cloud
 from tests.cloud.layout import Layout
 from tests.fixtures.cloud import CloudHandle
 from tests.fixtures.system import System
-from tests.scenario.tenant import member_role
+from tests.scenario.tenant import PATIENCE, member_role
 
-GIB = 1 << 30
 PIECE = bytes(range(256)) * 4096
 """One mebibyte."""
 
@@ -28,7 +27,7 @@ def cinder(cloud: CloudHandle) -> Any:
 
 @pytest.fixture
 def volume(cinder: Any) -> Iterator[str]:
-    """The id of an available volume of one gibibyte."""
+    """The id of an available volume."""
     volume_id = cinder.volumes.create(1, name="cloud-handle").id
     available(cinder.volumes, volume_id)
     yield volume_id
@@ -36,7 +35,7 @@ def volume(cinder: Any) -> Iterator[str]:
 
 
 def available(manager: Any, resource_id: str) -> None:
-    Waiter(SystemClock(), timeout=120).until(
+    Waiter(SystemClock(), timeout=PATIENCE).until(
         f"{resource_id} to become available",
         lambda: manager.get(resource_id),
         done=lambda found: found.status == "available",
@@ -44,19 +43,19 @@ def available(manager: Any, resource_id: str) -> None:
     )
 
 
-def digest(*pieces: bytes) -> str:
-    """SHA-256 of a volume of one gibibyte that starts with *pieces* and is zero after them."""
-    found = hashlib.sha256()
+def digest(cloud: CloudHandle, *pieces: bytes) -> str:
+    """The SHA-256 of a volume that starts with *pieces* and is zero after them, as hex."""
+    digest = hashlib.sha256()
     for piece in pieces:
-        found.update(piece)
-    for _ in range((GIB - sum(map(len, pieces))) // len(PIECE)):
-        found.update(bytes(len(PIECE)))
-    return found.hexdigest()
+        digest.update(piece)
+    for _ in range((cloud.gib - sum(map(len, pieces))) // len(PIECE)):
+        digest.update(bytes(len(PIECE)))
+    return digest.hexdigest()
 
 
 def deleted(manager: Any, resource_id: str) -> None:
     manager.delete(resource_id)
-    Waiter(SystemClock(), timeout=120).until(
+    Waiter(SystemClock(), timeout=PATIENCE).until(
         f"{resource_id} to be gone",
         manager.list,
         done=lambda found: resource_id not in [one.id for one in found],
@@ -70,7 +69,7 @@ def test_bytes_written_are_bytes_read(cloud: CloudHandle, volume: str) -> None:
     cloud.write_volume(volume, iter([PIECE, PIECE]))
     cloud.write_volume(volume, PIECE[::-1], offset=len(PIECE))
 
-    assert cloud.volume_digest(volume) == digest(PIECE, PIECE[::-1])
+    assert cloud.volume_digest(volume) == digest(cloud, PIECE, PIECE[::-1])
     assert next(cloud.read_volume(volume))[: len(PIECE)] == PIECE
 
 
@@ -80,11 +79,11 @@ def test_bytes_can_be_written_after_a_snapshot(cloud: CloudHandle, cinder: Any, 
     available(cinder.volume_snapshots, snapshot)
     cloud.write_volume(volume, PIECE, offset=len(PIECE))
 
-    assert cloud.volume_digest(volume) == digest(PIECE, PIECE)
+    assert cloud.volume_digest(volume) == digest(cloud, PIECE, PIECE)
 
     copy = cinder.volumes.create(1, snapshot_id=snapshot).id
     available(cinder.volumes, copy)
-    assert cloud.volume_digest(copy) == digest(PIECE)
+    assert cloud.volume_digest(copy) == digest(cloud, PIECE)
 
     # A snapshot can go only when what was made of it is gone.
     deleted(cinder.volumes, copy)

@@ -7,22 +7,39 @@ import pytest
 
 from tests.scenario.tenant import IMAGE, MIB, VOLUME, Tenant, path_of, random_bytes, until
 
+#: Of a volume, what holds random data. The rest is zeros.
+DATA = 0.3
 IMAGE_PROPERTIES = {"hw_disk_bus": "scsi", "os_distro": "debian", "note": "snow ❄"}
 
 
 @pytest.fixture
-def things(cloud, alice):
-    """Two volumes, one with 300 MiB of random data and the rest zeros, and an image."""
+def image_data(request):
+    """The bytes of the image that a test protects."""
+    return b"".join(random_bytes(f"{request.node.name} image", 5)) + b"odd end"
+
+
+@pytest.fixture
+def things(request, cloud, alice, image_data):
+    """Two volumes, one with random data in its first third, and an image.
+
+    Each test has random data of its own: the tests share a bank, which stores equal blocks once.
+    """
+    test = request.node.name
     first = alice.volume("data-1", metadata={"role": "db"}, description="the first")
     second = alice.volume("data-2")
-    cloud.write_volume(first.id, random_bytes(1, 300))
-    cloud.write_volume(second.id, random_bytes(2, 8), offset=500 * MIB)
-    image = alice.image("golden", b"".join(random_bytes(3, 5)) + b"odd end", min_disk=1, tags=["x"], **IMAGE_PROPERTIES)
+    cloud.write_volume(first.id, random_bytes(f"{test} first", _mebibytes(cloud)))
+    cloud.write_volume(second.id, random_bytes(f"{test} second", 8), offset=cloud.gib // 2)
+    image = alice.image("golden", image_data, min_disk=1, tags=["x"], **IMAGE_PROPERTIES)
     yield first, second, image
     for volume_id in alice.volume_ids():
         alice.delete_volume(volume_id)
     for image_id in alice.belongings()["images"]:
         alice.glance.images.delete(image_id)
+
+
+def _mebibytes(cloud) -> int:
+    """How much random data the first volume holds."""
+    return int(cloud.gib * DATA) // MIB
 
 
 def _main_job(cloud, system, alice: Tenant, things, during_protect=lambda checkpoint: None) -> dict:
@@ -73,7 +90,7 @@ def test_volumes_and_an_image_come_back_bit_for_bit(cloud, system, alice, bob, t
     _delete(system, alice, checkpoint)
 
 
-def test_a_killed_protection_service_goes_on_where_it_was(cloud, system, alice, things):
+def test_a_killed_protection_service_goes_on_where_it_was(full_size, cloud, system, alice, things):
     first = things[0]
 
     def kill(checkpoint):
@@ -81,7 +98,7 @@ def test_a_killed_protection_service_goes_on_where_it_was(cloud, system, alice, 
             progress = alice.checkpoint(checkpoint)["progress"]["resources"]
             return progress.get(f"{VOLUME}#{first.id}", {}).get("bytes_done") or 0
 
-        assert until(moving, lambda done: done > 0) < 1 << 30, "the volume was through before the service was killed"
+        assert until(moving, lambda done: done > 0) < cloud.gib, "the volume was through before the service was killed"
         system.kill()
         system.start()
 
@@ -114,8 +131,8 @@ def test_a_second_checkpoint_stores_only_what_changed(cloud, system, alice, thin
     plan = alice.plan(system.provider, (VOLUME, first))
     full = alice.protected(plan)
     assert full["status"] == "available", full
-    assert full["new_bytes"] >= 300 * MIB
-    cloud.write_volume(first.id, random_bytes(9, 1), offset=7 * MIB)
+    assert full["new_bytes"] >= _mebibytes(cloud) * MIB
+    cloud.write_volume(first.id, random_bytes("what changed", 1), offset=7 * MIB)
     digest = cloud.volume_digest(first.id)
     second = alice.protected(plan)
     assert second["new_bytes"] == MIB
@@ -124,8 +141,8 @@ def test_a_second_checkpoint_stores_only_what_changed(cloud, system, alice, thin
     assert cloud.volume_digest(volume_id) == digest, "a checkpoint does not need the one it was stored against"
 
 
-def test_an_image_digest_is_of_its_bytes(alice, things):
-    assert alice.image_digest(things[2].id) == hashlib.sha256(b"".join(random_bytes(3, 5)) + b"odd end").hexdigest()
+def test_an_image_digest_is_of_its_bytes(alice, things, image_data):
+    assert alice.image_digest(things[2].id) == hashlib.sha256(image_data).hexdigest()
 
 
 def test_a_plan_is_no_way_to_an_administrator_s_volumes(cloud, system, bob):
@@ -140,6 +157,7 @@ def test_a_plan_is_no_way_to_an_administrator_s_volumes(cloud, system, bob):
             status, message = admin.refused("POST", f"/providers/{system.provider}/checkpoints", body)
             assert (status, "token for that project" in message) == (403, True), message
             assert bob.call("GET", f"/providers/{system.provider}/checkpoints") == {"checkpoints": []}
+            bob.call("DELETE", f"/plans/{plan['id']}")
         assert admin.belongings() == before
     finally:
         admin.delete_volume(theirs.id)

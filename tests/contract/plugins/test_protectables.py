@@ -23,7 +23,7 @@ MARKS = {"karbor_like_operation": "an operation", "karbor_like_role": "temporary
 
 
 def until(get: Any, status: str) -> Any:
-    return Waiter(SystemClock(), interval=0.005, max_interval=0.05, timeout=20).until(
+    return Waiter(SystemClock(), interval=0.005, max_interval=0.05, timeout=120).until(
         status, get, done=lambda seen: seen.status == status, failed=lambda seen: None
     )
 

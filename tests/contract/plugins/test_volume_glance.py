@@ -29,7 +29,7 @@ SIZE = 2
 
 def settled(get: Any, resource_id: str, status: str = "available") -> Any:
     """What *get* returns when it has *status*."""
-    return Waiter(SystemClock(), interval=0.005, max_interval=0.05, timeout=20).until(
+    return Waiter(SystemClock(), interval=0.005, max_interval=0.05, timeout=120).until(
         f"{resource_id} to become {status}",
         lambda: get(resource_id),
         done=lambda seen: seen.status == status,
@@ -233,7 +233,7 @@ class TestVolumeGlance(protection.CopyContract, protection.ProtectionContract):
         with pytest.raises(exception.Timeout, match="snapshot .* to become available in vain.*'creating'"):
             host.attempt(operation)
         subject.cloud.clear_faults(fault)
-        host.waiter.timeout = 20
+        host.waiter.timeout = 120
         host.cleanup(operation)
         assert subject.belongings()["snapshots"] == set()
 

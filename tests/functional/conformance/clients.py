@@ -17,6 +17,7 @@ import pytest
 from tests.fixtures.services import must_run
 
 _REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+_CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 _HOME = Path(__file__).parents[3] / ".tox" / "conformance"
 _SECONDS = 120
 
@@ -58,7 +59,7 @@ class Clients:
 
 @pytest.fixture(scope="session")
 def clients() -> Clients:
-    stamp = _HOME / hashlib.sha256(_REQUIREMENTS.read_bytes()).hexdigest()
+    stamp = _HOME / hashlib.sha256(_REQUIREMENTS.read_bytes() + _CONSTRAINTS.read_bytes()).hexdigest()
     with _one_at_a_time():
         if not stamp.exists():
             shutil.rmtree(_HOME, ignore_errors=True)
@@ -83,9 +84,10 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def _install() -> None:
+    pip = [str(_HOME / "bin" / "python"), "-m", "pip"]
     steps = (
         [sys.executable, "-m", "venv", str(_HOME)],
-        [str(_HOME / "bin" / "python"), "-m", "pip", "install", "-q", "-r", str(_REQUIREMENTS)],
+        [*pip, "install", "-q", "-c", str(_CONSTRAINTS), "-r", str(_REQUIREMENTS)],
     )
     for step in steps:
         subprocess.run(step, check=True, capture_output=True, text=True)

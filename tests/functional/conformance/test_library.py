@@ -7,6 +7,7 @@ import pytest
 
 from tests.scenario.tenant import VOLUME
 
+pytestmark = pytest.mark.once
 _SCRIPT = Path(__file__).with_name("library_walk.py")
 
 

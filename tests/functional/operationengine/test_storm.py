@@ -35,6 +35,8 @@ TRIGGERS = 200
 EVERY = 10
 #: Seconds; a run that an engine left behind is found when its claim has run out.
 LEASE, WINDOW = 5, 40
+#: Seconds that a slow machine may need to start an engine, and to end what it began.
+PATIENCE = 300
 
 _OPTIONS = f"""
 [operationengine]
@@ -124,7 +126,7 @@ def engines(conf: Any, database: Database, tmp_path: Path) -> Iterator[Engines]:
 def _make_trust(conf: Any, context: Any) -> None:
     """Over the bus, as the API does, as soon as an engine listens."""
     client = OperationEngineClient(conf)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             client.ping(context, timeout=2)
@@ -154,9 +156,9 @@ def _stop_triggers(database: Database) -> None:
     database.write(lambda session: session.execute(sa.update(Trigger).values(next_run_at=None)))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_every_due_time_is_recorded_once_and_has_one_checkpoint(
-    conf, database, engines, cloud, rest_api, request, capsys
+    conf, database, engines, cloud, rest_api, request, record_property
 ):
     context = context_of(cloud)
     _make_trust(conf, context)
@@ -171,13 +173,12 @@ def test_every_due_time_is_recorded_once_and_has_one_checkpoint(
 
     _storm(engines, request.config.getoption("--storm-seconds"))
     _stop_triggers(database)
-    deadline = time.monotonic() + 3 * WINDOW
+    deadline = time.monotonic() + PATIENCE
     while (states := collections.Counter(run.state for run in _runs(database)))["started"]:
         assert time.monotonic() < deadline, states
         time.sleep(1)
     runs = _runs(database)
-    with capsys.disabled():
-        print(f"\n{len(runs)} runs of {TRIGGERS} triggers, {engines.killed} engines killed: {dict(states)}")
+    record_property("storm", f"{len(runs)} runs of {TRIGGERS} triggers, {engines.killed} engines killed, {dict(states)}")
     by_operation = collections.defaultdict(list)
     for run in runs:
         by_operation[run.scheduled_operation_id].append(run.due_at)

@@ -191,10 +191,10 @@ def test_a_bus_that_is_away_delays_nothing(tmp_path: Path, files: Path):
     begin = time.monotonic()
     with running(site):
         created = site.protect("a")["id"]
-        assert site.wait(created, "available", seconds=20).status == "available"
+        assert site.wait(created, "available", seconds=60).status == "available"
         site.delete(created)
-        assert site.wait(created, "deleted", seconds=20).status == "deleted"
-    assert time.monotonic() - begin < 40, "the notifications' bus was waited for"
+        assert site.wait(created, "deleted", seconds=60).status == "deleted"
+    assert time.monotonic() - begin < 120, "the notifications' bus was waited for"
 
 
 @pytest.mark.rabbitmq

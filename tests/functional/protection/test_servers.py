@@ -135,6 +135,6 @@ def test_calls_over_rabbitmq(zygote: Zygote, tmp_path: Path, files: Path, rabbit
         begin = time.monotonic()
         with pytest.raises(exception.Unavailable):
             client.ping(context, timeout=1)
-        assert time.monotonic() - begin < 10
+        assert time.monotonic() - begin < 45, "the timeout of other calls applies, not that of a ping"
     client.close()
     site.env.close()

@@ -285,7 +285,7 @@ def test_a_stopped_service_leaves_its_work_to_the_next_at_once(zygote: Zygote, f
     (site.cloud.path / "go").touch()
 
     with started(zygote, files, "second"):
-        assert site.wait(created, "available", "error", seconds=30).status == "available"
+        assert site.wait(created, "available", "error").status == "available"
 
 
 def test_a_stopped_service_lets_work_end_that_ends_in_time(zygote: Zygote, files: Path, site: Site):

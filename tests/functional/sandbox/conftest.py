@@ -51,7 +51,7 @@ class Clients:
 
 
 def waiter() -> Waiter:
-    return Waiter(SystemClock(), timeout=20, interval=0.02, max_interval=0.1)
+    return Waiter(SystemClock(), timeout=120, interval=0.02, max_interval=0.1)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def trusted(cloud: Sandbox, trust_id: str) -> session.Session:
     """A session of the service user with a trust."""
     credentials = cloud.credentials("karbor")
     del credentials["project_name"], credentials["project_domain_id"]
-    return session.Session(auth=v3.Password(**credentials, trust_id=trust_id), timeout=10)
+    return session.Session(auth=v3.Password(**credentials, trust_id=trust_id), timeout=60)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -51,18 +51,18 @@ def test_the_catalogue_has_every_service(cloud: Sandbox, alice: Clients, kind: s
 def test_discovery_works_without_a_version_in_the_url(cloud: Sandbox) -> None:
     credentials = cloud.credentials() | {"auth_url": f"{cloud.url}/identity"}
 
-    assert session.Session(auth=generic.Password(**credentials), timeout=10).get_token()
+    assert session.Session(auth=generic.Password(**credentials), timeout=60).get_token()
 
 
 @pytest.mark.parametrize("change", [{"password": "wrong"}, {"username": "nobody"}, {"project_name": "bob"}])
 def test_a_wrong_login_is_refused(cloud: Sandbox, change: dict[str, str]) -> None:
     with pytest.raises(exceptions.Unauthorized):
-        session.Session(auth=v3.Password(**cloud.credentials() | change), timeout=10).get_token()
+        session.Session(auth=v3.Password(**cloud.credentials() | change), timeout=60).get_token()
 
 
 def test_a_token_logs_in_again_but_not_for_longer(cloud: Sandbox, alice: Clients) -> None:
     auth = v3.Token(cloud.auth_url, alice.session.get_token(), project_id=alice.session.get_project_id())
-    again = session.Session(auth=auth, timeout=10)
+    again = session.Session(auth=auth, timeout=60)
 
     assert again.get_token() != alice.session.get_token()
     first, second = (s.auth.get_access(s).expires for s in (alice.session, again))
@@ -176,7 +176,7 @@ class TestTrusts:
             cloud.auth_url, username="bob", password="secret", user_domain_id="default", trust_id=made["id"]
         )
         with pytest.raises(exceptions.Forbidden):
-            session.Session(auth=auth, timeout=10).get_token()
+            session.Session(auth=auth, timeout=60).get_token()
 
     def test_what_one_does_not_have_cannot_be_given(self, cloud: Sandbox, alice: Clients, bob: Clients) -> None:
         assert trust(cloud, alice, roles=[{"name": "admin"}]).status_code == 403
@@ -267,7 +267,7 @@ class TestServiceTokens:
         wrapped = service_token.ServiceTokenAuthWrapper(
             Expired(cloud.auth_url, token), service_auth=v3.Password(**cloud.credentials(keeper))
         )
-        user = session.Session(auth=wrapped, timeout=10)
+        user = session.Session(auth=wrapped, timeout=60)
         return user.get("/volumes/detail", endpoint_filter={"service_type": "block-storage"}, raise_exc=False)
 
     def test_one_of_a_service_user_carries_an_expired_token(self, cloud: Sandbox, alice: Clients) -> None:

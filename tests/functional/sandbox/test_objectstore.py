@@ -85,7 +85,7 @@ def test_a_source_that_breaks_stores_nothing(swift: Any) -> None:
 
 def test_a_length_is_required(alice: Clients, swift: Any) -> None:
     url = urllib.parse.urlsplit(f"{alice.session.get_endpoint(service_type='object-store')}/bank/o")
-    connection = http.client.HTTPConnection(url.netloc, timeout=10)
+    connection = http.client.HTTPConnection(url.netloc, timeout=60)
     connection.putrequest("PUT", url.path)
     connection.putheader("X-Auth-Token", alice.session.get_token())
     connection.endheaders()
@@ -150,7 +150,7 @@ def test_accounts_are_apart(swift: Any, alice: Clients, bob: Clients, admin: Cli
     url = alice.session.get_endpoint(service_type="object-store")
     for other in (bob, admin):
         assert other.session.get(f"{url}/bank", raise_exc=False).status_code == 403
-    assert requests.get(f"{url}/bank", timeout=10).status_code == 401
+    assert requests.get(f"{url}/bank", timeout=60).status_code == 401
     with pytest.raises(exceptions.ClientException) as error:
         bob.swift.get_container("bank")
     assert status(error) == 404

@@ -80,7 +80,7 @@ def test_it_runs_as_a_process_of_its_own(tmp_path: Path, number: signal.Signals)
         digest = cloud.volume_digest(volume.id)
     finally:
         process.send_signal(number)
-        code = process.wait(10)
+        code = process.wait(60)
     assert code == (0 if number == signal.SIGTERM else -number)
 
     process, cloud = start(tmp_path)
@@ -93,7 +93,7 @@ def test_it_runs_as_a_process_of_its_own(tmp_path: Path, number: signal.Signals)
         )
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def start(state: Path) -> tuple[subprocess.Popen[str], Connection]:

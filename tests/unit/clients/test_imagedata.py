@@ -80,7 +80,7 @@ def test_unknown_image(clients: Clients) -> None:
 def test_source_that_fails_leaves_the_image_queued(clients: Clients, image_id: str) -> None:
     with pytest.raises(exception.Cancelled):
         imagedata.upload(clients, image_id, Source(BYTES, fail_after=1_000_000))
-    Waiter(SystemClock(), interval=0.01, timeout=20).until(
+    Waiter(SystemClock(), interval=0.01, timeout=120).until(
         "the image to be queued again",
         lambda: clients.glance().images.get(image_id),
         done=lambda image: image.status == "queued",
