@@ -10,6 +10,8 @@ import karbor_like.service  # noqa: F401
 pytest_plugins = ["tests.fixtures.services"]
 
 _SERVERS = ("mariadb", "postgresql", "rabbitmq")
+#: Coverage nearly doubles the processor time of a test, so it is measured on the tests that are near to the code.
+_MEASURED = ("tests/unit/", "tests/contract/", "tests/functional/api/")
 _TURNS = 3
 OTHER_TURNS = pytest.StashKey[list[str]]()
 """Names of the tests that this run leaves to other turns."""
@@ -50,6 +52,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(name)
         if item.get_closest_marker("cloud") and config.getoption("--cloud") != "real":
             item.add_marker(only_real)
+        if not item.nodeid.startswith(_MEASURED):
+            item.add_marker(pytest.mark.no_cover)
         # With `--dist loadgroup`: one process starts MariaDB and another one PostgreSQL.
         for name in _SERVERS[:2]:
             if item.get_closest_marker(name):

@@ -178,7 +178,9 @@ def test_every_due_time_is_recorded_once_and_has_one_checkpoint(
         assert time.monotonic() < deadline, states
         time.sleep(1)
     runs = _runs(database)
-    record_property("storm", f"{len(runs)} runs of {TRIGGERS} triggers, {engines.killed} engines killed, {dict(states)}")
+    record_property(
+        "storm", f"{len(runs)} runs of {TRIGGERS} triggers, {engines.killed} engines killed, {dict(states)}"
+    )
     by_operation = collections.defaultdict(list)
     for run in runs:
         by_operation[run.scheduled_operation_id].append(run.due_at)

@@ -411,6 +411,7 @@ class BankMachine(RuleBasedStateMachine):
                     raise AssertionError(self._what_happened(repr(error), layout.plan_key(checkpoint_id))) from error
 
 
+@pytest.mark.no_cover  # two minutes even so
 @pytest.mark.timeout(1500)
 def test_nothing_is_lost_and_nothing_stays() -> None:
     examples, steps = PROFILES[PROFILE]
