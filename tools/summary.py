@@ -69,16 +69,11 @@ def main(directory: Path) -> int:
     for environment in environments:
         counts = (environment.passed, environment.failed, environment.skipped) if environment.cases else ("", "", "")
         print("{:14}{:>8}{:>8}{:>9}".format(environment.name, *counts) + f"{environment.seconds:>9.0f}")
-    print("\nslowest tests, in seconds:")
-    for case in sorted(cases, key=lambda case: -case.seconds)[:SLOWEST]:
-        print(f"{case.seconds:>9.1f}  {case.environment}  {case.name}")
-    print()
-    for package in _ON_A_CLOUD:
-        ran = Counter(case.environment for case in cases if case.name.startswith(f"{package}."))
-        print(f"{package} ran in", ", ".join(f"{name} ({number} tests)" for name, number in ran.items()) or "nothing")
+    if cases:
+        _print_tests(cases)
     for environment in environments:
         for note in environment.notes:
-            print(f"{environment.name} {note}")
+            print(f"{environment.name}: {note}")
     failed = sum(environment.failed for environment in environments)
     passed = sum(environment.passed for environment in environments)
     skipped = sum(environment.skipped for environment in environments)
@@ -86,17 +81,28 @@ def main(directory: Path) -> int:
     return 1 if failed else 0
 
 
+def _print_tests(cases: list[Case]) -> None:
+    """Print the slowest tests, and where those ran that may run on more than one cloud."""
+    print("\nslowest tests, in seconds:")
+    for case in sorted(cases, key=lambda case: -case.seconds)[:SLOWEST]:
+        print(f"{case.seconds:>9.1f}  {case.environment}  {case.name}")
+    print()
+    for package in _ON_A_CLOUD:
+        ran = Counter(case.environment for case in cases if case.name.startswith(f"{package}."))
+        print(f"{package} ran in", ", ".join(f"{name} ({number} tests)" for name, number in ran.items()) or "nothing")
+
+
 def _read(directory: Path) -> list[Environment]:
     """The environments in the order in which tox lists them."""
     report = directory / "tox.json"
-    tox = json.loads(report.read_text())["testenvs"] if report.exists() else {}
+    listed = json.loads(report.read_text())["testenvs"] if report.exists() else {}
+    seconds = {name: entry["result"]["duration"] for name, entry in listed.items() if "result" in entry}
     files = {path.stem: path for path in sorted(directory.glob("*.xml"))}
-    environments = [Environment(name) for name in dict.fromkeys([*tox, *files]) if not name.startswith(".")]
+    environments = [Environment(name) for name in dict.fromkeys([*seconds, *files])]
     for environment in environments:
         if environment.name in files:
             environment.add_junit(files[environment.name])
-        if "result" in tox.get(environment.name, {}):
-            environment.seconds = tox[environment.name]["result"]["duration"]
+        environment.seconds = seconds.get(environment.name, environment.seconds)
     return environments
 
 
