@@ -1,5 +1,6 @@
 """The tests' own machinery: processes that are started, found again and ended, and servers that give fresh databases."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -134,3 +135,24 @@ def test_reports_of_several_runs_are_added_up(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "two.xml").write_text(report.format(5, 1, 1, 0))
     assert summary.main(tmp_path) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "total: 10 passed, 2 failed, 3 skipped"
+
+
+def test_the_summary_shows_times_and_where_scenarios_ran(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    environments = {"lint": {"result": {"duration": 61.2}}, "cloud": {"result": {"duration": 700.0}}, "unit": {}}
+    (tmp_path / "tox.json").write_text(json.dumps({"testenvs": environments}))
+    (tmp_path / "cloud.xml").write_text(
+        """<testsuites><testsuite tests="2" failures="0" errors="0" skipped="0" time="650">
+        <properties><property name="left to another commit" value="test_long"/></properties>
+        <testcase classname="tests.scenario.test_copies" name="test_quick" time="1.25"/>
+        <testcase classname="tests.scenario.test_copies" name="test_slow" time="44"/>
+        </testsuite></testsuites>"""
+    )
+
+    assert summary.main(tmp_path) == 0
+
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[1:4] == ["environment passed failed skipped seconds", "lint 61", "cloud 2 0 0 700"]
+    assert [line.split()[0] for line in lines if "test_copies::" in line] == ["44.0", "1.2"]
+    assert "tests.scenario ran in cloud (2 tests)" in lines
+    assert "tests.functional.conformance ran in nothing" in lines
+    assert "cloud: left to another commit: test_long" in lines
