@@ -31,4 +31,4 @@ def pytest_collection_modifyitems(items):
     """Real bytes through real services take minutes on a busy machine; a hang takes for ever."""
     for item in items:
         if "tests/scenario" in item.path.as_posix():
-            item.add_marker(pytest.mark.timeout(1200))
+            item.add_marker(pytest.mark.timeout(1800))

@@ -23,7 +23,7 @@ from tests.fixtures import processes
 from tests.fixtures.api import configuration
 
 _ROOT = Path(__file__).parents[3]
-_SECONDS = 60
+_SECONDS = 240
 _WORKERS = 2
 
 

@@ -19,7 +19,7 @@ from tests.fixtures.services import must_run
 _REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 _CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 _HOME = Path(__file__).parents[3] / ".tox" / "conformance"
-_SECONDS = 120
+_SECONDS = 300
 
 
 class Clients:

@@ -72,7 +72,7 @@ class Zygote:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        return self._started.get(timeout=60)
+        return self._started.get(timeout=240)
 
     def wait(self, pid: int, seconds: float) -> int:
         """How a process ended."""
@@ -101,7 +101,7 @@ class Process:
             environment={plugins.VARIABLE: str(config.parent / "cloud")},
         )
 
-    def died(self, seconds: float = 60) -> int:
+    def died(self, seconds: float = 240) -> int:
         """Wait for its end; how it ended."""
         return self._zygote.wait(self.pid, seconds)
 

@@ -226,13 +226,13 @@ class Site:
             rows = operations.resources_of(session, [self.operation(**equal).id])
             return {row.resource_key.partition("#")[2]: row for row in rows}
 
-    def wait(self, checkpoint_id: str, *statuses: str, seconds: float = 60) -> Checkpoint:
+    def wait(self, checkpoint_id: str, *statuses: str, seconds: float = 240) -> Checkpoint:
         """The checkpoint as soon as it has one of *statuses*."""
         return until(
             lambda: self.checkpoint(checkpoint_id), lambda found: found.status in statuses, seconds, f"{statuses}"
         )
 
-    def wait_done(self, seconds: float = 60, **equal: Any) -> Operation:
+    def wait_done(self, seconds: float = 240, **equal: Any) -> Operation:
         """The newest operation with these values as soon as it has ended."""
         return until(
             lambda: self.operation(**equal), lambda found: found.state == "done", seconds, "an operation's end"

@@ -46,10 +46,10 @@ def test_a_flow_of_many_resources_with_names_of_any_script(site: Site):
     plan_id = site.plan("top", name="план 😀")
     created = site.protect(plan_id=plan_id, extra_info={"why": "☃"})
 
-    assert site.wait(created["id"], "available", "error", seconds=120).status == "available"
+    assert site.wait(created["id"], "available", "error", seconds=600).status == "available"
     assert site.checkpoint(created["id"]).plan["name"] == "план 😀"
     restored = site.restore(created["id"])
-    assert site.wait_done(restore_id=restored, seconds=120).status == "success"
+    assert site.wait_done(restore_id=restored, seconds=600).status == "success"
     assert len(site.restored(restored).resources_status) == 41
 
 
