@@ -14,9 +14,9 @@ elif [ "$(git rev-parse --is-shallow-repository 2>/dev/null)" = false ]; then
 fi
 environments=${1:-py3,install,lint,docs,releasenotes,services,cloud}
 export KARBOR_LIKE_CLOUD_RUN="--turn $turn"
-case ",$environments,$(id -u)" in
+case ",$environments,:$(id -u)" in
     # What one cloud is enough for runs on the real one.
-    *,cloud,*,0) export KARBOR_LIKE_SANDBOX_RUN="--real-follows" ;;
+    *,cloud,*:0) export KARBOR_LIKE_SANDBOX_RUN="--real-follows" ;;
 esac
 case "$environments" in
     # py3 takes both cores and more; the checks fill the gaps. After it, services and cloud wait most of the time.
