@@ -86,7 +86,7 @@ def in_use(session: orm.Session, checkpoint_ids: Sequence[str]) -> Mapping[str, 
     found = {}
     for used in (models.Operation.checkpoint_id, models.Operation.source_checkpoint_id):
         query = sa.select(used, models.Operation.operation_type).where(
-            used.in_(list(checkpoint_ids)), models.Operation.state != "done"
+            used.in_(list(checkpoint_ids)), models.Operation.queue_state != "done"
         )
         found.update({str(checkpoint_id): f"{kind} goes on" for checkpoint_id, kind in session.execute(query)})
     return found

@@ -57,7 +57,7 @@ def due(session: orm.Session, limit: int, providers: Collection[str]) -> Sequenc
     :param providers: ids of those whose operations can be run; others' only where they can be ended without it
     """
     now = db_session.now(session)
-    alive = sa.and_(Operation.state == RUNNING, Operation.lease_until >= now)
+    alive = sa.and_(Operation.queue_state == RUNNING, Operation.lease_until >= now)
     running = (
         sa.select(Operation.project_id, sa.func.count().label("n"))
         .where(alive)
@@ -90,7 +90,9 @@ def waiting_for_others(session: orm.Session, providers: Collection[str]) -> dict
 
 
 def _waiting(now: datetime) -> sa.ColumnElement[bool]:
-    return sa.or_(Operation.state == QUEUED, sa.and_(Operation.state == RUNNING, Operation.lease_until < now))
+    return sa.or_(
+        Operation.queue_state == QUEUED, sa.and_(Operation.queue_state == RUNNING, Operation.lease_until < now)
+    )
 
 
 def _needless() -> sa.ColumnElement[bool]:
@@ -105,7 +107,7 @@ def _behind() -> sa.ColumnElement[bool]:
     unfinished = (
         sa.select(before.id)
         .where(
-            before.state.in_((QUEUED, RUNNING)),
+            before.queue_state.in_((QUEUED, RUNNING)),
             before.operation_type == _COPY,
             before.plan_id == Operation.plan_id,
             before.provider_id == Operation.provider_id,
@@ -119,7 +121,7 @@ def _behind() -> sa.ColumnElement[bool]:
 def enqueue(session: orm.Session, owner: str, lease_seconds: float, **values: Any) -> Claim:
     """Add an operation that its maker holds, until it has done what nobody else may do at the same time."""
     lease_until = db_session.now(session) + timedelta(seconds=lease_seconds)
-    row = OPERATIONS.insert(session, state=RUNNING, owner=owner, epoch=1, lease_until=lease_until, **values)
+    row = OPERATIONS.insert(session, queue_state=RUNNING, owner=owner, epoch=1, lease_until=lease_until, **values)
     return Claim(row.id, 1, owner)
 
 
@@ -130,13 +132,13 @@ def claim(session: orm.Session, operation: Operation, owner: str, lease_seconds:
     values = {
         "owner": owner,
         "epoch": epoch,
-        "state": RUNNING,
+        "queue_state": RUNNING,
         "lease_until": now + timedelta(seconds=lease_seconds),
         "attempts": operation.attempts + 1,
         "started_at": operation.started_at or now,
     }
     # The lease too: its owner may have renewed it since, after the database was away.
-    expected = {"epoch": operation.epoch, "state": [QUEUED, RUNNING], "lease_until": operation.lease_until}
+    expected = {"epoch": operation.epoch, "queue_state": [QUEUED, RUNNING], "lease_until": operation.lease_until}
     if not OPERATIONS.update(session, operation.id, values, expected):
         return None
     return Claim(operation.id, epoch, owner)
@@ -153,7 +155,7 @@ def release(session: orm.Session, held: Claim, *, attempts: int | None = None) -
 
     :param attempts: set the count of attempts, where the one that ends here is not to count
     """
-    values: dict[str, Any] = {"state": QUEUED, "owner": None, "lease_until": None}
+    values: dict[str, Any] = {"queue_state": QUEUED, "owner": None, "lease_until": None}
     if attempts is not None:
         values["attempts"] = attempts
     return OPERATIONS.update(session, held.operation_id, values, _held(held))
@@ -162,7 +164,7 @@ def release(session: orm.Session, held: Claim, *, attempts: int | None = None) -
 def finish(session: orm.Session, held: Claim, status: str, error_info: str | None = None) -> bool:
     """Record the end. The credential is forgotten. False: the operation was lost before."""
     values = {
-        "state": DONE,
+        "queue_state": DONE,
         "status": status,
         "error_info": error_info,
         "credential": None,
@@ -175,7 +177,7 @@ def finish(session: orm.Session, held: Claim, status: str, error_info: str | Non
 def check(session: orm.Session, held: Claim) -> Operation:
     """The operation, locked, if the claim still holds. Raises LeaseLost."""
     row = OPERATIONS.find(session, held.operation_id, lock=True)
-    if row is None or row.epoch != held.epoch or row.state != RUNNING:
+    if row is None or row.epoch != held.epoch or row.queue_state != RUNNING:
         raise _lost(held)
     return row
 
@@ -186,7 +188,7 @@ def fence(connection: sa.Connection, held: Claim) -> None:
     """
     columns = OPERATIONS.columns
     query = sa.select(columns["id"]).where(
-        columns["id"] == held.operation_id, columns["epoch"] == held.epoch, columns["state"] == RUNNING
+        columns["id"] == held.operation_id, columns["epoch"] == held.epoch, columns["queue_state"] == RUNNING
     )
     if connection.execute(query.with_for_update()).first() is None:
         raise _lost(held)
@@ -197,24 +199,24 @@ def _lost(held: Claim) -> exception.LeaseLost:
 
 
 def _held(held: Claim) -> dict[str, Any]:
-    return {"epoch": held.epoch, "state": RUNNING}
+    return {"epoch": held.epoch, "queue_state": RUNNING}
 
 
 def request_cancel(session: orm.Session, operation_id: str) -> bool:
     """Ask whoever runs it to stop. False where it is done already."""
-    return OPERATIONS.update(session, operation_id, {"cancel_requested": True}, {"state": [QUEUED, RUNNING]})
+    return OPERATIONS.update(session, operation_id, {"cancel_requested": True}, {"queue_state": [QUEUED, RUNNING]})
 
 
 def unfinished_of(session: orm.Session, **equal: Any) -> Sequence[Operation]:
     """Operations that are queued or running and have these column values, oldest first."""
-    query = sa.select(Operation).where(Operation.state.in_((QUEUED, RUNNING))).filter_by(**equal)
+    query = sa.select(Operation).where(Operation.queue_state.in_((QUEUED, RUNNING))).filter_by(**equal)
     return session.execute(query.order_by(Operation.created_at)).scalars().all()
 
 
 def using(session: orm.Session, checkpoint_id: str) -> Sequence[Operation]:
     """Unfinished operations on a checkpoint, and copies that are being made of it, oldest first."""
     either = sa.or_(Operation.checkpoint_id == checkpoint_id, Operation.source_checkpoint_id == checkpoint_id)
-    query = sa.select(Operation).where(Operation.state.in_((QUEUED, RUNNING)), either)
+    query = sa.select(Operation).where(Operation.queue_state.in_((QUEUED, RUNNING)), either)
     return session.execute(query.order_by(Operation.created_at)).scalars().all()
 
 

@@ -65,12 +65,16 @@ def _old(now: datetime, age: timedelta) -> Iterator[tuple[str, Any, sa.ColumnEle
     )
     kept: list[sa.ColumnElement[bool]] = []
     for model, link, old in objects:
-        running = sa.select(Operation.id).where(link == model.id, Operation.state != DONE)
+        running = sa.select(Operation.id).where(link == model.id, Operation.queue_state != DONE)
         yield model.__tablename__, model, sa.and_(old, ~running.exists())
         kept.append(sa.select(model.id).where(link == model.id, ~old).exists())
     # What was restored or verified is shown without the operations that did it; they go with their own row.
     kept[0] &= sa.and_(Operation.restore_id.is_(None), Operation.verification_id.is_(None))
-    yield "operations", Operation, sa.and_(Operation.state == DONE, _past(Operation.ended_at, before), ~sa.or_(*kept))
+    yield (
+        "operations",
+        Operation,
+        sa.and_(Operation.queue_state == DONE, _past(Operation.ended_at, before), ~sa.or_(*kept)),
+    )
     yield "scheduled_runs", ScheduledRun, _past(ScheduledRun.ended_at, before)
     # A client may still repeat a request for so long.
     yield "idempotency_keys", IdempotencyKey, IdempotencyKey.created_at < now - max(age, idempotency.KEPT)

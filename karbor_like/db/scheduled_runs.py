@@ -178,7 +178,7 @@ def log(
             plan_id=operation.plan_id,
             checkpoint_id=checkpoint_id,
             scheduled_operation_id=operation.id,
-            state="done",
+            queue_state="done",
             # The nearest word that clients know.
             status="error",
             error_info=f"{state}: {reason}" if reason else state,

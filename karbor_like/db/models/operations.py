@@ -12,7 +12,7 @@ from karbor_like.db.models import base
 class Operation(base.Base):
     """One protect, restore, delete, verify or copy.
 
-    ``state`` is the scheduler's view (queued, running, done), ``status`` the word that the API shows. ``epoch`` is the
+    ``queue_state`` is the scheduler's view (queued, running, done), ``status`` the word that the API shows. ``epoch`` is the
     fencing token: every claim raises it, and whoever acts for an older one has lost the operation. ``lease_until`` is
     measured by the database's clock. ``source_checkpoint_id`` is what a copy, whose own id is ``checkpoint_id``, is made of.
     ``credential`` is the owner's identity, encrypted (``karbor_like.secret``).
@@ -42,7 +42,7 @@ class Operation(base.Base):
     parameters: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON, default=dict)
     credential: orm.Mapped[str | None] = orm.mapped_column(base.LongText)
     flow_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
-    state: orm.Mapped[str] = orm.mapped_column(sa.String(16), default="queued")
+    queue_state: orm.Mapped[str] = orm.mapped_column("state", sa.String(16), default="queued")
     status: orm.Mapped[str] = orm.mapped_column(sa.String(32))
     owner: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     epoch: orm.Mapped[int] = orm.mapped_column(default=0)

@@ -126,7 +126,12 @@ def test_an_end_forgets_the_credential(database):
     assert database.write(lambda session: operations.finish(session, held, "error", "the volume is gone"))
     with database.reader() as session:
         row = OPERATIONS.get(session, operation)
-    assert (row.state, row.status, row.credential, row.error_info) == ("done", "error", None, "the volume is gone")
+    assert (row.queue_state, row.status, row.credential, row.error_info) == (
+        "done",
+        "error",
+        None,
+        "the volume is gone",
+    )
     assert row.ended_at >= row.started_at
     assert not database.write(lambda session: operations.request_cancel(session, operation))
 

@@ -53,8 +53,14 @@ def _checkpoint(created_at, **values):
 
 
 def _operation(created_at, **values):
-    given = {"project_id": "p", "provider_id": "v", "status": "available", "state": "done", "operation_type": "protect"}
-    given |= {"id": str(uuid.uuid4()), "ended_at": created_at if values.get("state", "done") == "done" else None}
+    given = {
+        "project_id": "p",
+        "provider_id": "v",
+        "status": "available",
+        "queue_state": "done",
+        "operation_type": "protect",
+    }
+    given |= {"id": str(uuid.uuid4()), "ended_at": created_at if values.get("queue_state", "done") == "done" else None}
     return Operation(created_at=created_at, **given | values)
 
 
@@ -103,8 +109,8 @@ def test_what_has_not_ended_stays_whatever_its_age(database, old):
     # Failed by the API, while a service took it all the same.
     failed = _request(Verification, old, status="fail")
     operations = [
-        _operation(old, state="queued", checkpoint_id=checkpoint.id),
-        _operation(old, state="running", verification_id=failed.id),
+        _operation(old, queue_state="queued", checkpoint_id=checkpoint.id),
+        _operation(old, queue_state="running", verification_id=failed.id),
     ]
     run = ScheduledRun(
         scheduled_operation_id="s", project_id="p", due_at=old, window_ends_at=old, state="started", created_at=old

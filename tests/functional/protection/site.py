@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from oslo_config import cfg
 
 from karbor_like import secret, service
 from karbor_like.context import RequestContext
 from karbor_like.db import checkpoints, migration, operations, plans, restores, verifications
-from karbor_like.db.models import Checkpoint, Operation, OperationResource, Restore, Verification
+from karbor_like.db.models import Base, Checkpoint, Operation, OperationResource, Restore, Verification
 from karbor_like.domain.resource import Resource
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.endpoint import Endpoint
@@ -235,7 +236,7 @@ class Site:
     def wait_done(self, seconds: float = 240, **equal: Any) -> Operation:
         """The newest operation with these values as soon as it has ended."""
         return until(
-            lambda: self.operation(**equal), lambda found: found.state == "done", seconds, "an operation's end"
+            lambda: self.operation(**equal), lambda found: found.queue_state == "done", seconds, "an operation's end"
         )
 
     def things(self) -> list[str]:
@@ -270,10 +271,9 @@ def until(get: Callable[[], Any], done: Callable[[Any], bool], seconds: float, w
 
 def shown(row: Any) -> str:
     """A row for a message."""
-    columns = getattr(row, "__table__", None)
-    return (
-        json.dumps({c.name: str(getattr(row, c.name)) for c in columns.columns}) if columns is not None else repr(row)
-    )
+    if not isinstance(row, Base):
+        return repr(row)
+    return json.dumps({column.key: str(getattr(row, column.key)) for column in sa.inspect(row).mapper.column_attrs})
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ def test_a_checkpoint_that_another_process_makes_by_now_is_not_failed(idle: Site
     assert len(claims) == 1
     assert created["status"] == idle.checkpoint(created["id"]).status == "protecting"
     assert bank.checkpoints.get(created["id"]).status == "protecting"
-    assert (idle.operation().owner, idle.operation().state) == ("another", "running")
+    assert (idle.operation().owner, idle.operation().queue_state) == ("another", "running")
 
 
 def test_one_that_nobody_else_makes_has_failed_everywhere(idle: Site):

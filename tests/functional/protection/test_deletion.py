@@ -129,7 +129,7 @@ def test_a_flow_that_was_saved_without_the_first_task_goes_on(
     site.delete(created)
     until(site.cloud.calls, lambda calls: "delete:main:b:begin" in calls, 30, "main of b")
     site.executor.stop(0)
-    assert site.operation(checkpoint_id=created).state == "queued"
+    assert site.operation(checkpoint_id=created).queue_state == "queued"
     monkeypatch.undo()
     monkeypatch.setenv(plugins.VARIABLE, str(tmp_path / "cloud"))
     site.cloud.fault()

@@ -73,7 +73,7 @@ def test_one_whose_provider_is_not_loaded_waits_until_it_is(tmp_path: Path, site
     with running(site):
         unwrap(lambda: site.endpoint.cancel(site.context(), operation_id=site.operation(checkpoint_id=cancelled).id))
         assert site.wait(cancelled, "available", "error").reason == "cancelled"
-        assert site.operation(checkpoint_id=created).state == "queued"
+        assert site.operation(checkpoint_id=created).queue_state == "queued"
         (tmp_path / "aside").rename(path)
         site.env.providers.load()
         assert site.wait(created, "available", "error").status == "available"
@@ -90,7 +90,7 @@ def test_one_that_is_cancelled_waits_for_its_provider_where_it_made_something(tm
     operation_id = later.operation(checkpoint_id=created).id
     unwrap(lambda: later.endpoint.cancel(later.context(), operation_id=operation_id))
     later.executor._look()
-    assert later.operation(checkpoint_id=created).state == "queued"
+    assert later.operation(checkpoint_id=created).queue_state == "queued"
     aside.rename(path)
     later.env.providers.load()
     with running(later):

@@ -91,7 +91,7 @@ def test_a_failing_resource_fails_the_checkpoint_and_leaves_nothing(site: Site):
     reason = f"{plugins.NODE}#b (name of b): step of main: the cloud says no to main:b"
     assert (row.status, row.reason) == ("error", reason)
     log = site.operation(checkpoint_id=created["id"])
-    assert (log.status, log.state, log.error_info) == ("error", "done", reason)
+    assert (log.status, log.queue_state, log.error_info) == ("error", "done", reason)
     resources = site.resources(checkpoint_id=created["id"])
     assert (resources["b"].status, resources["b"].step) == ("error", "step of main")
     assert resources["b"].reason == "step of main: the cloud says no to main:b"

@@ -154,7 +154,7 @@ def test_a_bank_without_room_is_said_at_once_and_the_checkpoint_says_why(tree: S
     assert row.status == "error"
     assert row.reason is not None
     assert row.reason.startswith("the checkpoint could not be created: no room")
-    assert tree.operation(checkpoint_id=wanted).state == "done"
+    assert tree.operation(checkpoint_id=wanted).queue_state == "done"
 
 
 def test_a_bank_that_gets_full_fails_the_checkpoint_and_nothing_is_left_in_the_cloud(tree: Site, full):

@@ -281,7 +281,7 @@ def test_a_stopped_service_leaves_its_work_to_the_next_at_once(zygote: Zygote, f
         process.signal(signal.SIGTERM)
         assert process.died() == 0, process.log.read_text()[-3000:]
     row = site.operation(checkpoint_id=created)
-    assert (row.state, row.attempts) == ("queued", 0)
+    assert (row.queue_state, row.attempts) == ("queued", 0)
     (site.cloud.path / "go").touch()
 
     with started(zygote, files, "second"):
