@@ -1,4 +1,4 @@
-"""The one reader of time. Everything else is handed a :class:`Clock`, so that tests can hold the hands."""
+"""The only module that reads the time. All other code takes a :class:`Clock`, so that tests can control time."""
 
 import threading
 import time
@@ -10,11 +10,11 @@ class Clock(Protocol):
     """Wall-clock time, elapsed time and waiting."""
 
     def now(self) -> datetime:
-        """Current wall-clock time, timezone-aware UTC. May step."""
+        """Return the wall-clock time, timezone-aware UTC. It may step."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary start. Never steps back."""
+        """Return the seconds since an arbitrary start. They never step back."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -22,7 +22,7 @@ class Clock(Protocol):
         ...
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait until *event* is set, at most *seconds* seconds. Returns whether it is set."""
+        """Wait at most *seconds* seconds until *event* is set. Returns whether it is set."""
         ...
 
 
@@ -43,7 +43,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that moves only when told to, or when somebody sleeps on it. For tests and simulations.
+    """A clock that only :meth:`advance`, :meth:`step` and sleeping move. For tests and simulations.
 
     :param start: first wall-clock time, timezone-aware UTC
     """
@@ -62,7 +62,7 @@ class ManualClock:
             return self._monotonic
 
     def advance(self, seconds: float) -> None:
-        """Let *seconds* seconds pass."""
+        """Move both clocks *seconds* seconds forward."""
         with self._lock:
             self._now += timedelta(seconds=seconds)
             self._monotonic += seconds

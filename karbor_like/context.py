@@ -1,4 +1,4 @@
-"""Who asks: the identity that travels with a request, over RPC and into flows."""
+"""The identity of a request's caller, carried over RPC and into flows."""
 
 from collections.abc import MutableMapping
 from typing import Any
@@ -9,10 +9,12 @@ from oslo_context import context as oslo_context
 class RequestContext(oslo_context.RequestContext):
     """A caller's identity.
 
-    On top of oslo.context: ``service_catalog`` (list, as Keystone's token holds it); ``trust_id``, where the token was taken
-    from a Keystone trust (those of scheduled operations are), and ``trustee_id``, the user whom that trust was given. The
-    token and the trust id are secrets: :meth:`to_dict` leaves them out; ``rpc/serializer.py`` and the operations table carry
-    them encrypted.
+    The token and the trust id are secrets: :meth:`to_dict` leaves them out. ``rpc/serializer.py`` and the operations table
+    carry them encrypted.
+
+    :param service_catalog: as in Keystone's token
+    :param trust_id: the Keystone trust that the token was issued for, as for every scheduled operation
+    :param trustee_id: the user that the trust was given to
     """
 
     def __init__(
@@ -29,7 +31,7 @@ class RequestContext(oslo_context.RequestContext):
         self.trustee_id = trustee_id
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the secrets, as JSON-able values."""
+        """Return everything except the secrets, as JSON values."""
         values = dict(super().to_dict())
         for secret in ("auth_token", "service_token"):
             values.pop(secret, None)
@@ -39,7 +41,7 @@ class RequestContext(oslo_context.RequestContext):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], **kwargs: Any) -> "RequestContext":
-        """The inverse of :meth:`to_dict`; *kwargs* (``auth_token``, ``trust_id``) are added."""
+        """Build a context from :meth:`to_dict` and the secrets in *kwargs*: ``auth_token``, ``trust_id``."""
         for name in ("service_catalog", "trustee_id"):
             kwargs.setdefault(name, values.get(name))
         return super().from_dict(values, **kwargs)

@@ -1,7 +1,6 @@
-"""Encryption of the secrets that must rest or travel: tokens, trust ids, passwords of a restore target.
+"""Encryption of secrets in the database and in RPC: tokens, trust ids, passwords of a restore target.
 
-The keys are the operator's, in the configuration (``[secret] keys``): the first encrypts, all decrypt, so that a key is
-rotated by putting a new one in front. https://cryptography.io/en/latest/fernet/
+The operator configures the keys (``[secret] keys``). The first encrypts and all decrypt, so a new key in front rotates them. https://cryptography.io/en/latest/fernet/
 """
 
 import base64
@@ -17,7 +16,7 @@ from oslo_config import cfg
 
 from karbor_like import exception
 
-#: Sets the keys of fingerprints apart from those that encrypt.
+#: Separates the keys of fingerprints from the encryption keys.
 _FINGERPRINT = b"karbor_like fingerprint"
 
 
@@ -43,15 +42,15 @@ class Cipher:
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> "Cipher":
-        """The cipher of this deployment. Raises ConfigurationError where no usable key is configured."""
+        """Build the cipher of this deployment. Raises ConfigurationError if no usable key is configured."""
         return cls(conf.secret["keys"])  # "keys" as an attribute is the mapping's own method
 
     def encrypt(self, value: Any) -> str:
-        """*value* (anything JSON) as an encrypted text."""
+        """Encrypt *value*, any JSON value, as text."""
         return self._fernet.encrypt(json.dumps(value).encode()).decode("ascii")
 
     def decrypt(self, text: str) -> Any:
-        """The value of a text that :meth:`encrypt` made. Raises ConfigurationError where no configured key fits."""
+        """Decrypt a text of :meth:`encrypt`. Raises ConfigurationError if no configured key fits."""
         try:
             return json.loads(self._fernet.decrypt(text.encode("ascii")))
         except fernet.InvalidToken:
@@ -60,13 +59,15 @@ class Cipher:
             ) from None
 
     def fingerprints(self, text: str) -> list[str]:
-        """What *text* is recognized by (64 hex digits) without being kept, under each key, newest first: the first is to be
-        stored, and any may have been. Nobody without a key can try what the text might have been.
+        """Return the fingerprints of *text* under each key, newest key first, each of 64 hexadecimal digits.
+
+        A fingerprint recognizes a text without storing it. Store the first one, and compare with all of them. Guesses of
+        the text cannot be verified without a key.
         """
         derived = [HKDF(hashes.SHA256(), 32, salt=None, info=_FINGERPRINT).derive(key) for key in self._keys]
         return [hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for key in derived]
 
 
 def new_key() -> str:
-    """A fresh key for ``[secret] keys``."""
+    """Generate a key for ``[secret] keys``."""
     return fernet.Fernet.generate_key().decode("ascii")

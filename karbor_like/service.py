@@ -1,7 +1,7 @@
 """Bootstrap of every process: threads instead of eventlet, configuration, logging, periodic work, start and stop.
 
-This module is imported before anything that imports ``oslo_service.service`` (oslo.messaging does): the choice of the
-threading backend can be made only once per process.
+Import this module before anything that imports ``oslo_service.service``, as oslo.messaging does: a process can choose the
+threading backend only once.
 """
 
 import logging
@@ -29,7 +29,7 @@ from karbor_like.conf import opts  # noqa: E402
 LOG = logging.getLogger(__name__)
 
 PROJECT = "karbor_like"
-#: What the REST API calls the services, after the first server that spoke it.
+#: Names of the services in the REST API, kept from Karbor.
 API_BINARY = "karbor-api"
 MANAGE_BINARY = "karbor-like-manage"
 PROTECTION_BINARY = "karbor-protection"
@@ -44,14 +44,14 @@ _LOG_LEVELS = [
     "sqlalchemy=WARN",
     "stevedore=WARN",
     "swiftclient=WARN",
-    # Prints arguments and results of tasks below WARN.
+    # Logs arguments and results of tasks below WARN.
     "taskflow=WARN",
     "urllib3=WARN",
 ]
 
 
 def version() -> str:
-    """The version that is installed, or ``unknown`` in a bare source tree."""
+    """Return the installed version, or ``unknown`` in a source tree that is not installed."""
     try:
         return metadata.version(PROJECT)
     except metadata.PackageNotFoundError:
@@ -59,7 +59,7 @@ def version() -> str:
 
 
 def known_options() -> cfg.ConfigOpts:
-    """A configuration with every option of ours, from which nothing is read yet."""
+    """Return a configuration that knows all options of the project and has read no file."""
     conf = cfg.ConfigOpts()
     log.register_options(conf)
     opts.set_defaults()
@@ -71,10 +71,11 @@ def known_options() -> cfg.ConfigOpts:
 def configure(
     argv: Sequence[str], *, files: Sequence[str] | None = None, cli: Sequence[cfg.Opt] = ()
 ) -> cfg.ConfigOpts:
-    """The configuration that *argv* (without the program's name) asks for; nothing global is touched.
+    """Read the configuration that *argv*, without the program's name, specifies. Changes no global state.
 
-    :param files: default configuration files instead of ``/etc/karbor_like/karbor_like.conf`` and its kin
-    :param cli: what the program takes on its command line besides
+    :param files: default configuration files instead of those that oslo.config finds, such as
+        ``/etc/karbor_like/karbor_like.conf``
+    :param cli: additional command line options of the program
     """
     conf = known_options()
     conf.register_cli_opts(cli)
@@ -89,9 +90,9 @@ def prepare(
     cli: Sequence[cfg.Opt] = (),
     prints: bool = False,
 ) -> cfg.ConfigOpts:
-    """What ``main`` of every process begins with: configuration and logging. Other parameters as of :func:`configure`.
+    """Read the configuration and set up logging; every ``main`` begins with this. Parameters as of :func:`configure`.
 
-    :param prints: standard output is for the program's results, so that the log must not go there
+    :param prints: whether the program prints its results to standard output, so that the log must not go there
     """
     conf = configure(sys.argv[1:] if argv is None else argv, files=files, cli=cli)
     if prints:
@@ -101,65 +102,68 @@ def prepare(
 
 
 class Periodic:
-    """Calls *work* in a thread of its own: at the start, every *interval* seconds, and when poked.
+    """A thread that calls *callback* at its start, every *interval* seconds, and after each :meth:`wake`.
 
-    A call that fails is logged and does not end the series: this is one of the borders where any error is caught.
+    An error of the callback is logged and does not end the thread: this is one of the borders that catch any error.
 
-    :param interval: seconds, or a function that says how many
+    :param interval: seconds, or a function that returns them
     """
 
-    def __init__(self, name: str, interval: float | Callable[[], float], work: Callable[[], Any], clock: Clock) -> None:
+    def __init__(
+        self, name: str, interval: float | Callable[[], float], callback: Callable[[], Any], clock: Clock
+    ) -> None:
         self.name = name
         self._interval = interval if callable(interval) else lambda: interval
-        self._work = work
+        self._callback = callback
         self._clock = clock
-        self._wake = threading.Event()
+        self._woken = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def poke(self) -> None:
-        """Work now rather than when it is time."""
-        self._wake.set()
+    def wake(self) -> None:
+        """Call the callback now instead of at the end of the interval."""
+        self._woken.set()
 
     @property
     def stopped(self) -> bool:
-        """Whether it was told to end; for long calls to look at."""
+        """Whether :meth:`stop` was called; long callbacks should check it."""
         return self._stopped
 
     def stop(self, wait: bool = True) -> None:
-        """No further call is made. The one that goes on now is waited for, unless *wait* is false."""
+        """Make no further call, and wait for the running one unless *wait* is false."""
         self._stopped = True
-        self._wake.set()
+        self._woken.set()
         if wait and self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
     def _run(self) -> None:
         while not self._stopped:
-            self._wake.clear()
+            self._woken.clear()
             try:
-                self._work()
+                self._callback()
             except Exception:  # noqa: BLE001 - the border of a thread
-                LOG.exception("%s failed; it is tried again in %s seconds", self.name, self._interval())
+                LOG.exception("%s failed; the next attempt is in %s seconds", self.name, self._interval())
             if not self._stopped:
-                self._clock.wait(self._wake, self._interval())
+                self._clock.wait(self._woken, self._interval())
 
 
 class Service(oslo_service.ServiceBase):
-    """A service that runs until it is stopped. Subclasses make threads, sockets and connections in :meth:`start`, which
-    runs after the fork.
+    """A service that runs until it is stopped.
+
+    Subclasses create threads, sockets and connections in :meth:`start`, which runs after the fork.
     """
 
     def __init__(self) -> None:
         self._done = threading.Event()
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the service."""
 
     def stop(self, graceful: bool = False) -> None:
-        """End: wait for work in flight, at most as long as is configured."""
+        """Stop the service, and wait for work in flight at most as long as is configured."""
         self._done.set()
 
     def wait(self) -> None:
@@ -167,16 +171,16 @@ class Service(oslo_service.ServiceBase):
         self._done.wait()
 
     def reset(self) -> None:
-        """SIGHUP: read again what can be read again. The configuration's mutable options have been."""
+        """Handle SIGHUP: reload what can be reloaded. The mutable options were reloaded before."""
 
 
 def run(conf: cfg.ConfigOpts, service: Service, workers: int = 1) -> int:
-    """Run *service* in worker processes until SIGTERM. Returns the exit code."""
+    """Run *service* in worker processes until SIGTERM, and return the exit code."""
     launcher = oslo_service.launch(conf, service, workers=workers, restart_method="mutate")
 
     def reload_in_place(service_id: Any, worker_id: int, worker: Any) -> None:
-        # The launcher's answer to SIGHUP is to restart the worker. Restarting would interrupt operations that take
-        # hours, so the worker reads its files again and goes on.
+        # The launcher restarts the worker on SIGHUP. A restart would interrupt operations that take hours, so the worker
+        # reloads its files instead.
         def reload() -> None:
             conf.mutate_config_files()
             service.reset()
@@ -188,26 +192,26 @@ def run(conf: cfg.ConfigOpts, service: Service, workers: int = 1) -> int:
 
 
 def run_in_process(conf: cfg.ConfigOpts, services: Sequence[Service]) -> int:
-    """Run *services* in this process, without a supervisor, until SIGTERM or SIGINT. Returns the exit code.
+    """Run *services* in this process, without a supervisor, until SIGTERM or SIGINT, and return the exit code.
 
-    SIGHUP reads mutable options again and resets every service. ``graceful_shutdown_timeout`` bounds the stop.
+    SIGHUP reloads mutable options and resets every service. ``graceful_shutdown_timeout`` bounds the stop.
     """
     service_options.register_service_opts(conf)
-    asked: queue.SimpleQueue[int] = queue.SimpleQueue()
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda received, frame: asked.put(received))
+        signal.signal(number, lambda received, frame: signals.put(received))
     started = []
     try:
-        for one in services:
-            one.start()
-            started.append(one)
-        while asked.get() == signal.SIGHUP:
+        for service in services:
+            service.start()
+            started.append(service)
+        while signals.get() == signal.SIGHUP:
             conf.mutate_config_files()
-            for one in started:
-                one.reset()
+            for service in started:
+                service.reset()
     finally:
-        # The kernel ends the process when this is over, whatever hangs; 0 is never.
+        # The kernel kills the process after this time, even if a thread hangs. 0 disables the limit.
         signal.alarm(conf.graceful_shutdown_timeout)
-        for one in reversed(started):
-            one.stop(graceful=True)
+        for service in reversed(started):
+            service.stop(graceful=True)
     return os.EX_OK

@@ -1,8 +1,8 @@
-"""``karbor_like.wsgi:application``, for WSGI servers other than our own (uwsgi, gunicorn, mod_wsgi).
+"""``karbor_like.wsgi:application``, for external WSGI servers (uwsgi, gunicorn, mod_wsgi).
 
 The configuration is ``/etc/karbor_like/karbor_like.conf``, or the files that ``KARBOR_LIKE_CONFIG_FILES`` names, separated
-by colons: the command line belongs to the server. All is made at the first request, so that a server may fork after it
-has imported this.
+by colons: the command line belongs to the server. The application is built at the first request, so that a server may fork
+after the import.
 """
 
 import os

@@ -14,9 +14,12 @@ The package needs nothing else of this project but ``exception`` and ``clock``.
 
 from karbor_like.bank import errors, verify
 from karbor_like.bank.bank import Bank, open_bank
+from karbor_like.bank.blocks.reader import StreamReader
 from karbor_like.bank.checkpoints.checkpoints import CheckpointRecord, IndexEntry
 from karbor_like.bank.checkpoints.copier import copy as copy_section
+from karbor_like.bank.checkpoints.section import Level as VerifyLevel
 from karbor_like.bank.checkpoints.section import ResourceSection, StreamStats
+from karbor_like.bank.checkpoints.section_interface import Section
 from karbor_like.bank.collector.gc import Collector
 from karbor_like.bank.collector.stats import collect as collect_stats
 from karbor_like.bank.leases.lease import Lease
@@ -28,7 +31,10 @@ __all__ = [
     "IndexEntry",
     "Lease",
     "ResourceSection",
+    "Section",
+    "StreamReader",
     "StreamStats",
+    "VerifyLevel",
     "collect_stats",
     "copy_section",
     "errors",

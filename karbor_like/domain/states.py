@@ -78,8 +78,6 @@ RESETTABLE: Final = frozenset({AVAILABLE, ERROR, ERROR_DELETING, COPYING, WAIT_C
 
 RESTORE: Final = _lifecycle("restore", in_progress="success fail", success="", fail="")
 VERIFICATION: Final = _lifecycle("verification", in_progress="success fail", success="", fail="")
-# A plan that was started may be suspended again; both may be set anew without a change.
-PLAN: Final = _lifecycle("plan", suspended="suspended started", started="suspended started")
 
 
 @dataclass(frozen=True)

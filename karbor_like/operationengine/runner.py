@@ -59,7 +59,7 @@ class _Job:
 class Runner:
     """:param types: the operation types by name
     :param owner: who claims, for people
-    :param hungry: called when a worker is free while there may be more to do
+    :param on_idle: called when a worker is free while there may be more to do
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Runner:
         trusts: Trusts,
         types: Mapping[str, plugins.ScheduledOperationType],
         owner: str,
-        hungry: Callable[[], None] = lambda: None,
+        on_idle: Callable[[], None] = lambda: None,
     ) -> None:
         self._options = conf.operationengine
         self._database = database
@@ -78,7 +78,7 @@ class Runner:
         self._trusts = trusts
         self._types = types
         self._owner = owner
-        self._hungry = hungry
+        self._on_idle = on_idle
         self._pool = futures.ThreadPoolExecutor(self._options.workers, thread_name_prefix="run")
         self._working: set[futures.Future[None]] = set()
         self._lock = threading.Lock()
@@ -87,7 +87,7 @@ class Runner:
 
     def stop(self) -> None:
         """Wait for the steps that are being done."""
-        self._hungry = lambda: None
+        self._on_idle = lambda: None
         self._pool.shutdown(wait=True)
 
     def wait(self) -> None:
@@ -122,7 +122,7 @@ class Runner:
         with self._lock:
             self._working.discard(future)
         if self._more:
-            self._hungry()
+            self._on_idle()
 
     def _work_on(self, run: ScheduledRun) -> None:
         try:

@@ -78,7 +78,7 @@ class OperationEngine(service.Service):
             trusts,
             loader.operation_types(),
             owner,
-            lambda: self._periodic["runner"].poke(),
+            lambda: self._periodic["runner"].wake(),
         )
         self._transport = rpc_transport.get(conf)
         target = oslo_messaging.Target(topic=rpc.TOPIC, server=conf.service.host, version=rpc.VERSION)
@@ -105,7 +105,7 @@ class OperationEngine(service.Service):
     def _fire(self) -> None:
         """An engine that an administrator disabled fires nothing; it still ends the runs it finds."""
         if self._enabled() and self._scheduler.fire():
-            self._periodic["runner"].poke()
+            self._periodic["runner"].wake()
 
     def _beat(self) -> None:
         self._database.write(

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Protocol
 
 from oslo_config import cfg
 
-from karbor_like.bank import ResourceSection
+from karbor_like.bank import ResourceSection, Section
 from karbor_like.clients.factory import Clients
 from karbor_like.clients.waiter import Waiter
 from karbor_like.domain.operation import OperationType
@@ -107,14 +107,14 @@ class HookContext:
     children: Sequence[Resource]
     parameters: Mapping[str, Any]
     clients: Clients
-    section: ResourceSection
+    section: Section
     bases: Sequence[ResourceSection]
     journal: Journal
     report: ProgressRecorder
     waiter: Waiter
     restored: Mapping[str, str]
     check: Callable[[], None]
-    source: ResourceSection | None = None
+    source: Section | None = None
 
 
 class ResourceOperation(ABC):  # noqa: B024 - a plugin implements the hooks that it needs, and may need none

@@ -1,4 +1,4 @@
-"""What the parts of the protection service share: made once per process, handed to whoever needs it."""
+"""The collaborators of the protection service, built once per process."""
 
 import os
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from karbor_like.secret import Cipher
 
 @dataclass(frozen=True)
 class ServiceContext:
-    """Made after the fork.
+    """The collaborators of one process. Built after the fork.
 
-    :param owner: by which this process claims operations; differs between processes and between lives of one
+    :param owner: the name under which this process claims operations; unique to the process and its start
     """
 
     conf: cfg.ConfigOpts
@@ -35,12 +35,12 @@ class ServiceContext:
     providers: Providers
     protectables: Protectables
     flows: Flows
-    streams: TransferSlots
+    transfer_slots: TransferSlots
     owner: str
 
     @classmethod
     def make(cls, conf: cfg.ConfigOpts, clock: Clock | None = None) -> "ServiceContext":
-        """Everything as *conf* says. Raises ConfigurationError; a provider's mistake is only logged."""
+        """Build everything from *conf*. Raises ConfigurationError; a faulty provider file is only logged."""
         clock = clock or SystemClock()
         database = Database(conf)
         notifications.attach(conf, database, service.PROTECTION_BINARY, clock)
@@ -56,12 +56,12 @@ class ServiceContext:
             providers=providers,
             protectables=Protectables(loader.protectables()),
             flows=Flows(conf, database),
-            streams=TransferSlots(conf.protection.max_streams),
+            transfer_slots=TransferSlots(conf.protection.max_streams),
             owner=f"{conf.service.host}:{os.getpid()}:{clock.now():%Y%m%dT%H%M%S}",
         )
 
     def close(self) -> None:
-        """Give back threads and connections."""
+        """Release threads and connections."""
         self.flows.close()
         self.providers.close()
         self.database.dispose()

@@ -63,7 +63,7 @@ class Endpoint:
 
     @answers
     def look(self, context: RequestContext) -> None:
-        self._executor.poke()
+        self._executor.wake()
 
     @answers
     def protect(self, context: RequestContext, **arguments: Any) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class Endpoint:
 
         if not self._env.database.write(write):
             raise exception.Conflict(f"operation {operation_id} has ended")
-        self._executor.poke()
+        self._executor.wake()
 
     @answers
     def list_providers(self, context: RequestContext) -> list[dict[str, Any]]:

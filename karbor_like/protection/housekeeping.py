@@ -1,4 +1,4 @@
-"""What nobody asks for: following the banks, collecting their garbage, and failing requests that got lost."""
+"""Periodic jobs of the protection service: synchronization with the banks and their garbage collection."""
 
 import functools
 import logging
@@ -19,60 +19,60 @@ from karbor_like.service import Periodic
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds between two looks whether a job is due.
-_LOOK_SECONDS = 30
+#: Seconds between two checks whether a job is due.
+_CHECK_SECONDS = 30
 
 #: A restore or verification without an operation for so long never gets one: the call that was to queue it ends sooner.
 _LOST_SECONDS = 1800
 
 
 class Housekeeping:
-    """Periodic work of one process. All processes look; each job is done by one of them when it is due."""
+    """The periodic jobs of one process. Every process checks, and one of them runs a job when it is due."""
 
     def __init__(self, env: ServiceContext) -> None:
         self._env = env
-        self._periodic = Periodic("housekeeping", _LOOK_SECONDS, self._look, env.clock)
+        self._periodic = Periodic("housekeeping", _CHECK_SECONDS, self._run_due, env.clock)
 
     def start(self) -> None:
-        """Begin, in a thread of its own."""
+        """Start the thread that runs the jobs."""
         self._periodic.start()
 
     def stop(self) -> None:
-        """Do not begin another job. One that goes on may be killed anywhere, so it is not waited for."""
+        """Start no further job. A running job is not waited for: it may be killed at any point."""
         self._periodic.stop(wait=False)
 
-    def _look(self) -> None:
+    def _run_due(self) -> None:
         conf = self._env.conf.protection
-        self._do("lost requests", _LOST_SECONDS, self._fail_lost)
+        self._run_job("lost requests", _LOST_SECONDS, self._fail_lost)
         for provider in self._env.providers.list():
-            self._do(f"sync {provider.id}", conf.sync_interval, functools.partial(self._sync, provider))
-            self._do(f"collect {provider.id}", conf.collect_interval, functools.partial(self._collect, provider))
+            self._run_job(f"sync {provider.id}", conf.sync_interval, functools.partial(self._sync, provider))
+            self._run_job(f"collect {provider.id}", conf.collect_interval, functools.partial(self._collect, provider))
 
-    def _do(self, name: str, interval: float, work: Callable[[], None]) -> None:
-        """Do the job if it is due and no other process does it. An interval of 0 means never."""
+    def _run_job(self, name: str, interval: float, job: Callable[[], None]) -> None:
+        """Run *job* if it is due and no other process runs it. An interval of 0 disables it."""
 
         def take(session: orm.Session) -> bool:
             return jobs.take(session, name, self._env.owner, interval)
 
         try:
             if interval and not self._periodic.stopped and self._env.database.write(take):
-                work()
+                job()
         except db_exception.DBDuplicateEntry:
-            LOG.debug("%s is done by another process, for the first time", name)
+            LOG.debug("Another process runs %s for the first time", name)
         except exception.KarborLikeError as error:
             LOG.warning("%s failed: %s", name, error.message)
 
     def _sync(self, provider: Provider) -> None:
         report = Sync(self._env.database, provider).run()
-        LOG.info("The index of provider %s follows its bank: %s", provider.name, report)
+        LOG.info("Checkpoints of provider %s are synchronized with its bank: %s", provider.name, report)
 
     def _collect(self, provider: Provider) -> None:
         try:
             report = Collector(provider.bank).run()
         except errors.Busy as error:
-            LOG.info("The bank of %s is not collected: %s", provider.name, error.message)
+            LOG.info("Garbage collection of the bank of %s was skipped: %s", provider.name, error.message)
             return
-        LOG.info("The bank of %s is collected: %s", provider.name, report.to_dict())
+        LOG.info("Garbage collection of the bank of %s: %s", provider.name, report.to_dict())
 
     def _fail_lost(self) -> None:
         error = exception.Unavailable("the request got lost before its operation was queued; make it again")

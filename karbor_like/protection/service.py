@@ -19,14 +19,17 @@ LOG = logging.getLogger(__name__)
 
 
 class ProtectionService(service.Service):
-    """Runs until stopped. Any number may run beside each other, on one host or on many."""
+    """One protection service. Any number may run concurrently, on one host or on many."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         super().__init__()
         self._conf = conf
 
     def start(self) -> None:
-        """Raises ConfigurationError, and oslo.db's errors where there is no usable database."""
+        """Start to answer calls and to run operations.
+
+        :raises ConfigurationError: the configuration is unusable, or the database has no tables
+        """
         self._env = env = ServiceContext.make(self._conf)
         if migration.version(env.database) is None:
             raise exception.ConfigurationError("the database has no tables yet: run 'karbor-like-manage db sync'")
@@ -46,8 +49,8 @@ class ProtectionService(service.Service):
         LOG.info("The protection service is ready as %s", env.owner)
 
     def _hint(self, context: RequestContext) -> None:
-        self._executor.poke()
-        if self._executor.full():
+        self._executor.wake()
+        if self._executor.is_full():
             self._client.look(context)
 
     def _beat(self) -> None:
@@ -55,12 +58,15 @@ class ProtectionService(service.Service):
         try:
             self._env.database.write(lambda session: services.beat(session, service.PROTECTION_BINARY, host))
         except db_exception.DBDuplicateEntry:
-            # Two processes of one host said their first word at once.
-            LOG.debug("another process of %s has just registered", host)
+            # Two processes of one host sent their first heartbeat concurrently.
+            LOG.debug("Another process of %s has just registered", host)
 
     def stop(self, graceful: bool = False) -> None:
-        """Answer no new calls, end or hand over what runs, in at most ``[protection] drain`` seconds and a few more."""
-        LOG.info("The protection service stops")
+        """Answer no new calls, and end or release running operations.
+
+        Takes little more than ``[protection] drain`` seconds.
+        """
+        LOG.info("The protection service is stopping")
         self._server.stop()
         self._housekeeping.stop()
         self._executor.stop(self._conf.protection.drain)
@@ -71,5 +77,5 @@ class ProtectionService(service.Service):
         super().stop(graceful)
 
     def reset(self) -> None:
-        """SIGHUP: the providers' files are read again; operations that run keep theirs."""
+        """Handle SIGHUP: reload the provider files. Running operations keep the providers that they have."""
         self._env.providers.load()

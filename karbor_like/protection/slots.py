@@ -1,33 +1,36 @@
-"""Who may move bytes: a bounded number of resources at once in one process, projects taking turns."""
+"""Limit on concurrent transfers of one process, shared fairly between projects."""
 
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-#: Seconds between two looks whether a waiting operation is still wanted.
+#: Seconds between two checks whether a waiting operation was cancelled or lost.
 _CHECK_SECONDS = 1.0
 
 
 class TransferSlots:
-    """Places for resources whose bytes are moved.
+    """Slots for resources whose bytes are transferred.
 
-    A free place goes to the project that has the fewest, and among those to who waits the longest: a project with a
-    thousand volumes does not keep another's single one waiting until it is through.
+    A free slot goes to the project that holds the fewest, and within that project to the longest waiting resource. So a
+    project with a thousand volumes does not starve another project's single one.
 
-    :param places: how many there are
+    :param count: number of slots
     """
 
-    def __init__(self, places: int) -> None:
-        self._free = places
+    def __init__(self, count: int) -> None:
+        self._free = count
         self._condition = threading.Condition()
-        self._taken: Counter[str] = Counter()
+        self._held: Counter[str] = Counter()
         #: ticket -> project, in order of arrival
         self._waiting: dict[object, str] = {}
 
     @contextmanager
-    def place(self, project_id: str, check: Callable[[], None]) -> Iterator[None]:
-        """Wait for a place and hold it. *check* is called about once a second meanwhile, and may raise to give up."""
+    def acquire(self, project_id: str, check: Callable[[], None]) -> Iterator[None]:
+        """Wait for a slot and hold it within the block.
+
+        :param check: called about once a second while waiting; may raise to stop
+        """
         ticket = object()
         with self._condition:
             self._waiting[ticket] = project_id
@@ -35,7 +38,7 @@ class TransferSlots:
                 while not self._condition.wait_for(lambda: self._is_next(ticket), _CHECK_SECONDS):
                     check()
                 self._free -= 1
-                self._taken[project_id] += 1
+                self._held[project_id] += 1
             finally:
                 del self._waiting[ticket]
                 self._condition.notify_all()
@@ -44,8 +47,8 @@ class TransferSlots:
         finally:
             with self._condition:
                 self._free += 1
-                self._taken[project_id] -= 1
+                self._held[project_id] -= 1
                 self._condition.notify_all()
 
     def _is_next(self, ticket: object) -> bool:
-        return self._free > 0 and min(self._waiting, key=lambda one: self._taken[self._waiting[one]]) is ticket
+        return self._free > 0 and min(self._waiting, key=lambda key: self._held[self._waiting[key]]) is ticket

@@ -1,9 +1,10 @@
-"""The database's index of checkpoints, brought up to what a bank holds: other sites write there too.
+"""Synchronization of the checkpoints in the database with a bank, which other sites write too.
 
-The bank is the truth. What an operation of this site is working on is left alone: its end sets the row.
+The bank is the truth. A checkpoint that an operation of this site uses is skipped: the end of the operation sets its row.
 
-But a bank that is not there (a file system that is not mounted, the wrong container) looks like one from which all was
-deleted. A deletion leaves a tombstone for a while; where most of what is missing has none, nothing is believed.
+An unreachable bank, such as a file system that is not mounted or a wrong container, looks like a bank whose checkpoints were
+all deleted. A deletion leaves a tombstone for a while. If most missing checkpoints have none, the run fails and changes
+nothing.
 """
 
 import dataclasses
@@ -23,26 +24,27 @@ from karbor_like.db.models import Checkpoint
 from karbor_like.db.session import Database
 from karbor_like.domain import states
 from karbor_like.domain.graph import Graph
+from karbor_like.protection.operation import lifecycle
 from karbor_like.protection.registry.providers import Provider
 
 LOG = logging.getLogger(__name__)
 
 _PAGE = 500
 
-#: States of rows whose checkpoint is asked for although a listing shows it: only an operation ends these states, and what was
-#: deleted is not listed, unless it was not seen for a while and was taken for deleted.
-_ASKED = frozenset({states.PROTECTING, states.DELETING, states.COPYING, states.WAIT_COPYING, states.DELETED})
+#: Statuses of rows whose checkpoint is read even if the listing shows it. Only an operation ends the first four. A listed
+#: checkpoint whose row says ``deleted`` was missing from an earlier listing.
+_CHECKED = frozenset({states.PROTECTING, states.DELETING, states.COPYING, states.WAIT_COPYING, states.DELETED})
 
-#: A row that is younger than a listing may lag is not missing from it.
+#: A listing may lag by this much, so a younger row is not treated as missing.
 _YOUNG = timedelta(hours=2)
 
-#: A deletion that began so long ago has failed: whoever did it is gone, and it may be deleted here.
+#: A deletion that began this long ago is treated as failed: its process died, and this site may delete the checkpoint.
 _STALLED = timedelta(days=1)
 
 
 @dataclass
 class SyncReport:
-    """How many rows were changed, and what could not be read."""
+    """Counts of changed rows and of unreadable checkpoints."""
 
     added: int = 0
     changed: int = 0
@@ -51,9 +53,9 @@ class SyncReport:
 
 
 class Sync:
-    """One run for one provider. May run at any time, beside operations and beside others like it.
+    """One run for one provider. It may run alongside operations and other runs.
 
-    :param force: believe the bank also where most of it is missing
+    :param force: mark checkpoints as deleted even if most of them are missing without a tombstone
     """
 
     def __init__(self, database: Database, provider: Provider, *, force: bool = False) -> None:
@@ -63,7 +65,11 @@ class Sync:
         self._report = SyncReport()
 
     def run(self) -> SyncReport:
-        """Raises what the bank raises where it cannot be listed, and Unavailable where most of it is missing."""
+        """Synchronize all checkpoints of the provider.
+
+        :raises Unavailable: most checkpoints are missing
+        :raises BankError: the bank cannot be listed
+        """
         bank = self._provider.bank
         with self._database.reader() as session:
             began = db_session.now(session)
@@ -71,7 +77,7 @@ class Sync:
         for entry in self._entries(bank):
             seen.add(entry.id)
             row = self._find(entry.id)
-            if row is None or (row.status in _ASKED and not self._is_busy(entry.id)):
+            if row is None or (row.status in _CHECKED and not self._is_busy(entry.id)):
                 self._follow(bank, entry.id, row)
         for row in self._missing(bank, seen, began):
             self._follow(bank, row.id, row)
@@ -87,32 +93,32 @@ class Sync:
             marker = page[-1]
 
     def _missing(self, bank: Bank, seen: Set[str], began: datetime) -> list[Checkpoint]:
-        """Rows of which the bank's listing showed nothing. Raises Unavailable where that cannot be believed."""
-        expected, found = 0, []
+        """Return the rows that are missing from the listing. Raises Unavailable if most are missing."""
+        expected, absent = 0, []
         with self._database.reader() as session:
             marker = None
             while page := checkpoints.page(
                 session, self._provider.id, sort=(("created_at", "asc"),), marker=marker, limit=_PAGE
             ):
                 old = [row for row in page if row.created_at < began - _YOUNG]
-                # One that failed may never have come as far as the bank.
+                # A failed checkpoint may never have been written to the bank.
                 expected += sum(row.status != states.ERROR for row in old)
-                found += [row for row in old if row.id not in seen]
+                absent += [row for row in old if row.id not in seen]
                 marker = page[-1].id
-        missing = [row for row in found if not self._is_busy(row.id)]
-        self._check_there(bank, expected, [row.id for row in missing if row.status != states.ERROR])
+        missing = [row for row in absent if not self._is_busy(row.id)]
+        self._check_plausible(bank, expected, [row.id for row in missing if row.status != states.ERROR])
         return missing
 
-    def _check_there(self, bank: Bank, expected: int, missing: Sequence[str]) -> None:
-        """Raises Unavailable where more than half of the checkpoints are gone and were not deleted for all one knows."""
+    def _check_plausible(self, bank: Bank, expected: int, missing: Sequence[str]) -> None:
+        """Raise Unavailable if more than half of the checkpoints are missing without a trace of a deletion."""
         if self._force or 2 * len(missing) <= expected:
             return
         lost = sum(not bank.checkpoints.has_trace(checkpoint_id) for checkpoint_id in missing)
         if 2 * lost > expected:
             raise exception.Unavailable(
-                f"the bank of provider {self._provider.name} has no trace of {lost} of the {expected} checkpoints that it"
-                " should have: is it mounted, is the container right? Nothing was marked as deleted; if they really are,"
-                " say so with 'karbor-like-manage bank reindex --force'"
+                f"bank of provider {self._provider.name}: it has no trace of {lost} of its {expected} checkpoints and"
+                " nothing was marked as deleted; check that it is mounted and that the container is right, or run"
+                " 'karbor-like-manage bank reindex --force' if the checkpoints really were deleted"
             )
 
     def _find(self, checkpoint_id: str) -> Checkpoint | None:
@@ -125,25 +131,25 @@ class Sync:
 
     def _follow(self, bank: Bank, checkpoint_id: str, row: Checkpoint | None) -> None:
         try:
-            record = self._give_up(bank.checkpoints.get(checkpoint_id))
+            record = self._fail_stalled(bank.checkpoints.get(checkpoint_id))
             Graph.from_text(record.resource_graph)
         except exception.CheckpointNotFound:
             if row is not None and row.status not in (states.ERROR, states.DELETED):
                 self._set(row, states.DELETED, reason="deleted at another site")
             return
         except (errors.BankError, exception.InvalidInput) as error:
-            LOG.warning("checkpoint %s in the bank of %s cannot be read: %s", checkpoint_id, self._provider.name, error)
+            LOG.warning("Checkpoint %s in the bank of %s cannot be read: %s", checkpoint_id, self._provider.name, error)
             self._report.unreadable += 1
             return
         if row is None:
             self._add(record)
         elif row.status != record.status:
-            back = row.status == states.DELETED
-            reason = "it is in the bank again" if back else "changed at another site"
+            reappeared = row.status == states.DELETED
+            reason = "it is in the bank again" if reappeared else "changed at another site"
             self._set(row, record.status, reason=reason, deleted_at=None, **_results(record))
 
-    def _give_up(self, record: CheckpointRecord) -> CheckpointRecord:
-        """*record*; as one whose deletion failed where that has gone on for too long."""
+    def _fail_stalled(self, record: CheckpointRecord) -> CheckpointRecord:
+        """Return *record*, with the status of a failed deletion if its deletion stalled."""
         if record.status != states.DELETING:
             return record
         with self._database.reader() as session:
@@ -163,13 +169,13 @@ class Sync:
         self._database.write(write)
 
     def _set(self, row: Checkpoint, status: str, **values: Any) -> None:
-        """Change the row if it is still what it was and nothing has begun meanwhile."""
+        """Change the row unless it has changed, or an operation on the checkpoint has started, since it was read."""
 
         def write(session: orm.Session) -> None:
             if operations.using(session, row.id):
                 return
-            if checkpoints.move(session, row.id, status, [row.status], **values):
-                LOG.info("checkpoint %s was %s and is %s by now: %s", row.id, row.status, status, values["reason"])
+            if lifecycle.follow_bank(session, row, status, **values):
+                LOG.info("Checkpoint %s changed from %s to %s: %s", row.id, row.status, status, values["reason"])
                 if status == states.DELETED:
                     self._report.deleted += 1
                 else:
@@ -193,7 +199,7 @@ def _values(record: CheckpointRecord) -> dict[str, Any]:
 
 
 def _results(record: CheckpointRecord) -> dict[str, Any]:
-    """What is known of it when it is complete: the commit says so; a status that was reset says no more."""
+    """Return the columns that the commit event of a complete checkpoint provides."""
     commits = [event.detail for event in record.events if event.status == states.AVAILABLE]
     detail = {name: value for commit in commits for name, value in commit.items()}
     sizes = list((detail.get("sizes") or {}).values())

@@ -8,11 +8,12 @@ from contextlib import closing, contextmanager
 
 from karbor_like.bank import errors
 from karbor_like.bank.checkpoints.section import ResourceSection, StreamStats
+from karbor_like.bank.checkpoints.section_interface import Section
 
 
 def copy(
-    source: ResourceSection,
-    target: ResourceSection,
+    source: Section,
+    target: Section,
     *,
     bases: Sequence[ResourceSection] = (),
     progress: Callable[[int, int], None] | None = None,
@@ -50,7 +51,7 @@ def copy(
     return {name: target.stats(name) for name in streams}
 
 
-def _holds(target: ResourceSection, name: str, wanted: StreamStats) -> bool:
+def _holds(target: Section, name: str, wanted: StreamStats) -> bool:
     """Whether an earlier attempt got all of a stream across."""
     try:
         return target.stats(name).digest == wanted.digest
@@ -58,13 +59,13 @@ def _holds(target: ResourceSection, name: str, wanted: StreamStats) -> bool:
         return False
 
 
-def _read(source: ResourceSection, name: str, check: Callable[[], None] | None) -> Generator[memoryview]:
+def _read(source: Section, name: str, check: Callable[[], None] | None) -> Generator[memoryview]:
     with _of_the_source(source), source.read(name, check=check) as reader:
         yield from reader
 
 
 @contextmanager
-def _of_the_source(source: ResourceSection) -> Iterator[None]:
+def _of_the_source(source: Section) -> Iterator[None]:
     """Two banks are at work: an error must say in which of them to look."""
     try:
         yield

@@ -1,9 +1,9 @@
-"""The order of hooks: the resource graph as a flow.
+"""The resource graph as a flow: one task per hook, in order.
 
 For one resource: prepare_begin, prepare_finish, main, complete. Between parent and child: the parent's prepare_begin
 before the child's, the child's prepare_finish before the parent's, the child's complete before the parent's. A hook that
-a resource does not implement makes no task, and order reaches through it: the parent's ``complete`` waits for all that its
-descendants do, whichever hooks they have.
+a resource does not implement has no task, and the order is transitive: the parent's ``complete`` waits for all tasks of its
+descendants, regardless of their hooks.
 """
 
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ from karbor_like.protection.flows.tasks import BeginTask, HookTask, Step
 from karbor_like.protection.operation.session import OperationSession
 
 _FIRST = "prepare_begin"
-#: Hooks of a parent that wait for its children's, and what is last before them where a child lacks the hook.
+#: Hooks of a parent that wait for its children's. A child without the hook is waited for by its last earlier hook.
 _BOTTOM_UP = {"prepare_finish": (_FIRST,), "complete": ("main", "prepare_finish", _FIRST)}
 
 
 class _GraphFlow(graph_flow.Flow):
     def connect(self, edges: Iterable[tuple[Step, Step]]) -> None:
-        """Link many at once: the library's ``link`` copies the whole graph for each."""
+        """Link all *edges* in one copy of the graph; the library's ``link`` copies the whole graph for each edge."""
         linked = taskflow_graph.DiGraph(self._graph)
         for before, after in edges:
             self._link(before, after, graph=linked, manual=True)
@@ -30,21 +30,21 @@ class _GraphFlow(graph_flow.Flow):
 
 
 class _Builder:
-    def __init__(self, scope: OperationSession) -> None:
-        self._scope = scope
-        self._graph = scope.work.graph
+    def __init__(self, operation: OperationSession) -> None:
+        self._operation = operation
+        self._graph = operation.spec.graph
         self.tasks: dict[tuple[Resource, str], HookTask] = {}
         self.edges: dict[tuple[HookTask, HookTask], None] = {}
         self._ends: dict[tuple[Resource, str], tuple[HookTask, ...]] = {}
 
     def add(self, resource: Resource) -> None:
-        """The tasks of one resource. Its children's exist already: nodes come in post-order."""
-        hooks = self._scope.work.hooks.get(resource.type, ())
+        """Add the tasks of one resource. Nodes come in post-order, so those of its children exist."""
+        hooks = self._operation.spec.hooks.get(resource.type, ())
         rest = [hook for hook in hooks if hook != _FIRST]
-        # Names are all that a saved flow is matched by: short, ASCII and the same whenever the flow is rebuilt.
+        # A saved flow is matched by the names of its tasks only: keep them short, ASCII and deterministic.
         number = self._graph.node_id(resource)
         begin = BeginTask(
-            self._scope,
+            self._operation,
             resource,
             _FIRST if _FIRST in hooks else None,
             f"begin {number} {resource.type}",
@@ -53,13 +53,13 @@ class _Builder:
         self.tasks[resource, _FIRST] = begin
         before: HookTask = begin
         for hook in rest:
-            task = HookTask(self._scope, resource, hook, f"{hook} {number} {resource.type}", last=hook == rest[-1])
+            task = HookTask(self._operation, resource, hook, f"{hook} {number} {resource.type}", last=hook == rest[-1])
             self.tasks[resource, hook] = task
             self.edges[before, task] = None
             before = task
 
     def connect(self, resource: Resource) -> None:
-        """The order between *resource* and its children."""
+        """Add the order between *resource* and its children."""
         for child in self._graph.children(resource):
             self.edges[self.tasks[resource, _FIRST], self.tasks[child, _FIRST]] = None
             for hook in _BOTTOM_UP:
@@ -68,7 +68,7 @@ class _Builder:
                     self.edges.update(dict.fromkeys((end, task) for end in self._after(child, hook)))
 
     def _after(self, resource: Resource, hook: str) -> tuple[HookTask, ...]:
-        """The tasks after which *resource* and all below it are past *hook*."""
+        """Return the tasks after which *resource* and its descendants are past *hook*."""
         known = self._ends.get((resource, hook))
         if known is None:
             task = self.tasks.get((resource, hook))
@@ -81,12 +81,12 @@ class _Builder:
         return tuple(dict.fromkeys([own, *below]))
 
 
-def resources(scope: OperationSession) -> graph_flow.Flow:
-    """The flow of all hooks of all resources."""
-    builder = _Builder(scope)
-    for resource in scope.work.graph.nodes:
+def resources(operation: OperationSession) -> graph_flow.Flow:
+    """Build the flow of all hooks of all resources."""
+    builder = _Builder(operation)
+    for resource in operation.spec.graph.nodes:
         builder.add(resource)
-    for resource in scope.work.graph.nodes:
+    for resource in operation.spec.graph.nodes:
         builder.connect(resource)
     flow = _GraphFlow("resources")
     flow.add(*builder.tasks.values(), resolve_requires=False)

@@ -1,4 +1,4 @@
-"""Copy: create the copy in its own bank, copy each resource's part of the source there, commit. The cloud is not asked."""
+"""The copy flow: create the copy in its bank, copy the section of each resource, commit. No request goes to the cloud."""
 
 from taskflow.flow import Flow
 from taskflow.patterns import linear_flow
@@ -11,23 +11,23 @@ from karbor_like.protection.flows.tasks import Step
 from karbor_like.protection.operation.session import OperationSession
 
 
-def build(scope: OperationSession) -> Flow:
-    """The flow of one copy."""
-    flow = linear_flow.Flow(f"copy {scope.work.checkpoint_id}")
-    # What else the commit says is what another site, which has nothing but the bank, shows as well.
-    complete = CompleteCheckpoint(scope, extra_info=copies.FINISHED)
-    return flow.add(OpenSource(scope), CreateCheckpoint(scope), resources(scope), complete)
+def build(operation: OperationSession) -> Flow:
+    """Build the flow of one copy."""
+    flow = linear_flow.Flow(f"copy {operation.spec.checkpoint_id}")
+    # The commit event carries the copy's extra_info, so that other sites, which see only the bank, show it too.
+    complete = CompleteCheckpoint(operation, extra_info=copies.FINISHED)
+    return flow.add(OpenSource(operation), CreateCheckpoint(operation), resources(operation), complete)
 
 
 class OpenSource(Step):
-    """Look whether the source's bank holds what the database says, before anything is put into the other one."""
+    """Check that the source's bank holds an available source, before anything is written to the copy's bank."""
 
-    def __init__(self, scope: OperationSession) -> None:
-        super().__init__(scope, "open source")
+    def __init__(self, operation: OperationSession) -> None:
+        super().__init__(operation, "open source")
 
-    def work(self) -> None:
-        source = self.scope.source
+    def perform(self) -> None:
+        source = self.operation.source
         assert source is not None
-        # The lease first: what is looked at afterwards is not collected.
+        # Take the lease first: it protects what is checked from garbage collection.
         source.check()
-        check_usable(source.bank, source.checkpoint_id, self.scope.work.owner_project)
+        check_usable(source.bank, source.checkpoint_id, self.operation.spec.owner_project)

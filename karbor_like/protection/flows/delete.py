@@ -1,5 +1,6 @@
-"""Delete: say so in the bank, run the resources' hooks (what a plugin keeps outside the bank goes, perhaps also what is in
-it), then delete the checkpoint in the bank.
+"""The delete flow: record the deletion in the bank, run the resources' hooks, delete the checkpoint in the bank.
+
+The hooks delete what a plugin stored outside the bank, and may delete sections.
 """
 
 import logging
@@ -19,46 +20,48 @@ from karbor_like.protection.operation.session import OperationSession
 LOG = logging.getLogger(__name__)
 
 
-def build(scope: OperationSession) -> Flow:
-    """The flow of one deletion."""
-    flow = linear_flow.Flow(f"delete {scope.work.checkpoint_id}")
-    return flow.add(BeginDeletion(scope), resources(scope), DeleteCheckpoint(scope))
+def build(operation: OperationSession) -> Flow:
+    """Build the flow of one deletion."""
+    flow = linear_flow.Flow(f"delete {operation.spec.checkpoint_id}")
+    return flow.add(BeginDeletion(operation), resources(operation), DeleteCheckpoint(operation))
 
 
 class BeginDeletion(Step):
-    """Say in the bank that the checkpoint is being deleted, before anything of it goes: no site is to take for whole what is
-    not. It is undone last: then the bank knows that it failed.
+    """Record in the bank that the checkpoint is being deleted, before any part of it is deleted.
+
+    Otherwise other sites would treat an incomplete checkpoint as available. This task is reverted last: the bank then
+    records that the deletion failed.
     """
 
-    def __init__(self, scope: OperationSession) -> None:
-        super().__init__(scope, "begin deletion")
+    def __init__(self, operation: OperationSession) -> None:
+        super().__init__(operation, "begin deletion")
 
-    def work(self) -> None:
-        self._say(states.DELETING)
+    def perform(self) -> None:
+        self._record(states.DELETING)
 
     def undo(self, failures: Mapping[str, Any]) -> None:
-        self._say(states.ERROR_DELETING)
+        self._record(states.ERROR_DELETING)
 
-    def _say(self, status: str) -> None:
-        checkpoint_id = self.scope.work.checkpoint_id
+    def _record(self, status: str) -> None:
+        checkpoint_id = self.operation.spec.checkpoint_id
         try:
-            self.scope.bank.checkpoints.event(checkpoint_id, status)
+            self.operation.bank.checkpoints.event(checkpoint_id, status)
         except (exception.NotFound, exception.Conflict):
-            # It never stood in the bank, or an earlier attempt went as far as the tombstone.
+            # The checkpoint was never written to the bank, or an earlier attempt wrote the tombstone.
             return
         except errors.UNREADABLE as error:
-            LOG.warning("checkpoint %s is deleted although it cannot be read: %s", checkpoint_id, error)
+            LOG.warning("Checkpoint %s is deleted although it cannot be read: %s", checkpoint_id, error)
 
 
 class DeleteCheckpoint(Step):
-    """Delete it in the bank, commit event first. Blocks that nothing else refers to are the collector's."""
+    """Delete the checkpoint in the bank, commit event first. Garbage collection frees unreferenced blocks later."""
 
-    def __init__(self, scope: OperationSession) -> None:
-        super().__init__(scope, "delete checkpoint")
+    def __init__(self, operation: OperationSession) -> None:
+        super().__init__(operation, "delete checkpoint")
 
-    def work(self) -> None:
+    def perform(self) -> None:
         try:
-            self.scope.bank.checkpoints.delete(self.scope.work.checkpoint_id)
+            self.operation.bank.checkpoints.delete(self.operation.spec.checkpoint_id)
         except exception.NotFound:
-            # It never stood in the bank, or an earlier attempt went this far.
+            # The checkpoint was never written to the bank, or an earlier attempt deleted it.
             return

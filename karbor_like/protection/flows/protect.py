@@ -1,4 +1,4 @@
-"""Protect: create the checkpoint in the bank, run the resources' hooks, commit."""
+"""The protect flow: create the checkpoint in the bank, run the resources' hooks, commit."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,57 +16,57 @@ from karbor_like.protection.operation.session import OperationSession
 from karbor_like.protection.operation.spec import OperationSpec
 
 
-def build(scope: OperationSession) -> Flow:
-    """The flow of one protect."""
-    flow = linear_flow.Flow(f"protect {scope.work.checkpoint_id}")
-    return flow.add(CreateCheckpoint(scope), resources(scope), CompleteCheckpoint(scope))
+def build(operation: OperationSession) -> Flow:
+    """Build the flow of one protect."""
+    flow = linear_flow.Flow(f"protect {operation.spec.checkpoint_id}")
+    return flow.add(CreateCheckpoint(operation), resources(operation), CompleteCheckpoint(operation))
 
 
-def record(work: OperationSpec) -> CheckpointRecord:
-    """What the bank keeps of a checkpoint besides its resources."""
+def record(spec: OperationSpec) -> CheckpointRecord:
+    """Build the record of a checkpoint for the bank."""
     return CheckpointRecord(
-        id=work.checkpoint_id,
-        project_id=work.owner_project,
-        provider_id=work.provider_id,
-        plan=dict(work.plan),
-        resource_graph=work.graph.to_text(),
-        extra_info=dict(work.extra_info),
-        created_at=work.created_at,
-        status=states.OPERATION[work.kind].running,
+        id=spec.checkpoint_id,
+        project_id=spec.owner_project,
+        provider_id=spec.provider_id,
+        plan=dict(spec.plan),
+        resource_graph=spec.graph.to_text(),
+        extra_info=dict(spec.extra_info),
+        created_at=spec.created_at,
+        status=states.OPERATION[spec.kind].running,
     )
 
 
 class CreateCheckpoint(Step):
-    """Create the checkpoint in the bank. It is undone last: then the bank knows that it failed."""
+    """Create the checkpoint in the bank. This task is reverted last: the bank then records the failure."""
 
-    def __init__(self, scope: OperationSession) -> None:
-        super().__init__(scope, "create checkpoint")
+    def __init__(self, operation: OperationSession) -> None:
+        super().__init__(operation, "create checkpoint")
 
-    def work(self) -> None:
-        self.scope.bank.checkpoints.create(record(self.scope.work), self.scope.lease)
+    def perform(self) -> None:
+        self.operation.bank.checkpoints.create(record(self.operation.spec), self.operation.lease)
 
     def undo(self, failures: Mapping[str, Any]) -> None:
         try:
-            self.scope.bank.checkpoints.event(self.scope.work.checkpoint_id, states.ERROR)
+            self.operation.bank.checkpoints.event(self.operation.spec.checkpoint_id, states.ERROR)
         except exception.NotFound:
             # It was never created.
             return
 
 
 class CompleteCheckpoint(Step):
-    """Commit. From here on the checkpoint is available whatever happens to this process: the rows follow.
+    """Commit the checkpoint. From then on it is available even if this process dies: the rows follow.
 
-    :param detail: what the commit says besides the resources' sizes
+    :param detail: additional members of the commit event
     """
 
-    def __init__(self, scope: OperationSession, **detail: Any) -> None:
-        super().__init__(scope, "complete checkpoint")
+    def __init__(self, operation: OperationSession, **detail: Any) -> None:
+        super().__init__(operation, "complete checkpoint")
         self._detail = detail
 
-    def work(self) -> None:
-        work = self.scope.work
-        with self.scope.env.database.reader() as session:
-            rows = operations.resources_of(session, [work.id])
+    def perform(self) -> None:
+        spec = self.operation.spec
+        with self.operation.env.database.reader() as session:
+            rows = operations.resources_of(session, [spec.id])
             sizes = {
                 row.resource_key: {
                     "logical": row.logical_bytes,
@@ -76,4 +76,6 @@ class CompleteCheckpoint(Step):
                 for row in rows
                 if row.logical_bytes is not None
             }
-        self.scope.bank.checkpoints.commit(work.checkpoint_id, self.scope.lease, {"sizes": sizes, **self._detail})
+        self.operation.bank.checkpoints.commit(
+            spec.checkpoint_id, self.operation.lease, {"sizes": sizes, **self._detail}
+        )

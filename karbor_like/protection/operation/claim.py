@@ -1,4 +1,4 @@
-"""This process's grip on one operation, seen by all its threads: whether to go on, and if not, why."""
+"""The claim of one operation inside this process: shared by all threads that run the operation."""
 
 import threading
 from collections.abc import Iterator
@@ -8,68 +8,79 @@ from karbor_like import exception
 from karbor_like.clock import Clock
 from karbor_like.db.operations import Claim
 
-#: The part of a lease that must be left for anybody to begin something outside the database, which nothing fences.
+#: Fraction of the lease that must remain before a thread may act outside the database, which no fence protects.
 _MARGIN = 0.1
 
 
 class ActiveClaim:
-    """A claim with its flags. The heart of the executor renews it; hooks ask :meth:`check` in every loop.
+    """A claim and the reasons to stop. :mod:`.lease_renewal` extends it; hooks call :meth:`check` in every loop.
 
+    :param record: the claim in the database
     :param began: monotonic seconds just before the claim was made
-    :param lease: seconds for which a claim or renewal is good
+    :param lease: seconds for which a claim or a renewal is valid
     """
 
-    def __init__(self, claim: Claim, clock: Clock, began: float, lease: float) -> None:
-        self.claim = claim
+    def __init__(self, record: Claim, clock: Clock, began: float, lease: float) -> None:
+        self.record = record
+        self.lease = lease
         self._clock = clock
-        self._lease = lease
         self._deadline = began + lease * (1 - _MARGIN)
         self._condition = threading.Condition()
-        self._gone: str | None = None
+        self._abandoned: str | None = None
         self._cancelled = False
         self._failed: str | None = None
         self._active = 0
 
-    def renewed(self, began: float) -> None:
-        """The lease was renewed by a transaction that began at *began*, monotonic seconds."""
-        self._deadline = began + self._lease * (1 - _MARGIN)
+    @property
+    def operation_id(self) -> str:
+        """Id of the claimed operation."""
+        return self.record.operation_id
+
+    def extend(self, began: float) -> None:
+        """Extend the deadline after a renewal whose transaction began at *began*, monotonic seconds."""
+        self._deadline = began + self.lease * (1 - _MARGIN)
 
     def abandon(self, reason: str) -> None:
-        """From now on nothing may be done for the operation: it was lost, or is being given back."""
-        self._gone = self._gone or reason
+        """Forbid all further work for the operation: the claim was lost, or is about to be released."""
+        self._abandoned = self._abandoned or reason
 
     def cancel(self) -> None:
-        """The tenant does not want it any more: stop and undo."""
+        """Stop the operation and undo it, at the tenant's request."""
         self._cancelled = True
 
     def fail(self, what: str) -> None:
-        """*what* failed, so that its siblings need not go on: all will be undone."""
+        """Stop the tasks that run in parallel because *what* failed and everything will be undone."""
         self._failed = self._failed or what
 
     def check(self) -> None:
-        """Raises LeaseLost or Cancelled where whoever asks must stop."""
+        """Check that the caller may continue.
+
+        :raises LeaseLost: the claim is lost
+        :raises Cancelled: the operation was cancelled, or a part of it failed
+        """
         self.ensure_held()
         if self._cancelled:
             raise exception.Cancelled("cancelled")
         if self._failed is not None:
             raise exception.Cancelled(f"stopped because {self._failed} failed")
 
-    def lost(self) -> bool:
-        """Whether nothing may be done for the operation any more. Once that is so it stays so, whatever is renewed later:
-        somebody may have been told already, and have stopped in the middle.
+    def is_lost(self) -> bool:
+        """Whether all work for the operation must stop.
+
+        A later renewal does not revive a lost claim: a thread may already have seen the loss and stopped halfway.
         """
         if self._clock.monotonic() >= self._deadline:
-            self.abandon(f"the lease could not be renewed for {self._lease:g} seconds")
-        return self._gone is not None
+            self.abandon(f"the lease could not be renewed for {self.lease:g} seconds")
+        return self._abandoned is not None
 
     def ensure_held(self) -> None:
-        """Raises LeaseLost where the operation is :meth:`lost`; for undoing, which nothing else stops."""
-        if self.lost():
-            raise exception.LeaseLost(f"operation {self.claim.operation_id}: {self._gone}")
+        """Raise LeaseLost if the claim is lost. For undoing, which neither a cancellation nor a failure stops."""
+        if self.is_lost():
+            raise exception.LeaseLost(f"operation {self.operation_id}: {self._abandoned}")
 
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """Around whatever acts for the operation, so that :meth:`wait_idle` knows."""
+    def activity(self) -> Iterator[None]:
+        """Count the caller as active for the operation within the block; :meth:`wait_idle` waits for its end."""
         with self._condition:
             self._active += 1
         try:
@@ -80,6 +91,6 @@ class ActiveClaim:
                 self._condition.notify_all()
 
     def wait_idle(self, seconds: float) -> bool:
-        """Wait until nothing acts for the operation in this process. Returns whether that is so."""
+        """Wait at most *seconds* until no thread of this process acts for the operation. Returns whether that is so."""
         with self._condition:
             return self._condition.wait_for(lambda: self._active == 0, seconds)

@@ -1,4 +1,4 @@
-"""What a copy is made of: a checkpoint in the bank of another provider, read under a lease of its own."""
+"""The source of a copy: a checkpoint in the bank of another provider, read under its own lease."""
 
 from functools import cached_property
 
@@ -10,23 +10,26 @@ from karbor_like.protection.operation.spec import OperationSpec
 
 
 class CopySource:
-    """The source of one operation, while this process runs it. Used by many threads."""
+    """The source of one copy operation while this process runs it. Thread-safe."""
 
-    def __init__(self, env: ServiceContext, job: OperationSpec) -> None:
+    def __init__(self, env: ServiceContext, spec: OperationSpec) -> None:
         self._env = env
-        self._job = job
+        self._spec = spec
         self._lease = LazyLease(self._acquire)
 
     @property
     def checkpoint_id(self) -> str:
-        return str(self._job.source_checkpoint_id)
+        """Id of the checkpoint to copy."""
+        return str(self._spec.source_checkpoint_id)
 
     @cached_property
     def bank(self) -> Bank:
-        """Raises CheckpointNotFound, ProviderNotFound, Unavailable."""
-        provider_id = self._job.source_provider_id
+        """The bank that holds the source. Raises CheckpointNotFound, ProviderNotFound, Unavailable."""
+        provider_id = self._spec.source_provider_id
         if provider_id is None:
-            raise exception.CheckpointNotFound(f"checkpoint {self.checkpoint_id}, which is to be copied, is gone")
+            raise exception.CheckpointNotFound(
+                f"checkpoint {self.checkpoint_id}: it was deleted; a copy needs an available checkpoint"
+            )
         try:
             return self._env.providers.get(provider_id).bank
         except exception.ProviderNotFound:
@@ -36,18 +39,21 @@ class CopySource:
             ) from None
 
     def _acquire(self) -> Lease:
-        holder = f"{self._env.owner} {self._job.kind} {self._job.id}"
+        holder = f"{self._env.owner} {self._spec.kind} {self._spec.id}"
         return self.bank.leases.acquire(holder=holder, bases=[self.checkpoint_id], kind="read")
 
     def check(self) -> None:
-        """Raises LeaseLost where what is read may be collected by now; takes the lease at the first call."""
+        """Check the lease, and take it at the first call.
+
+        :raises LeaseLost: garbage collection may already have removed what is read
+        """
         self._lease.get()
 
     def section(self, resource_key: str) -> ResourceSection:
-        """The part of a resource, for reading."""
+        """Open the section of a resource, for reading."""
         self.check()
-        return self.bank.section(self.checkpoint_id, self._job.owner_project, resource_key)
+        return self.bank.section(self.checkpoint_id, self._spec.owner_project, resource_key)
 
     def close(self) -> None:
-        """Give back the lease."""
+        """Release the lease."""
         self._lease.close()

@@ -11,9 +11,9 @@ from karbor_like.plugins.protection import Entry
 
 
 class DatabaseJournal:
-    """Every write begins with the check of the claim, so that a process which lost the operation writes nothing.
+    """A journal whose every write first checks the claim, so that a process that lost the operation writes nothing.
 
-    :param name: beginning of the names under which things are created; unique to the resource and operation
+    :param name: prefix of the names under which cloud resources are created; unique to the resource and operation
     """
 
     def __init__(self, database: Database, claim: operations.Claim, resource_key: str, name: str) -> None:
@@ -23,7 +23,7 @@ class DatabaseJournal:
         self._name = name
 
     def intend(self, role: str, *, keep: bool = False) -> Entry:
-        def work(session: orm.Session) -> Entry:
+        def write(session: orm.Session) -> Entry:
             operations.check(session, self._claim)
             return _entry(
                 operations.intend(
@@ -31,7 +31,7 @@ class DatabaseJournal:
                 )
             )
 
-        return self._database.write(work)
+        return self._database.write(write)
 
     def made(self, role: str, cloud_id: str) -> Entry:
         return self._note(role, cloud_id=cloud_id)
@@ -44,11 +44,11 @@ class DatabaseJournal:
             return [_entry(row) for row in operations.journal(session, self._claim.operation_id, self._key)]
 
     def _note(self, role: str, **values: object) -> Entry:
-        def work(session: orm.Session) -> Entry:
+        def write(session: orm.Session) -> Entry:
             operations.check(session, self._claim)
             return _entry(operations.note(session, self._claim.operation_id, self._key, role, **values))
 
-        return self._database.write(work)
+        return self._database.write(write)
 
 
 def _entry(row: JournalEntry) -> Entry:

@@ -1,16 +1,16 @@
-"""Parts of checkpoints, and leases of banks, that are had when they are first used: that asks the bank, and not every hook
-needs it.
+"""Lazily opened sections and leases.
 
-The clean-up of an operation never does; it must work while the bank is away.
+Opening one asks the bank, and not every hook needs it. The clean-up of an operation opens none: it must work while the bank
+is unreachable.
 """
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from karbor_like import exception
-from karbor_like.bank import Lease, ResourceSection
+from karbor_like.bank import Lease, ResourceSection, StreamReader, StreamStats, VerifyLevel
 
 LOG = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ Open = Callable[[], ResourceSection]
 
 
 class LazyLease:
-    """One lease for all who ask: taken when the first one does, given back at the end. Used by many threads."""
+    """One lease for all threads: taken at the first use, released by :meth:`close`."""
 
     def __init__(self, acquire: Callable[[], Lease]) -> None:
         self._acquire = acquire
@@ -27,18 +27,21 @@ class LazyLease:
         self._closed = False
 
     def get(self) -> Lease:
-        """The lease, which is good. Raises LeaseLost, also after :meth:`close`, and what taking it raises."""
+        """Return the lease, and take it at the first call.
+
+        :raises LeaseLost: the lease expired, or :meth:`close` was called
+        """
         with self._lock:
             if self._closed:
-                # Whoever comes so late, such as a task that outlived its flow, would take one that nobody gives back.
-                raise exception.LeaseLost("the operation that the bank's lease was for has been left")
+                # A task that outlived its flow would take a lease that nothing releases.
+                raise exception.LeaseLost("bank lease: the operation that it was for has ended in this process")
             if self._lease is None:
                 self._lease = self._acquire()
             self._lease.check()
             return self._lease
 
     def close(self) -> None:
-        """Give it back, if it was taken. None is taken after that."""
+        """Release the lease if it was taken. Later calls of :meth:`get` fail."""
         with self._lock:
             self._closed = True
             if self._lease is not None:
@@ -46,22 +49,72 @@ class LazyLease:
 
 
 class LazySection:
-    """Stands for a section until something is asked of it."""
+    """A section that is opened at the first use: see :class:`karbor_like.bank.Section`. Thread-safe."""
 
     def __init__(self, open_section: Open) -> None:
         self._open = open_section
         self._lock = threading.Lock()
         self._section: ResourceSection | None = None
 
-    def __getattr__(self, name: str) -> Any:
+    def _opened(self) -> ResourceSection:
         with self._lock:
             if self._section is None:
                 self._section = self._open()
-        return getattr(self._section, name)
+            return self._section
+
+    @property
+    def checkpoint_id(self) -> str:
+        return self._opened().checkpoint_id
+
+    def put(self, name: str, value: Mapping[str, Any]) -> None:
+        self._opened().put(name, value)
+
+    def get(self, name: str) -> dict[str, Any]:
+        return self._opened().get(name)
+
+    def names(self) -> Sequence[str]:
+        return self._opened().names()
+
+    def documents(self) -> Sequence[str]:
+        return self._opened().documents()
+
+    def streams(self) -> Sequence[str]:
+        return self._opened().streams()
+
+    def write(
+        self,
+        name: str,
+        stream: Iterable[bytes | memoryview],
+        *,
+        size: int | None = None,
+        bases: Sequence[ResourceSection] = (),
+        progress: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> StreamStats:
+        return self._opened().write(name, stream, size=size, bases=bases, progress=progress, check=check)
+
+    def read(self, name: str, *, check: Callable[[], None] | None = None) -> StreamReader:
+        return self._opened().read(name, check=check)
+
+    def stats(self, name: str) -> StreamStats:
+        return self._opened().stats(name)
+
+    def verify(
+        self,
+        name: str,
+        level: VerifyLevel,
+        *,
+        progress: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        self._opened().verify(name, level, progress=progress, check=check)
+
+    def delete(self) -> None:
+        self._opened().delete()
 
 
 class LazySections(Sequence[ResourceSection]):
-    """Sections of earlier checkpoints; one that was deleted meanwhile is left out."""
+    """Sections of earlier checkpoints. A checkpoint that was deleted meanwhile is left out."""
 
     def __init__(self, openers: Sequence[Open]) -> None:
         self._openers = openers
@@ -79,7 +132,7 @@ class LazySections(Sequence[ResourceSection]):
             try:
                 yield opener()
             except exception.NotFound as error:
-                LOG.info("a checkpoint is not built upon: %s", error)
+                LOG.info("A base is not used: %s", error)
 
     def __len__(self) -> int:
         return len(self._all())

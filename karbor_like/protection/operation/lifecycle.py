@@ -1,4 +1,7 @@
-"""The one mover: an object's state, its operation's log and the notice of it change together, in one transaction."""
+"""Status transitions of checkpoints, restores, verifications and operations.
+
+The status, the operation log and the notification change in one transaction. ``domain/states.py`` has the legal transitions.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -8,7 +11,7 @@ from sqlalchemy import orm
 
 from karbor_like import exception
 from karbor_like.db import checkpoints, operations, restores, verifications
-from karbor_like.db.models import OperationResource
+from karbor_like.db.models import Checkpoint, OperationResource
 from karbor_like.db.repository import Repository
 from karbor_like.domain import copies, states
 from karbor_like.domain.operation import OperationType
@@ -19,7 +22,7 @@ from karbor_like.protection.operation.spec import OperationSpec
 
 LOG = logging.getLogger(__name__)
 
-#: Characters of a reason that are kept: a row of MySQL's TEXT, whatever the characters.
+#: Maximum length of a stored reason, in characters: MySQL's TEXT holds that many of any kind.
 _MAX_REASON = 16000
 
 _REQUESTS: dict[OperationType, tuple[Repository[Any], Lifecycle]] = {
@@ -36,74 +39,93 @@ def requests() -> list[tuple[OperationType, Repository[Any], str]]:
     ]
 
 
-def begin(env: ServiceContext, work: OperationSpec, hold: ActiveClaim) -> None:
-    """Record that an operation which was shown to wait is running now. Raises LeaseLost where somebody else holds it."""
-    statuses = states.OPERATION[work.kind]
+def move_checkpoint(session: orm.Session, checkpoint_id: str, status: str, **values: Any) -> bool:
+    """Change the status of a checkpoint, with other columns *values*, if its present status allows that.
+
+    :returns: whether the status changed
+    """
+    return checkpoints.move(session, checkpoint_id, status, states.CHECKPOINT.sources(status), **values)
+
+
+def follow_bank(session: orm.Session, row: Checkpoint, status: str, **values: Any) -> bool:
+    """Set the status that the bank holds, with other columns *values*, unless the row has changed since it was read.
+
+    The table of transitions does not apply: another site may have made several transitions since the last look.
+
+    :returns: whether the status changed
+    """
+    return checkpoints.move(session, row.id, status, [row.status], **values)
+
+
+def begin(env: ServiceContext, spec: OperationSpec, claim: ActiveClaim) -> None:
+    """Record that an operation which had a waiting status is running now. Raises LeaseLost."""
+    statuses = states.OPERATION[spec.kind]
     if statuses.waiting is None:
         return
 
     def write(session: orm.Session) -> None:
-        operations.check(session, hold.claim).update({"status": statuses.running})
-        checkpoints.move(session, work.checkpoint_id, statuses.running, states.CHECKPOINT.sources(statuses.running))
+        operations.check(session, claim.record).update({"status": statuses.running})
+        move_checkpoint(session, spec.checkpoint_id, statuses.running)
 
     env.database.write(write)
 
 
-def finish(env: ServiceContext, work: OperationSpec, hold: ActiveClaim, reasons: Sequence[str], *, done: bool) -> None:
-    """Record the end of an operation. Raises LeaseLost where somebody else holds it.
+def finish(env: ServiceContext, spec: OperationSpec, claim: ActiveClaim, reasons: Sequence[str], *, done: bool) -> None:
+    """Record the end of an operation.
 
-    :param reasons: why it failed, most telling first
+    :param reasons: the reasons of a failure, most relevant first
+    :param done: whether the operation succeeded
+    :raises LeaseLost: another process holds the operation
     """
-    statuses = states.OPERATION[work.kind]
+    statuses = states.OPERATION[spec.kind]
     status = statuses.done if done else statuses.failed
     reason = "; ".join(reasons)[:_MAX_REASON] or None
 
     def write(session: orm.Session) -> None:
-        operations.check(session, hold.claim)
-        if work.kind in _REQUESTS:
-            _finish_request(session, work, status, reason)
+        operations.check(session, claim.record)
+        if spec.kind in _REQUESTS:
+            _finish_request(session, spec, status, reason)
         else:
-            _finish_checkpoint(session, work, status, reason)
-        operations.finish(session, hold.claim, status, reason)
-        env.flows.persistence.forget(session, work.flow_id)
+            _finish_checkpoint(session, spec, status, reason)
+        operations.finish(session, claim.record, status, reason)
+        env.flows.persistence.forget(session, spec.flow_id)
 
     env.database.write(write)
-    LOG.info("Operation %s: %s of checkpoint %s: %s%s", work.id, work.kind, work.checkpoint_id, status, _why(reason))
+    LOG.info("Operation %s: %s of checkpoint %s: %s%s", spec.id, spec.kind, spec.checkpoint_id, status, _why(reason))
 
 
 def _why(reason: str | None) -> str:
     return f" ({reason})" if reason else ""
 
 
-def _finish_checkpoint(session: orm.Session, work: OperationSpec, status: str, reason: str | None) -> None:
+def _finish_checkpoint(session: orm.Session, spec: OperationSpec, status: str, reason: str | None) -> None:
     values: dict[str, Any] = {"reason": reason}
     if status == states.AVAILABLE:
-        rows = operations.resources_of(session, [work.id])
+        rows = operations.resources_of(session, [spec.id])
         for size in ("logical_bytes", "new_bytes", "stored_bytes"):
             values[size] = sum(getattr(row, size) or 0 for row in rows)
-        if work.kind is OperationType.COPY:
-            values["extra_info"] = {**work.extra_info, **copies.FINISHED}
-    moved = checkpoints.move(session, work.checkpoint_id, status, states.CHECKPOINT.sources(status), **values)
-    if not moved:
-        LOG.error("checkpoint %s did not become %s: it is in a state that forbids it", work.checkpoint_id, status)
+        if spec.kind is OperationType.COPY:
+            values["extra_info"] = {**spec.extra_info, **copies.FINISHED}
+    if not move_checkpoint(session, spec.checkpoint_id, status, **values):
+        LOG.error("Checkpoint %s did not become %s: its status forbids the change", spec.checkpoint_id, status)
 
 
-def _finish_request(session: orm.Session, work: OperationSpec, status: str, reason: str | None) -> None:
-    repository, lifecycle = _REQUESTS[work.kind]
-    rows = operations.resources_of(session, [work.id])
+def _finish_request(session: orm.Session, spec: OperationSpec, status: str, reason: str | None) -> None:
+    repository, lifecycle = _REQUESTS[spec.kind]
+    rows = operations.resources_of(session, [spec.id])
     values = {"status": status, "reason": reason, **_results(rows)}
-    repository.update(session, str(request_id(work)), values, {"status": list(lifecycle.sources(status))})
+    repository.update(session, str(request_id(spec)), values, {"status": list(lifecycle.sources(status))})
 
 
-def publish(session: orm.Session, work: OperationSpec) -> None:
-    """Show on a restore or verification how its resources are doing, while it goes on."""
-    if work.kind not in _REQUESTS:
+def publish(session: orm.Session, spec: OperationSpec) -> None:
+    """Copy the statuses of the resources to the restore or verification, while the operation runs."""
+    if spec.kind not in _REQUESTS:
         return
-    repository, _ = _REQUESTS[work.kind]
-    rows = operations.resources_of(session, [work.id])
-    # Restored resources go by their new ids, and are not spoken of before they have one.
-    known = [row for row in rows if row.result_key or work.kind is not OperationType.RESTORE]
-    repository.update(session, str(request_id(work)), _results(known), {"status": states.IN_PROGRESS})
+    repository, _ = _REQUESTS[spec.kind]
+    rows = operations.resources_of(session, [spec.id])
+    # Restored resources are listed by their new ids, so they are left out until they have one.
+    listed = [row for row in rows if row.result_key or spec.kind is not OperationType.RESTORE]
+    repository.update(session, str(request_id(spec)), _results(listed), {"status": states.IN_PROGRESS})
 
 
 def _results(rows: Sequence[OperationResource]) -> dict[str, dict[str, str]]:
@@ -113,9 +135,9 @@ def _results(rows: Sequence[OperationResource]) -> dict[str, dict[str, str]]:
     }
 
 
-def request_id(work: OperationSpec) -> str | None:
-    """The restore or verification that *work* is for."""
-    return work.restore_id or work.verification_id
+def request_id(spec: OperationSpec) -> str | None:
+    """Return the id of the restore or verification that *spec* is for."""
+    return spec.restore_id or spec.verification_id
 
 
 def refuse(env: ServiceContext, kind: OperationType, object_id: str, error: exception.KarborLikeError) -> None:

@@ -1,4 +1,4 @@
-"""How the resources of an operation are doing, in the database, for people who look."""
+"""Progress of an operation's resources, recorded in the database for the API to show."""
 
 import logging
 import threading
@@ -14,11 +14,11 @@ LOG = logging.getLogger(__name__)
 
 
 class DatabaseProgressRecorder:
-    """See :class:`karbor_like.plugins.protection.ProgressRecorder`. May be used by several threads.
+    """See :class:`karbor_like.plugins.protection.ProgressRecorder`. Thread-safe.
 
-    A record that the database does not take is not worth failing a backup for: it is logged, and the next one follows.
+    A record that the database refuses is logged and dropped: progress is not worth failing a backup.
 
-    :param interval: seconds between two records of progress at least
+    :param interval: minimum seconds between two records of progress
     """
 
     def __init__(self, database: Database, clock: Clock, operation_id: str, resource_key: str, interval: float) -> None:
@@ -30,7 +30,7 @@ class DatabaseProgressRecorder:
         self._lock = threading.Lock()
         self._recorded: float | None = None
         self._pending: dict[str, Any] | None = None
-        #: The step that is going on, for the message when it fails.
+        #: The current step, for the message if it fails.
         self.current = ""
 
     def step(self, name: str) -> None:
@@ -51,7 +51,7 @@ class DatabaseProgressRecorder:
         self._record({"logical_bytes": logical, "new_bytes": new, "stored_bytes": stored})
 
     def flush(self) -> None:
-        """Record the last progress that was held back."""
+        """Record the last progress that was throttled."""
         with self._lock:
             values, self._pending = self._pending, None
         if values:

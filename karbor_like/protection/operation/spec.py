@@ -1,4 +1,4 @@
-"""An operation as plain values: what its row, its checkpoint's row and its credential say."""
+"""An operation as plain data: the contents of its row, of its checkpoint's row and of its credential."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +18,14 @@ from karbor_like.secret import Cipher
 
 @dataclass(frozen=True)
 class OperationSpec:
-    """What a flow is rebuilt from, by any process at any time.
+    """The input of a flow. Any process can rebuild the flow from it at any time.
 
-    :param source_checkpoint_id: what a copy, which is *checkpoint_id*, is made of; *source_provider_id*: where that is
+    :param source_checkpoint_id: the source of a copy; *checkpoint_id* is the copy
+    :param source_provider_id: the provider whose bank holds the source
     :param owner_project: the checkpoint's project
-    :param hooks: resource type -> hooks that make tasks; fixed when the operation was started, so that the flow has the same
-        tasks whatever version of a plugin goes on with it
-    :param parameters: the tenant's, by ``Type`` and ``Type#id``
+    :param hooks: resource type -> hooks that become tasks. Fixed when the operation starts, so that the flow has the same
+        tasks even if another version of a plugin resumes it
+    :param parameters: the tenant's parameters, by ``Type`` and ``Type#id``
     """
 
     id: str
@@ -48,7 +49,7 @@ class OperationSpec:
 
     @classmethod
     def of(cls, operation: Operation, checkpoint: Checkpoint, source: Checkpoint | None) -> "OperationSpec":
-        """From the rows."""
+        """Build a specification from rows."""
         return cls(
             id=operation.id,
             kind=OperationType(operation.operation_type),
@@ -72,18 +73,22 @@ class OperationSpec:
 
 
 def load(database: Database, claim: operations.Claim) -> tuple[OperationSpec, str | None, bool]:
-    """The claimed operation, its sealed credential, and whether it was cancelled. Raises LeaseLost."""
+    """Load a claimed operation.
+
+    :returns: the operation, its encrypted credential, and whether it was cancelled
+    :raises LeaseLost: another process holds the operation
+    """
 
     with database.writer() as session:
         row = operations.check(session, claim)
         checkpoint = checkpoints.CHECKPOINTS.get(session, str(row.checkpoint_id))
-        wanted = row.source_checkpoint_id
-        source = checkpoints.CHECKPOINTS.find(session, wanted) if wanted else None
+        source_id = row.source_checkpoint_id
+        source = checkpoints.CHECKPOINTS.find(session, source_id) if source_id else None
         return OperationSpec.of(row, checkpoint, source), row.credential, row.cancel_requested
 
 
-def seal(cipher: Cipher, context: RequestContext, restore_auth: Mapping[str, Any] | None = None) -> str:
-    """Who asked for an operation, with all secrets, encrypted for its row."""
+def encrypt(cipher: Cipher, context: RequestContext, restore_auth: Mapping[str, Any] | None = None) -> str:
+    """Encrypt the caller's identity, with all secrets, for the row of the operation."""
     return cipher.encrypt(
         {
             "context": context.to_dict(),
@@ -96,24 +101,28 @@ def seal(cipher: Cipher, context: RequestContext, restore_auth: Mapping[str, Any
 
 @dataclass(frozen=True)
 class Credential:
-    """Who asked for an operation, and how to act as them."""
+    """The identity of the caller that started an operation, and the means to act on its behalf."""
 
     context: RequestContext
     restore_auth: Mapping[str, Any] | None
 
     @classmethod
-    def unseal(cls, cipher: Cipher, sealed: str | None) -> "Credential":
-        """The inverse of :func:`seal`. Raises NotAuthorized where it was forgotten, ConfigurationError for a lost key."""
-        if sealed is None:
-            raise exception.NotAuthorized("the operation's credential is gone; it has ended before")
-        values = cipher.decrypt(sealed)
+    def decrypt(cls, cipher: Cipher, encrypted: str | None) -> "Credential":
+        """Decrypt the result of :func:`encrypt`.
+
+        :raises NotAuthorized: the credential was deleted
+        :raises ConfigurationError: no configured key fits
+        """
+        if encrypted is None:
+            raise exception.NotAuthorized("the operation has ended and its credential was deleted; start a new one")
+        values = cipher.decrypt(encrypted)
         secrets = {"auth_token": values["auth_token"], "trust_id": values["trust_id"]}
-        # Not as the context of the thread that happens to do this: overwrite says so.
+        # overwrite=False: the context must not replace that of the current thread.
         context = RequestContext.from_dict(values["context"], overwrite=False, **secrets)
         return cls(context, values["restore_auth"])
 
     def clients(self, factory: ClientFactory, target: str | None) -> Clients:
-        """SDKs that act as whoever asked; in the cloud *target* where it names one."""
+        """Return SDKs that act on the caller's behalf, in the cloud *target* if one is named."""
         if target and self.restore_auth:
             return factory.for_target(target, self.restore_auth)
         return factory.for_context(self.context)

@@ -79,7 +79,7 @@ class Queue:
                 "target": target,
                 "request_id": context.request_id,
             },
-            "credential": spec.seal(self._env.cipher, context, restore_auth),
+            "credential": spec.encrypt(self._env.cipher, context, restore_auth),
             "flow_id": operation_id,
             "status": statuses.waiting or statuses.running,
             **columns,

@@ -1,4 +1,4 @@
-"""A flow's share of the process' threads: a few tasks at once, however many are ready."""
+"""A bounded view of a thread pool: limits how many tasks of one flow run concurrently."""
 
 import threading
 from collections import deque
@@ -8,8 +8,9 @@ from typing import Any
 
 
 class BoundedExecutor(futures.Executor):
-    """Hands its work to *pool*, at most *width* pieces at once. One flow with a thousand ready tasks would otherwise fill
-    the pool's queue, and every other flow would wait for all of them.
+    """An executor that submits at most *width* calls to *pool* concurrently.
+
+    A flow with a thousand ready tasks would otherwise fill the pool's queue, and all other flows would wait for it.
     """
 
     def __init__(self, pool: futures.Executor, width: int) -> None:
@@ -24,13 +25,13 @@ class BoundedExecutor(futures.Executor):
         future: futures.Future[Any] = futures.Future()
         with self._lock:
             if self._closed:
-                raise RuntimeError("the lane is closed")
+                raise RuntimeError("the executor was shut down; it takes no further calls")
             self._waiting.append((future, lambda: fn(*args, **kwargs)))
             self._fill()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take nothing more. The pool goes on for others, and what runs goes on; *wait* is not offered."""
+        """Take no further calls. The pool and the running calls continue; *wait* is ignored."""
         with self._lock:
             self._closed = True
             waiting = list(self._waiting) if cancel_futures else []
@@ -45,7 +46,7 @@ class BoundedExecutor(futures.Executor):
             try:
                 self._pool.submit(self._run, future, call)
             except RuntimeError:
-                # The process ends: whoever waits for the result must not wait for ever.
+                # The process ends: a thread that waits for the result must not wait for ever.
                 future.cancel()
             else:
                 self._running += 1
@@ -55,7 +56,7 @@ class BoundedExecutor(futures.Executor):
             if future.set_running_or_notify_cancel():
                 try:
                     result = call()
-                except BaseException as error:  # noqa: BLE001 - it is the caller's, as in any executor
+                except BaseException as error:  # noqa: BLE001 - the future passes it to the caller
                     future.set_exception(error)
                 else:
                     future.set_result(result)

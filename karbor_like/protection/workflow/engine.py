@@ -1,7 +1,7 @@
-"""Runs flows with TaskFlow: the first run, every resume after a crash, and the ending of what cannot be finished.
+"""Runs flows with TaskFlow: the first run, each resume after a crash, and the revert of a flow that cannot be finished.
 
-All three are one call, because a flow is rebuilt from its operation's row and matched with what is saved by the names of
-its tasks. What TaskFlow does at the edges (see the comments) is why this module exists.
+All three are one call, because a flow is rebuilt from its operation's row and matched with the saved flow by the names of its
+tasks. The comments name the edge cases of TaskFlow that this module handles.
 """
 
 import logging
@@ -26,7 +26,7 @@ from karbor_like.protection.workflow.persistence import Fence
 
 LOG = logging.getLogger(__name__)
 
-#: States of an atom that has nothing (more) to be undone.
+#: States of an atom that needs no revert.
 _UNTOUCHED: Final = frozenset({None, states.PENDING, states.IGNORE, states.REVERTED})
 
 
@@ -35,12 +35,12 @@ class Outcome(Enum):
 
     DONE = "done"
     REVERTED = "reverted"
-    #: It can be gone on with: it was suspended, or its storage failed.
+    #: It can be resumed: it was suspended, or its storage failed.
     UNFINISHED = "unfinished"
 
 
 class Persistence(Protocol):
-    """What an entry point of ``karbor_like.persistences`` makes: see :class:`.persistence.DatabasePersistence`."""
+    """The product of an entry point of ``karbor_like.persistences``: see :class:`.persistence.DatabasePersistence`."""
 
     def upgrade(self) -> None: ...
 
@@ -52,13 +52,13 @@ class Persistence(Protocol):
 
 
 def threads(conf: cfg.ConfigOpts) -> futures.Executor:
-    """The executor ``threads``: one pool for all flows of the process, with room for each of them."""
+    """Build the executor ``threads``: one pool, large enough for all flows of the process."""
     size = conf.taskflow.tasks_per_operation * conf.protection.max_operations
     return futures.ThreadPoolExecutor(size, thread_name_prefix="task")
 
 
 def persistence(conf: cfg.ConfigOpts, database: Database) -> Persistence:
-    """The persistence that ``[taskflow] persistence`` names."""
+    """Build the persistence that ``[taskflow] persistence`` names."""
     return _driver("karbor_like.persistences", conf.taskflow.persistence)(database)
 
 
@@ -66,7 +66,9 @@ def _driver(namespace: str, name: str) -> Callable[..., Any]:
     try:
         return stevedore.DriverManager(namespace, name, warn_on_missing_entrypoint=False).driver
     except stevedore.exception.NoMatches:
-        raise exception.ConfigurationError(f"there is no {name!r} in {namespace}; see [taskflow]") from None
+        raise exception.ConfigurationError(
+            f"[taskflow]: no {name!r} is installed in {namespace}; correct the option"
+        ) from None
 
 
 class Flows:
@@ -80,15 +82,14 @@ class Flows:
         self._executor: futures.Executor = _driver("karbor_like.executors", conf.taskflow.executor)(conf)
 
     def close(self) -> None:
-        """Begin no further task of any flow."""
+        """Start no further task of any flow."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def run(self, flow: Flow, flow_id: str, fence: Fence, *, undo: bool = False) -> Outcome:
-        """Run or go on with *flow*, saved as *flow_id*, to its end.
+        """Run or resume *flow*, saved as *flow_id*, to its end.
 
-        :param undo: do not go on but revert what was done
-
-        Raises LeaseLost where *fence* does: nothing is saved from then on, and tasks may still be running.
+        :param undo: revert what was done instead of resuming
+        :raises LeaseLost: *fence* raised it; nothing is saved any more, and tasks may still be running
         """
         backend = self.persistence.backend(fence)
         detail = backend.get_connection().get_flow_details(flow_id)
@@ -96,15 +97,15 @@ class Flows:
         if outcome is not None:
             return outcome
         _repair(detail, backend)
-        lane = BoundedExecutor(self._executor, self._width)
+        executor = BoundedExecutor(self._executor, self._width)
         try:
-            self._run(flow, detail, backend, lane, undo=undo)
+            self._run(flow, detail, backend, executor, undo=undo)
         except exception.LeaseLost:
             raise
-        except Exception as error:  # noqa: BLE001 - the border of a flow: its tasks' failures come out here again
-            LOG.debug("flow %s ended with %r", flow_id, error)
+        except Exception as error:  # noqa: BLE001 - the border of a flow, which raises the failures of its tasks again
+            LOG.debug("Flow %s ended with %r", flow_id, error)
         finally:
-            lane.shutdown(cancel_futures=True)
+            executor.shutdown(cancel_futures=True)
         return _settled(backend.get_connection().get_flow_details(flow_id)) or Outcome.UNFINISHED
 
     def _run(
@@ -121,29 +122,29 @@ class Flows:
         engine.run()
 
     def failures(self, flow_id: str, fence: Fence) -> list[Failure]:
-        """What the tasks of a flow failed of."""
+        """Return the failures of a flow's tasks."""
         detail = self.persistence.backend(fence).get_connection().get_flow_details(flow_id)
         return [atom.failure for atom in detail if atom.failure]
 
 
 def _settled(detail: models.FlowDetail) -> Outcome | None:
-    """How the flow ended, or None where it did not. TaskFlow would run a reverted flow again from the start."""
+    """Return how the flow ended, or None if it did not. TaskFlow would rerun a reverted flow from the start."""
     if detail.state == states.SUCCESS:
         return Outcome.DONE
-    # A flow that was suspended while many tasks waited for a thread is saved as REVERTED though nothing was.
+    # A flow that is suspended while many tasks wait for a thread is saved as REVERTED although no task was reverted.
     if detail.state == states.REVERTED and all(atom.state in _UNTOUCHED for atom in detail):
         return Outcome.REVERTED
     return None
 
 
 def _repair(detail: models.FlowDetail, backend: Any) -> None:
-    """Make a flow that is not settled one that TaskFlow goes on with."""
+    """Change the saved states of an unfinished flow so that TaskFlow resumes it."""
     changed = False
     if detail.state == states.REVERTED:
         detail.state = states.SUSPENDED
         changed = True
     for atom in detail:
-        # The tasks before one whose revert failed are never reverted; so it is to be tried again.
+        # TaskFlow never reverts the tasks before one whose revert failed, so that revert is retried.
         if atom.state == states.REVERT_FAILURE:
             atom.state = states.REVERTING
             changed = True

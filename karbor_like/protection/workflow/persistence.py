@@ -1,7 +1,7 @@
-"""Where flows rest: TaskFlow's tables in the service's own database, fenced by the claim of the operation.
+"""Flow persistence: TaskFlow's tables in the service's database, fenced by the claim of the operation.
 
-TaskFlow fences nothing: two processes that ran one flow would overwrite each other's states. So every transaction on a
-flow begins by locking the operation's row and checking that the claim still holds.
+TaskFlow has no fencing: two processes that run one flow would overwrite each other's states. So every transaction on a flow
+first locks the operation's row and checks the claim.
 """
 
 import contextlib
@@ -19,25 +19,25 @@ from taskflow.persistence.backends.sqlalchemy import tables
 from karbor_like.db import migration
 from karbor_like.db.session import Database
 
-#: Called with the connection at the beginning of each transaction; raises LeaseLost.
+#: Called with the connection at the start of each transaction; raises LeaseLost.
 Fence = Callable[[sa.Connection], None]
 
 
 class DatabasePersistence:
-    """Saves, loads and forgets flows.
+    """Saves, loads and deletes flows.
 
-    :param database: the service's database, which holds TaskFlow's tables too (:meth:`upgrade`)
+    :param database: the service's database, which also holds TaskFlow's tables (:meth:`upgrade`)
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # TaskFlow makes them anew for every connection, about four times a task, and so defeats SQLAlchemy's cache of
-        # compiled statements: that costs five times as much as the statements.
+        # TaskFlow builds them for every connection, about four times a task, which defeats SQLAlchemy's cache of compiled
+        # statements: compiling costs five times as much as the statements.
         self._metadata = sa.MetaData()
         self._tables = tables.fetch(self._metadata)
 
     def upgrade(self) -> None:
-        """Bring TaskFlow's tables to the installed library's version. May run on several hosts at once."""
+        """Upgrade TaskFlow's tables to the installed library's version. May run on several hosts concurrently."""
         engine = self._database.engine
         with (
             engine.connect() as lock,
@@ -47,18 +47,18 @@ class DatabasePersistence:
             connection.upgrade()
 
     def save(self, session: orm.Session, flow_id: str, name: str) -> None:
-        """Add an empty flow *flow_id* in *session*'s transaction, so that it stands if and only if its operation does."""
+        """Add an empty flow *flow_id* in *session*'s transaction, so that it exists if and only if its operation does."""
         book = models.LogBook(name, uuid=flow_id)
         book.add(models.FlowDetail(name, uuid=flow_id))
         self._connection(_SessionEngine(session)).save_logbook(book)
 
     def forget(self, session: orm.Session, flow_id: str) -> None:
-        """Remove a flow in *session*'s transaction. Nothing happens where it is gone."""
+        """Delete a flow in *session*'s transaction. Idempotent."""
         with contextlib.suppress(taskflow_exceptions.NotFound):
             self._connection(_SessionEngine(session)).destroy_logbook(flow_id)
 
     def backend(self, fence: Fence) -> "FencedBackend":
-        """What an engine reads and writes one flow with."""
+        """Return the backend through which an engine reads and writes one flow."""
         return FencedBackend(_FencedEngine(self._database.engine, fence), self._connection)
 
     def _connection(self, engine: Any) -> "_Connection":
@@ -66,12 +66,12 @@ class DatabasePersistence:
 
 
 class FencedBackend(impl_sqlalchemy.SQLAlchemyBackend):
-    """TaskFlow's SQL backend on an engine of ours, with connections that share their tables."""
+    """TaskFlow's SQL backend on a fenced engine, with connections that share their tables."""
 
     def __init__(self, engine: "_FencedEngine", connect: Callable[[Any], "_Connection"]) -> None:
         super().__init__({}, engine=engine)
         self._connect = connect
-        #: atom -> its state and intention as they are saved
+        #: atom -> its saved state and intention
         self.saved: dict[str, tuple[str | None, str | None]] = {}
 
     def get_connection(self) -> "_Connection":
@@ -81,7 +81,7 @@ class FencedBackend(impl_sqlalchemy.SQLAlchemyBackend):
 
 
 class _Connection(impl_sqlalchemy.Connection):
-    # The library's own constructor is not called: making the tables is all it does.
+    # The library's constructor is not called: it only builds the tables.
     def __init__(self, engine: Any, metadata: sa.MetaData, shared: tables.Tables) -> None:
         self.owner: FencedBackend | None = None
         self._engine = engine
@@ -95,20 +95,21 @@ class _Connection(impl_sqlalchemy.Connection):
         return self.owner
 
     def update_atom_details(self, atom_detail: models.AtomDetail) -> models.AtomDetail:
-        """As the library's, but for a change that is none: it notes a progress of 0 and of 1 for each task as well, which
-        makes half of all transactions, and which nobody looks at.
+        """Save an atom as the library does, unless neither its state nor its intention changed.
+
+        The library also saves a progress of 0 and of 1 for each task: half of all transactions, and never read.
         """
         assert self.owner is not None
-        now = (atom_detail.state, atom_detail.intention)
-        if self.owner.saved.get(atom_detail.uuid) == now:
+        values = (atom_detail.state, atom_detail.intention)
+        if self.owner.saved.get(atom_detail.uuid) == values:
             return atom_detail
-        found = super().update_atom_details(atom_detail)
-        self.owner.saved[atom_detail.uuid] = now
-        return found
+        saved = super().update_atom_details(atom_detail)
+        self.owner.saved[atom_detail.uuid] = values
+        return saved
 
 
 class _FencedEngine:
-    """As much of an Engine as TaskFlow's backend uses."""
+    """The part of an Engine that TaskFlow's backend uses."""
 
     def __init__(self, engine: sa.Engine, fence: Fence) -> None:
         self._engine = engine
@@ -121,14 +122,14 @@ class _FencedEngine:
                 self._fence(connection)
                 yield connection
         except db_exception.DBError as error:
-            # TaskFlow knows SQLAlchemy's errors only, and tries again after this one.
+            # TaskFlow handles SQLAlchemy's errors only, and retries after this one.
             raise taskflow_exceptions.StorageFailure(f"the database failed: {error}") from error
 
     connect = begin
 
 
 class _SessionEngine:
-    """An Engine whose transaction is a session's that is open already."""
+    """An Engine whose transaction is that of an open session."""
 
     def __init__(self, session: orm.Session) -> None:
         self._session = session

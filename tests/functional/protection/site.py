@@ -119,7 +119,7 @@ class Site:
         migration.sync(self.env.database)
         self.env.flows.persistence.upgrade()
         self.executor = Executor(self.env)
-        self.endpoint = Endpoint(self.env, self.executor, lambda context: self.executor.poke())
+        self.endpoint = Endpoint(self.env, self.executor, lambda context: self.executor.wake())
 
     def context(self, project_id: str = PROJECT, **values: Any) -> RequestContext:
         """A member of a project."""

@@ -120,9 +120,9 @@ def test_a_deletion_that_stalled_elsewhere_can_be_finished_here(site: Site, othe
 def test_a_flow_that_was_saved_without_the_first_task_goes_on(
     site: Site, tmp_path: Path, files: Path, created, monkeypatch
 ):
-    def build(scope: OperationSession) -> Flow:
-        flow = linear_flow.Flow(f"delete {scope.work.checkpoint_id}")
-        return flow.add(builder.resources(scope), delete.DeleteCheckpoint(scope))
+    def build(operation: OperationSession) -> Flow:
+        flow = linear_flow.Flow(f"delete {operation.spec.checkpoint_id}")
+        return flow.add(builder.resources(operation), delete.DeleteCheckpoint(operation))
 
     site.cloud.fault(**{"main:b": "wait"})
     monkeypatch.setitem(runner.FLOWS, OperationType.DELETE, build)

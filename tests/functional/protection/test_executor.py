@@ -39,7 +39,7 @@ def test_a_bounded_number_runs_at_once_and_projects_take_turns(site: Site):
     with running(site):
         until(lambda: begun(site), lambda found: len(found) == 2, 30, "two operations")
         assert sorted(begun(site)) == ["n0", "n7"], "the other project's came last and is not last"
-        assert site.executor.full()
+        assert site.executor.is_full()
         (site.cloud.path / "go").touch()
         for checkpoint_id in [*mine, other]:
             assert site.wait(checkpoint_id, "available", "error").status == "available"
@@ -89,7 +89,7 @@ def test_one_that_is_cancelled_waits_for_its_provider_where_it_made_something(tm
     later.env.providers.load()
     operation_id = later.operation(checkpoint_id=created).id
     unwrap(lambda: later.endpoint.cancel(later.context(), operation_id=operation_id))
-    later.executor._look()
+    later.executor.poll()
     assert later.operation(checkpoint_id=created).queue_state == "queued"
     aside.rename(path)
     later.env.providers.load()
@@ -105,13 +105,13 @@ def test_the_lease_of_one_that_was_lost_is_not_renewed(site: Site):
     row = site.operation()
     claim = site.env.database.write(lambda session: operations.claim(session, row, "here", 3))
     # Held as in the midst of a run, which stops at its next look.
-    hold = executor._running[row.id] = ActiveClaim(claim, clock, clock.monotonic(), 3)
+    held = executor._running[row.id] = ActiveClaim(claim, clock, clock.monotonic(), 3)
     before = site.operation().lease_until
     clock.advance(1)
-    executor._renew()
+    executor.renew_leases()
     renewed = site.operation().lease_until
     assert renewed > before
     clock.advance(3)
-    executor._renew()
+    executor.renew_leases()
     assert site.operation().lease_until == renewed
-    assert hold.lost()
+    assert held.is_lost()

@@ -88,7 +88,10 @@ def test_a_bank_that_is_not_there_is_not_believed(tmp_path: Path, site: Site):
     bank.rename(away)
     bank.mkdir()
 
-    with pytest.raises(exception.Unavailable, match="no trace of 2 of the 2 .* is it mounted, is the container right"):
+    with pytest.raises(
+        exception.Unavailable,
+        match="no trace of 2 of its 2 .* check that it is mounted and that the container is right",
+    ):
         sync(site)
     assert statuses(site, created) == ["available", "available"]
 
@@ -136,7 +139,7 @@ def test_up_to_half_of_the_checkpoints_may_be_missing_without_a_trace(site: Site
     lose(site, created[2])
     assert sync(site) == SyncReport(deleted=1)
     lose(site, created[3])
-    with pytest.raises(exception.Unavailable, match="no trace of 1 of the 1"):
+    with pytest.raises(exception.Unavailable, match="no trace of 1 of its 1"):
         sync(site)
 
 
@@ -144,7 +147,7 @@ def test_most_of_the_checkpoints_missing_without_a_trace_is_not_believed(site: S
     created = available(site, 3)
     for one in created[:2]:
         lose(site, one)
-    with pytest.raises(exception.Unavailable, match="no trace of 2 of the 3"):
+    with pytest.raises(exception.Unavailable, match="no trace of 2 of its 3"):
         sync(site)
     assert statuses(site, created) == ["available"] * 3
     assert sync(site, force=True) == SyncReport(deleted=2)
@@ -191,7 +194,7 @@ def test_every_job_is_done_when_it_is_due_by_one_of_many(site: Site):
     site.cloud.plant({"a": []})
     housekeepers = [Housekeeping(site.env), Housekeeping(site.env)]
     for housekeeper in housekeepers:
-        housekeeper._look()
+        housekeeper.poll()
     with site.env.database.reader() as session:
         rows = session.execute(sa.select(PeriodicJob)).scalars().all()
     assert {row.name for row in rows} == {"lost requests", f"sync {PROVIDER}", f"collect {PROVIDER}"}
@@ -204,7 +207,7 @@ def test_a_restore_whose_call_got_lost_fails(site: Site):
     lost = site.env.database.write(lambda session: RESTORES.insert(session, created_at=old, **values)).id
     fresh = site.env.database.write(lambda session: RESTORES.insert(session, **values)).id
 
-    Housekeeping(site.env)._look()
+    Housekeeping(site.env).poll()
 
     assert (site.restored(lost).status, site.restored(fresh).status) == ("fail", "in_progress")
     assert "make it again" in str(site.restored(lost).reason)

@@ -186,7 +186,7 @@ def test_an_operation_that_kills_its_process_every_time_is_given_up_and_undone(z
         row = site.wait(created, "available", "error")
 
     assert row.status == "error"
-    assert "given up: whoever ran it died 3 times" in row.reason
+    assert "given up: the process that ran it died 3 times" in row.reason
     assert site.things() == []
 
 

@@ -13,13 +13,13 @@ def nothing() -> None:
 class Worker(threading.Thread):
     """Takes a place, says so, and holds it until told."""
 
-    def __init__(self, streams: TransferSlots, project_id: str, log: list[str]) -> None:
+    def __init__(self, slots: TransferSlots, project_id: str, log: list[str]) -> None:
         super().__init__(daemon=True)
-        self._streams, self._project_id, self._log = streams, project_id, log
+        self._slots, self._project_id, self._log = slots, project_id, log
         self.inside, self.end = threading.Event(), threading.Event()
 
     def run(self) -> None:
-        with self._streams.place(self._project_id, nothing):
+        with self._slots.acquire(self._project_id, nothing):
             self._log.append(self._project_id)
             self.inside.set()
             self.end.wait(30)
@@ -30,22 +30,22 @@ def log() -> list[str]:
     return []
 
 
-def begin(streams: TransferSlots, projects: str, log: list[str]) -> list[Worker]:
+def begin(slots: TransferSlots, projects: str, log: list[str]) -> list[Worker]:
     """One worker after the other, each waiting (or inside) before the next one comes."""
     workers = []
     for project_id in projects:
-        worker = Worker(streams, project_id, log)
-        before = len(streams._waiting) + len(log)
+        worker = Worker(slots, project_id, log)
+        before = len(slots._waiting) + len(log)
         worker.start()
-        while len(streams._waiting) + len(log) == before:
+        while len(slots._waiting) + len(log) == before:
             pass
         workers.append(worker)
     return workers
 
 
 def test_a_free_place_goes_to_the_project_that_has_the_fewest(log):
-    streams = TransferSlots(2)
-    workers = begin(streams, "aaaab", log)
+    slots = TransferSlots(2)
+    workers = begin(slots, "aaaab", log)
     for worker in workers[:2]:
         assert worker.inside.wait(10)
     assert log == ["a", "a"]
@@ -60,8 +60,8 @@ def test_a_free_place_goes_to_the_project_that_has_the_fewest(log):
 
 
 def test_no_more_than_there_are_places(log):
-    streams = TransferSlots(3)
-    workers = begin(streams, "abcdef", log)
+    slots = TransferSlots(3)
+    workers = begin(slots, "abcdef", log)
     for worker in workers[:3]:
         assert worker.inside.wait(10)
     assert sorted(log) == ["a", "b", "c"]
@@ -73,16 +73,16 @@ def test_no_more_than_there_are_places(log):
 
 
 def test_who_gives_up_leaves_the_queue(log):
-    streams = TransferSlots(1)
-    (holder,) = begin(streams, "a", log)
+    slots = TransferSlots(1)
+    (holder,) = begin(slots, "a", log)
 
     def cancelled() -> None:
         raise exception.Cancelled("cancelled")
 
-    with pytest.raises(exception.Cancelled), streams.place("b", cancelled):
+    with pytest.raises(exception.Cancelled), slots.acquire("b", cancelled):
         pytest.fail("there is no place")
-    assert not streams._waiting
+    assert not slots._waiting
     holder.end.set()
     holder.join()
-    with streams.place("b", cancelled):
+    with slots.acquire("b", cancelled):
         pass

@@ -223,7 +223,7 @@ def test_reindex_fills_the_database_from_the_bank(manage, bank, provider, capsys
         for info in bank.store.list(prefix):
             bank.store.delete(info.key)
     code, _, err = manage("reindex", "Files")
-    assert (code, "is it mounted" in err) == (1, True)
+    assert (code, "check that it is mounted" in err) == (1, True)
     code, out, err = manage("reindex", "Files", "--force", "--format", "json")
     assert (code, json.loads(out)["deleted"]) == (0, 1), err
 

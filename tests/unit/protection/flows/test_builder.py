@@ -30,11 +30,11 @@ def scopes(draw: st.DrawFn) -> Any:
         for resource in resources
     }
     graph = walk(resources[:1] + resources[-1:], lambda parents: {parent: children[parent] for parent in parents})
-    return SimpleNamespace(work=SimpleNamespace(graph=graph, hooks=hooks))
+    return SimpleNamespace(spec=SimpleNamespace(graph=graph, hooks=hooks))
 
 
-def tasks_of(scope: Any) -> tuple[networkx.DiGraph, dict[tuple[Resource, str], Any]]:
-    flow = builder.resources(scope)
+def tasks_of(operation: Any) -> tuple[networkx.DiGraph, dict[tuple[Resource, str], Any]]:
+    flow = builder.resources(operation)
     graph = networkx.DiGraph()
     graph.add_nodes_from(node for node, _ in flow.iter_nodes())
     graph.add_edges_from((before, after) for before, after, _ in flow.iter_links())
@@ -44,11 +44,11 @@ def tasks_of(scope: Any) -> tuple[networkx.DiGraph, dict[tuple[Resource, str], A
 
 @PATIENT
 @given(scopes())
-def test_every_hook_has_one_task_and_every_resource_a_first_one(scope):
-    _, tasks = tasks_of(scope)
-    graph: Graph = scope.work.graph
+def test_every_hook_has_one_task_and_every_resource_a_first_one(operation):
+    _, tasks = tasks_of(operation)
+    graph: Graph = operation.spec.graph
     assert set(tasks) == {
-        (node, hook) for node in graph.nodes for hook in ("prepare_begin", *scope.work.hooks[node.type])
+        (node, hook) for node in graph.nodes for hook in ("prepare_begin", *operation.spec.hooks[node.type])
     }
     assert len({task.name for task in tasks.values()}) == len(tasks)
     for node in graph.nodes:
@@ -59,9 +59,9 @@ def test_every_hook_has_one_task_and_every_resource_a_first_one(scope):
 
 @PATIENT
 @given(scopes())
-def test_hooks_of_one_resource_run_in_order(scope):
-    order, tasks = tasks_of(scope)
-    for node in scope.work.graph.nodes:
+def test_hooks_of_one_resource_run_in_order(operation):
+    order, tasks = tasks_of(operation)
+    for node in operation.spec.graph.nodes:
         own = [tasks[node, hook] for hook in HOOKS if (node, hook) in tasks]
         for before, after in zip(own, own[1:], strict=False):
             assert order.has_edge(before, after)
@@ -69,9 +69,9 @@ def test_hooks_of_one_resource_run_in_order(scope):
 
 @PATIENT
 @given(scopes())
-def test_order_between_parents_and_all_below_them(scope):
-    order, tasks = tasks_of(scope)
-    graph: Graph = scope.work.graph
+def test_order_between_parents_and_all_below_them(operation):
+    order, tasks = tasks_of(operation)
+    graph: Graph = operation.spec.graph
     below = networkx.DiGraph((parent, child) for parent, children in graph.edges.items() for child in children)
     for parent, child in networkx.transitive_closure(below).edges:
         assert order.has_edge(tasks[parent, "prepare_begin"], tasks[child, "prepare_begin"])
@@ -86,18 +86,18 @@ def test_order_between_parents_and_all_below_them(scope):
 
 @PATIENT
 @given(scopes())
-def test_no_main_waits_for_another_resource_s_main(scope):
-    order, tasks = tasks_of(scope)
+def test_no_main_waits_for_another_resource_s_main(operation):
+    order, tasks = tasks_of(operation)
     mains = [task for (_, hook), task in tasks.items() if hook == "main"]
     assert not any(order.has_edge(one, other) for one in mains for other in mains if one is not other)
 
 
 @PATIENT
 @given(scopes())
-def test_names_are_the_same_whenever_the_flow_is_built(scope):
-    names = [sorted(task.name for task in tasks_of(scope)[1].values()) for _ in range(2)]
+def test_names_are_the_same_whenever_the_flow_is_built(operation):
+    names = [sorted(task.name for task in tasks_of(operation)[1].values()) for _ in range(2)]
     again = SimpleNamespace(
-        work=SimpleNamespace(graph=Graph.from_text(scope.work.graph.to_text()), hooks=scope.work.hooks)
+        spec=SimpleNamespace(graph=Graph.from_text(operation.spec.graph.to_text()), hooks=operation.spec.hooks)
     )
     names.append(sorted(task.name for task in tasks_of(again)[1].values()))
     assert names[0] == names[1] == names[2]

@@ -32,8 +32,8 @@ def test_a_lease_is_taken_once_and_given_back(lease: LazyLease, leases: Leases):
         lease.get()
 
 
-def test_whoever_comes_late_takes_no_lease(lease: LazyLease, leases: Leases):
+def test_a_late_caller_takes_no_lease(lease: LazyLease, leases: Leases):
     lease.close()
-    with pytest.raises(exception.LeaseLost, match="has been left"):
+    with pytest.raises(exception.LeaseLost, match="has ended in this process"):
         lease.get()
     assert leases.list() == []

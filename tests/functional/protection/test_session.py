@@ -28,20 +28,20 @@ def test_a_lease_is_given_back_where_the_database_fails_just_after_it_was_taken(
     row = site.operation(checkpoint_id=site.protect("a")["id"])
     claim = site.env.database.write(lambda session: operations.claim(session, row, "here", 60))
     assert claim is not None
-    job, sealed, _ = spec.load(site.env.database, claim)
-    hold = ActiveClaim(claim, site.env.clock, site.env.clock.monotonic(), 60)
+    loaded, encrypted, _ = spec.load(site.env.database, claim)
+    active = ActiveClaim(claim, site.env.clock, site.env.clock.monotonic(), 60)
 
     def fail(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
         if "FROM checkpoints" in statement and standing():
             raise db_exception.DBConnectionError("the database went away")
 
-    with OperationSession(site.env, job, hold, sealed) as scope:
+    with OperationSession(site.env, loaded, active, encrypted) as operation:
         sa.event.listen(site.env.database.engine, "before_cursor_execute", fail)
         with pytest.raises(db_exception.DBConnectionError):
-            scope.lease.check()
+            operation.lease.check()
         sa.event.remove(site.env.database.engine, "before_cursor_execute", fail)
         assert standing() == []
-        scope.lease.check()
+        operation.lease.check()
         assert len(standing()) == 1
     assert standing() == []
     site.close()
