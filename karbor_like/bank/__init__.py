@@ -1,22 +1,34 @@
-"""A store of checkpoints in an object store: the public interface of this package.
+"""A bank: checkpoints in an object store. This module is the public interface of the package.
 
-Other packages import only the names below; ``lint-imports`` enforces that. Typical use::
+Other packages import only the names below and the modules ``errors`` and ``verify``; import-linter enforces that. Write a
+checkpoint, read it back and collect garbage::
 
-    bank = open_bank(conf, clock)
-    with bank.leases.acquire(holder="host:pid protect", bases=[], kind="write") as lease:
+    bank = open_bank(conf, "filesystem", clock)
+    with bank.leases.acquire(holder="host:pid protect", kind="write") as lease:
         bank.checkpoints.create(record, lease)
-        section = bank.section(record.id, record.project_id, "OS::Cinder::Volume#<id>", lease=lease)
-        section.write("data", chunks, size=size)
+        section = bank.section(record.id, record.project_id, "OS::Cinder::Volume#1", lease=lease)
+        section.put("metadata", {"name": "disk"})
+        section.write("data", [b"first ", b"second"], size=12)
         bank.checkpoints.commit(record.id, lease)
 
-The package needs nothing else of this project but ``exception`` and ``clock``.
+    newest = bank.checkpoints.index.list(project_id=record.project_id, limit=1)[0]
+    section = bank.section(newest.id, newest.project_id, "OS::Cinder::Volume#1")
+    with section.read("data") as reader:
+        data = b"".join(reader)
+
+    findings = list(verify.full(bank))
+    report = Collector(bank).run()
+    bank.close()
+
+Of this project, the package imports only ``exception`` and ``clock``.
 """
 
 from karbor_like.bank import errors, verify
 from karbor_like.bank.bank import Bank, open_bank
 from karbor_like.bank.blocks.reader import StreamReader
-from karbor_like.bank.checkpoints.checkpoints import CheckpointRecord, IndexEntry
 from karbor_like.bank.checkpoints.copier import copy as copy_section
+from karbor_like.bank.checkpoints.index import IndexEntry
+from karbor_like.bank.checkpoints.plans import CheckpointRecord
 from karbor_like.bank.checkpoints.section import Level as VerifyLevel
 from karbor_like.bank.checkpoints.section import ResourceSection, StreamStats
 from karbor_like.bank.checkpoints.section_interface import Section

@@ -1,4 +1,4 @@
-"""The entry to a bank: everything else reaches checkpoints, leases and data through a :class:`Bank`."""
+"""A bank: checkpoints, leases and data are all reached through a :class:`Bank`."""
 
 from oslo_config import cfg
 
@@ -6,7 +6,10 @@ from karbor_like import exception
 from karbor_like.bank import options as bank_options
 from karbor_like.bank.blocks.blockstore import BlockStore
 from karbor_like.bank.checkpoints.checkpoints import Checkpoints
+from karbor_like.bank.checkpoints.events import pins_of
+from karbor_like.bank.checkpoints.plans import CheckpointRecord
 from karbor_like.bank.checkpoints.section import ResourceSection
+from karbor_like.bank.checkpoints.versions import ObjectVersions
 from karbor_like.bank.keys.keyring import Keyring
 from karbor_like.bank.keys.masters import CastellanMasterKeys, ConfiguredMasterKeys, MasterKeys
 from karbor_like.bank.leases import safety as margins
@@ -19,10 +22,10 @@ from karbor_like.clock import Clock
 
 
 class Bank:
-    """A place where checkpoints are kept.
+    """A store of checkpoints.
 
-    :param store: with retries around it
-    :param keyring: None: it is not encrypted
+    :param store: an object store that retries failed requests
+    :param keyring: None if the bank is not encrypted
     """
 
     def __init__(
@@ -45,16 +48,30 @@ class Bank:
     def section(
         self, checkpoint_id: str, project_id: str, resource_key: str, *, lease: Lease | None = None
     ) -> ResourceSection:
-        """One resource's part of a checkpoint.
+        """Open one resource's part of a checkpoint.
 
         :param resource_key: ``Type#id``
-        :param lease: a write lease, for writing; None: for reading
-        :raises CheckpointNotFound: the checkpoint was deleted
+        :param lease: a write lease, to write; None to read
+        :raises CheckpointNotFound: the checkpoint was deleted. A writer learns that once per lease, and at its commit
         """
+        versions = self.checkpoints.versions(checkpoint_id, project_id, lease)
+        return self._section(versions, checkpoint_id, project_id, resource_key, lease)
+
+    def section_of(self, record: CheckpointRecord, resource_key: str) -> ResourceSection:
+        """Open one resource's part of a checkpoint that was read just now, to read. Costs no request.
+
+        :param resource_key: ``Type#id``
+        """
+        versions = ObjectVersions(self.store, record.id, pins_of(record.events))
+        return self._section(versions, record.id, record.project_id, resource_key, None)
+
+    def _section(
+        self, versions: ObjectVersions, checkpoint_id: str, project_id: str, resource_key: str, lease: Lease | None
+    ) -> ResourceSection:
         return ResourceSection(
             self.store,
             self._blocks,
-            self.checkpoints.attempts(checkpoint_id, project_id),
+            versions,
             checkpoint_id=checkpoint_id,
             project_id=project_id,
             resource_key=resource_key,
@@ -62,15 +79,15 @@ class Bank:
         )
 
     def close(self) -> None:
-        """Give back connections. The bank is not used afterwards."""
+        """Close the store's connections. The bank cannot be used afterwards."""
         self.store.close()
 
 
 def open_bank(conf: cfg.ConfigOpts, name: str, clock: Clock) -> Bank:
-    """The bank that a provider's file describes. Talks to nobody yet.
+    """Open the bank that a provider's file describes. Sends no request yet.
 
-    :param conf: the provider's own configuration; the options of group ``[bank]`` and of the store are registered here
-    :param name: of the store: an entry point of ``karbor_like.banks``
+    :param conf: the provider's own configuration; the options of group ``[bank]`` and of the store are registered in it
+    :param name: the type of the store: an entry point of ``karbor_like.banks``
     :raises ConfigurationError: an option is missing or wrong
     """
     conf.register_opts([*bank_options.OPTS, *margins.OPTS], group=bank_options.GROUP)
@@ -87,7 +104,9 @@ def open_bank(conf: cfg.ConfigOpts, name: str, clock: Clock) -> Bank:
 
 def _master_keys(conf: cfg.ConfigOpts) -> MasterKeys:
     if conf.bank.master_keys and conf.bank.castellan_master_keys:
-        raise exception.ConfigurationError("[bank] master_keys and castellan_master_keys: give one of them, not both")
+        raise exception.ConfigurationError(
+            "[bank] master_keys, castellan_master_keys: both are set; set one of them, not both"
+        )
     if conf.bank.castellan_master_keys:
         return CastellanMasterKeys(conf, conf.bank.castellan_master_keys)
     return ConfiguredMasterKeys(conf.bank.master_keys)

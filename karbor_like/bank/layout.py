@@ -1,7 +1,7 @@
-"""Every key of a bank is built, checked and taken apart here and nowhere else.
+"""Keys of objects in a bank: the only module that builds, checks and parses them.
 
-``doc/source/contributor/bank-format.rst`` lists them. Ids and names that come from outside are *quoted* into one segment
-(:func:`quote`); what this project makes up itself (packs, data keys, attempts) is hexadecimal.
+``doc/source/contributor/bank-format.rst`` lists all keys. Ids and names that come from outside are *quoted* into one segment
+(:func:`quote`). Ids that the bank generates (packs, data keys, attempts) are hexadecimal.
 """
 
 import re
@@ -16,8 +16,12 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_@=:,+-][A-Za-z0-9_.@=:,+-]{0,254}")
 
 
 def check_key(key: str) -> str:
-    """*key*, if it is one: segments of ``[A-Za-z0-9_.@=:,+-]`` joined by ``/``, none empty, starting with a dot or
-    longer than 255 (what a file's name may have), at most 900 characters in all. Raises InvalidKey.
+    """Return *key* if it is valid.
+
+    A key has segments of ``[A-Za-z0-9_.@=:,+-]`` joined by ``/``. No segment is empty, starts with a dot, or is longer than
+    255 characters, the limit of file names. A key has at most 900 characters.
+
+    :raises InvalidKey: it is not valid
     """
     if len(key) > MAX_KEY_LENGTH or not all(_SEGMENT.fullmatch(part) for part in key.split("/")):
         raise errors.InvalidKey(f"{key[:200]!r} is not a valid key of a bank")
@@ -26,22 +30,23 @@ def check_key(key: str) -> str:
 
 _QUOTED = re.compile(rb"^\.|[^A-Za-z0-9_.:-]")
 _ESCAPE = re.compile(r"=([0-9A-F]{2})")
-#: What the id of a pack, a data key or an attempt looks like.
+#: The form of the id of a pack, a data key or an attempt.
 HEX_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def quote(text: str) -> str:
-    """*text* as one segment of a key: bytes outside ``[A-Za-z0-9_.:-]``, and a leading dot, become ``=XX``. Reversible.
-    Raises InvalidKey for an empty text and for one whose segment would be longer than a key's segment may be.
+    """Quote *text* as one segment of a key: bytes outside ``[A-Za-z0-9_.:-]``, and a leading dot, become ``=XX``. Reversible.
+
+    :raises InvalidKey: the text is empty, or its segment would be too long
     """
     quoted = _QUOTED.sub(lambda match: b"=%02X" % match[0][0], text.encode("utf-8", "surrogatepass")).decode("ascii")
     if not _SEGMENT.fullmatch(quoted):
-        raise errors.InvalidKey(f"{text[:200]!r} cannot be part of a bank's key: it is empty or too long")
+        raise errors.InvalidKey(f"{text[:200]!r} cannot be part of a key: it is empty or too long")
     return quoted
 
 
 def unquote(segment: str) -> str:
-    """The inverse of :func:`quote`. Raises InvalidKey for a segment that :func:`quote` does not make."""
+    """Return the text that :func:`quote` turned into *segment*. Raises InvalidKey for any other segment."""
     raw = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), segment).encode("latin-1", "replace")
     try:
         text = raw.decode("utf-8", "surrogatepass")
@@ -52,7 +57,7 @@ def unquote(segment: str) -> str:
     raise errors.InvalidKey(f"{segment[:200]!r} is not a quoted name")
 
 
-# Leases, lists of the collector, and checkpoints. Numbers in keys have a fixed width, so that keys sort like them.
+# Leases, lists of the collector, and checkpoints. Numbers in keys have a fixed width, so that keys sort in their order.
 
 LEASES: Final = "leases/"
 QUARANTINE: Final = "quarantine/"
@@ -63,12 +68,12 @@ DATA: Final = "data/"
 
 
 def lease_key(lease_id: str, seq: int) -> str:
-    """The *seq*-th object of a lease: 0 when it is taken, one more for every renewal."""
+    """Build the key of the *seq*-th object of a lease: 0 when it is acquired, one more for every renewal."""
     return check_key(f"{LEASES}{lease_id}/{seq:08d}")
 
 
 def parse_lease_key(key: str) -> tuple[str, int]:
-    """The inverse of :func:`lease_key`. Raises InvalidKey."""
+    """Return the id of the lease and the number of the object. Raises InvalidKey."""
     match = re.fullmatch(r"leases/([^/]+)/(\d{8})", key)
     if match is None:
         raise errors.InvalidKey(f"{key!r} is not the key of a lease")
@@ -76,45 +81,46 @@ def parse_lease_key(key: str) -> tuple[str, int]:
 
 
 def collector_prefix(root: str, project_id: str) -> str:
-    """Below it are the collector's lists for one project; *root* is QUARANTINE or REFRESH."""
+    """Build the prefix of the collector's lists for one project. *root* is QUARANTINE or REFRESH."""
     return f"{root}{quote(project_id)}/"
 
 
 def collector_key(root: str, project_id: str, list_id: str) -> str:
-    """One list of the collector's; *root* is QUARANTINE or REFRESH."""
+    """Build the key of one list of the collector. *root* is QUARANTINE or REFRESH."""
     return check_key(f"{collector_prefix(root, project_id)}{list_id}.json")
 
 
 def checkpoint_prefix(checkpoint_id: str) -> str:
-    """Everything of one checkpoint but its packs and index keys."""
+    """Build the prefix of everything of one checkpoint except for its packs and index keys."""
     return f"{CHECKPOINTS}{quote(checkpoint_id)}/"
 
 
 def plan_key(checkpoint_id: str) -> str:
-    """What was protected: written first, deleted last."""
+    """Build the key of the plan of a checkpoint: written first, deleted last."""
     return checkpoint_prefix(checkpoint_id) + "plan.json"
 
 
 def tombstone_key(checkpoint_id: str) -> str:
-    """Where it is, the checkpoint was deleted. A deletion puts it first, the collector removes it when all else is gone."""
+    """Build the key of the tombstone of a checkpoint. A deletion puts it first; the collector removes it last."""
     return checkpoint_prefix(checkpoint_id) + "deleted"
 
 
 def events_prefix(checkpoint_id: str) -> str:
+    """Build the prefix of the events of a checkpoint."""
     return checkpoint_prefix(checkpoint_id) + "events/"
 
 
 def event_key(checkpoint_id: str, seq: int, unique: str, name: str) -> str:
-    """Key of an event.
+    """Build the key of an event.
 
     :param seq: grows from event to event of a checkpoint: microseconds since 1970, or one more than the last
-    :param unique: eight random hexadecimal digits, so that two who write at once do not write the same object
+    :param unique: eight random hexadecimal digits, so that two concurrent writers do not write the same object
     """
     return check_key(f"{events_prefix(checkpoint_id)}{seq:016d}.{unique}-{name}.json")
 
 
 def parse_event_key(key: str) -> tuple[int, str]:
-    """Number and name of an event. Raises InvalidKey."""
+    """Return the number and the name of an event. Raises InvalidKey."""
     match = re.fullmatch(r"checkpoints/[^/]+/events/([0-9]{16})\.[0-9a-f]{8}-([a-z_-]+)\.json", key)
     if match is None:
         raise errors.InvalidKey(f"{key!r} is not the key of an event")
@@ -122,16 +128,16 @@ def parse_event_key(key: str) -> tuple[int, str]:
 
 
 def writer_key(checkpoint_id: str, number: int) -> str:
-    """The *number*-th claim (from 0) of a lease on a checkpoint: see :mod:`karbor_like.bank.checkpoints.versions`."""
+    """Build the key of the *number*-th claim (from 0) on a checkpoint: see :mod:`karbor_like.bank.checkpoints.claims`."""
     return f"{checkpoint_prefix(checkpoint_id)}writers/{number:06d}"
 
 
 def resources_prefix(checkpoint_id: str) -> str:
-    """What plugins keep: documents and manifests of all resources of one checkpoint."""
+    """Build the prefix of the documents and manifests of all resources of one checkpoint."""
     return checkpoint_prefix(checkpoint_id) + "resources/"
 
 
-# Index keys: empty objects that a listing answers from.
+# Index keys: empty objects, whose keys hold all that a listing returns.
 
 NEWEST: Final = "newest"
 OLDEST: Final = "oldest"
@@ -140,7 +146,7 @@ _LAST_MICROSECOND: Final = 10**16 - 1
 
 @dataclass(frozen=True)
 class IndexName:
-    """What the last segment of an index key says.
+    """The content of the last segment of an index key.
 
     :param micros: when the checkpoint was created, microseconds since 1970
     """
@@ -153,21 +159,21 @@ class IndexName:
 
 
 def index_prefix(root: str, value: str | None, order: str) -> str:
-    """What the index keys of one index start with.
+    """Build the prefix of the keys of one index.
 
-    :param root: ``by-date`` (of everything, without *value*), ``by-provider``, ``by-project`` or ``by-plan``
-    :param order: NEWEST or OLDEST, whichever is to come first
+    :param root: ``by-date`` (all checkpoints, without *value*), ``by-provider``, ``by-project`` or ``by-plan``
+    :param order: NEWEST or OLDEST, the one that comes first
     """
     return f"{INDICES}{root}/{order}/" if value is None else f"{INDICES}{root}/{quote(value)}/{order}/"
 
 
 def index_marker(prefix: str, order: str, micros: int) -> str:
-    """Between the keys below *prefix* that come before *micros* in that order, and those that are of it or come later."""
+    """Build the marker between the keys below *prefix* that sort before the time *micros* and all others."""
     return f"{prefix}{_index_time(order, micros)}"
 
 
 def index_keys(name: IndexName) -> list[str]:
-    """All index keys of one checkpoint."""
+    """Build all index keys of one checkpoint."""
     roots = (
         ("by-date", None),
         ("by-provider", name.provider_id),
@@ -180,13 +186,13 @@ def index_keys(name: IndexName) -> list[str]:
 
 
 def index_key(prefix: str, order: str, name: IndexName) -> str:
-    """The key of *name* below *prefix*."""
+    """Build the key of *name* below *prefix*."""
     ids = ",".join(map(quote, (name.provider_id, name.project_id, name.plan_id)))
     return check_key(f"{prefix}{_index_time(order, name.micros)},{ids}@{quote(name.checkpoint_id)}")
 
 
 def parse_index_key(key: str) -> IndexName:
-    """What an index key says. Raises InvalidKey."""
+    """Parse an index key. Raises InvalidKey."""
     match = re.fullmatch(r"indices/(?:[^/]+/)+(newest|oldest)/([0-9]{16}),([^/,@]+),([^/,@]+),([^/,@]+)@([^/,@]+)", key)
     if match is None:
         raise errors.InvalidKey(f"{key[:200]!r} is not the key of an index")
@@ -199,7 +205,7 @@ def _index_time(order: str, micros: int) -> str:
 
 
 def parse_owner(key: str) -> str:
-    """The project or checkpoint that the second segment of *key* names. Raises InvalidKey."""
+    """Return the project or checkpoint that the second segment of *key* names. Raises InvalidKey."""
     return unquote(key.partition("/")[2].partition("/")[0])
 
 
@@ -207,19 +213,19 @@ def parse_owner(key: str) -> str:
 
 
 def packs_prefix(project_id: str) -> str:
-    """What the keys of all packs of a project start with."""
+    """Build the prefix of all packs of a project."""
     return f"{DATA}{quote(project_id)}/packs/"
 
 
 def pack_key(project_id: str, pack_id: str) -> str:
-    """Key of a pack. *pack_id*: 32 lower-case hexadecimal digits."""
+    """Build the key of a pack. *pack_id*: 32 lower-case hexadecimal digits."""
     if not HEX_ID.fullmatch(pack_id):
         raise errors.InvalidKey(f"{pack_id[:200]!r} is not the id of a pack")
     return packs_prefix(project_id) + pack_id
 
 
 def parse_pack_key(key: str) -> tuple[str, str]:
-    """Project and pack id of the key of a pack. Raises InvalidKey where it is none."""
+    """Return project and pack id. Raises InvalidKey for any other key."""
     parts = key.split("/")
     if len(parts) == 4 and parts[0] == "data" and parts[2] == "packs" and HEX_ID.fullmatch(parts[3]):
         return unquote(parts[1]), parts[3]
@@ -227,70 +233,76 @@ def parse_pack_key(key: str) -> tuple[str, str]:
 
 
 def wrapped_keys_prefix(project_id: str | None = None) -> str:
-    """What the keys of all wrapped data keys (of one project) start with."""
+    """Build the prefix of all wrapped data keys, of one project or of all."""
     return "keys/" if project_id is None else f"keys/{quote(project_id)}/"
 
 
 def data_key_prefix(project_id: str, data_key_id: str) -> str:
-    """What the keys of all wrappings of a data key (32 hexadecimal digits) start with."""
+    """Build the prefix of all wrappings of a data key (32 hexadecimal digits)."""
     return f"{wrapped_keys_prefix(project_id)}{data_key_id}/"
 
 
 def wrapped_key(project_id: str, data_key_id: str, master_id: str) -> str:
-    """Key of a data key as wrapped by the master key *master_id*."""
+    """Build the key of a data key as wrapped by the master key *master_id*."""
     return check_key(data_key_prefix(project_id, data_key_id) + quote(master_id))
 
 
 def parse_wrapped_key(key: str) -> tuple[str, str, str]:
-    """Project, id of the data key, id of the master key. Raises InvalidKey."""
+    """Return project, id of the data key and id of the master key. Raises InvalidKey."""
     parts = key.split("/")
     if len(parts) == 4 and parts[0] == "keys" and HEX_ID.fullmatch(parts[2]):
         return unquote(parts[1]), parts[2], unquote(parts[3])
     raise errors.InvalidKey(f"{key[:200]!r} is not the key of a wrapped data key")
 
 
-# What plugins keep in a checkpoint.
+# Documents and streams that plugins store in a checkpoint.
 
 
 def resource_prefix(checkpoint_id: str, resource_key: str) -> str:
-    """What the keys of one resource's part of a checkpoint start with."""
+    """Build the prefix of one resource's part of a checkpoint."""
     return f"{resources_prefix(checkpoint_id)}{quote(resource_key)}/"
 
 
 def document_prefix(checkpoint_id: str, resource_key: str, name: str) -> str:
-    """What the keys of all attempts at a document start with; :func:`attempt_key` numbers them."""
+    """Build the prefix of all versions of a document; :func:`attempt_key` numbers them."""
     return f"{resource_prefix(checkpoint_id, resource_key)}documents/{quote(name)}/"
 
 
 def manifest_prefix(checkpoint_id: str, resource_key: str, name: str) -> str:
-    """What the keys of the heads of all attempts at a stream start with; :func:`attempt_key` numbers them."""
+    """Build the prefix of the manifest heads of all versions of a stream; :func:`attempt_key` numbers them."""
     return f"{resource_prefix(checkpoint_id, resource_key)}manifests/{quote(name)}/"
 
 
 def segment_key(checkpoint_id: str, resource_key: str, name: str, attempt_id: str, index: int) -> str:
-    """Key of the *index*-th segment of the manifest that *attempt_id* (32 hexadecimal digits) wrote."""
+    """Build the key of the *index*-th segment of the manifest that *attempt_id* (32 hexadecimal digits) wrote."""
     return f"{resource_prefix(checkpoint_id, resource_key)}segments/{quote(name)}/{attempt_id}/{index:08d}"
 
 
 def attempt_key(prefix: str, lease_id: str, number: int) -> str:
-    """Key of the *number*-th attempt (from 0) under one lease at what *prefix* names. Which attempt is the valid one:
-    :class:`karbor_like.bank.checkpoints.versions.ObjectVersions`.
+    """Build the key of the *number*-th version (from 0) that one lease wrote of the name *prefix*.
+
+    :class:`karbor_like.bank.checkpoints.versions.ObjectVersions` chooses the valid version.
     """
     return f"{prefix}{lease_id}-{number:03d}"
 
 
+def attempt_number(key: str) -> int:
+    """Return the number in *key*, which :func:`attempt_key` built."""
+    return int(key.rpartition("-")[2])
+
+
 def name_prefix(key: str) -> str:
-    """What *key*, which :func:`attempt_key` made, is an attempt at."""
+    """Return the prefix of the name of which *key*, built by :func:`attempt_key`, is a version."""
     return key.rpartition("/")[0] + "/"
 
 
 @dataclass(frozen=True)
 class ResourceObject:
-    """What the key of an object of a resource says.
+    """The parts of the key of an object of a resource.
 
     :param kind: ``documents``, ``manifests`` or ``segments``
     :param name: of the document or stream
-    :param rest: lease and number of the attempt; for segments attempt id and index
+    :param rest: lease and number of the version; for segments attempt id and index
     """
 
     checkpoint_id: str
@@ -301,7 +313,7 @@ class ResourceObject:
 
 
 def parse_resource_key(key: str) -> ResourceObject:
-    """Take the key of an object below :func:`resources_prefix` apart. Raises InvalidKey where it is none."""
+    """Parse the key of an object below :func:`resources_prefix`. Raises InvalidKey for any other key."""
     parts = key.split("/", 6)
     if len(parts) == 7 and parts[0] == "checkpoints" and parts[2] == "resources":
         kind, rest = parts[4], parts[6]
@@ -312,7 +324,7 @@ def parse_resource_key(key: str) -> ResourceObject:
 
 
 def kind_of(key: str) -> str | None:
-    """``documents``, ``manifests`` or ``segments``: of what a resource consists; None for everything else."""
+    """Return ``documents``, ``manifests`` or ``segments``; None if *key* is not the key of an object of a resource."""
     try:
         return parse_resource_key(key).kind
     except errors.InvalidKey:

@@ -86,7 +86,9 @@ class Sync:
     def _entries(self, bank: Bank) -> Iterator[IndexEntry]:
         marker: IndexEntry | None = None
         while True:
-            page = bank.checkpoints.list(provider_id=self._provider.id, marker=marker, limit=_PAGE, newest_first=False)
+            page = bank.checkpoints.index.list(
+                provider_id=self._provider.id, marker=marker, limit=_PAGE, newest_first=False
+            )
             yield from page
             if len(page) < _PAGE:
                 return

@@ -1,35 +1,34 @@
-"""Checkpoints: what was protected, what became of it, and finding it again without a database.
+"""Checkpoints: creation, commit, status and deletion.
 
-Ordering rules and their reasons: ``doc/source/contributor/bank-concurrency.rst``, section *Checkpoints*.
+The rules of ordering and their reasons are in ``doc/source/contributor/bank-concurrency.rst``, section *Checkpoints*.
 """
 
 import contextlib
 import dataclasses
 import logging
-from collections import Counter
+import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from karbor_like import exception
 from karbor_like.bank import errors, layout
-from karbor_like.bank.checkpoints.commit import Committer
+from karbor_like.bank.checkpoints import commit
+from karbor_like.bank.checkpoints.claims import WriterClaims
 from karbor_like.bank.checkpoints.events import (
     AVAILABLE,
     DELETED,
-    PROTECTING,
     STATUSES,
     UNFINISHED,
-    Event,
     Events,
     commit_of,
-    micros,
     pins_of,
     status_of,
 )
+from karbor_like.bank.checkpoints.index import Index
+from karbor_like.bank.checkpoints.plans import CheckpointRecord, Plans
 from karbor_like.bank.checkpoints.versions import ObjectVersions
-from karbor_like.bank.format import jsonobject, manifest, seal
+from karbor_like.bank.format import manifest
 from karbor_like.bank.format.datakey import DataKey
 from karbor_like.bank.keys.keyring import Keyring
 from karbor_like.bank.leases.lease import Lease
@@ -39,282 +38,186 @@ from karbor_like.clock import Clock
 
 LOG = logging.getLogger(__name__)
 
-VERSION: Final = 1
-_PAGE: Final = 1000
-
-
-@dataclass(frozen=True)
-class CheckpointRecord:
-    """A checkpoint.
-
-    :param plan: id, name, provider_id and resources, as the API's ``protection_plan``
-    :param resource_graph: JSON text of the API
-    :param created_at: timezone-aware
-    :param status: that of the last event; when it is created, the first one
-    """
-
-    id: str
-    project_id: str
-    provider_id: str
-    plan: dict[str, Any]
-    resource_graph: str
-    extra_info: dict[str, Any]
-    created_at: datetime
-    status: str = PROTECTING
-    events: Sequence[Event] = field(default=(), compare=False)
-
-
-@dataclass(frozen=True)
-class IndexEntry:
-    """What a listing says of a checkpoint."""
-
-    id: str
-    project_id: str
-    provider_id: str
-    plan_id: str
-    created_at: datetime
-
 
 class Checkpoints:
     """The checkpoints of one bank.
 
-    :param keyring: None where the bank is not encrypted
+    :param keyring: None if the bank is not encrypted
     """
 
     def __init__(self, store: ObjectStore, clock: Clock, keyring: Keyring | None) -> None:
         self._store = store
         self._keyring = keyring
         self._events = Events(store, clock)
+        self._plans = Plans(store, keyring)
+        self.index = Index(store, self._plans)
+        self._lock = threading.Lock()
+        self._writing: weakref.WeakKeyDictionary[Lease, dict[str, ObjectVersions]] = weakref.WeakKeyDictionary()
 
-    # Making one.
+    # Creation.
+
+    def begin(self, record: CheckpointRecord, lease: Lease) -> DataKey | None:
+        """Put the plan of a checkpoint into the bank. Idempotent.
+
+        From then on the checkpoint exists. It is listed, and can be written to, when :meth:`create` has run.
+
+        :param lease: a write lease
+        :returns: the key that the plan is encrypted with
+        :raises Conflict: the bank has another checkpoint of this id, or had one that was deleted
+        """
+        if self._store.exists(layout.tombstone_key(record.id)):
+            raise exception.Conflict(f"checkpoint {record.id} was deleted and cannot be created again")
+        try:
+            existing, data_key = self._plans.get(record.id)
+        except exception.CheckpointNotFound:
+            return self._plans.put(record, lease)
+        if dataclasses.replace(existing, status=record.status) != record:
+            raise exception.Conflict(f"checkpoint {record.id}: the bank already has another checkpoint of this id")
+        return data_key
 
     def create(self, record: CheckpointRecord, lease: Lease) -> None:
-        """Put a checkpoint into the bank: its plan, its first event, then its index keys. May be done again.
+        """Put a checkpoint into the bank: its plan, the claim of its writer, its first event, its index keys. Idempotent.
 
-        :param lease: a write lease; from now on this is the one that may write here
-        :raises Conflict: there is another checkpoint of this id, or it was deleted
+        :param lease: a write lease; from now on it is the only one that may write to the checkpoint
+        :raises Conflict: as :meth:`begin`
+        :raises LeaseLost: the lease expired, or another process took the checkpoint over
         """
-        key = layout.plan_key(record.id)
-        if self._store.exists(layout.tombstone_key(record.id)):
-            raise exception.Conflict(f"checkpoint {record.id} was deleted and cannot be made again")
-        try:
-            there = self._read(record.id)
-        except exception.CheckpointNotFound:
-            secret = self._keyring.current(record.project_id, lease) if self._keyring else None
-            lease.check()
-            self._store.put(key, seal.seal(key, jsonobject.dump(_to_json(record)), secret))
-        else:
-            if dataclasses.replace(there, status=record.status) != record:
-                raise exception.Conflict(f"there is another checkpoint {record.id} in the bank already")
-        ObjectVersions(self._store, record.id).claim(lease)
-        if not self._events.fetch(record.id):
-            self._events.append(record.id, (), record.status, self._secret_of(record.id))
-        self.index(record)
+        data_key = self.begin(record, lease)
+        claims = WriterClaims(self._store, record.id)
+        claims.claim(lease)
+        events = self._events.decode(self._events.fetch(record.id), self._resolver_for(record.project_id))
+        self._remember(lease, record.id, ObjectVersions(self._store, record.id, pins_of(events), claims))
+        if not events:
+            self._events.append(record.id, (), record.status, data_key)
+        self.index.put(record)
 
-    def index(self, record: CheckpointRecord) -> None:
-        """Put the index keys of a checkpoint. May be done again."""
-        for key in layout.index_keys(_index_name(record)):
-            self._store.put(key, b"")
+    def versions(self, checkpoint_id: str, project_id: str, lease: Lease | None = None) -> ObjectVersions:
+        """Return the versions of the objects of a checkpoint.
 
-    def attempts(self, checkpoint_id: str, project_id: str) -> ObjectVersions:
-        """Finds the valid ones among the objects of a checkpoint. Raises CheckpointNotFound where it was deleted."""
+        :param lease: the writer that asks, if it is one: then the bank is asked once per lease
+        :raises CheckpointNotFound: the checkpoint was deleted
+        """
+        if lease is not None:
+            with self._lock:
+                known = self._writing.get(lease, {}).get(checkpoint_id)
+            if known is not None:
+                return known
+        # In this order, as in _get.
         events = self._events.decode(self._events.fetch(checkpoint_id), self._resolver_for(project_id))
         if self._store.exists(layout.tombstone_key(checkpoint_id)):
             raise exception.CheckpointNotFound(f"checkpoint {checkpoint_id} was deleted from the bank")
-        return ObjectVersions(self._store, checkpoint_id, pins_of(events))
+        versions = ObjectVersions(self._store, checkpoint_id, pins_of(events))
+        return versions if lease is None else self._remember(lease, checkpoint_id, versions)
+
+    def _remember(self, lease: Lease, checkpoint_id: str, versions: ObjectVersions) -> ObjectVersions:
+        """Keep *versions* for the other sections of a writer; return those that are kept."""
+        with self._lock:
+            return self._writing.setdefault(lease, {}).setdefault(checkpoint_id, versions)
 
     def commit(self, checkpoint_id: str, lease: Lease, detail: Mapping[str, Any] | None = None) -> None:
-        """Make a checkpoint available, if everything that it needs is there and *lease* is good. May be done again.
+        """Make a checkpoint available if everything it needs is stored and *lease* is valid. Idempotent.
 
-        :raises LeaseLost: the lease ran out, or another process took the checkpoint over; it was not committed
-        :raises Corrupted: something that it needs is missing or wrong; it was not committed
-        :raises Conflict: it failed or was deleted meanwhile
+        :raises LeaseLost: the lease expired, or another process took the checkpoint over; it was not committed
+        :raises Corrupted: an object that it needs is missing or wrong; it was not committed
+        :raises Conflict: it has failed or was deleted meanwhile
         """
-        attempts = ObjectVersions(self._store, checkpoint_id)
-        record = self.get(checkpoint_id)
+        record, data_key = self._get(checkpoint_id)
         if record.status not in (*UNFINISHED, AVAILABLE):
-            raise exception.Conflict(f"checkpoint {checkpoint_id} is {record.status!r} by now and cannot be completed")
-        claim = attempts.claim(lease)
-        made = commit_of(record.events) if record.status == AVAILABLE else None
-        if made is not None and made.claim == claim:
+            raise exception.Conflict(
+                f"checkpoint {checkpoint_id} is {record.status!r}; only a running one is completed"
+            )
+        versions = self._remember(lease, checkpoint_id, ObjectVersions(self._store, checkpoint_id))
+        claim = versions.claims.claim(lease)
+        valid = commit_of(record.events) if record.status == AVAILABLE else None
+        if valid is not None and valid.claim == claim:
             return
-        committer = Committer(self._store, self._resolver_for(record.project_id), checkpoint_id, lease, attempts)
-        # Who made the commit that there is may find that it came too late and take it back: this one stands for itself.
-        pins = committer.collect(record.project_id) if made is None else committer.adopt(record.project_id, made)
+        resolve_key = self._resolver_for(record.project_id)
+        committer = commit.Committer(self._store, resolve_key, record, lease, versions)
+        # The writer of an earlier commit may find that it came too late and remove it, so this commit pins the same again.
+        pins = committer.collect() if valid is None else committer.adopt(valid)
         lease.renew()
-        attempts.check(lease)
+        versions.claims.confirm(lease)
         event = self._events.append(
-            checkpoint_id,
-            record.events,
-            AVAILABLE,
-            self._secret_of(checkpoint_id),
-            detail=detail,
-            pins=pins,
-            claim=claim,
+            checkpoint_id, record.events, AVAILABLE, data_key, detail=detail, pins=pins, claim=claim
         )
         committer.confirm(event)
+        with self._lock:
+            self._writing.get(lease, {}).pop(checkpoint_id, None)
 
-    # Finding one.
+    # Reading.
 
     def get(self, checkpoint_id: str) -> CheckpointRecord:
-        """A checkpoint with its events. Raises CheckpointNotFound, or Corrupted where it cannot be read.
+        """Read a checkpoint with its events.
 
-        One whose deletion has begun to remove data is found with status ``deleted`` until nothing is left of it.
+        One whose deletion has begun to remove data has the status ``deleted`` until nothing is left of it.
+
+        :raises CheckpointNotFound: it is not in the bank
+        :raises Corrupted: it cannot be read
         """
-        # In this order: where there is no tombstone after the events were read, and still a plan after that, no deletion
-        # had begun when the events were read. So what reads as available is whole.
+        return self._get(checkpoint_id)[0]
+
+    def _get(self, checkpoint_id: str) -> tuple[CheckpointRecord, DataKey | None]:
+        # In this order: if there is no tombstone after the events were read, and still a plan after that, no deletion had
+        # begun when the events were read. So a checkpoint that reads as available is complete.
         fetched = self._events.fetch(checkpoint_id)
         deleted = self._store.exists(layout.tombstone_key(checkpoint_id))
-        record = self._read(checkpoint_id)
+        record, data_key = self._plans.get(checkpoint_id)
         events = self._events.decode(fetched, self._resolver_for(record.project_id))
-        return dataclasses.replace(record, status=DELETED if deleted else status_of(events), events=events)
+        status = DELETED if deleted else status_of(events)
+        return dataclasses.replace(record, status=status, events=events), data_key
 
     def has_trace(self, checkpoint_id: str) -> bool:
-        """Whether a checkpoint is there, or its tombstone, which the collector removes after a while."""
+        """Whether the bank has the checkpoint or its tombstone, which the collector removes after a while."""
         return self._store.exists(layout.plan_key(checkpoint_id)) or self._store.exists(
             layout.tombstone_key(checkpoint_id)
         )
 
     def streams(self, record: CheckpointRecord) -> Sequence[tuple[str, str]]:
-        """Resource key and name of every stream that the commit of *record* pinned."""
-        found = (layout.parse_resource_key(key) for key in (pins_of(record.events) or {}).values())
-        return sorted((what.resource_key, what.name) for what in found if what.kind == "manifests")
-
-    def list(
-        self,
-        *,
-        provider_id: str | None = None,
-        plan_id: str | None = None,
-        project_id: str | None = None,
-        start_date: datetime | None = None,
-        end_date: datetime | None = None,
-        marker: IndexEntry | str | None = None,
-        limit: int = _PAGE,
-        newest_first: bool = True,
-    ) -> Sequence[IndexEntry]:
-        """One page of the checkpoints that fit all that is given, in order of creation. Costs one listing of the store where
-        at most one of provider, project and plan is given; more of them narrow a page's listing down one after the other.
-
-        :param start_date: first moment of creation, timezone-aware
-        :param end_date: last moment of creation, timezone-aware
-        :param marker: the last entry of the page before; its id will do, at the cost of reading the checkpoint
-        :param limit: at most so many entries; fewer mean that there are no more
-        """
-        order = layout.NEWEST if newest_first else layout.OLDEST
-        if plan_id is not None:
-            prefix = layout.index_prefix("by-plan", plan_id, order)
-        elif project_id is not None:
-            prefix = layout.index_prefix("by-project", project_id, order)
-        elif provider_id is not None:
-            prefix = layout.index_prefix("by-provider", provider_id, order)
-        else:
-            prefix = layout.index_prefix("by-date", None, order)
-        first, last = (end_date, start_date) if newest_first else (start_date, end_date)
-        after = layout.index_marker(prefix, order, micros(first)) if first else ""
-        if marker is not None:
-            entry = _entry_of(self._read(marker)) if isinstance(marker, str) else marker
-            after = max(after, layout.index_key(prefix, order, _index_name(entry)))
-        found: list[IndexEntry] = []
-        for entry in self._entries(prefix, after, limit):
-            if last and (entry.created_at < last if newest_first else entry.created_at > last):
-                break
-            if (plan_id, project_id, provider_id) == (
-                plan_id and entry.plan_id,
-                project_id and entry.project_id,
-                provider_id and entry.provider_id,
-            ):
-                found.append(entry)
-            if len(found) == limit:
-                break
-        return found
-
-    def _entries(self, prefix: str, after: str, limit: int) -> Iterator[IndexEntry]:
-        for _, name in listing.parsed(self._store, prefix, layout.parse_index_key, after, limit):
-            created = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=name.micros)
-            yield IndexEntry(name.checkpoint_id, name.project_id, name.provider_id, name.plan_id, created)
+        """Return resource key and name of every stream that the commit of *record* pinned."""
+        pinned = (layout.parse_resource_key(key) for key in (pins_of(record.events) or {}).values())
+        return sorted((what.resource_key, what.name) for what in pinned if what.kind == "manifests")
 
     def ids(self) -> Iterator[str]:
-        """Ids of everything that is there of checkpoints, index keys or not."""
+        """Go through the ids of all checkpoints of which a listing shows an object, whether indexed or not."""
         return listing.segments(self._store, layout.CHECKPOINTS)
-
-    def reindex(self) -> int:
-        """Put the index keys that are missing, be it that somebody deleted them. Returns how many checkpoints missed some.
-
-        Checkpoints that cannot be read are left alone, with a warning.
-        """
-        keys = Counter(name for _, name in listing.parsed(self._store, layout.INDICES, layout.parse_index_key))
-        whole = {name.checkpoint_id for name, count in keys.items() if count == len(layout.index_keys(name))}
-        found = 0
-        for checkpoint_id in self.ids():
-            if checkpoint_id in whole or self._store.exists(layout.tombstone_key(checkpoint_id)):
-                continue
-            try:
-                self.index(self._read(checkpoint_id))
-                found += 1
-            except (exception.CheckpointNotFound, *errors.UNREADABLE) as error:
-                LOG.warning("checkpoint %s stays out of the index: %s", checkpoint_id, error)
-        return found
-
-    def _read(self, checkpoint_id: str) -> CheckpointRecord:
-        key = layout.plan_key(checkpoint_id)
-        try:
-            raw = self._store.get(key)
-        except errors.ObjectNotFound:
-            raise exception.CheckpointNotFound(f"there is no checkpoint {checkpoint_id} in the bank") from None
-        payload = seal.unseal(key, raw, self._keyring.resolve_key if self._keyring else None)
-        record = _from_json(key, jsonobject.load(key, payload, VERSION))
-        if record.id != checkpoint_id:
-            raise errors.Corrupted(f"{key}: is the plan of checkpoint {record.id}")
-        secret = self._secret(key, raw)
-        if secret is not None and secret.project_id != record.project_id:
-            raise errors.Corrupted(
-                f"{key}: was sealed with a key of project {secret.project_id}, not {record.project_id}"
-            )
-        return record
 
     def _resolver_for(self, project_id: str) -> manifest.KeyResolver:
         return self._keyring.resolver_for(project_id) if self._keyring else None
 
-    def _secret(self, key: str, raw: bytes) -> DataKey | None:
-        return self._keyring.resolve_key(seal.read_header(key, raw).seal_id) if self._keyring else None
-
-    def _secret_of(self, checkpoint_id: str) -> DataKey | None:
-        """The key with which the checkpoint itself was sealed: it stands as long as the checkpoint does."""
-        key = layout.plan_key(checkpoint_id)
-        return self._secret(key, self._store.get(key)) if self._keyring else None
-
-    # What becomes of it.
+    # Status.
 
     def event(self, checkpoint_id: str, status: str, detail: Mapping[str, Any] | None = None) -> None:
         """Append an event: the checkpoint has *status* from now on.
 
-        ``available`` is possible only for a checkpoint that was committed once, and of which nothing is missing: it is
-        looked at again. ``deleted`` is :meth:`delete`'s alone.
+        Only a checkpoint that was committed before, and that is complete, can become ``available``. ``deleted`` is set by
+        :meth:`delete` alone.
 
+        :raises InvalidInput: *status* is not one that an event can set
         :raises Conflict: the checkpoint cannot have this status
+        :raises Corrupted: it cannot become available, because an object that it needs is missing or wrong
         """
         if status not in STATUSES:
-            raise exception.InvalidInput(f"{status!r} is no status that a checkpoint can be given")
-        record = self.get(checkpoint_id)
+            raise exception.InvalidInput(f"status {status!r}: cannot be given to a checkpoint")
+        record, data_key = self._get(checkpoint_id)
         if record.status == DELETED:
             raise exception.Conflict(f"checkpoint {checkpoint_id} was deleted and cannot become {status!r}")
         pins, claim = None, -1
         if status == AVAILABLE:
-            commit = commit_of(record.events)
-            if commit is None or commit.pins is None:
+            valid = commit_of(record.events)
+            if valid is None or valid.pins is None:
                 raise exception.Conflict(
                     f"checkpoint {checkpoint_id} was never completed, so it cannot become {AVAILABLE!r}"
                 )
-            pins, claim = commit.pins, commit.claim
-            resolve_key = self._resolver_for(record.project_id)
-            Committer(self._store, resolve_key, checkpoint_id, None, None).verify(record.project_id, pins)
-        secret = self._secret_of(checkpoint_id)
-        self._events.append(checkpoint_id, record.events, status, secret, detail=detail, pins=pins, claim=claim)
+            pins, claim = valid.pins, valid.claim
+            commit.verify_pins(self._store, self._resolver_for(record.project_id), record.project_id, pins)
+        self._events.append(checkpoint_id, record.events, status, data_key, detail=detail, pins=pins, claim=claim)
+
+    # Deletion.
 
     def delete(self, checkpoint_id: str) -> None:
-        """Remove a checkpoint, whatever its state; nothing is done where there is none. May be done again after a crash.
+        """Remove a checkpoint in any state. Idempotent, also after a crash; does nothing if it does not exist.
 
-        What remains is the collector's: the packs it needed, the tombstone, and objects that a listing does not show yet.
+        The collector removes the rest: packs, the tombstone, and objects that a listing does not show yet.
         """
         tombstone, plan = layout.tombstone_key(checkpoint_id), layout.plan_key(checkpoint_id)
         if self._store.exists(plan):
@@ -331,48 +234,12 @@ class Checkpoints:
 
     def _remove_index(self, checkpoint_id: str) -> None:
         try:
-            record = self._read(checkpoint_id)
+            self.index.remove(self._plans.get(checkpoint_id)[0])
         except exception.CheckpointNotFound:
             return
         except errors.UNREADABLE as error:
-            LOG.warning("the index keys of checkpoint %s are left to the collector: %s", checkpoint_id, error)
-            return
-        for key in layout.index_keys(_index_name(record)):
-            self._remove(key)
+            LOG.warning("Checkpoint %s: the collector will remove its index keys: %s", checkpoint_id, error)
 
     def _remove(self, key: str) -> None:
         with contextlib.suppress(errors.ObjectNotFound):
             self._store.delete(key)
-
-
-def _entry_of(record: CheckpointRecord) -> IndexEntry:
-    return IndexEntry(record.id, record.project_id, record.provider_id, str(record.plan["id"]), record.created_at)
-
-
-def _index_name(of: CheckpointRecord | IndexEntry) -> layout.IndexName:
-    entry = _entry_of(of) if isinstance(of, CheckpointRecord) else of
-    return layout.IndexName(micros(entry.created_at), entry.provider_id, entry.project_id, entry.plan_id, entry.id)
-
-
-def _to_json(record: CheckpointRecord) -> dict[str, Any]:
-    body = {name: getattr(record, name) for name in _MEMBERS}
-    return {"version": VERSION, **body, "created_at": record.created_at.isoformat()}
-
-
-_MEMBERS: Final[Mapping[str, type]] = {
-    "id": str,
-    "project_id": str,
-    "provider_id": str,
-    "plan": dict,
-    "resource_graph": str,
-    "extra_info": dict,
-    "created_at": str,
-}
-
-
-def _from_json(key: str, body: dict[str, Any]) -> CheckpointRecord:
-    for name, kind in _MEMBERS.items():
-        if not isinstance(body.get(name), kind):
-            raise errors.Corrupted(f"{key}: member {name!r} is missing or of the wrong type")
-    created = jsonobject.moment(key, body["created_at"])
-    return CheckpointRecord(**{name: body[name] for name in _MEMBERS if name != "created_at"}, created_at=created)

@@ -1,4 +1,4 @@
-"""What has to be true before a checkpoint is made available, and the moment in which it is.
+"""The commit of a checkpoint: what must be true before it becomes available, and the moment in which it does.
 
 See ``doc/source/contributor/bank-concurrency.rst``, section *Checkpoints*.
 """
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from karbor_like.bank import errors, layout
 from karbor_like.bank.blocks import presence
 from karbor_like.bank.checkpoints.events import Event
+from karbor_like.bank.checkpoints.plans import CheckpointRecord
 from karbor_like.bank.checkpoints.versions import ObjectVersions
 from karbor_like.bank.format import jsonobject, manifest
 from karbor_like.bank.leases.lease import Lease
@@ -20,35 +21,34 @@ LOG = logging.getLogger(__name__)
 
 
 class Committer:
-    """Commits one checkpoint once.
+    """Prepares and confirms one commit of one checkpoint.
 
-    :param lease: whose holder commits; None when a commit of earlier is only looked at again
+    :param record: the checkpoint
+    :param lease: the lease of the writer that commits
     """
 
     def __init__(
         self,
         store: ObjectStore,
         resolve_key: manifest.KeyResolver,
-        checkpoint_id: str,
-        lease: Lease | None,
-        attempts: ObjectVersions | None,
+        record: CheckpointRecord,
+        lease: Lease,
+        versions: ObjectVersions,
     ) -> None:
         self._store = store
         self._resolve_key = resolve_key
-        self._checkpoint_id = checkpoint_id
+        self._record = record
         self._lease = lease
-        self._attempts = attempts
+        self._versions = versions
 
-    def collect(self, project_id: str) -> Mapping[str, str]:
-        """Find the valid object of every name, and look whether all that it needs is there.
+    def collect(self) -> Mapping[str, str]:
+        """Find the valid object of every name, and check that everything it needs is stored.
 
-        :returns: what the commit event pins
-        :raises LeaseLost: the lease ran out meanwhile
-        :raises Corrupted: something is missing or wrong, or was stored after its writer's lease had ended
+        :returns: the pins of the commit event
+        :raises LeaseLost: the lease expired meanwhile
+        :raises Corrupted: an object is missing or wrong, or was stored after the lease of its writer had ended
         """
-        assert self._lease is not None
-        assert self._attempts is not None
-        resources = layout.resources_prefix(self._checkpoint_id)
+        resources = layout.resources_prefix(self._record.id)
         names = {prefix for prefix in self._lease.names if prefix.startswith(resources)}
         for info, what in listing.parsed(self._store, resources, layout.parse_resource_key):
             if what.kind != "segments":
@@ -56,66 +56,85 @@ class Committer:
         pins = {}
         for prefix in sorted(names):
             self._lease.check()
-            key = self._attempts.valid(prefix)
+            key = self._versions.newest(prefix, self._lease)
             if key is not None:
                 pins[prefix] = key
-        self.verify(project_id, pins)
+        self._verify(pins)
         return pins
 
-    def adopt(self, project_id: str, commit: Event) -> Mapping[str, str]:
-        """What another's *commit* pinned, if all of it is there. Raises as :meth:`collect`."""
+    def adopt(self, commit: Event) -> Mapping[str, str]:
+        """Return the pins of another writer's *commit* if everything they need is stored. Raises as :meth:`collect`."""
         pins = commit.pins or {}
-        self.verify(project_id, pins)
+        self._verify(pins)
         return pins
 
-    def verify(self, project_id: str, pins: Mapping[str, str]) -> None:
-        """Look whether every pinned object and every pack that it needs is there. Raises Corrupted, naming what is not."""
-        for key in pins.values():
-            if self._lease is not None:
-                self._lease.check()
-            if layout.parse_resource_key(key).kind == "manifests":
-                self._verify_head(project_id, key)
-            else:
-                _require(self._store, key)
-
-    def _verify_head(self, project_id: str, key: str) -> None:
-        try:
-            head = manifest.read_head(self._store, key, self._resolve_key)
-            put = self._store.stat(key).modified
-        except errors.ObjectNotFound:
-            raise errors.Corrupted(f"{key}: this manifest is missing") from None
-        if head.project_id != project_id:
-            raise errors.Corrupted(f"{key}: is a manifest of project {head.project_id}, not of {project_id}")
-        if self._lease is not None and head.lease != self._lease.id and put > jsonobject.moment(key, head.lease_until):
-            raise errors.Corrupted(
-                f"{key}: reached the bank at {put.isoformat()}, after the lease of its writer had ended at"
-                f" {head.lease_until}; what it refers to may be gone, so it has to be written again"
-            )
-        check = self._lease.check if self._lease is not None else None
-        # While a lease stands, no pack is collected that is younger than it.
-        since = self._lease.started if self._lease is not None else presence.NEVER
-        uses = manifest.pack_uses(self._store, head, self._resolve_key)
-        for finding in presence.missing(self._store, project_id, uses, check, believed_since=since):
-            raise errors.Corrupted(f"{key}: {finding}")
+    def _verify(self, pins: Mapping[str, str]) -> None:
+        verify_pins(self._store, self._resolve_key, self._record.project_id, pins, self._lease)
 
     def confirm(self, event: Event) -> None:
-        """Take the commit back where the lease had run out by the time the store received it, or nobody knows whether it had.
+        """Remove the commit if the store received it after the end of the lease, or if that cannot be found out.
 
-        Raises LeaseLost then, or what the store raises.
+        :raises LeaseLost: the lease had ended
+        :raises BankError: the store did not tell when it received the commit
         """
-        assert self._lease is not None
         try:
             put = self._store.stat(event.key).modified
             self._lease.check()
             if put > self._lease.ends:
                 raise errors.LeaseLost(f"{self._lease} ended before the bank received the commit at {put.isoformat()}")
         except errors.BankError as error:
-            LOG.error("the commit of checkpoint %s is taken back: %s", self._checkpoint_id, error)
+            LOG.error("Checkpoint %s: removing its commit: %s", self._record.id, error)
             with contextlib.suppress(errors.ObjectNotFound):
                 self._store.delete(event.key)
             raise
 
 
-def _require(store: ObjectStore, key: str) -> None:
-    if not store.exists(key):
-        raise errors.Corrupted(f"{key}: this document is missing")
+def verify_pins(
+    store: ObjectStore,
+    resolve_key: manifest.KeyResolver,
+    project_id: str,
+    pins: Mapping[str, str],
+    lease: Lease | None = None,
+) -> None:
+    """Check that every pinned object, and every pack that the pinned manifests need, is stored.
+
+    :param lease: of the writer that is about to commit; None to check an earlier commit again
+    :raises Corrupted: an object is missing or wrong
+    :raises LeaseLost: the lease expired meanwhile
+    """
+    for key in pins.values():
+        if lease is not None:
+            lease.check()
+        if layout.parse_resource_key(key).kind == "manifests":
+            _verify_manifest(store, resolve_key, project_id, key, lease)
+        elif not store.exists(key):
+            raise errors.Corrupted(f"{key}: this document is missing")
+
+
+def _verify_manifest(
+    store: ObjectStore, resolve_key: manifest.KeyResolver, project_id: str, key: str, lease: Lease | None
+) -> None:
+    try:
+        head = manifest.read_head(store, key, resolve_key)
+        if lease is not None and head.lease != lease.id:
+            _check_in_time(key, head, store)
+    except errors.ObjectNotFound:
+        raise errors.Corrupted(f"{key}: this manifest is missing") from None
+    if head.project_id != project_id:
+        raise errors.Corrupted(f"{key}: is a manifest of project {head.project_id}, not of {project_id}")
+    # While a lease is valid, the collector deletes no pack that is younger than it.
+    since = lease.started if lease is not None else presence.NEVER
+    check = lease.check if lease is not None else None
+    uses = manifest.pack_uses(store, head, resolve_key)
+    for problem in presence.missing(store, project_id, uses, check, believed_since=since):
+        raise errors.Corrupted(f"{key}: {problem}")
+
+
+def _check_in_time(key: str, head: manifest.Head, store: ObjectStore) -> None:
+    """Raise Corrupted if the head of another writer was stored after the end of that writer's lease."""
+    put = store.stat(key).modified
+    if put > jsonobject.moment(key, head.lease_until):
+        raise errors.Corrupted(
+            f"{key}: reached the bank at {put.isoformat()}, after the lease of its writer had ended at"
+            f" {head.lease_until}; what it refers to may be deleted, so it has to be written again"
+        )

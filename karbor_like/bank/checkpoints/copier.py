@@ -1,6 +1,6 @@
-"""Copies one resource's part of a checkpoint into another bank: all that is in it, whatever it means.
+"""Copies one resource's part of a checkpoint into another bank, without interpreting it.
 
-Every block is read, checked and stored anew, with the keys and the codec of the bank that it comes to. Zeros are not read.
+Every block is read, verified and stored again, with the keys and the codec of the target's bank. Zeros are not read.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -19,18 +19,17 @@ def copy(
     progress: Callable[[int, int], None] | None = None,
     check: Callable[[], None] | None = None,
 ) -> Mapping[str, StreamStats]:
-    """Copy the documents and streams of *source* into *target*. May be done again: a stream that is there whole stays.
+    """Copy the documents and streams of *source* into *target*. Idempotent: a stream that is complete is not copied again.
 
     :param source: of a committed checkpoint
     :param target: opened for writing
-    :param bases: sections of *target*'s bank to store against, the most similar first; its lease must name their checkpoints
-    :param progress: called with the bytes done so far, and in all
+    :param bases: sections of *target*'s bank to build on, the most similar first; the lease must name their checkpoints
+    :param progress: called with the bytes done so far and the total
     :param check: called every few MiB; may raise to stop
-    :returns: by name what each stream took in *target*'s bank
-
-    Raises what reading and writing sections raises. What goes wrong with *source* says so, in the words of its bank.
+    :returns: name of each stream -> its size in *target*'s bank
+    :raises BankError: reading or writing failed; the message of a failure to read names *source*
     """
-    with _of_the_source(source):
+    with _naming(source):
         streams = {name: source.stats(name) for name in source.streams()}
         documents = {name: source.get(name) for name in source.documents()}
     for name, document in documents.items():
@@ -52,7 +51,7 @@ def copy(
 
 
 def _holds(target: Section, name: str, wanted: StreamStats) -> bool:
-    """Whether an earlier attempt got all of a stream across."""
+    """Whether an earlier attempt copied all of a stream."""
     try:
         return target.stats(name).digest == wanted.digest
     except errors.ObjectNotFound:
@@ -60,13 +59,13 @@ def _holds(target: Section, name: str, wanted: StreamStats) -> bool:
 
 
 def _read(source: Section, name: str, check: Callable[[], None] | None) -> Generator[memoryview]:
-    with _of_the_source(source), source.read(name, check=check) as reader:
+    with _naming(source), source.read(name, check=check) as reader:
         yield from reader
 
 
 @contextmanager
-def _of_the_source(source: Section) -> Iterator[None]:
-    """Two banks are at work: an error must say in which of them to look."""
+def _naming(source: Section) -> Iterator[None]:
+    """Name the source in errors of its bank, because a copy uses two banks."""
     try:
         yield
     except errors.BankError as error:

@@ -1,4 +1,4 @@
-"""What became of a checkpoint: a sequence of small objects, of which the last says the status.
+"""Events of a checkpoint: small objects, of which the last one tells the status.
 
 See ``doc/source/contributor/bank-concurrency.rst``, section *Checkpoints*.
 """
@@ -27,23 +27,23 @@ ERROR_DELETING: Final = "error-deleting"
 COPYING: Final = "copying"
 WAIT_COPYING: Final = "wait_copying"
 
-#: What an event may say. DELETED is not among them: that is said by the tombstone.
+#: The statuses that an event can set. DELETED is set by the tombstone.
 STATUSES: Final = (PROTECTING, AVAILABLE, ERROR, DELETING, ERROR_DELETING, COPYING, WAIT_COPYING)
 
-#: A checkpoint with one of these is in the making.
+#: The statuses of a checkpoint that is being written.
 UNFINISHED: Final = frozenset({PROTECTING, COPYING, WAIT_COPYING})
 
 
 @dataclass(frozen=True)
 class Event:
-    """One event.
+    """An event.
 
     :param seq: grows from event to event of a checkpoint
     :param status: one of STATUSES
-    :param at: by the clock of whoever wrote it
-    :param detail: anything JSON, such as the reason of an error
+    :param at: time by the clock of the process that wrote it
+    :param detail: any JSON, such as the reason for an error
     :param pins: of a commit: prefix of a document's or stream's name -> key of its valid object
-    :param claim: of a commit: number of its writer's claim; -1 where it does not say, as those of early versions
+    :param claim: of a commit: number of its writer's claim; -1 if it names none, as in early versions
     """
 
     key: str
@@ -56,13 +56,13 @@ class Event:
 
 
 def micros(when: datetime) -> int:
-    """Microseconds since 1970."""
+    """Convert a time to microseconds since 1970."""
     since = when - datetime.fromtimestamp(0, UTC)
     return (since.days * 86400 + since.seconds) * 10**6 + since.microseconds
 
 
 def status_of(events: Sequence[Event]) -> str:
-    """The status after *events*, which are in order. A commit whose claim is not that of the valid one does not count."""
+    """Return the status after *events*, which are in order. Commits with another claim than the valid one do not count."""
     commit = commit_of(events)
     counting = (
         event for event in reversed(events) if event.pins is None or commit is None or event.claim == commit.claim
@@ -71,16 +71,16 @@ def status_of(events: Sequence[Event]) -> str:
 
 
 def commit_of(events: Sequence[Event]) -> Event | None:
-    """The valid one of the commits among *events*, if any: that of the latest claim, and the first of these.
+    """Return the valid commit among *events*, if any: of those with the latest claim, the first one.
 
-    There are others where a status was reset, which pin the same, and where a writer's commit reached the store after
-    another had taken the checkpoint over. The order of the claims is not for anybody's clock to say.
+    A reset of the status adds commits with the same pins. The commit of a writer that was taken over may reach the store
+    late. The order of the claims does not depend on any clock.
     """
     return max((event for event in events if event.pins is not None), key=lambda event: event.claim, default=None)
 
 
 def pins_of(events: Sequence[Event]) -> Mapping[str, str] | None:
-    """What the valid commit among *events* pinned; None where there was no commit."""
+    """Return the pins of the valid commit among *events*; None if there is no commit."""
     commit = commit_of(events)
     return commit.pins if commit else None
 
@@ -93,18 +93,20 @@ class Events:
         self._clock = clock
 
     def fetch(self, checkpoint_id: str) -> Mapping[str, bytes]:
-        """The events that are there, in order and as they are stored: key -> bytes."""
-        found = {}
+        """Read the events of a checkpoint as they are stored, in order: key -> bytes."""
+        fetched = {}
         for info, _ in listing.parsed(self._store, layout.events_prefix(checkpoint_id), layout.parse_event_key):
-            # The listing may lag behind a deletion: what it shows need not be there.
+            # The listing may lag behind a deletion.
             with contextlib.suppress(errors.ObjectNotFound):
-                found[info.key] = self._store.get(info.key)
-        return found
+                fetched[info.key] = self._store.get(info.key)
+        return fetched
 
     def decode(self, fetched: Mapping[str, bytes], resolve_key: manifest.KeyResolver) -> Sequence[Event]:
-        """What :meth:`fetch` found, opened. Raises Corrupted or KeyUnavailable.
+        """Open the events that :meth:`fetch` has read.
 
-        :param resolve_key: gives the keys of the checkpoint's project; None where the bank is not encrypted
+        :param resolve_key: finds the keys of the checkpoint's project; None if the bank is not encrypted
+        :raises Corrupted: an event is damaged
+        :raises KeyUnavailable: its key is unavailable
         """
         return [self._decode(key, seal.unseal(key, raw, resolve_key)) for key, raw in fetched.items()]
 
@@ -131,7 +133,7 @@ class Events:
         pins: Mapping[str, str] | None = None,
         claim: int = -1,
     ) -> Event:
-        """Put an event after *events*, which are those that there are."""
+        """Put an event after *events*, the events so far."""
         now = self._clock.now()
         seq = max(micros(now), events[-1].seq + 1 if events else 0)
         key = layout.event_key(checkpoint_id, seq, secrets.token_hex(4), status)
@@ -147,8 +149,8 @@ class Events:
 
 
 def _pinned(key: str, prefix: str, pinned: str) -> str:
-    """*pinned*, if it is an object of what *prefix* names, in the checkpoint of the event *key*. Raises InvalidKey."""
-    found = layout.parse_resource_key(pinned)
-    if layout.name_prefix(pinned) != prefix or not key.startswith(layout.checkpoint_prefix(found.checkpoint_id)):
-        raise errors.InvalidKey(f"{pinned!r} is no object of {prefix!r}")
+    """Return *pinned* if it is a version of the name *prefix*, in the checkpoint of the event *key*. Raises InvalidKey."""
+    checkpoint_id = layout.parse_resource_key(pinned).checkpoint_id
+    if layout.name_prefix(pinned) != prefix or not key.startswith(layout.checkpoint_prefix(checkpoint_id)):
+        raise errors.InvalidKey(f"{pinned!r} is not a version of {prefix!r}")
     return pinned

@@ -1,7 +1,7 @@
-"""One resource's part of one checkpoint: all of the bank that a plugin sees."""
+"""A section: one resource's part of one checkpoint, the only part of the bank that a plugin sees."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -23,11 +23,11 @@ Level = Literal["quick", "full"]
 
 @dataclass(frozen=True)
 class StreamStats:
-    """What a stream took. Bytes.
+    """Sizes of a stream, in bytes, and its hash.
 
-    :param logical: of the stream
-    :param new: of the stream's blocks that no base had, and that were no zeros
-    :param stored: that were written to the bank for those
+    :param logical: size of the stream
+    :param new: size of its blocks that were neither zero nor in a base
+    :param stored: size of the objects that were written for those
     :param digest: SHA-256 of the stream, hexadecimal
     """
 
@@ -38,16 +38,16 @@ class StreamStats:
 
 
 class ResourceSection:
-    """Documents and streams of one resource in one checkpoint. Made by :meth:`karbor_like.bank.bank.Bank.section`.
+    """The documents and streams of one resource in one checkpoint. :meth:`karbor_like.bank.bank.Bank.section` opens it.
 
-    :param lease: under which it is written; None: it can only be read and deleted
+    :param lease: the lease of the writer; None to only read and delete
     """
 
     def __init__(
         self,
         store: ObjectStore,
         blocks: BlockStore,
-        attempts: ObjectVersions,
+        versions: ObjectVersions,
         *,
         checkpoint_id: str,
         project_id: str,
@@ -59,19 +59,20 @@ class ResourceSection:
         self.resource_key: Final = resource_key
         self._store = store
         self._blocks = blocks
-        self._attempts = attempts
+        self._versions = versions
         self._lease = lease
 
     # Documents.
 
     def put(self, name: str, value: Mapping[str, Any]) -> None:
-        """Store a JSON object under *name*. May be done again: the last one is valid. Raises LeaseLost."""
+        """Store a JSON object under *name*. Idempotent: the last one is valid. Raises LeaseLost."""
         lease = self._writing()
-        key = self._attempts.new_key(self._document_prefix(name), lease)
+        key = self._versions.new_key(self._document_prefix(name), lease)
         self._store.put(key, self._blocks.seal(key, self.project_id, jsonobject.dump(value), lease))
+        self._versions.acknowledge(key, lease)
 
     def get(self, name: str) -> dict[str, Any]:
-        """The JSON object that is stored under *name*. Raises ObjectNotFound, or Corrupted."""
+        """Read the JSON object that is stored under *name*. Raises ObjectNotFound, or Corrupted."""
         key = self._valid(self._document_prefix(name), f"document {name!r}")
         try:
             data = self._store.get(key)
@@ -80,20 +81,20 @@ class ResourceSection:
         return jsonobject.load(key, seal.unseal(key, data, self._blocks.resolver_for(self.project_id)))
 
     def names(self) -> Sequence[str]:
-        """Names of all documents and streams, sorted. In a checkpoint that is not committed yet, what a listing shows."""
+        """Return the names of all documents and streams, sorted. Before the commit, those that a listing shows."""
         return sorted({*self.documents(), *self.streams()})
 
     def documents(self) -> Sequence[str]:
-        """As :meth:`names`, of documents."""
+        """Return the names of all documents, as :meth:`names`."""
         return sorted(self._named("documents"))
 
     def streams(self) -> Sequence[str]:
-        """As :meth:`names`, of streams."""
+        """Return the names of all streams, as :meth:`names`."""
         return sorted(self._named("manifests"))
 
     def _named(self, kind: str) -> Set[str]:
         prefix = layout.resource_prefix(self.checkpoint_id, self.resource_key)
-        keys = list(self._attempts.pins.values()) if self._attempts.pins else self._listed(prefix)
+        keys = list(self._versions.pins.values()) if self._versions.pins else self._listed(prefix)
         ours = (key for key in keys if key.startswith(prefix) and layout.kind_of(key) == kind)
         return {layout.parse_resource_key(key).name for key in ours}
 
@@ -109,43 +110,51 @@ class ResourceSection:
         progress: Callable[[int], None] | None = None,
         check: Callable[[], None] | None = None,
     ) -> StreamStats:
-        """Store all bytes of *stream* under *name*. May be done again: the last one is valid.
+        """Store all bytes of *stream* under *name*. Idempotent: the last one is valid.
 
         :param size: bytes that the stream must have
-        :param bases: sections whose stream *name* to refer to where it is the same, the most similar first; the lease must
-            name their checkpoints
+        :param bases: sections to build on, the most similar first: equal blocks of their stream *name* are referred to. The
+            lease must name their checkpoints
         :param progress: called with the bytes done so far
-        :param check: called every few MiB; may raise to stop, and then nothing can be read under *name*
+        :param check: called every few MiB; may raise to stop, and then this call adds no version of *name*
+        :returns: the sizes of the stream
         :raises Unavailable: the stream ended too early or too late
-        :raises LeaseLost: the lease ran out, or another process writes this checkpoint now
+        :raises LeaseLost: the lease expired, or another process took the checkpoint over
         """
         lease = self._writing()
-        self._attempts.claim(lease)
-        # What the collector is about to delete must be known before anything that is built on is read.
+        self._versions.claims.claim(lease)
+        # The writer must know what the collector is about to delete before it reads what it builds on.
         lease.avoid(self.project_id)
         heads = [head for head in (section._base(name) for section in bases) if head]
         prefix = self._stream_id(name).prefix
+        keys: list[str] = []
+
+        def head_key() -> str:
+            keys.append(self._versions.new_key(prefix, lease))
+            return keys[-1]
+
         head = self._blocks.put(
             self._stream_id(name),
             stream,
             lease,
-            lambda: self._attempts.new_key(prefix, lease),
+            head_key,
             bases=heads,
             size=size,
             progress=progress,
             check=check,
         )
+        self._versions.acknowledge(keys[-1], lease)
         return _stats(head)
 
     def read(self, name: str, *, check: Callable[[], None] | None = None) -> StreamReader:
-        """The stream *name*, to be read once. Raises ObjectNotFound, or Corrupted, also while it is read.
+        """Open the stream *name*, to be read once. Raises ObjectNotFound, or Corrupted, also while it is read.
 
         :param check: called every few MiB; may raise to stop
         """
         return self._blocks.get(self._head(name), check=check)
 
     def stats(self, name: str) -> StreamStats:
-        """What was noted when the stream was written. Raises ObjectNotFound, or Corrupted."""
+        """Return what :meth:`write` returned for the stream. Raises ObjectNotFound, or Corrupted."""
         return _stats(self._head(name))
 
     def verify(
@@ -156,25 +165,38 @@ class ResourceSection:
         progress: Callable[[int], None] | None = None,
         check: Callable[[], None] | None = None,
     ) -> None:
-        """Look whether the document or stream *name* can be read back.
+        """Verify the document or stream *name*.
 
-        :param level: ``quick``: the whole manifest can be read, and every pack that it needs is there, with its size, as far
-            as listings say;
-            ``full``: and every block is read and compared with its hash, and the stream with its SHA-256
-        :param progress: called with the bytes of the stream that are found right so far
-        :raises Corrupted: something is missing or wrong; names what
+        :param level: ``quick``: read a document, or the whole manifest of a stream, and check that every pack that the
+            manifest needs exists with its expected size, as far as listings show.
+            ``full``: also read every block and compare it with its hash, and the stream with its SHA-256
+        :param progress: called with the bytes of the stream that were verified so far
+        :param check: called before every request, or every few MiB; may raise to stop
+        :raises Corrupted: an object is missing or wrong; names it
         :raises ObjectNotFound: there is no document or stream *name*
         """
-        if self._attempts.valid(self._stream_id(name).prefix) is None:
+        if self._versions.valid(self._stream_id(name).prefix, self._lease) is None:
             self.get(name)
             return
         head = self._head(name)
-        for finding in presence.missing(self._store, self.project_id, self._blocks.pack_uses(head), check):
-            raise errors.Corrupted(f"{self._stream_id(name).prefix}: {finding}")
+        for problem in self._missing_packs(head, check):
+            raise errors.Corrupted(f"{self._stream_id(name).prefix}: {problem}")
         if level == "full":
             self._read_all(head, progress, check)
         elif progress:
             progress(head.size)
+
+    def missing_packs(self, name: str, *, check: Callable[[], None] | None = None) -> Iterator[str]:
+        """Read the whole manifest of the stream *name*, and describe each pack that is missing or of the wrong size.
+
+        :param check: called before every request; may raise to stop
+        :raises Corrupted: a part of the manifest is missing or wrong
+        :raises ObjectNotFound: there is no stream *name*
+        """
+        return self._missing_packs(self._head(name), check)
+
+    def _missing_packs(self, head: Head, check: Callable[[], None] | None) -> Iterator[str]:
+        return presence.missing(self._store, self.project_id, self._blocks.pack_uses(head), check)
 
     def _read_all(self, head: Head, progress: Callable[[int], None] | None, check: Callable[[], None] | None) -> None:
         done = 0
@@ -185,22 +207,24 @@ class ResourceSection:
                     progress(done)
 
     def delete(self) -> None:
-        """Remove all documents and manifests, heads first. May be done again. What they needed is the collector's."""
+        """Delete all documents and manifests, heads first. Idempotent. The collector deletes their packs."""
         keys = self._listed(layout.resource_prefix(self.checkpoint_id, self.resource_key))
         for key in sorted(keys, key=lambda key: layout.kind_of(key) != "manifests"):
             try:
                 self._store.delete(key)
             except errors.ObjectNotFound:
-                LOG.debug("%s was already gone", key)
+                LOG.debug("%s was already deleted", key)
+        if self._lease is not None:
+            self._versions.forget(layout.resource_prefix(self.checkpoint_id, self.resource_key), self._lease)
 
     def _base(self, name: str) -> Head | None:
-        """The head of the stream *name*, if it can be built on."""
+        """Return the head of the stream *name*, if a writer can build on it."""
         try:
             return self._head(name)
         except errors.ObjectNotFound:
             return None
         except errors.UNREADABLE as error:
-            LOG.warning("a stream is stored without one of its bases: %s", error)
+            LOG.warning("A stream is stored without one of its bases: %s", error)
             return None
 
     def _head(self, name: str) -> Head:
@@ -211,13 +235,13 @@ class ResourceSection:
             raise errors.Corrupted(f"{key}: this manifest is missing") from None
 
     def _valid(self, prefix: str, what: str) -> str:
-        key = self._attempts.valid(prefix)
+        key = self._versions.valid(prefix, self._lease)
         if key is None:
             raise errors.ObjectNotFound(
                 f"checkpoint {self.checkpoint_id} has no {what} of {self.resource_key} (looked below {prefix})"
             )
         if self._lease is not None:
-            # Who writes this checkpoint may rely on what the writer before it left, and so must its commit.
+            # A writer may rely on what the writer before it stored. Then its commit must pin that, too.
             self._lease.names.add(prefix)
         return key
 
@@ -232,7 +256,7 @@ class ResourceSection:
 
     def _writing(self) -> Lease:
         if self._lease is None:
-            raise ValueError(f"this section of {self.resource_key} was opened without a lease, for reading only")
+            raise ValueError(f"section of {self.resource_key}: was opened without a lease; expected a write lease")
         return self._lease
 
 

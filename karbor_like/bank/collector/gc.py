@@ -1,8 +1,8 @@
-"""The collector: removes packs that no manifest needs, and whatever crashes left behind.
+"""Garbage collection: removes packs that no manifest needs, and stale objects that crashes left behind.
 
-Mark, quarantine, delete a quarantine period later: see ``doc/source/contributor/bank-concurrency.rst``, which also argues why
-a run may be killed anywhere, come late with anything it does, and run beside writers and other runs, and never removes
-what a checkpoint needs. :meth:`Collector.plan` looks and changes nothing; :meth:`Collector.run` looks and acts.
+A run marks the packs in use, puts the others into quarantine, and deletes them a quarantine period later.
+``doc/source/contributor/bank-concurrency.rst`` proves that it never removes what a checkpoint needs, even if it is killed
+anywhere, if its requests come late, or if it runs alongside writers and other runs. :meth:`Collector.plan` is a dry run.
 """
 
 import contextlib
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-#: Deletions between two looks at the collector's own lease.
+#: Deletions between two checks of the collector's own lease.
 _BATCH: Final = 100
 
-#: stage ("mark", "sweep", "delete"), what is done of it, what there is in all (None: not known)
+#: Called with the stage ("mark", "sweep", "delete"), what is done of it, and the total (None if it is unknown).
 Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass
 class GcPlan:
-    """What a run would do.
+    """The decisions of a run.
 
-    :param now: the store's time of it
-    :param manifests: how many were read
-    :param leases: ids of those that counted
+    :param now: the store's time of the run
+    :param manifests: number of manifests that were read
+    :param leases: ids of the leases that counted
     """
 
     now: datetime
@@ -54,14 +54,14 @@ class GcPlan:
 
 @dataclass
 class GcReport:
-    """What a run did, or would do. Amounts are packs, and wrapped keys where they go too.
+    """The results of a run, or of a dry run. Amounts are of packs, and of wrapped keys if their project has no packs.
 
-    :param live: in use
-    :param reclaimed: deleted; in a dry run: reclaimable now
-    :param quarantined: put on a quarantine list by this run
-    :param waiting: what is not in use and cannot be deleted yet, with the reason and the time
-    :param mostly_dead: in use, but so little that they ought to empty themselves
-    :param leftovers: what was cleared away: kind -> how many
+    :param live: packs in use
+    :param reclaimed: packs that were deleted; in a dry run, those that can be deleted now
+    :param quarantined: packs that this run put on a quarantine list
+    :param waiting: packs that are not in use and cannot be deleted yet, with the reason and the time
+    :param mostly_dead: packs of which so little is in use that writers store their blocks again
+    :param leftovers: stale objects that were removed: kind -> number
     :param problems: project -> why nothing of it was collected
     """
 
@@ -78,10 +78,10 @@ class GcReport:
     problems: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as JSON."""
+        """Convert it to JSON."""
 
-        def amount(of: Amount) -> dict[str, int]:
-            return {"objects": of.objects, "bytes": of.bytes}
+        def amount(value: Amount) -> dict[str, int]:
+            return {"objects": value.objects, "bytes": value.bytes}
 
         return {
             "dry_run": self.dry_run,
@@ -102,21 +102,21 @@ class GcReport:
 
 
 class Collector:
-    """Collects one bank. Holds nothing between runs."""
+    """Collects the garbage of one bank. Keeps no state between runs."""
 
     def __init__(self, bank: "Bank") -> None:
         self._bank = bank
         self._safety: Safety = bank.safety
 
     def plan(self, progress: Progress | None = None) -> GcReport:
-        """A dry run: what a run would do now, and why not more. Changes nothing, and reckons with this machine's clock."""
+        """Report what a run would do now, and why not more. Changes nothing; uses the clock of this host."""
         return _report(self._decide(self._bank.clock.now(), progress or _ignore), dry_run=True)
 
     def run(self, progress: Progress | None = None, *, alone: bool = True) -> GcReport:
-        """Collect.
+        """Collect garbage.
 
-        :param alone: give way to another collector that is at work; it is wasteful, not wrong, not to
-        :raises Busy: another one is at work
+        :param alone: give way to another collector that is running. Two collectors are safe, but wasteful
+        :raises Busy: another one is running
         """
         report = progress or _ignore
         with self._bank.leases.acquire(holder=f"collector on {socket.gethostname()}:{os.getpid()}", kind="gc") as lease:
@@ -134,7 +134,7 @@ class Collector:
         ]
         for other in others:
             if (other.started, other.id) < (lease.started, lease.id):
-                raise errors.Busy(f"another collector is at work in this bank: {other.holder}, since {other.started}")
+                raise errors.Busy(f"another collector is running in this bank: {other.holder}, since {other.started}")
 
     def _decide(self, now: datetime, progress: Progress) -> GcPlan:
         bank = self._bank
@@ -157,7 +157,7 @@ class Collector:
         done = 0
         for project in plan.projects:
             lease.check()
-            self._condemn(project, plan.leases)
+            self._quarantine(project, plan.leases)
             for batch in _batches(project.delete):
                 self._remove(batch, lease)
                 done += len(batch)
@@ -165,10 +165,10 @@ class Collector:
             self._remove(project.retire, lease)
             self._refresh(project, lease)
         leftovers = StaleObjects(self._bank, self._safety, plan.now)
-        leftovers.clear(plan.leftovers, lambda keys: self._remove(keys, lease))
+        leftovers.remove(plan.leftovers, lambda keys: self._remove(keys, lease))
 
-    def _condemn(self, project: ProjectPlan, leases: Sequence[str]) -> None:
-        # Packs and data keys on lists of their own: these stay longer.
+    def _quarantine(self, project: ProjectPlan, leases: Sequence[str]) -> None:
+        # Packs and data keys are on separate lists, because lists of data keys are kept longer.
         for packs, data_keys in ((project.condemn, ()), ((), project.condemn_keys)):
             if packs or data_keys:
                 exclusions.put_lists(
@@ -200,7 +200,7 @@ def _batches(keys: Iterable[str]) -> Iterator[Sequence[str]]:
 
 
 def _ignore(stage: str, done: int, total: int | None) -> None:
-    """Nobody wants to know."""
+    """Default progress callback: does nothing."""
 
 
 def _report(plan: GcPlan, *, dry_run: bool) -> GcReport:

@@ -1,7 +1,7 @@
-"""The first half of a collection: which packs are in use, and what state the checkpoints are in.
+"""The mark phase of garbage collection: finds the packs in use and the states of the checkpoints.
 
-Everything that a manifest names is in use, whether its checkpoint is committed, in the making, failed or half deleted. Only
-the tables of segments are read, and a checkpoint at a time, so memory grows with the packs in use, not with blocks.
+Every pack that a manifest names is in use, whether its checkpoint is committed, unfinished, failed or half deleted. Only the
+tables of segments are read, one checkpoint at a time. So memory grows with the packs in use, not with blocks.
 """
 
 import itertools
@@ -22,20 +22,20 @@ from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
 
 LOG = logging.getLogger(__name__)
 
-#: In place of a project: it could not be found out whose a manifest is.
+#: In place of a project: the project of a manifest is unknown.
 ANY_PROJECT: Final = ""
 
 
 @dataclass
 class CheckpointState:
-    """What a collection knows of one checkpoint.
+    """The state of one checkpoint.
 
-    :param project_id: None where nothing in it says
+    :param project_id: None if no object of it names its project
     :param planned: whether it has a ``plan.json``
-    :param status: as the tombstone or the names of its events say; None where there are none
-    :param empty: whether nothing but a tombstone is left
+    :param status: from the tombstone or the names of its events; None if it has neither
+    :param empty: whether only a tombstone is left
     :param touched: when the store received the newest of its objects
-    :param superseded: keys of attempts that may be others than the valid ones: see :func:`_doubtful`
+    :param superseded: keys of versions that may not be the valid ones: see :func:`_find_doubtful`
     """
 
     id: str
@@ -47,16 +47,17 @@ class CheckpointState:
     superseded: Sequence[str] = ()
 
     @property
-    def unfinished(self) -> bool:
+    def is_unfinished(self) -> bool:
+        """Whether it was neither committed nor given up."""
         return self.status is None or self.status in UNFINISHED
 
 
 @dataclass
 class StreamTotals:
-    """What the manifests of one project say in all.
+    """Totals of the streams of one project.
 
-    :param logical: bytes of their streams
-    :param new: bytes of those that had to be stored when they were written
+    :param logical: bytes of the streams
+    :param new: bytes of them that had to be stored when they were written
     """
 
     manifests: int = 0
@@ -66,11 +67,11 @@ class StreamTotals:
 
 @dataclass
 class Survey:
-    """What the marking found.
+    """The result of the mark phase.
 
-    :param used: pack id -> the most bytes of it that any one manifest refers to
-    :param streams: by project
-    :param unreadable: project -> why its manifests could not all be read; ANY_PROJECT where it is not known whose they are
+    :param used: pack id -> the most bytes of it that a single manifest refers to
+    :param streams: totals by project
+    :param unreadable: project -> why not all of its manifests could be read; ANY_PROJECT if their project is unknown
     """
 
     used: PackTable = field(default_factory=lambda: PackTable(np.maximum))
@@ -78,17 +79,17 @@ class Survey:
     unreadable: dict[str, str] = field(default_factory=dict)
     streams: dict[str, StreamTotals] = field(default_factory=dict)
 
-    def why_not(self, project_id: str) -> str | None:
-        """Why nothing of a project may be deleted; None where it may."""
+    def obstacle(self, project_id: str) -> str | None:
+        """Return why nothing of a project may be deleted; None if it may."""
         return self.unreadable.get(project_id) or self.unreadable.get(ANY_PROJECT)
 
     def may_have_checkpoints(self, project_id: str) -> bool:
-        """Whether something of a checkpoint may be the project's."""
+        """Whether objects of a checkpoint may belong to the project."""
         return any(state.project_id in (project_id, None) for state in self.checkpoints.values())
 
 
 class Marker:
-    """Walks through all checkpoints once.
+    """Reads all checkpoints once.
 
     :param progress: called with the number of checkpoints done so far
     """
@@ -102,7 +103,7 @@ class Marker:
         self._survey = Survey()
 
     def walk(self) -> Survey:
-        """Mark everything."""
+        """Mark the packs of all manifests."""
         objects = listing.parsed(self._store, layout.CHECKPOINTS, layout.parse_owner)
         groups = itertools.groupby(objects, lambda item: item[1])
         for done, (checkpoint_id, group) in enumerate(groups, 1):
@@ -128,18 +129,18 @@ class Marker:
                 heads[info.key] = head
                 project_id = project_id or head.project_id
         if problem:
-            LOG.warning("a manifest cannot be read, so nothing of its project will be collected: %s", problem)
+            LOG.warning("A manifest cannot be read, so nothing of its project will be collected: %s", problem)
             self._survey.unreadable.setdefault(project_id or ANY_PROJECT, problem)
         tombstone = layout.tombstone_key(checkpoint_id)
         status = DELETED if any(info.key == tombstone for info in infos) else _status(infos)
         empty = all(info.key == tombstone for info in infos)
         touched = max(info.modified for info in infos)
-        superseded = () if problem else _doubtful(infos, heads)
+        superseded = () if problem else _find_doubtful(infos, heads)
         state = CheckpointState(checkpoint_id, project_id, planned, status, empty, touched, superseded)
         self._survey.checkpoints[checkpoint_id] = state
 
     def _manifest(self, key: str) -> manifest.Head | None:
-        """Mark what one manifest needs. None where it was deleted since it was listed."""
+        """Mark the packs of one manifest. Returns None if it was deleted since it was listed."""
         try:
             head = manifest.read_head(self._store, key, self._resolve_key)
         except errors.ObjectNotFound:
@@ -149,7 +150,7 @@ class Marker:
             for use in manifest.pack_uses(self._store, head, self._resolve_key):
                 used.add(bytes.fromhex(use.pack), use.live)
         except errors.Corrupted:
-            # A deletion removes the head first: where that is gone, the segment is not missed.
+            # A deletion removes the head first. If the head was deleted, the segment may be missing.
             if self._store.exists(key):
                 raise
             return None
@@ -161,7 +162,7 @@ class Marker:
         return head
 
     def _plan(self, checkpoint_id: str) -> tuple[str | None, bool]:
-        """The project that ``plan.json`` names, as far as it can be read, and whether there is a ``plan.json``."""
+        """Return the project that ``plan.json`` names, if it can be read, and whether there is a ``plan.json``."""
         key = layout.plan_key(checkpoint_id)
         try:
             raw = self._store.get(key)
@@ -175,7 +176,7 @@ class Marker:
             return self._project_of_seal(key), True
 
     def _project_of_seal(self, key: str) -> str | None:
-        """Whose key something is encrypted with, as it says itself: enough to leave that project alone."""
+        """Return the project whose key encrypts an object, according to its header: enough to skip that project."""
         try:
             project, slash, _ = seal.read_header(key, self._store.get(key, 0, 4096)).seal_id.partition("/")
             return layout.unquote(project) if slash else None
@@ -193,10 +194,10 @@ def _status(infos: Iterable[ObjectInfo]) -> str | None:
     return names[-1] if names else None
 
 
-def _doubtful(infos: Sequence[ObjectInfo], heads: Mapping[str, manifest.Head]) -> Sequence[str]:
-    """Keys of all attempts at names of which there is more than one, and of segments that no head owns.
+def _find_doubtful(infos: Sequence[ObjectInfo], heads: Mapping[str, manifest.Head]) -> Sequence[str]:
+    """Return the keys of all versions of names that have several, and of segments without a head.
 
-    Which of the attempts is the valid one is for the commit event to say.
+    Only the commit event tells which version is valid.
     """
     attempts: dict[str, list[str]] = {}
     doubtful = []

@@ -1,4 +1,4 @@
-"""Millions of pack ids with a number each, in little memory: what the collector remembers while it marks."""
+"""A compact map from millions of pack ids to numbers, for the mark phase of garbage collection."""
 
 import array
 from collections.abc import Iterable, Sequence
@@ -7,24 +7,24 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-#: Bytes of a pack's id. Fixed-width byte strings compare as ids do: only trailing zeros are dropped, of both alike.
+#: Bytes of a pack's id. Fixed-width byte strings compare like ids: trailing zeros are dropped on both sides.
 ID_BYTES: Final = 16
 _DTYPE: Final = np.dtype(f"S{ID_BYTES}")
 _MIN_PENDING: Final = 65536
 
 
 def ids_of(packs: Iterable[bytes]) -> NDArray[np.bytes_]:
-    """Ids of 16 bytes each as one array."""
+    """Convert ids of 16 bytes each to one array."""
     return np.frombuffer(b"".join(packs), dtype=_DTYPE)
 
 
 class PackTable:
-    """Pack id -> number. Takes some 40 bytes a pack.
+    """A map from pack ids to numbers. Takes about 40 bytes per pack.
 
-    What is added is collected, and merged when it is as much as is there already, so the work is in proportion to what is
-    added, up to a logarithm.
+    Additions are buffered, and merged when they are as many as the merged entries. So the work is proportional to the number
+    of additions, up to a logarithm.
 
-    :param combine: what becomes of two numbers of one pack: ``numpy.add`` or ``numpy.maximum``
+    :param combine: combines two numbers of one pack: ``numpy.add`` or ``numpy.maximum``
     """
 
     def __init__(self, combine: np.ufunc) -> None:
@@ -42,7 +42,7 @@ class PackTable:
             self._merge()
 
     def add_all(self, other: "PackTable") -> None:
-        """Add everything that is in *other*."""
+        """Add all entries of *other*."""
         other._merge()
         self._pending_ids += other._ids.tobytes()
         self._pending_numbers.frombytes(other._numbers.tobytes())
@@ -50,20 +50,20 @@ class PackTable:
             self._merge()
 
     def __len__(self) -> int:
-        """Number of packs."""
+        """Return the number of packs."""
         self._merge()
         return len(self._ids)
 
     def numbers(self, packs: Sequence[bytes]) -> Sequence[int | None]:
-        """The numbers of *packs*, None for each that is not here."""
+        """Return the numbers of *packs*, None for each unknown pack."""
         self._merge()
         if not len(self._ids) or not packs:
             return [None] * len(packs)
         wanted = ids_of(packs)
         at = np.minimum(np.searchsorted(self._ids, wanted), len(self._ids) - 1)
-        found = self._ids[at] == wanted
+        known = self._ids[at] == wanted
         numbers = self._numbers[at]
-        return [int(number) if there else None for there, number in zip(found, numbers, strict=True)]
+        return [int(number) if is_known else None for is_known, number in zip(known, numbers, strict=True)]
 
     def _merge(self) -> None:
         if not self._pending_numbers:

@@ -1,4 +1,4 @@
-"""What crashes leave behind outside of ``data/``, and what the collector does about it."""
+"""Stale objects: what crashes leave behind outside of ``data/``, and how the collector removes it."""
 
 import logging
 from collections.abc import Callable, Sequence, Set
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from karbor_like import exception
 from karbor_like.bank import errors, layout
+from karbor_like.bank.checkpoints.claims import WriterClaims
 from karbor_like.bank.checkpoints.events import DELETED, ERROR
-from karbor_like.bank.checkpoints.versions import ObjectVersions
 from karbor_like.bank.collector.mark import CheckpointState, Survey
 from karbor_like.bank.leases.lease import LeaseInfo
 from karbor_like.bank.leases.safety import Safety
@@ -23,14 +23,14 @@ LOG = logging.getLogger(__name__)
 
 @dataclass
 class StalePlan:
-    """What is to be cleared away.
+    """What a run removes.
 
-    :param leases: that no longer count
-    :param half_deleted: ids of checkpoints whose deletion was begun or whose ``plan.json`` is gone
-    :param tombstones: ids of checkpoints of which nothing else is left
-    :param abandoned: ids of checkpoints that nobody finishes
-    :param superseded: id of a committed checkpoint -> keys of attempts that are not valid, and of segments without a head
-    :param index_keys: of checkpoints that there are not
+    :param leases: leases that no longer count
+    :param half_deleted: ids of checkpoints whose deletion has begun, or whose ``plan.json`` was deleted
+    :param tombstones: ids of checkpoints of which only the tombstone is left
+    :param abandoned: ids of unfinished checkpoints without a writer
+    :param superseded: id of a committed checkpoint -> keys of versions that are not valid, and of segments without a head
+    :param index_keys: index keys without a checkpoint
     """
 
     leases: Sequence[LeaseInfo] = ()
@@ -42,7 +42,7 @@ class StalePlan:
 
 
 class StaleObjects:
-    """Finds and clears leftovers of one bank.
+    """Finds and removes the stale objects of one bank.
 
     :param now: the store's time before anything was listed
     """
@@ -53,44 +53,44 @@ class StaleObjects:
         self._now = now
 
     def plan(self, survey: Survey, leases: Sequence[LeaseInfo]) -> StalePlan:
-        """Decide. Changes nothing."""
+        """Decide what to remove. Changes nothing."""
         plan = StalePlan(leases=[lease for lease in leases if not lease.counts(self._now, self._safety)])
-        at_work = {lease.id for lease in leases} - {lease.id for lease in plan.leases}
+        active = {lease.id for lease in leases} - {lease.id for lease in plan.leases}
         for state in survey.checkpoints.values():
             quiet = self._now - state.touched
             if state.status == DELETED or not state.planned:
                 if quiet >= self._safety.seconds("leftovers"):
                     (plan.tombstones if state.empty else plan.half_deleted).append(state.id)
-            elif state.unfinished:
-                if quiet >= self._safety.seconds("abandoned") and at_work.isdisjoint(self._writers(state)):
+            elif state.is_unfinished:
+                if quiet >= self._safety.seconds("abandoned") and active.isdisjoint(self._writers(state)):
                     plan.abandoned.append(state.id)
             elif state.superseded and quiet >= self._safety.seconds("leftovers"):
-                plan.superseded[state.id] = self._superseded(state, at_work)
+                plan.superseded[state.id] = self._superseded(state, active)
         planned = {state.id for state in survey.checkpoints.values() if state.planned}
         plan.index_keys = self._index_keys(planned)
         return plan
 
     def _writers(self, state: CheckpointState) -> Sequence[str]:
         try:
-            return ObjectVersions(self._bank.store, state.id).claims()
+            return WriterClaims(self._bank.store, state.id).read()
         except (errors.Corrupted, errors.UnsupportedVersion) as error:
-            LOG.warning("%s; it is not known who wrote checkpoint %s", error, state.id)
+            LOG.warning("Checkpoint %s: its writers are unknown: %s", state.id, error)
             return ()
 
-    def _superseded(self, state: CheckpointState, at_work: Set[str]) -> Sequence[str]:
+    def _superseded(self, state: CheckpointState, active: Set[str]) -> Sequence[str]:
         try:
             events = self._bank.checkpoints.get(state.id).events
-            # Who took over because no listing showed him the commit yet may still commit too, and then his is the valid one.
-            if not at_work.isdisjoint(ObjectVersions(self._bank.store, state.id).claims()):
+            # A writer that took over before a listing showed it the commit may still commit. Then that commit is valid.
+            if not active.isdisjoint(WriterClaims(self._bank.store, state.id).read()):
                 return ()
         except (exception.CheckpointNotFound, *errors.UNREADABLE) as error:
-            LOG.info("attempts in checkpoint %s are left alone: %s", state.id, error)
+            LOG.info("Checkpoint %s: its superseded objects are kept: %s", state.id, error)
             return ()
-        # Of every commit, should there be several: a reader may see only one of them yet.
+        # The pins of every commit count: a reader may see only one of several yet.
         commits = [event.pins for event in events if event.pins is not None]
         valid = {key for pins in commits for key in pins.values()}
         names = {prefix for pins in commits for prefix in pins}
-        # A name that no commit pinned keeps all its attempts; a pinned one keeps the pinned ones only.
+        # A name that no commit pinned keeps all its versions. A pinned name keeps the pinned ones only.
         return [
             key
             for key in (state.superseded if commits else ())
@@ -98,37 +98,37 @@ class StaleObjects:
         ]
 
     def _index_keys(self, planned: set[str]) -> list[str]:
-        gone = []
+        orphaned = []
         for info, name in listing.parsed(self._bank.store, layout.INDICES, layout.parse_index_key):
             old = info.modified <= self._now - self._safety.seconds("leftovers")
-            if name.checkpoint_id not in planned and old and not self._planned(name.checkpoint_id):
-                gone.append(info.key)
-        return gone
+            if name.checkpoint_id not in planned and old and not self._is_planned(name.checkpoint_id):
+                orphaned.append(info.key)
+        return orphaned
 
-    def _planned(self, checkpoint_id: str) -> bool:
+    def _is_planned(self, checkpoint_id: str) -> bool:
         return self._bank.store.exists(layout.plan_key(checkpoint_id))
 
-    def clear(self, plan: StalePlan, remove: Callable[[Sequence[str]], None]) -> None:
-        """Do what was decided.
+    def remove(self, plan: StalePlan, delete: Callable[[Sequence[str]], None]) -> None:
+        """Remove what :meth:`plan` decided.
 
-        :param remove: deletes objects by their keys
+        :param delete: deletes objects by their keys
         """
         for lease in plan.leases:
             self._bank.leases.remove(lease)
         for checkpoint_id in plan.half_deleted:
             self._bank.checkpoints.delete(checkpoint_id)
-        remove([layout.tombstone_key(checkpoint_id) for checkpoint_id in plan.tombstones])
+        delete([layout.tombstone_key(checkpoint_id) for checkpoint_id in plan.tombstones])
         for checkpoint_id in plan.abandoned:
             self._give_up(checkpoint_id)
         for keys in plan.superseded.values():
-            remove(keys)
-        remove(plan.index_keys)
+            delete(keys)
+        delete(plan.index_keys)
 
     def _give_up(self, checkpoint_id: str) -> None:
-        reason = f"nothing was written to it for {self._safety.abandoned / 86400:g} days, and nobody has completed it"
+        reason = f"abandoned: it has not changed for {self._safety.abandoned / 86400:g} days"
         try:
             self._bank.checkpoints.event(checkpoint_id, ERROR, {"reason": reason})
-            # It may have been killed before it had its index keys, and only what is listed can be deleted.
-            self._bank.checkpoints.index(self._bank.checkpoints.get(checkpoint_id))
+            # Its writer may have been killed before it put the index keys. Only a listed checkpoint can be deleted.
+            self._bank.checkpoints.index.put(self._bank.checkpoints.get(checkpoint_id))
         except (exception.NotFound, exception.Conflict, errors.Corrupted, errors.KeyUnavailable) as error:
-            LOG.warning("abandoned checkpoint %s could not be given up: %s", checkpoint_id, error)
+            LOG.warning("Checkpoint %s: is abandoned, and could not be given an error event: %s", checkpoint_id, error)

@@ -1,4 +1,4 @@
-"""How much is in a bank, and what it is worth."""
+"""Statistics of a bank: stored bytes and the bytes that they restore to, by project."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ProjectStats:
-    """One project in one bank.
+    """Statistics of one project in one bank.
 
-    :param checkpoints: in any state
-    :param streams: volumes and images in all checkpoints
-    :param logical: bytes that all of them have when they are restored
-    :param packs: objects that hold their blocks
-    :param stored: bytes of those
+    :param checkpoints: number of checkpoints in any state
+    :param streams: number of volumes and images in all checkpoints
+    :param logical: bytes of all streams when they are restored
+    :param packs: number of packs
+    :param stored: bytes of the packs
     """
 
     checkpoints: int
@@ -31,12 +31,12 @@ class ProjectStats:
     stored: int
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as JSON."""
+        """Convert it to JSON."""
         return asdict(self)
 
 
 def collect(bank: "Bank", progress: Callable[[int], None] | None = None) -> Mapping[str, ProjectStats]:
-    """Count everything, by project. Reads every manifest's head and tables.
+    """Collect the statistics of all projects. Reads the head and the tables of every manifest.
 
     :param progress: called with the number of checkpoints done so far
     """
@@ -47,10 +47,10 @@ def collect(bank: "Bank", progress: Callable[[int], None] | None = None) -> Mapp
     for info, project_id in listing.parsed(bank.store, layout.DATA, layout.parse_owner):
         packs[project_id] += 1
         stored[project_id] += info.size
-    found = {}
+    stats = {}
     for project_id in sorted({*checkpoints, *packs}):
         streams = survey.streams.get(project_id, StreamTotals())
-        found[project_id] = ProjectStats(
+        stats[project_id] = ProjectStats(
             checkpoints[project_id], streams.manifests, streams.logical, packs[project_id], stored[project_id]
         )
-    return found
+    return stats

@@ -1,6 +1,6 @@
-"""The second half of a collection: what becomes of each pack and each data key of one project.
+"""The sweep phase of garbage collection: decides which packs and data keys of a project to quarantine or delete.
 
-Why it is safe: ``doc/source/contributor/bank-concurrency.rst``, section *Nothing is lost*. Everything here only decides;
+``doc/source/contributor/bank-concurrency.rst``, section *Nothing is lost*, proves that it is safe. This module only decides;
 :mod:`karbor_like.bank.collector.gc` acts.
 """
 
@@ -23,7 +23,7 @@ _BATCH: Final = 1000
 
 @dataclass
 class Amount:
-    """How much: objects and their bytes."""
+    """A number of objects and their bytes."""
 
     objects: int = 0
     bytes: int = 0
@@ -35,10 +35,10 @@ class Amount:
 
 @dataclass
 class Waiting:
-    """Something that is not in use and cannot be deleted yet.
+    """Objects that are not in use and cannot be deleted yet.
 
-    :param until: when it can be at the earliest; None where nobody can tell
-    :param reason: what it waits for, for people
+    :param until: when they can be deleted at the earliest; None if that is unknown
+    :param reason: what they wait for; informational
     """
 
     reason: str
@@ -48,16 +48,16 @@ class Waiting:
 
 @dataclass
 class ProjectPlan:
-    """What a run is going to do in one project, and why not more.
+    """The decisions of a run about one project, with reasons.
 
     :param live: packs in use
     :param condemn: packs to put on a quarantine list
-    :param condemn_keys: ids of data keys to put on one
+    :param condemn_keys: ids of data keys to put on a quarantine list
     :param delete: keys of packs and wrapped keys to delete
-    :param retire: keys of lists of which nothing is left
-    :param refresh: packs that ought to empty themselves; None: the lists there are say the same
-    :param refresh_old: keys of the lists that *refresh* takes the place of
-    :param problem: why nothing is done
+    :param retire: keys of lists whose entries were all deleted
+    :param refresh: packs for a new refresh list; None if the existing lists name the same packs
+    :param refresh_old: keys of the lists that *refresh* replaces
+    :param problem: why nothing may be deleted
     """
 
     project_id: str
@@ -75,15 +75,15 @@ class ProjectPlan:
     problem: str | None = None
 
     def wait(self, reason: str, until: datetime | None, size: int) -> None:
-        """Count something of *size* bytes among what waits."""
+        """Count an object of *size* bytes that waits for *reason*."""
         self.waiting.setdefault(f"{reason} {until}", Waiting(reason, until)).amount.add(size)
 
 
 class Sweeper:
-    """Decides.
+    """Decides about the packs and data keys of projects.
 
     :param now: the store's time before *leases* were listed
-    :param leases: those that count
+    :param leases: the leases that count
     """
 
     def __init__(
@@ -98,33 +98,33 @@ class Sweeper:
         self._oldest_writer = min(writers, default=None)
 
     def projects(self) -> Iterator[str]:
-        """Every project that has something outside of checkpoints."""
+        """Go through the projects that have objects outside of checkpoints."""
         roots = (layout.DATA, layout.wrapped_keys_prefix(), layout.QUARANTINE, layout.REFRESH)
         names = {name for root in roots for name in listing.segments(self._store, root)}
         yield from sorted(names)
 
     def plan(self, project_id: str) -> ProjectPlan:
-        """Decide on one project. The marking must be over."""
+        """Decide about one project. The mark phase must be over."""
         plan = ProjectPlan(project_id)
-        # Read now, after the marking: the argument needs that these lists were there when it was over.
+        # Read after the mark phase: the proof needs that these lists existed when it was over.
         lists = list(exclusions.read_lists(self._store, layout.QUARANTINE, project_id))
-        plan.problem = self._survey.why_not(project_id)
+        plan.problem = self._survey.obstacle(project_id)
         pending = self._packs(plan, lists)
         if not plan.problem:
             pending |= self._keys(plan, lists)
-            plan.retire = [found.key for found in lists if found.key not in pending]
+            plan.retire = [listed.key for listed in lists if listed.key not in pending]
         return plan
 
-    def _packs(self, plan: ProjectPlan, lists: Sequence[exclusions.ListInfo]) -> set[str]:
-        """Decide on all packs. Returns the keys of the lists on which there still is something."""
-        listed: dict[bytes, exclusions.ListInfo] = {}
-        for found in sorted(lists, key=lambda item: item.put, reverse=True):
-            listed.update(dict.fromkeys(found.packs, found))
-        verdicts = {found.key: self._verdict(found) for found in lists}
+    def _packs(self, plan: ProjectPlan, lists: Sequence[exclusions.ExclusionList]) -> set[str]:
+        """Decide about all packs. Returns the keys of the lists that still have entries."""
+        listed: dict[bytes, exclusions.ExclusionList] = {}
+        for each in sorted(lists, key=lambda item: item.put, reverse=True):
+            listed.update(dict.fromkeys(each.packs, each))
+        verdicts = {each.key: self._verdict(each) for each in lists}
         pending: set[str] = set()
         refresh: list[bytes] = []
-        found_packs = listing.parsed(self._store, layout.packs_prefix(plan.project_id), layout.parse_pack_key)
-        while batch := list(itertools.islice(found_packs, _BATCH)):
+        packs = listing.parsed(self._store, layout.packs_prefix(plan.project_id), layout.parse_pack_key)
+        while batch := list(itertools.islice(packs, _BATCH)):
             ids = [bytes.fromhex(pack_id) for _, (_, pack_id) in batch]
             for (info, _), pack, live in zip(batch, ids, self._survey.used.numbers(ids), strict=True):
                 if live is not None:
@@ -153,10 +153,10 @@ class Sweeper:
         quarantine_over = self._now + self._safety.seconds("quarantine")
         if self._young(info):
             until = info.modified + self._safety.seconds("young") + self._safety.seconds("quarantine")
-            plan.wait("it is younger than any collector touches", until, info.size)
+            plan.wait("it is too young to be collected", until, info.size)
         elif self._oldest_writer is not None and info.modified >= self._oldest_writer - self._skew:
             names = "; ".join(self._describe(lease) for lease in self._leases if lease.kind == "write")
-            plan.wait(f"a writer that is at work may have stored it: {names}", None, info.size)
+            plan.wait(f"an active writer may have stored it: {names}", None, info.size)
         else:
             plan.condemn.append(pack)
             plan.condemned.add(info.size)
@@ -169,40 +169,40 @@ class Sweeper:
     def _skew(self) -> timedelta:
         return self._safety.seconds("clock_skew")
 
-    def _verdict(self, found: exclusions.ListInfo) -> tuple[str, datetime | None] | None:
-        """Why what is on a list cannot be deleted now, and when it can; None where it can."""
-        over = found.put + self._safety.seconds("quarantine")
+    def _verdict(self, listed: exclusions.ExclusionList) -> tuple[str, datetime | None] | None:
+        """Return why the entries of a list cannot be deleted now, and when they can; None if they can."""
+        over = listed.put + self._safety.seconds("quarantine")
         if self._now < over:
             return "it is in quarantine", over
-        seen = found.put + self._safety.seconds("listing_lag") + self._skew
-        pinning = [lease for lease in self._leases if lease.id in found.leases or lease.started <= seen]
+        seen = listed.put + self._safety.seconds("listing_lag") + self._skew
+        pinning = [lease for lease in self._leases if lease.id in listed.leases or lease.started <= seen]
         if pinning:
             return "pinned by " + "; ".join(self._describe(lease) for lease in pinning), None
         return None
 
     def _describe(self, lease: LeaseInfo) -> str:
-        state = "released, counts" if lease.released else "good"
+        state = "released, counts" if lease.released else "valid"
         return f"the {lease.kind} lease {lease.id} of {lease.holder}, {state} until {lease.ends + self._safety.grace}"
 
     def _refresh(self, plan: ProjectPlan, packs: Sequence[bytes]) -> None:
-        there = list(exclusions.read_lists(self._store, layout.REFRESH, plan.project_id))
-        if set(packs) != {pack for found in there for pack in found.packs}:
+        lists = list(exclusions.read_lists(self._store, layout.REFRESH, plan.project_id))
+        if set(packs) != {pack for listed in lists for pack in listed.packs}:
             plan.refresh = list(packs)
-            plan.refresh_old = [found.key for found in there]
+            plan.refresh_old = [listed.key for listed in lists]
 
-    def _keys(self, plan: ProjectPlan, lists: Sequence[exclusions.ListInfo]) -> set[str]:
-        """Decide on the data keys of a project that has nothing else. Returns the keys of lists that are still needed.
+    def _keys(self, plan: ProjectPlan, lists: Sequence[exclusions.ExclusionList]) -> set[str]:
+        """Decide about the data keys of a project that has nothing else. Returns the keys of lists that are still needed.
 
-        A list of data keys stays until they are gone, even when the project comes to life again: then the keys on it
-        just are not used any more.
+        A list of data keys is kept until they were deleted, even if the project becomes active again. Writers then use other
+        keys.
         """
         wrapped = self._wrapped(plan.project_id)
-        pending = {found.key for found in lists if any(key in wrapped for key in found.data_keys)}
+        pending = {each.key for each in lists if any(key in wrapped for key in each.data_keys)}
         packs = plan.live.objects or plan.deleted.objects or plan.waiting
         if packs or self._survey.may_have_checkpoints(plan.project_id):
             return pending
         listed = {
-            key: found for found in sorted(lists, key=lambda item: item.put, reverse=True) for key in found.data_keys
+            key: each for each in sorted(lists, key=lambda item: item.put, reverse=True) for key in each.data_keys
         }
         for data_key_id, infos in wrapped.items():
             if data_key_id in listed:
@@ -211,14 +211,14 @@ class Sweeper:
                     self._condemned(plan, info, verdict)
             else:
                 if any(map(self._young, infos)) or self._oldest_writer is not None:
-                    plan.wait("its project's first writer may be at work", None, sum(info.size for info in infos))
+                    plan.wait("the first writer of its project may be active", None, sum(info.size for info in infos))
                 else:
                     plan.condemn_keys.append(data_key_id)
         return pending
 
     def _wrapped(self, project_id: str) -> Mapping[str, Sequence[ObjectInfo]]:
-        found: dict[str, list[ObjectInfo]] = {}
+        wrapped: dict[str, list[ObjectInfo]] = {}
         prefix = layout.wrapped_keys_prefix(project_id)
         for info, (_, data_key_id, _) in listing.parsed(self._store, prefix, layout.parse_wrapped_key):
-            found.setdefault(data_key_id, []).append(info)
-        return found
+            wrapped.setdefault(data_key_id, []).append(info)
+        return wrapped

@@ -62,7 +62,7 @@ class Keyring:
         with self._lock:
             key = self._current.get((project_id, lease.id))
             if key is None:
-                key = self._current[project_id, lease.id] = self._choose(project_id, lease.avoid(project_id).data_keys)
+                key = self._current[project_id, lease.id] = self._choose(project_id, lease.avoid_data_keys(project_id))
                 if len(self._current) > _REMEMBERED_LEASES:
                     self._current.popitem(last=False)
             return key

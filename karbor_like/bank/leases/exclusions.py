@@ -1,9 +1,9 @@
-"""The collector's lists: what it is about to delete, and which packs ought to be emptied.
+"""Exclusion lists of the collector: packs and data keys that writers must not use.
 
-A list is one immutable object per project and run. Writers read all lists of their project once per lease, before they
-read what they build on, and store anew what they would have referred to in a listed pack. A list is removed whole, when
-nothing on it is left to be deleted; an entry is never taken out of one, because a writer may not see the shortened list
-yet when it no longer sees the long one.
+A quarantine list names what the collector is about to delete. A refresh list names packs that should be emptied. A list is an
+immutable object per project and run. Writers read all lists of their project once per lease, before they read what they build
+on. They store the blocks of a listed pack again instead of referring to it. A list is removed as a whole, when all of its
+entries were deleted. No entry is ever removed from a list, because a writer might see neither the old nor the shortened list.
 """
 
 import itertools
@@ -20,16 +20,16 @@ from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
 
 VERSION: Final = 1
 
-#: The most entries of one list object: some 9 MiB.
+#: Maximum number of entries of one list, about 9 MiB.
 MAX_ENTRIES: Final = 250_000
 
 
 @dataclass(frozen=True)
 class Exclusions:
-    """What a writer leaves alone, because it is about to go or ought to empty itself.
+    """The packs and data keys that a writer must not use.
 
-    :param packs: ids of packs: a block in one of them is stored anew
-    :param data_keys: ids of data keys (32 hexadecimal digits): another or a new one is used in their place
+    :param packs: ids of packs; a block in one of them is stored again
+    :param data_keys: ids of data keys (32 hexadecimal digits); the writer uses another key or creates one
     """
 
     packs: frozenset[bytes] = frozenset()
@@ -37,14 +37,14 @@ class Exclusions:
 
 
 @dataclass(frozen=True)
-class ListInfo:
-    """A list as it stands in the store.
+class ExclusionList:
+    """One list in the store.
 
-    :param key: its own key
+    :param key: the key of the list
     :param put: when the store received it
     :param packs: ids of the packs on it
     :param data_keys: ids of the data keys on it
-    :param leases: ids of the leases that stood when it was put
+    :param leases: ids of the leases that counted when it was put
     """
 
     key: str
@@ -63,15 +63,15 @@ def put_lists(
     data_keys: Sequence[str] = (),
     leases: Iterable[str] = (),
 ) -> list[str]:
-    """Put new lists of *project_id* below *root* (QUARANTINE or REFRESH). Returns their keys."""
+    """Put new lists of *project_id* below *root* (QUARANTINE or REFRESH), and return their keys."""
     written = []
-    standing = sorted(leases)
+    lease_ids = sorted(leases)
     for start in range(0, max(len(packs), 1), MAX_ENTRIES):
         body = {
             "version": VERSION,
             "packs": [pack.hex() for pack in packs[start : start + MAX_ENTRIES]],
             "data_keys": list(data_keys) if start == 0 else [],
-            "leases": standing,
+            "leases": lease_ids,
         }
         key = layout.collector_key(root, project_id, uuid.uuid4().hex)
         store.put(key, jsonobject.dump(body))
@@ -79,36 +79,38 @@ def put_lists(
     return written
 
 
-def read_lists(store: ObjectStore, root: str, project_id: str) -> Iterator[ListInfo]:
-    """The lists of *project_id* below *root* that are there now. Raises Corrupted or UnsupportedVersion."""
+def read_lists(store: ObjectStore, root: str, project_id: str) -> Iterator[ExclusionList]:
+    """Read the lists of *project_id* below *root*. Raises Corrupted or UnsupportedVersion."""
     for info in listing.objects(store, layout.collector_prefix(root, project_id)):
         try:
             raw = store.get(info.key)
         except errors.ObjectNotFound:
-            continue  # removed since; the listing lags
+            continue  # removed since it was listed
         yield _parse(info, raw)
 
 
-def _parse(info: ObjectInfo, raw: bytes) -> ListInfo:
+def _parse(info: ObjectInfo, raw: bytes) -> ExclusionList:
     body = jsonobject.load(info.key, raw, VERSION)
     packs, data_keys, leases = (_texts(info.key, body.get(name)) for name in ("packs", "data_keys", "leases"))
     if not all(map(layout.HEX_ID.fullmatch, itertools.chain(packs, data_keys))):
-        raise errors.Corrupted(f"{info.key}: names packs or keys that are none")
-    return ListInfo(info.key, info.modified, [bytes.fromhex(pack) for pack in packs], data_keys, frozenset(leases))
+        raise errors.Corrupted(f"{info.key}: names invalid ids of packs or data keys")
+    return ExclusionList(info.key, info.modified, [bytes.fromhex(pack) for pack in packs], data_keys, frozenset(leases))
 
 
 def _texts(key: str, value: object) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise errors.Corrupted(f"{key} is not a list of the collector: a member is missing or of the wrong type")
+        raise errors.Corrupted(f"{key}: a member of the list is missing or of the wrong type")
     return value
 
 
-def to_avoid(store: ObjectStore, project_id: str) -> Exclusions:
-    """What a writer of *project_id* leaves alone. To be read after its lease was taken and before anything it builds on."""
+def read_exclusions(store: ObjectStore, root: str, project_id: str) -> Exclusions:
+    """Read what the lists of *project_id* below *root* (QUARANTINE or REFRESH) tell writers to leave alone.
+
+    To be called after the writer's lease was taken and before any base is read.
+    """
     packs: set[bytes] = set()
     data_keys: set[str] = set()
-    for root in (layout.QUARANTINE, layout.REFRESH):
-        for found in read_lists(store, root, project_id):
-            packs.update(found.packs)
-            data_keys.update(found.data_keys)
+    for listed in read_lists(store, root, project_id):
+        packs.update(listed.packs)
+        data_keys.update(listed.data_keys)
     return Exclusions(frozenset(packs), frozenset(data_keys))

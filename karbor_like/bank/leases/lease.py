@@ -1,13 +1,12 @@
-"""Leases: who is at work in a bank, so that the collector leaves alone what they rely on.
+"""Leases: tell the collector which processes are active in a bank, so that it keeps what they rely on.
 
-A lease is a series of small objects, ``leases/<id>/<seq>``: a renewal is a new object, and the older ones are removed
-when the new one is old enough to be in every listing. How long a lease is good for is counted in *the store's* time
-(``ObjectInfo.modified`` of its newest object, plus its duration): the clocks of the machines that write and of those
-that collect need not agree. The owner counts the same span on its own monotonic clock, from before the request, and
-takes the lease for lost a margin earlier, or when the wall clock (which also runs while a machine is suspended) says
-that it ran out.
+A lease is a series of small objects, ``leases/<id>/<seq>``. A renewal is a new object. The older ones are removed when the
+new one is old enough to be in every listing. A lease is valid until the store's date of its newest object
+(``ObjectInfo.modified``) plus its duration. The clocks of writers and collectors need not agree. The owner measures the same
+span on its own monotonic clock, from before the request. It regards the lease as lost a margin earlier, or when the wall
+clock, which also runs while a machine is suspended, has passed its end.
 
-A write lease that was released still counts for a grace period, until what was written under it is in every listing.
+A write lease that was released counts for a grace period, until what was written under it is in every listing.
 """
 
 import logging
@@ -30,7 +29,7 @@ LOG = logging.getLogger(__name__)
 
 VERSION: Final = 1
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
-#: Seconds that a lease can be good for: added to any date of this century or the next it is still a date.
+#: Longest duration of a lease, in seconds. Added to any date of this century or the next, it gives a valid date.
 _LONGEST: Final = 1e9
 
 Kind = Literal["write", "read", "gc"]
@@ -38,10 +37,10 @@ Kind = Literal["write", "read", "gc"]
 
 @dataclass(frozen=True)
 class LeaseInfo:
-    """A lease as others see it. Times are the store's.
+    """A lease as other processes see it. Times are the store's.
 
-    :param started: when it was taken
-    :param ends: when it ends unless it is renewed, or when it was released
+    :param started: when it was acquired
+    :param ends: when it expires unless it is renewed, or when it was released
     :param objects: keys of its objects that a listing shows
     """
 
@@ -55,13 +54,13 @@ class LeaseInfo:
     objects: Sequence[str]
 
     def counts(self, now: datetime, safety: Safety) -> bool:
-        """Whether the collector must still reckon with it at *now*, of the store's time."""
+        """Whether the collector must respect it at *now*, in the store's time."""
         grace = timedelta(0) if self.kind == "gc" else safety.grace
         return now <= self.ends + grace
 
 
 class _Until(NamedTuple):
-    """The end of a lease on the owner's two clocks and on the store's."""
+    """The end of a lease on the two clocks of its owner and on that of the store."""
 
     monotonic: float
     wall: datetime
@@ -69,9 +68,9 @@ class _Until(NamedTuple):
 
 
 class Lease:
-    """One lease of this process. A context manager: leaving it releases the lease.
+    """A lease of this process. A context manager that releases the lease at its end.
 
-    Made by :meth:`Leases.acquire`. Any number of threads may use it.
+    :meth:`Leases.acquire` creates it. Safe to use from several threads.
     """
 
     def __init__(
@@ -81,18 +80,20 @@ class Lease:
         self.holder: Final = holder
         self.bases: Final = tuple(bases)
         self.kind: Final[Kind] = kind
-        #: Prefixes of the names that were written or found under it: a listing may not show them yet.
+        #: Prefixes of the names that were written or found under this lease. A listing may not show them yet.
         self.names: Final[set[str]] = set()
+        #: Prefix of a name -> objects stored there under this lease. None after a put that was not acknowledged.
+        self.versions: Final[dict[str, int | None]] = {}
         self._store = store
         self._clock = clock
         self._safety = safety
-        self._lock = threading.RLock()  # held while the store is talked to; check() does without
+        self._lock = threading.RLock()  # held during requests to the store; check() does not take it
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._lost: str | None = None
         self._released = False
-        self._avoid: dict[str, exclusions.Exclusions] = {}
-        # seq -> monotonic time at which it was known to be stored; None where its put failed, which may have stored it
+        self._excluded: dict[tuple[str, str], exclusions.Exclusions] = {}  # (root of the lists, project)
+        # seq -> monotonic time at which it was known to be stored; None if its put failed, and may have stored it
         self._objects: dict[int, float | None] = {}
         self._until: _Until | None = None
         self._started: datetime | None = None
@@ -100,13 +101,13 @@ class Lease:
 
     @property
     def started(self) -> datetime:
-        """When it was taken, in the store's time."""
+        """When it was acquired, in the store's time."""
         assert self._started is not None
         return self._started
 
     @property
     def ends(self) -> datetime:
-        """Until when it is good as it stands, in the store's time. What was stored later was not stored under it."""
+        """When it expires unless it is renewed, in the store's time. What was stored later was not stored under it."""
         return self._good_until.store
 
     @property
@@ -115,12 +116,12 @@ class Lease:
         return self._until
 
     def now(self) -> datetime:
-        """The store's time now, counted on from the last renewal."""
+        """Return the current time of the store, counted from the last renewal."""
         until = self._good_until
         return until.store - timedelta(seconds=until.monotonic - self._clock.monotonic())
 
     def check(self) -> None:
-        """Raises LeaseLost when the lease ran out, or is too near its end for what comes next to be sure. Asks nobody."""
+        """Check that the lease is valid for at least the margin. Sends no request. Raises LeaseLost."""
         if self._released:
             raise errors.LeaseLost(f"{self} was released")
         if self._lost is None:
@@ -133,11 +134,15 @@ class Lease:
         if self._clock.monotonic() >= until.monotonic - margin:
             return f"it was not renewed within {self._safety.lease_duration:g} seconds"
         if self._clock.now() >= until.wall - timedelta(seconds=margin):
-            return "the wall clock went past its end (the machine slept, or its clock was set)"
+            return "the wall clock passed its end (the machine was suspended, or its clock was set)"
         return None
 
     def renew(self) -> None:
-        """Renew it. Raises LeaseLost when it is too late for that, or what the store raises: then it may be tried again."""
+        """Renew the lease.
+
+        :raises LeaseLost: it has expired
+        :raises BankError: the store failed; the caller may retry
+        """
         with self._lock:
             self.check()
             self._renew_now()
@@ -163,13 +168,15 @@ class Lease:
     def _warn_of_skew(self, put: datetime, wall: datetime) -> None:
         skew = abs(put - wall).total_seconds()
         if skew > 2 * self._safety.clock_skew:
-            LOG.warning("this machine's clock and the bank's are %.0f seconds apart; nothing rests on it", skew)
+            LOG.warning(
+                "The clocks of this host and of the bank differ by %.0f seconds; the bank does not depend on it", skew
+            )
 
     def _next(self) -> int:
         return max(self._objects, default=-1) + 1
 
     def _forget_old(self) -> None:
-        """Remove the objects before the newest one that is surely there, and for so long that every listing shows it."""
+        """Remove the objects before the newest one that is known to be stored, and that every listing shows by now."""
         visible = self._clock.monotonic() - self._safety.grace.total_seconds()
         shown = max((seq for seq, since in self._objects.items() if since is not None and since < visible), default=0)
         for seq in [seq for seq in self._objects if seq < shown]:
@@ -190,17 +197,31 @@ class Lease:
         return jsonobject.dump(body)
 
     def avoid(self, project_id: str) -> exclusions.Exclusions:
-        """What a writer under this lease must not refer to. Call it before reading what is built on.
+        """Return what a writer under this lease must not refer to. Call it before reading any base.
 
-        Read from the store once: what the collector lists later, it keeps while this lease lasts.
+        The lists are read once per lease: the collector keeps what it lists later while this lease lasts.
         """
+        listed = [self._exclude(root, project_id) for root in (layout.QUARANTINE, layout.REFRESH)]
+        return exclusions.Exclusions(
+            frozenset().union(*(each.packs for each in listed)),
+            frozenset().union(*(each.data_keys for each in listed)),
+        )
+
+    def avoid_data_keys(self, project_id: str) -> frozenset[str]:
+        """Return the ids of the data keys that a writer under this lease must not use.
+
+        Reads the quarantine lists only: refresh lists name packs, never data keys.
+        """
+        return self._exclude(layout.QUARANTINE, project_id).data_keys
+
+    def _exclude(self, root: str, project_id: str) -> exclusions.Exclusions:
         with self._lock:
-            if project_id not in self._avoid:
-                self._avoid[project_id] = exclusions.to_avoid(self._store, project_id)
-            return self._avoid[project_id]
+            if (root, project_id) not in self._excluded:
+                self._excluded[root, project_id] = exclusions.read_exclusions(self._store, root, project_id)
+            return self._excluded[root, project_id]
 
     def keep_alive(self) -> None:
-        """Start the thread that renews."""
+        """Start the thread that renews the lease."""
         if self._safety.lease_renewal is not None:
             self._thread = threading.Thread(target=self._renew_often, name=f"lease-{self.id[:8]}", daemon=True)
             self._thread.start()
@@ -215,12 +236,12 @@ class Lease:
             except errors.LeaseLost as error:
                 LOG.error("%s", error)
                 return
-            except Exception:  # noqa: BLE001 - the border of a thread: whatever it is, the lease must be tried for again
-                LOG.exception("%s could not be renewed", self)
+            except Exception:  # noqa: BLE001 - top of a thread; after any error the renewal must be retried
+                LOG.exception("Could not renew %s", self)
                 pause = self._safety.lease_renewal / 5
 
     def release(self) -> None:
-        """Give it back. May be called twice. What was written under it is safe from then on because it can be seen."""
+        """Release the lease. Idempotent. From then on, what was written under it is kept because listings show it."""
         self._stop.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
@@ -242,8 +263,8 @@ class Lease:
         try:
             self.release()
         except errors.BankError as failure:
-            # It runs out by itself; what happened inside matters more than this.
-            LOG.warning("%s could not be released: %s", self, failure)
+            # The lease will expire. An error inside the block must not be hidden by this one.
+            LOG.warning("Could not release %s: %s", self, failure)
 
     def __str__(self) -> str:
         return f"the {self.kind} lease {self.id} of {self.holder}"
@@ -258,21 +279,21 @@ class Leases:
         self._safety = safety
 
     def acquire(self, *, holder: str, bases: Sequence[str] = (), kind: Kind = "write") -> Lease:
-        """Take a lease.
+        """Acquire a lease and start to renew it.
 
-        :param holder: who, for people: host, process and operation
-        :param bases: ids of the checkpoints that are built on, or read
+        :param holder: host, process and operation; informational
+        :param bases: ids of the checkpoints that are built on or read
         """
         lease = Lease(self._store, self._clock, self._safety, holder=holder, bases=bases, kind=kind)
         lease.keep_alive()
         return lease
 
     def list(self) -> Sequence[LeaseInfo]:
-        """Every lease of which a listing shows an object, whether it still counts or not."""
-        found: dict[str, list[ObjectInfo]] = {}
+        """Return every lease of which a listing shows an object, whether it counts or not."""
+        objects: dict[str, list[ObjectInfo]] = {}
         for info, (lease_id, _) in listing.parsed(self._store, layout.LEASES, layout.parse_lease_key):
-            found.setdefault(lease_id, []).append(info)
-        return [self._read(lease_id, infos) for lease_id, infos in found.items()]
+            objects.setdefault(lease_id, []).append(info)
+        return [self._read(lease_id, infos) for lease_id, infos in objects.items()]
 
     def _read(self, lease_id: str, infos: Sequence[ObjectInfo]) -> LeaseInfo:
         objects = [info.key for info in infos]
@@ -286,9 +307,9 @@ class Leases:
             return LeaseInfo(
                 lease_id, body["holder"], body["kind"], body["bases"], started, ends, body["released"], objects
             )
-        # All that the listing shows was removed since, or cannot be read: whoever it is may have started at any time.
+        # All listed objects were removed since, or cannot be read: the lease may have started at any time.
         ends = max(info.modified for info in infos) + timedelta(seconds=self._safety.lease_duration)
-        return LeaseInfo(lease_id, "somebody", "write", (), _EPOCH, ends, False, objects)
+        return LeaseInfo(lease_id, "unknown", "write", (), _EPOCH, ends, False, objects)
 
     def _body(self, key: str) -> dict[str, Any] | None:
         try:
@@ -305,7 +326,7 @@ class Leases:
         except errors.ObjectNotFound:
             return None
         except (errors.Corrupted, errors.UnsupportedVersion, KeyError):
-            LOG.warning("%s is not a lease that this program understands", key)
+            LOG.warning("%s: cannot be understood as a lease; it counts as a write lease", key)
             return None
 
     def remove(self, lease: LeaseInfo) -> None:
@@ -315,7 +336,7 @@ class Leases:
 
 
 def standing(leases: Iterable[LeaseInfo], now: datetime, safety: Safety) -> Sequence[LeaseInfo]:
-    """Those of *leases* that pin something at *now*: everybody's but the collectors' own."""
+    """Return those of *leases* that pin something at *now*: all that count, except for those of collectors."""
     return [lease for lease in leases if lease.kind != "gc" and lease.counts(now, safety)]
 
 
@@ -323,4 +344,4 @@ def _delete(store: ObjectStore, key: str) -> None:
     try:
         store.delete(key)
     except errors.ObjectNotFound:
-        LOG.debug("%s was already gone", key)
+        LOG.debug("%s was already deleted", key)

@@ -1,8 +1,7 @@
-"""Every age and margin that the bank's safety rests on, each with its reason, in one place.
+"""Ages and margins that the safety of a bank depends on, each with its reason.
 
-``doc/source/contributor/bank-concurrency.rst`` argues from these numbers why nothing is ever lost; the relations that the
-argument needs are checked when a :class:`Safety` is made. All times are *the store's*: what it writes into
-``ObjectInfo.modified``. No two machines of ours need clocks that agree.
+``doc/source/contributor/bank-concurrency.rst`` proves from these numbers that nothing is lost. A :class:`Safety` checks the
+relations that the proof needs. All times are *the store's*: ``ObjectInfo.modified``. The clocks of the hosts need not agree.
 """
 
 from dataclasses import dataclass
@@ -47,30 +46,29 @@ twice the listing_lag and two minutes.
 
 @dataclass(frozen=True)
 class Safety:
-    """Seconds, all of them, but for :attr:`refresh_below`.
+    """Ages and margins in seconds. Only :attr:`refresh_below` is a share.
 
-    :param lease_duration: how long a lease is good for without a renewal. Long, because nobody waits for a dead writer's
-        lease but the collector, and it bounds the outage of the store that a writer survives.
-    :param lease_renewal: how often a lease is renewed by its thread. A sixth of the duration, so that five renewals in a
-        row may fail. None: there is no thread, the owner calls :meth:`~karbor_like.bank.leases.lease.Lease.renew`.
-    :param lease_margin: how long before its end a writer regards its lease as lost. Covers the time between the check
-        and the moment in which what was checked for takes effect in the store.
-    :param listing_lag: how long after a put or a delete a listing may still show the state before. Swift updates
-        listings in the background and is at times an hour behind on a busy cluster; a local file system never is.
+    :param lease_duration: how long a lease is valid without renewal. It is long, because only the collector waits for the
+        lease of a dead writer. It limits the outage of the store that a writer survives.
+    :param lease_renewal: interval at which a thread renews a lease. A sixth of the duration, so that five renewals in a row
+        may fail. None: there is no thread, and the owner calls :meth:`~karbor_like.bank.leases.lease.Lease.renew`.
+    :param lease_margin: how long before its end a writer regards its lease as lost. Covers the time between a check and
+        the moment in which the request that follows takes effect in the store.
+    :param listing_lag: how long after a put or a delete a listing may show the state before it. Swift updates listings in
+        the background and is at times an hour behind on a busy cluster. A local file system has no lag.
     :param clock_skew: how far apart the clocks of the store's own machines may be, and how coarsely it reports times.
-    :param quarantine: how long a pack stays on a quarantine list before it may be deleted. Must outlast two listing lags
-        (a writer that starts after the list was put sees the list; a lease that started before is seen by the
-        collector). The rest of it is time to notice a mistake while nothing is gone yet.
-    :param young: an unmarked pack younger than this is left alone without further thought: it most likely belongs to a
-        writer at work. Saves noise; safety does not rest on it.
-    :param leftovers: what a crash left behind outside of ``data/`` (parts of a deleted checkpoint, index keys of
-        nothing) is cleared away when it was not touched for so long.
-    :param abandoned: a checkpoint that is still ``protecting``, of which no writer's lease counts any more, and into which
-        nothing was written for so long, is given an ``error`` event, so that it can be deleted. The service recovers
-        its own operations much earlier; this is for those nobody remembers.
-    :param refresh_below: a pack of which a smaller share than this is in use is given to writers as one whose blocks are
-        to be stored anew when they are read again, so that old packs empty themselves. A quarter: then at most four
-        times the live bytes are kept, and a block is copied seldom.
+    :param quarantine: how long a pack is on a quarantine list before it may be deleted. Must be longer than two listing
+        lags: a writer that starts after the list was put sees the list, and the collector sees a lease that started
+        before. The rest is time to notice a mistake before anything is deleted.
+    :param young: unmarked packs younger than this are skipped: most likely a writer is using them. Keeps reports short;
+        safety does not depend on it.
+    :param leftovers: stale objects outside of ``data/`` (parts of a deleted checkpoint, index keys without a checkpoint)
+        are removed when they have not changed for this long.
+    :param abandoned: a checkpoint that is still ``protecting``, that no counting lease has claimed, and that has not
+        changed for this long, gets an ``error`` event, so that it can be deleted. The service recovers its own
+        operations much earlier; this is for operations that no database knows.
+    :param refresh_below: writers store the blocks of a pack again if a smaller share of it than this is in use. So old
+        packs become empty. With a quarter, at most four times the live bytes are kept, and blocks are rarely copied.
     """
 
     lease_duration: float = 3600
@@ -99,7 +97,7 @@ class Safety:
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
-        """What a provider's file says."""
+        """Read the options of a provider's file."""
         group = conf.bank
         return cls(
             lease_duration=group.lease_duration,
@@ -112,11 +110,11 @@ class Safety:
 
     @property
     def grace(self) -> timedelta:
-        """How long after its end a lease still counts for the collector: until what was written under it is in listings."""
+        """How long a lease counts for the collector after its end: until what was written under it is in listings."""
         return timedelta(seconds=self.listing_lag + self.clock_skew)
 
     def seconds(self, name: str) -> timedelta:
-        """The age called *name* as a timedelta."""
+        """Return the age *name* as a timedelta."""
         return timedelta(seconds=getattr(self, name))
 
 

@@ -201,7 +201,7 @@ def reindex(conf: cfg.ConfigOpts) -> int:
     with contextlib.closing(provider), contextlib.ExitStack() as stack, _progress() as progress:
         stack.callback(database.dispose)
         progress.add_task("comparing the index with the bank", total=None)
-        indexed = provider.bank.checkpoints.reindex()
+        indexed = provider.bank.checkpoints.index.rebuild()
         report = {"indexed": indexed, **vars(Sync(database, provider, force=conf.command.force).run())}
     if conf.command.format == "json":
         return _print_json(report)

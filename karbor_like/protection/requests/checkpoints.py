@@ -130,14 +130,14 @@ class Checkpoints:
         return self._env.database.write(write)
 
     def _create_in_bank(self, checkpoint_id: str, claim: operations.Claim) -> None:
-        """The first step of the flow, so that the checkpoint stands in the bank when the call answers."""
+        """Begin the checkpoint in the bank before the call answers. The first task of the flow completes its creation."""
         env = self._env
         hold = ActiveClaim(claim, env.clock, env.clock.monotonic(), env.conf.protection.lease)
         job, _, _ = spec.load(env.database, claim)
         bank = env.providers.get(job.provider_id).bank
         try:
             with bank.leases.acquire(holder=f"{env.owner} creates {checkpoint_id}") as lease:
-                bank.checkpoints.create(protect.record(job), lease)
+                bank.checkpoints.begin(protect.record(job), lease)
         except exception.KarborLikeError as error:
             reason = f"the checkpoint could not be created: {error.message}"
             try:

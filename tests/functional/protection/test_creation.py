@@ -1,6 +1,6 @@
-"""The call that asks for a checkpoint creates it in the bank; what fails there, and who may say so."""
+"""The call that asks for a checkpoint begins it in the bank; which failures it reports, and which process may report them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,6 @@ from karbor_like import exception
 from karbor_like.bank import errors
 from karbor_like.db import operations
 from tests.functional.protection.site import PROVIDER, Site
-from tests.functional.protection.stores import intercept
 
 
 @pytest.fixture
@@ -29,16 +28,17 @@ def take_over(site: Site) -> operations.Claim:
     return claim
 
 
-def test_a_checkpoint_that_another_process_makes_by_now_is_not_failed(idle: Site):
+def test_a_checkpoint_that_another_process_took_over_is_not_failed(idle: Site, monkeypatch: pytest.MonkeyPatch):
     bank = idle.env.providers.get(PROVIDER).bank
     claims = []
 
-    def before(what: str) -> None:
-        if "indices/" in what:
+    def put(key: str, data: bytes, real: Callable[..., None] = bank.store.put) -> None:
+        real(key, data)
+        if "plan.json" in key:
             claims.append(take_over(idle))
             raise errors.BankFull("no room")
 
-    intercept(bank.store, before)
+    monkeypatch.setattr(bank.store, "put", put)
 
     created = idle.protect("a")
 
@@ -48,14 +48,17 @@ def test_a_checkpoint_that_another_process_makes_by_now_is_not_failed(idle: Site
     assert (idle.operation().owner, idle.operation().queue_state) == ("another", "running")
 
 
-def test_one_that_nobody_else_makes_has_failed_everywhere(idle: Site):
+def test_a_checkpoint_that_no_other_process_took_over_has_failed_everywhere(
+    idle: Site, monkeypatch: pytest.MonkeyPatch
+):
     bank = idle.env.providers.get(PROVIDER).bank
 
-    def before(what: str) -> None:
-        if "indices/" in what:
+    def put(key: str, data: bytes, real: Callable[..., None] = bank.store.put) -> None:
+        real(key, data)
+        if "plan.json" in key:
             raise errors.BankFull("no room")
 
-    intercept(bank.store, before)
+    monkeypatch.setattr(bank.store, "put", put)
 
     with pytest.raises(exception.Unavailable, match="no room"):
         idle.protect("a")

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from karbor_like.protection.requests.queue import Queue
 from karbor_like.protection.requests.restores import Restores
 from tests.functional.protection import plugins
 from tests.functional.protection.site import PROJECT, PROVIDER, Site, unwrap
+from tests.functional.protection.stores import intercept
 
 OTHER = "q" * 32
 
@@ -116,35 +117,21 @@ def test_the_same_checkpoint_twice_is_one(tree: Site):
         assert session.execute(sa.select(sa.func.count()).select_from(Operation)).scalar_one() == 1
 
 
-class FullStore:
-    """Wraps a store: no room for what matches."""
-
-    def __init__(self, store, pattern: str) -> None:
-        self._store, self._pattern = store, pattern
-
-    def __getattr__(self, name: str):
-        return getattr(self._store, name)
-
-    def put(self, key: str, data: object) -> None:
-        if self._pattern in key:
-            raise errors.BankFull(f"no room for {key}")
-        self._store.put(key, data)
-
-
 @pytest.fixture
-def full(site: Site) -> Iterator:
+def full(site: Site) -> Callable[[str], None]:
     """Makes the bank full for keys that hold a text."""
 
     def fill(pattern: str) -> None:
-        bank = site.env.providers.get(PROVIDER).bank
-        store = FullStore(bank.store, pattern)
-        for part in (bank.checkpoints, bank.checkpoints._events, bank.leases):
-            part._store = store
+        def before(what: str) -> None:
+            if what.startswith("put ") and pattern in what:
+                raise errors.BankFull(f"no room for {what}")
+
+        intercept(site.env.providers.get(PROVIDER).bank.store, before)
 
     return fill
 
 
-@pytest.mark.parametrize("pattern", ["leases/", "plan.json", "events/", "indices/"])
+@pytest.mark.parametrize("pattern", ["leases/", "plan.json"])
 def test_a_bank_without_room_is_said_at_once_and_the_checkpoint_says_why(tree: Site, full, pattern: str):
     full(pattern)
     wanted = str(uuid.uuid4())
@@ -155,6 +142,14 @@ def test_a_bank_without_room_is_said_at_once_and_the_checkpoint_says_why(tree: S
     assert row.reason is not None
     assert row.reason.startswith("the checkpoint could not be created: no room")
     assert tree.operation(checkpoint_id=wanted).queue_state == "done"
+
+
+@pytest.mark.parametrize("pattern", ["writers/", "events/", "indices/"])
+def test_a_bank_that_is_full_when_the_operation_starts_fails_the_checkpoint(tree: Site, full, pattern: str):
+    full(pattern)
+    row = tree.wait(tree.protect("a")["id"], "available", "error")
+    assert row.status == "error"
+    assert "no room" in str(row.reason)
 
 
 def test_a_bank_that_gets_full_fails_the_checkpoint_and_nothing_is_left_in_the_cloud(tree: Site, full):

@@ -17,7 +17,7 @@ from typing import Any
 from oslo_config import cfg
 
 from karbor_like.bank.bank import Bank, open_bank
-from karbor_like.bank.checkpoints.checkpoints import CheckpointRecord
+from karbor_like.bank.checkpoints.plans import CheckpointRecord
 from karbor_like.bank.checkpoints.section import StreamStats
 from karbor_like.bank.keys.keyring import Keyring
 from karbor_like.bank.keys.masters import ConfiguredMasterKeys

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from karbor_like.bank.bank import Bank
-from karbor_like.bank.checkpoints.checkpoints import CheckpointRecord
+from karbor_like.bank.checkpoints.plans import CheckpointRecord
 from karbor_like.bank.checkpoints.section import ResourceSection
 from karbor_like.bank.keys.keyring import Keyring
 from karbor_like.bank.keys.masters import ConfiguredMasterKeys

@@ -1,9 +1,14 @@
+"""Opening a bank from the options of a provider's file."""
+
+import inspect
 import subprocess
 import sys
+import textwrap
 
 import pytest
 from oslo_config import cfg
 
+from karbor_like import bank as public
 from karbor_like import clock, exception
 from karbor_like.bank.bank import open_bank
 from karbor_like.bank.options import BankOptions
@@ -32,6 +37,15 @@ def test_a_bank_from_a_file_keeps_streams(tmp_path):
     bank.close()
     again = open_it(tmp_path, f"master_keys = {banks.master_key('new', 9)}\n{text}")
     assert banks.read(again.section("c0", banks.PROJECT, banks.VOLUME)) == data
+
+
+def test_the_usage_in_the_docstring_works(tmp_path):
+    conf = conf_of(tmp_path, f"master_keys = {banks.master_key()}\n")
+    _, _, rest = inspect.getdoc(public).partition("::\n")
+    names = {**vars(public), "conf": conf, "clock": clock.SystemClock(), "record": banks.record("c0")}
+    exec(textwrap.dedent(rest.rpartition("\n\n")[0]), names)  # noqa: S102 - our own documentation
+    assert (names["data"], names["findings"]) == (b"first second", [])
+    assert names["report"].checkpoints == 1
 
 
 def test_a_bank_without_encryption_needs_no_key(tmp_path):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from karbor_like import exception
 from karbor_like.bank import errors, layout
 from karbor_like.bank.checkpoints import events
-from karbor_like.bank.checkpoints.checkpoints import IndexEntry
+from karbor_like.bank.checkpoints.index import IndexEntry
 from karbor_like.bank.collector.gc import Collector
 from karbor_like.bank.format import jsonobject, seal
 from karbor_like.bank.leases.safety import TEST
@@ -66,13 +66,13 @@ def test_a_checkpoint_is_found_as_it_was_made(bank, clock):
     found = bank.checkpoints.get("c1")
     assert found == record
     assert [event.status for event in found.events] == ["protecting"]
-    assert bank.checkpoints.list() == [IndexEntry("c1", banks.PROJECT, "provider-1", "plan-1", clock.now())]
+    assert bank.checkpoints.index.list() == [IndexEntry("c1", banks.PROJECT, "provider-1", "plan-1", clock.now())]
 
 
 def test_another_checkpoint_of_the_same_id_is_refused(bank):
     with bank.leases.acquire(holder="one") as lease:
         bank.checkpoints.create(banks.record("c1"), lease)
-        with pytest.raises(exception.Conflict, match="another checkpoint c1"):
+        with pytest.raises(exception.Conflict, match="checkpoint c1: the bank already has another checkpoint"):
             bank.checkpoints.create(banks.record("c1", "project-2"), lease)
 
 
@@ -292,7 +292,7 @@ def test_what_somebody_gave_up_is_not_committed(bank, status):
     with bank.leases.acquire(holder="one") as lease:
         banks.new_section(bank, "c1", lease).write("data", [DATA])
         bank.checkpoints.event("c1", status)
-        with pytest.raises(exception.Conflict, match=f"is '{status}' by now"):
+        with pytest.raises(exception.Conflict, match=f"is '{status}'; only a running one"):
             bank.checkpoints.commit("c1", lease)
 
 
@@ -633,7 +633,7 @@ def test_deleting_leaves_a_tombstone_and_what_the_collector_owns(bank, shared):
     assert keys(shared, "checkpoints/") == [layout.tombstone_key("c1")]
     with pytest.raises(exception.CheckpointNotFound):
         bank.checkpoints.get("c1")
-    assert bank.checkpoints.list() == []
+    assert bank.checkpoints.index.list() == []
     bank.checkpoints.delete("c1")
 
 
@@ -659,10 +659,13 @@ def test_a_deletion_that_stops_at_any_call_leaves_no_half_checkpoint(clock, shar
             with pytest.raises(exception.Conflict):
                 fresh.checkpoints.event("c2", "available")
         if status == "available":
-            assert [entry.id for entry in fresh.checkpoints.list()] == ["c2", "c1"] or fresh.checkpoints.list()
+            assert [entry.id for entry in fresh.checkpoints.index.list()] == [
+                "c2",
+                "c1",
+            ] or fresh.checkpoints.index.list()
         fresh.checkpoints.delete("c2")
         assert keys(copy, "checkpoints/c2/") == [layout.tombstone_key("c2")]
-        assert [entry.id for entry in fresh.checkpoints.list()] == ["c1"]
+        assert [entry.id for entry in fresh.checkpoints.index.list()] == ["c1"]
         assert_whole_or_absent(copy, clock, DATA, "c1")
     assert {"available", "deleted"} <= seen <= {"available", "deleted", "absent"}
 
@@ -705,7 +708,7 @@ def entries(bank, count, rng):
                 plan={"id": rng.choice(["x", "y"])},
                 created_at=start + timedelta(hours=rng.randrange(50)),
             )
-            bank.checkpoints.index(record)
+            bank.checkpoints.index.put(record)
             made.append(
                 IndexEntry(record.id, record.project_id, record.provider_id, record.plan["id"], record.created_at)
             )
@@ -737,7 +740,7 @@ def test_pages_together_are_all_that_fits_in_order(filters, limit, count, rng):
         and filters.get("start_date", entry.created_at) <= entry.created_at <= filters.get("end_date", entry.created_at)
     ]
     found = []
-    while page := bank.checkpoints.list(**filters, limit=limit, marker=found[-1] if found else None):
+    while page := bank.checkpoints.index.list(**filters, limit=limit, marker=found[-1] if found else None):
         assert len(page) <= limit
         found += page
         if len(page) < limit:
@@ -751,25 +754,25 @@ def test_pages_together_are_all_that_fits_in_order(filters, limit, count, rng):
 def test_a_page_costs_one_listing(clock, shared, filters, newest_first):
     made = entries(banks.make_bank(shared, clock=clock), 60, random.Random(3))
     bank, store = another(shared, clock)
-    first = bank.checkpoints.list(limit=5, newest_first=newest_first, **filters)
+    first = bank.checkpoints.index.list(limit=5, newest_first=newest_first, **filters)
     assert store.calls == 1
     middle = sorted(entry.created_at for entry in made)[20]
-    bank.checkpoints.list(limit=5, newest_first=newest_first, marker=first[-1], start_date=middle, **filters)
+    bank.checkpoints.index.list(limit=5, newest_first=newest_first, marker=first[-1], start_date=middle, **filters)
     assert store.calls == 2
 
 
 def test_a_marker_may_be_an_id(bank):
     for name in ("c1", "c2", "c3"):
         banks.protect(bank, name, DATA)
-    assert [entry.id for entry in bank.checkpoints.list(marker="c2", newest_first=False)] == ["c3"]
+    assert [entry.id for entry in bank.checkpoints.index.list(marker="c2", newest_first=False)] == ["c3"]
     with pytest.raises(exception.CheckpointNotFound):
-        bank.checkpoints.list(marker="c9")
+        bank.checkpoints.index.list(marker="c9")
 
 
 def test_what_is_no_index_key_is_left_out(bank, shared):
     banks.protect(bank, "c1", DATA)
     shared.put("indices/by-date/newest/0-strange", b"")
-    assert [entry.id for entry in bank.checkpoints.list()] == ["c1"]
+    assert [entry.id for entry in bank.checkpoints.index.list()] == ["c1"]
 
 
 def test_every_checkpoint_is_found_without_index(bank, shared):
@@ -786,15 +789,15 @@ def test_an_index_that_is_gone_is_made_anew(bank, shared, caplog):
     for name in ("c1", "c2", "c3", "c4"):
         banks.protect(bank, name, DATA)
     before = [key for key in keys(shared, "indices/") if not key.endswith(("@c3", "@c4"))]
-    assert bank.checkpoints.reindex() == 0
+    assert bank.checkpoints.index.rebuild() == 0
     shared.put(layout.tombstone_key("c3"), b"")
     shared.put(layout.plan_key("c4"), b"no plan")
     shared.put("checkpoints/=stranger/plan.json", b"{}")
     for key in keys(shared, "indices/"):
         if not key.endswith("@c1") or "/by-plan/" in key:
             shared.delete(key)
-    assert bank.checkpoints.reindex() == 2
+    assert bank.checkpoints.index.rebuild() == 2
     assert keys(shared, "indices/") == before
-    assert bank.checkpoints.reindex() == 0
-    assert "checkpoint c4 stays out of the index" in caplog.text
+    assert bank.checkpoints.index.rebuild() == 0
+    assert "Checkpoint c4 is not indexed" in caplog.text
     assert "checkpoints/=stranger: somebody else put it there" in caplog.text

@@ -172,7 +172,7 @@ def test_what_a_writer_at_work_stored_is_not_even_put_in_quarantine(bank, clock,
         renewing(clock, lease, 10 * TEST.quarantine)
         report = collector.run()
         assert report.quarantined.objects == report.reclaimed.objects == 0
-        assert any("a writer that is at work may have stored it" in item.reason for item in report.waiting)
+        assert any("an active writer may have stored it" in item.reason for item in report.waiting)
 
 
 def test_a_pack_in_quarantine_is_not_built_on(bank, clock, collector, shared):
@@ -350,8 +350,8 @@ def test_an_abandoned_checkpoint_is_given_up(bank, clock, collector, shared):
     assert collector.run().leftovers["abandoned_checkpoints"] == 1
     record = bank.checkpoints.get("c1")
     assert record.status == "error"
-    assert "nobody has completed it" in record.events[-1].detail["reason"]
-    assert [entry.id for entry in bank.checkpoints.list()] == ["c1"]
+    assert "it has not changed for" in record.events[-1].detail["reason"]
+    assert [entry.id for entry in bank.checkpoints.index.list()] == ["c1"]
     bank.checkpoints.delete("c1")
     assert until_quiet(bank, clock) == []
 
@@ -434,7 +434,7 @@ def test_a_dry_run_says_what_it_would_do_and_changes_nothing(bank, clock, collec
 def test_two_collectors_do_not_do_the_same_work(bank, clock, shared):
     first = bank.leases.acquire(holder="collector on host1", kind="gc")
     clock.advance(1)
-    with pytest.raises(exception.Conflict, match="another collector is at work in this bank: collector on host1"):
+    with pytest.raises(exception.Conflict, match="another collector is running in this bank: collector on host1"):
         Collector(bank).run()
     clock.advance(TEST.lease_duration)
     Collector(bank).run()

@@ -26,8 +26,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from karbor_like import exception
 from karbor_like.bank import errors, layout
 from karbor_like.bank.bank import Bank
-from karbor_like.bank.checkpoints.checkpoints import CheckpointRecord
 from karbor_like.bank.checkpoints.events import pins_of
+from karbor_like.bank.checkpoints.plans import CheckpointRecord
 from karbor_like.bank.checkpoints.section import ResourceSection
 from karbor_like.bank.checkpoints.versions import ObjectVersions
 from karbor_like.bank.collector.gc import Collector
@@ -153,7 +153,9 @@ class BankMachine(RuleBasedStateMachine):
     def delete_all_that_are_available(self, host: str) -> None:
         """Also those that somebody is building on."""
         bank = banks.make_bank(self.raw, clock=self.true, threads=1)
-        for checkpoint_id in [entry.id for entry in bank.checkpoints.list() if self._is_available(bank, entry.id)]:
+        for checkpoint_id in [
+            entry.id for entry in bank.checkpoints.index.list() if self._is_available(bank, entry.id)
+        ]:
             self._begin(host, f"delete {checkpoint_id}", partial(self._deletion, checkpoint_id), TO_THE_END)
 
     @staticmethod
@@ -313,7 +315,7 @@ class BankMachine(RuleBasedStateMachine):
             self.contents.setdefault((checkpoint_id, volume), []).append(data[volume])
 
         def work(bank: Bank) -> None:
-            entries = bank.checkpoints.list(project_id=project, limit=3)
+            entries = bank.checkpoints.index.list(project_id=project, limit=3)
             bases = [entry.id for entry in entries if self._is_available(bank, entry.id)]
             with bank.leases.acquire(holder=checkpoint_id, bases=bases) as lease:
                 host.lease = lease

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import strategies as st
 
 from karbor_like.bank import errors, layout
-from karbor_like.bank.checkpoints.versions import ObjectVersions
+from karbor_like.bank.checkpoints.claims import WriterClaims
 from karbor_like.bank.format import jsonobject
 from karbor_like.bank.leases import exclusions
 from karbor_like.bank.objectstore.memory import MemoryStore
@@ -66,6 +66,6 @@ def test_lists_and_claims_are_understood_or_refused_with_an_error_of_ours(raw):
     store = MemoryStore(ManualClock())
     store.put(layout.collector_key(layout.QUARANTINE, "p", "f" * 32), raw)
     store.put(layout.writer_key("c", 0), raw)
-    for read in (lambda: exclusions.to_avoid(store, "p"), ObjectVersions(store, "c").claims):
+    for read in (lambda: exclusions.read_exclusions(store, layout.QUARANTINE, "p"), WriterClaims(store, "c").read):
         with contextlib.suppress(*errors.UNREADABLE):
             assert read() is not None

@@ -1,0 +1,79 @@
+"""How many requests one small volume costs the bank, with its own plugin."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from oslo_config import cfg
+
+from karbor_like.bank.bank import Bank
+from karbor_like.bank.checkpoints.section import ResourceSection
+from karbor_like.bank.keys.keyring import Keyring
+from karbor_like.bank.keys.masters import ConfiguredMasterKeys
+from karbor_like.bank.leases.lease import Lease
+from karbor_like.bank.objectstore.memory import MemoryStore
+from karbor_like.bank.options import BankOptions
+from karbor_like.clients.factory import ClientFactory
+from karbor_like.clients.waiter import Waiter
+from karbor_like.clock import SystemClock
+from karbor_like.domain import resource
+from karbor_like.domain.operation import OperationType
+from karbor_like.domain.resource import Resource
+from karbor_like.plugins import loader
+from karbor_like.plugins.protection import HookContext
+from karbor_like.sandbox.cloud import Sandbox
+from tests.contract.plugins import running
+from tests.fixtures import stores
+from tests.unit.bank import banks
+
+
+class CommittingHost(running.Host):
+    """Creates and commits the checkpoint as the tasks around the hooks do."""
+
+    def section(self, checkpoint_id: str, resource: Resource, lease: Lease | None = None) -> ResourceSection:
+        if lease is not None:
+            self.lease = lease
+            self.bank.checkpoints.create(banks.record(checkpoint_id, self.clients.context.project_id), lease)
+        return super().section(checkpoint_id, resource, lease)
+
+    @contextmanager
+    def _run(
+        self, operation: running.Operation, check: Callable[[], None], bases: Sequence[str]
+    ) -> Iterator[HookContext]:
+        with super()._run(operation, check, bases) as run:
+            yield run
+            self.bank.checkpoints.commit(operation.checkpoint_id, self.lease)
+
+
+@pytest.fixture
+def volume(cloud: Sandbox, factory: ClientFactory) -> Resource:
+    cinder: Any = factory.for_context(running.context_of(cloud)).cinder()
+    made = cinder.volumes.create(1, name="small")
+    Waiter(SystemClock(), interval=0.005, max_interval=0.05, timeout=60).until(
+        "the volume to become available",
+        lambda: cinder.volumes.get(made.id),
+        done=lambda seen: seen.status == "available",
+        failed=lambda seen: None,
+    )
+    cloud.write_volume(made.id, b"x" * 100_000, offset=0)
+    return Resource(resource.VOLUME, made.id, "small")
+
+
+def test_the_run_of_a_small_volume(cloud: Sandbox, factory: ClientFactory, volume: Resource):
+    conf = cfg.ConfigOpts()
+    conf([], default_config_files=[])
+    store = stores.FaultyStore(MemoryStore(), SystemClock())
+    keyring = Keyring(store, ConfiguredMasterKeys([banks.master_key()]))
+    bank = Bank(store, keyring=keyring, options=BankOptions(), clock=SystemClock())
+    plugin = loader.protection("volume-glance", conf, "test")
+    host = CommittingHost(plugin, factory.for_context(running.context_of(cloud)), bank)
+    operation = host.operation(OperationType.PROTECT, volume)
+    with bank.leases.acquire(holder="call") as lease:
+        bank.checkpoints.begin(banks.record(operation.checkpoint_id, host.clients.context.project_id), lease)
+    before = store.calls
+
+    host.perform(operation)
+
+    assert store.calls - before <= 60
+    assert bank.checkpoints.get(operation.checkpoint_id).status == "available"
