@@ -12,15 +12,15 @@ from karbor_like.bank.objectstore.base import MAX_OBJECT_BYTES
 
 GROUP: Final = "bank"
 _MIB: Final = 1024 * 1024
-_MOST_SENDERS: Final = 8
+_MOST_UPLOADS: Final = 8
 
 OPTS: Final = [
     cfg.BoolOpt(
         "encryption",
         default=True,
         help="""
-Whether everything in the bank is encrypted (AES-256-GCM, with a key per project that a master key wraps) and authenticated.
-Decide before the first checkpoint: a bank that is encrypted refuses what is not, and the other way round.
+Whether everything in the bank is encrypted and authenticated: AES-256-GCM, with one key per project, which a master key
+wraps. Decide before the first checkpoint: an encrypted bank refuses objects that are not encrypted, and vice versa.
 """,
     ),
     cfg.MultiStrOpt(
@@ -28,17 +28,17 @@ Decide before the first checkpoint: a bank that is encrypted refuses what is not
         default=[],
         secret=True,
         help="""
-Master keys, one per line: a name, a colon, and 32 bytes in base64 ('openssl rand -base64 32'). The first one wraps the keys
-of projects, all unwrap them. To rotate, put a new key in front and run 'karbor-like-manage bank rotate-keys'; then the old
-one may go. Keep a copy elsewhere: without a master key nothing in the bank can be read.
+Master keys, one per line: a name, a colon, and 32 bytes in base64 ('openssl rand -base64 32'). The first key wraps the keys
+of projects; every key unwraps them. To rotate, put a new key first and run 'karbor-like-manage bank rotate-keys'. Then the
+old key can be removed. Keep a copy of the keys elsewhere: nothing in the bank can be read without a master key.
 """,
     ),
     cfg.ListOpt(
         "castellan_master_keys",
         default=[],
         help="""
-Ids of master keys in a key manager (Barbican, Vault ...), in place of master_keys: keys of 32 bytes, the wrapping one first.
-Sections [key_manager] and that of its backend in the same file say how to reach it.
+Ids of master keys in a key manager (Barbican, Vault), instead of master_keys. Each key has 32 bytes; the first one wraps the
+keys of projects. Section [key_manager] and the section of its backend, in the same file, configure the access.
 """,
     ),
     cfg.IntOpt(
@@ -47,8 +47,8 @@ Sections [key_manager] and that of its backend in the same file say how to reach
         min=-7,
         max=19,
         help="""
-Level of zstd: higher is smaller and slower. Above 3 a backup is rarely faster than the disk it comes from; negative levels
-are for fast networks. Data that does not get smaller is stored as it is, at any level.
+Compression level of zstd: higher is smaller and slower. Above 3, a backup is rarely faster than the disk that it comes from.
+Negative levels suit fast networks. Data that compression does not shrink is stored uncompressed at every level.
 """,
     ),
     cfg.IntOpt(
@@ -56,9 +56,10 @@ are for fast networks. Data that does not get smaller is stored as it is, at any
         default=96,
         min=48,
         help="""
-MiB that all streams of this bank in one process may take together: two thirds for those that are written (blocks being read,
-packs being filled and sent), one third for those that are read. Streams that do not fit wait: with 96, two are written and
-two are read at once. More helps where the bank is far away, or several volumes are to be protected at once.
+Memory in MiB that all streams of this bank in one process may use together. Two thirds are for streams that are written
+(blocks being read, packs being filled and uploaded), one third for streams that are read. Streams that do not fit wait: with
+96 MiB, two streams are written and two are read concurrently. More memory helps if the bank is far away, or if several
+volumes are to be protected concurrently.
 """,
     ),
     cfg.IntOpt(
@@ -67,8 +68,8 @@ two are read at once. More helps where the bank is far away, or several volumes 
         min=0,
         max=64,
         help="""
-Threads that compress and encrypt what is written, or decrypt and check what is read, per stream. 0: as many as there are
-processors, at most 4.
+Threads per stream that compress and encrypt what is written, or decrypt and check what is read. 0: the number of processors,
+but at most 4.
 """,
     ),
 ]
@@ -76,14 +77,14 @@ processors, at most 4.
 
 @dataclass(frozen=True)
 class BankOptions:
-    """How a bank is written. What is here does not matter to a reader. Sizes in bytes.
+    """How a bank is written. Readers do not depend on these values. Sizes in bytes.
 
-    :param block_size: equal for all streams that are to share blocks
+    :param block_size: must be equal for all streams that are to share blocks
     :param segment_blocks: blocks of a segment of a manifest
-    :param pack_size: the most that a pack may have
+    :param pack_size: maximum size of a pack
     :param compression_level: of zstd
     :param memory_budget: for all streams of the bank together
-    :param threads: that compress and encrypt, or decrypt and check, per stream; 0: as many as there are processors
+    :param threads: threads per stream that compress and encrypt, or decrypt and check; 0: the number of processors
     """
 
     block_size: int = 128 * 1024
@@ -101,23 +102,23 @@ class BankOptions:
             or not least <= self.pack_size <= MAX_OBJECT_BYTES
         ):
             raise exception.ConfigurationError(
-                f"the bank's block_size {self.block_size}, segment_blocks {self.segment_blocks} or pack_size"
-                f" {self.pack_size} is outside of the limits of the format"
+                f"bank: block_size {self.block_size}, segment_blocks {self.segment_blocks} or pack_size"
+                f" {self.pack_size} is outside the limits of the format"
             )
 
     @property
     def workers(self) -> int:
-        """Number of threads that work on one stream."""
+        """Number of threads that process one stream."""
         return self.threads or min(4, len(os.sched_getaffinity(0)))
 
     @property
-    def senders(self) -> int:
-        """Number of packs of a stream that are sent at once; with the one being filled they take half the budget."""
-        return min(_MOST_SENDERS, max(1, self.memory_budget // 2 // self.pack_size - 1))
+    def uploads(self) -> int:
+        """Number of packs of a stream in flight. Together with the pack being filled, they use half the budget."""
+        return min(_MOST_UPLOADS, max(1, self.memory_budget // 2 // self.pack_size - 1))
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
-        """What a provider's file says."""
+        """Read the options from a provider's file."""
         group = conf[GROUP]
         return cls(
             compression_level=group.compression_level,

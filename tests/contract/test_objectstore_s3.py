@@ -45,7 +45,7 @@ class _Contract(objectstore.ObjectStoreContract):
         self._driver.close()
 
     def plant(self, store: base.ObjectStore, name: str) -> None:
-        self._driver._client.put_object(Bucket=self._driver._bucket, Key=name, Body=b"somebody else's")
+        self._driver._client.put_object(Bucket=self._driver._container, Key=name, Body=b"somebody else's")
 
 
 class TestS3StoreOnMoto(_Contract):

@@ -1,4 +1,4 @@
-"""Cuts a stream of chunks of any length into batches of whole blocks, copying as little as possible."""
+"""Division of a stream of chunks of any length into batches of whole blocks, with as little copying as possible."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -10,7 +10,7 @@ class Batch(NamedTuple):
     :param segment: number of the segment
     :param first: number of the first block within the segment
     :param size: bytes
-    :param pieces: the bytes; each piece is whole blocks, but for the last block of the stream
+    :param pieces: the bytes; each piece consists of whole blocks, except for the last block of the stream
     """
 
     segment: int
@@ -20,11 +20,11 @@ class Batch(NamedTuple):
 
 
 class Batcher:
-    """Cuts one stream.
+    """Divider of one stream.
 
     :param block_size: bytes of a block
-    :param batch_blocks: blocks of a batch, at most
-    :param segment_blocks: blocks of a segment; a batch does not cross from one into the next
+    :param batch_blocks: maximum number of blocks in a batch
+    :param segment_blocks: blocks of a segment; a batch never spans two segments
     """
 
     def __init__(self, block_size: int, batch_blocks: int, segment_blocks: int) -> None:
@@ -35,16 +35,16 @@ class Batcher:
         self._pieces: list[memoryview] = []
         self._size = 0
 
-    def cut(self, stream: Iterable[bytes | memoryview]) -> Iterator[Batch]:
-        """The batches of *stream*, in order."""
+    def split(self, stream: Iterable[bytes | memoryview]) -> Iterator[Batch]:
+        """Yield the batches of *stream*, in order."""
         partial = bytearray()
         for chunk in stream:
-            # What is not immutable might be used again by the source while it still waits here.
+            # The source may reuse a mutable chunk while it still waits here.
             view = memoryview(chunk if isinstance(chunk, bytes) else bytes(chunk))
             if partial:
-                taken = view[: self._block_size - len(partial)]
-                partial += taken
-                view = view[len(taken) :]
+                head = view[: self._block_size - len(partial)]
+                partial += head
+                view = view[len(head) :]
                 if len(partial) < self._block_size:
                     continue
                 yield from self._add(memoryview(partial))
@@ -59,18 +59,18 @@ class Batcher:
 
     def _add(self, view: memoryview) -> Iterator[Batch]:
         while view:
-            room = self._room() * self._block_size - self._size
+            room = self._capacity() * self._block_size - self._size
             self._append(view[:room])
             view = view[room:]
-            if self._size == self._room() * self._block_size:
+            if self._size == self._capacity() * self._block_size:
                 yield self._take()
 
     def _append(self, piece: memoryview) -> None:
         self._pieces.append(piece)
         self._size += len(piece)
 
-    def _room(self) -> int:
-        """Blocks that the batch which is being filled may have."""
+    def _capacity(self) -> int:
+        """Return the maximum number of blocks in the batch that is being filled."""
         return min(self._batch_blocks, self._segment_blocks - self._block % self._segment_blocks)
 
     def _take(self) -> Batch:

@@ -1,8 +1,8 @@
-"""The block store: streams of any length in, manifests out, and back.
+"""The block store: stores streams of any length as manifests and packs, and reads them back.
 
-Knows object stores, keys and bytes; nothing of what the streams are. :mod:`karbor_like.bank.blocks.writer` and
-:mod:`karbor_like.bank.blocks.reader` do the work, this puts it in the order that nothing is lost by:
-packs, segments, head, head read back.
+It knows object stores, keys and bytes, but not what the streams are. :mod:`karbor_like.bank.blocks.writer` and
+:mod:`karbor_like.bank.blocks.reader` do the work. This module keeps the order in which nothing can be lost:
+packs, segments, head, read-back of the head.
 """
 
 import secrets
@@ -13,8 +13,9 @@ from karbor_like import exception
 from karbor_like.bank import errors, layout
 from karbor_like.bank.blocks.budget import Budget
 from karbor_like.bank.blocks.dedup import Bases
+from karbor_like.bank.blocks.packer import Target
 from karbor_like.bank.blocks.reader import StreamReader
-from karbor_like.bank.blocks.writer import StreamWriter, Target, Written, needed_memory
+from karbor_like.bank.blocks.writer import StreamWriter, Written, needed_memory
 from karbor_like.bank.format import manifest, seal
 from karbor_like.bank.format.datakey import DataKey
 from karbor_like.bank.format.manifest import Head
@@ -27,7 +28,7 @@ from karbor_like.bank.options import BankOptions
 
 @dataclass(frozen=True)
 class StreamId:
-    """What a stream is called in a bank."""
+    """The identity of a stream in a bank."""
 
     project_id: str
     checkpoint_id: str
@@ -36,27 +37,27 @@ class StreamId:
 
     @property
     def prefix(self) -> str:
-        """What the keys of its manifest heads start with."""
+        """The prefix of the keys of its manifest heads."""
         return layout.manifest_prefix(self.checkpoint_id, self.resource_key, self.name)
 
 
 class BlockStore:
     """The streams of one bank.
 
-    :param keyring: None where the bank is not encrypted
+    :param keyring: None if the bank is not encrypted
     """
 
     def __init__(self, store: ObjectStore, keyring: Keyring | None, options: BankOptions) -> None:
         self._store = store
         self._keyring = keyring
         self._options = options
-        # Two budgets, because a stream that is read may be the source of one that is written: of several such pairs, each
-        # writer could otherwise hold what another's reader waits for.
-        self._writing = Budget(options.memory_budget * 2 // 3)
-        self._reading = Budget(options.memory_budget // 3)
+        # A stream that is read may be the source of one that is written. With a single budget, the writers of several such
+        # pairs could hold the memory that the readers wait for.
+        self._write_budget = Budget(options.memory_budget * 2 // 3)
+        self._read_budget = Budget(options.memory_budget // 3)
 
     def resolver_for(self, project_id: str) -> manifest.KeyResolver:
-        """What opens the sealed objects of a project, and of no other."""
+        """Return the key resolver for sealed objects of this project only."""
         return self._keyring.resolver_for(project_id) if self._keyring else None
 
     def put(
@@ -71,35 +72,36 @@ class BlockStore:
         progress: Callable[[int], None] | None = None,
         check: Callable[[], None] | None = None,
     ) -> Head:
-        """Store *stream*; its head is stored last, under the key that *head_key* then gives.
+        """Store *stream*. Its head is stored last.
 
-        :param bases: manifests of the same project whose checkpoints *lease* names, to refer to where a block is the same;
-            read after ``lease.avoid``
-        :param size: bytes that the stream must have
+        :param head_key: returns the key of the head; called just before the head is stored
+        :param bases: manifests of the same project, to refer to for equal blocks. *lease* names their checkpoints, and they
+            were read after ``lease.avoid``
+        :param size: expected bytes of the stream
         :param progress: called with the bytes done so far
         :param check: called every few MiB; may raise to stop
         :raises Unavailable: the stream has another size
-        :raises LeaseLost: the lease ran out; what was written is garbage and will be collected
+        :raises LeaseLost: the lease expired; what was written is garbage that the collector removes
         """
         data_key = self._keyring.current(stream_id.project_id, lease) if self._keyring else None
         attempt = secrets.token_hex(16)
         target = Target(stream_id.project_id, data_key, lambda index: self._segment_key(stream_id, attempt, index))
 
-        def look() -> None:
+        def check_all() -> None:
             lease.check()
             if check:
                 check()
 
-        look()
-        with self._writing.reserve(needed_memory(self._options), look) as share:
+        check_all()
+        with self._write_budget.reserve(needed_memory(self._options), check_all) as share:
             usable = self._bases(stream_id, bases, data_key, lease)
-            writer = StreamWriter(self._store, target, usable, self._options, share, progress=progress, check=look)
+            writer = StreamWriter(self._store, target, usable, self._options, share, progress=progress, check=check_all)
             written = writer.write(stream)
         if size is not None and written.size != size:
             raise exception.Unavailable(
-                f"the source of {stream_id.resource_key} {stream_id.name!r} gave {written.size} bytes instead of {size}"
+                f"{stream_id.resource_key} {stream_id.name!r}: the source had {written.size} bytes; expected {size}"
             )
-        look()
+        check_all()
         head = self._new_head(stream_id, written, data_key, attempt, lease)
         self._put_head(head_key(), head, data_key)
         return head
@@ -125,9 +127,11 @@ class BlockStore:
     def _bases(self, stream_id: StreamId, heads: Sequence[Head], data_key: DataKey | None, lease: Lease) -> Bases:
         for head in heads:
             if head.project_id != stream_id.project_id:
-                raise ValueError(f"a stream of project {head.project_id} is no base for one of {stream_id.project_id}")
+                raise ValueError(
+                    f"stream of project {stream_id.project_id}: a stream of project {head.project_id} cannot be its base"
+                )
             if head.checkpoint_id not in (stream_id.checkpoint_id, *lease.bases):
-                raise ValueError(f"{lease} does not name the checkpoint {head.checkpoint_id}, which is to be built on")
+                raise ValueError(f"{lease}: does not name the checkpoint {head.checkpoint_id} of a base")
         return Bases(
             self._store,
             heads,
@@ -140,26 +144,36 @@ class BlockStore:
     def _put_head(self, key: str, head: Head, data_key: DataKey | None) -> None:
         self._store.put(key, manifest.seal_head(key, head, data_key))
         if self.head(key, head.project_id) != head:
-            raise errors.Corrupted(f"{key}: does not read back as it was written")
+            raise errors.Corrupted(f"{key}: reads back with other contents than were stored")
 
     def head(self, key: str, project_id: str) -> Head:
-        """The manifest head stored under *key*. Raises ObjectNotFound, or Corrupted, also where it is another project's."""
+        """Read the manifest head under *key*.
+
+        :raises ObjectNotFound: there is no such object
+        :raises Corrupted: it is damaged, or belongs to another project
+        """
         head = manifest.read_head(self._store, key, self.resolver_for(project_id))
         if head.project_id != project_id:
-            raise errors.Corrupted(f"{key}: is a manifest of project {head.project_id}, not of {project_id}")
+            raise errors.Corrupted(f"{key}: is a manifest of project {head.project_id}; expected {project_id}")
         if (head.data_key is None) != (self._keyring is None):
-            raise errors.Corrupted(f"{key}: names the data key {head.data_key}, which does not go with this bank")
+            expected = (
+                "none, as the bank is not encrypted" if self._keyring is None else "one, as the bank is encrypted"
+            )
+            raise errors.Corrupted(f"{key}: names the data key {head.data_key}; expected {expected}")
         return head
 
     def pack_uses(self, head: Head) -> Iterator[PackUse]:
-        """The packs that a manifest needs; a pack may come several times. Reads all of every segment. Raises Corrupted."""
+        """Yield the packs that a manifest needs, some of them several times. Reads every segment whole. Raises Corrupted."""
         for ref in head.segments:
             yield from manifest.read_segment(self._store, head, ref, self.resolver_for(head.project_id)).packs
 
     def get(self, head: Head, *, check: Callable[[], None] | None = None) -> StreamReader:
-        """The stream of a manifest, for reading it once."""
+        """Return the stream of a manifest, to be read once.
+
+        :param check: called every few MiB; may raise to stop
+        """
         return StreamReader(
-            self._store, head, self._data_key(head), self._reading, threads=self._options.workers, check=check
+            self._store, head, self._data_key(head), self._read_budget, threads=self._options.workers, check=check
         )
 
     def _data_key(self, head: Head) -> DataKey | None:
@@ -168,6 +182,6 @@ class BlockStore:
         return self._keyring.get(head.project_id, head.data_key)
 
     def seal(self, key: str, project_id: str, payload: bytes, lease: Lease) -> bytes:
-        """*payload* as a sealed object, to be stored under *key*."""
+        """Seal *payload* for storing under *key*."""
         secret = self._keyring.current(project_id, lease) if self._keyring else None
         return seal.seal(key, payload, secret)

@@ -1,4 +1,4 @@
-"""Asking for several things at once, in threads, and getting the answers in order."""
+"""Ordered results of a function that threads apply to several items concurrently."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -6,18 +6,18 @@ from concurrent.futures import Executor, Future
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 def ahead(
-    pool: Executor, function: Callable[[_Item], _Answer], items: Iterable[_Item], count: int
-) -> Iterator[_Answer]:
-    """*function* of each of *items*, in their order, worked out in *pool*.
+    pool: Executor, function: Callable[[_Item], _Result], items: Iterable[_Item], count: int
+) -> Iterator[_Result]:
+    """Apply *function* to each of *items* in *pool*, and yield the results in the order of the items.
 
-    :param items: iterated over in the caller's thread, no further ahead of the answers than needed
-    :param count: how many are worked on at once
+    :param items: iterated in the caller's thread, only as far ahead of the results as needed
+    :param count: maximum number of items in flight
     """
-    running: deque[Future[_Answer]] = deque()
+    running: deque[Future[_Result]] = deque()
     for item in items:
         running.append(pool.submit(function, item))
         if len(running) > count:

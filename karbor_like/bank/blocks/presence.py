@@ -1,4 +1,4 @@
-"""Whether packs are there: the look that commit and quick verification take."""
+"""The check that packs exist with their expected sizes, for commits and quick verifications."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +11,14 @@ from karbor_like.bank.blocks.parallel import ahead
 from karbor_like.bank.format.segment import PackUse
 from karbor_like.bank.objectstore.base import ObjectStore
 
-#: Listings may be believed, whatever they show.
+#: Trust listings regardless of the age of what they show.
 ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
-#: Listings may not be believed.
+#: Never trust listings.
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 _PAGE: Final = 1000
-#: Packs that the store is asked for at once.
-_ASKED: Final = 8
+#: Stat requests in flight.
+_STATS_IN_FLIGHT: Final = 8
 
 
 def missing(
@@ -29,20 +29,21 @@ def missing(
     *,
     believed_since: datetime = ALWAYS,
 ) -> Iterator[str]:
-    """Look for every pack in *uses*; yield a sentence for each that is missing or has another size than it should.
+    """Look up every pack in *uses*; yield a sentence for each that is missing or has an unexpected size.
 
-    Packs are looked up in listings, jumping from one that is needed to the next: so many listings as there are packs in use,
-    or a thousandth of the packs of the project, whichever is less. What a listing does not show, or shows with another
-    size, is asked for itself, as listings lag.
+    Packs are looked up in listings, which skip from one needed pack to the next. The number of listings is the number of
+    needed packs or a thousandth of the project's packs, whichever is smaller. Listings lag, so a pack that a listing does
+    not show, or shows with another size, is looked up with a stat request.
 
     :param check: called before every request; may raise to stop
-    :param believed_since: the store's time; a pack that was not stored after it is asked for itself also where a listing
-        shows it, as listings lag behind deletions, too
+    :param believed_since: the store's time. Listings also lag behind deletions, so a pack that was not stored after this time
+        gets a stat request even if a listing shows it
     """
     sizes = {use.pack: use.size for use in uses}
     doubted = sorted(sizes) if believed_since == NEVER else _doubted(store, project_id, sizes, check, believed_since)
-    with ThreadPoolExecutor(_ASKED, "bank-packs") as pool:
-        for problem in ahead(pool, partial(_problem, store, project_id, sizes), _checked(doubted, check), _ASKED):
+    with ThreadPoolExecutor(_STATS_IN_FLIGHT, "bank-packs") as pool:
+        describe = partial(_describe_problem, store, project_id, sizes)
+        for problem in ahead(pool, describe, _checking(doubted, check), _STATS_IN_FLIGHT):
             if problem:
                 yield problem
 
@@ -54,34 +55,34 @@ def _doubted(
     check: Callable[[], None] | None,
     believed_since: datetime,
 ) -> Iterator[str]:
-    """Packs of which listings do not say that they are there with the size that *sizes* has."""
+    """Yield the packs that no listing shows with the size in *sizes*."""
     prefix = layout.packs_prefix(project_id)
     needed = sorted(sizes)
     at = 0
     while at < len(needed):
         if check:
             check()
-        # The marker is excluded from the listing; one character less than the key sorts right before it.
+        # The listing excludes its marker; the key without its last character sorts just before the key.
         page = store.list(prefix, prefix + needed[at][:-1], _PAGE)
-        seen = {info.key.removeprefix(prefix): info.size for info in page if info.modified > believed_since}
+        listed = {info.key.removeprefix(prefix): info.size for info in page if info.modified > believed_since}
         end = page[-1].key.removeprefix(prefix) if len(page) == _PAGE else "g"
         while at < len(needed) and needed[at] <= end:
-            if seen.get(needed[at]) != sizes[needed[at]]:
+            if listed.get(needed[at]) != sizes[needed[at]]:
                 yield needed[at]
             at += 1
 
 
-def _checked(packs: Iterable[str], check: Callable[[], None] | None) -> Iterator[str]:
+def _checking(packs: Iterable[str], check: Callable[[], None] | None) -> Iterator[str]:
     for pack in packs:
         if check:
             check()
         yield pack
 
 
-def _problem(store: ObjectStore, project_id: str, sizes: dict[str, int], pack: str) -> str | None:
+def _describe_problem(store: ObjectStore, project_id: str, sizes: dict[str, int], pack: str) -> str | None:
     key = layout.pack_key(project_id, pack)
     try:
-        found = store.stat(key).size
+        size = store.stat(key).size
     except errors.ObjectNotFound:
         return f"pack {key} is missing"
-    return None if found == sizes[pack] else f"pack {key} has {found} bytes instead of {sizes[pack]}"
+    return None if size == sizes[pack] else f"pack {key} has {size} bytes; expected {sizes[pack]}"

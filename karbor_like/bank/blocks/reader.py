@@ -1,7 +1,7 @@
-"""Reads one stream back: fetches, opens and checks blocks in threads, some way ahead of whoever takes them.
+"""Reading of one stream: threads fetch, decrypt and check blocks ahead of the consumer.
 
-A block that is not the one the manifest names is an error at once, and so is, at the end, a stream with another SHA-256 than
-the one that was written; the last bytes are not handed out before that was compared.
+A block that differs from the one in the manifest is an error at once. At the end, so is a stream whose SHA-256 differs from
+the manifest's; the last bytes are not yielded before that comparison.
 """
 
 import hashlib
@@ -23,24 +23,24 @@ from karbor_like.bank.format.segment import MAX_OVERHEAD, Place, Segment
 from karbor_like.bank.objectstore.base import ObjectStore
 
 WINDOW_BYTES: Final = 2 * 1024 * 1024
-#: Windows in memory: without which nothing goes on (two in flight and one that is handed out), and at most, however much
-#: there is.
+#: Windows in memory. The reader needs the least number to make progress: two in flight and one that is being yielded.
 _LEAST_WINDOWS: Final = 3
+#: The most windows in memory, however large the budget.
 _MOST_WINDOWS: Final = 16
-#: Windows that wait to be handed out, those of zeros, which take no memory, among them.
+#: Windows that wait to be yielded, including those of zeros, which need no memory.
 _MOST_AHEAD: Final = 64
-#: Bytes between two blocks of a pack that are rather read than asked for separately.
+#: Bytes between two blocks of a pack up to which reading the gap is cheaper than a second request.
 _GAP: Final = 256 * 1024
 _ZEROS: Final = memoryview(bytes(1024 * 1024))
-#: Zeros that are handed out without looking whether to stop.
-_ZEROS_AT_ONCE: Final = 64 * len(_ZEROS)
+#: Bytes of zeros that are yielded without a call of check.
+_ZEROS_PER_CHECK: Final = 64 * len(_ZEROS)
 
-#: The contents of a window, and the buffer that is to be used again afterwards, if there is one.
+#: The contents of a window, and the buffer to release afterwards, if there is one.
 _Contents = tuple[Sequence[memoryview], Buffer | None]
 
 
 class _Block(NamedTuple):
-    """A block of a window; *place* is None where it is zero."""
+    """A block of a window. *place* is None if the block is zero."""
 
     size: int
     place: Place | None
@@ -48,20 +48,20 @@ class _Block(NamedTuple):
 
 
 class _Window(NamedTuple):
-    """Some consecutive blocks of a stream; no *blocks*: all of it is zero."""
+    """Consecutive blocks of a stream. *blocks* is empty if all of them are zero."""
 
     size: int
     blocks: Sequence[_Block]
 
 
 class StreamReader:
-    """One stream of a bank, for reading it once from the beginning to the end. A context manager, and iterable.
+    """One stream of a bank, to be read once from beginning to end. A context manager and an iterable.
 
-    Iterating gives chunks of bytes in order, and raises Corrupted at the first that is wrong. Zeros come in chunks of their
-    own. A chunk lives until the next is asked for, as its memory is used again: who wants to keep it makes ``bytes`` of it,
-    and who uses it later all the same gets a ValueError.
+    Iteration yields chunks of bytes in order, and raises Corrupted at the first wrong one. Zeros are in chunks of their own.
+    The memory of a chunk is reused: a chunk is valid until the next one is requested, and raises ValueError afterwards. A
+    caller that keeps it longer must convert it to ``bytes``.
 
-    :param threads: that open and check blocks
+    :param threads: threads that decrypt and check blocks
     :param check: called every few MiB; may raise to stop
     """
 
@@ -77,16 +77,16 @@ class StreamReader:
     ) -> None:
         self._store = store
         self._head = head
-        self._find: manifest.KeyResolver = (lambda _: data_key) if data_key else None
+        self._resolve_key: manifest.KeyResolver = (lambda _: data_key) if data_key else None
         self._budget = budget
         self._check = check or (lambda: None)
-        self._blocks = pack.BlockReader(head.project_id, data_key)
+        self._opener = pack.BlockReader(head.project_id, data_key)
         self._threads = max(threads, store.requests_at_once)
-        # Fewer of those threads open what they fetched: more than there are processors would only take turns.
+        # Fewer of them decrypt concurrently: more threads than processors would only take turns.
         self._opening = threading.Semaphore(threads)
-        #: Blocks of a window: no more than there are, so that a short stream leaves the budget to others.
+        #: Blocks of a window: not more than the stream has, so that a short stream leaves the budget to others.
         self._step = max(1, min(WINDOW_BYTES // head.block_size, head.segment_blocks, head.blocks))
-        #: Bytes of a window as stored, at most: blocks that were not made smaller, and what encryption adds to each.
+        #: Maximum bytes of a window as stored: blocks that compression did not shrink, and the overhead of encryption.
         self._stored_bytes = self._step * (head.block_size + MAX_OVERHEAD)
         self._chunks: Iterator[memoryview] | None = None
 
@@ -106,7 +106,7 @@ class StreamReader:
         return self._chunks
 
     def close(self) -> None:
-        """End the threads. Nothing is read afterwards."""
+        """End the threads. Iteration yields nothing afterwards."""
         chunks, self._chunks = self._chunks, iter(())
         if chunks is not None and hasattr(chunks, "close"):
             chunks.close()
@@ -121,33 +121,33 @@ class StreamReader:
 
     def _read(self) -> Iterator[memoryview]:
         sha256 = hashlib.sha256()
-        # As stored, a block decrypted, and as it is handed out.
+        # The window as stored, one decrypted block, and the window as it is yielded.
         window_bytes = self._stored_bytes + self._head.block_size * (1 + self._step)
         most = min(_MOST_WINDOWS, max(_LEAST_WINDOWS, self._budget.total // window_bytes))
         with ExitStack() as stack:
             share = stack.enter_context(self._budget.reserve(_LEAST_WINDOWS * window_bytes, self._check))
-            buffers = Buffers(share, window_bytes, most, least=_LEAST_WINDOWS)
+            buffers = Buffers(share, window_bytes, most, reserved=_LEAST_WINDOWS)
             threads = (min(most, self._threads), "bank-read"), (1, "bank-hash")
             pools = [ThreadPoolExecutor(n, name) for n, name in threads]
             for pool in pools:
                 stack.callback(pool.shutdown, cancel_futures=True)
             workers, hasher = pools
-            # One window is hashed while the one before it is handed out. The last one is not until the whole is known to be
-            # right.
+            # One window is hashed while the previous one is yielded. The last window is held back until the digest of the
+            # whole stream is known to be right.
             hashing: deque[tuple[Future[None], _Contents]] = deque()
             for contents in self._windows_ahead(workers, buffers):
                 self._check()
                 hashing.append((hasher.submit(_update, sha256, contents[0]), contents))
                 if len(hashing) > 1:
-                    yield from _handed_out(*hashing.popleft(), buffers)
+                    yield from _chunks(*hashing.popleft(), buffers)
             for hashed, _ in hashing:
                 hashed.result()
             if sha256.hexdigest() != self.digest:
                 raise errors.Corrupted(
-                    f"{self._name}: the SHA-256 of the stream is {sha256.hexdigest()}, it should be {self.digest}"
+                    f"{self._name}: the SHA-256 of the stream is {sha256.hexdigest()}; expected {self.digest}"
                 )
             for hashed, contents in hashing:
-                yield from _handed_out(hashed, contents, buffers)
+                yield from _chunks(hashed, contents, buffers)
 
     @property
     def _name(self) -> str:
@@ -155,46 +155,49 @@ class StreamReader:
         return layout.manifest_prefix(head.checkpoint_id, head.resource_key, head.name)
 
     def _windows_ahead(self, workers: ThreadPoolExecutor, buffers: Buffers) -> Iterator[_Contents]:
-        """The contents of all windows, in order."""
+        """Yield the contents of all windows, in order."""
         ahead: deque[tuple[Future[Sequence[memoryview]] | Sequence[memoryview], Buffer | None]] = deque()
 
-        def first() -> _Contents:
+        def take_first() -> _Contents:
             pieces, buffer = ahead.popleft()
             return pieces.result() if isinstance(pieces, Future) else pieces, buffer
 
         for window in self._windows(workers):
             if window.blocks:
-                while (buffer := buffers.take()) is None:
-                    yield first()
+                while (buffer := buffers.try_get()) is None:
+                    yield take_first()
                 ahead.append((workers.submit(self._fetch, window, buffer), buffer))
             else:
                 ahead.append((_zeros(window.size), None))
             while ahead and (len(ahead) > _MOST_AHEAD or ahead[0][1] is None):
-                yield first()
+                yield take_first()
         while ahead:
-            yield first()
+            yield take_first()
 
     def _windows(self, workers: ThreadPoolExecutor) -> Iterator[_Window]:
-        """The stream as windows; runs of zeros between segments and windows are windows of their own."""
+        """Divide the stream into windows. Zeros between segments and windows are in windows of their own."""
         head = self._head
         refs = deque(head.segments)
-        loading = workers.submit(manifest.read_segment, self._store, head, refs[0], self._find) if refs else None
+        loading = self._load_segment(workers, refs[0]) if refs else None
         segment_bytes = head.segment_blocks * head.block_size
         at = 0
         while at < head.size:
             if not refs or refs[0].number * segment_bytes > at:
                 end = refs[0].number * segment_bytes if refs else head.size
-                for start in range(at, end, _ZEROS_AT_ONCE):
-                    yield _Window(min(_ZEROS_AT_ONCE, end - start), ())
+                for start in range(at, end, _ZEROS_PER_CHECK):
+                    yield _Window(min(_ZEROS_PER_CHECK, end - start), ())
                 at = end
                 continue
             assert loading is not None
             segment = loading.result()
             refs.popleft()
             if refs:
-                loading = workers.submit(manifest.read_segment, self._store, head, refs[0], self._find)
+                loading = self._load_segment(workers, refs[0])
             yield from self._windows_of(segment, at)
             at += min(segment_bytes, head.size - at)
+
+    def _load_segment(self, workers: ThreadPoolExecutor, ref: manifest.SegmentRef) -> Future[Segment]:
+        return workers.submit(manifest.read_segment, self._store, self._head, ref, self._resolve_key)
 
     def _windows_of(self, segment: Segment, at: int) -> Iterator[_Window]:
         block_size = self._head.block_size
@@ -207,18 +210,18 @@ class StreamReader:
             yield _Window(size, blocks if any(block.place for block in blocks) else ())
 
     def _fetch(self, window: _Window, buffer: Buffer) -> Sequence[memoryview]:
-        """The contents of one window, in *buffer*."""
+        """Read the contents of one window into *buffer*."""
         view, block_size = memoryview(buffer), self._head.block_size
         stored, scratch, plain = (
             view[: self._stored_bytes],
             view[self._stored_bytes :][:block_size],
             view[self._stored_bytes + block_size :],
         )
-        wanted: dict[bytes, list[tuple[Place, int]]] = {}
+        by_pack: dict[bytes, list[tuple[Place, int]]] = {}
         for number, block in enumerate(window.blocks):
             if block.place is not None:
-                wanted.setdefault(block.place.pack.id, []).append((block.place, number))
-        for places in wanted.values():
+                by_pack.setdefault(block.place.pack.id, []).append((block.place, number))
+        for places in by_pack.values():
             places.sort(key=lambda item: item[0].offset)
             for run in _runs(places, self._stored_bytes):
                 start = run[0][0].offset
@@ -227,11 +230,11 @@ class StreamReader:
                     for place, number in run:
                         block, at = window.blocks[number], place.offset - start
                         target = plain[number * block_size :][: block.size]
-                        self._blocks.open(place, fetched[at : at + place.length], target, block.hash, scratch)
+                        self._opener.open(place, fetched[at : at + place.length], target, block.hash, scratch)
         return list(_pieces(window.blocks, plain))
 
     def _fetch_run(self, run: Sequence[tuple[Place, int]], target: memoryview) -> memoryview:
-        """The bytes of a pack from the first to the last of *run*, in *target*."""
+        """Read the bytes of a pack from the first to the last of *run* into *target*."""
         start = run[0][0].offset
         end = max(place.offset + place.length for place, _ in run)
         key = layout.pack_key(self._head.project_id, run[0][0].pack.id.hex())
@@ -240,12 +243,12 @@ class StreamReader:
         except errors.ObjectNotFound:
             raise errors.Corrupted(f"{key}: this pack is missing; {self._name} needs it") from None
         if size != end - start:
-            raise errors.Corrupted(f"{key}: ends at byte {start + size}, but {self._name} needs it up to {end}")
+            raise errors.Corrupted(f"{key}: ends at byte {start + size}; {self._name} needs it up to byte {end}")
         return target[:size]
 
 
 def _runs(places: Sequence[tuple[Place, int]], most: int) -> Iterator[Sequence[tuple[Place, int]]]:
-    """Places of one pack, ordered by offset, in groups that lie close together, within *most* bytes."""
+    """Group places of one pack that lie close together, within *most* bytes. *places* are ordered by offset."""
     run: list[tuple[Place, int]] = []
     end = 0
     for item in places:
@@ -259,7 +262,7 @@ def _runs(places: Sequence[tuple[Place, int]], most: int) -> Iterator[Sequence[t
 
 
 def _pieces(blocks: Sequence[_Block], plain: memoryview) -> Iterator[memoryview]:
-    """The contents of consecutive blocks, those that are not zero from *plain*, in as few pieces as can be."""
+    """Yield the contents of consecutive blocks in as few pieces as possible. Those that are not zero are in *plain*."""
     at = 0
     for zero, run in itertools.groupby(blocks, lambda block: block.place is None):
         size = sum(block.size for block in run)
@@ -270,14 +273,15 @@ def _pieces(blocks: Sequence[_Block], plain: memoryview) -> Iterator[memoryview]
         at += size
 
 
-def _handed_out(hashed: Future[None], contents: _Contents, buffers: Buffers) -> Iterator[memoryview]:
+def _chunks(hashed: Future[None], contents: _Contents, buffers: Buffers) -> Iterator[memoryview]:
+    """Yield the contents of a window, each piece until the next one is requested, and release its buffer."""
     hashed.result()
     pieces, buffer = contents
     for piece in pieces:
         with piece.toreadonly() as chunk:
             yield chunk
     if buffer is not None:
-        buffers.put(buffer)
+        buffers.release(buffer)
 
 
 def _zeros(size: int) -> Sequence[memoryview]:

@@ -1,7 +1,7 @@
-"""Compression and hashes of the bank: everything that turns blocks and documents into bytes and back, without keys.
+"""Compression and hashes: what turns blocks and documents into bytes and back, without keys.
 
-What comes from a store is hostile until proven otherwise: nothing is decompressed before its own statement of its size
-has been compared with what was expected.
+Bytes from a store are hostile until they are verified. Nothing is decompressed before the size that it claims has been
+compared with the expected one.
 """
 
 import hashlib
@@ -21,23 +21,25 @@ HASH_BYTES: Final = 32
 
 Buffer = bytes | bytearray | memoryview
 
-#: One compressor may not be used by two threads at once: it would crash the interpreter.
+#: Compressors per thread: two threads that used the same one would crash the interpreter.
 _local = threading.local()
 
 
 def compress(data: Buffer, level: int) -> bytes:
-    """*data* as one zstd frame that states its content size."""
-    key = f"compressor{level}"
-    compressor = getattr(_local, key, None)
+    """Compress *data* to one zstd frame that states its content size."""
+    name = f"compressor{level}"
+    compressor = getattr(_local, name, None)
     if compressor is None:
         compressor = zstandard.ZstdCompressor(level=level, write_content_size=True)
-        setattr(_local, key, compressor)
+        setattr(_local, name, compressor)
     return compressor.compress(data)
 
 
 def decompress(data: Buffer, size: int, what: str) -> bytes:
-    """The content of the zstd frame *data*, which must be *size* bytes and all there is. Raises Corrupted, naming *what*,
-    where it is not, before memory is taken for it.
+    """Decompress *data*, which must be one zstd frame with *size* bytes of content and nothing after it.
+
+    :param what: names the data in errors
+    :raises Corrupted: it is not; raised before memory is allocated for the content
     """
     try:
         _check_size(data, size)
@@ -47,12 +49,15 @@ def decompress(data: Buffer, size: int, what: str) -> bytes:
 
 
 def decompress_into(data: Buffer, target: memoryview, what: str) -> None:
-    """As :func:`decompress`, into *target*, which the content must fill. What follows the frame is not looked at."""
+    """Decompress *data* into *target*, which the content must fill. Bytes after the frame are ignored. Raises Corrupted.
+
+    :param what: names the data in errors
+    """
     try:
         _check_size(data, len(target))
         with _decompressor().stream_reader(data, read_size=len(data)) as content:
             if content.readinto(target) != len(target):
-                raise zstandard.ZstdError("it ends too early")
+                raise zstandard.ZstdError("the content ends too early")
     except zstandard.ZstdError as error:
         raise errors.Corrupted(f"{what}: cannot be decompressed ({error})") from None
 
@@ -60,7 +65,7 @@ def decompress_into(data: Buffer, target: memoryview, what: str) -> None:
 def _check_size(data: Buffer, size: int) -> None:
     stated = zstandard.frame_content_size(data)
     if stated != size:
-        raise zstandard.ZstdError(f"its content has {stated} bytes, not {size}")
+        raise zstandard.ZstdError(f"the content has {stated} bytes; expected {size}")
 
 
 def _decompressor() -> zstandard.ZstdDecompressor:
@@ -74,12 +79,12 @@ Hash = Callable[[Buffer], bytes]
 
 
 def sha256(data: Buffer) -> bytes:
-    """The block hash of a bank that is not encrypted."""
+    """Return the block hash of a bank that is not encrypted."""
     return hashlib.sha256(data).digest()
 
 
 def keyed_hash(key: bytes) -> Hash:
-    """The block hash under *key* (32 bytes): nobody without the key can tell which block a hash belongs to."""
+    """Return the block hash under *key* (32 bytes). Without the key, a hash cannot be matched to a known block."""
 
     def digest(data: Buffer) -> bytes:
         return blake3.blake3(data, key=key).digest()
@@ -88,5 +93,5 @@ def keyed_hash(key: bytes) -> Hash:
 
 
 def checksum(data: Buffer) -> bytes:
-    """The checksum of a pack: fast, and not a secret to anybody."""
+    """Return the checksum of a pack: fast, and computed without a key."""
     return blake3.blake3(data).digest()

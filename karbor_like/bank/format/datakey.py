@@ -9,7 +9,7 @@ from karbor_like.bank.format import codec, seal
 
 @dataclass(frozen=True)
 class DataKey:
-    """A project's key. Never leaves the process but wrapped.
+    """The key of one project. It leaves the process only wrapped by a master key.
 
     :param id: 32 hexadecimal digits
     :param material: 32 random bytes
@@ -21,13 +21,14 @@ class DataKey:
 
     @property
     def seal_id(self) -> str:
+        """The name of the key in sealed objects."""
         return f"{layout.quote(self.project_id)}/{self.id}"
 
     @cached_property
     def block_hash(self) -> codec.Hash:
-        """The hash by which blocks of this key are compared."""
+        """The function that hashes blocks for deduplication under this key."""
         return codec.keyed_hash(seal.derive(self.material, b"", b"karbor_like block hash v1"))
 
     def pack_key(self, pack_id: bytes) -> bytes:
-        """The key that encrypts one pack, and nothing else."""
+        """Derive the key that encrypts one pack, and nothing else."""
         return seal.derive(self.material, pack_id, b"karbor_like pack v1")

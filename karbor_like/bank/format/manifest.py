@@ -1,7 +1,8 @@
-"""Manifests: for every block of a stream, where it is. Written and read segment by segment, so that memory does not grow.
+"""Manifests: where each block of a stream is stored.
 
-A manifest is a head (:class:`Head`) and segments (:mod:`karbor_like.bank.format.segment`), objects of two sealed parts: the
-table of the packs in use, and the entries. The bytes are described in ``doc/source/contributor/bank-format.rst``, section
+A manifest is a head (:class:`Head`) and segments (:mod:`karbor_like.bank.format.segment`). A segment is an object of two
+sealed parts: the table of the packs in use, and the entries. Manifests are written and read segment by segment, so that
+memory does not grow with the stream. The bytes are described in ``doc/source/contributor/bank-format.rst``, section
 *Manifests*.
 """
 
@@ -13,7 +14,6 @@ from typing import Any, Final, NamedTuple
 from karbor_like.bank import errors, layout
 from karbor_like.bank.format import jsonobject, seal, segment
 from karbor_like.bank.format.segment import PackUse, Segment
-from karbor_like.bank.objectstore import listing
 from karbor_like.bank.objectstore.base import MAX_OBJECT_BYTES, ObjectStore
 
 FORMAT: Final = 1
@@ -27,17 +27,17 @@ _TABLE_PART: Final = "table"
 _ENTRIES_PART: Final = "entries"
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 
-#: What opens sealed objects: gives the secret of a seal id. None where the bank is not encrypted.
+#: Function that returns the secret of a seal id, for opening sealed objects. None if the bank is not encrypted.
 KeyResolver = Callable[[str], seal.Secret] | None
 
 
 class SegmentRef(NamedTuple):
-    """What a head says of a segment.
+    """The description of a segment in a head.
 
     :param number: of the segment in the stream
     :param table: bytes of its first part
     :param size: bytes of the object
-    :param blocks: number of blocks in it that are not zero
+    :param blocks: number of its blocks that are not zero
     """
 
     number: int
@@ -51,14 +51,14 @@ class Head:
     """The head of a manifest. Sizes in bytes.
 
     :param digest: SHA-256 of the stream, hexadecimal
-    :param hash: how blocks are hashed: SHA256 or BLAKE3_KEYED
+    :param hash: the block hash: SHA256 or BLAKE3_KEYED
     :param data_key: id of the data key, or None
     :param lease: id of the lease under which it was written
-    :param lease_until: until when that lease was good then, in the store's time, ISO 8601
+    :param lease_until: when that lease would have expired, as of then, in the store's time, ISO 8601
     :param attempt: id in the keys of the segments
     :param new: bytes of the stream that had to be stored
     :param stored: bytes of the packs and segments that were written for it
-    :param packs: id -> bytes of the packs whose size was not known yet when a segment that refers to them was written
+    :param packs: id -> bytes of the packs whose size was unknown when a segment that refers to them was written
     """
 
     project_id: str
@@ -85,25 +85,25 @@ class Head:
         return -(-self.size // self.block_size)
 
     def blocks_of(self, index: int) -> int:
-        """Number of blocks that segment *index* covers."""
+        """Return the number of blocks that segment *index* covers."""
         return min(self.segment_blocks, self.blocks - index * self.segment_blocks)
 
     def segment_key(self, index: int) -> str:
-        """Key of the object of segment *index*."""
+        """Return the key of segment *index*."""
         return layout.segment_key(self.checkpoint_id, self.resource_key, self.name, self.attempt, index)
 
 
 def seal_segment(key: str, table: bytes, entries: bytes, secret: seal.Secret | None) -> tuple[bytes, bytes]:
-    """The two parts of a segment's object, to be stored one after the other under *key*."""
+    """Seal the two parts of a segment, which are stored one after the other under *key*."""
     return seal.seal(key, table, secret, part=_TABLE_PART), seal.seal(key, entries, secret, part=_ENTRIES_PART)
 
 
 def read_segment(store: ObjectStore, head: Head, ref: SegmentRef, resolve_key: KeyResolver) -> Segment:
-    """Read one segment. Raises Corrupted where it is missing or wrong."""
+    """Read one segment. Raises Corrupted if it is missing or damaged."""
     key = head.segment_key(ref.number)
     data = _get(store, key)
     if len(data) != ref.size:
-        raise errors.Corrupted(f"{key}: has {len(data)} bytes, its manifest says {ref.size}")
+        raise errors.Corrupted(f"{key}: has {len(data)} bytes; its manifest expects {ref.size}")
     view = memoryview(data)
     packs = segment.decode_table(key, seal.unseal(key, view[: ref.table], resolve_key, part=_TABLE_PART), head.packs)
     entries = seal.unseal(key, view[ref.table :], resolve_key, part=_ENTRIES_PART)
@@ -111,9 +111,10 @@ def read_segment(store: ObjectStore, head: Head, ref: SegmentRef, resolve_key: K
 
 
 def pack_uses(store: ObjectStore, head: Head, resolve_key: KeyResolver) -> Iterator[PackUse]:
-    """The packs that a manifest needs, segment by segment (so a pack may come more than once), reading the tables only.
+    """Yield the packs that a manifest needs. Reads only the tables of its segments.
 
-    Memory is bounded by one segment's table. Raises Corrupted where a segment is missing or wrong.
+    The packs come segment by segment, so a pack may come several times, and memory is limited to one table. Raises Corrupted
+    if a segment is missing or damaged.
     """
     for ref in head.segments:
         key = head.segment_key(ref.number)
@@ -129,50 +130,43 @@ def _get(store: ObjectStore, key: str, length: int | None = None) -> bytes:
 
 
 def seal_head(key: str, head: Head, secret: seal.Secret | None) -> bytes:
-    """The object to be stored under *key*."""
+    """Encode and seal a head, for storing under *key*."""
     return seal.seal(key, jsonobject.dump({"format": FORMAT, **asdict(head)}), secret)
 
 
 def read_head(store: ObjectStore, key: str, resolve_key: KeyResolver) -> Head:
-    """The head that is stored under *key*.
+    """Read the head under *key*.
 
-    :raises ObjectNotFound: there is none
-    :raises Corrupted: it is not what was written there
+    :raises ObjectNotFound: there is no such object
+    :raises Corrupted: it was altered, or is not a head
     """
     return decode_head(key, seal.unseal(key, store.get(key), resolve_key))
 
 
 def decode_head(key: str, payload: bytes) -> Head:
-    """Take the payload of a head apart and check it. Raises Corrupted or UnsupportedVersion."""
+    """Decode and check the payload of a head. Raises Corrupted or UnsupportedVersion."""
     value = jsonobject.load(key, payload)
     if value.get("format") != FORMAT:
         raise errors.UnsupportedVersion(
-            f"{key}: has version {value.get('format')!r} of the format, this reader knows {FORMAT}"
+            f"{key}: has version {value.get('format')!r} of the format; this reader supports {FORMAT}"
         )
     value.pop("format")
     try:
         value["segments"] = [SegmentRef(*ref) for ref in value["segments"]]
         head = Head(**value)
-        problem = _problem(head)
+        problem = _find_problem(head)
     except (AttributeError, TypeError, KeyError, ZeroDivisionError):
-        raise errors.Corrupted(f"{key}: members of the manifest are missing or of the wrong type") from None
+        raise errors.Corrupted(f"{key}: members of the manifest are missing or have the wrong type") from None
     if problem:
         raise errors.Corrupted(f"{key}: {problem}")
-    where = layout.parse_resource_key(key)
-    if (where.checkpoint_id, where.resource_key, where.name) != (head.checkpoint_id, head.resource_key, head.name):
+    owner = layout.parse_resource_key(key)
+    if (owner.checkpoint_id, owner.resource_key, owner.name) != (head.checkpoint_id, head.resource_key, head.name):
         raise errors.Corrupted(f"{key}: is the manifest of {head.resource_key} {head.name!r} of {head.checkpoint_id}")
     return head
 
 
-def head_keys(store: ObjectStore, checkpoint_id: str) -> Iterator[str]:
-    """Keys of all manifest heads in a checkpoint, of every attempt, from a listing."""
-    for info in listing.objects(store, layout.resources_prefix(checkpoint_id)):
-        if layout.kind_of(info.key) == "manifests":
-            yield info.key
-
-
-def _problem(head: Head) -> str:
-    """What is wrong with a head that was just decoded; empty where nothing is."""
+def _find_problem(head: Head) -> str:
+    """Check the members of a decoded head. Returns what is wrong, or an empty string."""
     texts = [head.project_id, head.checkpoint_id, head.resource_key, head.name, head.digest, head.hash]
     texts += (head.attempt, head.lease, head.lease_until)
     numbers: list[Any] = [head.size, head.block_size, head.segment_blocks, head.new, head.stored, *head.packs.values()]
@@ -180,19 +174,19 @@ def _problem(head: Head) -> str:
     if not all(isinstance(text, str) for text in texts) or not all(
         type(number) is int and number >= 0 for number in numbers
     ):
-        return "members of the manifest are of the wrong type"
+        return "members of the manifest have the wrong type"
     if not 1 <= head.block_size <= MAX_BLOCK_SIZE or not 1 <= head.segment_blocks <= segment.MAX_BLOCKS:
-        return f"block_size {head.block_size} or segment_blocks {head.segment_blocks} is outside of the limits"
+        return f"block_size {head.block_size} or segment_blocks {head.segment_blocks} is outside the limits"
     if (
         head.size > MAX_STREAM_BYTES
         or not _HEX_DIGEST.fullmatch(head.digest)
         or not layout.HEX_ID.fullmatch(head.attempt)
     ):
-        return "size, digest or attempt is not one"
+        return "size, digest or attempt is not valid"
     if head.hash != (SHA256 if head.data_key is None else BLAKE3_KEYED):
-        return f"the hash is {head.hash[:50]!r}, which does not go with data key {head.data_key!r}"
+        return f"the hash {head.hash[:50]!r} does not match the data key {head.data_key!r}"
     if head.data_key is not None and not (isinstance(head.data_key, str) and layout.HEX_ID.fullmatch(head.data_key)):
-        return "data_key is not the id of a key"
+        return "data_key is not the id of a data key"
     previous = -1
     for ref in head.segments:
         if (
@@ -200,7 +194,7 @@ def _problem(head: Head) -> str:
             or head.blocks_of(ref.number) < 1
             or not 1 <= ref.blocks <= head.blocks_of(ref.number)
         ):
-            return f"the list of segments is impossible at segment {ref.number}"
+            return f"the list of segments has impossible values at segment {ref.number}"
         if not 0 < ref.table < ref.size <= MAX_OBJECT_BYTES:
             return f"the sizes of segment {ref.number} are impossible"
         previous = ref.number

@@ -1,22 +1,19 @@
-"""Packs: objects that hold many blocks of one project, each with its own table of contents and checksum at the end.
+"""Packs: objects that hold many blocks of one project, with a table of contents and a checksum at the end.
 
-The bytes are described in ``doc/source/contributor/bank-format.rst``, section *Packs*. A pack has a key of its own,
-derived from its random id, and the nonce of a block is its offset: so no nonce is ever used twice under one key.
+The bytes are described in ``doc/source/contributor/bank-format.rst``, section *Packs*. Blocks are encrypted with
+:class:`karbor_like.bank.format.encryption.PackCipher`.
 """
 
 import functools
 import mmap
 import os
 import struct
-from collections.abc import Sequence
 from typing import Final, NamedTuple
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from karbor_like.bank import errors, layout
 from karbor_like.bank.format import codec
 from karbor_like.bank.format.datakey import DataKey
+from karbor_like.bank.format.encryption import TAG_BYTES, PackCipher
 from karbor_like.bank.format.segment import PackRef, Place
 
 MAGIC: Final = b"KLPK"
@@ -27,65 +24,67 @@ AES_GCM: Final = 1
 _HEADER = struct.Struct("<4sBBH16s16s")
 _ROW = struct.Struct("<IIIB32s")
 _TRAILER = struct.Struct("<III")
-_NONCE = struct.Struct("<IQ")
-_AAD = struct.Struct("<IB")
-_TAG_BYTES: Final = 16
 _CHECKSUM_BYTES: Final = 32
-#: In the place of a codec: marks the table in what it is authenticated with.
+#: In place of a codec, marks the table of contents in the associated data of its encryption.
 _TABLE: Final = 255
 
-#: What a pack takes beside its stored blocks: bytes of each one's row, and of everything else.
+#: Bytes that each block adds to a pack in addition to its stored bytes.
 ROW_BYTES: Final = _ROW.size
-FRAME_BYTES: Final = _HEADER.size + _TAG_BYTES + _TRAILER.size + _CHECKSUM_BYTES
+#: Bytes of a pack in addition to its blocks and rows.
+FRAME_BYTES: Final = _HEADER.size + TAG_BYTES + _TRAILER.size + _CHECKSUM_BYTES
 
 
 def encode(block: codec.Buffer, level: int, block_hash: bytes, hash_of: codec.Hash) -> tuple[int, codec.Buffer]:
-    """*block* as it goes into a pack, but for encryption: its codec, and its bytes.
+    """Compress a block if that makes it smaller. Returns its codec and its bytes, not encrypted yet.
 
-    What was compressed is opened again and compared with its hash, while the source still has it: memory that flips bits,
-    and compressors with mistakes, have made backups that nobody could read. Raises Corrupted.
+    The result is decompressed and compared with the hash while the source still has the block. Bit flips in memory and bugs
+    in compressors have produced unreadable backups elsewhere.
+
+    :param level: of the compression
+    :raises Corrupted: the comparison failed
     """
     compressed = codec.compress(block, level)
     if len(compressed) >= len(block):
         return codec.RAW, block
     if hash_of(codec.decompress(compressed, len(block), "a block")) != block_hash:
-        raise errors.Corrupted(
-            "a block that was compressed does not come back: memory or processor of this host are faulty"
-        )
+        raise errors.Corrupted("a compressed block failed its read-back; the memory or CPU of this host may be faulty")
     return codec.ZSTD, compressed
 
 
 class OpenPack:
-    """A pack that is being filled. For one thread at a time.
+    """A pack that is being filled. Not thread-safe.
 
-    :param buffer: where it is built; its length is the most the pack may have
-    :param data_key: None: it is not encrypted
+    :param buffer: where the pack is built; its length is the maximum size of the pack
+    :param data_key: None if the pack is not encrypted
     """
 
     def __init__(self, buffer: bytearray | mmap.mmap, data_key: DataKey | None) -> None:
         self.ref: Final = PackRef(os.urandom(16))
         self.buffer: Final = buffer
         self._view = memoryview(buffer)
-        self._cipher = None if data_key is None else AESGCM(data_key.pack_key(self.ref.id))
-        self._header = _header(self.ref.id, data_key)
-        self._view[: len(self._header)] = self._header
-        self._at = len(self._header)
+        header = _header(self.ref.id, data_key)
+        self._cipher = None if data_key is None else PackCipher(data_key, self.ref.id, header)
+        self._view[: len(header)] = header
+        self._at = len(header)
         self._rows: list[bytes] = []
 
     def add(self, codec_id: int, body: codec.Buffer, size: int, block_hash: bytes) -> Place | None:
-        """Add what :func:`encode` made of a block of *size* bytes. None where there is no room for it any more."""
-        length = len(body) + (_TAG_BYTES if self._cipher else 0)
+        """Encrypt and append the result of :func:`encode`. Returns None if the pack has no room for it.
+
+        :param size: bytes of the block before compression
+        """
+        length = len(body) + (TAG_BYTES if self._cipher else 0)
         if self._at + length + (len(self._rows) + 1) * ROW_BYTES + FRAME_BYTES - _HEADER.size > len(self.buffer):
             return None
         place = Place(self.ref, self._at, length, codec_id)
         self._rows.append(_ROW.pack(self._at, length, size, codec_id, block_hash))
-        self._store(body, length, size, codec_id)
+        self._append(body, length, size, codec_id)
         return place
 
     def finish(self) -> memoryview:
-        """Close the pack. Returns its bytes, which stand in the buffer."""
+        """Append the table of contents and the checksum. Returns the bytes of the pack, a view of the buffer."""
         table, table_at = b"".join(self._rows), self._at
-        self._store(table, len(table) + (_TAG_BYTES if self._cipher else 0), len(self._rows), _TABLE)
+        self._append(table, len(table) + (TAG_BYTES if self._cipher else 0), len(self._rows), _TABLE)
         trailer = _TRAILER.pack(table_at, self._at - table_at, len(self._rows))
         self._view[self._at : self._at + len(trailer)] = trailer
         self._at += len(trailer)
@@ -93,70 +92,67 @@ class OpenPack:
         self._at += _CHECKSUM_BYTES
         return self._view[: self._at]
 
-    def _store(self, body: codec.Buffer, length: int, size: int, codec_id: int) -> None:
+    def _append(self, body: codec.Buffer, length: int, size: int, codec_id: int) -> None:
         target = self._view[self._at : self._at + length]
         if self._cipher is None:
             target[:] = body
         else:
-            nonce = _NONCE.pack(0, self._at)
-            self._cipher.encrypt_into(nonce, body, self._header + _AAD.pack(size, codec_id), target)
+            self._cipher.encrypt_block(self._at, size, codec_id, body, target)
         self._at += length
 
 
 class BlockReader:
-    """Opens stored blocks of one project and data key. Safe to use from several threads.
+    """Decodes stored blocks of one project and data key. Thread-safe.
 
-    :param data_key: None: the bank is not encrypted
+    :param data_key: None if the bank is not encrypted
     """
 
     def __init__(self, project_id: str, data_key: DataKey | None) -> None:
         self._packs = layout.packs_prefix(project_id)
         self._data_key = data_key
-        self._hash = codec.sha256 if data_key is None else data_key.block_hash
-        self._cipher = functools.lru_cache(maxsize=1024)(self._make_cipher)
+        self._hash_block = codec.sha256 if data_key is None else data_key.block_hash
+        self._cipher = functools.lru_cache(maxsize=1024)(self._new_cipher)
 
     def open(
         self, place: Place, stored: memoryview, target: memoryview, block_hash: bytes, scratch: memoryview
     ) -> None:
-        """Put the block that is stored at *place* as *stored* into *target*, which has its size.
+        """Decrypt, decompress and check a stored block.
 
-        Takes no memory for it, which the system would have to give anew for every block.
+        Allocates no memory for it: the system would have to provide new memory for every block.
 
-        :param scratch: may be written over; has room for *stored*
-        :raises Corrupted: it is not the block with this hash; names the pack. What *target* holds is of no use then
+        :param stored: the bytes at *place*
+        :param target: receives the block, whose size it has
+        :param scratch: overwritten; at least as long as *stored*
+        :raises Corrupted: it is not the block with this hash. The error names the pack; the contents of *target* are
+            undefined
         """
         what = f"{self._packs}{place.pack.id.hex()}, block at {place.offset}"
-        wrong = f"{what}: is not the block that the manifest names"
-        size = len(stored) - (_TAG_BYTES if self._data_key else 0)
+        mismatch = f"{what}: is not the block that the manifest names"
+        size = len(stored) - (TAG_BYTES if self._data_key else 0)
         if size < 0 or (place.codec == codec.RAW and size != len(target)):
-            raise errors.Corrupted(wrong)
+            raise errors.Corrupted(mismatch)
         body = stored
         if self._data_key is not None:
             body = target if place.codec == codec.RAW else scratch[:size]
-            cipher, header = self._cipher(place.pack.id)
-            aad = header + _AAD.pack(len(target), place.codec)
-            try:
-                cipher.decrypt_into(_NONCE.pack(0, place.offset), stored, aad, body)
-            except InvalidTag:
-                raise errors.Corrupted(f"{what}: was altered, or is not of this pack and project") from None
+            self._cipher(place.pack.id).decrypt_block(what, place.offset, len(target), place.codec, stored, body)
         if place.codec == codec.ZSTD:
             codec.decompress_into(body, target, what)
         elif body is stored:
             target[:] = stored
-        if self._hash(target) != block_hash:
-            raise errors.Corrupted(wrong)
+        if self._hash_block(target) != block_hash:
+            raise errors.Corrupted(mismatch)
 
-    def _make_cipher(self, pack_id: bytes) -> tuple[AESGCM, bytes]:
+    def _new_cipher(self, pack_id: bytes) -> PackCipher:
         assert self._data_key is not None
-        return AESGCM(self._data_key.pack_key(pack_id)), _header(pack_id, self._data_key)
+        return PackCipher(self._data_key, pack_id, _header(pack_id, self._data_key))
 
 
 class Contents(NamedTuple):
-    """What the frame of a pack says, after its checksum was found right.
+    """The frame of a pack whose checksum is right.
 
     :param pack: id, 16 bytes
-    :param data_key: id, 32 hexadecimal digits, or None where the pack is not encrypted
-    :param blocks: how many there are
+    :param data_key: id, 32 hexadecimal digits, or None if the pack is not encrypted
+    :param blocks: number of blocks
     :param table: offset and length of the table of contents as stored
     """
 
@@ -166,57 +162,31 @@ class Contents(NamedTuple):
     table: tuple[int, int]
 
 
-class Row(NamedTuple):
-    """One row of a table of contents: see the format."""
-
-    offset: int
-    length: int
-    size: int
-    codec: int
-    hash: bytes
-
-
 def check(key: str, data: codec.Buffer) -> Contents:
-    """Compare the pack *data*, stored under *key*, with its own checksum: needs no key. Raises Corrupted or
-    UnsupportedVersion.
+    """Compare the pack *data*, stored under *key*, with its own checksum. Needs no encryption key.
+
+    :raises Corrupted: it was altered, or is not this pack
+    :raises UnsupportedVersion: it was written by a later version
     """
     project_id, pack_id = layout.parse_pack_key(key)
     if len(data) < _HEADER.size + _TRAILER.size + _CHECKSUM_BYTES:
-        raise errors.Corrupted(f"{key}: {len(data)} bytes are no pack")
+        raise errors.Corrupted(f"{key}: has only {len(data)} bytes, which cannot be a pack")
     view = memoryview(data)
     magic, version, protection, _, data_key, stated_id = _HEADER.unpack_from(view)
     if magic != MAGIC:
         raise errors.Corrupted(f"{key}: is not a pack")
     if version != VERSION:
-        raise errors.UnsupportedVersion(f"{key}: has version {version} of the format, this reader knows {VERSION}")
+        raise errors.UnsupportedVersion(f"{key}: has version {version} of the format; this reader supports {VERSION}")
     if codec.checksum(view[:-_CHECKSUM_BYTES]) != view[-_CHECKSUM_BYTES:]:
-        raise errors.Corrupted(
-            f"{key}: the checksum does not fit, so some of its {len(data)} bytes were altered or lost"
-        )
+        raise errors.Corrupted(f"{key}: the checksum is wrong; some of its {len(data)} bytes were altered or lost")
     if stated_id.hex() != pack_id:
         raise errors.Corrupted(f"{key}: is another pack, {stated_id.hex()}")
     trailer_at = len(data) - _TRAILER.size - _CHECKSUM_BYTES
     at, length, count = _TRAILER.unpack_from(view, trailer_at)
-    overhead = _TAG_BYTES if protection == AES_GCM else 0
+    overhead = TAG_BYTES if protection == AES_GCM else 0
     if protection not in (PLAIN, AES_GCM) or at + length != trailer_at or length != count * ROW_BYTES + overhead:
-        raise errors.Corrupted(f"{key}: the frame of the pack holds impossible values")
+        raise errors.Corrupted(f"{key}: the frame of the pack has impossible values")
     return Contents(stated_id, data_key.hex() if protection == AES_GCM else None, count, (at, length))
-
-
-def table(key: str, data: codec.Buffer, data_key: DataKey | None) -> Sequence[Row]:
-    """The table of contents of the pack *data*, stored under *key*. Raises Corrupted or UnsupportedVersion."""
-    contents = check(key, data)
-    at, length = contents.table
-    payload: codec.Buffer = memoryview(data)[at : at + length]
-    if data_key is not None:
-        aad = _header(contents.pack, data_key) + _AAD.pack(contents.blocks, _TABLE)
-        try:
-            payload = AESGCM(data_key.pack_key(contents.pack)).decrypt(_NONCE.pack(0, at), payload, aad)
-        except InvalidTag:
-            raise errors.Corrupted(f"{key}: the table of contents was altered, or is not of this project") from None
-    if len(payload) != contents.blocks * ROW_BYTES:
-        raise errors.Corrupted(f"{key}: the table of contents does not have the length of {contents.blocks} rows")
-    return [Row(*row) for row in _ROW.iter_unpack(payload)]
 
 
 def _header(pack_id: bytes, data_key: DataKey | None) -> bytes:

@@ -1,8 +1,9 @@
-"""Sealed objects: the frame round everything in a bank that is not a pack.
+"""Sealed objects: the encryption and authentication of everything in a bank except packs.
 
-A sealed object is bound to the key under which it is stored, so one that was altered or taken from another place does not
-open. With a secret it is encrypted and authenticated (AES-256-GCM under a key of its own), without one it carries a checksum.
-The bytes are described in ``doc/source/contributor/bank-format.rst``, section *Sealed objects*.
+A sealed object is bound to the key under which it is stored: one that was altered or moved does not open. With a secret, it
+is encrypted and authenticated (AES-256-GCM under a key of its own); without one, it has a checksum. The blocks of packs are
+encrypted in :mod:`karbor_like.bank.format.encryption`. The bytes are described in
+``doc/source/contributor/bank-format.rst``, section *Sealed objects*.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ VERSION: Final = 1
 CHECKSUM: Final = 0
 AES_GCM: Final = 1
 
-#: The most bytes that may be sealed as one object: 16 MiB.
+#: Maximum bytes of the payload of a sealed object: 16 MiB.
 MAX_PAYLOAD: Final = 16 * 1024 * 1024
 
 _FIXED = struct.Struct("<4sBBBB")
@@ -36,14 +37,14 @@ _SALT_BYTES = 32
 _GCM_TAG_BYTES = 16
 _SHA256_BYTES = 32
 _LEVEL = 3
-#: Every sealed object has a key of its own, so the nonce need not differ.
+#: Every sealed object has a key of its own, so the nonce is constant.
 _NONCE = bytes(12)
 
 
 class Secret(Protocol):
-    """A key that seals.
+    """A key for sealing.
 
-    :param seal_id: its name, ASCII, at most 255 characters; stored in clear beside what it sealed
+    :param seal_id: its name, ASCII, at most 255 characters; stored in clear in the sealed object
     :param material: 32 bytes
     """
 
@@ -55,18 +56,19 @@ class Secret(Protocol):
 
 
 def derive(material: bytes, salt: bytes, info: bytes) -> bytes:
-    """32 bytes derived from a key with HKDF-SHA256; as good as independent for every other salt or info."""
+    """Derive 32 bytes from a key with HKDF-SHA256. Results for different salts or infos are independent."""
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=salt or None, info=info).derive(material)
 
 
 def seal(key: str, payload: codec.Buffer, secret: Secret | None, *, part: str = "") -> bytes:
-    """*payload* as a sealed object for storing under *key*.
+    """Seal *payload* for storing under *key*.
 
-    :param part: name of the part, where the object consists of several
-    :param secret: None: only a checksum protects it
+    :param part: name of the part, if the object consists of several
+    :param secret: None if the bank is not encrypted; then only a checksum protects the object
+    :raises InvalidKey: the name of the secret is too long
     """
     if len(payload) > MAX_PAYLOAD:
-        raise ValueError(f"{key}: {len(payload)} bytes cannot be sealed, the limit is {MAX_PAYLOAD}")
+        raise ValueError(f"{key}: cannot seal {len(payload)} bytes; the limit is {MAX_PAYLOAD}")
     body: codec.Buffer = codec.compress(payload, _LEVEL)
     compression = codec.ZSTD
     if len(body) >= len(payload):
@@ -78,7 +80,7 @@ def seal(key: str, payload: codec.Buffer, secret: Secret | None, *, part: str = 
     name = secret.seal_id.encode("ascii")
     if len(name) > _MAX_SEAL_ID:
         raise errors.InvalidKey(
-            f"{key}: {secret.seal_id[:100]!r}... is too long for the id of a key; is it a project's?"
+            f"{key}: the key id {secret.seal_id[:100]!r}... is too long; expected at most {_MAX_SEAL_ID} characters"
         )
     salt = os.urandom(_SALT_BYTES)
     header = _FIXED.pack(MAGIC, VERSION, AES_GCM, compression, len(name)) + name + salt + _SIZE.pack(len(payload))
@@ -87,7 +89,7 @@ def seal(key: str, payload: codec.Buffer, secret: Secret | None, *, part: str = 
 
 @dataclass(frozen=True)
 class Header:
-    """What a sealed object says of itself; not to be believed before it was opened."""
+    """The header of a sealed object. Not trustworthy before the object is opened."""
 
     protection: int
     compression: int
@@ -98,13 +100,15 @@ class Header:
 
 
 def read_header(key: str, data: codec.Buffer) -> Header:
-    """The header of a sealed object. Raises Corrupted or UnsupportedVersion."""
+    """Decode the header of a sealed object. Raises Corrupted or UnsupportedVersion."""
     try:
         magic, version, protection, compression, name_length = _FIXED.unpack_from(data)
         if magic != MAGIC:
             raise errors.Corrupted(f"{key}: is not a sealed object")
         if version != VERSION:
-            raise errors.UnsupportedVersion(f"{key}: has version {version} of the format, this reader knows {VERSION}")
+            raise errors.UnsupportedVersion(
+                f"{key}: has version {version} of the format; this reader supports {VERSION}"
+            )
         salt_at = _FIXED.size + name_length
         salt_length = _SALT_BYTES if protection == AES_GCM else 0
         (size,) = _SIZE.unpack_from(data, salt_at + salt_length)
@@ -112,18 +116,18 @@ def read_header(key: str, data: codec.Buffer) -> Header:
     except (struct.error, UnicodeDecodeError):
         raise errors.Corrupted(f"{key}: the header of the sealed object is damaged") from None
     if protection not in (CHECKSUM, AES_GCM) or compression not in (codec.RAW, codec.ZSTD) or size > MAX_PAYLOAD:
-        raise errors.Corrupted(f"{key}: the header of the sealed object holds impossible values")
+        raise errors.Corrupted(f"{key}: the header of the sealed object has impossible values")
     salt = bytes(data[salt_at : salt_at + salt_length])
     return Header(protection, compression, name, salt, size, salt_at + salt_length + _SIZE.size)
 
 
 def unseal(key: str, data: codec.Buffer, resolve_key: Callable[[str], Secret] | None, *, part: str = "") -> bytes:
-    """The payload of the sealed object (or part) *data* that was stored under *key*.
+    """Open the sealed object (or part) *data* that is stored under *key*. Returns its payload.
 
-    :param resolve_key: gives the secret of a seal id, or raises KeyUnavailable; None: the bank is not encrypted
-    :raises Corrupted: altered, cut, or sealed for another key
-    :raises UnsupportedVersion: written by a later version
-    :raises KeyUnavailable: it is encrypted and the key cannot be had
+    :param resolve_key: returns the secret of a seal id, or raises KeyUnavailable; None if the bank is not encrypted
+    :raises Corrupted: it was altered, truncated, or sealed for another key
+    :raises UnsupportedVersion: it was written by a later version
+    :raises KeyUnavailable: it is encrypted and the key is not available
     """
     header = read_header(key, data)
     view = memoryview(data)
@@ -141,19 +145,19 @@ def unseal(key: str, data: codec.Buffer, resolve_key: Callable[[str], Secret] | 
         try:
             body = _cipher(secret, header.salt).decrypt(_NONCE, view[header.length :], binding)
         except InvalidTag:
-            raise errors.Corrupted(f"{what}: was altered, or belongs to another key") from None
+            raise errors.Corrupted(f"{what}: was altered, or was sealed for another key") from None
     elif resolve_key is not None:
         raise errors.Corrupted(
-            f"{what}: is not encrypted, but this bank is: it was replaced, or the bank was made without"
+            f"{what}: is not encrypted, but this bank is; it was replaced, or the bank was created without encryption"
         )
     else:
         body = bytes(view[header.length : -_SHA256_BYTES])
         if not hmac.compare_digest(hashlib.sha256(binding + body).digest(), view[-_SHA256_BYTES:]):
-            raise errors.Corrupted(f"{what}: was altered, or belongs to another key")
+            raise errors.Corrupted(f"{what}: was altered, or was sealed for another key")
     if header.compression == codec.ZSTD:
         return codec.decompress(body, header.size, what)
     if len(body) != header.size:
-        raise errors.Corrupted(f"{what}: {len(body)} bytes instead of {header.size}")
+        raise errors.Corrupted(f"{what}: has {len(body)} bytes; expected {header.size}")
     return body
 
 

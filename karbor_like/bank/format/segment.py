@@ -1,7 +1,7 @@
-"""Segments of manifests: where the blocks of up to 1 GiB of a stream are, in memory and as bytes.
+"""Segments of manifests: where the blocks of up to 1 GiB of a stream are stored, in memory and as bytes.
 
 The bytes are described in ``doc/source/contributor/bank-format.rst``, section *Manifests*. Everything that is decoded here is
-checked against limits before memory is taken for it.
+checked against limits before memory is allocated for it.
 """
 
 import array
@@ -14,8 +14,9 @@ from karbor_like.bank import errors
 from karbor_like.bank.format import codec
 from karbor_like.bank.objectstore.base import MAX_OBJECT_BYTES
 
-#: Blocks in a pack start after its header; encryption adds a tag to them.
+#: Offset of the first block in a pack, after the header.
 MIN_OFFSET: Final = 40
+#: Bytes that encryption adds to a block.
 MAX_OVERHEAD: Final = 16
 MAX_BLOCKS: Final = 65536
 
@@ -24,11 +25,11 @@ _COUNT = struct.Struct("<I")
 
 
 class PackUse(NamedTuple):
-    """How much of a pack one segment refers to.
+    """The use of a pack by one segment.
 
     :param pack: id, 32 hexadecimal digits
     :param size: bytes of the pack object
-    :param live: bytes of its stored blocks that the segment refers to, each block once
+    :param live: bytes of the stored blocks that the segment refers to, each block counted once
     """
 
     pack: str
@@ -37,10 +38,10 @@ class PackUse(NamedTuple):
 
 
 class PackRef:
-    """A pack that blocks are in.
+    """A pack that holds blocks.
 
     :param id: 16 bytes
-    :param size: bytes of the object; 0 while it is not known, as the pack is still being filled
+    :param size: bytes of the object; 0 while the pack is being filled and the size is unknown
     """
 
     __slots__ = ("id", "size")
@@ -65,7 +66,7 @@ class Place(NamedTuple):
 
 
 class Segment:
-    """A decoded segment: places and hashes of its blocks, as columns."""
+    """A decoded segment: the places and hashes of its blocks, in columns."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class Segment:
     ) -> None:
         self.packs = packs
         self._refs = [PackRef(bytes.fromhex(use.pack), use.size) for use in packs]
-        #: block -> row of the columns, -1 where the block is zero
+        #: block -> row of the columns, -1 for a zero block
         self._row = stored
         self._pack, self._offset, self._length, self._codec = columns
         self._hashes = hashes
@@ -86,41 +87,41 @@ class Segment:
         return len(self._row)
 
     def place(self, block: int) -> Place | None:
-        """Where block *block* (counted within the segment) is; None where it is zero."""
+        """Return where block *block*, counted within the segment, is stored. None for a zero block."""
         row = self._row[block]
         if row < 0:
             return None
         return Place(self._refs[self._pack[row]], self._offset[row], self._length[row], self._codec[row])
 
     def hash(self, block: int) -> bytes:
-        """The hash of a block that is not zero; empty where it is."""
+        """Return the hash of a block. Empty for a zero block."""
         row = self._row[block]
         return b"" if row < 0 else self._hashes[row * codec.HASH_BYTES : (row + 1) * codec.HASH_BYTES]
 
 
 class SegmentBuilder:
-    """Collects the places of a segment's blocks, in any order, from any number of threads.
+    """Collector of the places of a segment's blocks, in any order. Thread-safe.
 
-    :param blocks: number of blocks that a segment has room for
+    :param blocks: maximum number of blocks of a segment
     """
 
     def __init__(self, blocks: int) -> None:
         self.empty = True
         self._places: list[Place | None] = [None] * blocks
         self._hashes: list[bytes] = [b""] * blocks
-        #: After encode: packs whose size was not known, which the head has to state.
+        #: After encode: packs whose size was unknown, so that the head must contain it.
         self.unsized: Sequence[PackRef] = ()
 
     def set(self, block: int, place: Place, block_hash: bytes) -> None:
-        """Block *block* is not zero and is stored at *place*."""
+        """Record that block *block* is not zero and is stored at *place*."""
         self.empty = False
         self._places[block] = place
         self._hashes[block] = block_hash
 
     def encode(self, blocks: int) -> tuple[bytes, bytes, int]:
-        """Payloads of the table and of the entries, and the number of blocks that are not zero.
+        """Encode the segment. Returns the payloads of table and entries, and the number of blocks that are not zero.
 
-        :param blocks: number of blocks that the segment really has
+        :param blocks: number of blocks of the segment
         """
         stored = [block for block, place in enumerate(self._places) if place is not None]
         places = [place for place in self._places if place is not None]
@@ -155,10 +156,10 @@ class SegmentBuilder:
 
 
 def decode_table(key: str, payload: bytes, late: Mapping[str, int]) -> list[PackUse]:
-    """The packs that a segment refers to.
+    """Decode the packs that a segment refers to. Raises Corrupted.
 
     :param key: of the segment, for errors
-    :param late: sizes of packs that were not known when the segment was written
+    :param late: sizes of packs that were unknown when the segment was written
     """
     if len(payload) % _PACK_ROW.size or len(payload) > MAX_BLOCKS * _PACK_ROW.size:
         raise errors.Corrupted(f"{key}: the table of packs has an impossible length")
@@ -167,23 +168,24 @@ def decode_table(key: str, payload: bytes, late: Mapping[str, int]) -> list[Pack
         for pack, size, live in _PACK_ROW.iter_unpack(payload)
     ]
     if any(use.size > MAX_OBJECT_BYTES or use.live > use.size for use in uses):
-        raise errors.Corrupted(f"{key}: the table of packs holds impossible sizes")
+        raise errors.Corrupted(f"{key}: the table of packs has impossible sizes")
     return uses
 
 
 def decode_entries(
     key: str, packs: Sequence[PackUse], payload: bytes, blocks: int, stored: int, block_size: int
 ) -> Segment:
-    """The blocks of a segment.
+    """Decode the blocks of a segment. Raises Corrupted.
 
     :param key: of the segment, for errors
-    :param packs: what :func:`decode_table` gave
-    :param blocks: number of blocks that it must have, *stored* of which are not zero
+    :param packs: the result of :func:`decode_table`
+    :param blocks: expected number of blocks
+    :param stored: expected number of blocks that are not zero
     """
     bitmap_at = _COUNT.size
     columns_at = bitmap_at + -(-blocks // 8)
     if len(payload) != columns_at + stored * (3 * _COUNT.size + 1 + codec.HASH_BYTES) or stored > blocks:
-        raise errors.Corrupted(f"{key}: the entries do not have the length that {stored} of {blocks} blocks take")
+        raise errors.Corrupted(f"{key}: the entries do not have the length of {stored} stored of {blocks} blocks")
     rows = array.array("i", bytes(4 * blocks))
     row = 0
     for block in range(blocks):
@@ -193,7 +195,7 @@ def decode_entries(
         else:
             rows[block] = -1
     if _COUNT.unpack_from(payload)[0] != blocks or row != stored:
-        raise errors.Corrupted(f"{key}: the entries are not of {stored} of {blocks} blocks")
+        raise errors.Corrupted(f"{key}: the entries do not describe {stored} stored of {blocks} blocks")
     pack, offset, length = (
         _from_u32(payload[columns_at + column * 4 * stored : columns_at + (column + 1) * 4 * stored])
         for column in range(3)
@@ -209,7 +211,7 @@ def decode_entries(
         or max(codecs, default=0) > codec.ZSTD
         or any(at + size > limits[row] for row, at, size in zip(pack, offset, length, strict=True))
     ):
-        raise errors.Corrupted(f"{key}: an entry points to where no block can be")
+        raise errors.Corrupted(f"{key}: an entry refers to an impossible place")
     return Segment(packs, rows, (pack, offset, length, codecs), payload[codecs_at + stored :])
 
 

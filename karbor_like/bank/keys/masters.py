@@ -1,4 +1,4 @@
-"""Master keys, with which the operator protects the data keys of all projects, and where they come from."""
+"""Master keys, which wrap the data keys of all projects: from the configuration or from a key manager."""
 
 import base64
 import binascii
@@ -19,9 +19,9 @@ KEY_BYTES: Final = 32
 
 @dataclass(frozen=True)
 class MasterKey:
-    """A key of the operator's.
+    """A key of the operator.
 
-    :param id: the operator's name of it, at most 200 characters
+    :param id: the operator's name for it, at most 200 characters
     :param material: 32 bytes
     """
 
@@ -30,25 +30,27 @@ class MasterKey:
 
     @property
     def seal_id(self) -> str:
+        """The name of the key in sealed objects."""
         return f"master/{layout.quote(self.id)}"
 
 
 class MasterKeys(Protocol):
-    """Where master keys come from."""
+    """A source of master keys."""
 
     def ids(self) -> Sequence[str]:
-        """Names of all master keys to try; the first one wraps new data keys."""
+        """Return the names of all master keys. The first one wraps new data keys."""
         ...
 
     def get(self, master_id: str) -> MasterKey:
-        """Raises KeyUnavailable."""
+        """Return a master key. Raises KeyUnavailable."""
         ...
 
 
 class ConfiguredMasterKeys:
     """Master keys from the provider's file.
 
-    :param lines: ``<id>:<base64 of 32 bytes>``, the wrapping one first
+    :param lines: ``<id>:<base64 of 32 bytes>``; the first key wraps new data keys
+    :raises ConfigurationError: a line is malformed, or its name is not unique
     """
 
     def __init__(self, lines: Sequence[str]) -> None:
@@ -62,8 +64,8 @@ class ConfiguredMasterKeys:
                 material = b""
             if len(material) != KEY_BYTES or master_id in self._keys:
                 raise exception.ConfigurationError(
-                    f"[bank] master_keys, line {number}: expected a name of its own, a colon, and {KEY_BYTES} bytes in"
-                    " base64, as 'openssl rand -base64 32' makes them"
+                    f"[bank] master_keys, line {number}: malformed; expected a unique name, a colon, and {KEY_BYTES} bytes"
+                    " in base64, as printed by 'openssl rand -base64 32'"
                 )
             self._keys[master_id] = MasterKey(master_id, material)
 
@@ -74,18 +76,18 @@ class ConfiguredMasterKeys:
         try:
             return self._keys[master_id]
         except KeyError:
-            raise errors.KeyUnavailable(f"master key {master_id!r} is not among [bank] master_keys") from None
+            raise errors.KeyUnavailable(f"master key {master_id!r}: is not in [bank] master_keys") from None
 
 
 class CastellanMasterKeys:
-    """Master keys from a key manager, by their ids there. Each is asked for once.
+    """Master keys from a key manager, by their ids there. Each key is fetched once.
 
-    :param conf: castellan's own options (``[key_manager]``, ``[barbican]``, ``[vault]`` ...) are registered here
-    :param key_ids: the wrapping one first
+    :param conf: castellan's options (``[key_manager]``, ``[barbican]``, ``[vault]`` and others) are registered here
+    :param key_ids: the first key wraps new data keys
     """
 
     def __init__(self, conf: cfg.ConfigOpts, key_ids: Sequence[str]) -> None:
-        # castellan takes half a second to import and is not needed where the keys are in the file.
+        # The import of castellan takes half a second, and is not needed if the keys are in the file.
         from castellan import options
 
         for group, opts in options.list_opts():
@@ -99,7 +101,7 @@ class CastellanMasterKeys:
 
     def get(self, master_id: str) -> MasterKey:
         if master_id not in self._ids:
-            raise errors.KeyUnavailable(f"master key {master_id!r} is not among [bank] castellan_master_keys")
+            raise errors.KeyUnavailable(f"master key {master_id!r}: is not in [bank] castellan_master_keys")
         if master_id not in self._keys:
             self._keys[master_id] = MasterKey(master_id, self._fetch(master_id))
         return self._keys[master_id]
@@ -113,7 +115,7 @@ class CastellanMasterKeys:
         try:
             context = utils.credential_factory(conf=self._conf) if self._conf.key_manager.auth_type else None
             material = key_manager.API(self._conf).get(context, master_id).get_encoded()
-        # The last three: drivers take for granted what another server answers in another form.
+        # The last three: drivers do not validate responses, and fail on unexpected ones.
         except (
             castellan_errors.CastellanException,
             keystone_errors.ClientException,
@@ -121,9 +123,11 @@ class CastellanMasterKeys:
             LookupError,
             TypeError,
         ) as error:
-            raise errors.KeyUnavailable(f"the key manager does not give master key {master_id!r}: {error}") from None
+            raise errors.KeyUnavailable(
+                f"master key {master_id!r}: the key manager did not return it: {error}"
+            ) from None
         if material is None or len(material) != KEY_BYTES:
             raise exception.ConfigurationError(
-                f"master key {master_id!r} in the key manager has {len(material or b'')} bytes; it must have {KEY_BYTES}"
+                f"master key {master_id!r}: has {len(material or b'')} bytes in the key manager; expected {KEY_BYTES}"
             )
         return material

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from karbor_like.bank import layout
 from karbor_like.bank.bank import Bank
 from karbor_like.bank.checkpoints.plans import CheckpointRecord
 from karbor_like.bank.checkpoints.section import ResourceSection
@@ -96,6 +97,12 @@ def read(section: ResourceSection, name: str = "data") -> bytes:
     """All bytes of a stream."""
     with section.read(name) as reader:
         return b"".join(map(bytes, reader))
+
+
+def head_keys(bank: Bank, checkpoint_id: str) -> list[str]:
+    """Keys of all manifest heads of a checkpoint."""
+    infos = bank.store.list(layout.resources_prefix(checkpoint_id))
+    return [info.key for info in infos if layout.kind_of(info.key) == "manifests"]
 
 
 def new_section(bank: Bank, checkpoint_id: str, lease: Lease, project_id: str = PROJECT) -> ResourceSection:

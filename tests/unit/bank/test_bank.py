@@ -73,9 +73,9 @@ def test_options_arrive(tmp_path):
     assert (options.compression_level, options.memory_budget, options.workers) == (3, 64 * MIB, 3)
 
 
-@pytest.mark.parametrize(("budget", "senders"), [(48, 1), (96, 2), (192, 5), (4096, 8)])
-def test_more_memory_means_more_packs_on_their_way(budget, senders):
-    assert BankOptions(memory_budget=budget * MIB).senders == senders
+@pytest.mark.parametrize(("budget", "uploads"), [(48, 1), (96, 2), (192, 5), (4096, 8)])
+def test_more_memory_means_more_uploads_in_flight(budget, uploads):
+    assert BankOptions(memory_budget=budget * MIB).uploads == uploads
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from karbor_like.bank.blocks.batching import Batcher
 
 @given(st.lists(st.binary(max_size=50), max_size=30), st.integers(1, 9), st.integers(1, 5), st.integers(1, 12))
 def test_batches_are_the_stream_in_whole_blocks(stream, block_size, batch_blocks, segment_blocks):
-    batches = list(Batcher(block_size, batch_blocks, segment_blocks).cut(stream))
+    batches = list(Batcher(block_size, batch_blocks, segment_blocks).split(stream))
     whole = b"".join(stream)
     assert b"".join(bytes(piece) for batch in batches for piece in batch.pieces) == whole
     block = 0
@@ -23,13 +23,13 @@ def test_batches_are_the_stream_in_whole_blocks(stream, block_size, batch_blocks
 
 def test_whole_blocks_are_not_copied():
     chunk = bytes(range(100))
-    (batch,) = Batcher(10, 100, 100).cut([chunk])
+    (batch,) = Batcher(10, 100, 100).split([chunk])
     assert batch.pieces[0].obj is chunk
 
 
 def test_what_the_source_may_change_is_copied():
     chunk = bytearray(b"before")
-    (batch,) = Batcher(3, 100, 100).cut(_reusing(chunk))
+    (batch,) = Batcher(3, 100, 100).split(_reusing(chunk))
     assert b"".join(batch.pieces) == b"before"
 
 

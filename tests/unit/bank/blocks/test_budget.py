@@ -19,7 +19,7 @@ def test_what_is_free_may_be_borrowed_and_is_all_given_back():
     with budget.reserve(40, nothing) as share:
         assert share.borrow(60)
         assert not share.borrow(1)
-        share.give_back(10)
+        share.release(10)
         assert share.borrow(10)
     with budget.reserve(100, nothing) as share:
         assert not share.borrow(1)
@@ -39,11 +39,11 @@ def test_who_waits_gets_what_is_given_back_and_others_do_not_borrow_it():
         assert share.borrow(30)
         second = pool.submit(budget.reserve, 50, waiting.set)
         assert waiting.wait(10)
-        assert share.wanted
+        assert share.has_waiters
         assert not share.borrow(1)
-        share.give_back(30)
+        share.release(30)
         with second.result(10):
-            assert not share.wanted
+            assert not share.has_waiters
 
 
 def test_waiting_can_be_stopped():
@@ -55,7 +55,7 @@ def test_waiting_can_be_stopped():
     with budget.reserve(100, nothing):
         with pytest.raises(Cancelled):
             budget.reserve(1, stop)
-        assert not budget.wanted
+        assert not budget.has_waiters
 
 
 def test_buffers_are_used_again_and_never_more_than_allowed():
@@ -67,23 +67,23 @@ def test_buffers_are_used_again_and_never_more_than_allowed():
         assert budget.borrow(70)
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(buffers.get)
-            buffers.put(taken[0])
+            buffers.release(taken[0])
             assert waiting.result(10) is taken[0]
 
 
 def test_who_does_not_want_to_wait_takes_what_was_used_last():
     budget = Budget(50)
     with budget.reserve(20, nothing) as share:
-        buffers = Buffers(share, 10, 4, least=2)
-        first, second, third = (buffers.take() for _ in range(3))
+        buffers = Buffers(share, 10, 4, reserved=2)
+        first, second, third = (buffers.try_get() for _ in range(3))
         assert budget.borrow(20)
-        assert buffers.take() is None
-        buffers.put(second)
-        buffers.put(third)
-        assert buffers.take() is third
-        assert buffers.take() is second
+        assert buffers.try_get() is None
+        buffers.release(second)
+        buffers.release(third)
+        assert buffers.try_get() is third
+        assert buffers.try_get() is second
         assert first is not None
-        assert buffers.take() is None
+        assert buffers.try_get() is None
 
 
 def test_a_stream_gets_along_with_one_buffer_where_nothing_can_be_borrowed():
@@ -93,7 +93,7 @@ def test_a_stream_gets_along_with_one_buffer_where_nothing_can_be_borrowed():
         buffer = buffers.get()
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(buffers.get)
-            buffers.put(buffer)
+            buffers.release(buffer)
             assert waiting.result(10) is buffer
 
 
@@ -106,7 +106,7 @@ def test_a_buffer_goes_where_another_stream_waits():
         second = pool.submit(budget.reserve, 20, waiting.set)
         assert waiting.wait(10)
         for buffer in taken:
-            buffers.put(buffer)
+            buffers.release(buffer)
         with second.result(10):
             pass
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from karbor_like import exception
 from karbor_like.bank import errors, layout
 from karbor_like.bank.checkpoints.section import StreamStats
-from karbor_like.bank.format import manifest
 from tests.unit.bank import banks
 from tests.unit.bank.banks import PROJECT, VOLUME
 
@@ -173,7 +172,7 @@ def test_what_somebody_else_put_below_a_resource_is_not_seen_and_goes_with_it(ba
         bank.store.put(prefix + name, b"stranger")
     assert (section.documents(), section.streams()) == (["metadata"], ["data"])
     bank.checkpoints.commit("c0", lease)
-    assert list(manifest.head_keys(bank.store, "c0"))
+    assert banks.head_keys(bank, "c0")
     section.delete()
     assert not bank.store.list(prefix)
 

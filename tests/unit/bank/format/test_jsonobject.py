@@ -40,14 +40,14 @@ def test_what_was_dumped_is_loaded(value):
 
 @pytest.mark.parametrize("raw", HOSTILE, ids=lambda raw: str(raw[:12]))
 def test_anything_else_is_corrupted(raw):
-    with pytest.raises(errors.Corrupted, match=rf"^{KEY}: holds"):
+    with pytest.raises(errors.Corrupted, match=rf"^{KEY}: (contains|does not contain) JSON"):
         jsonobject.load(KEY, raw)
 
 
 @pytest.mark.parametrize("raw", [b"{}", b'{"version": 2}', b'{"version": "1"}', b'{"version": [1]}'])
 def test_another_version_is_named(raw):
     assert jsonobject.load(KEY, raw) is not None
-    with pytest.raises(errors.UnsupportedVersion, match="this program knows 1"):
+    with pytest.raises(errors.UnsupportedVersion, match="this program supports 1"):
         jsonobject.load(KEY, raw, 1)
 
 

@@ -246,15 +246,3 @@ def test_a_missing_or_cut_segment_is_named():
         manifest.read_segment(store, of, of.segments[0], resolve_key)
     with pytest.raises(errors.Corrupted, match=key):
         list(manifest.pack_uses(store, of, resolve_key))
-
-
-def test_heads_are_listed():
-    store = MemoryStore()
-    keys = [layout.attempt_key(PREFIX, LEASE, number) for number in range(3)]
-    for key in (
-        *keys,
-        head().segment_key(0),
-        layout.attempt_key(layout.document_prefix("c1", "T#1", "data"), LEASE, 0),
-    ):
-        store.put(key, b"x")
-    assert list(manifest.head_keys(store, "c1")) == keys

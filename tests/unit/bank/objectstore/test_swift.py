@@ -12,7 +12,7 @@ from oslo_config import cfg
 
 from karbor_like import exception
 from karbor_like.bank import errors
-from karbor_like.bank.objectstore import base, swift
+from karbor_like.bank.objectstore import base, remote, swift
 from tests.fixtures import scripted
 from tests.fixtures.scripted import Answer, Request
 
@@ -137,7 +137,7 @@ def test_a_silent_server_is_not_waited_for_for_ever(
     store: swift.SwiftStore, cloud: Tempauth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released = threading.Event()
-    monkeypatch.setattr(swift, "TIMEOUT", 0.3)
+    monkeypatch.setattr(remote, "TIMEOUT", 0.3)
     url = store._connect().authurl
     impatient = swift.SwiftStore.from_conf(
         configured(swift_auth_version="1", swift_auth_url=url, swift_user="bank", swift_key="k")
@@ -252,7 +252,7 @@ def test_a_container_that_was_there_is_not_empty(
     store.get("a/b")
     cloud.answer = lambda request: Answer(404)
     for call in ("put", "list"):
-        with pytest.raises(errors.ConnectionFailed, match="container karbor: a/.*the container is gone"):
+        with pytest.raises(errors.ConnectionFailed, match="container karbor: a/.*the container existed before"):
             CALLS[call](store)
     assert "/v1/AUTH_bank/karbor" not in [request.path for request in server.requests if request.method == "PUT"]
 
@@ -263,14 +263,14 @@ def test_a_listing_that_ends_in_the_middle(
     rows = [{"name": f"a/{n}", "bytes": 1, "last_modified": "2030-01-01T00:00:00.000000"} for n in range(2)]
     pages = iter([Answer(body=json.dumps(rows).encode()), Answer(404)])
     cloud.answer = lambda request: next(pages)
-    monkeypatch.setattr(swift, "_MAX_LISTING", 2)
-    with pytest.raises(errors.ConnectionFailed, match="the container is gone"):
+    monkeypatch.setattr(swift.SwiftStore, "max_listing", 2)
+    with pytest.raises(errors.ConnectionFailed, match="the container existed before"):
         store.list("a/")
 
 
 def test_a_container_that_cannot_be_made(store: swift.SwiftStore, cloud: Tempauth) -> None:
     cloud.answer = lambda request: Answer(404)
-    with pytest.raises(errors.ConnectionFailed, match="could not be made"):
+    with pytest.raises(errors.ConnectionFailed, match="could not be created"):
         store.put("a/b", b"x")
 
 
