@@ -1,35 +1,47 @@
 """What a tenant says about resources, held against the schemas that the provider's plugins publish."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from oslo_utils import uuidutils
 
 from karbor_like.api import errors, validation
-from karbor_like.domain import resource
 
 Options = dict[str, dict[str, Any]]
 
 
 def checked(
-    parameters: Mapping[str, Mapping[str, Any]], schemas: Mapping[str, Any], *, root: str, strict: bool
+    parameters: Mapping[str, Mapping[str, Any]],
+    schemas: Mapping[str, Any],
+    *,
+    root: str,
+    strict: bool,
+    installed: Callable[[], Collection[str]],
 ) -> Options:
     """*parameters* (by ``Type`` or ``Type#id``) without what is null or empty, texts made what the schema wants.
 
     :param schemas: JSON schema of the options by resource type
     :param root: the path of *parameters* in the request, for messages
     :param strict: whether a type for which there is no schema is refused (else it is kept unchecked)
+    :param installed: returns the resource types that the protection service can list; called for types without a schema
     Raises InvalidRequest naming each key and why.
     """
-    return {key: _one(key, values, schemas, f"{root}.{key}", strict) for key, values in parameters.items()}
+    return {key: _one(key, values, schemas, f"{root}.{key}", strict, installed) for key, values in parameters.items()}
 
 
-def _one(key: str, values: Mapping[str, Any], schemas: Mapping[str, Any], path: str, strict: bool) -> dict[str, Any]:
+def _one(
+    key: str,
+    values: Mapping[str, Any],
+    schemas: Mapping[str, Any],
+    path: str,
+    strict: bool,
+    installed: Callable[[], Collection[str]],
+) -> dict[str, Any]:
     kind, sharp, resource_id = key.partition("#")
     if sharp and not uuidutils.is_uuid_like(resource_id):
         raise _invalid(path, "format", f"{resource_id!r} after # is not a UUID")
-    if kind not in resource.TYPES:
-        raise _invalid(path, "enum", f"{kind!r} is not one of {', '.join(resource.TYPES)}")
+    if kind not in schemas and kind not in (known := installed()):
+        raise _invalid(path, "enum", f"{kind!r} is not one of {', '.join(known)}")
     # Dashboards fill every option that has a default, with null or an empty text where the user said nothing.
     given = {name: value for name, value in values.items() if value not in (None, "")}
     schema = schemas.get(kind)

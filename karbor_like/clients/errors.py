@@ -1,6 +1,7 @@
-"""What SDKs raise, in the words of :mod:`karbor_like.exception`.
+"""Translation of the exceptions of client libraries into those of :mod:`karbor_like.exception`.
 
-Every SDK has a family of its own for the same few things, and raises keystoneauth's, requests' and urllib3's beside it.
+Each library has an exception hierarchy of its own for the same conditions, and lets the exceptions of keystoneauth,
+requests and urllib3 through.
 """
 
 import re
@@ -10,15 +11,11 @@ from contextlib import contextmanager
 from typing import Final
 
 from karbor_like import exception
+from karbor_like.clients.services import SERVICES
 
-#: Roots of what SDKs raise. One whose module is not imported cannot have raised anything.
-_ROOTS: Final = (
+#: Base classes that clients raise besides their own.
+_COMMON: Final = (
     ("keystoneauth1.exceptions", "ClientException"),
-    ("cinderclient.exceptions", "ClientException"),
-    ("glanceclient.exc", "BaseException"),
-    ("glanceclient.exc", "ClientException"),
-    ("novaclient.exceptions", "ClientException"),
-    ("heatclient.exc", "BaseException"),
     ("requests.exceptions", "RequestException"),
     ("urllib3.exceptions", "HTTPError"),
 )
@@ -38,12 +35,13 @@ _BY_STATUS: Final[dict[int, type[exception.KarborLikeError]]] = {
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Run calls of an SDK, and raise what they raise as an error of ours.
+    """Translate the exceptions of client calls in the block.
 
-    :param what: what is asked or done, as it reads before a colon, such as "volume X" or "creating the snapshot of volume X"
+    :param what: the object or action, such as "volume X" or "creating the snapshot of volume X"; error messages begin
+        with it
 
-    404 becomes ResourceNotFound; 400 ResourceFailed; 401 and 403 NotAuthorized; 409 Conflict; 413 OverQuota; a service
-    that is not in the catalogue, and 501, Unsupported; 429, 5xx and a connection that fails Unavailable.
+    404 becomes ResourceNotFound; 400 ResourceFailed; 401 and 403 NotAuthorized; 409 Conflict; 413 OverQuota. 501, and a
+    service that is missing from the catalogue, become Unsupported. 429, 5xx and failed connections become Unavailable.
     """
     try:
         yield
@@ -52,7 +50,9 @@ def translated(what: str) -> Iterator[None]:
 
 
 def _families() -> tuple[type[Exception], ...]:
-    return tuple(getattr(sys.modules[module], name) for module, name in _ROOTS if module in sys.modules)
+    """Return the exceptions to translate. A module that is not imported cannot have raised any."""
+    classes = [*_COMMON, *(pair for service in SERVICES.values() for pair in service.exceptions)]
+    return tuple(getattr(sys.modules[module], name) for module, name in classes if module in sys.modules)
 
 
 def _translate(what: str, error: Exception) -> exception.KarborLikeError:
@@ -67,19 +67,19 @@ def _translate(what: str, error: Exception) -> exception.KarborLikeError:
     if status is None or status >= 500 and status != 501:
         return exception.Unavailable(message)
     if status == 413 and getattr(error, "retry_after", None):
-        return exception.Unavailable(message)  # Cinder's and Nova's word for "too many requests"
+        return exception.Unavailable(message)  # Cinder and Nova answer so to too many requests
     return _BY_STATUS.get(status, exception.ResourceFailed)(message)
 
 
 def _status(error: Exception) -> int | None:
-    """The HTTP status in *error*; None where there was no answer."""
+    """Return the HTTP status of *error*, or None if the service did not answer."""
     for name in ("http_status", "code"):
         value = getattr(error, name, None)
         if isinstance(value, int) and value >= 100:
             return value
-    # glanceclient knows some statuses only as the beginning of its text.
-    found = re.match(r"(?:HTTP )?(\d{3})\b", str(getattr(error, "details", "")))
-    return int(found[1]) if found else None
+    # glanceclient reports some statuses only at the beginning of the text.
+    match = re.match(r"(?:HTTP )?(\d{3})\b", str(getattr(error, "details", "")))
+    return int(match[1]) if match else None
 
 
 def _text(error: Exception) -> str:

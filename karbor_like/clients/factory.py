@@ -1,62 +1,27 @@
-"""All SDKs, from one table. SDKs are imported when they are first used: each costs half a second."""
+"""Clients of the services in :mod:`karbor_like.clients.services`. A client library is imported at its first use."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from keystoneauth1 import adapter, plugin
 from keystoneauth1.session import Session
 from oslo_config import cfg
 
 from karbor_like.clients import errors
+from karbor_like.clients.services import SERVICES
 from karbor_like.clients.session import Identities
 from karbor_like.conf import clients as options
 from karbor_like.context import RequestContext
 
 
-def _cinder(session: Session, **endpoint: Any) -> Any:
-    from cinderclient import client
-
-    # 3.30 has what is needed: messages (3.5), and snapshots of volumes in use by "force", which 3.66 takes away. From 3.31
-    # on a list by name is refused where the operator's resource_filters.json does not allow it.
-    return client.Client("3.30", session=session, **endpoint)
-
-
-def _glance(session: Session, **endpoint: Any) -> Any:
-    import glanceclient
-
-    return glanceclient.Client("2", session=session, **endpoint)
-
-
-def _nova(session: Session, *, interface: Any, **endpoint: Any) -> Any:
-    from novaclient import client
-
-    return client.Client("2.1", session=session, endpoint_type=interface, **endpoint)
-
-
-def _heat(session: Session, **endpoint: Any) -> Any:
-    from heatclient import client
-
-    return client.Client("1", session=session, **endpoint)
-
-
-def _keystone(session: Session, **endpoint: Any) -> Any:
-    return adapter.Adapter(session, version="3", **endpoint)
-
-
-_SDKS: Final[Mapping[str, Callable[..., Any]]] = {
-    "cinder": _cinder,
-    "glance": _glance,
-    "nova": _nova,
-    "heat": _heat,
-    "keystone": _keystone,
-}
-
-
 @dataclass(frozen=True)
 class _Settings:
-    """How services are reached: option groups, and whether their endpoints and regions apply (they are this cloud's)."""
+    """Connection settings of all services.
+
+    :param here: whether the clients call this cloud; endpoint and region options apply to this cloud only
+    """
 
     conf: cfg.ConfigOpts
     identities: Identities
@@ -75,10 +40,12 @@ class _Settings:
 
 
 class Clients:
-    """All SDKs of one identity in one cloud. May be used by any number of threads: each gets SDK objects of its own, since
-    not all of them bear sharing; sessions with their connections are shared.
+    """The clients of one identity in one cloud. Thread-safe.
 
-    :param context: who that is; ``context.project_id`` is the project in that cloud
+    Each thread gets client objects of its own because not all of them are thread-safe. Threads share the sessions with
+    their connections.
+
+    :param context: the identity; ``context.project_id`` is the project in that cloud
     """
 
     def __init__(self, context: RequestContext, auth: plugin.BaseAuthPlugin, settings: _Settings) -> None:
@@ -91,44 +58,45 @@ class Clients:
 
     @property
     def project_id(self) -> str:
-        """The project in which this identity acts."""
+        """The project that the identity acts in."""
         return str(self.context.project_id)
 
     @property
     def session(self) -> Session:
-        """A session that is bound to no service."""
+        """A session without a default service."""
         return self._session("keystone")
 
+    def client(self, name: str) -> Any:
+        """Return this thread's client of service *name*, a key of :data:`~karbor_like.clients.services.SERVICES`."""
+        client = getattr(self._local, name, None)
+        if client is None:
+            client = SERVICES[name].connect(self._session(name), **self._settings.endpoint(name))
+            setattr(self._local, name, client)
+        return client
+
     def cinder(self) -> Any:
-        """A ``cinderclient.v3.client.Client``."""
-        return self._sdk("cinder")
+        """Return a ``cinderclient.v3.client.Client``."""
+        return self.client("cinder")
 
     def glance(self) -> Any:
-        """A ``glanceclient.v2.client.Client``."""
-        return self._sdk("glance")
+        """Return a ``glanceclient.v2.client.Client``."""
+        return self.client("glance")
 
     def nova(self) -> Any:
-        """A ``novaclient.v2.client.Client``."""
-        return self._sdk("nova")
+        """Return a ``novaclient.v2.client.Client``."""
+        return self.client("nova")
 
     def heat(self) -> Any:
-        """A ``heatclient.v1.client.Client``."""
-        return self._sdk("heat")
+        """Return a ``heatclient.v1.client.Client``."""
+        return self.client("heat")
 
     def keystone(self) -> adapter.Adapter:
-        """A keystoneauth adapter to the identity service, version 3: nothing needs more."""
-        return self._sdk("keystone")
+        """Return a keystoneauth adapter to version 3 of the identity service."""
+        return self.client("keystone")
 
     def adapter(self, name: str) -> adapter.Adapter:
-        """A keystoneauth adapter to the service of SDK *name* ("glance" ...), for what its SDK does badly."""
+        """Return a keystoneauth adapter to service *name*, for requests that its client library handles badly."""
         return adapter.Adapter(self._session(name), **self._settings.endpoint(name))
-
-    def _sdk(self, name: str) -> Any:
-        found = getattr(self._local, name, None)
-        if found is None:
-            found = _SDKS[name](self._session(name), **self._settings.endpoint(name))
-            setattr(self._local, name, found)
-        return found
 
     def _session(self, name: str) -> Session:
         with self._lock:
@@ -138,7 +106,7 @@ class Clients:
 
 
 class ClientFactory:
-    """Makes :class:`Clients`. One per process.
+    """Creates :class:`Clients`. One per process.
 
     :param conf: with the groups of ``conf/clients.py``
     """
@@ -148,36 +116,36 @@ class ClientFactory:
         self._identities = Identities(conf)
 
     def for_context(self, context: RequestContext) -> Clients:
-        """Acts as *context*'s user in this cloud, also after the token that *context* holds has expired.
+        """Return clients that act as *context*'s user in this cloud, also after the token of *context* has expired.
 
-        Raises NotAuthorized where the context holds neither a token nor a trust.
+        Raises NotAuthorized if the context has neither a token nor a trust.
         """
         return Clients(
             context, self._identities.for_context(context), _Settings(self._conf, self._identities, here=True)
         )
 
     def as_service(self) -> Clients:
-        """Acts as the service user. Raises ConfigurationError where there is none."""
+        """Return clients that act as the service user. Raises ConfigurationError if none is configured."""
         auth = self._identities.for_service()
         return Clients(RequestContext(), auth, _Settings(self._conf, self._identities, here=True))
 
     def service_user_id(self) -> str:
-        """The id of the service user, who is the trustee of trusts. Raises ConfigurationError where there is none."""
+        """Return the id of the service user, the trustee of all trusts. Raises ConfigurationError if none is configured."""
         return self._identities.service_user_id()
 
     def for_target(self, auth_url: str, auth: Mapping[str, Any]) -> Clients:
-        """Acts as the account *auth* (see :meth:`Identities.for_target`) in another cloud. Signs in at once.
+        """Sign in to another cloud as *auth* (see :meth:`Identities.for_target`) and return its clients.
 
-        Raises InvalidInput where that cloud is not allowed or *auth* lacks something, NotAuthorized where it is refused.
+        Raises InvalidInput if that cloud is not allowed or *auth* is incomplete, NotAuthorized if Keystone refuses *auth*.
         """
-        plugin_ = self._identities.for_target(auth_url, auth)
-        session = self._identities.session(options.RESTORE_TARGET.name, plugin_)
+        auth_plugin = self._identities.for_target(auth_url, auth)
+        session = self._identities.session(options.RESTORE_TARGET.name, auth_plugin)
         with errors.translated(f"signing in to {auth_url} as {auth['username']!r}"):
-            access = plugin_.get_access(session)
+            access = auth_plugin.get_access(session)
         context = RequestContext(
             user_id=access.user_id,
             user_name=access.username,
             project_id=access.project_id,
             project_name=access.project_name,
         )
-        return Clients(context, plugin_, _Settings(self._conf, self._identities, here=False))
+        return Clients(context, auth_plugin, _Settings(self._conf, self._identities, here=False))

@@ -1,19 +1,21 @@
-"""How this service reaches the other services of a cloud, and as whom."""
+"""Options for connections to the other services of a cloud, and for the identities used there."""
 
 import copy
 
 from keystoneauth1 import loading
 from oslo_config import cfg
 
-#: Options of keystoneauth's Adapter that are offered. Not its retries: they send a POST again whose answer was lost, and so
-#: create things twice; nor its API versions, which the code fixes.
+from karbor_like.clients.services import SERVICES
+
+#: The options of keystoneauth's Adapter that operators can set. Retries are excluded: keystoneauth resends a POST whose
+#: answer was lost, which creates resources twice. API versions are excluded because the code fixes them.
 ADAPTER_OPTIONS = ("service_type", "service_name", "valid_interfaces", "region_name", "endpoint_override")
 
 
 def _session_options(timeout: float) -> list[cfg.Opt]:
-    """keystoneauth's TLS and time-out options. Its own default, no time-out at all, lets a silent peer hang a flow for ever.
+    """Return keystoneauth's TLS and timeout options. Without the default set here, a silent peer would block a flow forever.
 
-    :param timeout: default, seconds
+    :param timeout: default timeout, seconds
     """
     options = copy.deepcopy(loading.get_session_conf_options())
     cfg.set_defaults(options, timeout=timeout)
@@ -21,8 +23,8 @@ def _session_options(timeout: float) -> list[cfg.Opt]:
 
 
 def _client_options(service_type: str, timeout: float) -> list[cfg.Opt]:
-    found = copy.deepcopy(loading.get_adapter_conf_options(include_deprecated=False))
-    options = [option for option in found if option.dest in ADAPTER_OPTIONS]
+    adapter_options = copy.deepcopy(loading.get_adapter_conf_options(include_deprecated=False))
+    options = [option for option in adapter_options if option.dest in ADAPTER_OPTIONS]
     cfg.set_defaults(options, service_type=service_type, valid_interfaces=["public"])
     return options + _session_options(timeout)
 
@@ -39,16 +41,6 @@ plugin that it names.
 )
 
 RESTORE_TARGET = cfg.OptGroup("restore_target", title="Restores into another cloud")
-
-_CLIENTS = (
-    ("cinder_client", "Cinder", "volumev3", 60.0),
-    # An upload is answered only after the store behind Glance has committed it.
-    ("glance_client", "Glance", "image", 300.0),
-    ("nova_client", "Nova", "compute", 60.0),
-    ("heat_client", "Heat", "orchestration", 60.0),
-    ("keystone_client", "Keystone", "identity", 60.0),
-    ("data_protect_client", "the REST API of this service itself (by the operation engine)", "data-protect", 60.0),
-)
 
 GROUPS: list[tuple[cfg.OptGroup, list[cfg.Opt]]] = [
     (SERVICE_AUTH, [*loading.get_auth_common_conf_options(), *_session_options(60.0)]),
@@ -68,8 +60,11 @@ clouds that you trust. Empty: restores into other clouds are refused.
         ],
     ),
     *(
-        (cfg.OptGroup(name, title=f"How {title} is reached"), _client_options(kind, t))
-        for name, title, kind, t in _CLIENTS
+        (
+            cfg.OptGroup(f"{name}_client", title=f"How {service.title} is reached"),
+            _client_options(service.catalogue_type, service.timeout),
+        )
+        for name, service in SERVICES.items()
     ),
 ]
 

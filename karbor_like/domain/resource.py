@@ -1,4 +1,4 @@
-"""A resource of the cloud that can be protected: a volume, a server, an image ..."""
+"""A cloud resource that can be protected, such as a volume, a server or an image."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource. Two are the same when type and id are; the name may differ (it was renamed).
+    """One resource. Type and id identify it; its name may change.
 
     :param type: such as ``OS::Cinder::Volume``
-    :param id: the cloud's id
-    :param name: what it was called when it was looked at
-    :param extra_info: JSON object or None, shown to users, never used to act on
+    :param id: its id in the cloud
+    :param name: its name when it was read
+    :param extra_info: JSON object or None; informational
     """
 
     type: str
@@ -21,27 +21,21 @@ class Resource:
 
     @property
     def key(self) -> str:
-        """``Type#id``: how parameters and results name a resource."""
+        """``Type#id``, the key of the resource in parameters and results."""
         return f"{self.type}#{self.id}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The four members as JSON."""
+        """Return the resource as a JSON object."""
         return {"type": self.type, "id": self.id, "name": self.name, "extra_info": self.extra_info}
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "Resource":
-        """The inverse of :meth:`to_dict`; absent name and extra_info are allowed."""
+        """Create a resource from :meth:`to_dict`'s object, in which name and extra_info may be missing."""
         return cls(value["type"], value["id"], value.get("name") or "", value.get("extra_info"))
 
 
+# Types of the plugins of this project. Other plugins define their own.
 PROJECT = "OS::Keystone::Project"
 SERVER = "OS::Nova::Server"
 VOLUME = "OS::Cinder::Volume"
 IMAGE = "OS::Glance::Image"
-SHARE = "OS::Manila::Share"
-NETWORK = "OS::Neutron::Network"
-DATABASE = "OS::Trove::Instance"
-POD = "OS::Kubernetes::Pod"
-
-#: The types that plans may name in their parameters, whether or not a plugin for them is installed.
-TYPES = (PROJECT, SERVER, VOLUME, IMAGE, SHARE, NETWORK, DATABASE, POD)

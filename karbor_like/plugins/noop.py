@@ -1,16 +1,23 @@
-"""Protects nothing: for trying out plans, for projects (whose resources have plugins of their own), and for tests."""
+"""A protection plugin that stores nothing: for trying out plans, for resource types such as projects, and for tests."""
 
-from karbor_like.domain import resource
+from oslo_config import cfg
+
 from karbor_like.domain.operation import OperationType
+from karbor_like.plugins import loader
 from karbor_like.plugins.protection import EMPTY_SCHEMA, ProtectionPlugin, ResourceOperation, Schemas
 
 
 class Nothing(ResourceOperation):
-    """Has no hooks."""
+    """An operation without hooks."""
 
 
 class NoopProtection(ProtectionPlugin):
-    """Every type, every operation, nothing done."""
+    """Accepts every operation on every type that an installed protectable plugin lists."""
 
-    schemas = dict.fromkeys(resource.TYPES, Schemas(EMPTY_SCHEMA, EMPTY_SCHEMA, EMPTY_SCHEMA, EMPTY_SCHEMA))
+    api_version = 1
     operations = dict.fromkeys(OperationType, Nothing)
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        super().__init__(conf)
+        empty = Schemas(EMPTY_SCHEMA, EMPTY_SCHEMA, EMPTY_SCHEMA, EMPTY_SCHEMA)
+        self.schemas = dict.fromkeys(loader.protectables(), empty)

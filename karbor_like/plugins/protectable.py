@@ -1,43 +1,53 @@
-"""The contract of a protectable plugin: which resources of one type exist, and what hangs below another resource.
+"""The contract of protectable plugins, which list the resources of one type and find the children of other resources.
 
-Plugins of this kind are global (entry points ``karbor_like.protectables``), know nothing of providers, and keep no state:
-who asks is an argument of every call and is never stored, so that no tenant can see through another one's eyes.
+Protectable plugins are installed globally (entry points ``karbor_like.protectables``), independent of providers. They keep
+no state: every call receives the clients of the calling tenant, so that no tenant sees the resources of another one.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from karbor_like.clients.factory import Clients
 from karbor_like.domain.resource import Resource
 
+#: Version of this contract. It rises when plugins written for an earlier version stop working.
+API_VERSION: Final = 1
+
 
 class ProtectablePlugin(ABC):
-    """Finds the resources of one type.
+    """Lists the resources of one type.
 
-    A resource in a state in which nobody could protect it (error, being deleted) is left out of lists and children, and
-    :meth:`show` raises for it.
+    Lists and children leave out resources whose state forbids protecting them (error, being deleted), and :meth:`show`
+    raises for them.
     """
 
-    #: The type this plugin finds, such as ``OS::Cinder::Volume``.
+    #: The version of the contract that the plugin was written for. The loader refuses any other than :data:`API_VERSION`.
+    api_version: ClassVar[int | None] = None
+    #: The resource type that the plugin lists, such as ``OS::Cinder::Volume``.
     resource_type: ClassVar[str]
-    #: The types that resources of this type can hang below.
+    #: The types that can be parents of this type.
     parent_types: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def list(self, clients: Clients, parameters: Mapping[str, Any] | None = None) -> Sequence[Resource]:
-        """All resources of the caller's project. *clients* acts as the caller (``clients.context`` says who)."""
+        """Return all resources of the calling project.
+
+        :param clients: act as the calling tenant, ``clients.context``
+        """
 
     @abstractmethod
     def show(self, clients: Clients, resource_id: str, parameters: Mapping[str, Any] | None = None) -> Resource:
-        """One resource of the caller's project.
+        """Return one resource of the calling project.
 
-        Raises ResourceNotFound where it does not exist or is another project's, Conflict where its state forbids
-        protecting it (the message says which state).
+        Raises ResourceNotFound if it does not exist or belongs to another project, Conflict if its state forbids
+        protecting it (the message names the state).
         """
 
     @abstractmethod
     def children(self, clients: Clients, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
-        """The direct children of this plugin's type for each of *parents* (of types in :attr:`parent_types`), with as few
-        calls to the cloud as its API allows. A parent without children may be left out.
+        """Return the direct children of this plugin's type for each of *parents*, with as few calls as the cloud allows.
+
+        :param parents: resources of the types in :attr:`parent_types`; a parent without children may be left out of the
+            result
         """

@@ -16,7 +16,7 @@ children first.
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from oslo_config import cfg
 
@@ -25,6 +25,9 @@ from karbor_like.clients.factory import Clients
 from karbor_like.clients.waiter import Waiter
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
+
+#: Version of this contract. It rises when plugins written for an earlier version stop working.
+API_VERSION: Final = 1
 
 HOOKS = ("prepare_begin", "prepare_finish", "main", "complete")
 
@@ -175,11 +178,13 @@ EMPTY_SCHEMA: Mapping[str, Any] = {"type": "object", "properties": {}}
 class ProtectionPlugin(ABC):  # noqa: B024 - everything a plugin declares is class-level
     """How a provider protects resources of some types. One object per provider, built from the provider's file."""
 
+    #: The version of the contract that the plugin was written for. The loader refuses any other than :data:`API_VERSION`.
+    api_version: ClassVar[int | None] = None
     #: Section of the provider's file that holds :attr:`options`.
     group: ClassVar[str] = ""
     options: ClassVar[Sequence[cfg.Opt]] = ()
     #: The resource types served, each with its schemas.
-    schemas: ClassVar[Mapping[str, Schemas]] = {}
+    schemas: Mapping[str, Schemas] = {}
     #: The operations offered. A kind that is missing is answered with Unsupported. Where all of a checkpoint is in the bank,
     #: :class:`karbor_like.plugins.toolkit.copying.SectionCopy` copies it.
     operations: ClassVar[Mapping[OperationType, type[ResourceOperation]]] = {}

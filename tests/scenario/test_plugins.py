@@ -49,7 +49,7 @@ def host(name: str, clients: Clients, bank: Bank) -> Host:
     """A protection service in small, with one plugin."""
     conf = cfg.ConfigOpts()
     conf([], default_config_files=[])
-    made = Host(loader.protection(name, conf, "test"), clients, bank)
+    made = Host(loader.load_protection(name, conf, "test"), clients, bank)
     made.waiter = Waiter(SystemClock())
     return made
 

@@ -51,6 +51,10 @@ class Controller:
             raise exception.CheckpointNotFound(f"checkpoint {checkpoint_id} could not be found")
         return found
 
+    def resource_types(self) -> list[str]:
+        """Return the resource types that the protection service can list."""
+        return self.deps.protection.list_protectables(self.context)
+
     def all_tenants(self, query: Mapping[str, Any], *, strict: bool = False) -> bool:
         """Whether the caller asked for every project's objects, and may.
 

@@ -81,6 +81,7 @@ class Requests(base.Controller):
             provider["extended_info_schema"][self.options_of],
             root=f"{self.noun}.parameters",
             strict=True,
+            installed=self.resource_types,
         )
         return {"provider_id": provider_id, "checkpoint_id": checkpoint_id, "parameters": given}
 

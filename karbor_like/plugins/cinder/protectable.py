@@ -17,6 +17,7 @@ HIDDEN = frozenset({"error", "deleting", "error_deleting"})
 class VolumeProtectable(ProtectablePlugin):
     """Volumes hang below their project and below the servers that they are attached to."""
 
+    api_version = 1
     resource_type = resource.VOLUME
     parent_types = frozenset({resource.PROJECT, resource.SERVER})
 

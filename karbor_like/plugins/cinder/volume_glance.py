@@ -224,6 +224,7 @@ class Restore(ResourceOperation):
 class VolumeGlanceProtection(ProtectionPlugin):
     """Volumes of any Cinder driver, stored whole in the bank."""
 
+    api_version = 1
     group = "volume_glance_plugin"
     options = (
         cfg.IntOpt(

@@ -148,6 +148,7 @@ class Restore(ResourceOperation):
 class ImageProtection(ProtectionPlugin):
     """Images of any Glance store, stored whole in the bank."""
 
+    api_version = 1
     group = "image_backup_plugin"
     options = (
         cfg.IntOpt(

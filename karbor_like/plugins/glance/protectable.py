@@ -24,6 +24,7 @@ class ImageProtectable(ProtectablePlugin):
     The caller's own images and those that others share with him or with everybody can be protected.
     """
 
+    api_version = 1
     resource_type = resource.IMAGE
     parent_types = frozenset({resource.PROJECT, resource.SERVER})
 

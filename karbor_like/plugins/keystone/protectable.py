@@ -14,6 +14,7 @@ from karbor_like.plugins.toolkit import states
 class ProjectProtectable(ProtectablePlugin):
     """There is exactly one: the caller's."""
 
+    api_version = 1
     resource_type = resource.PROJECT
 
     def list(self, clients: Clients, parameters: Mapping[str, Any] | None = None) -> Sequence[Resource]:

@@ -17,6 +17,7 @@ HIDDEN = frozenset({"DELETED", "ERROR", "UNKNOWN", "SOFT_DELETED", "RESCUED", "R
 class ServerProtectable(ProtectablePlugin):
     """Servers hang below their project."""
 
+    api_version = 1
     resource_type = resource.SERVER
     parent_types = frozenset({resource.PROJECT})
 

@@ -209,7 +209,7 @@ def _plugins(conf: cfg.ConfigOpts) -> dict[str, ProtectionPlugin]:
     found: dict[str, ProtectionPlugin] = {}
     for name in conf.provider.plugin:
         try:
-            plugin = loader.protection(name, conf, conf.provider.name)
+            plugin = loader.load_protection(name, conf, conf.provider.name)
         except exception.ConfigurationError as error:
             raise exception.ConfigurationError(f"[provider] plugin = {name} : {error.message}") from error
         found.update(dict.fromkeys(plugin.schemas, plugin))

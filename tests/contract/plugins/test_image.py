@@ -29,7 +29,7 @@ class ImageSubject(protection.Subject):
         super().__init__(cloud, clients)
         conf = cfg.ConfigOpts()
         conf([], default_config_files=[])
-        self.plugin = loader.protection("image", conf, "test")
+        self.plugin = loader.load_protection("image", conf, "test")
         values = {
             "name": "golden",
             "disk_format": "qcow2",

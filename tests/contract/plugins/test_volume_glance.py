@@ -44,7 +44,7 @@ class VolumeSubject(protection.Subject):
         super().__init__(cloud, clients)
         conf = cfg.ConfigOpts()
         conf([], default_config_files=[])
-        self.plugin = loader.protection("volume-glance", conf, "test")
+        self.plugin = loader.load_protection("volume-glance", conf, "test")
         values = {
             "name": "data-1",
             "description": "what the shop sold",

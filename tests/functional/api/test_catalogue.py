@@ -7,7 +7,7 @@ import pytest
 from karbor_like import exception
 from tests.fixtures.api import PROJECT_A
 from tests.fixtures.bodies import UNKNOWN_ID
-from tests.fixtures.fake_protection import OTHER_PROVIDER, PROVIDER, SERVER, VOLUME
+from tests.fixtures.fake_protection import IMAGE, OTHER_PROVIDER, PROVIDER, SERVER, VOLUME
 
 
 def test_providers(alice):
@@ -39,7 +39,7 @@ def test_the_list_of_providers_is_filtered_and_paged(alice):
 
 
 def test_types(alice):
-    assert alice.get("/protectables") == {"protectable_type": [VOLUME, SERVER]}
+    assert alice.get("/protectables") == {"protectable_type": [VOLUME, SERVER, IMAGE]}
     shown = {"protectable_type": {"name": SERVER, "dependent_types": [VOLUME]}}
     assert alice.get(f"/protectables/{SERVER}") == shown
     assert alice.get(f"/protectables/{parse.quote(SERVER, safe='')}") == shown

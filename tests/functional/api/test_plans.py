@@ -2,7 +2,7 @@ import pytest
 
 from tests.fixtures import bodies
 from tests.fixtures.bodies import UNKNOWN_ID, VOLUME_ID
-from tests.fixtures.fake_protection import OTHER_PROVIDER, PROVIDER, SERVER, VOLUME
+from tests.fixtures.fake_protection import IMAGE, OTHER_PROVIDER, PROVIDER, SERVER, VOLUME
 
 KEY = f"{VOLUME}#{VOLUME_ID}"
 
@@ -48,14 +48,14 @@ def test_parameters_keep_their_types_and_lose_what_is_unset(alice):
         VOLUME: {"backup_name": None, "backup_mode": "full", "force": False},
         KEY: {"backup_name": "", "force": "True", "retries": "3"},
         SERVER: {},
-        "OS::Manila::Share": {"anything": 1},
+        IMAGE: {"anything": 1},
     }
     made = alice.post("/plans", bodies.plan(parameters=asked))["plan"]
     assert made["parameters"] == {
         VOLUME: {"backup_mode": "full", "force": False},
         KEY: {"force": True, "retries": 3},
         SERVER: {},
-        "OS::Manila::Share": {"anything": 1},
+        IMAGE: {"anything": 1},
     }
 
 
@@ -83,7 +83,7 @@ def test_parameters_keep_their_types_and_lose_what_is_unset(alice):
         ({"parameters": {VOLUME: {"force": "perhaps"}}}, f"plan.parameters.{VOLUME}.force: 'perhaps' is not of type"),
         ({"parameters": {VOLUME: {"retries": -1}}}, f"plan.parameters.{VOLUME}.retries: -1 is less than 0"),
         ({"parameters": {f"{VOLUME}#x": {}}}, "after # is not a UUID"),
-        ({"parameters": {"OS::No::Such": {}}}, "'OS::No::Such' is not one of OS::Keystone::Project"),
+        ({"parameters": {"OS::No::Such": {}}}, "'OS::No::Such' is not one of OS::Cinder::Volume"),
         ({"status": "started"}, "'status' is not known here"),
     ],
 )

@@ -12,7 +12,7 @@ from karbor_like.domain import states
 from tests.fixtures import bodies
 from tests.fixtures.api import PROJECT_A
 from tests.fixtures.bodies import UNKNOWN_ID
-from tests.fixtures.fake_protection import OTHER_PROVIDER, PROVIDER, SERVER, VOLUME
+from tests.fixtures.fake_protection import IMAGE, OTHER_PROVIDER, PROVIDER, SERVER, VOLUME
 
 BODIES = {"restore": bodies.restore, "verification": bodies.verification}
 
@@ -62,7 +62,7 @@ def test_it_is_shown_in_progress(alice, noun, checkpoint):
         ({"parameters": {"OS::No::Such": {}}}, 400),
         ({"parameters": {VOLUME: {"nope": 1}}}, 400),
         ({"parameters": {f"{VOLUME}#x": {}}}, 400),
-        ({"parameters": {"OS::Manila::Share": {"name": "x"}}}, 400),
+        ({"parameters": {IMAGE: {"name": "x"}}}, 400),
         ({"junk": 1}, 400),
     ],
 )
@@ -169,9 +169,9 @@ def test_filters(client, alice, bob, noun, checkpoint):
 
 def test_what_dashboards_send(alice, protection, checkpoint):
     auth = {"type": "password", "username": None, "password": None}
-    parameters = {VOLUME: {"restore_name": None}, SERVER: {"restore_name": ""}, "OS::Manila::Share": {}}
+    parameters = {VOLUME: {"restore_name": None}, SERVER: {"restore_name": ""}, IMAGE: {}}
     made = alice.post("/restores", bodies.restore(checkpoint, restore_auth=auth, parameters=parameters))["restore"]
-    assert made["parameters"] == {VOLUME: {}, SERVER: {}, "OS::Manila::Share": {}}
+    assert made["parameters"] == {VOLUME: {}, SERVER: {}, IMAGE: {}}
     assert protection.calls[-1][1]["restore_auth"] == {"type": "password"}
 
 

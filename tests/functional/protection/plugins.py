@@ -90,6 +90,7 @@ class Cloud:
 class Nodes(ProtectablePlugin):
     """Finds nodes."""
 
+    api_version = 1
     resource_type = NODE
     parent_types = frozenset({NODE, GROUP})
 
@@ -229,6 +230,7 @@ SCHEMAS = Schemas(OPTIONS, OPTIONS, {}, OPTIONS)
 class NodeProtection(ProtectionPlugin):
     """Every hook."""
 
+    api_version = 1
     schemas = {NODE: SCHEMAS}
     operations = {
         OperationType.PROTECT: AllHooks,
@@ -242,5 +244,6 @@ class NodeProtection(ProtectionPlugin):
 class GroupProtection(ProtectionPlugin):
     """Only ``main``, so that order has to reach through it."""
 
+    api_version = 1
     schemas = {GROUP: SCHEMAS}
     operations = {OperationType.PROTECT: MainOnly, OperationType.RESTORE: RestoreAll}

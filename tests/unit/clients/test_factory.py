@@ -1,5 +1,6 @@
-"""The table of SDKs."""
+"""The clients of the services in the table."""
 
+import importlib
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from oslo_config import cfg
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import ClientFactory
+from karbor_like.clients.services import SERVICES
 from karbor_like.context import RequestContext
 from karbor_like.sandbox.cloud import Sandbox
 
@@ -47,11 +49,22 @@ def test_silent_peer_does_not_hang_anybody(conf: cfg.ConfigOpts, context: Reques
         clients.cinder().volumes.list()
 
 
-@pytest.mark.parametrize("name", ["cinder", "glance", "nova", "heat", "keystone"])
-def test_there_is_always_a_timeout(conf: cfg.ConfigOpts, context: RequestContext, name: str) -> None:
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_row_of_the_table_is_all_that_a_service_needs(
+    conf: cfg.ConfigOpts, context: RequestContext, name: str
+) -> None:
+    service = SERVICES[name]
+    assert conf[f"{name}_client"].service_type == service.catalogue_type
+    assert conf[f"{name}_client"].timeout == service.timeout > 0
     clients = ClientFactory(conf).for_context(context)
-    assert clients.adapter(name).session.timeout > 0
-    assert getattr(clients, name)()
+    assert clients.adapter(name).session.timeout == service.timeout
+    assert clients.client(name) is clients.client(name)
+    for module, exception_name in service.exceptions:
+        base = getattr(importlib.import_module(module), exception_name)
+        # Every library has arguments of its own for its exceptions.
+        raised = type("Raised", (base,), {"__init__": lambda self: None, "__str__": lambda self: "failed"})
+        with pytest.raises(exception.Unavailable, match="failed"), translated(name):
+            raise raised()
 
 
 def test_sdks_are_imported_when_they_are_used() -> None:

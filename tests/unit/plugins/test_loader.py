@@ -10,6 +10,7 @@ from oslo_config import cfg
 from karbor_like import exception
 from karbor_like.domain.resource import IMAGE, PROJECT, SERVER, VOLUME
 from karbor_like.plugins import loader
+from karbor_like.plugins.cinder.protectable import VolumeProtectable
 from karbor_like.plugins.cinder.volume_glance import VolumeGlanceProtection
 from karbor_like.plugins.noop import NoopProtection
 from karbor_like.plugins.protection import ProtectionPlugin
@@ -38,18 +39,18 @@ def test_protectables() -> None:
 
 
 def test_protection_by_its_name(conf: cfg.ConfigOpts) -> None:
-    plugin = loader.protection("volume-glance", conf, "infra")
+    plugin = loader.load_protection("volume-glance", conf, "infra")
     assert isinstance(plugin, VolumeGlanceProtection)
     assert plugin.conf.seconds_per_gib > 0
 
 
 def test_protection_by_the_path_of_its_class(conf: cfg.ConfigOpts) -> None:
     path = "karbor_like.plugins.noop:NoopProtection"
-    assert isinstance(loader.protection(path, conf, "infra"), NoopProtection)
+    assert isinstance(loader.load_protection(path, conf, "infra"), NoopProtection)
 
 
 def test_two_providers_have_two_plugins(conf: cfg.ConfigOpts) -> None:
-    assert loader.protection("noop", conf, "a") is not loader.protection("noop", conf, "a")
+    assert loader.load_protection("noop", conf, "a") is not loader.load_protection("noop", conf, "a")
 
 
 @pytest.mark.parametrize(
@@ -59,18 +60,18 @@ def test_two_providers_have_two_plugins(conf: cfg.ConfigOpts) -> None:
         ("", "there is no plugin ''"),
         ("karbor_like.nowhere:Plugin", "plugin 'karbor_like.nowhere:Plugin' cannot be loaded"),
         ("karbor_like.plugins.loader:nothing", "cannot be loaded"),
-        ("karbor_like.plugins.loader:protection", "is not a ProtectionPlugin"),
+        ("karbor_like.plugins.loader:load_protection", "is not a ProtectionPlugin"),
     ],
 )
 def test_mistakes_name_plugin_and_provider(conf: cfg.ConfigOpts, name: str, told: str) -> None:
     with pytest.raises(exception.ConfigurationError, match=f"provider infra: .*{told}"):
-        loader.protection(name, conf, "infra")
+        loader.load_protection(name, conf, "infra")
 
 
 def test_plugin_that_does_not_import(conf: cfg.ConfigOpts, broken: None) -> None:
     told = "provider infra: plugin 'broken' cannot be loaded: .*karbor_like_extra"
     with pytest.raises(exception.ConfigurationError, match=told):
-        loader.protection("broken", conf, "infra")
+        loader.load_protection("broken", conf, "infra")
     with pytest.raises(exception.ConfigurationError, match="protectable plugin 'broken' cannot be loaded"):
         loader.protectables()
 
@@ -83,7 +84,46 @@ def test_option_with_a_wrong_value(tmp_path: Any) -> None:
     with pytest.raises(
         exception.ConfigurationError, match=r"provider infra: plugin 'volume-glance': .*seconds_per_gib"
     ):
-        loader.protection("volume-glance", conf, "infra")
+        loader.load_protection("volume-glance", conf, "infra")
+
+
+class OldVolumes(VolumeProtectable):
+    """Written for another version of the contract."""
+
+    api_version = 99
+    resource_type = "Old::Volume"
+
+
+class Undeclared(ProtectionPlugin):
+    """Declares no version."""
+
+
+@pytest.mark.parametrize(("path", "told"), [("Undeclared", "no version"), ("Later", "version 2")])
+def test_protection_for_another_version_is_refused(conf: cfg.ConfigOpts, path: str, told: str) -> None:
+    expected = rf"provider infra: plugin '.*:{path}' is refused: it declares {told} .*this service supports version 1"
+    with pytest.raises(exception.ConfigurationError, match=expected):
+        loader.load_protection(f"{__name__}:{path}", conf, "infra")
+
+
+class Later(ProtectionPlugin):
+    """Written for the next version."""
+
+    api_version = 2
+
+
+def test_protectable_for_another_version_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = stevedore.extension.ExtensionManager.ENTRY_POINT_CACHE
+    volume, old = VolumeProtectable, OldVolumes
+    entry_points = [
+        metadata.EntryPoint(name, f"{plugin.__module__}:{plugin.__qualname__}", loader.PROTECTABLES)
+        for name, plugin in (("volume", volume), ("old", old))
+    ]
+    monkeypatch.setitem(cache, loader.PROTECTABLES, entry_points)
+    assert list(loader.protectables()) == [VOLUME]
+    assert "protectable plugin 'old' is left out: it declares version 99" in caplog.text
+    assert "supports version 1" in caplog.text
 
 
 def test_plugins_of_other_people(conf: cfg.ConfigOpts) -> None:
@@ -97,4 +137,4 @@ def test_plugins_of_other_people(conf: cfg.ConfigOpts) -> None:
     "name", ["karbor-volume-glance-plugin", "karbor-image-protection-plugin", "karbor-noop-protection-plugin"]
 )
 def test_names_that_older_provider_files_use(conf: cfg.ConfigOpts, name: str) -> None:
-    assert loader.protection(name, conf, "infra").operations
+    assert loader.load_protection(name, conf, "infra").operations

@@ -22,7 +22,9 @@ class Copies(base.Controller):
             plan = PLANS.get(session, validation.canonical_id(asked["plan_id"]), self.scope)
         if plan.provider_id != provider_id:
             raise exception.InvalidInput(f"plan {plan.id} is for provider {plan.provider_id}, not for {provider_id}")
-        given = parameters.checked(asked.get("parameters", {}), {}, root="copy.parameters", strict=False)
+        given = parameters.checked(
+            asked.get("parameters", {}), {}, root="copy.parameters", strict=False, installed=self.resource_types
+        )
         target, chosen = asked.get("target_provider_id"), asked.get("checkpoint_ids")
         copy_id, _ = self.new_id()
         copied = self.deps.protection.copy(

@@ -52,6 +52,7 @@ class Plans(base.Controller):
                 provider["extended_info_schema"]["options_schema"],
                 root="plan.parameters",
                 strict=False,
+                installed=self.resource_types,
             ),
         }
         limits = dict(self.deps.conf.quota)

@@ -10,6 +10,7 @@ from karbor_like.protection.registry.protectables import Protectables
 
 
 class Servers(ProtectablePlugin):
+    api_version = 1
     resource_type = "Server"
     parent_types = frozenset({"Project"})
 
@@ -29,6 +30,7 @@ class Servers(ProtectablePlugin):
 
 
 class Volumes(ProtectablePlugin):
+    api_version = 1
     resource_type = "Volume"
     parent_types = frozenset({"Server", "Project"})
     calls = 0

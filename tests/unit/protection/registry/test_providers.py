@@ -12,12 +12,14 @@ from karbor_like import exception, service
 from karbor_like.bank import errors
 from karbor_like.clock import SystemClock
 from karbor_like.domain.operation import OperationType
+from karbor_like.plugins.protection import ProtectionPlugin
 from karbor_like.protection.registry import providers
 from tests.fixtures import vault
 from tests.unit.bank import banks
 
 SAMPLES = Path(__file__).parents[4] / "etc" / "karbor_like" / "providers.d"
 ID = "3c1d0000-0000-4000-8000-000000000001"
+OTHER_ID = "3c1d0000-0000-4000-8000-000000000002"
 GOOD = f"""\
 [provider]
 id = {ID}
@@ -257,3 +259,20 @@ def test_a_mistake_in_the_section_of_a_key_manager_is_found(registry, directory,
     registry.load()
     assert registry.list() == []
     assert re.search(r"infra.conf:\d+: \[vault\] valut_url: nothing reads this option", caplog.text)
+
+
+class OtherVersion(ProtectionPlugin):
+    """A plugin that was written for another version of the contract."""
+
+    api_version = 99
+
+
+def test_plugin_for_another_version_disables_its_provider_only(registry, directory, good, caplog):
+    (directory / "infra.conf").write_text(good)
+    other = good.replace(ID, OTHER_ID).replace("plugin = noop", f"plugin = {__name__}:OtherVersion")
+    (directory / "other.conf").write_text(other)
+    registry.load()
+    assert [provider.id for provider in registry.list()] == [ID]
+    assert re.search(
+        r"other\.conf:5: .*OtherVersion' is refused: it declares version 99 .* supports version 1", caplog.text
+    )
