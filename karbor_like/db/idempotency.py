@@ -1,7 +1,7 @@
-"""Requests with an ``Idempotency-Key``: the same key and body get the same object, however often they are sent.
+"""Requests with an ``Idempotency-Key``: every repetition with the same key and body returns the same object.
 
-The id of what a request will create is fixed here before anything is created, and the creation is idempotent for that id.
-So a crash between the two, or an answer that got lost, leads to one object all the same.
+The id of the new object is recorded here before the object is created, and the creation is idempotent for that id. Therefore
+a crash between the two steps, or a lost response, still leads to one object.
 """
 
 from collections.abc import Collection
@@ -16,19 +16,20 @@ from karbor_like import exception
 from karbor_like.db import session as db_session
 from karbor_like.db.models import IdempotencyKey, base
 
-#: A key is of use while a client may still repeat its request.
+#: How long a client may repeat its request with the same key.
 KEPT: Final = timedelta(days=7)
 
 
 def reserve(
     session: orm.Session, project_id: str, key: str, fingerprint: str, former: Collection[str] = ()
 ) -> tuple[str, bool]:
-    """The id for what this request creates, and whether this is the first time the key is seen.
+    """Return the id of the object that this request creates, and whether the key is new.
 
-    :param fingerprint: keyed digest of method, path and body, 64 hex digits: a body may hold a password
-    :param former: the same by the keys that were used before
-    Inside ``Database.write``, which runs it again when two first requests meet.
-    Raises Conflict where the key came with another request before.
+    Call it inside ``Database.write``, which retries if two first requests collide.
+
+    :param fingerprint: keyed digest of method, path and body (64 hex digits); keyed because a body may hold a password
+    :param former: digests of the same request by earlier secret keys
+    :raises Conflict: the key was used for another request
     """
     row = session.get(IdempotencyKey, (project_id, key), with_for_update=True)
     if row is not None:
@@ -51,6 +52,6 @@ def reserve(
 
 
 def forget(session: orm.Session, before: datetime) -> int:
-    """Remove keys older than *before*. Returns how many."""
+    """Remove keys older than *before* and return their number."""
     query = sa.delete(IdempotencyKey).where(IdempotencyKey.created_at < before)
     return session.execute(query).rowcount  # type: ignore[attr-defined]

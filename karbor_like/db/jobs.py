@@ -1,4 +1,4 @@
-"""Jobs that any of the services does when they are due, and only one of them each time."""
+"""Periodic jobs that exactly one service process runs each time they are due."""
 
 from datetime import timedelta
 
@@ -10,9 +10,11 @@ from karbor_like.db.models import PeriodicJob
 
 
 def take(session: orm.Session, name: str, owner: str, seconds: float) -> bool:
-    """Whether *owner* is the one to do job *name* now; then it is due again *seconds* from now. Compare and set.
+    """Take job *name* for *owner* by compare-and-set if it is due. The job is then due again *seconds* from now.
 
-    A job that was never done is due at once. Who dies while doing one has done it.
+    A new job is due immediately. If the owner dies while running the job, the job is not repeated before its next due time.
+
+    :returns: whether *owner* runs the job now
     """
     now = db_session.now(session)
     due_at = now + timedelta(seconds=seconds)

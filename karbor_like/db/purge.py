@@ -1,7 +1,7 @@
-"""Removes rows that nobody needs any more, when an operator asks: what was deleted or has ended long ago.
+"""Removal, by the operator's command, of rows of objects that were deleted or ended long ago.
 
-What the API still shows keeps what it is shown with: the operations that made a checkpoint, restore or verification stay for
-as long as its row does. Each batch is a transaction of its own, small enough to be in nobody's way.
+The operations of a checkpoint, restore or verification stay as long as its row, because the API shows them together. Each
+batch is a transaction of its own, small enough not to block other clients of the database.
 """
 
 from collections.abc import Iterator
@@ -17,14 +17,15 @@ from karbor_like.db import session as db_session
 from karbor_like.db.models import Base, Checkpoint, IdempotencyKey, Operation, Restore, ScheduledRun, Verification
 from karbor_like.db.operations import DONE
 from karbor_like.db.session import Database
+from karbor_like.domain import states
 
-#: Rows of one transaction.
+#: Rows per transaction.
 BATCH = 500
 
 
 @dataclass
 class PurgeReport:
-    """How many rows were removed, or would be. Resources and journals of operations go with them and are not counted."""
+    """Numbers of rows that were removed, or would be. Resources and journals are removed with their operation, uncounted."""
 
     checkpoints: int = 0
     restores: int = 0
@@ -35,10 +36,11 @@ class PurgeReport:
 
 
 def purge(database: Database, days: float, *, dry_run: bool = False) -> PurgeReport:
-    """Remove what was deleted or has ended more than *days* days ago, by the database's clock. May be interrupted, done again
-    and done twice at the same time.
+    """Remove rows of objects that were deleted or ended more than *days* days ago, by the database's clock.
 
-    :param dry_run: only count
+    Idempotent. It may be interrupted, and several processes may run it concurrently.
+
+    :param dry_run: count the rows but remove nothing
     """
     with database.reader() as session:
         now = db_session.now(session)
@@ -54,8 +56,9 @@ def purge(database: Database, days: float, *, dry_run: bool = False) -> PurgeRep
 
 
 def _old(now: datetime, age: timedelta) -> Iterator[tuple[str, Any, sa.ColumnElement[bool]]]:
-    """Member of the report, table, and which of its rows are old. None of these depends on another's rows being gone
-    already, so that counting and removing agree.
+    """Yield a member of the report, its table, and the condition on old rows.
+
+    No condition depends on the removal of rows of another table, so that counting and removing agree.
     """
     before = now - age
     objects: tuple[tuple[Any, Any, sa.ColumnElement[bool]], ...] = (
@@ -68,7 +71,7 @@ def _old(now: datetime, age: timedelta) -> Iterator[tuple[str, Any, sa.ColumnEle
         running = sa.select(Operation.id).where(link == model.id, Operation.queue_state != DONE)
         yield model.__tablename__, model, sa.and_(old, ~running.exists())
         kept.append(sa.select(model.id).where(link == model.id, ~old).exists())
-    # What was restored or verified is shown without the operations that did it; they go with their own row.
+    # The API shows a checkpoint without its restores and verifications, so their operations are kept by their own rows only.
     kept[0] &= sa.and_(Operation.restore_id.is_(None), Operation.verification_id.is_(None))
     yield (
         "operations",
@@ -76,21 +79,21 @@ def _old(now: datetime, age: timedelta) -> Iterator[tuple[str, Any, sa.ColumnEle
         sa.and_(Operation.queue_state == DONE, _past(Operation.ended_at, before), ~sa.or_(*kept)),
     )
     yield "scheduled_runs", ScheduledRun, _past(ScheduledRun.ended_at, before)
-    # A client may still repeat a request for so long.
+    # Clients may repeat a request for this long.
     yield "idempotency_keys", IdempotencyKey, IdempotencyKey.created_at < now - max(age, idempotency.KEPT)
 
 
 def _past(moment: Any, before: datetime) -> sa.ColumnElement[bool]:
-    """False, and not NULL, where there is no *moment*: it is negated, too."""
+    """Compare so that a NULL *moment* gives false and not NULL: the condition is also used negated."""
     return sa.and_(moment.is_not(None), moment < before)
 
 
 def _ended(model: type[Restore] | type[Verification], before: datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(model.status != "in_progress", sa.func.coalesce(model.updated_at, model.created_at) < before)
+    return sa.and_(model.status != states.IN_PROGRESS, sa.func.coalesce(model.updated_at, model.created_at) < before)
 
 
 def _remove(database: Database, model: type[Base], old: sa.ColumnElement[bool]) -> int:
-    """Walks the table by its key, so that what stays is looked at only once."""
+    """Remove old rows in the order of the primary key, so that each remaining row is read only once."""
     keys = sa.inspect(model).primary_key
     total, last = 0, None
     while True:
@@ -99,12 +102,12 @@ def _remove(database: Database, model: type[Base], old: sa.ColumnElement[bool]) 
             query = sa.select(*keys).where(old).order_by(*keys).limit(BATCH)
             if last is not None:
                 query = query.where(sa.tuple_(*keys) > sa.tuple_(*last))
-            found = session.execute(query).all()
-            if not found:
+            rows = session.execute(query).all()
+            if not rows:
                 return None, 0
-            chosen = sa.tuple_(*keys).in_([tuple(row) for row in found])
-            done = session.execute(sa.delete(model).where(chosen).execution_options(synchronize_session=False))
-            return (tuple(found[-1]) if len(found) == BATCH else None), done.rowcount  # type: ignore[attr-defined]
+            chosen = sa.tuple_(*keys).in_([tuple(row) for row in rows])
+            result = session.execute(sa.delete(model).where(chosen).execution_options(synchronize_session=False))
+            return (tuple(rows[-1]) if len(rows) == BATCH else None), result.rowcount  # type: ignore[attr-defined]
 
         last, removed = database.write(batch)
         total += removed

@@ -1,5 +1,7 @@
-"""Limits and what is used of them. Use is counted in the transaction that adds, under a lock per project, so that parallel
-requests can never exceed a limit together and nothing has to be given back.
+"""Quotas: limits and usage of projects.
+
+Usage is counted in the transaction that adds an object, under a lock per project. Concurrent requests therefore cannot exceed
+a limit together, and there are no reservations to release.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,7 +32,7 @@ def _checkpoints(session: orm.Session, project_id: str) -> int:
     return session.execute(query).scalar_one()
 
 
-#: What is limited, and how its use is counted.
+#: The limited resources, and the functions that count their usage.
 COUNTED: Mapping[str, Callable[[orm.Session, str], int]] = {"plans": _plans, "checkpoints": _checkpoints}
 
 
@@ -40,47 +42,48 @@ def _rows(session: orm.Session, model: type[models.Base], **equal: str) -> dict[
 
 
 def class_limits(session: orm.Session, class_name: str, defaults: Mapping[str, int]) -> dict[str, int]:
-    """Limits of a quota class; the configuration's *defaults* where it sets none."""
+    """Return the limits of a quota class; *defaults* (from the configuration) apply to resources it does not set."""
     return {**defaults, **_rows(session, QuotaClass, class_name=class_name)}
 
 
 def default_limits(session: orm.Session, defaults: Mapping[str, int]) -> dict[str, int]:
-    """What applies to a project without limits of its own: the class ``default``, then the configuration."""
+    """Return the limits of a project that has none of its own: the class ``default``, then the configuration."""
     return class_limits(session, DEFAULT_CLASS, defaults)
 
 
 def limits(session: orm.Session, project_id: str, defaults: Mapping[str, int]) -> dict[str, int]:
-    """What applies to a project."""
+    """Return the limits of a project."""
     return {**default_limits(session, defaults), **_rows(session, Quota, project_id=project_id)}
 
 
 def usage(session: orm.Session, project_id: str) -> dict[str, int]:
-    """What a project uses now."""
+    """Return the current usage of a project."""
     return {resource: count(session, project_id) for resource, count in COUNTED.items()}
 
 
 def set_limits(session: orm.Session, project_id: str, values: Mapping[str, int]) -> None:
-    """Give a project limits of its own; -1 is unlimited."""
+    """Set limits of a project; -1 is unlimited."""
     for resource, limit in values.items():
         session.merge(Quota(project_id=project_id, resource=resource, hard_limit=limit))
 
 
 def set_class_limits(session: orm.Session, class_name: str, values: Mapping[str, int]) -> None:
-    """Change a quota class; -1 is unlimited."""
+    """Set limits of a quota class; -1 is unlimited."""
     for resource, limit in values.items():
         session.merge(QuotaClass(class_name=class_name, resource=resource, hard_limit=limit))
 
 
 def delete_limits(session: orm.Session, project_id: str) -> None:
-    """Take a project's own limits away: the defaults apply again."""
+    """Remove the limits of a project, so that the defaults apply again."""
     session.execute(sa.delete(Quota).where(Quota.project_id == project_id))
 
 
 def lock(session: orm.Session, project_id: str) -> None:
-    """Hold the project's lock until the transaction ends: for whoever counts before :func:`enforce` does. Inside
-    ``Database.write``, which runs it again when two first requests of a project meet.
+    """Take the project's lock until the transaction ends, for callers that count before they call :func:`enforce`.
+
+    Call it inside ``Database.write``, which retries if two first requests of a project collide.
     """
-    # Locking reads only: a plain read would fix MariaDB's snapshot before the lock is had, and the count would be old.
+    # A locking read: a plain read would fix MariaDB's snapshot before the lock is acquired, and the count would be stale.
     query = sa.select(QuotaLock).where(QuotaLock.project_id == project_id).with_for_update()
     if session.execute(query).scalar_one_or_none() is None:
         session.add(QuotaLock(project_id=project_id))
@@ -93,9 +96,11 @@ def lock(session: orm.Session, project_id: str) -> None:
 def enforce(
     session: orm.Session, project_id: str, resource: str, defaults: Mapping[str, int], *, wanted: int = 1
 ) -> None:
-    """Make room for *wanted* more of *resource* in this transaction, which then adds them. Raises OverQuota.
+    """Check that the quota allows *wanted* more of *resource*, which the same transaction then adds.
 
-    Inside ``Database.write``: see :func:`lock`.
+    Call it inside ``Database.write``: see :func:`lock`.
+
+    :raises OverQuota: the limit would be exceeded
     """
     lock(session, project_id)
     limit = limits(session, project_id, defaults)[resource]
@@ -104,6 +109,6 @@ def enforce(
     used = COUNTED[resource](session, project_id)
     if used + wanted > limit:
         raise exception.OverQuota(
-            f"the quota of project {project_id} for {resource} is {limit}, of which {used} are used: there is no room for"
-            f" {wanted} more; delete some or ask for more"
+            f"project {project_id}: quota for {resource} exceeded: limit {limit}, in use {used}, requested {wanted}; delete"
+            f" some {resource} or request a higher quota"
         )

@@ -1,7 +1,7 @@
-"""What every table with an id needs, once: insert, get, list with paging, update, delete.
+"""Operations common to all tables with an id: insert, get, list with paging, update, delete.
 
-A repository is a description (table, error, sort keys, filters), not a connection: each call takes the session, so a
-transaction stays visible where it begins. ``project_id=None`` means "any project" and is for administrators and services.
+A repository is a description (table, error, sort keys, filters), not a connection. Each call takes the session, so that the
+caller decides the extent of a transaction. ``project_id=None`` means any project, for administrators and services.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,29 +18,29 @@ from karbor_like.db.models import base
 
 M = TypeVar("M", bound=base.Base)
 
-#: (column name, "asc" | "desc") in order of weight.
+#: (column name, "asc" | "desc"), most significant first.
 Sort = Sequence[tuple[str, str]]
 Filter = Callable[[Any, Any], sa.ColumnElement[bool]]
 
 
 def exact(column: Any, value: Any) -> sa.ColumnElement[bool]:
-    """Equal to *value*, or one of them where it is a list."""
+    """Match columns equal to *value*, or to one of its items if it is a collection."""
     return column.in_(value) if isinstance(value, (list, tuple, set, frozenset)) else column == value
 
 
 def contains(column: Any, value: str) -> sa.ColumnElement[bool]:
-    """Holds *value* as a substring, case-sensitively where the database is."""
+    """Match columns with *value* as a substring; the database decides whether case matters."""
     return sa.cast(column, sa.Text).contains(value, autoescape=True)
 
 
 class Repository(Generic[M]):
-    """Rows of one table.
+    """Description of one table.
 
     :param model: the mapped class
-    :param noun: what a row is called in messages
-    :param not_found: the error for an id that is not there (or is another project's)
-    :param filters: filter name -> how it matches the column of that name
-    :param sort_keys: columns that a list may be sorted by
+    :param noun: name of a row in messages
+    :param not_found: the error for an id that does not exist or belongs to another project
+    :param filters: filter name -> function that compares the column of that name
+    :param sort_keys: columns by which a list may be sorted
     """
 
     def __init__(
@@ -58,13 +58,18 @@ class Repository(Generic[M]):
         self.filters = dict(filters or {})
         self.columns = sa.inspect(model).columns
         self.sort_keys = frozenset(sort_keys)
-        wanted = ["project_id", "created_at", "id"]
+        by_creation = ["project_id", "created_at", "id"]
         indexes = sa.inspect(model).local_table.indexes  # type: ignore[attr-defined]
-        #: The index in which a project's rows are in order of creation.
-        self._index = next((one.name for one in indexes if [column.name for column in one.columns] == wanted), None)
+        #: Name of the index that has a project's rows in order of creation, or None.
+        self._index = next(
+            (index.name for index in indexes if [column.name for column in index.columns] == by_creation), None
+        )
 
     def insert(self, session: orm.Session, **values: Any) -> M:
-        """Add a row; ``created_at`` is the database's time unless given. Raises Conflict where its id is taken."""
+        """Add a row; ``created_at`` defaults to the database's time.
+
+        :raises Conflict: the id is in use
+        """
         if "created_at" in self.columns:
             values.setdefault("created_at", db_session.now(session))
         row = self.model(**values)
@@ -72,18 +77,24 @@ class Repository(Generic[M]):
         try:
             session.flush()
         except db_exception.DBDuplicateEntry:
-            raise exception.Conflict(f"{self.noun} {values.get('id')} exists already") from None
+            raise exception.Conflict(f"{self.noun} {values.get('id')} already exists") from None
         return row
 
     def find(self, session: orm.Session, row_id: str, project_id: str | None = None, *, lock: bool = False) -> M | None:
-        """The row, or None. *lock* holds it until the transaction ends."""
+        """Return the row, or None.
+
+        :param lock: lock the row until the transaction ends
+        """
         query = sa.select(self.model).where(self.columns["id"] == row_id)
         if project_id is not None:
             query = query.where(self.columns["project_id"] == project_id)
         return session.execute(query.with_for_update() if lock else query).scalar_one_or_none()
 
     def get(self, session: orm.Session, row_id: str, project_id: str | None = None, *, lock: bool = False) -> M:
-        """The row. Raises the table's NotFound, also where it is another project's."""
+        """Return the row; parameters as for :meth:`find`.
+
+        :raises NotFound: ``not_found`` of this table: there is no such row, or it belongs to another project
+        """
         row = self.find(session, row_id, project_id, lock=lock)
         if row is None:
             raise self.not_found(f"{self.noun} {row_id} could not be found")
@@ -102,10 +113,11 @@ class Repository(Generic[M]):
         offset: int = 0,
         index: str | None = None,
     ) -> Sequence[M]:
-        """A page of rows in a stable order: *sort*, then creation and id in the direction of the first key.
+        """Return a page of rows in a stable order: *sort*, then creation and id in the direction of the first key.
 
-        :param index: that holds what fits in order of creation; by default the project's
-        Raises InvalidInput for an unknown filter or sort key, the table's NotFound for an unknown marker.
+        :param index: name of an index that has the matching rows in order of creation; by default the index of projects
+        :raises InvalidInput: a filter or sort key is unknown
+        :raises NotFound: ``not_found`` of this table: the marker does not exist
         """
         query = session.query(self.model)
         if project_id is not None:
@@ -118,8 +130,8 @@ class Repository(Generic[M]):
         after = self.get(session, marker, project_id) if marker else None
         index = index or (self._index if project_id is not None else None)
         if after is not None and keys[0] == "created_at" and index is not None:
-            # Follows from what paginate_query says in alternatives. With it and the hint MariaDB begins to read where the
-            # page does; without them it walks through all rows that are before it.
+            # Redundant with the alternatives that paginate_query generates. With this condition and the hint, MariaDB starts
+            # to read at the page's first row; without them it scans all rows before it.
             column, value = self.columns["created_at"], after.created_at  # type: ignore[attr-defined]
             query = query.filter(column <= value if directions[0] == "desc" else column >= value)
             for dialect in ("mysql", "mariadb"):
@@ -139,7 +151,7 @@ class Repository(Generic[M]):
         for key, direction in sort or (("created_at", "desc"),):
             if key not in self.sort_keys:
                 raise exception.InvalidInput(f"{self.noun}s cannot be sorted by {key!r}; use {sorted(self.sort_keys)}")
-            # A table without that column (restores have no name) keeps its place in the order by id alone.
+            # A table without that column (restores have no name) ignores the key; id keeps its order stable.
             if key in self.columns:
                 order.setdefault(key, direction)
         first = next(iter(order.values()), sort[0][1] if sort else "desc")
@@ -148,18 +160,21 @@ class Repository(Generic[M]):
         return list(order), list(order.values())
 
     def count(self, session: orm.Session, **equal: Any) -> int:
-        """How many rows have these values."""
+        """Count the rows that have these values."""
         query = sa.select(sa.func.count()).select_from(self.model)
         return session.execute(query.filter_by(**equal)).scalar_one()
 
     def update(
         self, session: orm.Session, row_id: str, values: Mapping[str, Any], expected: Mapping[str, Any] | None = None
     ) -> bool:
-        """Compare and set: change a row if it (still) has the *expected* values. Returns whether it did."""
+        """Change a row by compare-and-set: only if it has the *expected* values.
+
+        :returns: whether the row was changed
+        """
         changed = dict(values)
         if "updated_at" in self.columns and "updated_at" not in changed:
             changed["updated_at"] = db_session.now(session)
-        # Locked and then written through the session: who watches the session sees every change (db/changes.py).
+        # Locked and then written through the session, so that listeners on the session see every change (db/changes.py).
         query = sa.select(self.model).where(self.columns["id"] == row_id)
         for name, value in (expected or {}).items():
             query = query.where(exact(self.columns[name], value))
@@ -172,7 +187,10 @@ class Repository(Generic[M]):
         return True
 
     def delete(self, session: orm.Session, row_id: str) -> bool:
-        """Remove a row. Returns whether it was there."""
+        """Remove a row.
+
+        :returns: whether the row existed
+        """
         row = self.find(session, row_id, lock=True)
         if row is None:
             return False

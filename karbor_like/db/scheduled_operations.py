@@ -23,6 +23,6 @@ SCHEDULED_OPERATIONS = repository.Repository(
 
 
 def of_plan(session: orm.Session, plan_id: str) -> Sequence[models.ScheduledOperation]:
-    """The scheduled operations that use a plan."""
+    """List the scheduled operations that use a plan, ordered by name."""
     query = sa.select(models.ScheduledOperation).where(models.ScheduledOperation.plan_id == plan_id)
     return session.execute(query.order_by(models.ScheduledOperation.name)).scalars().all()

@@ -1,4 +1,4 @@
-"""Runs of scheduled operations: recorded once per due time, then worked on by whichever engine claims them."""
+"""Queries on runs of scheduled operations. A run is recorded once per due time; any engine can then claim it."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
@@ -10,6 +10,7 @@ from sqlalchemy import orm
 from karbor_like import exception
 from karbor_like.db import models, repository
 from karbor_like.db.models import Operation, ScheduledOperation, ScheduledRun, Trigger
+from karbor_like.domain import states
 
 STARTED: Final = "started"
 SUCCEEDED: Final = "succeeded"
@@ -20,14 +21,15 @@ SKIPPED: Final = "skipped"
 RUNS = repository.Repository(models.ScheduledRun, noun="run", not_found=exception.NotFound)
 
 
-# What is due
+# Due triggers
 
 
 def due_triggers(session: orm.Session, now: datetime, limit: int, without: Sequence[str] = ()) -> Sequence[Trigger]:
-    """Triggers that should have fired by *now*, longest due first, held until the transaction ends. Those that another
-    engine holds are left out, where the database can do that.
+    """Lock the triggers that are due at *now* until the transaction ends, longest due first.
 
-    :param without: ids of others that are not wanted
+    Triggers that another engine has locked are skipped, if the database supports that.
+
+    :param without: ids of triggers to leave out
     """
     query = (
         sa.select(Trigger)
@@ -41,18 +43,16 @@ def due_triggers(session: orm.Session, now: datetime, limit: int, without: Seque
     return session.execute(query).scalars().all()
 
 
-def next_due(session: orm.Session) -> datetime | None:
-    """When the next trigger fires."""
-    return session.execute(sa.select(sa.func.min(Trigger.next_run_at))).scalar_one()
-
 
 def advance(session: orm.Session, fired: Iterable[tuple[str, datetime | None, datetime | None]]) -> None:
-    """Compare and set ``next_run_at`` of triggers: (id, what it was, what it becomes).
+    """Change ``next_run_at`` of triggers by compare-and-set.
 
-    Raises Conflict where one was not what it was: somebody else fired or changed it, and nothing of this may stay.
+    :param fired: id, old value and new value of each trigger
+    :raises Conflict: a trigger no longer has its old value, because it was fired by another engine or changed; the caller
+        must roll back the transaction
     """
     rows = list(fired)
-    # In one statement each: a round trip for every trigger would take longer than all the rest.
+    # Two statements in all: a round trip for every trigger would take longer than the rest of the transaction.
     changed = _advance(session, [(trigger_id, old, new) for trigger_id, old, new in rows if new is not None])
     changed += _advance(session, [(trigger_id, old, None) for trigger_id, old, new in rows if new is None])
     if changed != len(rows):
@@ -60,7 +60,7 @@ def advance(session: orm.Session, fired: Iterable[tuple[str, datetime | None, da
 
 
 def _advance(session: orm.Session, rows: Sequence[tuple[str, datetime | None, datetime | None]]) -> int:
-    """*rows* end all or none of them with None. Returns how many were as expected and are changed."""
+    """Change *rows*, whose new values are either all None or all not None, and return how many had the old value."""
     if not rows:
         return 0
     kind = Trigger.next_run_at.type
@@ -77,18 +77,18 @@ def _advance(session: orm.Session, rows: Sequence[tuple[str, datetime | None, da
 
 
 def operations_of(session: orm.Session, trigger_ids: Sequence[str]) -> Mapping[str, Sequence[ScheduledOperation]]:
-    """The enabled operations bound to these triggers, by trigger."""
+    """Return the enabled operations bound to these triggers, by trigger id."""
     query = sa.select(ScheduledOperation).where(
         ScheduledOperation.trigger_id.in_(list(trigger_ids)), ScheduledOperation.enabled.is_(True)
     )
-    found: dict[str, list[ScheduledOperation]] = {}
+    operations: dict[str, list[ScheduledOperation]] = {}
     for operation in session.execute(query.order_by(ScheduledOperation.id)).scalars():
-        found.setdefault(operation.trigger_id, []).append(operation)
-    return found
+        operations.setdefault(operation.trigger_id, []).append(operation)
+    return operations
 
 
 def running(session: orm.Session, operation_ids: Sequence[str]) -> Mapping[str, datetime]:
-    """Those of the operations that have a run which did not end, and when that was due."""
+    """Return the operations that have an unfinished run, each with the due time of that run."""
     query = sa.select(ScheduledRun.scheduled_operation_id, ScheduledRun.due_at).where(
         ScheduledRun.scheduled_operation_id.in_(list(operation_ids)), ScheduledRun.state == STARTED
     )
@@ -96,7 +96,7 @@ def running(session: orm.Session, operation_ids: Sequence[str]) -> Mapping[str, 
 
 
 def recorded(session: orm.Session, operation_ids: Sequence[str], since: datetime) -> Set[tuple[str, datetime]]:
-    """The pairs of operation and due time that have a run already, of due times from *since* on."""
+    """Return the pairs of operation and due time, from *since* on, for which a run is recorded."""
     query = sa.select(ScheduledRun.scheduled_operation_id, ScheduledRun.due_at).where(
         ScheduledRun.scheduled_operation_id.in_(list(operation_ids)), ScheduledRun.due_at >= since
     )
@@ -104,16 +104,19 @@ def recorded(session: orm.Session, operation_ids: Sequence[str], since: datetime
 
 
 def record(session: orm.Session, runs: Sequence[Mapping[str, Any]]) -> None:
-    """Add runs. Each pair of operation and due time can be recorded once; a second time is an error of the database."""
+    """Add runs.
+
+    :raises DBDuplicateEntry: a run of the same operation and due time is already recorded
+    """
     session.add_all(ScheduledRun(**run) for run in runs)
     session.flush()
 
 
-# What is worked on
+# Claims on runs
 
 
-def _wanting(now: datetime) -> Sequence[sa.ColumnElement[bool]]:
-    """That a run wants attention by *now* and no engine works on it."""
+def _is_pending(now: datetime) -> Sequence[sa.ColumnElement[bool]]:
+    """Match runs whose next step is due at *now* and that no engine has claimed."""
     return (
         ScheduledRun.state == STARTED,
         ScheduledRun.next_look_at <= now,
@@ -121,18 +124,20 @@ def _wanting(now: datetime) -> Sequence[sa.ColumnElement[bool]]:
     )
 
 
-def wanting(session: orm.Session, now: datetime) -> bool:
-    """Whether a run wants attention. Locks nothing, so that idle engines do not meet."""
-    return session.execute(sa.select(ScheduledRun.id).where(*_wanting(now)).limit(1)).first() is not None
+def has_pending(session: orm.Session, now: datetime) -> bool:
+    """Return whether the next step of any run is due. Locks nothing, so that idle engines do not contend."""
+    return session.execute(sa.select(ScheduledRun.id).where(*_is_pending(now)).limit(1)).first() is not None
 
 
 def claim(session: orm.Session, owner: str, now: datetime, lease_seconds: float, limit: int) -> Sequence[ScheduledRun]:
-    """Take runs that want attention, longest waiting first. Each has an epoch of its own after that, which every write
-    for the run carries: a slower engine that had it before cannot write any more.
+    """Claim runs whose next step is due, longest waiting first.
+
+    Each claim increases the epoch, which every later write for the run carries. A slower engine with an earlier claim is thus
+    fenced.
     """
     query = (
         sa.select(ScheduledRun)
-        .where(*_wanting(now))
+        .where(*_is_pending(now))
         .order_by(ScheduledRun.next_look_at, ScheduledRun.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -144,18 +149,24 @@ def claim(session: orm.Session, owner: str, now: datetime, lease_seconds: float,
     return rows
 
 
-_FREE: Final = {"lease_until": None, "owner": None}
+_UNCLAIMED: Final = {"lease_until": None, "owner": None}
 
 
-def leave(session: orm.Session, run: ScheduledRun, next_look_at: datetime, **values: Any) -> bool:
-    """Record progress, and when somebody must look again. False: the claim was lost, nothing is recorded."""
-    values = {"next_look_at": next_look_at, **_FREE, **values}
+def release(session: orm.Session, run: ScheduledRun, next_look_at: datetime, **values: Any) -> bool:
+    """Record progress and the time of the next step, and release the claim.
+
+    :returns: False if the claim was lost and nothing was recorded
+    """
+    values = {"next_look_at": next_look_at, **_UNCLAIMED, **values}
     return RUNS.update(session, run.id, values, {"epoch": run.epoch, "state": STARTED})
 
 
 def end(session: orm.Session, run: ScheduledRun, state: str, now: datetime, reason: str | None = None) -> bool:
-    """Record how a run ended. False: the claim was lost, nothing is recorded."""
-    values = {"state": state, "reason": reason, "ended_at": now, "next_look_at": None, **_FREE}
+    """Record the end of a run.
+
+    :returns: False if the claim was lost and nothing was recorded
+    """
+    values = {"state": state, "reason": reason, "ended_at": now, "next_look_at": None, **_UNCLAIMED}
     return RUNS.update(session, run.id, values, {"epoch": run.epoch, "state": STARTED})
 
 
@@ -168,7 +179,7 @@ def log(
     reason: str | None,
     checkpoint_id: str | None = None,
 ) -> None:
-    """Put a run that did not succeed into the operation log. What it may have begun has an entry of its own, too."""
+    """Record a run that did not succeed in the operation log. An operation that the run started has its own entry as well."""
     session.add(
         Operation(
             operation_type="protect",
@@ -179,8 +190,8 @@ def log(
             checkpoint_id=checkpoint_id,
             scheduled_operation_id=operation.id,
             queue_state="done",
-            # The nearest word that clients know.
-            status="error",
+            # The closest status that clients know.
+            status=states.ERROR,
             error_info=f"{state}: {reason}" if reason else state,
             extra_info={"run": state, "due_at": due_at.isoformat()},
             created_at=now,
@@ -191,7 +202,7 @@ def log(
 
 
 def forget(session: orm.Session, before: datetime, limit: int = 1000) -> int:
-    """Remove runs that ended before *before*. Returns how many."""
+    """Remove up to *limit* runs that ended before *before*, and return their number."""
     old = sa.select(ScheduledRun.id).where(ScheduledRun.ended_at < before).limit(limit)
     ids = session.execute(old).scalars().all()
     if ids:

@@ -1,4 +1,4 @@
-"""Queries on services: heartbeats and who is up."""
+"""Queries on services: heartbeats and liveness."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,7 +12,7 @@ from karbor_like.db.models import Service
 
 
 def beat(session: orm.Session, binary: str, host: str) -> Service:
-    """Say that *binary* on *host* is alive now."""
+    """Record a heartbeat of *binary* on *host*."""
     row = session.execute(
         sa.select(Service).where(Service.binary == binary, Service.host == host).with_for_update()
     ).scalar_one_or_none()
@@ -27,7 +27,7 @@ def beat(session: orm.Session, binary: str, host: str) -> Service:
 
 
 def list_all(session: orm.Session, *, host: str | None = None, binary: str | None = None) -> Sequence[Service]:
-    """All services, by id."""
+    """List the services, ordered by id."""
     query = sa.select(Service)
     if host is not None:
         query = query.where(Service.host == host)
@@ -37,7 +37,10 @@ def list_all(session: orm.Session, *, host: str | None = None, binary: str | Non
 
 
 def get(session: orm.Session, service_id: int) -> Service:
-    """Raises ServiceNotFound."""
+    """Return a service.
+
+    :raises ServiceNotFound: there is no service with this id
+    """
     row = session.get(Service, service_id)
     if row is None:
         raise exception.ServiceNotFound(f"service {service_id} could not be found")
@@ -45,5 +48,5 @@ def get(session: orm.Session, service_id: int) -> Service:
 
 
 def is_up(session: orm.Session, service: Service, down_seconds: float) -> bool:
-    """Whether it was heard of in the last *down_seconds*, by the database's clock."""
+    """Return whether the last heartbeat is at most *down_seconds* old, by the database's clock."""
     return db_session.now(session) - (service.updated_at or service.created_at) <= timedelta(seconds=down_seconds)

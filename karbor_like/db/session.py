@@ -1,7 +1,8 @@
-"""The way to the database: one :class:`Database` per process, transactions that are visible as one ``with`` or one call.
+"""Access to the database: one :class:`Database` per process; each transaction is one ``with`` block or one call.
 
-SQLite is the embedded default: several threads and processes write it, so every transaction begins with the write lock
-(``BEGIN IMMEDIATE``) on a write-ahead log; without that, read-then-write transactions fail with "database is locked".
+SQLite is the embedded default. Several threads and processes write to it, so every transaction takes the write lock when it
+begins (``BEGIN IMMEDIATE``) and uses a write-ahead log. Otherwise transactions that read and then write fail with "database
+is locked".
 """
 
 import contextlib
@@ -25,11 +26,11 @@ _SQLITE_BUSY_SECONDS = 30
 
 @enginefacade.transaction_context_provider
 class _Scope:
-    """enginefacade keeps a transaction on the object it is "using"; a fresh one makes each transaction its own."""
+    """Holder of one transaction: enginefacade stores the transaction on the object it is "using"."""
 
 
 class utcnow(sa.sql.expression.FunctionElement):  # noqa: N801 - reads as the SQL function it is
-    """The database's own clock, UTC. Leases are measured by it, so that hosts need not agree on the time."""
+    """The database's clock, in UTC. Leases are measured by it, so that the clocks of hosts need not be synchronized."""
 
     type = sa.DateTime()
     inherit_cache = True
@@ -64,22 +65,22 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 
-    # A "begin" listener would run after oslo.db's own, which has already sent a deferred BEGIN.
+    # A "begin" listener would run after the one of oslo.db, which has already sent a deferred BEGIN.
     @sa.event.listens_for(engine, "before_cursor_execute", retval=True)
     def _begin(conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> tuple[str, Any]:
         return ("BEGIN IMMEDIATE" if statement == "BEGIN" else statement), parameters
 
 
 class Database:
-    """Engine and sessions of one process. Made after a fork, never shared across one.
+    """Engine and sessions of one process. Create it after a fork; never share it across one.
 
-    :param conf: configuration with oslo.db's ``[database]`` group
+    :param conf: configuration with the ``[database]`` group of oslo.db
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         db_options.set_defaults(conf)
         self._facade = enginefacade.transaction_context()
-        # thread_checkin is for eventlet: it gives up the processor whenever a connection goes back to the pool.
+        # thread_checkin is for eventlet: it yields the processor whenever a connection returns to the pool.
         self._facade.configure(**{**dict(conf.database), "sqlite_fk": True, "thread_checkin": False})
         self._facade.append_on_engine_create(_prepare_sqlite)
         self._closing = contextlib.ExitStack()
@@ -91,27 +92,27 @@ class Database:
 
     @property
     def sessions(self) -> orm.sessionmaker[orm.Session]:
-        """What makes the sessions, for listeners on them."""
+        """The session factory, for listeners on sessions."""
         return self._facade.writer.get_sessionmaker()
 
     def on_dispose(self, close: Callable[[], None]) -> None:
-        """Call *close* before the connections are closed, last one first."""
+        """Register *close* to be called before the connections are closed, last registered first."""
         self._closing.callback(close)
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[orm.Session]:
-        """A read-only transaction."""
+        """Run the block in a read-only transaction."""
         with self._facade.reader.using(_Scope()) as session:
             yield session
 
     @contextlib.contextmanager
     def writer(self) -> Iterator[orm.Session]:
-        """A transaction that commits at the end of the block. The caller retries deadlocks, or uses :meth:`write`."""
+        """Run the block in a transaction that commits at its end. The caller retries deadlocks, or uses :meth:`write`."""
         with self._facade.writer.using(_Scope()) as session:
             yield session
 
     def write(self, work: Callable[[orm.Session], T]) -> T:
-        """Run ``work(session)`` in a write transaction, again from the start after a deadlock or a lost connection.
+        """Run ``work(session)`` in a write transaction; retry it from the start after a deadlock or a lost connection.
 
         *work* must have no effect outside the database.
         """
@@ -126,7 +127,10 @@ class Database:
         return attempt()
 
     def ping(self) -> None:
-        """Ask the database for something trivial. Raises oslo.db's errors where it does not answer."""
+        """Run a trivial query.
+
+        :raises oslo_db.exception.DBError: the database does not respond
+        """
         with self.reader() as session:
             session.execute(sa.select(1))
 
@@ -137,7 +141,7 @@ class Database:
 
 
 def now(session: orm.Session) -> datetime:
-    """The database's time, timezone-aware UTC."""
+    """Return the database's time, timezone-aware UTC."""
     value = session.execute(sa.select(utcnow())).scalar_one()
     if isinstance(value, str):
         value = datetime.fromisoformat(value)

@@ -22,6 +22,6 @@ TRIGGERS = repository.Repository(
 
 
 def users(session: orm.Session, trigger_id: str) -> Sequence[models.ScheduledOperation]:
-    """The scheduled operations bound to a trigger."""
+    """List the scheduled operations bound to a trigger, ordered by name."""
     query = sa.select(models.ScheduledOperation).where(models.ScheduledOperation.trigger_id == trigger_id)
     return session.execute(query.order_by(models.ScheduledOperation.name)).scalars().all()

@@ -1,4 +1,4 @@
-"""The Keystone trusts by which the operation engine acts for users. The id is stored encrypted."""
+"""Queries on the Keystone trusts by which the operation engine acts for users. Trust ids are stored encrypted."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -13,17 +13,19 @@ from karbor_like.db.models import ScheduledOperation, Trust
 
 
 def get(session: orm.Session, user_id: str, project_id: str, *, lock: bool = False) -> Trust | None:
-    """The trust of a user in a project, if there is one; it may be released.
+    """Return the trust of a user in a project, or None. The trust may be released.
 
-    :param lock: wait for whoever is changing it
+    :param lock: lock the row, waiting for a transaction that changes it
     """
     return session.get(Trust, (user_id, project_id), with_for_update=lock or None)
 
 
 def keep(session: orm.Session, user_id: str, project_id: str, trust_id: str, former: str | None = None) -> bool:
-    """Store a trust (*trust_id* encrypted), in place of *former* (encrypted) where there was one.
+    """Store a trust, or replace *former*.
 
-    False where there is another already: the caller deletes the one it made.
+    :param trust_id: id of the trust, encrypted
+    :param former: encrypted id of the stored trust to replace, if any
+    :returns: False if another trust was stored meanwhile; the caller then deletes its own trust
     """
     if former is not None:
         query = _is(sa.update(Trust), user_id, project_id, former)
@@ -43,7 +45,10 @@ def _is(query: Any, user_id: str, project_id: str, trust_id: str) -> Any:
 
 
 def unused(session: orm.Session, seconds: float) -> Sequence[tuple[str, str]]:
-    """Users and projects whose trust has been needed by no scheduled operation, or released, for *seconds* or more."""
+    """List users and projects whose trust no scheduled operation needs and that is at least *seconds* old.
+
+    The age counts from the release, or from the creation if the trust was not released.
+    """
     before = db_session.now(session) - timedelta(seconds=seconds)
     needs = sa.select(ScheduledOperation.id).where(
         ScheduledOperation.user_id == Trust.user_id, ScheduledOperation.project_id == Trust.project_id
@@ -54,9 +59,11 @@ def unused(session: orm.Session, seconds: float) -> Sequence[tuple[str, str]]:
 
 
 def release(session: orm.Session, user_id: str, project_id: str) -> str | None:
-    """Let nothing act by a trust any more and return its (encrypted) id, unless a scheduled operation needs it: then None.
+    """Mark a trust as released, so that no run uses it, and return its encrypted id.
 
-    The row stays, so that whoever dies before the trust is deleted in Keystone leaves it to others.
+    The row stays until the trust is deleted in Keystone, so that another process can do that if this one dies.
+
+    :returns: None if there is no trust or a scheduled operation needs it
     """
     row = session.get(Trust, (user_id, project_id), with_for_update=True)
     used = sa.select(sa.func.count()).where(
@@ -69,5 +76,8 @@ def release(session: orm.Session, user_id: str, project_id: str) -> str | None:
 
 
 def forget(session: orm.Session, user_id: str, project_id: str, trust_id: str) -> None:
-    """Remove a released trust (*trust_id* encrypted), unless another took its place meanwhile."""
+    """Remove the row of a released trust, unless the trust was replaced meanwhile.
+
+    :param trust_id: encrypted id of the released trust
+    """
     session.execute(_is(sa.delete(Trust), user_id, project_id, trust_id).where(Trust.released_at.is_not(None)))

@@ -1,26 +1,28 @@
-"""What a copied checkpoint says of itself in its ``extra_info``: pure functions on that mapping."""
+"""Origin of a copied checkpoint, recorded in its ``extra_info``: pure functions on that mapping."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-#: What is added when all of it is there.
+#: Added when the copy is complete.
 FINISHED: Final = {"copy_status": "finished"}
 
 _SOURCE: Final = "source_checkpoint_id"
 
-#: By these the operation engine knows the checkpoints that it made. A copy is none of them: it must neither be taken for the
-#: run of a schedule, nor be counted or deleted by its retention.
+#: Members by which the operation engine recognizes its checkpoints. A copy must not inherit them: it is not a run of a
+#: schedule, and retention must neither count nor delete it.
 _NOT_INHERITED: Final = frozenset(
     {"created_by", "trigger_id", "scheduled_operation_id", "due_at", "attempt", *FINISHED}
 )
 
 
 def extra_info(checkpoint_id: str, provider_id: str, created_at: datetime, own: Mapping[str, Any]) -> dict[str, Any]:
-    """That of a copy which is to be made.
+    """Return the ``extra_info`` of a new copy.
 
-    :param checkpoint_id: of the source, as are *provider_id* and *created_at*
-    :param own: the source's: what its owner wrote there is the copy's, too
+    :param checkpoint_id: id of the source
+    :param provider_id: provider of the source
+    :param created_at: creation time of the source
+    :param own: ``extra_info`` of the source; the copy inherits the members that the owner set
     """
     return {
         **{name: value for name, value in own.items() if name not in _NOT_INHERITED},
@@ -32,5 +34,5 @@ def extra_info(checkpoint_id: str, provider_id: str, created_at: datetime, own: 
 
 
 def source_of(given: Mapping[str, Any]) -> str | None:
-    """The checkpoint of which the one with this ``extra_info`` is a copy; None where it is none."""
+    """Return the id of the checkpoint that was copied, or None if the checkpoint with this ``extra_info`` is not a copy."""
     return given.get(_SOURCE)

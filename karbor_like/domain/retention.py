@@ -1,23 +1,24 @@
-"""Which checkpoints of a plan a retention policy keeps and which it deletes, and why: a pure function.
+"""Retention: the pure function that decides which checkpoints of a plan are kept or deleted, and gives the reason.
 
-A checkpoint is kept when *any* rule keeps it, and deleted when rules were given and none does. Whatever the rules say, the
-last available checkpoint stays, and so does one that is in use.
+A checkpoint is kept if *any* rule keeps it. It is deleted if there are rules and none keeps it. The last available checkpoint
+and checkpoints in use are never deleted, regardless of the rules.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from karbor_like import exception
+from karbor_like.domain import copies
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An available checkpoint of the plan.
+    """An available checkpoint to which the rules are applied.
 
     :param created_at: timezone-aware UTC
-    :param in_use: what uses it (a restore, a copy ...), or None
+    :param in_use: the operation that uses it (a restore, a copy ...), or None
     """
 
     id: str
@@ -27,7 +28,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to become of a checkpoint, and why."""
+    """Whether a checkpoint is deleted, and the reason."""
 
     id: str
     delete: bool
@@ -54,7 +55,7 @@ def _year(moment: datetime) -> Any:
     return moment.year
 
 
-#: Grandfather, father, son: the newest checkpoint of each of the last n periods that have one. Periods are UTC.
+#: Grandfather-father-son: keep the newest checkpoint of each of the last n periods that have one. Periods are in UTC.
 PERIODS: Final[Mapping[str, Callable[[datetime], Any]]] = {
     "hourly": _hour,
     "daily": _day,
@@ -62,14 +63,17 @@ PERIODS: Final[Mapping[str, Callable[[datetime], Any]]] = {
     "monthly": _month,
     "yearly": _year,
 }
-#: Days; no date is so long ago that it could not be said.
+#: Days. The limit ensures that the oldest date to keep can be represented.
 MAX_DURATION: Final = 36_500
 RULES: Final = ("max_backups", "retention_duration", *PERIODS)
 
 
 def policy(definition: Mapping[str, Any]) -> dict[str, int]:
-    """The retention rules in an operation's definition. Raises InvalidInput where a count is not a positive integer."""
-    found = {}
+    """Read the retention rules from the definition of a scheduled operation.
+
+    :raises InvalidInput: a count is not a positive integer
+    """
+    rules = {}
     for name in RULES:
         value = definition.get(name)
         if value is None or value == "":
@@ -79,58 +83,79 @@ def policy(definition: Mapping[str, Any]) -> dict[str, int]:
         except (TypeError, ValueError):
             count = 0
         if count <= 0 or isinstance(value, (bool, float)):
-            raise exception.InvalidInput(f"{name}: {value!r} is not an integer above 0")
-        found[name] = count
-    return found
+            raise exception.InvalidInput(f"{name}: {value!r} is not a positive integer")
+        rules[name] = count
+    return rules
 
 
 def check(definition: Mapping[str, Any]) -> None:
-    """Raises InvalidInput where somebody asks for rules that are none, or to keep checkpoints for longer than is allowed."""
+    """Check the retention rules of a new scheduled operation.
+
+    :raises InvalidInput: a count is not a positive integer, or a duration exceeds ``MAX_DURATION``
+    """
     days = policy(definition).get("retention_duration", 0)
     if days > MAX_DURATION:
         raise exception.InvalidInput(f"retention_duration: {days} days is too long; give at most {MAX_DURATION}")
 
 
-def decide(copies: Sequence[Candidate], rules: Mapping[str, int], now: datetime) -> Sequence[Decision]:
-    """A decision on each of *copies* (available checkpoints of one plan), newest first.
+def candidates(
+    checkpoints: Iterable[tuple[str, datetime, Mapping[str, Any] | None]], in_use: Mapping[str, str] | None = None
+) -> list[Candidate]:
+    """Select the checkpoints of a plan to which retention applies: all except copies, which their owner keeps on purpose.
 
-    :param rules: as :func:`policy` returns them; without any, everything is kept
+    :param checkpoints: id, creation time (aware UTC) and ``extra_info`` of the available checkpoints
+    :param in_use: checkpoint id -> the operation that uses it
     """
-    ordered = sorted(copies, key=lambda copy: (copy.created_at, copy.id), reverse=True)
-    kept = _kept(ordered, rules, now)
+    users = in_use or {}
+    return [
+        Candidate(checkpoint_id, created_at, users.get(checkpoint_id))
+        for checkpoint_id, created_at, extra_info in checkpoints
+        if copies.source_of(extra_info or {}) is None
+    ]
+
+
+def decide(checkpoints: Sequence[Candidate], rules: Mapping[str, int], now: datetime) -> Sequence[Decision]:
+    """Decide on each of *checkpoints* (available checkpoints of one plan).
+
+    :param rules: as :func:`policy` returns them; if empty, every checkpoint is kept
+    :returns: the decisions, newest checkpoint first
+    """
+    ordered = sorted(checkpoints, key=lambda candidate: (candidate.created_at, candidate.id), reverse=True)
+    reasons = _reasons_to_keep(ordered, rules, now)
     decisions = []
-    for number, copy in enumerate(ordered):
-        if copy.id in kept:
-            decisions.append(Decision(copy.id, False, kept[copy.id]))
+    for number, candidate in enumerate(ordered):
+        if candidate.id in reasons:
+            decisions.append(Decision(candidate.id, False, reasons[candidate.id]))
         elif number == 0:
-            decisions.append(Decision(copy.id, False, "it is the last available checkpoint of the plan"))
-        elif copy.in_use:
-            decisions.append(Decision(copy.id, False, f"it is in use: {copy.in_use}"))
+            decisions.append(Decision(candidate.id, False, "it is the last available checkpoint of the plan"))
+        elif candidate.in_use:
+            decisions.append(Decision(candidate.id, False, f"it is in use: {candidate.in_use}"))
         else:
             limits = ", ".join(f"{name} {count}" for name, count in rules.items())
-            decisions.append(Decision(copy.id, True, f"no rule keeps it ({limits})"))
+            decisions.append(Decision(candidate.id, True, f"no rule keeps it ({limits})"))
     return decisions
 
 
-def _kept(ordered: Sequence[Candidate], rules: Mapping[str, int], now: datetime) -> dict[str, str]:
+def _reasons_to_keep(ordered: Sequence[Candidate], rules: Mapping[str, int], now: datetime) -> dict[str, str]:
     if not rules:
-        return {copy.id: "there is no rule" for copy in ordered}
+        return {candidate.id: "there are no retention rules" for candidate in ordered}
     kept: dict[str, str] = {}
-    # Both old rules limit: with both, a checkpoint must satisfy both. The periods each keep on their own.
+    # max_backups and retention_duration are limits: if both are set, a checkpoint must satisfy both. Each period rule keeps
+    # checkpoints independently.
     limits = {name: rules[name] for name in ("max_backups", "retention_duration") if name in rules}
-    # What was stored before there was a limit may be beyond it.
+    # A definition that was stored before MAX_DURATION was introduced may exceed it.
     days = min(limits.get("retention_duration", 0), MAX_DURATION)
     oldest = now - timedelta(days=days) if days else None
     newest = ordered[: limits.get("max_backups", len(ordered))] if limits else []
-    for copy in newest:
-        if oldest is None or copy.created_at >= oldest:
-            kept[copy.id] = "within " + " and ".join(f"{name} {count}" for name, count in limits.items())
+    for candidate in newest:
+        if oldest is None or candidate.created_at >= oldest:
+            kept[candidate.id] = "within " + " and ".join(f"{name} {count}" for name, count in limits.items())
     for name, period in PERIODS.items():
         seen: set[Any] = set()
-        for copy in ordered:
+        for candidate in ordered:
             if len(seen) == rules.get(name, 0):
                 break
-            if period(copy.created_at) not in seen:
-                seen.add(period(copy.created_at))
-                kept.setdefault(copy.id, f"the newest of one of {rules[name]} {name} periods")
+            if period(candidate.created_at) not in seen:
+                seen.add(period(candidate.created_at))
+                kept.setdefault(candidate.id, f"the newest checkpoint of one of {rules[name]} {name} periods")
     return kept

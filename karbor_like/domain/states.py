@@ -1,6 +1,7 @@
-"""Every state and every legal change of it, one table per lifecycle. Names and rules only: who moves is ``lifecycle.py``.
+"""Statuses of the objects of the API, and the transitions that each allows: names and rules only.
 
-The words are those of the REST API, which existing clients compare.
+``protection/operation/lifecycle.py`` makes the transitions. Existing clients compare these values, which are those of the
+REST API.
 """
 
 from collections.abc import Mapping
@@ -25,32 +26,35 @@ FAIL: Final = "fail"
 SUSPENDED: Final = "suspended"
 STARTED: Final = "started"
 
-#: How a resource of an operation is doing. Plugins' own words for results do not pass through here.
+#: Statuses of a resource in an operation log. Result statuses that plugins choose are not listed here.
 RESTORING: Final = "restoring"
 VERIFYING: Final = "verifying"
 
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """The legal changes of one kind of object.
+    """The allowed transitions of one kind of object.
 
-    :param noun: what the object is called in messages
-    :param changes: state -> the states it may go to
+    :param noun: name of the kind in messages
+    :param changes: status -> statuses that may follow it
     """
 
     noun: str
     changes: Mapping[str, frozenset[str]]
 
     def sources(self, to: str) -> tuple[str, ...]:
-        """The states from which *to* may be reached: what a compare-and-set allows."""
+        """Return the statuses from which *to* can be reached, for use in a compare-and-set."""
         return tuple(sorted(state for state, targets in self.changes.items() if to in targets))
 
     def check(self, object_id: str, old: str, new: str) -> None:
-        """Raises Conflict where *old* may not become *new*."""
+        """Check that *old* may change to *new*.
+
+        :raises Conflict: the transition is not allowed
+        """
         if new not in self.changes.get(old, ()):
-            allowed = ", ".join(self.sources(new)) or "no state"
+            allowed = ", ".join(self.sources(new)) or "no status"
             raise exception.Conflict(
-                f"{self.noun} {object_id} is {old!r} and cannot become {new!r}: that is possible from {allowed}"
+                f"{self.noun} {object_id}: cannot change from {old!r} to {new!r}; {new!r} can follow {allowed}"
             )
 
 
@@ -62,18 +66,18 @@ def _lifecycle(noun: str, **changes: str) -> Lifecycle:
 CHECKPOINT: Final = _lifecycle(
     "checkpoint",
     protecting="available error",
-    # error and available: an owner's reset of the state.
+    # The owner can reset the status from available to error and back.
     available="deleting error",
     error="deleting available",
     deleting="deleted error-deleting",
-    # A deletion that failed may be tried again, or given up.
+    # A failed deletion can be retried, or abandoned by a reset of the status.
     error__deleting="deleting available error",
     wait_copying="copying error",
     copying="available error",
     deleted="",
 )
 
-#: The states that a tenant may reset to ``available`` or ``error`` while no operation runs on the checkpoint.
+#: Statuses that a tenant may reset to ``available`` or ``error`` while no operation runs on the checkpoint.
 RESETTABLE: Final = frozenset({AVAILABLE, ERROR, ERROR_DELETING, COPYING, WAIT_COPYING})
 
 RESTORE: Final = _lifecycle("restore", in_progress="success fail", success="", fail="")
@@ -82,9 +86,9 @@ VERIFICATION: Final = _lifecycle("verification", in_progress="success fail", suc
 
 @dataclass(frozen=True)
 class OperationStatuses:
-    """What an operation's log says while it runs, when it succeeded and when it failed; and what its resources say.
+    """Statuses in the log of an operation and of its resources: while it runs, after success, and after failure.
 
-    :param waiting: what the log says until it runs; the same as *running* where None
+    :param waiting: status in the log until the operation runs; None if it is the same as *running*
     """
 
     running: str

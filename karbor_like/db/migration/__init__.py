@@ -1,7 +1,7 @@
-"""The schema's versions: bring a database to the newest one, and say which one it has.
+"""Schema migrations: upgrade a database, and read its version.
 
-One table, or one change of a table, per revision: MariaDB cannot undo DDL, so a revision that stopped half way must be able
-to run again.
+Each revision creates one table or makes one change of a table. MariaDB cannot roll back DDL, so a revision that was
+interrupted must be able to run again.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from alembic.runtime import migration as alembic_migration
 from karbor_like import exception
 from karbor_like.db.session import Database
 
-#: Not Alembic's default, which TaskFlow's persistence uses in the same database.
+#: Differs from Alembic's default, which TaskFlow's persistence uses in the same database.
 VERSION_TABLE = "karbor_like_version"
 
 _LOCK_NAME = "karbor_like_migration"
@@ -26,12 +26,14 @@ _LOCK_SECONDS = 300
 
 @contextlib.contextmanager
 def locked(connection: sa.Connection) -> Iterator[None]:
-    """One migration at a time: of several at once some would fail. SQLite has its write lock (see env.py)."""
+    """Serialize migrations: some of several concurrent ones would fail. On SQLite the write lock does this (see env.py)."""
     dialect = connection.dialect.name
     if dialect in ("mysql", "mariadb"):
         got = connection.execute(sa.text("SELECT GET_LOCK(:name, :wait)"), {"name": _LOCK_NAME, "wait": _LOCK_SECONDS})
         if got.scalar() != 1:
-            raise exception.Timeout(f"another migration of this database has been running for {_LOCK_SECONDS} seconds")
+            raise exception.Timeout(
+                f"database: another migration has been running for more than {_LOCK_SECONDS} s; retry when it has ended"
+            )
     elif dialect == "postgresql":
         connection.execute(sa.text("SELECT pg_advisory_lock(:number)"), {"number": _LOCK_NUMBER})
     try:
@@ -51,19 +53,19 @@ def _config(connection: sa.Connection | None = None) -> config.Config:
 
 
 def head() -> str:
-    """The newest version that this code knows."""
+    """Return the newest version that this code knows."""
     return alembic_script.ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
 def version(database: Database) -> str | None:
-    """The version that the database has; None where it is empty."""
+    """Return the version of the database's schema, or None if the database is empty."""
     with database.engine.connect() as connection:
         context = alembic_migration.MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         return context.get_current_revision()
 
 
 def sync(database: Database, revision: str = "head") -> None:
-    """Bring the schema to *revision*. May run on several hosts at once and again after it was interrupted."""
+    """Upgrade the schema to *revision*. Idempotent; several hosts may run it concurrently."""
     with database.engine.connect() as lock, locked(lock), database.engine.connect() as connection:
         command.upgrade(_config(connection), revision)
         connection.commit()

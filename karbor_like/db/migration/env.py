@@ -1,4 +1,4 @@
-"""Alembic's environment. Only ever run by :mod:`karbor_like.db.migration`, which hands over an open connection."""
+"""Alembic environment, run only by :mod:`karbor_like.db.migration`, which passes an open connection."""
 
 from alembic import context
 
@@ -10,10 +10,10 @@ context.configure(
     connection=connection,
     target_metadata=Base.metadata,
     version_table=migration.VERSION_TABLE,
-    # TaskFlow keeps its tables, and an alembic_version of its own, in the same database.
+    # TaskFlow keeps its tables, and its own alembic_version, in the same database.
     include_name=lambda name, kind, parents: kind != "table" or name in Base.metadata.tables,
     render_as_batch=True,
-    # SQLite has it, though Alembic does not use it by default; its write lock keeps other migrations out.
+    # SQLite supports transactional DDL, though Alembic does not use it by default. Its write lock serializes migrations.
     transactional_ddl=connection.dialect.name in ("sqlite", "postgresql"),
 )
 with context.begin_transaction():

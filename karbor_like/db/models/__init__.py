@@ -1,4 +1,4 @@
-"""All tables."""
+"""The tables, one mapped class each."""
 
 from karbor_like.db.models.base import Base
 from karbor_like.db.models.checkpoints import Checkpoint

@@ -1,4 +1,4 @@
-"""What all tables share: the declarative base, UTC times, ids."""
+"""Declarative base and column types of all tables."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from sqlalchemy.dialects import mysql
 
 
 class UTCDateTime(sa.types.TypeDecorator[datetime]):
-    """Timezone-aware UTC in Python, naive UTC with microseconds in the database."""
+    """Column type for times: timezone-aware UTC in Python, naive UTC with microseconds in the database."""
 
     impl = sa.DateTime
     cache_ok = True
@@ -39,7 +39,7 @@ Name = sa.String(255)
 
 
 class Base(orm.DeclarativeBase):
-    """Binary collation everywhere, so that the three databases compare and sort text alike."""
+    """Base of the mapped classes. All tables have a binary collation, so that the three databases sort text alike."""
 
     __table_args__: Any = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 
@@ -50,10 +50,10 @@ class Base(orm.DeclarativeBase):
 
 
 def table_args(*extra: sa.schema.SchemaItem) -> tuple[Any, ...]:
-    """Indexes and constraints together with the base's table options."""
+    """Combine indexes and constraints with the table options of the base."""
     return (*extra, Base.__table_args__)
 
 
 def new_id() -> str:
-    """A random UUID as text."""
+    """Return a random UUID as text."""
     return uuidutils.generate_uuid()

@@ -1,4 +1,4 @@
-"""Checkpoints as the database knows them: an index of what the banks hold, enough for lists, filters and quotas."""
+"""Checkpoints in the database: an index of the banks, sufficient for lists, filters and quotas."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,10 @@ from karbor_like.db.models import base
 
 
 class Checkpoint(base.Base):
-    """``plan``: the API's ``protection_plan``; sizes in bytes, None until known. The bank is the source of truth."""
+    """A checkpoint. The bank is the source of truth.
+
+    ``plan`` is the API's ``protection_plan``. Sizes are in bytes, None until known.
+    """
 
     __tablename__ = "checkpoints"
     __table_args__ = base.table_args(

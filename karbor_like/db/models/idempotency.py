@@ -9,7 +9,7 @@ from karbor_like.db.models import base
 
 
 class IdempotencyKey(base.Base):
-    """``resource_id`` is the id given to what the request creates, fixed before anything is created."""
+    """A key and the request it was used for. ``resource_id`` is the id of the new object, fixed before it is created."""
 
     __tablename__ = "idempotency_keys"
 

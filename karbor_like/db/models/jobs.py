@@ -1,4 +1,4 @@
-"""What the services do from time to time, each job once for all of them."""
+"""Periodic jobs that one service process runs on behalf of all."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from karbor_like.db.models import base
 
 
 class PeriodicJob(base.Base):
-    """``due_at`` is when it is to be done next, by the database's clock; ``owner`` did it last, or does it now."""
+    """A periodic job. ``due_at`` is its next due time by the database's clock; ``owner`` ran it last, or runs it now."""
 
     __tablename__ = "periodic_jobs"
 

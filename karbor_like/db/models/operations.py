@@ -1,4 +1,4 @@
-"""Operations: the work of the protection service. One row is the queue entry, the claim and the operation log in one."""
+"""Operations of the protection service. One row is the queue entry, the claim and the operation log."""
 
 from datetime import datetime
 from typing import Any
@@ -12,10 +12,10 @@ from karbor_like.db.models import base
 class Operation(base.Base):
     """One protect, restore, delete, verify or copy.
 
-    ``queue_state`` is the scheduler's view (queued, running, done), ``status`` the word that the API shows. ``epoch`` is the
-    fencing token: every claim raises it, and whoever acts for an older one has lost the operation. ``lease_until`` is
-    measured by the database's clock. ``source_checkpoint_id`` is what a copy, whose own id is ``checkpoint_id``, is made of.
-    ``credential`` is the owner's identity, encrypted (``karbor_like.secret``).
+    ``queue_state`` is the state in the queue (queued, running, done); ``status`` is the status that the API shows. ``epoch`` is the
+    fencing token: every claim increases it, and a process that acts for an older one has lost the operation. ``lease_until``
+    is measured by the database's clock. In a copy, ``checkpoint_id`` is the new checkpoint and ``source_checkpoint_id`` its
+    source. ``credential`` is the owner's identity, encrypted (``karbor_like.secret``).
     """
 
     __tablename__ = "operations"
@@ -57,7 +57,7 @@ class Operation(base.Base):
 
 
 class OperationResource(base.Base):
-    """How one resource of an operation is doing. Bytes; None where not known (yet)."""
+    """Progress of one resource of an operation. Sizes are in bytes, None until known."""
 
     __tablename__ = "operation_resources"
 
@@ -78,7 +78,7 @@ class OperationResource(base.Base):
 
 
 class JournalEntry(base.Base):
-    """Something an operation creates in a cloud: written before the cloud is asked (see ``plugins/protection.py``)."""
+    """An object that an operation creates in a cloud, recorded before the request is sent (see ``plugins/protection.py``)."""
 
     __tablename__ = "journal_entries"
 

@@ -1,4 +1,4 @@
-"""Plans: what a tenant wants protected, and how."""
+"""Plans: lists of resources that a tenant protects together."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from karbor_like.db.models import base
 
 
 class Plan(base.Base):
-    """``resources``: list of type, id, name, extra_info; ``parameters``: by ``Type`` or ``Type#id``."""
+    """A plan. ``resources`` is a list of type, id, name, extra_info; the keys of ``parameters`` are ``Type`` or ``Type#id``."""
 
     __tablename__ = "plans"
     __table_args__ = base.table_args(sa.Index("ix_plans_project", "project_id", "created_at", "id"))

@@ -1,4 +1,4 @@
-"""Limits per project and per class. Use is counted, never stored."""
+"""Quotas per project and per class. Usage is counted, never stored."""
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -7,6 +7,8 @@ from karbor_like.db.models import base
 
 
 class Quota(base.Base):
+    """The limit of a project on one resource."""
+
     __tablename__ = "quotas"
 
     project_id: orm.Mapped[str] = orm.mapped_column(base.ProjectId, primary_key=True)
@@ -15,6 +17,8 @@ class Quota(base.Base):
 
 
 class QuotaClass(base.Base):
+    """The limit of a quota class on one resource."""
+
     __tablename__ = "quota_classes"
 
     class_name: orm.Mapped[str] = orm.mapped_column(base.Name, primary_key=True)
@@ -23,7 +27,7 @@ class QuotaClass(base.Base):
 
 
 class QuotaLock(base.Base):
-    """A row per project to hold while its objects are counted and one is added."""
+    """The lock of a project: a row that is locked while objects are counted and one is added."""
 
     __tablename__ = "quota_locks"
 

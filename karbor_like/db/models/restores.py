@@ -1,4 +1,4 @@
-"""Restores and verifications: what a tenant asked to be done with a checkpoint."""
+"""Restores and verifications: requests of tenants that read a checkpoint."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from karbor_like.db.models import base
 
 
 class _Request:
-    """The columns that both have. The maps are keyed ``Type#id``."""
+    """Columns of both tables. The keys of mappings are ``Type#id``."""
 
     id: orm.Mapped[str] = orm.mapped_column(base.Id, primary_key=True, default=base.new_id)
     project_id: orm.Mapped[str] = orm.mapped_column(base.ProjectId)
@@ -26,7 +26,7 @@ class _Request:
 
 
 class Restore(_Request, base.Base):
-    """``restore_target`` is a Keystone URL; its credential rests with the operation, encrypted."""
+    """A restore. ``restore_target`` is a Keystone URL; its credential is stored in the operation, encrypted."""
 
     __tablename__ = "restores"
     __table_args__ = base.table_args(sa.Index("ix_restores_project", "project_id", "created_at", "id"))
@@ -35,5 +35,7 @@ class Restore(_Request, base.Base):
 
 
 class Verification(_Request, base.Base):
+    """A verification."""
+
     __tablename__ = "verifications"
     __table_args__ = base.table_args(sa.Index("ix_verifications_project", "project_id", "created_at", "id"))

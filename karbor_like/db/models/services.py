@@ -1,4 +1,4 @@
-"""Processes that report they are alive."""
+"""Services: processes that report heartbeats."""
 
 from datetime import datetime
 
@@ -9,6 +9,8 @@ from karbor_like.db.models import base
 
 
 class Service(base.Base):
+    """A service on a host. ``updated_at`` is the time of its last heartbeat."""
+
     __tablename__ = "services"
     __table_args__ = base.table_args(sa.UniqueConstraint("binary", "host", name="uq_services_binary_host"))
 

@@ -1,4 +1,4 @@
-"""Triggers, and the scheduled operations bound to them."""
+"""Triggers, scheduled operations, their runs, and trusts."""
 
 from datetime import datetime
 from typing import Any
@@ -10,8 +10,9 @@ from karbor_like.db.models import base
 
 
 class Trigger(base.Base):
-    """``next_run_at`` is when it fires next, None where it never will again: what is due is found by it, and claimed by
-    comparing and setting it.
+    """A trigger. ``next_run_at`` is its next due time, or None if it never fires again.
+
+    Engines find due triggers by ``next_run_at`` and claim them by compare-and-set of it.
     """
 
     __tablename__ = "triggers"
@@ -31,7 +32,7 @@ class Trigger(base.Base):
 
 
 class ScheduledOperation(base.Base):
-    """``disabled_reason`` says why the engine took it out of service (its trust was revoked)."""
+    """A scheduled operation. ``disabled_reason`` is set if the engine disabled it, for example after its trust was revoked."""
 
     __tablename__ = "scheduled_operations"
     __table_args__ = base.table_args(
@@ -57,10 +58,10 @@ class ScheduledOperation(base.Base):
 
 
 class ScheduledRun(base.Base):
-    """One due time of one scheduled operation, recorded before anything is called, and exactly once: the pair is unique.
+    """One due time of one scheduled operation. The pair is unique, and the run is recorded before the API is called.
 
-    ``state``: started, succeeded, failed, missed (found later than its window), skipped (the one before still ran).
-    ``next_look_at``: when an engine has to do something about it (call the API, follow the checkpoint, retry).
+    ``state`` is started, succeeded, failed, missed (found after its window), or skipped (the previous run had not ended).
+    ``next_look_at`` is the time of the next step: call the API, follow the checkpoint, or retry.
     """
 
     __tablename__ = "scheduled_runs"
@@ -88,9 +89,9 @@ class ScheduledRun(base.Base):
 
 
 class Trust(base.Base):
-    """The Keystone trust by which the engine acts for a user in a project; ``trust_id`` is encrypted.
+    """The Keystone trust by which the engine acts for a user in a project. ``trust_id`` is encrypted.
 
-    From ``released_at`` on nothing acts by it any more, and the row stays until Keystone has none either.
+    From ``released_at`` on, no run uses the trust. The row stays until the trust is deleted in Keystone.
     """
 
     __tablename__ = "trusts"

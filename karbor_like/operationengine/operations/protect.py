@@ -1,10 +1,10 @@
-"""Protect a plan."""
+"""Scheduled operation ``protect``."""
 
 from karbor_like.plugins import operation
 
 
 class Protect(operation.ScheduledOperationType):
-    """``protect``: a checkpoint of the plan in the definition."""
+    """Creates a checkpoint of the plan that the definition names."""
 
     def begin(self, api: operation.Api, run: operation.ScheduledCall) -> str:
         definition = run.definition

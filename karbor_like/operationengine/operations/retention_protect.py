@@ -1,31 +1,30 @@
-"""Protect a plan, then delete what its retention policy no longer keeps."""
+"""Scheduled operation ``retention_protect``."""
 
 import json
 
-from karbor_like.domain import copies, retention
+from karbor_like.domain import retention
 from karbor_like.operationengine.operations import protect
 from karbor_like.operationengine.restapi import created_at
 from karbor_like.plugins import operation
 
 
 class RetentionProtect(protect.Protect):
-    """``retention_protect``: as ``protect``; the rules are those of :mod:`karbor_like.domain.retention`.
+    """Creates a checkpoint, then deletes those that the rules of :mod:`karbor_like.domain.retention` no longer keep.
 
-    They apply after the new checkpoint is available, so nothing is deleted when protecting fails. They are about all
-    available checkpoints of the plan at the operation's provider, whoever made them, but about no copy of one: whoever
-    copied it keeps it on purpose.
+    The rules are applied after the new checkpoint is available, so nothing is deleted if protecting fails. They apply to all
+    available checkpoints of the plan at the operation's provider, including those that were created manually. Copies are
+    exempt.
     """
 
     def finish(self, api: operation.Api, run: operation.ScheduledCall) -> str | None:
         rules = retention.policy(run.definition)
         provider_id = run.definition["provider_id"]
-        candidates = [
-            retention.Candidate(checkpoint["id"], created_at(checkpoint))
+        candidates = retention.candidates(
+            (checkpoint["id"], created_at(checkpoint), json.loads(checkpoint["extra_info"]))
             for checkpoint in api.checkpoints(provider_id, run.definition["plan_id"])
-            if copies.source_of(json.loads(checkpoint["extra_info"]) or {}) is None
-        ]
+        )
         old = [decision.id for decision in retention.decide(candidates, rules, run.now) if decision.delete]
-        # Oldest first: whatever interrupts this, what is left is the newest.
+        # Oldest first: if this is interrupted, the newest checkpoints remain.
         kept = [checkpoint_id for checkpoint_id in reversed(old) if not api.delete(provider_id, checkpoint_id)]
-        done = f"retention: {len(old) - len(kept)} of {len(candidates)} checkpoints are being deleted"
-        return f"{done}, {len(kept)} could not be deleted now (gone or in use)" if kept else done
+        summary = f"retention: {len(old) - len(kept)} of {len(candidates)} checkpoints are being deleted"
+        return f"{summary}, {len(kept)} could not be deleted now (already deleted or in use)" if kept else summary

@@ -12,7 +12,7 @@ SCHEDULED = {
 }
 
 
-def test_a_copy_says_what_it_is_made_of_and_keeps_what_its_owner_wrote():
+def test_a_copy_names_its_source_and_keeps_what_its_owner_wrote():
     assert copies.extra_info("c1", "p1", CREATED, {"label": "before the upgrade", "n": 3}) == {
         "label": "before the upgrade",
         "n": 3,
@@ -23,19 +23,19 @@ def test_a_copy_says_what_it_is_made_of_and_keeps_what_its_owner_wrote():
     }
 
 
-def test_a_copy_is_no_run_of_a_schedule():
-    found = copies.extra_info("c1", "p1", CREATED, SCHEDULED)
-    assert found["created_by"] == "copy"
-    assert not (set(SCHEDULED) - {"created_by"}) & set(found)
+def test_a_copy_is_not_a_run_of_a_schedule():
+    copied = copies.extra_info("c1", "p1", CREATED, SCHEDULED)
+    assert copied["created_by"] == "copy"
+    assert not (set(SCHEDULED) - {"created_by"}) & set(copied)
 
 
-def test_what_an_owner_wrote_does_not_pass_for_what_the_copy_says():
+def test_the_owner_cannot_forge_the_origin_of_a_copy():
     forged = {"source_checkpoint_id": "another", "source_provider_id": "another", **copies.FINISHED}
-    found = copies.extra_info("c1", "p1", CREATED, forged)
-    assert copies.source_of(found) == "c1"
-    assert found["source_provider_id"] == "p1"
-    assert "copy_status" not in found
+    copied = copies.extra_info("c1", "p1", CREATED, forged)
+    assert copies.source_of(copied) == "c1"
+    assert copied["source_provider_id"] == "p1"
+    assert "copy_status" not in copied
 
 
-def test_what_is_no_copy_has_no_source():
+def test_a_checkpoint_that_is_not_a_copy_has_no_source():
     assert copies.source_of({"created_by": "manual"}) is None

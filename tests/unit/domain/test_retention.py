@@ -1,4 +1,4 @@
-"""Retention as a pure function: what it must never do, whatever it is asked."""
+"""Retention as a pure function, and the properties that hold for all checkpoints and rules."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from karbor_like import exception
-from karbor_like.domain import retention
+from karbor_like.domain import copies, retention
 
 NOW = datetime(2031, 5, 6, 12, tzinfo=UTC)
 
@@ -15,7 +15,7 @@ ages = st.lists(st.integers(0, 900 * 24), min_size=0, max_size=40)
 rules = st.dictionaries(st.sampled_from(retention.RULES), st.integers(1, 12))
 
 
-def copies(hours, in_use=()):
+def checkpoints(hours, in_use=()):
     return [
         retention.Candidate(f"c{number}", NOW - timedelta(hours=age), "restore r" if number in in_use else None)
         for number, age in enumerate(hours)
@@ -28,66 +28,66 @@ def deleted(decisions):
 
 @given(ages, rules)
 def test_the_last_available_checkpoint_is_never_deleted(hours, policy):
-    found = copies(hours)
-    gone = deleted(retention.decide(found, policy, NOW))
-    assert len(gone) < max(len(found), 1)
-    if found:
-        newest = max(found, key=lambda copy: (copy.created_at, copy.id))
+    listed = checkpoints(hours)
+    gone = deleted(retention.decide(listed, policy, NOW))
+    assert len(gone) < max(len(listed), 1)
+    if listed:
+        newest = max(listed, key=lambda candidate: (candidate.created_at, candidate.id))
         assert newest.id not in gone
 
 
 @given(ages, rules, st.sets(st.integers(0, 39)))
-def test_what_is_in_use_is_never_deleted(hours, policy, in_use):
-    gone = deleted(retention.decide(copies(hours, in_use), policy, NOW))
+def test_a_checkpoint_in_use_is_never_deleted(hours, policy, in_use):
+    gone = deleted(retention.decide(checkpoints(hours, in_use), policy, NOW))
     assert not gone & {f"c{number}" for number in in_use}
 
 
 @given(ages, rules)
 def test_every_checkpoint_gets_one_decision_newest_first(hours, policy):
-    found = copies(hours)
-    decisions = retention.decide(found, policy, NOW)
-    order = sorted(found, key=lambda copy: (copy.created_at, copy.id), reverse=True)
-    assert [decision.id for decision in decisions] == [copy.id for copy in order]
+    listed = checkpoints(hours)
+    decisions = retention.decide(listed, policy, NOW)
+    order = sorted(listed, key=lambda candidate: (candidate.created_at, candidate.id), reverse=True)
+    assert [decision.id for decision in decisions] == [candidate.id for candidate in order]
     assert all(decision.reason for decision in decisions)
 
 
 @given(ages, rules)
 def test_deciding_again_deletes_nothing_more(hours, policy):
-    found = copies(hours)
-    gone = deleted(retention.decide(found, policy, NOW))
-    left = [copy for copy in found if copy.id not in gone]
+    listed = checkpoints(hours)
+    gone = deleted(retention.decide(listed, policy, NOW))
+    left = [candidate for candidate in listed if candidate.id not in gone]
     assert deleted(retention.decide(left, policy, NOW)) == set()
 
 
 @given(ages, st.integers(1, 12))
 def test_max_backups_keeps_the_newest(hours, count):
-    found = copies(hours)
-    gone = deleted(retention.decide(found, {"max_backups": count}, NOW))
-    order = sorted(found, key=lambda copy: (copy.created_at, copy.id), reverse=True)
-    assert gone == {copy.id for copy in order[count:]}
+    listed = checkpoints(hours)
+    gone = deleted(retention.decide(listed, {"max_backups": count}, NOW))
+    order = sorted(listed, key=lambda candidate: (candidate.created_at, candidate.id), reverse=True)
+    assert gone == {candidate.id for candidate in order[count:]}
 
 
-def test_retention_duration_keeps_what_is_younger():
-    decisions = retention.decide(copies([1, 47, 49, 100]), {"retention_duration": 2}, NOW)
+def test_retention_duration_keeps_younger_checkpoints():
+    decisions = retention.decide(checkpoints([1, 47, 49, 100]), {"retention_duration": 2}, NOW)
     assert deleted(decisions) == {"c2", "c3"}
 
 
 def test_both_limits_must_hold():
-    decisions = retention.decide(copies([1, 2, 3, 100]), {"retention_duration": 2, "max_backups": 2}, NOW)
+    decisions = retention.decide(checkpoints([1, 2, 3, 100]), {"retention_duration": 2, "max_backups": 2}, NOW)
     assert deleted(decisions) == {"c2", "c3"}
 
 
 def test_grandfather_father_son_keeps_the_newest_of_each_period():
     hours = [0, 1, 2, 24, 25, 48, 24 * 31, 24 * 32, 24 * 365]
-    decisions = retention.decide(copies(hours), {"daily": 2, "monthly": 2, "yearly": 2}, NOW)
+    decisions = retention.decide(checkpoints(hours), {"daily": 2, "monthly": 2, "yearly": 2}, NOW)
     kept = {decision.id: decision.reason for decision in decisions if not decision.delete}
     assert set(kept) == {"c0", "c3", "c6", "c8"}
     assert "monthly" in kept["c6"]
     assert "yearly" in kept["c8"]
 
 
-def test_without_rules_everything_stays():
-    assert deleted(retention.decide(copies([0, 10000]), {}, NOW)) == set()
+def test_without_rules_every_checkpoint_is_kept():
+    assert deleted(retention.decide(checkpoints([0, 10000]), {}, NOW)) == set()
 
 
 @pytest.mark.parametrize("value", [0, -1, "0", "-3", "seven", 1.5, True, [], {}, "1.0"])
@@ -97,7 +97,7 @@ def test_a_count_that_is_not_a_positive_integer_is_refused(name, value):
         retention.policy({name: value})
 
 
-def test_digits_as_text_and_absent_rules_are_fine():
+def test_digits_as_text_and_absent_rules_are_accepted():
     assert retention.policy({"max_backups": "3", "daily": 7, "weekly": None, "yearly": "", "plan_id": "x"}) == {
         "max_backups": 3,
         "daily": 7,
@@ -105,12 +105,18 @@ def test_digits_as_text_and_absent_rules_are_fine():
 
 
 @pytest.mark.parametrize("value", [36_501, "999999999"])
-def test_what_is_longer_than_a_century_is_refused(value):
+def test_a_duration_of_more_than_a_century_is_refused(value):
     with pytest.raises(exception.InvalidInput, match=f"retention_duration: {value} days .* at most 36500"):
         retention.check({"retention_duration": value})
     retention.check({"retention_duration": 36_500})
 
 
-def test_what_was_stored_before_there_was_a_limit_keeps_everything():
+def test_copies_are_not_candidates():
+    copied = copies.extra_info("c1", "p1", NOW, {})
+    candidates = retention.candidates([("c1", NOW, None), ("c2", NOW, copied), ("c3", NOW, {})], {"c3": "restore r"})
+    assert candidates == [retention.Candidate("c1", NOW), retention.Candidate("c3", NOW, "restore r")]
+
+
+def test_a_duration_that_was_stored_before_the_limit_existed_keeps_everything():
     rules = retention.policy({"retention_duration": "999999999"})
-    assert deleted(retention.decide(copies([1, 24 * 365 * 90]), rules, NOW)) == set()
+    assert deleted(retention.decide(checkpoints([1, 24 * 365 * 90]), rules, NOW)) == set()

@@ -1,10 +1,11 @@
 import pytest
 
 from karbor_like import exception
+from karbor_like.bank.checkpoints import events
 from karbor_like.domain import states
 from karbor_like.domain.operation import OperationType
 
-LIFECYCLES = [states.CHECKPOINT, states.RESTORE, states.VERIFICATION, states.PLAN]
+LIFECYCLES = [states.CHECKPOINT, states.RESTORE, states.VERIFICATION]
 
 
 @pytest.mark.parametrize("lifecycle", LIFECYCLES, ids=lambda lifecycle: lifecycle.noun)
@@ -19,11 +20,11 @@ def test_sources_and_check_agree(lifecycle):
             if old in lifecycle.sources(new):
                 lifecycle.check("x", old, new)
             else:
-                with pytest.raises(exception.Conflict, match=f"{lifecycle.noun} x is '{old}'"):
+                with pytest.raises(exception.Conflict, match=f"{lifecycle.noun} x: cannot change from '{old}' to '{new}'"):
                     lifecycle.check("x", old, new)
 
 
-def test_what_a_failed_deletion_leads_to():
+def test_a_failed_deletion_can_be_retried_or_abandoned():
     assert states.CHECKPOINT.changes["error-deleting"] == {"deleting", "available", "error"}
 
 
@@ -31,16 +32,23 @@ def test_nothing_leads_out_of_deleted():
     assert not states.CHECKPOINT.changes["deleted"]
 
 
-def test_a_message_says_from_where_it_would_be_possible():
-    with pytest.raises(exception.Conflict, match="available, error, error-deleting"):
+def test_the_error_names_the_statuses_from_which_the_change_is_possible():
+    with pytest.raises(exception.Conflict, match="'deleting' can follow available, error, error-deleting"):
         states.CHECKPOINT.check("c1", "protecting", "deleting")
 
 
-def test_every_kind_of_operation_has_its_words():
+def test_every_type_of_operation_has_statuses():
     assert set(states.OPERATION) == set(OperationType)
 
 
-def test_words_of_operations_on_checkpoints_are_states_of_checkpoints():
+def test_statuses_of_operations_on_checkpoints_are_statuses_of_checkpoints():
     for kind in ("protect", "delete", "copy"):
-        words = states.OPERATION[kind]
-        assert {words.done, words.failed} <= states.CHECKPOINT.changes[words.running]
+        statuses = states.OPERATION[kind]
+        assert {statuses.done, statuses.failed} <= states.CHECKPOINT.changes[statuses.running]
+
+
+def test_the_bank_uses_the_same_statuses_of_checkpoints():
+    # The bank does not import the domain, so it has constants of its own.
+    names = [name for name, value in vars(events).items() if isinstance(value, str) and value in states.CHECKPOINT.changes]
+    assert {name: getattr(events, name) for name in names} == {name: getattr(states, name) for name in names}
+    assert {*events.STATUSES, events.DELETED} == set(states.CHECKPOINT.changes)

@@ -13,7 +13,7 @@ from karbor_like.db.models import ScheduledOperation
 from karbor_like.db.plans import PLANS
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.triggers import TRIGGERS
-from karbor_like.domain import copies, retention
+from karbor_like.domain import retention
 from karbor_like.policies import scheduled_operations as rules
 
 LOG = logging.getLogger(__name__)
@@ -110,16 +110,16 @@ class ScheduledOperations(base.Controller):
         operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
         with self.deps.database.reader() as session:
             row = SCHEDULED_OPERATIONS.get(session, operation_id, self.scope)
-            found = checkpoints.available_of_plan(
+            available = checkpoints.available_of_plan(
                 session, row.operation_definition["provider_id"], row.project_id, row.plan_id
             )
-            found = [one for one in found if copies.source_of(one.extra_info or {}) is None]
-            used = checkpoints.in_use(session, [one.id for one in found])
+            in_use = checkpoints.in_use(session, [checkpoint.id for checkpoint in available])
         limits = retention.policy(row.operation_definition) if row.operation_type == "retention_protect" else {}
-        candidates = [retention.Candidate(one.id, one.created_at, used.get(one.id)) for one in found]
-        return {
-            "retention": views.retention(limits, found, retention.decide(candidates, limits, self.deps.clock.now()))
-        }
+        candidates = retention.candidates(
+            ((checkpoint.id, checkpoint.created_at, checkpoint.extra_info) for checkpoint in available), in_use
+        )
+        decisions = retention.decide(candidates, limits, self.deps.clock.now())
+        return {"retention": views.retention(limits, available, decisions)}
 
     def _check_trigger(self, session: Any, trigger_id: str) -> None:
         row = TRIGGERS.get(session, trigger_id, self.scope, lock=True)

@@ -1,4 +1,4 @@
-"""Table operations: the checkpoint that a copy is made of."""
+"""Table operations: the source checkpoint of a copy."""
 
 import sqlalchemy as sa
 

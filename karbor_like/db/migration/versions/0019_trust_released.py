@@ -1,4 +1,4 @@
-"""Table trusts: those that nothing needs any more and that are still to be deleted in Keystone."""
+"""Table trusts: the time from which a trust is unused and waits to be deleted in Keystone."""
 
 import sqlalchemy as sa
 
