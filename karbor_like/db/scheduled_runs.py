@@ -43,7 +43,6 @@ def due_triggers(session: orm.Session, now: datetime, limit: int, without: Seque
     return session.execute(query).scalars().all()
 
 
-
 def advance(session: orm.Session, fired: Iterable[tuple[str, datetime | None, datetime | None]]) -> None:
     """Change ``next_run_at`` of triggers by compare-and-set.
 

@@ -1,11 +1,11 @@
-"""Works on recorded runs: begins what is due, follows it until it ended, retries within the window, and says how it went.
+"""Execution of recorded runs: start the operation, follow its checkpoint, retry within the window, and record the result.
 
-Every step is short and may be done by any engine: a run is claimed, one or two calls are made, what came of it is
-recorded together with the time at which somebody must look again, and the claim is given back.
+A run proceeds in short steps, each of which any engine can perform. A step claims the run, makes one or two API calls,
+records the result and the time of the next step, and releases the claim.
 
-What a failure means: where the user's trust is gone, no run can succeed any more, so the operation is disabled. Where the
-plan or the provider is not there, this run fails. Everything else may pass, and is tried again while the window lasts; a
-run that has a checkpoint is followed until that says how it went.
+Failures are handled by their kind. If the user's trust was revoked, no run can succeed, so the operation is disabled. If the
+plan or the provider does not exist, the run fails. All other failures may be temporary, and the run is retried while its
+window lasts. A run that has a checkpoint is followed until the checkpoint reaches a final status.
 """
 
 import logging
@@ -26,29 +26,28 @@ from karbor_like.db import scheduled_runs
 from karbor_like.db.models import ScheduledOperation, ScheduledRun
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.session import Database
+from karbor_like.domain import states
 from karbor_like.operationengine.restapi import RestApi
 from karbor_like.operationengine.trusts import TrustLost, Trusts
 from karbor_like.plugins import operation as plugins
 
 LOG = logging.getLogger(__name__)
 
-#: What a checkpoint that is being made says.
-_GOES_ON = ("protecting",)
-#: What one says that somebody deletes: they do not want another in its place.
-_UNWANTED = ("deleting", "deleted", "error-deleting")
-#: How often what follows an available checkpoint is tried.
-_FINISHES = 10
-#: What says nothing of the run: the API or Keystone is away, or does not know the service's own account.
-_BLINKS = (exception.Unavailable, exception.ConfigurationError)
+#: Statuses of a deleted checkpoint. It is not retried, because its owner does not want it.
+_UNWANTED = (states.DELETING, states.DELETED, states.ERROR_DELETING)
+#: Maximum attempts of the step that follows an available checkpoint.
+_MAX_FINISH_ATTEMPTS = 10
+#: Errors that are unrelated to the run: the API or Keystone is unreachable, or rejects the service's own account.
+_OUTAGES = (exception.Unavailable, exception.ConfigurationError)
 
 
 class DefinitionLost(exception.NotFound):
-    """The plan or the provider of the operation does not exist, by the API that was asked."""
+    """The plan or the provider of the operation does not exist, according to the API."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A run that this engine holds, and what is needed to work on it."""
+    """A claimed run and the collaborators of its next step."""
 
     run: ScheduledRun
     operation: ScheduledOperation
@@ -57,9 +56,11 @@ class _Job:
 
 
 class Runner:
-    """:param types: the operation types by name
-    :param owner: who claims, for people
-    :param on_idle: called when a worker is free while there may be more to do
+    """Performs the steps of pending runs in a pool of threads.
+
+    :param types: the operation types by name
+    :param owner: name of this engine in claims (informational)
+    :param on_idle: called when a worker becomes free and more runs may be pending
     """
 
     def __init__(
@@ -82,22 +83,25 @@ class Runner:
         self._pool = futures.ThreadPoolExecutor(self._options.workers, thread_name_prefix="run")
         self._working: set[futures.Future[None]] = set()
         self._lock = threading.Lock()
-        #: Whether there were at least as many runs as free workers when this engine looked.
+        #: Whether the last poll found at least as many runs as there were free workers.
         self._more = False
 
     def stop(self) -> None:
-        """Wait for the steps that are being done."""
+        """Wait for the steps in progress, and start no others."""
         self._on_idle = lambda: None
         self._pool.shutdown(wait=True)
 
     def wait(self) -> None:
-        """Wait for the steps that are being done; others may be begun afterwards."""
+        """Wait for the steps in progress; others may start afterwards."""
         with self._lock:
             working = set(self._working)
         futures.wait(working)
 
-    def look(self) -> int:
-        """Begin one step of each run that wants attention, as many as there are free workers. Returns how many."""
+    def poll(self) -> int:
+        """Start one step of each pending run, at most as many as there are free workers.
+
+        :returns: number of steps started
+        """
         now = self._clock.now()
         with self._lock:
             free = self._options.workers - len(self._working)
@@ -105,37 +109,39 @@ class Runner:
         if self._more:
             return 0
         with self._database.reader() as session:
-            if not scheduled_runs.wanting(session, now):
+            if not scheduled_runs.has_pending(session, now):
                 return 0
         runs = self._database.write(
             lambda session: scheduled_runs.claim(session, self._owner, now, self._options.lease, free)
         )
         self._more = len(runs) == free
         for run in runs:
-            future = self._pool.submit(self._work_on, run)
+            future = self._pool.submit(self._process, run)
             with self._lock:
                 self._working.add(future)
-            future.add_done_callback(self._ended)
+            future.add_done_callback(self._on_done)
         return len(runs)
 
-    def _ended(self, future: futures.Future[None]) -> None:
+    def _on_done(self, future: futures.Future[None]) -> None:
         with self._lock:
             self._working.discard(future)
         if self._more:
             self._on_idle()
 
-    def _work_on(self, run: ScheduledRun) -> None:
+    def _process(self, run: ScheduledRun) -> None:
         try:
             self._step(run)
-        except Exception as error:  # noqa: BLE001 - the border of a thread: whatever it is, the run must not be forgotten
-            LOG.exception("run %s of operation %s: unexpected error", run.id, run.scheduled_operation_id)
+        except Exception as error:  # noqa: BLE001 - outermost function of the thread: the run must not be lost
+            LOG.exception("run %s of scheduled operation %s: unexpected error", run.id, run.scheduled_operation_id)
             try:
                 if run.checkpoint_id is not None and isinstance(error, db_exception.DBConnectionError):
-                    self._leave(run, self._options.follow_interval)
+                    self._release(run, self._options.follow_interval)
                 else:
                     self._retry(run, f"unexpected error: {type(error).__name__}", unsure=True)
-            except Exception:  # noqa: BLE001 - as above; when the claim runs out, another engine goes on
-                LOG.exception("run %s of operation %s cannot be recorded", run.id, run.scheduled_operation_id)
+            except Exception:  # noqa: BLE001 - as above; when the claim expires, another engine continues
+                LOG.exception(
+                    "run %s of scheduled operation %s: cannot be recorded", run.id, run.scheduled_operation_id
+                )
 
     def _step(self, run: ScheduledRun) -> None:
         with self._database.reader() as session:
@@ -146,95 +152,100 @@ class Runner:
         if kind is None:
             return self._end(run, scheduled_runs.FAILED, f"no plugin for type {operation.operation_type!r}")
         try:
-            self._act(run, operation, kind)
+            self._call_api(run, operation, kind)
         except TrustLost as error:
             self._disable(operation, str(error))
             self._end(run, scheduled_runs.FAILED, str(error))
         except DefinitionLost as error:
             self._end(run, scheduled_runs.FAILED, str(error))
-        except _BLINKS as error:
+        except _OUTAGES as error:
             if run.checkpoint_id is None:
-                # Of a request that got no answer nobody knows whether it was carried out.
+                # A request without a response may have been carried out.
                 return self._retry(run, str(error), unsure=isinstance(error, exception.Unavailable))
-            # However long it lasts: the checkpoint is made, or not, whether or not anybody can ask for it.
+            # Regardless of the length of the outage: it does not affect the checkpoint.
             LOG.warning("run %s: %s", run.id, error)
-            self._leave(run, self._options.follow_interval)
+            self._release(run, self._options.follow_interval)
         except exception.KarborLikeError as error:
             self._retry(run, str(error))
 
-    def _act(self, run: ScheduledRun, operation: ScheduledOperation, kind: plugins.ScheduledOperationType) -> None:
+    def _call_api(self, run: ScheduledRun, operation: ScheduledOperation, kind: plugins.ScheduledOperationType) -> None:
         owner = operation.user_id, operation.project_id
         clients = self._trusts.act_as(*owner, fresh=run.checkpoint_id is None)
         job = _Job(run, operation, kind, RestApi(clients.adapter("data_protect")))
         try:
             (self._begin if run.checkpoint_id is None else self._follow)(job)
         except exception.NotAuthorized:
-            # The API does not want this of the user, or what the user gave was taken back meanwhile: Keystone knows.
+            # Either the API denies this to the user, or the trust was revoked meanwhile. Only Keystone knows which.
             self._trusts.act_as(*owner, fresh=True)
             raise
 
     def _begin(self, job: _Job) -> None:
         if self._clock.now() > job.run.window_ends_at:
-            return self._late(job)
+            return self._handle_late(job)
         if not job.operation.enabled:
-            return self._end(job.run, scheduled_runs.SKIPPED, "the operation was disabled before the run began")
+            return self._end(job.run, scheduled_runs.SKIPPED, "the operation was disabled before the run started")
         try:
-            checkpoint_id = job.kind.begin(job.api, self._described(job))
+            checkpoint_id = job.kind.begin(job.api, self._describe(job))
         except (exception.ResourceFailed, exception.NotFound) as error:
             self._check_definition(job, error)
             raise
-        return self._leave(job.run, self._options.follow_interval, checkpoint_id=checkpoint_id)
+        return self._release(job.run, self._options.follow_interval, checkpoint_id=checkpoint_id)
 
-    def _late(self, job: _Job) -> None:
-        """Too late to begin anything; but a request whose answer was lost may have begun something that must be followed."""
+    def _handle_late(self, job: _Job) -> None:
+        """End a run whose window has ended, unless a request without a response has started a checkpoint: follow that."""
         definition = job.operation.operation_definition
         if job.run.epoch > 1:
-            found = job.api.find(definition["provider_id"], definition["plan_id"], self._described(job).extra_info)
-            if found is not None:
-                return self._leave(job.run, 0, checkpoint_id=found)
+            checkpoint_id = job.api.find(
+                definition["provider_id"], definition["plan_id"], self._describe(job).extra_info
+            )
+            if checkpoint_id is not None:
+                return self._release(job.run, 0, checkpoint_id=checkpoint_id)
         if job.run.reason:
             return self._end(job.run, scheduled_runs.FAILED, job.run.reason)
-        return self._end(job.run, scheduled_runs.MISSED, "no engine began it within its window")
+        return self._end(job.run, scheduled_runs.MISSED, "no engine started it within its window")
 
     def _check_definition(self, job: _Job, error: exception.KarborLikeError) -> None:
-        """Raises DefinitionLost if that is why the API refused."""
+        """Check that the plan and the provider exist, after the API refused a request.
+
+        :raises DefinitionLost: one of them does not exist
+        """
         definition = job.operation.operation_definition
         for noun in ("plan", "provider"):
             if not job.api.exists(f"{noun}s", definition[f"{noun}_id"]):
-                raise DefinitionLost(f"there is no {noun} {definition[f'{noun}_id']}: {error}") from None
+                raise DefinitionLost(f"{noun} {definition[f'{noun}_id']}: does not exist: {error}") from None
 
     def _follow(self, job: _Job) -> None:
         run, provider_id = job.run, job.operation.operation_definition["provider_id"]
         try:
             checkpoint = job.api.checkpoint(provider_id, str(run.checkpoint_id))
         except exception.NotFound:
-            return self._end(run, scheduled_runs.FAILED, f"checkpoint {run.checkpoint_id} is gone")
+            return self._end(run, scheduled_runs.FAILED, f"checkpoint {run.checkpoint_id} no longer exists")
         status = checkpoint["status"]
-        if status in _GOES_ON:
-            return self._leave(run, self._options.follow_interval)
-        if status == "available":
+        if status == states.PROTECTING:
+            return self._release(run, self._options.follow_interval)
+        if status == states.AVAILABLE:
             return self._finish(job)
         reason = f"checkpoint {run.checkpoint_id} ended in {status!r}: {checkpoint.get('reason') or 'no reason given'}"
         if status in _UNWANTED:
             return self._end(run, scheduled_runs.FAILED, reason)
-        # A new attempt is another checkpoint, with a key of its own.
+        # The next attempt creates another checkpoint, with another idempotency key.
         return self._retry(run, reason, checkpoint_id=None, attempt=run.attempt + 1)
 
     def _finish(self, job: _Job) -> None:
         run = job.run
         try:
-            done = job.kind.finish(job.api, self._described(job))
+            summary = job.kind.finish(job.api, self._describe(job))
         except exception.NotAuthorized:
             raise
         except exception.KarborLikeError as error:
-            reason = f"checkpoint {run.checkpoint_id} is available, but what follows failed: {error}"
-            if run.attempt + 1 >= _FINISHES:
+            reason = f"checkpoint {run.checkpoint_id} is available, but the next step failed: {error}"
+            if run.attempt + 1 >= _MAX_FINISH_ATTEMPTS:
                 return self._end(run, scheduled_runs.FAILED, reason)
-            LOG.warning("run %s of operation %s: %s", run.id, run.scheduled_operation_id, reason)
-            return self._leave(run, self._options.retry_interval, attempt=run.attempt + 1, reason=reason)
-        return self._end(run, scheduled_runs.SUCCEEDED, done)
+            LOG.warning("run %s of scheduled operation %s: %s", run.id, run.scheduled_operation_id, reason)
+            return self._release(run, self._options.retry_interval, attempt=run.attempt + 1, reason=reason)
+        return self._end(run, scheduled_runs.SUCCEEDED, summary)
 
-    def _described(self, job: _Job) -> plugins.ScheduledCall:
+    def _describe(self, job: _Job) -> plugins.ScheduledCall:
         run, operation = job.run, job.operation
         extra_info = {
             "created_by": "operation-engine",
@@ -246,37 +257,39 @@ class Runner:
         key = f"{operation.id}@{run.due_at.isoformat()}#{run.attempt}"
         return plugins.ScheduledCall(operation.operation_definition, extra_info, key, self._clock.now())
 
-    def _leave(self, run: ScheduledRun, seconds: float, **values: Any) -> None:
-        again = self._clock.now() + timedelta(seconds=seconds)
-        self._database.write(lambda session: scheduled_runs.leave(session, run, again, **values))
+    def _release(self, run: ScheduledRun, seconds: float, **values: Any) -> None:
+        """Record progress and release the claim; the next step is due in *seconds*."""
+        next_step_at = self._clock.now() + timedelta(seconds=seconds)
+        self._database.write(lambda session: scheduled_runs.release(session, run, next_step_at, **values))
 
     def _retry(self, run: ScheduledRun, reason: str, *, unsure: bool = False, **values: Any) -> None:
-        """Try again while the window lasts.
+        """Retry later, if that is within the window; otherwise end the run as failed.
 
-        :param unsure: something may have been begun all the same: for as long as another window it is looked for
+        :param unsure: the request may have been carried out nevertheless; retry for the length of another window, in which
+            no new checkpoint is started but an existing one is found
         """
-        again = self._clock.now() + timedelta(seconds=self._options.retry_interval)
+        next_step_at = self._clock.now() + timedelta(seconds=self._options.retry_interval)
         last = run.window_ends_at
         if unsure:
             last += run.window_ends_at - run.due_at
-        if again > last:
+        if next_step_at > last:
             return self._end(run, scheduled_runs.FAILED, reason)
-        LOG.warning("run %s of operation %s is tried again: %s", run.id, run.scheduled_operation_id, reason)
-        return self._leave(run, self._options.retry_interval, reason=reason, **values)
+        LOG.warning("run %s of scheduled operation %s: will be retried: %s", run.id, run.scheduled_operation_id, reason)
+        return self._release(run, self._options.retry_interval, reason=reason, **values)
 
     def _end(self, run: ScheduledRun, state: str, reason: str | None) -> None:
         now = self._clock.now()
 
-        def work(session: orm.Session) -> None:
+        def record(session: orm.Session) -> None:
             if scheduled_runs.end(session, run, state, now, reason) and state != scheduled_runs.SUCCEEDED:
                 operation = SCHEDULED_OPERATIONS.find(session, run.scheduled_operation_id)
                 if operation is not None:
                     scheduled_runs.log(session, operation, state, run.due_at, now, reason, run.checkpoint_id)
 
-        self._database.write(work)
+        self._database.write(record)
 
     def _disable(self, operation: ScheduledOperation, reason: str) -> None:
-        """Take an operation out of service: every run would fail in the same way, for ever."""
-        LOG.error("scheduled operation %s is disabled: %s", operation.id, reason)
+        """Disable an operation of which every run would fail in the same way."""
+        LOG.error("scheduled operation %s: disabled: %s", operation.id, reason)
         values = {"enabled": False, "disabled_reason": reason}
         self._database.write(lambda session: SCHEDULED_OPERATIONS.update(session, operation.id, values))

@@ -1,8 +1,8 @@
-"""Fires triggers: turns what is due into runs, each exactly once, however many engines look.
+"""Firing of due triggers: each due time is recorded as a run exactly once, regardless of the number of engines.
 
-A due trigger is claimed by comparing and setting its ``next_run_at`` in the transaction that records its runs, and a run
-is unique by operation and due time. So an engine that dies before the commit has done nothing, and one that dies after it
-leaves a run for any other to work on. Nothing is called from here.
+A due trigger is claimed by compare-and-set of its ``next_run_at``, in the transaction that records its runs. A run is unique
+by operation and due time. An engine that dies before the commit has changed nothing; after the commit, any other engine can
+claim the runs. The scheduler itself makes no calls.
 """
 
 import logging
@@ -23,12 +23,14 @@ from karbor_like.triggers.contract import NotInstalled, Timing, TriggerType, of_
 
 LOG = logging.getLogger(__name__)
 
-#: That many conflicts in a row are no coincidence.
+#: From this number of consecutive conflicts on, they are logged as warnings.
 _MANY_CONFLICTS = 10
 
 
 class Scheduler:
-    """:param conf: with groups ``[operationengine]`` and ``[trigger]``
+    """Records the runs of due triggers.
+
+    :param conf: with groups ``[operationengine]`` and ``[trigger]``
     :param types: the trigger types by name
     """
 
@@ -36,89 +38,91 @@ class Scheduler:
         self, conf: cfg.ConfigOpts, database: Database, clock: Clock, types: Mapping[str, TriggerType]
     ) -> None:
         self._options = conf.operationengine
-        #: For triggers that name none.
+        #: Window, in seconds, of triggers without one.
         self._window = conf.trigger.min_window
         self._database = database
         self._clock = clock
         self._types = types
-        #: Triggers that this engine lacks something for, and what; they are due for any that has it.
-        self._left: dict[str, str] = {}
-        #: Batches in a row that were not recorded because another engine had been faster.
+        #: Due triggers that this engine cannot fire, and the reasons. Another engine may be able to fire them.
+        self._skipped: dict[str, str] = {}
+        #: Consecutive batches that were rolled back because another engine fired the triggers first.
         self._conflicts = 0
 
     def fire(self) -> int:
-        """Record a run for everything that is due now. Returns how many triggers fired."""
-        total, left = 0, dict[str, str]()
+        """Record the runs of all due triggers, and return the number of triggers that fired."""
+        total, skipped = 0, dict[str, str]()
         while True:
-            found, leaves = self._fire_batch(list(left))
-            left.update(leaves)
-            total += found - len(leaves)
-            if found < self._options.batch:
+            count, reasons = self._fire_batch(list(skipped))
+            skipped.update(reasons)
+            total += count - len(reasons)
+            if count < self._options.batch:
                 break
-        for trigger_id, why in left.items():
-            if self._left.get(trigger_id) != why:
-                LOG.error("trigger %s is due but cannot fire here: %s", trigger_id, why)
-        self._left = left
+        for trigger_id, why in skipped.items():
+            if self._skipped.get(trigger_id) != why:
+                LOG.error("trigger %s: due but cannot fire in this engine: %s", trigger_id, why)
+        self._skipped = skipped
         return total
 
-    def _fire_batch(self, left: Sequence[str]) -> tuple[int, Mapping[str, str]]:
-        """How many triggers were found, and which of them were left, and why.
+    def _fire_batch(self, skipped: Sequence[str]) -> tuple[int, Mapping[str, str]]:
+        """Fire a batch of triggers.
 
-        :param left: triggers not to look at
+        :param skipped: ids of triggers to leave out
+        :returns: number of due triggers, and the reasons for those that cannot fire here, by id
         """
         now = self._clock.now()
 
-        def work(session: orm.Session) -> tuple[int, Mapping[str, str]]:
-            found = scheduled_runs.due_triggers(session, now, self._options.batch, left)
-            if not found:
+        def fire(session: orm.Session) -> tuple[int, Mapping[str, str]]:
+            triggers = scheduled_runs.due_triggers(session, now, self._options.batch, skipped)
+            if not triggers:
                 return 0, {}
-            times, leaves = self._times_of(found, now)
-            due = [row for row in found if row.id in times]
+            times, reasons = self._compute_times(triggers, now)
+            due = [row for row in triggers if row.id in times]
             operations = scheduled_runs.operations_of(session, [row.id for row in due])
             ids = [row.id for rows in operations.values() for row in rows]
             busy = dict(scheduled_runs.running(session, ids) if ids else {})
-            # The clock may have been put back, and the trigger changed since: a due time is run once all the same.
+            # A due time runs only once, even if the clock was set back and the trigger was changed afterwards.
             first = min((times[row.id].due[0] for row in due), default=now)
             recorded = scheduled_runs.recorded(session, ids, first) if ids else frozenset()
-            runs, moved = [], []
+            runs, fired = [], []
             for row in due:
-                moved.append((row.id, row.next_run_at, times[row.id].following))
+                fired.append((row.id, row.next_run_at, times[row.id].following))
                 for operation in operations.get(row.id, ()):
                     new = [due_at for due_at in times[row.id].due if (operation.id, due_at) not in recorded]
-                    made = list(self._runs(operation, times[row.id]._replace(due=new), now, busy))
-                    for run in made:
+                    for run in self._runs(operation, times[row.id]._replace(due=new), now, busy):
                         if run["ended_at"]:
                             scheduled_runs.log(session, operation, run["state"], run["due_at"], now, run["reason"])
-                    runs += made
+                        runs.append(run)
             scheduled_runs.record(session, runs)
-            scheduled_runs.advance(session, moved)
-            return len(found), leaves
+            scheduled_runs.advance(session, fired)
+            return len(triggers), reasons
 
         try:
-            answer = self._database.write(work)
+            result = self._database.write(fire)
         except (exception.Conflict, db_exception.DBDuplicateEntry) as error:
-            # On a database without SKIP LOCKED two engines may have looked at the same triggers: one of them won.
+            # On a database without SKIP LOCKED, two engines may have read the same triggers; one of them was faster.
             self._conflicts += 1
             level = logging.WARNING if self._conflicts >= _MANY_CONFLICTS else logging.DEBUG
-            LOG.log(level, "another engine fired these triggers, %d times in a row: %s", self._conflicts, error)
+            LOG.log(level, "another engine fired these triggers first, %d times in a row: %s", self._conflicts, error)
             return 0, {}
         self._conflicts = 0
-        return answer
+        return result
 
-    def _times_of(self, found: Sequence[Trigger], now: datetime) -> tuple[Mapping[str, "_Times"], Mapping[str, str]]:
-        """When triggers should have fired by *now*; and which cannot be asked here, and why."""
-        times, leaves = {}, {}
-        for row in found:
+    def _compute_times(
+        self, triggers: Sequence[Trigger], now: datetime
+    ) -> tuple[Mapping[str, "_Times"], Mapping[str, str]]:
+        """Compute the due times of triggers until *now*, and the reasons for those that cannot be evaluated here."""
+        times, reasons = {}, {}
+        for row in triggers:
             try:
                 times[row.id] = self._times(row, now)
             except NotInstalled as error:
-                leaves[row.id] = str(error)
-            except Exception as error:  # noqa: BLE001 - a plugin may raise anything, which must keep no other waiting
-                leaves[row.id] = f"unexpected error: {error!r}"
-        return times, leaves
+                reasons[row.id] = str(error)
+            except Exception as error:  # noqa: BLE001 - a plugin may raise anything, which must not block other triggers
+                reasons[row.id] = f"unexpected error: {error!r}"
+        return times, reasons
 
     def _times(self, row: Trigger, now: datetime) -> "_Times":
-        """When *row* should have fired by *now*, and when it will next."""
+        """Compute the due times of *row* until *now*, and the next one."""
         assert row.next_run_at is not None
         kind = of_type(self._types, row.type)
         try:
@@ -126,7 +130,7 @@ class Scheduler:
         except NotInstalled:
             raise
         except exception.InvalidInput as error:
-            LOG.error("trigger %s cannot be understood and will not fire any more: %s", row.id, error)
+            LOG.error("trigger %s: its properties are invalid, so it will not fire again: %s", row.id, error)
             return _Times([row.next_run_at], 0, timedelta(0), None)
         times: list[datetime] = []
         dropped, following = 0, None
@@ -135,7 +139,7 @@ class Scheduler:
                 following = moment
                 break
             if len(times) == self._options.max_missed:
-                # Nobody looked for very long. The newest may still be run, most of the others are only counted.
+                # After a very long outage. The newest due time may still run; most of the others are only counted.
                 dropped += 1
                 times.pop()
             times.append(moment)
@@ -150,9 +154,9 @@ class Scheduler:
             if now > ends:
                 late = (now - due_at).total_seconds()
                 state = scheduled_runs.MISSED
-                reason = f"found {late:.0f} seconds late, its window is {times.window.total_seconds():.0f} seconds"
+                reason = f"found {late:.0f} seconds late; its window is {times.window.total_seconds():.0f} seconds"
                 if times.dropped and due_at == times.due[0]:
-                    reason += f"; {times.dropped} more due times after it were missed too and have no run of their own"
+                    reason += f"; {times.dropped} more due times after it were missed, too, and are not recorded"
             elif operation.id in busy:
                 state = scheduled_runs.SKIPPED
                 reason = f"the run that was due at {busy[operation.id].isoformat()} has not ended"
@@ -172,7 +176,13 @@ class Scheduler:
 
 
 class _Times(NamedTuple):
-    """:param dropped: due times that are not in *due* because they are too many"""
+    """Due times of a trigger.
+
+    :param due: due times until now
+    :param dropped: number of due times that are not in *due* because there are too many
+    :param window: how long after its due time a run may start
+    :param following: the next due time, or None
+    """
 
     due: list[datetime]
     dropped: int
@@ -181,7 +191,7 @@ class _Times(NamedTuple):
 
 
 def _from(timing: Timing, first: datetime) -> Iterator[datetime]:
-    """*first* and all times after it."""
+    """Yield *first* and all due times after it."""
     moment: datetime | None = first
     while moment is not None:
         yield moment

@@ -1,4 +1,4 @@
-"""The operation engine as a process: looks at what is due, works on runs, answers the API about trusts, shows it is alive."""
+"""The operation engine as a process: it fires triggers, runs scheduled operations, manages trusts and sends heartbeats."""
 
 import logging
 import os
@@ -30,7 +30,7 @@ _CLEAN_SECONDS = 3600
 
 
 class Endpoint:
-    """What the API may ask over RPC."""
+    """RPC endpoint for the API."""
 
     def __init__(self, database: Database, trusts: Trusts, host: str) -> None:
         self._database = database
@@ -38,23 +38,26 @@ class Endpoint:
         self._host = host
 
     def ping(self, ctxt: RequestContext) -> dict[str, str]:
-        """Whether this engine is alive and reaches its database."""
+        """Check that this engine responds and reaches its database."""
         self._database.ping()
         return {"host": self._host}
 
     @oslo_messaging.expected_exceptions(Exception)
     def ensure_trust(self, ctxt: RequestContext) -> None:
-        """See ``rpc/operationengine.py``."""
+        """Ensure that the caller has a working trust; see ``rpc/operationengine.py``."""
         self._trusts.ensure(ctxt)
 
     @oslo_messaging.expected_exceptions(Exception)
     def release_trust(self, ctxt: RequestContext, user_id: str, project_id: str) -> None:
-        """See ``rpc/operationengine.py``."""
+        """Delete the trust of a user if it is unused; see ``rpc/operationengine.py``."""
         self._trusts.release(user_id, project_id)
 
 
 class OperationEngine(service.Service):
-    """One of any number of engines on one database. Raises ConfigurationError where it cannot work with *conf*."""
+    """An operation engine. Any number of them can share one database.
+
+    :raises ConfigurationError: the limits in ``[trigger]`` contradict each other
+    """
 
     def __init__(self, conf: cfg.ConfigOpts, clock: Clock | None = None) -> None:
         super().__init__()
@@ -63,7 +66,7 @@ class OperationEngine(service.Service):
         self._clock = clock or SystemClock()
 
     def start(self) -> None:
-        """Begin to fire, to work and to answer."""
+        """Start the periodic tasks and the RPC server."""
         conf, clock = self._conf, self._clock
         options = conf.operationengine
         self._database = Database(conf)
@@ -85,26 +88,26 @@ class OperationEngine(service.Service):
         self._server = rpc_transport.server(
             conf, self._transport, target, Endpoint(self._database, trusts, conf.service.host)
         )
-        works = (
+        periodics = (
             service.Periodic("scheduler", lambda: options.poll_interval, self._fire, clock),
-            service.Periodic("runner", lambda: options.poll_interval, self._runner.look, clock),
+            service.Periodic("runner", lambda: options.poll_interval, self._runner.poll, clock),
             service.Periodic("heartbeat", conf.service.report_interval, self._beat, clock),
             service.Periodic("cleaner", _CLEAN_SECONDS, self._clean, clock),
         )
-        self._periodic = {periodic.name: periodic for periodic in works}
+        self._periodic = {periodic.name: periodic for periodic in periodics}
         self._server.start()
-        for periodic in works:
+        for periodic in periodics:
             periodic.start()
         LOG.info("operation engine %s started", owner)
 
-    def _enabled(self) -> bool:
+    def _is_enabled(self) -> bool:
         with self._database.reader() as session:
-            mine = services.list_all(session, host=self._conf.service.host, binary=service.OPERATION_ENGINE_BINARY)
-        return all(row.status == "enabled" for row in mine)
+            rows = services.list_all(session, host=self._conf.service.host, binary=service.OPERATION_ENGINE_BINARY)
+        return all(row.status == "enabled" for row in rows)
 
     def _fire(self) -> None:
-        """An engine that an administrator disabled fires nothing; it still ends the runs it finds."""
-        if self._enabled() and self._scheduler.fire():
+        """Fire due triggers, unless an administrator disabled this engine. A disabled engine still completes runs."""
+        if self._is_enabled() and self._scheduler.fire():
             self._periodic["runner"].wake()
 
     def _beat(self) -> None:
@@ -114,13 +117,13 @@ class OperationEngine(service.Service):
 
     def _clean(self) -> None:
         now = self._clock.now()
-        kept = timedelta(days=self._conf.operationengine.keep_runs_days)
-        self._database.write(lambda session: scheduled_runs.forget(session, now - kept))
+        age = timedelta(days=self._conf.operationengine.keep_runs_days)
+        self._database.write(lambda session: scheduled_runs.forget(session, now - age))
         self._database.write(lambda session: idempotency.forget(session, now - idempotency.KEPT))
         self._trusts.sweep()
 
     def stop(self, graceful: bool = False) -> None:
-        """End when the steps that are being done are done; each is short."""
+        """Stop after the steps in progress; each is short."""
         self._server.stop()
         self._server.wait()
         for periodic in self._periodic.values():

@@ -1,8 +1,9 @@
-"""Trusts: how the engine acts for a user who is not logged in.
+"""Trusts, by which the engine acts in the name of users who are not logged in.
 
-There is one trust for each user and project, made with the user's own token when the first scheduled operation of theirs
-is, and deleted with the last. Keystone lets only the trustor and administrators delete one, so it is the trust itself that
-is acted by: whoever deletes the last operation need not be its owner. https://docs.openstack.org/api-ref/identity/v3-ext/#os-trust-api
+There is one trust for each user and project. It is created with the user's token together with the user's first scheduled
+operation, and deleted together with the last one. Another member of the project may delete that operation, but in Keystone
+only the trustor and administrators can delete a trust. Therefore the engine deletes it with a token from the trust itself.
+https://docs.openstack.org/api-ref/identity/v3-ext/#os-trust-api
 """
 
 import contextlib
@@ -22,63 +23,63 @@ from karbor_like.secret import Cipher
 
 LOG = logging.getLogger(__name__)
 
-#: Users whose tokens and connections are kept for the next step of a run.
-_REMEMBERED = 1000
-_AGE = 3600.0
+#: Number of users whose tokens and connections are cached for the next step of a run.
+_CACHE_SIZE = 1000
+_UNUSED_SECONDS = 3600.0
 
 
 class TrustLost(exception.NotAuthorized):
-    """The user's trust is gone or no longer works: revoked, or the user, the project or the role is gone."""
+    """The user's trust was revoked, or its user, project or role no longer exists."""
 
 
 class Trusts:
-    """Makes, uses and deletes trusts. May be used by any number of threads."""
+    """Creates, uses and deletes trusts. Thread-safe."""
 
     def __init__(self, database: Database, clients: ClientFactory, cipher: Cipher) -> None:
         self._database = database
         self._clients = clients
         self._cipher = cipher
-        self._acting: cachetools.LRUCache[str, Clients] = cachetools.LRUCache(_REMEMBERED)
+        self._acting: cachetools.LRUCache[str, Clients] = cachetools.LRUCache(_CACHE_SIZE)
         self._lock = threading.Lock()
 
     def ensure(self, context: RequestContext) -> None:
-        """See that there is a trust of *context*'s user in its project that works; one that does not is replaced.
+        """Ensure that the user of *context* has a working trust in its project; replace a trust that does not work.
 
-        Raises NotAuthorized where Keystone refuses.
+        :raises NotAuthorized: Keystone refuses
         """
         user_id, project_id = str(context.user_id), str(context.project_id)
-        # Locked: a release that is under way has counted the operations already, and is waited for.
+        # Locked, to wait for a concurrent release, which may have counted the operations before this one was added.
         row = self._database.write(lambda session: trusts.get(session, user_id, project_id, lock=True))
         former = row.trust_id if row else None
         if row is not None and former is not None:
             if row.released_at is None and self._works(former):
                 return
-            # What does not work now may work again later: it must be gone before it is forgotten.
+            # A trust that does not work now may work again later, so it must be deleted before its id is overwritten.
             self._delete(self._clients.for_context(context), self._cipher.decrypt(former))
         trust_id = self._create(context)
-        sealed = self._cipher.encrypt(trust_id)
-        if not self._database.write(lambda session: trusts.keep(session, user_id, project_id, sealed, former)):
-            # Another engine was asked at the same time and was faster.
+        encrypted = self._cipher.encrypt(trust_id)
+        if not self._database.write(lambda session: trusts.keep(session, user_id, project_id, encrypted, former)):
+            # Another engine handled a concurrent request and stored its trust first.
             self._delete(self._clients.for_context(context), trust_id)
 
     def release(self, user_id: str, project_id: str) -> None:
-        """Delete the trust of a user in a project unless an operation of theirs needs it still.
+        """Delete the trust of a user in a project, unless one of the user's scheduled operations needs it.
 
-        One that cannot be deleted now is not used any more, and :meth:`sweep` tries again.
+        A trust that cannot be deleted is no longer used, and :meth:`sweep` retries the deletion.
         """
-        sealed = self._database.write(lambda session: trusts.release(session, user_id, project_id))
-        if sealed is None:
+        encrypted = self._database.write(lambda session: trusts.release(session, user_id, project_id))
+        if encrypted is None:
             return
-        trust_id = self._cipher.decrypt(sealed)
+        trust_id = self._cipher.decrypt(encrypted)
         with self._lock:
             self._acting.pop(trust_id, None)
-        if self._end(user_id, project_id, trust_id):
-            self._database.write(lambda session: trusts.forget(session, user_id, project_id, sealed))
+        if self._delete_unused(user_id, project_id, trust_id):
+            self._database.write(lambda session: trusts.forget(session, user_id, project_id, encrypted))
 
-    def sweep(self, age: float = _AGE) -> None:
-        """Delete trusts that nothing needs: no engine, or no Keystone, could be asked when it was time.
+    def sweep(self, age: float = _UNUSED_SECONDS) -> None:
+        """Delete unused trusts whose release failed because no engine or no Keystone was reachable.
 
-        :param age: seconds; younger ones may be about to be needed, or are being deleted
+        :param age: minimum age in seconds; younger trusts may be about to be used, or are being deleted
         """
         with self._database.reader() as session:
             unused = trusts.unused(session, age)
@@ -86,11 +87,10 @@ class Trusts:
             self.release(user_id, project_id)
 
     def act_as(self, user_id: str, project_id: str, *, fresh: bool) -> Clients:
-        """Clients that act as a user in a project.
+        """Return clients that act as a user in a project.
 
-        :param fresh: ask Keystone now whether the trust works; otherwise a token that was taken before may do
-
-        Raises TrustLost where there is no trust that works.
+        :param fresh: check with Keystone that the trust works now; otherwise a cached token may be used
+        :raises TrustLost: there is no working trust
         """
         with self._database.reader() as session:
             row = trusts.get(session, user_id, project_id)
@@ -105,15 +105,15 @@ class Trusts:
                 self._acting[trust_id] = clients
         return clients
 
-    def _works(self, sealed: str) -> bool:
+    def _works(self, encrypted: str) -> bool:
         try:
-            self._sign_in(RequestContext(trust_id=self._cipher.decrypt(sealed)))
+            self._sign_in(RequestContext(trust_id=self._cipher.decrypt(encrypted)))
         except TrustLost:
             return False
         return True
 
     def _sign_in(self, context: RequestContext) -> Clients:
-        """Clients with a new token from the trust of *context*."""
+        """Return clients with a new token from the trust of *context*."""
         clients = self._clients.for_context(context)
         try:
             with errors.translated(f"acting for user {context.user_id} in project {context.project_id}"):
@@ -121,14 +121,15 @@ class Trusts:
         except (exception.NotAuthorized, exception.NotFound) as error:
             self._check_account()
             raise TrustLost(
-                f"the trust of user {context.user_id} in project {context.project_id} was revoked, or the user, the "
-                f"project or the role is gone: {error}"
+                f"trust of user {context.user_id} in project {context.project_id}: does not work; it was revoked, or the "
+                f"user, the project or the role was deleted: {error}"
             ) from None
         return clients
 
     def _check_account(self) -> None:
-        """Keystone says no in the same way where it is the service's own account that does not work, and then no trust of
-        anybody's is lost. Raises ConfigurationError in that case.
+        """Check that the service's own account works: otherwise Keystone refuses valid trusts in the same way.
+
+        :raises ConfigurationError: the account does not work
         """
         try:
             self._clients.service_user_id()
@@ -146,26 +147,29 @@ class Trusts:
                 "roles": [{"name": role} for role in context.roles],
             }
         }
-        with errors.translated(f"making a trust of user {context.user_id} for scheduled operations"):
+        with errors.translated(f"creating a trust of user {context.user_id} for scheduled operations"):
             answer = self._clients.for_context(context).keystone().post("/OS-TRUST/trusts", json=body)
         return answer.json()["trust"]["id"]
 
-    def _end(self, user_id: str, project_id: str, trust_id: str) -> bool:
-        """Delete a trust that nothing needs. Returns whether Keystone has it no more."""
+    def _delete_unused(self, user_id: str, project_id: str, trust_id: str) -> bool:
+        """Delete an unused trust.
+
+        :returns: whether the trust no longer exists in Keystone
+        """
         owner = RequestContext(user_id=user_id, project_id=project_id, trust_id=trust_id)
         try:
             self._delete(self._clients.for_context(owner), trust_id)
             return True
         except exception.KarborLikeError as error:
-            LOG.debug("the trust of user %s in project %s cannot end itself: %s", user_id, project_id, error)
+            LOG.debug("trust of user %s in project %s: cannot delete itself: %s", user_id, project_id, error)
         try:
-            # Where it does not work any more. If this user may not delete it, it learns at least whether it is there.
+            # The trust may no longer work. Even without permission to delete it, the service learns whether it exists.
             self._delete(self._clients.as_service(), trust_id)
             return True
         except exception.KarborLikeError as error:
             LOG.error(
-                "a trust that user %s gave in project %s is not needed any more but is left in Keystone; the next try is in "
-                "an hour, or let an administrator delete what this service is the trustee of: %s",
+                "trust of user %s in project %s: unused, but cannot be deleted in Keystone; will be retried in an hour, or "
+                "let an administrator delete the trusts of which this service is the trustee: %s",
                 user_id,
                 project_id,
                 error,
@@ -173,7 +177,7 @@ class Trusts:
             return False
 
     def _delete(self, clients: Clients, trust_id: str) -> None:
-        """Delete a trust if it is there. Raises what Keystone says."""
+        """Delete a trust if it exists; errors of Keystone are raised translated."""
         with errors.translated("signing in to delete a trust"):
             clients.session.get_token()
         with errors.translated("deleting a trust"), contextlib.suppress(ksa.NotFound):

@@ -10,7 +10,7 @@ from karbor_like.db.models import base
 
 
 class Plan(base.Base):
-    """A plan. ``resources`` is a list of type, id, name, extra_info; the keys of ``parameters`` are ``Type`` or ``Type#id``."""
+    """A plan. ``resources`` is a list of type, id, name, extra_info; ``parameters`` has keys ``Type`` or ``Type#id``."""
 
     __tablename__ = "plans"
     __table_args__ = base.table_args(sa.Index("ix_plans_project", "project_id", "created_at", "id"))

@@ -32,7 +32,7 @@ class Trigger(base.Base):
 
 
 class ScheduledOperation(base.Base):
-    """A scheduled operation. ``disabled_reason`` is set if the engine disabled it, for example after its trust was revoked."""
+    """A scheduled operation. ``disabled_reason`` is set if the engine disabled it, such as after its trust was revoked."""
 
     __tablename__ = "scheduled_operations"
     __table_args__ = base.table_args(

@@ -1,4 +1,4 @@
-"""What is told of changes of state: each that was committed, once, whichever way it was written."""
+"""Listeners are notified once of each committed status change, regardless of how it was written."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -15,13 +15,13 @@ NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
 @pytest.fixture
-def told(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[changes.Change]:
-    """The changes that were told. The database may be shared with other tests: they are told only of their own."""
-    found: list[changes.Change] = []
-    here = [True]
-    changes.watch(database, lambda given: found.extend(given) if here else None)
-    yield found
-    here.clear()
+def notified(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[changes.Change]:
+    """The changes of which a listener was notified. The database may be shared, so the listener is muted after the test."""
+    received: list[changes.Change] = []
+    active = [True]
+    changes.watch(database, lambda given: received.extend(given) if active else None)
+    yield received
+    active.clear()
 
 
 def _checkpoint(session, **values):
@@ -53,70 +53,70 @@ def _operation(session, of, **values):
     )
 
 
-def _seen(told):
-    return [(change.row.id, change.old, change.new) for change in told]
+def _seen(notified):
+    return [(change.row.id, change.old, change.new) for change in notified]
 
 
-def test_every_way_to_write_is_told_in_order(database, told):
-    made = database.write(_checkpoint)
-    database.write(lambda session: checkpoints.move(session, made.id, "available", ["protecting"]))
+def test_every_way_to_write_notifies_in_order(database, notified):
+    created = database.write(_checkpoint)
+    database.write(lambda session: checkpoints.move(session, created.id, "available", ["protecting"]))
 
     def assign(session):
-        checkpoints.CHECKPOINTS.get(session, made.id, lock=True).update({"status": "deleting", "reason": None})
+        checkpoints.CHECKPOINTS.get(session, created.id, lock=True).update({"status": "deleting", "reason": None})
 
     database.write(assign)
-    database.write(lambda session: checkpoints.move(session, made.id, "deleted", ["deleting"]))
-    assert _seen(told) == [
-        (made.id, None, "protecting"),
-        (made.id, "protecting", "available"),
-        (made.id, "available", "deleting"),
-        (made.id, "deleting", "deleted"),
+    database.write(lambda session: checkpoints.move(session, created.id, "deleted", ["deleting"]))
+    assert _seen(notified) == [
+        (created.id, None, "protecting"),
+        (created.id, "protecting", "available"),
+        (created.id, "available", "deleting"),
+        (created.id, "deleting", "deleted"),
     ]
-    assert told[-1].row.deleted_at is not None
+    assert notified[-1].row.deleted_at is not None
 
 
-def test_what_does_not_change_is_not_told(database, told):
-    made = database.write(_checkpoint)
-    told.clear()
-    assert not database.write(lambda session: checkpoints.move(session, made.id, "available", ["deleting"]))
-    assert database.write(lambda session: checkpoints.move(session, made.id, "protecting", ["protecting"]))
-    assert database.write(lambda session: checkpoints.CHECKPOINTS.update(session, made.id, {"new_bytes": 5}))
-    assert told == []
+def test_an_unchanged_status_does_not_notify(database, notified):
+    created = database.write(_checkpoint)
+    notified.clear()
+    assert not database.write(lambda session: checkpoints.move(session, created.id, "available", ["deleting"]))
+    assert database.write(lambda session: checkpoints.move(session, created.id, "protecting", ["protecting"]))
+    assert database.write(lambda session: checkpoints.CHECKPOINTS.update(session, created.id, {"new_bytes": 5}))
+    assert notified == []
 
 
-def test_nothing_is_told_of_what_was_rolled_back(database, told):
+def test_a_rolled_back_change_does_not_notify(database, notified):
     def fail(session):
-        made = _checkpoint(session)
-        checkpoints.move(session, made.id, "available", ["protecting"])
+        created = _checkpoint(session)
+        checkpoints.move(session, created.id, "available", ["protecting"])
         raise RuntimeError("the flow is broken")
 
     with pytest.raises(RuntimeError):
         database.write(fail)
-    assert told == []
+    assert notified == []
 
 
-def test_what_is_written_again_after_a_deadlock_is_told_once(database, told):
+def test_a_change_that_is_retried_after_a_deadlock_notifies_once(database, notified):
     attempts = []
 
     def write(session):
-        made = _checkpoint(session, id=str(uuid.UUID(int=7)))
-        attempts.append(made.id)
+        created = _checkpoint(session, id=str(uuid.UUID(int=7)))
+        attempts.append(created.id)
         if len(attempts) < 3:
             raise db_exception.DBDeadlock
-        return made
+        return created
 
     database.write(write)
     assert len(attempts) == 3
-    assert _seen(told) == [(str(uuid.UUID(int=7)), None, "protecting")]
+    assert _seen(notified) == [(str(uuid.UUID(int=7)), None, "protecting")]
 
 
-def test_the_operation_and_the_checkpoint_come_along(database, told):
+def test_a_change_carries_its_operation_and_checkpoint(database, notified):
     def protect(session):
-        made = _checkpoint(session)
-        return made, _operation(session, made)
+        created = _checkpoint(session)
+        return created, _operation(session, created)
 
     checkpoint, operation = database.write(protect)
-    assert told[-1].operation.id == operation.id
+    assert notified[-1].operation.id == operation.id
 
     def restore(session):
         return RESTORES.insert(
@@ -124,26 +124,26 @@ def test_the_operation_and_the_checkpoint_come_along(database, told):
         )
 
     request = database.write(restore)
-    assert (told[-1].row.id, told[-1].operation, told[-1].checkpoint.plan_id) == (request.id, None, "plan")
+    assert (notified[-1].row.id, notified[-1].operation, notified[-1].checkpoint.plan_id) == (request.id, None, "plan")
 
     def finish(session):
         RESTORES.update(session, request.id, {"status": "success"}, {"status": "in_progress"})
         _operation(session, checkpoint, restore_id=request.id)
 
     database.write(finish)
-    assert (told[-1].old, told[-1].new) == ("in_progress", "success")
-    assert told[-1].operation.restore_id == request.id
-    assert {type(change.row) for change in told} == {Checkpoint, Restore}
+    assert (notified[-1].old, notified[-1].new) == ("in_progress", "success")
+    assert notified[-1].operation.restore_id == request.id
+    assert {type(change.row) for change in notified} == {Checkpoint, Restore}
 
 
-def test_a_request_that_is_withdrawn(database, told):
+def test_a_withdrawn_request_notifies(database, notified):
     values = {"id": str(uuid.uuid4()), "project_id": "p", "provider_id": "v", "checkpoint_id": str(uuid.uuid4())}
     database.write(lambda session: RESTORES.insert(session, **values))
     assert database.write(lambda session: RESTORES.delete(session, values["id"]))
-    assert _seen(told) == [(values["id"], None, "in_progress"), (values["id"], "in_progress", None)]
+    assert _seen(notified) == [(values["id"], None, "in_progress"), (values["id"], "in_progress", None)]
 
 
-def test_runs_are_told_as_they_are_recorded_and_ended(database, told):
+def test_runs_notify_when_they_are_recorded_and_when_they_end(database, notified):
     run = {
         "scheduled_operation_id": str(uuid.uuid4()),
         "project_id": "p",
@@ -155,11 +155,11 @@ def test_runs_are_told_as_they_are_recorded_and_ended(database, told):
         {**run, "due_at": NOW - timedelta(days=1), "state": "missed", "ended_at": NOW, "next_look_at": None},
     ]
     database.write(lambda session: scheduled_runs.record(session, recorded))
-    assert [change.new for change in told] == ["started", "missed"]
+    assert [change.new for change in notified] == ["started", "missed"]
     (claimed,) = database.write(lambda session: scheduled_runs.claim(session, "me", NOW, 60, 10))
-    assert database.write(lambda session: scheduled_runs.leave(session, claimed, NOW, checkpoint_id="c"))
+    assert database.write(lambda session: scheduled_runs.release(session, claimed, NOW, checkpoint_id="c"))
     assert database.write(lambda session: scheduled_runs.end(session, claimed, "succeeded", NOW))
-    assert [(change.old, change.new) for change in told[2:]] == [("started", "succeeded")]
+    assert [(change.old, change.new) for change in notified[2:]] == [("started", "succeeded")]
 
 
 def test_a_listener_that_fails_does_not_make_the_writer_fail(database, caplog):
@@ -168,7 +168,7 @@ def test_a_listener_that_fails_does_not_make_the_writer_fail(database, caplog):
 
     broken_once = [broken]
     changes.watch(database, lambda found: broken_once.pop()(found) if broken_once else None)
-    made = database.write(_checkpoint)
+    created = database.write(_checkpoint)
     with database.reader() as session:
-        assert checkpoints.CHECKPOINTS.get(session, made.id).status == "protecting"
+        assert checkpoints.CHECKPOINTS.get(session, created.id).status == "protecting"
     assert "could not be told" in caplog.text

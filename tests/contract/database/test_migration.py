@@ -20,7 +20,7 @@ def test_an_empty_database_has_no_version(database_url):
     assert migration.version(database) is None
 
 
-def test_the_migrations_make_what_the_models_say(database):
+def test_the_migrations_create_the_tables_of_the_models(database):
     assert migration.version(database) == migration.head()
     assert _differences(database) == []
 
@@ -43,7 +43,7 @@ def _sync(url):
     migration.sync(open_database(url))
 
 
-def test_hosts_may_migrate_at_once(database_url):
+def test_hosts_can_migrate_concurrently(database_url):
     with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
         for done in [pool.submit(_sync, database_url) for _ in range(4)]:
             done.result()

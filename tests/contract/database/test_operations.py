@@ -61,13 +61,13 @@ def test_projects_take_turns(database):
     assert order == ["busy", "idle", "busy", "idle", "busy", "busy"]
 
 
-def test_a_project_that_runs_something_waits_behind_one_that_does_not(database):
+def test_a_project_with_running_operations_waits_behind_an_idle_one(database):
     _enqueue(database, "busy", "busy", "idle")
     assert _claim(database, _due(database)[0])
     assert [row.project_id for row in _due(database)] == ["idle", "busy"]
 
 
-def test_those_of_a_provider_that_is_not_loaded_keep_nobody_waiting(database):
+def test_operations_of_a_provider_that_is_not_loaded_do_not_block_others(database):
     elsewhere = _enqueue(database, "busy", "idle", provider="y")
     here = _enqueue(database, "busy", "idle")
     assert [row.id for row in _due(database, limit=2)] == here
@@ -79,18 +79,18 @@ def test_those_of_a_provider_that_is_not_loaded_keep_nobody_waiting(database):
     assert set(_waiting(database)) == set(elsewhere)
 
 
-def test_one_that_is_cancelled_needs_its_provider_only_for_what_it_made(database):
-    nothing, gone, something, wanted = _enqueue(database, *["p"] * 4, provider="y")
+def test_a_cancelled_operation_needs_its_provider_only_to_delete_what_it_created(database):
+    nothing, deleted, something, wanted = _enqueue(database, *["p"] * 4, provider="y")
 
     def make(session, operation, **values):
         operations.intend(session, operation, "T#1", "snapshot", name="a", keep=False)
         operations.note(session, operation, "T#1", "snapshot", **values)
 
-    database.write(lambda session: make(session, gone, gone=True))
+    database.write(lambda session: make(session, deleted, gone=True))
     database.write(lambda session: make(session, something, cloud_id="s-1"))
-    for operation in (nothing, gone, something):
+    for operation in (nothing, deleted, something):
         database.write(lambda session, operation=operation: operations.request_cancel(session, operation))
-    assert {row.id for row in _due(database)} == {nothing, gone}
+    assert {row.id for row in _due(database)} == {nothing, deleted}
     assert _waiting(database) == {something: "y", wanted: "y"}
 
 
@@ -109,7 +109,7 @@ def test_an_expired_lease_is_taken_over_and_the_old_owner_finds_out(database):
     assert database.write(lambda session: operations.check(session, new)).attempts == 2
 
 
-def test_one_whose_owner_renews_after_it_was_seen_as_abandoned_is_not_taken_over(database):
+def test_an_operation_whose_lease_was_renewed_meanwhile_is_not_taken_over(database):
     (operation,) = _enqueue(database, "p")
     owner = _claim(database, _due(database)[0], "owner")
     _expire(database, operation)
@@ -119,19 +119,14 @@ def test_one_whose_owner_renews_after_it_was_seen_as_abandoned_is_not_taken_over
     assert database.write(lambda session: operations.check(session, owner)).owner == "owner"
 
 
-def test_an_end_forgets_the_credential(database):
+def test_the_end_of_an_operation_removes_its_credential(database):
     (operation,) = _enqueue(database, "p")
     database.write(lambda session: OPERATIONS.update(session, operation, {"credential": "encrypted"}))
     held = _claim(database, _due(database)[0])
-    assert database.write(lambda session: operations.finish(session, held, "error", "the volume is gone"))
+    assert database.write(lambda session: operations.finish(session, held, "error", "the volume was deleted"))
     with database.reader() as session:
         row = OPERATIONS.get(session, operation)
-    assert (row.queue_state, row.status, row.credential, row.error_info) == (
-        "done",
-        "error",
-        None,
-        "the volume is gone",
-    )
+    assert (row.queue_state, row.status, row.credential, row.error_info) == ("done", "error", None, "the volume was deleted")
     assert row.ended_at >= row.started_at
     assert not database.write(lambda session: operations.request_cancel(session, operation))
 
@@ -176,7 +171,7 @@ def test_resources_are_counted_per_operation(database):
 
 
 def _copy(database, number, **values):
-    """A copy that was asked for *number* seconds after the first one."""
+    """Insert a copy that was requested *number* seconds after the first one."""
 
     def work(session):
         values.setdefault("plan_id", "a plan")
@@ -196,7 +191,7 @@ def _copy(database, number, **values):
     return database.write(work)
 
 
-def test_copies_of_a_plan_come_one_after_the_other(database):
+def test_copies_of_a_plan_run_one_after_the_other(database):
     second, first = _copy(database, 2), _copy(database, 1)
     other = _copy(database, 3, plan_id="another plan")
     assert {row.id for row in _due(database)} == {first, other}

@@ -1,4 +1,4 @@
-"""Old rows go, in batches; what the API still shows stays whole."""
+"""Old rows are removed in batches; objects that the API shows stay complete."""
 
 import uuid
 from datetime import timedelta
@@ -82,7 +82,7 @@ def _counts(database):
         }
 
 
-def test_deleted_checkpoints_go_with_their_operations(database, old, young):
+def test_deleted_checkpoints_are_removed_with_their_operations(database, old, young):
     gone = _checkpoint(old, status="deleted", deleted_at=old)
     recent = _checkpoint(old, status="deleted", deleted_at=young)
     standing = _checkpoint(old)
@@ -103,10 +103,10 @@ def test_deleted_checkpoints_go_with_their_operations(database, old, young):
     assert (counts["operation_resources"], counts["journal_entries"]) == (2, 2)
 
 
-def test_what_has_not_ended_stays_whatever_its_age(database, old):
+def test_rows_of_unfinished_objects_stay_regardless_of_age(database, old):
     checkpoint = _checkpoint(old, status="deleted", deleted_at=old)
     restore = _request(Restore, old, status="in_progress")
-    # Failed by the API, while a service took it all the same.
+    # The API marked it as failed, but a service had already claimed it.
     failed = _request(Verification, old, status="fail")
     operations = [
         _operation(old, queue_state="queued", checkpoint_id=checkpoint.id),
@@ -122,7 +122,7 @@ def test_what_has_not_ended_stays_whatever_its_age(database, old):
 
 
 @pytest.mark.parametrize(("model", "link"), [(Restore, "restore_id"), (Verification, "verification_id")])
-def test_requests_go_with_their_operations_though_the_checkpoint_stays(database, old, young, model, link):
+def test_requests_are_removed_with_their_operations_although_the_checkpoint_stays(database, old, young, model, link):
     checkpoint = _checkpoint(old)
     gone, recent = _request(model, old, checkpoint_id=checkpoint.id), _request(model, young)
     its = {

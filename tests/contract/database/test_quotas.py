@@ -49,17 +49,17 @@ def test_a_project_without_limits_has_those_of_the_default_class(database):
         assert quotas.limits(session, "own", DEFAULTS)["plans"] == 3
 
 
-def test_zero_is_a_limit_and_minus_one_is_none(database):
+def test_zero_is_a_limit_and_minus_one_is_not(database):
     database.write(lambda session: quotas.set_limits(session, "none", {"plans": 0}))
     database.write(lambda session: quotas.set_limits(session, "free", {"plans": -1}))
-    with pytest.raises(exception.OverQuota, match="none for plans is 0"):
+    with pytest.raises(exception.OverQuota, match="project none: quota for plans exceeded: limit 0"):
         database.write(lambda session: quotas.enforce(session, "none", "plans", DEFAULTS))
     database.write(lambda session: quotas.enforce(session, "free", "plans", {"plans": 0, "checkpoints": 0}))
 
 
-def test_several_at_once_need_room_for_all(database):
+def test_a_request_for_several_objects_needs_room_for_all(database):
     database.write(lambda session: quotas.set_limits(session, "p", {"plans": 3}))
     database.write(lambda session: _plan(session) and None)
     database.write(lambda session: quotas.enforce(session, "p", "plans", DEFAULTS, wanted=2))
-    with pytest.raises(exception.OverQuota, match="is 3, of which 1 are used: there is no room for 3 more"):
+    with pytest.raises(exception.OverQuota, match="limit 3, in use 1, requested 3"):
         database.write(lambda session: quotas.enforce(session, "p", "plans", DEFAULTS, wanted=3))

@@ -20,7 +20,7 @@ def _fill(database, count=25):
                 project_id="even" if number % 2 == 0 else "odd",
                 name=f"name {number % 5}",
                 provider_id="x",
-                # Several rows share a time: the order must be stable all the same.
+                # Several rows share a time; the order must be stable nevertheless.
                 created_at=START + timedelta(seconds=number // 3),
                 resources=[{"id": "ä", "type": "OS::Cinder::Volume", "name": "雪"}],
                 parameters={},
@@ -63,7 +63,7 @@ def test_another_projects_row_is_not_found_nor_a_marker(database):
 
 
 @pytest.mark.parametrize("name", ["50%", "a_c", "\\", "'; DROP TABLE plans; --"])
-def test_a_filter_takes_wild_cards_literally(database, name):
+def test_a_filter_matches_wildcards_literally(database, name):
     def work(session):
         for text in (name, "other", "abc", "50x"):
             PLANS.insert(session, project_id="p", name=text, provider_id="x", resources=[], parameters={})
@@ -86,7 +86,7 @@ def test_a_sort_key_that_the_table_lacks_is_accepted(database):
         assert RESTORES.list(session, sort=[("name", "asc")]) == []
 
 
-def test_update_compares_before_it_sets(database):
+def test_update_is_a_compare_and_set(database):
     _fill(database, 1)
     plan = f"{0:032x}"
     assert database.write(lambda s: PLANS.update(s, plan, {"status": "started"}, {"status": ["suspended"]}))
@@ -95,9 +95,9 @@ def test_update_compares_before_it_sets(database):
         assert PLANS.get(session, plan).status == "started"
 
 
-def test_an_id_is_taken_once(database):
+def test_an_id_can_be_used_once(database):
     _fill(database, 1)
-    with pytest.raises(exception.Conflict, match="exists already"):
+    with pytest.raises(exception.Conflict, match="already exists"):
         _fill(database, 1)
 
 
@@ -125,12 +125,12 @@ def test_checkpoints_are_found_by_day_both_ends_included(database):
 
 def test_deleted_checkpoints_leave_the_list_but_not_the_index(database):
     database.write(lambda session: [_checkpoint(session, number) for number in range(2)] and None)
-    gone = f"{1:032x}"
-    assert database.write(lambda session: checkpoints.move(session, gone, "deleted", ["available"]))
-    assert not database.write(lambda session: checkpoints.move(session, gone, "error", ["available"]))
+    deleted = f"{1:032x}"
+    assert database.write(lambda session: checkpoints.move(session, deleted, "deleted", ["available"]))
+    assert not database.write(lambda session: checkpoints.move(session, deleted, "error", ["available"]))
     with database.reader() as session:
         assert [row.id for row in checkpoints.page(session, "x")] == [f"{0:032x}"]
-        assert checkpoints.CHECKPOINTS.get(session, gone).status == "deleted"
+        assert checkpoints.CHECKPOINTS.get(session, deleted).status == "deleted"
         assert [row.id for row in checkpoints.latest_available(session, "x", "p", 5)] == [f"{0:032x}"]
 
 

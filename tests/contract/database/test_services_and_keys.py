@@ -6,7 +6,7 @@ from karbor_like import exception
 from karbor_like.db import idempotency, services
 
 
-def test_a_heartbeat_makes_one_row_per_binary_and_host(database):
+def test_heartbeats_use_one_row_per_binary_and_host(database):
     for host in ("a", "b", "a"):
         database.write(lambda session, host=host: services.beat(session, "karbor-protection", host))
     with database.reader() as session:
@@ -18,7 +18,7 @@ def test_a_heartbeat_makes_one_row_per_binary_and_host(database):
             services.get(session, 10**6)
 
 
-def test_a_key_names_one_object_and_one_request(database):
+def test_a_key_identifies_one_object_and_one_request(database):
     first = database.write(lambda session: idempotency.reserve(session, "p", "k", "f"))
     again = database.write(lambda session: idempotency.reserve(session, "p", "k", "f"))
     other = database.write(lambda session: idempotency.reserve(session, "q", "k", "g"))
@@ -28,7 +28,7 @@ def test_a_key_names_one_object_and_one_request(database):
         database.write(lambda session: idempotency.reserve(session, "p", "k", "different"))
 
 
-def test_requests_that_meet_get_the_same_id(database):
+def test_concurrent_requests_get_the_same_id(database):
     def reserve(number):
         return database.write(lambda session: idempotency.reserve(session, "p", "k", "f"))
 

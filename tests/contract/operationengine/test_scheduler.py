@@ -1,4 +1,4 @@
-"""The scheduler on every database: each due time becomes one run, whoever looks, and however late."""
+"""The scheduler on every database: each due time becomes one run, regardless of the number of engines and of delays."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -47,7 +47,7 @@ def scheduler(database, clock):
 
 def _trigger(database, count=1, properties=HOURLY, operations=1, **values):
     def work(session):
-        made = []
+        created = []
         for number in range(count):
             row = TRIGGERS.insert(
                 session,
@@ -69,8 +69,8 @@ def _trigger(database, count=1, properties=HOURLY, operations=1, **values):
                     operation_definition={"provider_id": "x", "plan_id": "plan"},
                     **values,
                 )
-            made.append(row.id)
-        return made
+            created.append(row.id)
+        return created
 
     return database.write(work)
 
@@ -95,7 +95,7 @@ def test_nothing_fires_before_it_is_due(database, scheduler, clock):
     assert _runs(database) == []
 
 
-def test_a_due_trigger_fires_once_and_knows_its_next_time(database, scheduler, clock):
+def test_a_due_trigger_fires_once_and_gets_its_next_time(database, scheduler, clock):
     (trigger,) = _trigger(database, operations=2)
     clock.advance(3601)
     assert scheduler.fire() == 1
@@ -107,7 +107,7 @@ def test_a_due_trigger_fires_once_and_knows_its_next_time(database, scheduler, c
         assert TRIGGERS.get(session, trigger).next_run_at == START + timedelta(hours=2)
 
 
-def test_a_run_that_goes_on_makes_the_next_one_skipped_and_the_log_says_so(database, scheduler, clock):
+def test_a_run_is_skipped_and_logged_while_the_previous_one_has_not_ended(database, scheduler, clock):
     _trigger(database)
     clock.advance(3601)
     scheduler.fire()
@@ -122,7 +122,7 @@ def test_a_run_that_goes_on_makes_the_next_one_skipped_and_the_log_says_so(datab
     assert (entry.status, entry.scheduled_operation_id) == ("error", second.scheduled_operation_id)
 
 
-def test_times_that_nobody_saw_are_recorded_as_missed_and_the_last_runs_if_it_is_in_time(database, scheduler, clock):
+def test_due_times_of_an_outage_are_missed_except_for_one_within_its_window(database, scheduler, clock):
     _trigger(database)
     clock.advance(5 * 3600 + 60)
     scheduler.fire()
@@ -132,7 +132,7 @@ def test_times_that_nobody_saw_are_recorded_as_missed_and_the_last_runs_if_it_is
     assert [run.due_at for run in runs] == [START + timedelta(hours=hour) for hour in range(1, 6)]
 
 
-def test_a_long_outage_is_recorded_in_bounded_space_and_counted_whole(database, clock):
+def test_a_long_outage_is_recorded_in_bounded_space_and_counted_completely(database, clock):
     _trigger(database)
     clock.advance(100 * 3600 + 60)
     Scheduler(_conf(max_missed=10), database, clock, TYPES).fire()
@@ -142,7 +142,7 @@ def test_a_long_outage_is_recorded_in_bounded_space_and_counted_whole(database, 
     assert "90 more due times" in runs[0].reason
 
 
-def test_a_trigger_without_a_window_has_the_smallest_that_is_allowed(database, scheduler, clock):
+def test_a_trigger_without_a_window_has_the_smallest_allowed_window(database, scheduler, clock):
     _trigger(database, properties={name: value for name, value in HOURLY.items() if name != "window"})
     clock.advance(3600 + 899)
     scheduler.fire()
@@ -156,9 +156,9 @@ def test_a_due_time_cannot_be_recorded_twice(database, scheduler, clock):
     scheduler.fire()
     (run,) = _runs(database)
     names = ("scheduled_operation_id", "project_id", "due_at", "window_ends_at", "state", "created_at")
-    again = {name: getattr(run, name) for name in names}
+    duplicate = {name: getattr(run, name) for name in names}
     with pytest.raises(db_exception.DBDuplicateEntry):
-        database.write(lambda session: scheduled_runs.record(session, [again]))
+        database.write(lambda session: scheduled_runs.record(session, [duplicate]))
     assert len(_runs(database)) == 1
 
 
@@ -180,7 +180,7 @@ def test_a_trigger_ends_at_its_end(database, scheduler, clock):
         assert TRIGGERS.get(session, trigger).next_run_at is None
 
 
-def test_a_clock_that_steps_back_fires_nothing_again(database, scheduler, clock):
+def test_nothing_fires_again_after_the_clock_was_set_back(database, scheduler, clock):
     _trigger(database)
     clock.advance(3601)
     scheduler.fire()
@@ -191,8 +191,8 @@ def test_a_clock_that_steps_back_fires_nothing_again(database, scheduler, clock)
     assert len(_runs(database)) == 1
 
 
-def test_a_due_time_that_is_recorded_already_keeps_nothing_from_firing(database, scheduler, clock):
-    """The clock is put back, and meanwhile the trigger's properties are put anew, which finds the same time again."""
+def test_a_due_time_that_is_already_recorded_does_not_block_other_triggers(database, scheduler, clock):
+    """The clock is set back, and the trigger is updated meanwhile, which computes the same due time again."""
     first, second = _trigger(database, count=2)
     clock.advance(3601)
     assert scheduler.fire() == 2
@@ -211,7 +211,7 @@ def test_a_due_time_that_is_recorded_already_keeps_nothing_from_firing(database,
         )
 
 
-def test_a_trigger_that_cannot_be_understood_stops_and_leaves_a_trace(database, scheduler, clock):
+def test_a_trigger_with_invalid_properties_stops_and_leaves_a_missed_run(database, scheduler, clock):
     (trigger,) = _trigger(database)
     database.write(lambda session: TRIGGERS.update(session, trigger, {"properties": {**HOURLY, "pattern": "nonsense"}}))
     clock.advance(3601)
@@ -220,7 +220,7 @@ def test_a_trigger_that_cannot_be_understood_stops_and_leaves_a_trace(database, 
     assert scheduler.fire() == 0
 
 
-def test_engines_at_once_record_each_run_once(database, clock):
+def test_concurrent_engines_record_each_run_once(database, clock):
     _trigger(database, count=40)
     clock.advance(3601)
     engines = [Scheduler(_conf(batch=7), database, clock, TYPES) for _ in range(4)]

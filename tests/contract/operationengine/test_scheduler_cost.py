@@ -1,4 +1,4 @@
-"""What the scheduler asks of the database: as much as there is due, however much there is."""
+"""Database cost of the scheduler: it depends on the number of due triggers, not on the number of all triggers."""
 
 import contextlib
 import uuid
@@ -14,7 +14,7 @@ from tests.contract.operationengine.test_scheduler import HOURLY, START, TYPES, 
 
 __all__ = ["clock"]
 
-#: Enough for a planner to prefer an index to reading everything.
+#: Enough rows for a query planner to prefer an index to a full scan.
 MANY = 3000
 ANALYZE = {"sqlite": "ANALYZE", "mysql": "ANALYZE TABLE {}", "postgresql": "ANALYZE {}"}
 EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN ", "mysql": "EXPLAIN ", "postgresql": "EXPLAIN "}
@@ -22,7 +22,7 @@ EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN ", "mysql": "EXPLAIN ", "postgresql": "
 
 @contextlib.contextmanager
 def _statements(database):
-    """What is sent meanwhile, as pairs of text and parameters."""
+    """Collect the statements that are sent in the block, as pairs of text and parameters."""
     sent = []
 
     def note(connection, cursor, statement, parameters, context, many):
@@ -35,7 +35,7 @@ def _statements(database):
 
 @pytest.fixture
 def many(database):
-    """Triggers of the future with an operation each, whose runs have ended."""
+    """Triggers that are due in the future, with one operation each, whose runs have ended."""
     common = {"project_id": "p", "name": "n", "created_at": START}
     triggers, operations, runs = [], [], []
     for number in range(MANY):
@@ -64,16 +64,16 @@ def many(database):
             connection.exec_driver_sql(ANALYZE[connection.dialect.name].format(model.__tablename__)).close()
 
 
-def _looks(session, now):
+def _poll(session, now):
     scheduled_runs.due_triggers(session, now, 200)
     scheduled_runs.due_triggers(session, now, 200, ["another"])
-    scheduled_runs.wanting(session, now)
+    scheduled_runs.has_pending(session, now)
     scheduled_runs.claim(session, "engine", now, 60, 8)
 
 
-def test_a_look_is_answered_by_an_index_and_reads_no_table(database, many, clock):
+def test_a_poll_uses_indexes_and_scans_no_table(database, many, clock):
     with _statements(database) as sent:
-        database.write(lambda session: _looks(session, clock.now()))
+        database.write(lambda session: _poll(session, clock.now()))
     selects = [(text, parameters) for text, parameters in sent if text.startswith("SELECT")]
     assert len(selects) == 4
     with database.engine.connect() as connection:
@@ -89,7 +89,7 @@ def test_a_look_is_answered_by_an_index_and_reads_no_table(database, many, clock
                 assert all(int(row["rows"]) < MANY / 10 for row in plan), said
 
 
-def test_an_idle_look_is_one_statement(database, many, clock):
+def test_an_idle_poll_is_one_statement(database, many, clock):
     scheduler = Scheduler(_conf(), database, clock, TYPES)
     scheduler.fire()
     with _statements(database) as sent:
@@ -99,7 +99,7 @@ def test_an_idle_look_is_one_statement(database, many, clock):
 
 
 @pytest.mark.parametrize("count", [1, 60])
-def test_a_batch_takes_as_many_statements_as_one_trigger(database, clock, count):
+def test_a_batch_needs_as_many_statements_as_a_single_trigger(database, clock, count):
     _trigger(database, count=count)
     clock.advance(3601)
     scheduler = Scheduler(_conf(batch=100), database, clock, TYPES)

@@ -1,4 +1,4 @@
-"""The engine's core fires triggers of any type, and one whose plugin is lacking or fails keeps no other waiting."""
+"""The scheduler fires triggers of any type; a trigger whose plugin is missing or fails does not block others."""
 
 import logging
 from datetime import timedelta
@@ -23,7 +23,7 @@ def _next(database, trigger_id):
         return TRIGGERS.get(session, trigger_id).next_run_at
 
 
-def test_a_type_without_a_next_time_fires_once_for_each_event(database, clock):
+def test_a_trigger_without_a_next_time_fires_once_for_each_event(database, clock):
     (trigger,) = _trigger(database)
     _set(database, trigger, type="event", properties={"topic": "t"}, next_run_at=None)
     engine = Scheduler(_conf(), database, clock, {**TYPES, "event": EventTrigger()})
@@ -35,7 +35,7 @@ def test_a_type_without_a_next_time_fires_once_for_each_event(database, clock):
         assert (engine.fire(), engine.fire()) == (1, 0)
         run = _runs(database)[-1]
         assert (len(_runs(database)), run.state, run.due_at) == (number, "started", happened)
-        assert run.window_ends_at == happened + timedelta(seconds=900), "the smallest window that is allowed"
+        assert run.window_ends_at == happened + timedelta(seconds=900), "the smallest allowed window"
         assert _next(database, trigger) is None
         _end_all(database, clock)
 
@@ -52,7 +52,7 @@ def _broken(pattern, zone):
         ({"properties": {**HOURLY, "format": "broken"}}, "KeyError('a bug')"),
     ],
 )
-def test_a_trigger_waits_for_its_plugin_and_keeps_no_other_waiting(database, clock, caplog, values, said):
+def test_a_trigger_waits_for_its_plugin_without_blocking_others(database, clock, caplog, values, said):
     waiting, *others = _trigger(database, count=7)
     _set(database, waiting, **values)
     formats = TYPES["time"]._formats
@@ -62,7 +62,7 @@ def test_a_trigger_waits_for_its_plugin_and_keeps_no_other_waiting(database, clo
     assert lacking.fire() == len(others)
     assert lacking.fire() == 0
     (line,) = caplog.messages
-    assert (waiting in line, said in line) == (True, True), "it is said once, not at every look"
+    assert (waiting in line, said in line) == (True, True), "it is logged once, not at every poll"
     assert len(_runs(database)) == len(others)
     assert _next(database, waiting) == START + timedelta(hours=1)
 

@@ -1,4 +1,4 @@
-"""An engine's parts on a database of their own, a Keystone that keeps trusts, and a stand-in for the REST API."""
+"""Fixtures: the parts of an engine on their own database, a Keystone with trusts, and a double of the REST API."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +24,6 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def site(cloud, rest_api, clock: ManualClock, tmp_path: Path) -> Iterator[Site]:  # noqa: F811
-    found = Site(cloud, clock, tmp_path)
-    yield found
-    found.close()
+    opened = Site(cloud, clock, tmp_path)
+    yield opened
+    opened.close()

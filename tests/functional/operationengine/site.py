@@ -1,4 +1,4 @@
-"""What tests do with an operation engine whose threads they move themselves, under a clock that they hold."""
+"""An operation engine whose steps and clock are under the control of tests."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,12 +47,12 @@ auth_type = v3password
 
 
 def account_of(cloud: SandboxCloud, **changes: str) -> str:
-    """The service user, as the lines of an option group."""
+    """Return the credentials of the service user as lines of an option group."""
     return "\n".join(f"{name} = {value}" for name, value in {**cloud.credentials("karbor"), **changes}.items())
 
 
 def context_of(cloud: SandboxCloud, user: str = "alice") -> RequestContext:
-    """A request of a user's."""
+    """Return the context of a request of a user."""
     session = cloud.session(user)
     return RequestContext(
         user_id=session.get_user_id(),
@@ -71,10 +71,10 @@ def insert_schedules(
     count: int = 1,
     **values: Any,
 ) -> list[str]:
-    """Rows of triggers and one operation each, without the limits that the API has. The ids of the operations."""
+    """Insert triggers with one operation each, without the limits of the API, and return the ids of the operations."""
 
     def work(session: Any) -> list[str]:
-        made = []
+        created = []
         for number in range(count):
             trigger = TRIGGERS.insert(
                 session,
@@ -97,14 +97,14 @@ def insert_schedules(
                     **values,
                 },
             )
-            made.append(row.id)
-        return made
+            created.append(row.id)
+        return created
 
     return database.write(work)
 
 
 class Site:
-    """One user's operation, due every hour, and engines that look when they are told to."""
+    """A user's operation that is due every hour, and engines that poll on demand."""
 
     def __init__(self, cloud: SandboxCloud, clock: Clock, directory: Path) -> None:
         self.cloud = cloud
@@ -133,39 +133,39 @@ class Site:
         return Trusts(self.database, ClientFactory(self.conf), Cipher.from_conf(self.conf))
 
     def make_runner(self, **types: Any) -> Runner:
-        """A further engine's."""
-        found = {**loader.operation_types(), **types}
-        runner = Runner(self.conf, self.database, self.clock, self.make_trusts(), found, "here")
+        """Create the runner of another engine, with additional operation *types*."""
+        all_types = {**loader.operation_types(), **types}
+        runner = Runner(self.conf, self.database, self.clock, self.make_trusts(), all_types, "here")
         self._runners.append(runner)
         return runner
 
     def schedule(self, properties: dict[str, Any] = HOURLY, *, trust: bool = True, **values: Any) -> str:
-        """An operation and its trust."""
+        """Create a scheduled operation and its trust, and return the id of the operation."""
         (operation,) = insert_schedules(self.database, self.context, properties, self.clock.now(), **values)
         if trust:
             self.trusts.ensure(self.context)
         return operation
 
     def due(self) -> ScheduledRun:
-        """The run of the next hour, recorded."""
+        """Advance the clock to the next hour, and return the recorded run."""
         self.clock.advance(3601)
         assert self.scheduler.fire() == 1
         return self.run()
 
     def step(self, runner: Runner | None = None) -> ScheduledRun:
-        """Do what is to be done now; the newest run after it."""
+        """Perform the steps that are due now, and return the newest run."""
         runner = runner or self.runner
-        runner.look()
+        runner.poll()
         runner.wait()
         return self.run()
 
     def later(self, seconds: float, runner: Runner | None = None) -> ScheduledRun:
-        """Do what is to be done in *seconds*."""
+        """Advance the clock by *seconds*, perform the steps that are due, and return the newest run."""
         self.clock.advance(seconds)
         return self.step(runner)
 
     def run(self) -> ScheduledRun:
-        """The newest run."""
+        """Return the newest run."""
         with self.database.reader() as session:
             return session.execute(sa.select(ScheduledRun).order_by(ScheduledRun.due_at.desc()).limit(1)).scalar_one()
 
@@ -174,7 +174,7 @@ class Site:
             return session.execute(sa.select(ScheduledOperation)).scalar_one()
 
     def log(self) -> list[Operation]:
-        """What the operation log says of runs."""
+        """Return the entries of the operation log."""
         with self.database.reader() as session:
             return list(session.execute(sa.select(Operation).order_by(Operation.created_at)).scalars())
 

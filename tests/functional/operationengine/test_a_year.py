@@ -1,5 +1,6 @@
-"""A year of triggers over both changes of the clock, fired by the scheduler under a simulated clock, beside a computation
-that knows nothing of it: every minute of the year is asked what the wall clock shows.
+"""A year of triggers with both clock changes, fired by the scheduler under a simulated clock.
+
+The expected times are computed independently, from the wall-clock time of each minute of the year.
 """
 
 import functools
@@ -14,8 +15,8 @@ from oslo_config import cfg
 from karbor_like.clock import ManualClock
 from karbor_like.conf import operationengine as options
 from karbor_like.conf import trigger as trigger_options
-from karbor_like.db import migration, scheduled_runs
-from karbor_like.db.models import ScheduledRun
+from karbor_like.db import migration
+from karbor_like.db.models import ScheduledRun, Trigger
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.triggers import TRIGGERS
 from karbor_like.operationengine.scheduler import Scheduler
@@ -42,7 +43,7 @@ def _at(hour: int, minute: int, day: Callable[[datetime], bool] = lambda wall: T
     return lambda wall: (wall.hour, wall.minute) == (hour, minute) and day(wall)
 
 
-#: What the trigger says, and what the wall clock shows when it should fire.
+#: Properties of a trigger, and the condition on the wall-clock time at which it should fire.
 RULES = {
     "hourly": (_crontab("5 * * * *"), lambda wall: wall.minute == 5),
     "daily in the gap": (_crontab("30 2 * * *"), _at(2, 30)),
@@ -61,28 +62,28 @@ RULES = {
 
 @functools.cache
 def _minutes(zone: str) -> list[tuple[datetime, datetime]]:
-    """Every minute of the year and what the wall clock shows."""
+    """Return every minute of the year and its wall-clock time."""
     info, count = ZoneInfo(zone), int((END - START) / MINUTE)
     moments = (START + number * MINUTE for number in range(count + 1))
     return [(moment, moment.astimezone(info).replace(tzinfo=None)) for moment in moments]
 
 
 def _expected(matches: Callable[[datetime], bool], zone: str) -> list[datetime]:
-    """Minutes at which the wall clock matches for the first time; where it jumps over a match, as long after as it jumps."""
-    found, seen = set(), set()
+    """Return the minutes at which the wall clock matches for the first time, and those of skipped matches, shifted."""
+    expected, seen = set(), set()
     previous = _minutes(zone)[0][1] - MINUTE
     for moment, wall in _minutes(zone):
         jumped = int((wall - previous) / MINUTE) - 1
         for number in range(max(jumped, 0)):
             skipped = previous + (number + 1) * MINUTE
             if matches(skipped):
-                found.add(moment + number * MINUTE)
+                expected.add(moment + number * MINUTE)
                 seen.add(skipped)
         previous = wall
         if matches(wall) and wall not in seen:
             seen.add(wall)
-            found.add(moment)
-    return sorted(moment for moment in found if START < moment <= END)
+            expected.add(moment)
+    return sorted(moment for moment in expected if START < moment <= END)
 
 
 @pytest.mark.parametrize("zone", ZONES)
@@ -142,7 +143,7 @@ def test_the_scheduler_records_each_time_of_the_year_once(database):
     database.write(insert)
     while clock.now() <= END:
         with database.reader() as session:
-            due = scheduled_runs.next_due(session)
+            due = session.execute(sa.select(sa.func.min(Trigger.next_run_at))).scalar_one()
         clock.advance(max((due - clock.now()).total_seconds(), 0) + 30)
         scheduler.fire()
     with database.reader() as session:

@@ -1,4 +1,4 @@
-"""What becomes of each run of a scheduled operation is told."""
+"""Notifications of runs of scheduled operations."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,27 +13,27 @@ from tests.functional.operationengine.site import FOLLOW, PLAN, PROVIDER, Site
 
 @pytest.fixture
 def site(cloud, rest_api, clock, tmp_path: Path, told: Told) -> Iterator[Site]:  # noqa: F811 - the fixture
-    found = Site(cloud, clock, tmp_path)
+    opened = Site(cloud, clock, tmp_path)
     group = "oslo_messaging_notifications"
-    found.conf.register_opts(notifier._notifier_opts, group=group)
-    found.conf.set_override("driver", ["test"], group=group)
-    notifications.attach(found.conf, found.database, "karbor-operationengine", clock)
-    yield found
-    found.close()
+    opened.conf.register_opts(notifier._notifier_opts, group=group)
+    opened.conf.set_override("driver", ["test"], group=group)
+    notifications.attach(opened.conf, opened.database, "karbor-operationengine", clock)
+    yield opened
+    opened.close()
 
 
-def test_a_run_that_succeeds(site: Site, rest_api, told: Told):  # noqa: F811
+def test_a_successful_run_notifies(site: Site, rest_api, told: Told):  # noqa: F811
     operation = site.schedule()
     run = site.due()
     site.step()
     site.later(FOLLOW)
-    found = told.last("scheduled_run.run.end")
+    sent = told.last("scheduled_run.run.end")
     assert told.events(run.id) == [
         ("scheduled_run.run.start", None, "started"),
         ("scheduled_run.run.end", "started", "succeeded"),
     ]
-    assert found["changed_at"] == site.clock.now().isoformat()
-    assert found["due_at"] == run.due_at.isoformat()
+    assert sent["changed_at"] == site.clock.now().isoformat()
+    assert sent["due_at"] == run.due_at.isoformat()
     expected = {
         "scheduled_operation_id": operation,
         "operation_type": "protect",
@@ -43,20 +43,20 @@ def test_a_run_that_succeeds(site: Site, rest_api, told: Told):  # noqa: F811
         "provider_id": PROVIDER,
         "checkpoint_id": next(iter(rest_api.made)),
     }
-    assert expected.items() <= found.items()
+    assert expected.items() <= sent.items()
 
 
-def test_runs_that_are_missed_and_skipped(site: Site, rest_api, told: Told):  # noqa: F811
+def test_missed_and_skipped_runs_notify(site: Site, rest_api, told: Told):  # noqa: F811
     site.schedule()
     site.due()
     site.step()
     rest_api.outcome = "protecting"
     site.clock.advance(3600)
     site.scheduler.fire()
-    found = told.last("scheduled_run.run.error")
-    assert (found["old_status"], found["new_status"]) == (None, "skipped")
-    assert "has not ended" in found["reason"]
-    assert found["operation_id"] == site.log()[-1].id
+    sent = told.last("scheduled_run.run.error")
+    assert (sent["old_status"], sent["new_status"]) == (None, "skipped")
+    assert "has not ended" in sent["reason"]
+    assert sent["operation_id"] == site.log()[-1].id
 
     site.clock.advance(3 * 3600)
     site.scheduler.fire()
@@ -64,11 +64,11 @@ def test_runs_that_are_missed_and_skipped(site: Site, rest_api, told: Told):  # 
     assert "missed" in {new for _, _, new in told.events()}
 
 
-def test_a_run_that_fails(site: Site, rest_api, told: Told):  # noqa: F811
+def test_a_failed_run_notifies(site: Site, rest_api, told: Told):  # noqa: F811
     site.schedule()
     site.due()
     rest_api.lacking.add(PLAN)
     assert site.step().state == "failed"
-    found = told.last("scheduled_run.run.error")
-    assert (found["old_status"], found["new_status"]) == ("started", "failed")
-    assert found["reason"] == site.run().reason
+    sent = told.last("scheduled_run.run.error")
+    assert (sent["old_status"], sent["new_status"]) == ("started", "failed")
+    assert sent["reason"] == site.run().reason

@@ -1,4 +1,4 @@
-"""Runs from their beginning to their end: what is asked of the API, how often, and what is made of its answers."""
+"""Runs from start to end: the requests to the API, retries, and the handling of responses."""
 
 import json
 
@@ -32,7 +32,7 @@ def _logged(site, state, *words):
         assert word in entry.error_info
 
 
-# Begun and followed
+# Start and follow
 
 
 def test_a_run_succeeds_when_its_checkpoint_is_available(site, rest_api):
@@ -64,7 +64,7 @@ def test_a_checkpoint_is_followed_however_long_it_takes(site, rest_api):
     assert len(rest_api.posts) == 1
 
 
-def test_the_api_may_be_away_while_a_checkpoint_is_followed(site, rest_api):
+def test_the_api_may_be_unreachable_while_a_checkpoint_is_followed(site, rest_api):
     site.schedule()
     site.due()
     site.step()
@@ -76,8 +76,8 @@ def test_the_api_may_be_away_while_a_checkpoint_is_followed(site, rest_api):
 
 
 @pytest.mark.parametrize("status", [503, 401])
-def test_keystone_may_be_away_while_a_checkpoint_is_followed(site, rest_api, cloud, status):
-    """401: it is the service's own account that does not work."""
+def test_keystone_may_fail_while_a_checkpoint_is_followed(site, rest_api, cloud, status):
+    """401 means that the service's own account does not work."""
     site.schedule(**_rules(max_backups=1))
     site.due()
     site.step()
@@ -93,7 +93,7 @@ def test_keystone_may_be_away_while_a_checkpoint_is_followed(site, rest_api, clo
     assert len(rest_api.posts) == 1
 
 
-def test_the_database_may_blink_while_a_checkpoint_is_followed(site, rest_api):
+def test_the_database_may_fail_while_a_checkpoint_is_followed(site, rest_api):
     site.schedule()
     site.due()
     site.step()
@@ -111,7 +111,7 @@ def test_the_database_may_blink_while_a_checkpoint_is_followed(site, rest_api):
     _ended(site.later(FOLLOW), "succeeded")
 
 
-def test_the_token_is_renewed_in_the_middle(site, rest_api, cloud):
+def test_an_expired_token_is_renewed_during_a_run(site, rest_api, cloud):
     site.schedule()
     site.due()
     site.step()
@@ -124,21 +124,21 @@ def test_the_token_is_renewed_in_the_middle(site, rest_api, cloud):
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429, 400, 409, 413, 403])
-def test_what_may_pass_is_tried_again_with_the_same_key(site, rest_api, status):
+def test_a_temporary_failure_is_retried_with_the_same_key(site, rest_api, status):
     site.schedule()
     site.due()
-    rest_api.fault("POST", "checkpoints", status, times=2)
+    rest_api.fault("POST", "checkpoints", status, times=2, message="the bank is busy")
     for _ in range(2):
         run = site.later(RETRY)
         assert (run.state, run.checkpoint_id) == ("started", None)
-        assert str(status) in run.reason or "told to fail" in run.reason
+        assert str(status) in run.reason or "the bank is busy" in run.reason
     assert site.later(RETRY).checkpoint_id in rest_api.made
     _ended(site.later(FOLLOW), "succeeded")
     assert len(set(rest_api.posts)) == 1
 
 
 @pytest.mark.parametrize("status", [None, 503, 504])
-def test_an_answer_that_is_lost_begins_nothing_twice(site, rest_api, status):
+def test_a_lost_response_does_not_start_a_second_checkpoint(site, rest_api, status):
     site.schedule()
     site.due()
     rest_api.fault("POST", "checkpoints", status, carried_out=True)
@@ -147,7 +147,7 @@ def test_an_answer_that_is_lost_begins_nothing_twice(site, rest_api, status):
     _ended(site.later(FOLLOW), "succeeded")
 
 
-def test_what_was_begun_is_found_after_the_window_too(site, rest_api):
+def test_a_started_checkpoint_is_found_even_after_the_window(site, rest_api):
     site.schedule()
     site.due()
     rest_api.fault("POST", "checkpoints", None, carried_out=True)
@@ -160,7 +160,7 @@ def test_what_was_begun_is_found_after_the_window_too(site, rest_api):
     assert len(rest_api.posts) == 1
 
 
-def test_a_run_that_could_not_be_begun_in_its_window_failed(site, rest_api):
+def test_a_run_that_could_not_start_within_its_window_fails(site, rest_api):
     site.schedule()
     site.due()
     rest_api.fault("POST", "checkpoints", 503, times=100, message="the bank is full")
@@ -173,7 +173,7 @@ def test_a_run_that_could_not_be_begun_in_its_window_failed(site, rest_api):
     assert site.operation().enabled
 
 
-def test_a_run_that_nobody_began_in_its_window_is_missed_and_not_run_late(site, rest_api):
+def test_a_run_that_no_engine_started_within_its_window_is_missed(site, rest_api):
     site.schedule()
     site.due()
     _ended(site.later(901), "missed")
@@ -197,28 +197,29 @@ def test_a_run_of_an_operation_that_was_deleted_ends(site, rest_api):
     assert (rest_api.posts, site.log()) == ([], [])
 
 
-# What does not pass
+# Permanent failures
 
 
 @pytest.mark.parametrize("lacking", [PLAN, PROVIDER])
-def test_without_its_plan_or_provider_a_run_fails_at_once(site, rest_api, lacking):
+def test_a_run_without_its_plan_or_provider_fails_immediately(site, rest_api, lacking):
     site.schedule()
     site.due()
     rest_api.lacking.add(lacking)
-    _ended(site.step(), "failed", f"there is no {'plan' if lacking == PLAN else 'provider'} {lacking}", "is gone")
+    noun = "plan" if lacking == PLAN else "provider"
+    _ended(site.step(), "failed", f"{noun} {lacking}: does not exist: ")
     assert len(rest_api.posts) == 1
-    assert site.operation().enabled, "it may be there again"
+    assert site.operation().enabled, "it may exist again later"
     _logged(site, "failed", lacking)
 
 
-def test_no_plugin_for_its_type(site, rest_api):
+def test_a_run_without_a_plugin_for_its_type_fails(site, rest_api):
     site.schedule(operation_type="dance")
     site.due()
     _ended(site.step(), "failed", "no plugin for type 'dance'")
     _logged(site, "failed")
 
 
-def test_an_unforeseen_error_does_not_lose_the_run(site, rest_api):
+def test_an_unexpected_error_does_not_lose_the_run(site, rest_api):
     class Broken(Protect):
         def begin(self, api, run):
             raise KeyError("a bug")
@@ -235,7 +236,7 @@ def test_an_unforeseen_error_does_not_lose_the_run(site, rest_api):
 # Checkpoints that fail
 
 
-def test_a_checkpoint_that_failed_has_a_new_one_in_its_place_within_the_window(site, rest_api):
+def test_a_failed_checkpoint_is_replaced_within_the_window(site, rest_api):
     site.schedule()
     site.due()
     site.step()
@@ -249,7 +250,7 @@ def test_a_checkpoint_that_failed_has_a_new_one_in_its_place_within_the_window(s
     assert [key[-2:] for key in rest_api.posts] == ["#0", "#1"]
 
 
-def test_a_checkpoint_that_failed_after_the_window_fails_its_run(site, rest_api):
+def test_a_checkpoint_that_fails_after_the_window_fails_its_run(site, rest_api):
     site.schedule()
     site.due()
     site.step()
@@ -261,7 +262,7 @@ def test_a_checkpoint_that_failed_after_the_window_fails_its_run(site, rest_api)
 
 
 @pytest.mark.parametrize("status", ["deleting", "deleted"])
-def test_a_checkpoint_that_somebody_deletes_has_no_other_in_its_place(site, rest_api, status):
+def test_a_deleted_checkpoint_is_not_replaced(site, rest_api, status):
     site.schedule()
     site.due()
     site.step()
@@ -270,12 +271,12 @@ def test_a_checkpoint_that_somebody_deletes_has_no_other_in_its_place(site, rest
     assert len(rest_api.posts) == 1
 
 
-def test_a_checkpoint_that_is_gone(site, rest_api):
+def test_a_checkpoint_that_no_longer_exists_fails_its_run(site, rest_api):
     site.schedule()
     site.due()
     site.step()
     rest_api.made.clear()
-    _ended(site.later(FOLLOW), "failed", "is gone")
+    _ended(site.later(FOLLOW), "failed", "no longer exists")
 
 
 # Retention
@@ -311,7 +312,7 @@ def test_copies_of_checkpoints_are_neither_counted_nor_deleted(site, rest_api):
     assert rest_api.deleted == ["0", "2"]
 
 
-def test_nothing_is_deleted_when_protecting_failed(site, rest_api):
+def test_nothing_is_deleted_if_protecting_fails(site, rest_api):
     _older(rest_api, 4)
     site.schedule(**_rules(max_backups=1))
     site.due()
@@ -321,7 +322,7 @@ def test_nothing_is_deleted_when_protecting_failed(site, rest_api):
     assert rest_api.deleted == []
 
 
-def test_what_is_in_use_stays_and_that_is_said(site, rest_api):
+def test_a_checkpoint_in_use_is_kept_and_reported(site, rest_api):
     _older(rest_api, 2)
     rest_api.fault("DELETE", "checkpoints/0", 409, times=100)
     site.schedule(**_rules(max_backups=1))
@@ -330,7 +331,7 @@ def test_what_is_in_use_stays_and_that_is_said(site, rest_api):
     _ended(site.later(FOLLOW), "succeeded", "1 of 3", "1 could not be deleted now")
 
 
-def test_retention_that_fails_is_done_again_and_protects_nothing_twice(site, rest_api):
+def test_failed_retention_is_retried_without_another_checkpoint(site, rest_api):
     _older(rest_api, 3)
     rest_api.fault("DELETE", "checkpoints/1", 503)
     site.schedule(**_rules(max_backups=1))
@@ -338,13 +339,13 @@ def test_retention_that_fails_is_done_again_and_protects_nothing_twice(site, res
     site.step()
     run = site.later(3600)
     assert run.state == "started"
-    assert "is available, but what follows failed" in run.reason
+    assert "is available, but the next step failed" in run.reason
     _ended(site.later(RETRY), "succeeded")
     assert sorted(set(rest_api.deleted)) == ["0", "1", "2"]
     assert len(rest_api.posts) == 1
 
 
-def test_retention_that_cannot_be_done_fails_the_run_and_says_that_the_checkpoint_is_there(site, rest_api):
+def test_retention_that_always_fails_fails_the_run_and_names_the_checkpoint(site, rest_api):
     _older(rest_api, 3)
     rest_api.fault("GET", "checkpoints$", 503, times=1000)
     site.schedule(**_rules(max_backups=1))
@@ -352,7 +353,7 @@ def test_retention_that_cannot_be_done_fails_the_run_and_says_that_the_checkpoin
     site.step()
     while (run := site.later(RETRY)).state == "started":
         pass
-    _ended(run, "failed", "is available, but what follows failed")
+    _ended(run, "failed", "is available, but the next step failed")
     _logged(site, "failed", run.checkpoint_id)
     assert len(rest_api.posts) == 1
     assert rest_api.deleted == []
@@ -361,33 +362,33 @@ def test_retention_that_cannot_be_done_fails_the_run_and_says_that_the_checkpoin
 # Engines that die
 
 
-def _claimed_by_the_dead(site):
-    """An engine took the run, and died."""
+def _claim_and_die(site):
+    """Claim the run as an engine that dies afterwards."""
     (run,) = site.database.write(lambda session: scheduled_runs.claim(session, "dead", site.clock.now(), LEASE, 1))
     return run
 
 
-def test_another_engine_goes_on_when_the_claim_has_run_out(site, rest_api):
+def test_another_engine_takes_over_when_the_claim_has_expired(site, rest_api):
     site.schedule()
     site.due()
-    _claimed_by_the_dead(site)
+    _claim_and_die(site)
     assert site.step().owner == "dead"
     assert site.later(LEASE + 1).checkpoint_id in rest_api.made
     _ended(site.later(FOLLOW), "succeeded")
 
 
-def test_an_engine_that_was_too_slow_records_nothing(site, rest_api):
+def test_an_engine_that_lost_its_claim_records_nothing(site, rest_api):
     site.schedule()
     site.due()
-    run = _claimed_by_the_dead(site)
+    run = _claim_and_die(site)
     after = site.later(LEASE + 1)
     assert not site.database.write(lambda session: scheduled_runs.end(session, run, "failed", site.clock.now()))
-    assert not site.database.write(lambda session: scheduled_runs.leave(session, run, site.clock.now(), attempt=7))
+    assert not site.database.write(lambda session: scheduled_runs.release(session, run, site.clock.now(), attempt=7))
     assert (site.run().attempt, site.run().checkpoint_id) == (0, after.checkpoint_id)
 
 
-def test_one_slow_request_keeps_no_other_run_waiting(site, rest_api):
-    """Two runs, two workers: one hangs in the API until the other has ended."""
+def test_a_slow_request_does_not_block_other_runs(site, rest_api):
+    """Two runs, two workers: one run waits in the API until the other has ended."""
     site.conf.set_override("workers", 2, group="operationengine")
     runner = site.make_runner()
     for _ in range(2):
@@ -395,7 +396,7 @@ def test_one_slow_request_keeps_no_other_run_waiting(site, rest_api):
     site.clock.advance(3601)
     assert site.scheduler.fire() == 2
     with rest_api.lock:
-        assert runner.look() == 2
-        assert runner.look() == 0
+        assert runner.poll() == 2
+        assert runner.poll() == 0
     runner.wait()
     assert len(rest_api.posts) == 2

@@ -1,4 +1,4 @@
-"""Trusts: made with a user's own token, used when nobody is logged in, lost in several ways, deleted with the last need."""
+"""Trusts: created with a user's token, used without the user, lost in several ways, deleted when they are unused."""
 
 import uuid
 from concurrent import futures
@@ -28,8 +28,8 @@ def _no_trusts(cloud):
 
 def _in_keystone(cloud, user="alice"):
     session = cloud.session(user)
-    found = session.get(f"{cloud.auth_url}/OS-TRUST/trusts?trustor_user_id={session.get_user_id()}").json()["trusts"]
-    return [trust["id"] for trust in found]
+    listed = session.get(f"{cloud.auth_url}/OS-TRUST/trusts?trustor_user_id={session.get_user_id()}").json()["trusts"]
+    return [trust["id"] for trust in listed]
 
 
 def _role(cloud, method, context):
@@ -52,13 +52,13 @@ def test_there_is_one_trust_for_all_operations_of_a_user_in_a_project(site, clou
     assert _in_keystone(cloud)[0] not in row.trust_id, "it is stored encrypted"
 
 
-def test_the_trust_goes_with_the_last_operation(site, cloud):
+def test_the_trust_is_deleted_with_the_last_operation(site, cloud):
     operations = [site.schedule() for _ in range(2)]
     owner = site.context.user_id, site.context.project_id
-    for left, operation in ((1, operations[0]), (0, operations[1])):
-        site.database.write(lambda session, one=operation: SCHEDULED_OPERATIONS.delete(session, one))
+    for remaining, operation in ((1, operations[0]), (0, operations[1])):
+        _delete_operation(site, operation)
         site.trusts.release(*owner)
-        assert (len(_in_keystone(cloud)), len(site.trust_rows())) == (left, left)
+        assert (len(_in_keystone(cloud)), len(site.trust_rows())) == (remaining, remaining)
 
 
 def test_a_trust_that_was_not_released_is_swept(site, cloud):
@@ -72,7 +72,7 @@ def test_a_trust_that_was_not_released_is_swept(site, cloud):
     assert (_in_keystone(cloud), site.trust_rows()) == ([], [])
 
 
-def test_it_acts_as_the_user(site):
+def test_the_engine_acts_as_the_user(site):
     site.schedule()
     clients = site.trusts.act_as(site.context.user_id, site.context.project_id, fresh=True)
     assert clients.session.get_user_id() == site.context.user_id
@@ -80,7 +80,7 @@ def test_it_acts_as_the_user(site):
     assert site.trusts.act_as(site.context.user_id, site.context.project_id, fresh=False) is clients
 
 
-def test_what_keystone_refuses_is_said(site, cloud):
+def test_a_refusal_by_keystone_is_reported(site, cloud):
     forged = RequestContext(
         user_id=site.context.user_id,
         project_id=site.context.project_id,
@@ -88,7 +88,7 @@ def test_what_keystone_refuses_is_said(site, cloud):
         roles=["member"],
         service_catalog=site.context.service_catalog,
     )
-    with pytest.raises(exception.NotAuthorized, match="making a trust"):
+    with pytest.raises(exception.NotAuthorized, match="creating a trust"):
         site.trusts.ensure(forged)
     assert site.trust_rows() == []
 
@@ -99,11 +99,11 @@ def _account(cloud, method, kind, key, **values):
 
 
 def _lose(site, cloud, fate):
-    """Let the trust stop to work. Returns what is to be done afterwards, for the others who use the cloud."""
+    """Make the trust stop working, and return a function that restores the cloud for other tests."""
     user, project = ("user", site.context.user_id), ("project", site.context.project_id)
     if fate == "the trust is revoked":
         _revoke_trust(cloud)
-    elif fate == "the role is taken away":
+    elif fate == "the role is removed":
         _role(cloud, "DELETE", site.context)
         return lambda: _role(cloud, "PUT", site.context)
     elif fate == "the user is disabled":
@@ -119,19 +119,19 @@ def _lose(site, cloud, fate):
     return lambda: None
 
 
-FATES = ["the trust is revoked", "the role is taken away", "the user is disabled", "the project is disabled"]
-#: Of somebody who is there for that alone.
+FATES = ["the trust is revoked", "the role is removed", "the user is disabled", "the project is disabled"]
+#: These need a user who can be deleted.
 DELETIONS = ["the user is deleted", "the project is deleted"]
 
 
 @pytest.fixture
 def owner(request, site, cloud):
-    """Whose operation it is: alice, or somebody who may be deleted."""
+    """The owner of the operation: alice, or a temporary user if the test deletes the user or project."""
     if request.node.callspec.params["fate"] in DELETIONS:
-        site.context = _somebody(cloud)
+        site.context = _create_user(cloud)
 
 
-def _somebody(cloud):
+def _create_user(cloud):
     admin, name = cloud.session("admin"), f"t{uuid.uuid4().hex[:8]}"
     user = {"name": name, "password": "secret", "enabled": True}
     user_id = admin.post(f"{cloud.auth_url}/users", json={"user": user}).json()["user"]["id"]
@@ -175,26 +175,27 @@ def _delete_operation(site, operation):
 
 
 @pytest.mark.parametrize("fate", ["nothing happened to it", *FATES, *DELETIONS])
-def test_whoever_deletes_the_last_operation_the_trust_goes(site, cloud, owner, fate):
-    """The engine is told no more than whose operation it was: the caller may be another member, or an administrator."""
+def test_the_trust_is_deleted_without_the_help_of_its_owner(site, cloud, owner, fate):
+    """The engine only knows the owner of the operation: the caller may be another member, or an administrator."""
     operation = site.schedule()
     undo = _lose(site, cloud, fate)
     _delete_operation(site, operation)
     site.trusts.release(site.context.user_id, site.context.project_id)
     undo()
-    left = [row.released_at is not None for row in site.trust_rows()]
-    if left:
-        assert left == [True], "it is on record as long as Keystone has it"
+    released = [row.released_at is not None for row in site.trust_rows()]
+    if released:
+        assert released == [True], "the row stays as long as the trust exists in Keystone"
         with pytest.raises(TrustLost):
             site.trusts.act_as(site.context.user_id, site.context.project_id, fresh=False)
         site.trusts.sweep(0)
     assert site.trust_rows() == []
     service = cloud.session("karbor")
     url = f"{cloud.auth_url}/OS-TRUST/trusts?trustee_user_id={service.get_user_id()}"
-    assert not [one for one in service.get(url).json()["trusts"] if one["trustor_user_id"] == site.context.user_id]
+    in_keystone = service.get(url).json()["trusts"]
+    assert not [trust for trust in in_keystone if trust["trustor_user_id"] == site.context.user_id]
 
 
-def test_a_trust_that_cannot_be_deleted_is_said_kept_on_record_and_tried_again(site, cloud, caplog):
+def test_a_trust_that_cannot_be_deleted_is_logged_and_retried(site, cloud, caplog):
     operation = site.schedule()
     (trust,) = _in_keystone(cloud)
     _delete_operation(site, operation)
@@ -205,8 +206,8 @@ def test_a_trust_that_cannot_be_deleted_is_said_kept_on_record_and_tried_again(s
         cloud.clear_faults()
     (line,) = [record.message for record in caplog.records if record.levelname == "ERROR"]
     assert site.context.user_id in line
-    assert "is left in Keystone" in line
-    assert trust not in caplog.text, "who has it can act by it"
+    assert "cannot be deleted in Keystone" in line
+    assert trust not in caplog.text, "the id of a trust is a secret"
     (row,) = site.trust_rows()
     assert row.released_at is not None
     with pytest.raises(TrustLost):
@@ -215,20 +216,20 @@ def test_a_trust_that_cannot_be_deleted_is_said_kept_on_record_and_tried_again(s
     assert (_in_keystone(cloud), site.trust_rows()) == ([], [])
 
 
-def test_a_released_trust_is_not_taken_up_again(site, cloud):
+def test_a_released_trust_is_not_used_again(site, cloud):
     operation = site.schedule()
     (before,) = _in_keystone(cloud)
     _delete_operation(site, operation)
     owner = site.context.user_id, site.context.project_id
-    sealed = site.database.write(lambda session: trusts.release(session, *owner))
+    encrypted = site.database.write(lambda session: trusts.release(session, *owner))
     site.schedule()
     (after,) = _in_keystone(cloud)
     assert before != after
-    site.database.write(lambda session: trusts.forget(session, *owner, sealed))
-    assert site.trusts.act_as(*owner, fresh=True), "whoever was late with the former one leaves the new one alone"
+    site.database.write(lambda session: trusts.forget(session, *owner, encrypted))
+    assert site.trusts.act_as(*owner, fresh=True), "a late release of the old trust does not affect the new one"
 
 
-def test_a_trust_that_is_being_released_is_not_taken_for_one_that_stays(site, cloud):
+def test_ensuring_a_trust_waits_for_its_concurrent_release(site, cloud):
     operation = site.schedule()
     (before,) = _in_keystone(cloud)
     _delete_operation(site, operation)
@@ -245,7 +246,7 @@ def test_a_trust_that_is_being_released_is_not_taken_for_one_that_stays(site, cl
     assert site.trusts.act_as(*owner, fresh=True)
 
 
-def test_a_trust_that_is_lost_in_the_middle_is_noticed(site, cloud, rest_api):
+def test_a_trust_that_is_lost_during_a_run_fails_the_run(site, cloud, rest_api):
     site.schedule()
     site.due()
     site.step()
@@ -257,7 +258,7 @@ def test_a_trust_that_is_lost_in_the_middle_is_noticed(site, cloud, rest_api):
     assert not site.operation().enabled
 
 
-def test_the_api_refusing_alone_loses_no_trust(site, rest_api):
+def test_a_refusal_by_the_api_does_not_disable_the_operation(site, rest_api):
     site.schedule()
     site.due()
     rest_api.fault("POST", "checkpoints", 401, times=2)
@@ -266,7 +267,7 @@ def test_the_api_refusing_alone_loses_no_trust(site, rest_api):
     assert site.later(RETRY).checkpoint_id is not None
 
 
-def test_a_service_account_that_does_not_work_loses_nobodys_trust(site, cloud, tmp_path):
+def test_a_broken_service_account_does_not_lose_trusts(site, cloud, tmp_path):
     site.schedule()
     site.due()
     path = Path(site.conf.config_file[0])
@@ -279,7 +280,7 @@ def test_a_service_account_that_does_not_work_loses_nobodys_trust(site, cloud, t
         spoiled_trusts.act_as(site.context.user_id, site.context.project_id, fresh=True)
 
 
-def test_keystone_being_away_loses_nobodys_trust(site, cloud, rest_api):
+def test_an_outage_of_keystone_does_not_lose_trusts(site, cloud, rest_api):
     site.schedule()
     site.due()
     cloud.fault(service="identity", method="POST", path="/auth/tokens", kind="status", status=503, times=3)
@@ -293,7 +294,7 @@ def test_keystone_being_away_loses_nobodys_trust(site, cloud, rest_api):
     assert site.later(RETRY).checkpoint_id in rest_api.made
 
 
-def test_a_trust_that_does_not_work_any_more_is_replaced(site, cloud):
+def test_a_trust_that_no_longer_works_is_replaced(site, cloud):
     site.schedule()
     (before,) = _in_keystone(cloud)
     _revoke_trust(cloud)
@@ -303,7 +304,7 @@ def test_a_trust_that_does_not_work_any_more_is_replaced(site, cloud):
     site.trusts.act_as(site.context.user_id, site.context.project_id, fresh=True)
 
 
-def test_users_are_apart(site, cloud):
+def test_a_trust_is_used_for_its_user_only(site, cloud):
     site.schedule()
     bob = context_of(cloud, "bob")
     with pytest.raises(TrustLost):

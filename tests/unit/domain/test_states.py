@@ -20,7 +20,9 @@ def test_sources_and_check_agree(lifecycle):
             if old in lifecycle.sources(new):
                 lifecycle.check("x", old, new)
             else:
-                with pytest.raises(exception.Conflict, match=f"{lifecycle.noun} x: cannot change from '{old}' to '{new}'"):
+                with pytest.raises(
+                    exception.Conflict, match=f"{lifecycle.noun} x: cannot change from '{old}' to '{new}'"
+                ):
                     lifecycle.check("x", old, new)
 
 
@@ -49,6 +51,8 @@ def test_statuses_of_operations_on_checkpoints_are_statuses_of_checkpoints():
 
 def test_the_bank_uses_the_same_statuses_of_checkpoints():
     # The bank does not import the domain, so it has constants of its own.
-    names = [name for name, value in vars(events).items() if isinstance(value, str) and value in states.CHECKPOINT.changes]
+    names = [
+        name for name, value in vars(events).items() if isinstance(value, str) and value in states.CHECKPOINT.changes
+    ]
     assert {name: getattr(events, name) for name in names} == {name: getattr(states, name) for name in names}
     assert {*events.STATUSES, events.DELETED} == set(states.CHECKPOINT.changes)
