@@ -1,8 +1,9 @@
-"""The contract of a trigger's type: what makes scheduled operations run.
+"""The contract of trigger types, which decide when scheduled operations run.
 
-Types are entry points ``karbor_like.trigger_types``. The operation engine fires what is due by ``next_run_at``, whatever
-the type; a type says what properties its triggers have and when they fire. ``time`` knows that from the clock. One whose
-triggers fire because something happened has no next time: whoever hears of the event sets ``next_run_at``.
+Types are entry points ``karbor_like.trigger_types``. The operation engine fires the triggers of all types when their
+``next_run_at`` is due. A type defines the properties of its triggers and computes their due times. The due times of type
+``time`` follow from the clock. Triggers that wait for an event have no next time: the receiver of the event sets
+``next_run_at``.
 """
 
 from abc import ABC, abstractmethod
@@ -17,12 +18,18 @@ from karbor_like import exception
 
 
 class NotInstalled(exception.InvalidInput):
-    """A trigger needs a plugin that is not there, or could not be loaded."""
+    """A trigger needs a plugin that is not installed or could not be loaded."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the operator allows, in seconds: between two runs at least, and how late a run may be."""
+    """The operator's limits on triggers.
+
+    :param min_interval: minimum time between two runs, in seconds
+    :param min_window: smallest allowed window, in seconds
+    :param max_window: largest allowed window, in seconds
+    :raises ConfigurationError: the limits contradict each other
+    """
 
     min_interval: int
     min_window: int
@@ -31,63 +38,72 @@ class Limits:
     def __post_init__(self) -> None:
         if not self.min_window < self.max_window or 2 * self.max_window > self.min_interval:
             raise exception.ConfigurationError(
-                f"[trigger] min_window {self.min_window} must be less than max_window {self.max_window}, and that at most "
-                f"half of min_interval {self.min_interval}"
+                f"[trigger] min_window {self.min_window}, max_window {self.max_window}, min_interval {self.min_interval}: "
+                "expected min_window < max_window <= min_interval / 2"
             )
 
     @classmethod
     def of(cls, conf: cfg.ConfigOpts) -> Self:
-        """What ``[trigger]`` says. Raises ConfigurationError where the options contradict each other."""
+        """Read the limits from ``[trigger]``.
+
+        :raises ConfigurationError: the options contradict each other
+        """
         return cls(conf.trigger.min_interval, conf.trigger.min_window, conf.trigger.max_window)
 
 
 class Timing(Protocol):
-    """When one trigger fires."""
+    """The due times of one trigger."""
 
     @property
     def window(self) -> int:
-        """Seconds that a run may be late."""
+        """How long after its due time a run may start, in seconds."""
         ...
 
     def next(self, after: datetime) -> datetime | None:
-        """The first time (aware UTC) after *after*; None where that is not known, or never."""
+        """Return the first due time (aware UTC) after *after*, or None if it is unknown or there is none."""
         ...
 
 
 class TriggerType(ABC):
-    """One type of triggers. Made once per process, used by any number of threads."""
+    """A trigger type. Created once per process and used by several threads concurrently."""
 
     #: JSON schema of the properties.
     schema: ClassVar[Mapping[str, Any]]
 
     def completed(self, properties: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
-        """The properties of a new trigger, where some may be left out."""
+        """Add defaults to the properties of a new trigger.
+
+        :param now: the time of the request
+        """
         return properties
 
     @abstractmethod
     def check(self, properties: Mapping[str, Any], limits: Limits, now: datetime) -> Timing:
-        """Understand properties that match the schema and that somebody asks for at *now*.
+        """Validate properties that match the schema and that a tenant requests at *now*.
 
-        Raises InvalidInput, naming the property, where they cannot be meant or break the limits.
+        :raises InvalidInput: the properties are invalid or violate the limits; the message names the property
         """
 
     @abstractmethod
     def parse(self, properties: Mapping[str, Any]) -> Timing:
-        """Understand properties that were checked before and stored; ``window`` is always among them.
+        """Parse stored properties, which passed :meth:`check` earlier and include ``window``.
 
-        Raises NotInstalled where something is lacking here that another process may have, InvalidInput where they cannot
-        be understood by anybody.
+        :raises NotInstalled: a plugin is missing in this process; another process may have it
+        :raises InvalidInput: the properties are invalid in every process
         """
 
 
 def of_type(types: Mapping[str, TriggerType], name: str) -> TriggerType:
-    """The type of that name. Raises NotInstalled naming those that there are."""
+    """Return the trigger type of that name.
+
+    :raises NotInstalled: there is no such type; the message names the installed ones
+    """
     try:
         return types[name]
     except KeyError:
-        raise NotInstalled(f"type: {name!r} is not one of {listed(types)}") from None
+        raise NotInstalled(f"type: {name!r} is not one of {format_names(types)}") from None
 
 
-def listed(installed: Mapping[str, Any]) -> str:
-    """The names of plugins, for messages."""
-    return ", ".join(repr(name) for name in sorted(installed)) or "none: nothing is installed"
+def format_names(installed: Mapping[str, Any]) -> str:
+    """Format the names of installed plugins for messages."""
+    return ", ".join(repr(name) for name in sorted(installed)) or "the installed plugins: there are none"

@@ -1,6 +1,6 @@
-"""Finds types of triggers and formats of times by their entry points.
+"""Discovery of trigger types and time formats by their entry points.
 
-What cannot be loaded is left out, and the log says so: triggers that need it wait, all others fire.
+A plugin that cannot be loaded is skipped and logged. Triggers that need it wait; all others fire.
 """
 
 import logging
@@ -18,24 +18,24 @@ TIME_FORMATS: Final = "karbor_like.time_formats"
 
 
 def trigger_types() -> Mapping[str, TriggerType]:
-    """All installed types of triggers, by name."""
-    found = {}
-    for name, plugin in _installed(TRIGGER_TYPES).items():
+    """Create the installed trigger types, by name."""
+    types = {}
+    for name, plugin in _load_plugins(TRIGGER_TYPES).items():
         if isinstance(plugin, type) and issubclass(plugin, TriggerType):
-            found[name] = plugin()
+            types[name] = plugin()
         else:
-            LOG.error("%s: %r is left out: %r is not a TriggerType", TRIGGER_TYPES, name, plugin)
-    return found
+            LOG.error("%s: plugin %r skipped: %r is not a TriggerType", TRIGGER_TYPES, name, plugin)
+    return types
 
 
 def time_formats() -> Mapping[str, Callable[..., Any]]:
-    """All installed formats, by name; see ``TimeFormat`` in ``time.py``."""
-    return _installed(TIME_FORMATS)
+    """Load the installed time formats, by name; see ``TimeFormat`` in ``time.py``."""
+    return _load_plugins(TIME_FORMATS)
 
 
-def _installed(namespace: str) -> Mapping[str, Any]:
-    def failed(manager: Any, entry_point: Any, error: BaseException) -> None:
-        LOG.error("%s: %r is left out, because it cannot be loaded: %r", namespace, entry_point.name, error)
+def _load_plugins(namespace: str) -> Mapping[str, Any]:
+    def log_failure(manager: Any, entry_point: Any, error: BaseException) -> None:
+        LOG.error("%s: plugin %r skipped: it cannot be loaded: %r", namespace, entry_point.name, error)
 
-    found = extension.ExtensionManager(namespace, on_load_failure_callback=failed)
-    return {name: found[name].plugin for name in sorted(found.names())}
+    manager = extension.ExtensionManager(namespace, on_load_failure_callback=log_failure)
+    return {name: manager[name].plugin for name in sorted(manager.names())}

@@ -1,14 +1,14 @@
-"""Triggers of type ``time``: when one fires is a pure function of its properties and the time.
+"""Triggers of type ``time``. Their due times are a pure function of their properties and the current time.
 
-A format reads the pattern, in the wall clock of the trigger's zone (UTC where it names none). Formats are entry points
-``karbor_like.time_formats``; there are
+A format parses the pattern, whose times are wall-clock times of the trigger's time zone (by default UTC). Formats are entry
+points ``karbor_like.time_formats``:
 
-* ``crontab``: minute hour day month weekday, and seconds in a sixth field;
-* ``calendar``: an iCalendar VEVENT, bare or in a VCALENDAR, whose RRULEs are united and EXDATEs left out. Its DTSTART is
-  ignored: the recurrence starts at the trigger's ``start_time``.
+* ``crontab``: minute hour day month weekday, and seconds in an optional sixth field;
+* ``calendar``: an iCalendar VEVENT, bare or in a VCALENDAR. Its times are the union of its RRULEs without its EXDATEs. Its
+  DTSTART is ignored: the recurrence starts at the trigger's ``start_time``.
 
-A wall clock that is put forward skips times and one that is put back repeats them: a skipped time fires as much later as
-the clock was put forward, a repeated one fires the first time only.
+A wall clock that is set forward skips times, and one that is set back repeats them. A skipped time fires as much later as the
+clock was set forward. A repeated time fires the first time only.
 """
 
 import functools
@@ -27,40 +27,40 @@ from karbor_like.triggers import contract, loader
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 _YEARS = range(1970, 2300)
-#: Patterns that are kept as they were read.
-_REMEMBERED = 2048
-#: Occurrences that are looked at for the smallest distance at least.
+#: Size of the cache of parsed patterns.
+_CACHE_SIZE = 2048
+#: Minimum number of occurrences that are checked for the smallest interval.
 _LOOK_AHEAD = 1000
-#: And for how long at most: to find a thousand leap days takes long.
-_LONGEST = timedelta(days=30 * 365)
-#: No zone ever put its clock forward or back by more.
-_SHIFT = timedelta(hours=3)
+#: Maximum time span of that check: finding a thousand leap days takes long.
+_MAX_LOOK_AHEAD = timedelta(days=30 * 365)
+#: Upper bound of all changes of a zone's UTC offset.
+_MAX_SHIFT = timedelta(hours=3)
 
 
 class Rule(Protocol):
-    """What a pattern says, in wall-clock times without a zone."""
+    """A parsed pattern, in wall-clock times without a zone."""
 
     @property
     def look_ahead(self) -> timedelta:
-        """Over how long the distance of its times is looked at, where they are more than a thousand."""
+        """The time span in which intervals are checked if it has more than a thousand occurrences."""
         ...
 
     def occurrences(self, start: datetime, after: datetime) -> Iterator[datetime]:
-        """The times after *after*, in order, of a recurrence that starts at *start*. Ends where there are no more."""
+        """Yield the times after *after*, in order, of a recurrence that starts at *start*."""
         ...
 
 
-#: Reads a pattern in the wall clock of a zone. Raises InvalidInput saying which part is wrong.
+#: Parses a pattern in the wall clock of a zone. Raises InvalidInput, which names the invalid part.
 TimeFormat = Callable[[str, tzinfo], Rule]
 
 
 @dataclass(frozen=True)
 class Timing:
-    """A trigger's properties, understood.
+    """Parsed properties of a trigger.
 
-    :param start: aware UTC; nothing fires at it or before
+    :param start: aware UTC, exclusive: the trigger fires after it
     :param end: aware UTC, inclusive, or None
-    :param window: seconds that a run may be late
+    :param window: how long after its due time a run may start, in seconds
     """
 
     rule: Rule
@@ -70,33 +70,33 @@ class Timing:
     window: int
 
     def next(self, after: datetime) -> datetime | None:
-        """The first time (aware UTC) after *after* and after the start; None where it never fires again."""
-        found = self._next(max(after, self.start))
-        return None if found is None or (self.end is not None and found > self.end) else found
+        """Return the first due time (aware UTC) after *after* and after the start, or None if it never fires again."""
+        due = self._next(max(after, self.start))
+        return None if due is None or (self.end is not None and due > self.end) else due
 
     def _next(self, after: datetime) -> datetime | None:
         if self.zone is UTC:
             wall = next(self.rule.occurrences(_naive(self.start, UTC), _naive(after, UTC)), None)
             return wall.replace(tzinfo=UTC) if wall else None
-        # Around a change of the clock the order of wall-clock times is not that of the moments they mean.
+        # Around a clock change, the order of wall-clock times differs from the order of the moments they denote.
         best: tuple[datetime, datetime] | None = None
-        for wall in self.rule.occurrences(_naive(self.start, self.zone), _naive(after, self.zone) - _SHIFT):
-            if best and wall > best[1] + _SHIFT:
+        for wall in self.rule.occurrences(_naive(self.start, self.zone), _naive(after, self.zone) - _MAX_SHIFT):
+            if best and wall > best[1] + _MAX_SHIFT:
                 break
             moment = tz.resolve_imaginary(wall.replace(tzinfo=self.zone)).astimezone(UTC)
             if moment > after and (best is None or moment < best[0]):
                 best = moment, wall if best is None else best[1]
         return best[0] if best else None
 
-    def first_distance_below(self, least: timedelta) -> timedelta | None:
-        """Between the first two occurrences in a row, by the wall clock, that are nearer than *least*; None: none are."""
+    def find_interval_below(self, least: timedelta) -> timedelta | None:
+        """Return the first interval between consecutive occurrences, by the wall clock, that is below *least*, or None."""
         start = _naive(self.start, self.zone)
         pairs = itertools.pairwise(self.rule.occurrences(start, start))
         for number, (earlier, later) in enumerate(pairs):
             if later - earlier < least:
                 return later - earlier
             passed = later - start
-            if passed > _LONGEST or (number >= _LOOK_AHEAD and passed > self.rule.look_ahead):
+            if passed > _MAX_LOOK_AHEAD or (number >= _LOOK_AHEAD and passed > self.rule.look_ahead):
                 break
         return None
 
@@ -113,23 +113,23 @@ _MOMENT: Final = {
 
 
 class TimeTrigger(contract.TriggerType):
-    """Fires when a pattern of times says so.
+    """Trigger type ``time``: fires at the times of a pattern.
 
-    :param formats: instead of those that are installed
+    :param formats: time formats by name; by default the installed ones
     """
 
     schema = {
         "type": "object",
         "properties": {
-            "format": {"type": "string", "description": "calendar, crontab, or another that is installed."},
+            "format": {"type": "string", "description": "calendar, crontab, or another installed format."},
             "pattern": {"type": "string", "minLength": 1, "maxLength": 4096},
             "start_time": _MOMENT,
             "end_time": _MOMENT,
-            "window": {"type": "integer", "description": "Seconds that a run may be late."},
+            "window": {"type": "integer", "description": "Seconds after its due time in which a run may start."},
             "timezone": {
                 "type": "string",
                 "maxLength": 64,
-                "description": "IANA name; the pattern's wall clock. UTC if absent.",
+                "description": "IANA name of the time zone of the pattern. UTC if absent.",
             },
         },
         "required": ["format", "pattern"],
@@ -138,8 +138,8 @@ class TimeTrigger(contract.TriggerType):
 
     def __init__(self, formats: Mapping[str, TimeFormat] | None = None) -> None:
         self._formats = loader.time_formats() if formats is None else formats
-        # To read a pattern takes longer than all the rest of firing, and many triggers have the same.
-        self._rule = functools.lru_cache(_REMEMBERED)(self._read)
+        # Parsing a pattern takes longer than the rest of firing a trigger, and many triggers have the same pattern.
+        self._rule = functools.lru_cache(_CACHE_SIZE)(self._parse_pattern)
 
     def completed(self, properties: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
         return {"start_time": now.strftime(TIME_FORMAT), **properties}
@@ -156,29 +156,29 @@ class TimeTrigger(contract.TriggerType):
 
     def check(self, properties: Mapping[str, Any], limits: contract.Limits, now: datetime) -> Timing:
         timing = self.parse({**properties, "window": properties.get("window", limits.min_window)})
-        distance = timing.first_distance_below(timedelta(seconds=limits.min_interval))
-        if distance is not None:
+        interval = timing.find_interval_below(timedelta(seconds=limits.min_interval))
+        if interval is not None:
             raise exception.InvalidInput(
-                f"properties.pattern: fires twice within {distance.total_seconds():g} seconds; at least "
-                f"{limits.min_interval} must lie between"
+                f"properties.pattern: fires twice within {interval.total_seconds():g} seconds; the minimum interval is "
+                f"{limits.min_interval} seconds"
             )
         if not limits.min_window <= timing.window <= limits.max_window:
             raise exception.InvalidInput(
                 f"properties.window: {timing.window} is not between {limits.min_window} and {limits.max_window} seconds"
             )
         if timing.end is not None and timing.end <= timing.start:
-            raise exception.InvalidInput("properties.end_time: is not after start_time")
+            raise exception.InvalidInput("properties.end_time: is not after start_time; use a later time")
         if timing.next(now) is None:
             raise exception.InvalidInput("properties.pattern: never fires between now (or start_time) and end_time")
         return timing
 
-    def _read(self, name: str, pattern: str, zone: tzinfo) -> Rule:
+    def _parse_pattern(self, name: str, pattern: str, zone: tzinfo) -> Rule:
         try:
-            read = self._formats[name]
+            parse = self._formats[name]
         except KeyError:
-            known = contract.listed(self._formats)
+            known = contract.format_names(self._formats)
             raise contract.NotInstalled(f"properties.format: {name!r} is not one of {known}") from None
-        return read(pattern, zone)
+        return parse(pattern, zone)
 
 
 def _zone(name: str | None) -> tzinfo:
@@ -188,11 +188,11 @@ def _zone(name: str | None) -> tzinfo:
         return zoneinfo.ZoneInfo(str(name))
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         raise exception.InvalidInput(
-            f"properties.timezone: {name!r} is not known; use a name of the IANA database, such as 'Europe/Madrid'"
+            f"properties.timezone: {name!r} is unknown; use a name of the IANA database, such as 'Europe/Madrid'"
         ) from None
 
 
-@functools.lru_cache(_REMEMBERED)
+@functools.lru_cache(_CACHE_SIZE)
 def _moment(name: str, text: str) -> datetime:
     try:
         moment = datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Crontab patterns: five fields, or six with seconds last."""
+"""Time format ``crontab``: five fields, or six with seconds last."""
 
 import copy
 import re
@@ -12,7 +12,7 @@ from karbor_like import exception
 
 _NAMES = ("minute", "hour", "day", "month", "weekday", "second")
 _FIELD = re.compile(r"[0-9A-Za-z*,/#-]+")
-#: croniter has more, such as random times, which would not be the same for every process that asks.
+#: croniter knows more words, such as random times, which would differ between processes.
 _WORDS = frozenset(
     (
         *("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
@@ -23,26 +23,32 @@ _WORDS = frozenset(
 
 @dataclass(frozen=True)
 class Crontab:
-    """A checked pattern, and what croniter made of it, which takes it longer than to find a time."""
+    """A valid pattern.
+
+    :param parsed: the pattern as croniter parsed it: parsing takes longer than finding a time
+    """
 
     pattern: str
-    read: croniter.croniter = field(compare=False, repr=False)
-    #: Every day that has any has the same times: the first thousand show how far they are apart.
+    parsed: croniter.croniter = field(compare=False, repr=False)
+    #: All days with occurrences have the same times, so the first thousand occurrences show every interval.
     look_ahead = timedelta()
 
     def occurrences(self, start: datetime, after: datetime) -> Iterator[datetime]:
-        """The times after *after*; *start* plays no part."""
-        found = copy.copy(self.read)
-        found.set_current(after)
+        """Yield the times after *after*; *start* is ignored."""
+        iterator = copy.copy(self.parsed)
+        iterator.set_current(after)
         while True:
             try:
-                yield found.get_next(datetime)
+                yield iterator.get_next(datetime)
             except croniter.CroniterBadDateError:
                 return
 
 
 def parse(pattern: str, zone: tzinfo = UTC) -> Crontab:
-    """Raises InvalidInput where *pattern* is not a crontab pattern. It names no zone, so *zone* plays no part."""
+    """Parse a crontab pattern; *zone* is ignored, because the pattern has no times with a zone.
+
+    :raises InvalidInput: *pattern* is not a crontab pattern
+    """
     fields = pattern.split()
     if len(fields) not in (5, 6):
         raise _invalid(
@@ -53,19 +59,19 @@ def parse(pattern: str, zone: tzinfo = UTC) -> Crontab:
         if not _FIELD.fullmatch(part) or not words <= _WORDS:
             raise _invalid(f"{part!r} is not a field of a crontab pattern")
     try:
-        # The base is arbitrary: it only makes croniter read the pattern.
-        read = croniter.croniter(" ".join(fields), datetime(2000, 1, 1))
+        # The start time is arbitrary: croniter needs one to parse the pattern.
+        parsed = croniter.croniter(" ".join(fields), datetime(2000, 1, 1))
     except (croniter.CroniterError, ValueError, KeyError) as error:
-        raise _invalid(_blamed(fields) or str(error)) from None
-    return Crontab(" ".join(fields), read)
+        raise _invalid(_find_invalid_field(fields) or str(error)) from None
+    return Crontab(" ".join(fields), parsed)
 
 
-def _blamed(fields: Sequence[str]) -> str | None:
-    """The first field that is wrong by itself, which croniter does not tell."""
+def _find_invalid_field(fields: Sequence[str]) -> str | None:
+    """Describe the first field that is invalid by itself, which croniter does not report."""
     for number, (name, text) in enumerate(zip(_NAMES, fields, strict=False)):
         alone = [text if other == number else "*" for other in range(len(fields))]
         if not croniter.croniter.is_valid(" ".join(alone)):
-            return f"{name} {text!r} is not one of a crontab pattern"
+            return f"{name} {text!r} is not valid in a crontab pattern"
     return None
 
 

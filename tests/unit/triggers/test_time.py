@@ -26,10 +26,10 @@ def event(rule: str) -> str:
 
 
 def runs(asked: dict, count: int, after: datetime = NOW) -> list[str]:
-    timing, found = TIME.parse(asked), []
-    while len(found) < count and (after := timing.next(after)):
-        found.append(after.strftime("%m-%d %H:%M"))
-    return found
+    timing, times = TIME.parse(asked), []
+    while len(times) < count and (after := timing.next(after)):
+        times.append(after.strftime("%m-%d %H:%M"))
+    return times
 
 
 def test_the_first_run_is_the_first_match_after_now_and_start():
@@ -50,13 +50,13 @@ def test_both_formats_mean_the_same():
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        # On 31 March 2030 the clock goes from 2 to 3, on 27 October from 3 to 2.
+        # The clock is set from 2 to 3 on 31 March 2030, and from 3 to 2 on 27 October.
         ("30 2 * * *", ["03-30 01:30", "03-31 01:30", "04-01 00:30"]),
         ("0 3 * * *", ["03-30 02:00", "03-31 01:00", "04-01 01:00"]),
         ("0 */2 * * *", ["03-30 01:00", "03-30 03:00", "03-30 05:00"]),
     ],
 )
-def test_a_clock_put_forward(pattern, expected):
+def test_a_skipped_time_fires_later(pattern, expected):
     after = datetime(2030, 3, 30, tzinfo=UTC)
     assert runs(properties(pattern, timezone="Europe/Madrid"), 3, after) == expected
 
@@ -68,12 +68,12 @@ def test_a_clock_put_forward(pattern, expected):
         ("0 3 * * *", ["10-26 01:00", "10-27 02:00", "10-28 02:00"]),
     ],
 )
-def test_a_clock_put_back_fires_once(pattern, expected):
+def test_a_repeated_time_fires_once(pattern, expected):
     after = datetime(2030, 10, 26, tzinfo=UTC)
     assert runs(properties(pattern, timezone="Europe/Madrid"), 3, after) == expected
 
 
-def test_an_hourly_rule_over_both_changes():
+def test_an_hourly_rule_across_both_clock_changes():
     for first, hours in ((datetime(2030, 3, 31, tzinfo=UTC), 0), (datetime(2030, 10, 26, 22, tzinfo=UTC), 1)):
         timing = TIME.parse(properties("0 * * * *", timezone="Europe/Madrid"))
         found, after = [], first
@@ -104,14 +104,14 @@ def test_the_next_run_is_the_earliest(pattern, zone, after):
         assert pattern.split()[2:] in (["31", "2", "*"], ["31", "6", "*"]), "there is no such day"
         return
     assert found > after
-    # Asked from any moment before it and after the last, the answer is the same.
+    # The result is the same for any moment between the previous run and this one.
     between = after + (found - after) / 2
     assert timing.next(between) == found
     assert timing.next(found) > found
     wall = found.astimezone(zoneinfo.ZoneInfo(zone))
     minute, hour, *_ = pattern.split()
     assert wall.utcoffset() is not None
-    # A skipped wall-clock time fires as much later as the clock was put forward.
+    # A skipped wall-clock time fires as much later as the clock was set forward.
     assert (wall.hour * 60 + wall.minute - int(hour) * 60 - int(minute)) % 1440 in (0, 30, 60)
 
 
@@ -130,36 +130,36 @@ def test_the_next_run_is_the_earliest(pattern, zone, after):
         (properties("0 1 * * *", start_time="1969-12-31 23:59:59"), "is not between 1970 and"),
         (properties("0 1 * * *", start_time="9999-12-31 23:59:59"), "is not between 1970 and"),
         (properties("0 1 * * *", end_time="soon"), "'soon' is not a time"),
-        (properties("0 1 * * *", timezone="Mars"), "'Mars' is not known"),
-        (properties("0 1 * * *", timezone="/etc/passwd"), "is not known"),
+        (properties("0 1 * * *", timezone="Mars"), "'Mars' is unknown"),
+        (properties("0 1 * * *", timezone="/etc/passwd"), "is unknown"),
         (properties("0 1 * * *", format="event"), "'event' is not one of"),
         (properties("0 1 * * *", start_time=None), "start_time is missing"),
     ],
 )
-def test_what_is_refused(asked, said):
+def test_invalid_properties_are_refused(asked, said):
     with pytest.raises(exception.InvalidInput, match=said):
         TIME.check(asked, LIMITS, NOW)
 
 
-def test_the_smallest_distance_is_looked_for_beyond_the_next_two():
+def test_the_smallest_interval_is_searched_beyond_the_next_two_times():
     rules = "RRULE:FREQ=DAILY;BYHOUR=12;BYMINUTE=0\nRRULE:FREQ=YEARLY;BYMONTH=11;BYMONTHDAY=5;BYHOUR=12;BYMINUTE=5"
     with pytest.raises(exception.InvalidInput, match="within 300 seconds"):
         TIME.check(properties(f"BEGIN:VEVENT\n{rules}\nEND:VEVENT"), LIMITS, NOW)
 
 
 @pytest.mark.parametrize(
-    "seldom", ["FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=31", "FREQ=YEARLY;INTERVAL=2;BYMONTH=11;BYMONTHDAY=5"]
+    "rare", ["FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=31", "FREQ=YEARLY;INTERVAL=2;BYMONTH=11;BYMONTHDAY=5"]
 )
-def test_a_frequent_rule_does_not_hide_a_seldom_one(seldom):
-    rules = f"RRULE:FREQ=HOURLY\nRRULE:{seldom};BYHOUR=12;BYMINUTE=30"
+def test_a_frequent_rule_does_not_hide_a_rare_one(rare):
+    rules = f"RRULE:FREQ=HOURLY\nRRULE:{rare};BYHOUR=12;BYMINUTE=30"
     asked = properties(f"BEGIN:VEVENT\n{rules}\nEND:VEVENT", start_time="2030-12-01 00:00:00")
-    if "INTERVAL" in seldom:
+    if "INTERVAL" in rare:
         asked["start_time"] = "2030-11-06 00:00:00"
     with pytest.raises(exception.InvalidInput, match="within 1800 seconds"):
         TIME.check(asked, LIMITS, NOW)
 
 
-def test_seldom_times_are_looked_at_for_some_decades_only():
+def test_rare_times_are_checked_for_some_decades_only():
     class Yearly:
         look_ahead = timedelta(days=800)
 
@@ -178,7 +178,7 @@ def test_the_window_has_a_default():
     assert TIME.check(properties("0 1 * * *"), LIMITS, NOW).window == 900
 
 
-def test_a_pattern_is_read_once():
+def test_a_pattern_is_parsed_once():
     def read(pattern, zone):
         asked.append((pattern, str(zone)))
         return crontab.parse(pattern)
@@ -190,6 +190,6 @@ def test_a_pattern_is_read_once():
     assert asked == [("0 1 * * *", "Europe/Madrid"), ("0 1 * * *", "UTC")]
 
 
-def test_a_format_that_is_not_there_is_refused_with_those_that_are():
+def test_the_error_for_an_unknown_format_names_the_installed_formats():
     with pytest.raises(NotInstalled, match=r"properties\.format: 'lunar' is not one of 'calendar', 'crontab'"):
         TIME.parse(properties("0 1 * * *", format="lunar"))

@@ -29,7 +29,7 @@ def first(pattern: str, count: int = 1) -> list[datetime]:
         ("0 0 29 2 *", datetime(2032, 2, 29)),
     ],
 )
-def test_what_fires_first(pattern, expected):
+def test_the_first_occurrence(pattern, expected):
     assert first(pattern) == [expected]
 
 
@@ -59,7 +59,7 @@ def test_a_pattern_that_never_fires():
         "０ 1 * * *",
     ],
 )
-def test_what_is_no_pattern(pattern):
+def test_an_invalid_pattern_is_refused(pattern):
     with pytest.raises(exception.InvalidInput, match=r"properties\.pattern"):
         crontab.parse(pattern)
 
@@ -78,14 +78,14 @@ def test_what_is_no_pattern(pattern):
         ("1 1 * *", "4 fields, not 5"),
     ],
 )
-def test_it_is_said_which_part_is_wrong(pattern, part):
+def test_the_error_names_the_invalid_part(pattern, part):
     with pytest.raises(exception.InvalidInput, match=part):
         crontab.parse(pattern)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet="0123456789*,/-#LRH? JANmon", max_size=40))
-def test_any_text_is_a_pattern_or_refused(text):
+def test_any_text_is_either_parsed_or_refused(text):
     try:
         rule = crontab.parse(text)
     except exception.InvalidInput:
