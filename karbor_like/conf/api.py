@@ -3,38 +3,41 @@ from oslo_config import cfg
 GROUP = cfg.OptGroup("api", title="The REST API")
 
 OPTS = [
-    cfg.HostAddressOpt("host", default="0.0.0.0", help="Address to listen on."),  # noqa: S104 - a service for the network
+    cfg.HostAddressOpt("host", default="0.0.0.0", help="Address to listen on."),  # noqa: S104 - a network service
     cfg.PortOpt("port", default=8799, help="Port to listen on. Several instances on one host may share it."),
     cfg.IntOpt(
         "workers",
         default=2,
         min=1,
-        help="Processes that serve requests. Raise it where one CPU core per process is the limit.",
+        help="Processes that serve requests. Raise it if the processes use their CPU cores fully.",
     ),
     cfg.IntOpt(
         "threads",
         default=16,
         min=1,
-        help="Threads per process. Most of a request is waiting for the database or for the protection service.",
+        help="""
+Threads per process. Requests spend most of their time waiting for the database or the protection service. Raise it if
+requests queue although the CPU is idle.
+""",
     ),
     cfg.IntOpt(
         "max_limit",
         default=1000,
         min=1,
-        help="Items on a page at most, and where the client does not say how many it wants.",
+        help="Maximum number of items on a page, and the default if the client does not set a limit.",
     ),
     cfg.URIOpt(
         "public_url",
         schemes=["http", "https"],
         help="""
-Scheme, host and path prefix of links in answers, where a proxy hides them from this service. Without it they are taken
-from the request.
+Scheme, host and path prefix of links in responses. Set it if a proxy hides them from this service. By default they are
+taken from the request.
 """,
     ),
     cfg.FloatOpt(
         "health_timeout",
         default=5.0,
         min=0.1,
-        help="Seconds that /healthcheck waits for the protection service before it calls RPC broken.",
+        help="Seconds that /healthcheck waits for the protection service before it reports RPC as failed.",
     ),
 ]

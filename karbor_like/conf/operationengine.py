@@ -1,6 +1,6 @@
 from oslo_config import cfg
 
-GROUP = cfg.OptGroup("operationengine", title="The operation engine: what runs by itself")
+GROUP = cfg.OptGroup("operationengine", title="Operation engine: scheduled operations")
 
 OPTS = [
     cfg.FloatOpt(
@@ -9,20 +9,26 @@ OPTS = [
         min=0.05,
         mutable=True,
         help="""
-Seconds between looks for triggers that are due and runs that want attention. An idle look is one query that an index
-answers, however many triggers there are.
+Seconds between polls of the database for due triggers and pending runs. A poll without results is one query that an index
+answers, regardless of the number of triggers. A lower value starts runs closer to their due time.
 """,
     ),
-    cfg.IntOpt("batch", default=200, min=1, help="Triggers that are fired in one transaction."),
+    cfg.IntOpt("batch", default=200, min=1, help="Maximum number of triggers that are fired in one transaction."),
     cfg.IntOpt(
-        "workers", default=8, min=1, help="Runs that one engine works on at once. Most of it is waiting for the API."
+        "workers",
+        default=8,
+        min=1,
+        help="""
+Runs that one engine processes concurrently. Workers spend most of their time waiting for the API. Raise it if many triggers
+are due at the same time.
+""",
     ),
     cfg.IntOpt(
         "lease",
         default=120,
         min=5,
         help="""
-Seconds after which another engine goes on with a run whose engine died. Must be longer than any one call to the API takes.
+Seconds after which another engine takes over a run whose engine died. Must be longer than the slowest call to the API.
 """,
     ),
     cfg.FloatOpt(
@@ -30,23 +36,23 @@ Seconds after which another engine goes on with a run whose engine died. Must be
         default=15.0,
         min=0.1,
         mutable=True,
-        help="Seconds between looks at a checkpoint that a run started and that did not end yet.",
+        help="Seconds between polls of the status of a checkpoint that a run has started.",
     ),
     cfg.FloatOpt(
         "retry_interval",
         default=60.0,
         min=0.1,
         mutable=True,
-        help="Seconds until a run that failed is tried again, as long as its window lasts.",
+        help="Seconds until a failed run is retried, as long as its window lasts.",
     ),
     cfg.IntOpt(
         "max_missed",
         default=1000,
         min=1,
         help="""
-Missed times of one trigger that are recorded one by one after nobody ran an engine for long. What is more is recorded
-as one, which says how many they were.
+Missed due times of one trigger that are recorded individually after a long outage of all engines. The others are recorded
+as a single run that states their number.
 """,
     ),
-    cfg.IntOpt("keep_runs_days", default=90, min=1, help="Days for which runs that ended are remembered."),
+    cfg.IntOpt("keep_runs_days", default=90, min=1, help="Days after which records of ended runs are deleted."),
 ]

@@ -1,7 +1,7 @@
-"""Finds every option group of this package, so that the sample configuration can never miss one.
+"""Discovery of all option groups of this package, so that the sample configuration is always complete.
 
-A module holds one group as ``GROUP`` and ``OPTS``, or several that differ in a name as ``GROUPS`` (a list of pairs). What
-belongs in the sample although it is registered elsewhere, later, is in ``SAMPLE_ONLY`` (group name -> options).
+A module defines one group as ``GROUP`` and ``OPTS``, or several similar ones as ``GROUPS`` (a list of pairs). Options that
+belong in the sample but are registered later, elsewhere, are in ``SAMPLE_ONLY`` (group name -> options).
 """
 
 import copy
@@ -27,18 +27,18 @@ def register(conf: cfg.ConfigOpts) -> None:
     """Register all option groups on *conf*."""
     for module in _modules():
         for group, options in _groups(module):
-            # oslo.config keeps what is set later (overrides) in the group, whose copies would share it.
+            # oslo.config stores overrides in the group object, so every ConfigOpts needs its own copy.
             conf.register_opts(options, group=copy.deepcopy(group))
 
 
 def list_opts() -> list[tuple[cfg.OptGroup | str, list[cfg.Opt]]]:
-    """What oslo-config-generator reads."""
-    found: list[tuple[cfg.OptGroup | str, list[cfg.Opt]]] = []
+    """List all options for oslo-config-generator."""
+    listed: list[tuple[cfg.OptGroup | str, list[cfg.Opt]]] = []
     for module in _modules():
         extra = getattr(module, "SAMPLE_ONLY", {})
-        found += [(group, [*options, *extra.get(group.name, [])]) for group, options in _groups(module)]
-    return found
+        listed += [(group, [*options, *extra.get(group.name, [])]) for group, options in _groups(module)]
+    return listed
 
 
 def set_defaults() -> None:
-    """Defaults of library options that differ here. Called by oslo-config-generator and by ``service.prepare``."""
+    """Override defaults of library options. Called by oslo-config-generator and by ``service.prepare``."""

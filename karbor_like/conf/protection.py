@@ -1,13 +1,13 @@
 from oslo_config import cfg
 
-GROUP = cfg.OptGroup("protection", title="The protection service")
+GROUP = cfg.OptGroup("protection", title="Protection service")
 
 OPTS = [
     cfg.StrOpt(
         "provider_config_dir",
         default="providers.d",
         help="""
-Directory of the providers' files (``*.conf``, one provider each). A relative path is looked for beside the main
+Directory of the provider files (``*.conf``, one per provider). A relative path is searched for next to the main
 configuration file, then in the working directory, then in /etc/karbor_like.
 """,
     ),
@@ -16,8 +16,8 @@ configuration file, then in the working directory, then in /etc/karbor_like.
         default=8,
         min=1,
         help="""
-Operations (protect, restore, delete, verify, copy) that one service runs at once. More wait in the queue, where projects
-take turns. Raise it where the clouds and banks are faster than the queue is long.
+Operations (protect, restore, delete, verify, copy) that one service runs concurrently. Further operations wait in the
+queue, where projects take turns. Raise it if operations wait although the clouds and banks are not busy.
 """,
     ),
     cfg.IntOpt(
@@ -25,8 +25,8 @@ take turns. Raise it where the clouds and banks are faster than the queue is lon
         default=4,
         min=1,
         help="""
-Resources whose bytes one service moves at once, over all its operations. Each needs memory for the blocks in flight (see
-``[bank] memory_budget`` of the providers) and about one CPU core.
+Resources whose data one service transfers concurrently, over all its operations. Each needs memory for the blocks in
+flight (see ``[bank] memory_budget`` of the providers) and about one CPU core. Raise it on hosts with more cores.
 """,
     ),
     cfg.IntOpt(
@@ -34,8 +34,8 @@ Resources whose bytes one service moves at once, over all its operations. Each n
         default=60,
         min=3,
         help="""
-Seconds after which another service takes over the operations of one that died. A database that is away for longer than
-that makes a healthy service stop what it runs, too; it goes on with it when the database is back.
+Seconds after which another service takes over the operations of a service that died. If the database is unreachable for
+longer, a healthy service stops its operations, too, and continues them when the database is back.
 """,
     ),
     cfg.FloatOpt(
@@ -43,7 +43,10 @@ that makes a healthy service stop what it runs, too; it goes on with it when the
         default=5.0,
         min=0.1,
         mutable=True,
-        help="Seconds between looks for operations that nobody runs. Who receives a call looks at once.",
+        help="""
+Seconds between polls of the database for queued or abandoned operations. The service that receives a call polls
+immediately, so this is the delay of operations that it cannot run itself.
+""",
     ),
     cfg.IntOpt(
         "max_attempts",
@@ -51,8 +54,8 @@ that makes a healthy service stop what it runs, too; it goes on with it when the
         min=1,
         mutable=True,
         help="""
-Times that an operation is taken up after the process that ran it died. After that it is reverted, so that an operation
-which kills its process does not do so for ever.
+Times that an operation is started by a process which then dies. After that it is rolled back, so that an operation that
+crashes its process does not do so forever.
 """,
     ),
     cfg.IntOpt(
@@ -61,32 +64,35 @@ which kills its process does not do so for ever.
         min=0,
         mutable=True,
         help="""
-Seconds that a service which is told to stop gives its operations to end. What has not ended then is left to another
-service (or to the next start), which goes on where this one stopped. Keep it below ``graceful_shutdown_timeout``.
+Grace period, in seconds, for running operations when the service stops. Operations that have not ended by then are
+released, and another service (or this one after its restart) continues them. Keep it below ``graceful_shutdown_timeout``.
 """,
     ),
     cfg.FloatOpt(
         "progress_interval",
         default=1.0,
         min=0,
-        help="Seconds between two records of a resource's progress in the database.",
+        help="Minimum seconds between two updates of a resource's progress in the database.",
     ),
     cfg.IntOpt(
         "bases",
         default=1,
         min=0,
-        help="Earlier checkpoints of a project that a new one is stored against. 0 stores every checkpoint anew.",
+        help="""
+Earlier checkpoints of the same resource against which a new checkpoint is deduplicated, newest first. 0 stores all data
+again for each checkpoint.
+""",
     ),
     cfg.IntOpt(
         "sync_interval",
         default=900,
         min=0,
-        help="Seconds between looks for checkpoints that other sites wrote to the banks. 0 never looks.",
+        help="Seconds between searches of the banks for checkpoints that other sites have written. 0 disables them.",
     ),
     cfg.IntOpt(
         "collect_interval",
         default=86400,
         min=0,
-        help="Seconds between garbage collections of each bank, over all services. 0 never collects.",
+        help="Seconds between garbage collections of each bank, over all services. 0 disables them.",
     ),
 ]

@@ -8,9 +8,9 @@ OPTS = [
         default=[],
         secret=True,
         help="""
-Fernet keys that encrypt user tokens, trust ids and passwords of restore targets wherever they rest or travel. Give one
-line per key, the same on every host; the first encrypts, all decrypt. To rotate, put a new key in front, restart the
-services, and remove the old one when no operation started before the change is still running.
+Fernet keys that encrypt user tokens, trust ids and passwords of restore targets in the database and in RPC messages. Give
+one line per key, the same lines on every host. The first key encrypts; all keys decrypt. To rotate, insert a new key before
+the others and restart the services. Remove the old key when no operation that started before the change is still running.
 """,
     ),
 ]

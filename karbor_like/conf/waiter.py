@@ -1,6 +1,6 @@
 from oslo_config import cfg
 
-GROUP = cfg.OptGroup("waiter", title="Waiting for things in a cloud to happen")
+GROUP = cfg.OptGroup("waiter", title="Polling of operations in a cloud")
 
 OPTS = [
     cfg.FloatOpt(
@@ -8,18 +8,18 @@ OPTS = [
         default=0.25,
         min=0.001,
         help="""
-Seconds between the first polls of something that was started in a cloud. The first poll is made at once; the distance then
-grows with the time waited so far (a twentieth of it), so that short jobs are noticed soon and long ones ask seldom.
+Seconds between the first polls of an operation in a cloud. The first poll is immediate. The interval then grows to a
+twentieth of the elapsed time, so that short operations are noticed soon and long ones are polled rarely.
 """,
     ),
-    cfg.FloatOpt("max_interval", default=15.0, min=0.001, help="Most seconds between two polls."),
+    cfg.FloatOpt("max_interval", default=15.0, min=0.001, help="Maximum seconds between two polls."),
     cfg.FloatOpt(
         "timeout",
         default=1800.0,
         min=0.001,
         help="""
-Seconds after which waiting ends with an error, where the time does not depend on the size of what is copied. Plugins
-that copy add time per GiB by an option of their own.
+Seconds after which waiting fails with an error, if the duration does not depend on an amount of data. Plugins that copy
+data add time per GiB with their own option.
 """,
     ),
     cfg.IntOpt(
@@ -27,8 +27,8 @@ that copy add time per GiB by an option of their own.
         default=4,
         min=0,
         help="""
-How often a single call is tried again after the cloud did not answer or answered that it is overloaded or broken (429, 5xx),
-with twice the distance each time. Polls are repeated until the time-out instead.
+Retries of a single call if the cloud does not respond, or responds that it is overloaded or failing (429, 5xx). The
+interval doubles each time. Polls are repeated until the timeout instead.
 """,
     ),
 ]
