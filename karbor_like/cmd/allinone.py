@@ -1,7 +1,7 @@
 """``karbor-like-allinone``: API, protection service and operation engine in one process on SQLite.
 
-With ``--sandbox DIR`` on a cloud of its own as well, everything it needs being made in that directory: for demonstrations
-and for development.
+With ``--sandbox DIR``, it also runs a sandbox cloud and creates everything it needs in that directory, for demonstrations and
+development.
 """
 
 import contextlib
@@ -28,12 +28,12 @@ _DATABASE = "sqlite:////var/lib/karbor_like/karbor_like.sqlite"
 _SANDBOX = cfg.StrOpt(
     "sandbox",
     metavar="DIR",
-    help="run on a small cloud of our own; it, the database, the bank and the keys are kept in this directory",
+    help="run on a sandbox cloud; its state, the database, the bank and the keys are stored in this directory",
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run until SIGTERM or SIGINT; SIGHUP reads mutable options and providers again."""
+    """Run until SIGTERM or SIGINT. SIGHUP reloads mutable options and providers."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     directory = service.configure(arguments, files=[], cli=[_SANDBOX]).sandbox
     with contextlib.ExitStack() as stack:
@@ -59,7 +59,7 @@ def _run(conf: cfg.ConfigOpts, cloud: Sandbox | None = None) -> int:
 
 
 def _migrate(conf: cfg.ConfigOpts) -> None:
-    """Nobody else looks after an embedded database. A server's may be shared, and is its operator's to migrate."""
+    """Migrate an embedded database. A database on a server may be shared, so its operator migrates it."""
     if not conf.database.connection.startswith("sqlite:"):
         return
     database = Database(conf)
@@ -69,7 +69,7 @@ def _migrate(conf: cfg.ConfigOpts) -> None:
 
 
 class _Announcement(service.Service):
-    """Tells the sandbox's catalogue, and whoever started this, where the API is."""
+    """Publishes the address of the API in the sandbox's catalogue and on standard output."""
 
     def __init__(self, api: ApiService, cloud: Sandbox) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class _Announcement(service.Service):
 
     def start(self) -> None:
         host, port = self._api.address
-        host = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - it is compared with, not listened on
+        host = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - compared, not listened on
         url = f"http://{host}:{port}/v1/%(project_id)s"
         self._cloud.settings(endpoints={"data-protect": url})
         print(embedded.environment(self._cloud.auth_url), flush=True)

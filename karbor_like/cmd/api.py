@@ -1,4 +1,4 @@
-"""``karbor-like-api``: the REST API as worker processes behind one port."""
+"""``karbor-like-api``: the REST API as worker processes that share one port."""
 
 import sys
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from karbor_like.api import server
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM. SIGHUP reads the mutable options and the policy file again."""
+    """Serve until SIGTERM. SIGHUP reloads mutable options and the policy file."""
     conf = service.prepare(argv)
     return service.run(conf, server.ApiService(conf), workers=conf.api.workers)
 

@@ -1,6 +1,6 @@
-"""The files of a site that looks after itself: configuration, keys and providers, written into one directory.
+"""Files of an embedded site: configuration, keys and providers, written into one directory.
 
-Keys are made once and kept; everything else is written anew at each start, because the cloud's address may differ.
+Keys are generated once and kept. All other files are rewritten at each start, because the cloud's address may differ.
 """
 
 import base64
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from karbor_like import secret
 
-#: The providers' ids are the same at every such site, so that examples can name them.
+#: The ids of the providers are the same in every embedded site, so that examples can use them.
 FILES_PROVIDER: Final = "a0000000-0000-4000-8000-000000000001"
 SWIFT_PROVIDER: Final = "a0000000-0000-4000-8000-000000000002"
 
@@ -81,9 +81,10 @@ export OS_USER_DOMAIN_ID=default OS_PROJECT_DOMAIN_ID=default"""
 
 
 def write(directory: Path, account: Mapping[str, Any]) -> Path:
-    """Write everything. Returns the main configuration file.
+    """Write the files.
 
-    :param account: of the service user, as keystoneauth's password plugin takes it
+    :param account: options of keystoneauth's password plugin for the service user
+    :returns: path of the main configuration file
     """
     (directory / "bank").mkdir(exist_ok=True)
     providers = directory / "providers.d"
@@ -92,8 +93,8 @@ def write(directory: Path, account: Mapping[str, Any]) -> Path:
         **account,
         "directory": directory,
         "account": "\n".join(f"{name} = {value}" for name, value in account.items()),
-        "secret_key": _kept(directory / "secret-key", secret.new_key),
-        "master_key": _kept(directory / "master-key", _new_master_key),
+        "secret_key": _ensure_key(directory / "secret-key", secret.new_key),
+        "master_key": _ensure_key(directory / "master-key", _new_master_key),
     }
     for name, bank, provider_id, settings, description in (
         ("files", "filesystem", FILES_PROVIDER, _FILES, "volumes and images into files"),
@@ -114,7 +115,7 @@ def write(directory: Path, account: Mapping[str, Any]) -> Path:
 
 
 def environment(auth_url: str) -> str:
-    """What a tenant of the sandbox sets to use it with the openstack command line."""
+    """Return the shell commands by which a tenant of the sandbox sets up the openstack command line."""
     return _ENVIRONMENT.format(auth_url=auth_url)
 
 
@@ -122,7 +123,7 @@ def _new_master_key() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode("ascii")
 
 
-def _kept(path: Path, make: Any) -> str:
+def _ensure_key(path: Path, make: Any) -> str:
     if not path.exists():
         _write_private(path, make())
     return path.read_text()

@@ -1,4 +1,4 @@
-"""karbor-like-operationengine"""
+"""``karbor-like-operationengine``: the operation engine as a process."""
 
 import sys
 
@@ -7,7 +7,7 @@ from karbor_like.operationengine.service import OperationEngine
 
 
 def main() -> int:
-    """Run an operation engine until it is told to stop. Returns the exit code."""
+    """Run until SIGTERM. SIGHUP reloads mutable options."""
     conf = service.prepare()
     return service.run(conf, OperationEngine(conf))
 

@@ -7,7 +7,7 @@ from karbor_like.protection.service import ProtectionService
 
 
 def main() -> int:
-    """Run until SIGTERM; SIGHUP reads mutable options and providers again."""
+    """Run until SIGTERM. SIGHUP reloads mutable options and providers."""
     conf = service.prepare()
     return service.run(conf, ProtectionService(conf))
 

@@ -1,4 +1,4 @@
-"""Runs a sandbox cloud by itself, until SIGTERM or SIGINT."""
+"""Runs a sandbox cloud alone, until SIGTERM or SIGINT."""
 
 import argparse
 import logging
@@ -16,16 +16,18 @@ export OS_USER_DOMAIN_ID=default OS_PROJECT_DOMAIN_ID=default OS_IDENTITY_API_VE
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line, serve, print the environment for clients, wait."""
+    """Serve the sandbox and print the environment for clients."""
     parser = argparse.ArgumentParser(prog="python -m karbor_like.sandbox", description=__doc__)
-    parser.add_argument("--state", type=Path, required=True, help="directory for its state; used again, it goes on")
+    parser.add_argument(
+        "--state", type=Path, required=True, help="directory of its state; an existing state is continued"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one (default)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 selects a free one (default)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    ended = threading.Event()
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: stop.set())
     with cloud.Sandbox(options.state, host=options.host, port=options.port) as sandbox:
         print(ENVIRONMENT.format(auth_url=sandbox.auth_url), flush=True)
-        ended.wait()
+        stop.wait()

@@ -1,7 +1,7 @@
-"""``karbor-like-status upgrade check``: whether the services of the code that is installed will start and work here.
+"""``karbor-like-status upgrade check``: check whether the services of the installed code will start and work.
 
-Asks the configuration, the database and the providers' files. Changes nothing. The exit code is the worst result's: 0 for
-success, 1 for a warning, 2 for a failure (https://docs.openstack.org/oslo.upgradecheck).
+It reads the configuration, the database and the provider files, and changes nothing. The exit code is that of the worst
+result: 0 for success, 1 for a warning, 2 for a failure (https://docs.openstack.org/oslo.upgradecheck).
 """
 
 import functools
@@ -27,8 +27,8 @@ _EXPECTED = (exception.KarborLikeError, cfg.Error, db_exception.DBError, oslo_po
 Check = Callable[["Checks"], Result]
 
 
-def _told(check: Check) -> Check:
-    """*check*, with an error that an operator can mend as a failure in a sentence."""
+def _report_errors(check: Check) -> Check:
+    """Decorate *check* so that an error that an operator can fix is reported as a failure."""
 
     @functools.wraps(check)
     def run(checks: "Checks") -> Result:
@@ -41,63 +41,63 @@ def _told(check: Check) -> Check:
 
 
 class Checks(upgradecheck.UpgradeCommands):
-    """The checks, in the order in which an operator would mend what they find.
+    """The checks, in the order in which an operator would fix their findings.
 
-    :param conf: asked when the checks run; by then it has been read
+    :param conf: read when the checks run; by then the configuration files have been loaded
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
 
-    @_told
+    @_report_errors
     def configuration(self) -> Result:
-        """Whether the processes would start with it."""
+        """Check that the processes can start with the configuration."""
         Cipher.from_conf(self._conf)
         Limits.of(self._conf)
         return Result(Code.SUCCESS)
 
-    @_told
+    @_report_errors
     def policies(self) -> Result:
-        """Whether the operator's policy file names rules that there are, and none that go round in circles."""
+        """Check that the operator's policy file refers to existing rules only, and not in circles."""
         enforcer = policy.make_enforcer(self._conf)
         enforcer.load_rules()
         enforcer.check_rules(raise_on_violation=True)
         return Result(Code.SUCCESS)
 
-    @_told
+    @_report_errors
     def schema(self) -> Result:
-        """Whether the database has the schema of this code."""
+        """Check that the database has the schema of this code."""
         database = Database(self._conf)
         try:
-            found, newest = migration.version(database), migration.head()
+            version, newest = migration.version(database), migration.head()
         finally:
             database.dispose()
-        if found == newest:
+        if version == newest:
             return Result(Code.SUCCESS)
         return Result(
             Code.FAILURE,
-            f"the schema's version is {found or 'none'}, the code's {newest}: run 'karbor-like-manage db sync'",
+            f"database: schema version {version or 'none'}, expected {newest}; run 'karbor-like-manage db sync'",
         )
 
-    @_told
+    @_report_errors
     def providers(self) -> Result:
-        """Whether each file makes a provider."""
+        """Check that each provider file is valid, and that a provider is enabled."""
         directory = provider_file.find_directory(self._conf)
-        mistakes, enabled = [], 0
+        errors, enabled = [], 0
         for path in sorted(directory.glob("*.conf")) if directory else []:
             try:
                 provider = providers.read(path, SystemClock())
             except (exception.ConfigurationError, OSError) as error:
-                mistakes.append(str(error))
+                errors.append(str(error))
                 continue
             if provider is not None:
                 enabled += 1
                 provider.close()
-        if mistakes:
-            return Result(Code.WARNING, f"left out when the protection service starts: {'; '.join(mistakes)}")
+        if errors:
+            return Result(Code.WARNING, f"the protection service will skip these providers: {'; '.join(errors)}")
         if not enabled:
-            where = directory or self._conf.protection.provider_config_dir
-            return Result(Code.WARNING, f"no provider is enabled in {where}: nothing can be protected")
+            place = directory or self._conf.protection.provider_config_dir
+            return Result(Code.WARNING, f"{place}: no provider is enabled, so nothing can be protected")
         return Result(Code.SUCCESS)
 
     _upgrade_checks = (
@@ -109,7 +109,10 @@ class Checks(upgradecheck.UpgradeCommands):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Check what the command line says. Returns the exit code."""
+    """Run the checks.
+
+    :returns: exit code
+    """
     conf = service.known_options()
     arguments = list(sys.argv[1:] if argv is None else argv)
     return upgradecheck.main(conf, service.PROJECT, Checks(conf), arguments)

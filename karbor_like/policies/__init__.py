@@ -1,4 +1,4 @@
-"""The policy defaults, one module per noun."""
+"""Default policies, one module per noun."""
 
 import importlib
 import pkgutil
@@ -8,6 +8,6 @@ from oslo_policy import policy
 
 
 def list_rules() -> Sequence[policy.RuleDefault]:
-    """All rules: what the enforcer registers and oslopolicy-sample-generator writes."""
+    """List all rules, for the enforcer and for oslopolicy-sample-generator."""
     names = sorted(info.name for info in pkgutil.iter_modules(__path__))
     return [rule for name in names for rule in importlib.import_module(f"{__name__}.{name}").RULES]

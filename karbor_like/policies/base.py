@@ -1,7 +1,7 @@
-"""The roles that all other rules are made of. Keystone lets admin imply member, and member imply reader.
+"""Base rules, from which all other rules are composed. In Keystone, admin implies member, and member implies reader.
 
-``service`` is the role of other OpenStack services acting as themselves: it may look at the health of this one, and
-reaches nobody's data.
+``service`` is the role of other OpenStack services that act for themselves. It gives access to the health of this service,
+but to no project's data.
 """
 
 from oslo_policy import policy
@@ -13,27 +13,27 @@ READER = "rule:project_reader_or_admin"
 MEMBER = "rule:project_member_or_admin"
 
 RULES = [
-    policy.RuleDefault(CONTEXT_IS_ADMIN, "role:admin", description="Decides who sees and changes all projects."),
-    policy.RuleDefault("admin_api", "is_admin:True", description="Only for administrators."),
+    policy.RuleDefault(CONTEXT_IS_ADMIN, "role:admin", description="Access to all projects."),
+    policy.RuleDefault("admin_api", "is_admin:True", description="Administrators."),
     policy.RuleDefault(
-        "admin_or_service", "is_admin:True or role:service", description="Other OpenStack services too."
+        "admin_or_service", "is_admin:True or role:service", description="Administrators and other OpenStack services."
     ),
     policy.RuleDefault(
         "project_reader_or_admin",
         "is_admin:True or ((role:reader or role:member) and project_id:%(project_id)s)",
-        description="Who may look at what a project has.",
+        description="Read access to the objects of a project.",
     ),
     policy.RuleDefault(
         "project_member_or_admin",
         "is_admin:True or (role:member and project_id:%(project_id)s)",
-        description="Who may change what a project has.",
+        description="Write access to the objects of a project.",
     ),
-    policy.RuleDefault("default", "rule:project_member_or_admin", description="For a rule that does not exist."),
+    policy.RuleDefault("default", "rule:project_member_or_admin", description="Default for undefined rules."),
 ]
 
 
 def rule(name: str, check: str, description: str, *operations: str) -> policy.DocumentedRuleDefault:
-    """A rule for *operations* such as ``GET /plans``, paths being below ``/v1/{project_id}``."""
+    """Create a rule for *operations* such as ``GET /plans``; paths are relative to ``/v1/{project_id}``."""
     return policy.DocumentedRuleDefault(
         name,
         check,

@@ -13,10 +13,10 @@ RULES = [
     rule(
         DELETE,
         MEMBER,
-        "Delete a checkpoint, or cancel the operation that is making it.",
+        "Delete a checkpoint, or cancel the operation that creates it.",
         "DELETE /providers/{provider_id}/checkpoints/{checkpoint_id}",
     ),
     rule(
-        UPDATE, MEMBER, "Reset the state of a checkpoint.", "PUT /providers/{provider_id}/checkpoints/{checkpoint_id}"
+        UPDATE, MEMBER, "Reset the status of a checkpoint.", "PUT /providers/{provider_id}/checkpoints/{checkpoint_id}"
     ),
 ]

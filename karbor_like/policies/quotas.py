@@ -6,19 +6,19 @@ GET = "quota:get"
 GET_DEFAULT = "quota:get_default"
 
 RULES = [
-    rule(UPDATE, ADMIN, "Give a project limits of its own.", "PUT /quotas/{target_project_id}"),
-    rule(DELETE, ADMIN, "Take a project's own limits away.", "DELETE /quotas/{target_project_id}"),
+    rule(UPDATE, ADMIN, "Set the quotas of a project.", "PUT /quotas/{target_project_id}"),
+    rule(DELETE, ADMIN, "Reset the quotas of a project to the defaults.", "DELETE /quotas/{target_project_id}"),
     rule(
         GET,
         READER,
-        "Show the limits of a project, and what it uses.",
+        "Show the quotas and the usage of a project.",
         "GET /quotas/{target_project_id}",
         "GET /quotas/{target_project_id}/detail",
     ),
     rule(
         GET_DEFAULT,
         READER,
-        "Show the limits of projects that have none of their own.",
+        "Show the default quotas of projects.",
         "GET /quotas/{target_project_id}/defaults",
     ),
 ]

@@ -15,7 +15,7 @@ RULES = [
     rule(
         GET,
         READER,
-        "Show a scheduled operation, and what its retention rules would delete.",
+        "Show a scheduled operation and the effect of its retention rules.",
         "GET /scheduled_operations/{scheduled_operation_id}",
         "GET /scheduled_operations/{scheduled_operation_id}/retention",
     ),

@@ -7,7 +7,7 @@ GET_ALL = "verification:get_all"
 
 RULES = [
     rule(CREATE, MEMBER, "Verify a checkpoint.", "POST /verifications"),
-    rule(CANCEL, MEMBER, "Cancel a verification that is running.", "DELETE /verifications/{verification_id}"),
+    rule(CANCEL, MEMBER, "Cancel a running verification.", "DELETE /verifications/{verification_id}"),
     rule(GET, READER, "Show a verification.", "GET /verifications/{verification_id}"),
     rule(GET_ALL, READER, "List verifications.", "GET /verifications"),
 ]

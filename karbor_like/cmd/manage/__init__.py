@@ -1,6 +1,7 @@
-"""``karbor-like-manage``: the operator's tool.
+"""``karbor-like-manage``: the command line for operators.
 
-One module per noun, each with ``register(nouns)``; a verb's function takes the configuration and returns an exit code.
+There is one module per noun, each with ``register(nouns)``. The function of a verb takes the configuration and returns an
+exit code.
 """
 
 import sys
@@ -22,7 +23,10 @@ def _register(nouns: Any) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the command line says. Returns the exit code: 0 done, 1 failed, 2 the command line is wrong."""
+    """Run the command of the command line.
+
+    :returns: exit code: 0 on success, 1 on failure, 2 for an invalid command line
+    """
     command = cfg.SubCommandOpt("command", title="command", handler=_register)
     conf = service.prepare(argv, cli=[command], prints=True)
     try:

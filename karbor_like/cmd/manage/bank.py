@@ -1,7 +1,7 @@
-"""``karbor-like-manage bank``: what an operator does with banks.
+"""``karbor-like-manage bank``: maintenance of banks.
 
-Every verb takes a provider's file, or the id or name of a provider of this installation, and talks to its bank alone: no
-service needs to run, and but for ``reindex`` no database is asked. Progress goes to the terminal, results to standard output.
+Every verb takes a provider file, or the id or name of a provider of this installation, and accesses its bank only. No service
+needs to run, and only ``reindex`` uses the database. Progress is shown on the terminal; results go to standard output.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from karbor_like.bank import Bank, Collector, collect_stats, open_bank
 from karbor_like.bank import verify as bank_verify
 from karbor_like.clock import SystemClock
 from karbor_like.db.session import Database
+from karbor_like.domain import states
 from karbor_like.protection.registry import provider_file, providers
 from karbor_like.protection.sync import Sync
 from karbor_like.rpc import notifications
@@ -31,53 +32,56 @@ from karbor_like.rpc import notifications
 
 def register(nouns: Any) -> None:
     """Add the verbs of banks."""
-    verbs = nouns.add_parser("bank", help="what is kept in banks").add_subparsers(dest="verb", required=True)
-    _verb(verbs, "gc", gc, "delete what no checkpoint needs").add_argument(
-        "--dry-run", action="store_true", help="say what would be deleted, and why not more; change nothing"
+    verbs = nouns.add_parser("bank", help="maintain banks").add_subparsers(dest="verb", required=True)
+    _verb(verbs, "gc", gc, "delete data that no checkpoint needs").add_argument(
+        "--dry-run", action="store_true", help="show what would be deleted, and why not more; change nothing"
     )
-    checked = _verb(verbs, "verify", verify, "look whether everything is there and whole")
-    checked.add_argument(
+    verifying = _verb(verbs, "verify", verify, "check that all data is present and undamaged")
+    verifying.add_argument(
         "--level",
         choices=("scrub", "quick", "full"),
         default="quick",
-        help="scrub: every pack against its own checksum, without keys; quick: whatever checkpoints need is there;"
-        " full: everything is read and compared with its hashes (default: %(default)s)",
+        help="scrub: compare every pack with its checksum, without keys; quick: check that every object that checkpoints"
+        " need is present; full: read everything and compare it with its hashes (default: %(default)s)",
     )
-    checked.add_argument(
-        "--checkpoint", action="append", metavar="ID", help="only this one; may be repeated; not with scrub"
+    verifying.add_argument(
+        "--checkpoint", action="append", metavar="ID", help="verify only this one; may be repeated; not with scrub"
     )
-    _verb(verbs, "stats", stats, "how much there is, by project")
-    exported = _verb(verbs, "export", export, "restore a stream to a file, with the bank and the key alone")
-    exported.add_argument("checkpoint", help="id of the checkpoint")
-    exported.add_argument("resource", nargs="?", help="Type#id of the resource; without it, show what there is")
-    exported.add_argument("output", nargs="?", default="-", help="file to write; '-' (default) is standard output")
-    exported.add_argument("--name", dest="stream", help="name of the stream, where the resource has several")
-    indexed = _verb(
-        verbs, "reindex", reindex, "bring the bank's own index and the database's up to the checkpoints in the bank"
+    _verb(verbs, "stats", stats, "show sizes and counts by project")
+    exporting = _verb(verbs, "export", export, "restore a stream to a file, using only the bank and the master key")
+    exporting.add_argument("checkpoint", help="id of the checkpoint")
+    exporting.add_argument("resource", nargs="?", help="Type#id of the resource; if absent, list all streams")
+    exporting.add_argument("output", nargs="?", default="-", help="file to write; '-' (default) is standard output")
+    exporting.add_argument("--name", dest="stream", help="name of the stream, if the resource has several")
+    indexing = _verb(
+        verbs, "reindex", reindex, "update the index of the bank and the database from the checkpoints in the bank"
     )
-    indexed.add_argument(
+    indexing.add_argument(
         "--force",
         action="store_true",
-        help="also where the bank has lost most of the checkpoints: mark them as deleted",
+        help="continue even if most of the checkpoints are missing in the bank, and mark them as deleted",
     )
-    _verb(verbs, "rotate-keys", rotate_keys, "wrap all keys of projects with the first master key").add_argument(
-        "--remove-old", action="store_true", help="also delete what other master keys wrapped"
+    _verb(verbs, "rotate-keys", rotate_keys, "wrap all data keys with the first master key").add_argument(
+        "--remove-old", action="store_true", help="also delete the keys that other master keys have wrapped"
     )
 
 
 def _verb(verbs: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
-    parser.add_argument("provider", help="a provider's file, or the id or name of a provider of this installation")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="of the result")
+    parser.add_argument("provider", help="provider file, or the id or name of a provider of this installation")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format")
     parser.set_defaults(run=run)
     return parser
 
 
-# Verbs.
+# Verbs
 
 
 def gc(conf: cfg.ConfigOpts) -> int:
-    """Collect the bank."""
+    """Run a garbage collection, or plan one.
+
+    :returns: exit code, 1 if any project was skipped
+    """
     with _bank(conf) as bank, _progress() as progress:
         steps = {stage: progress.add_task(title, total=None, start=False) for stage, title in _STAGES.items()}
 
@@ -99,20 +103,23 @@ def gc(conf: cfg.ConfigOpts) -> int:
         _print_table(("not in use, but", "until", "objects", "bytes"), waiting)
     cleared = [(name.replace("_", " "), str(count)) for name, count in body["leftovers"].items() if count]
     if cleared:
-        _print_table(("left over by crashes and deletions", "number"), cleared)
+        _print_table(("remains of crashes and deletions", "number"), cleared)
     for project_id, problem in body["problems"].items():
-        print(f"nothing of project {project_id} was collected: {problem}", file=sys.stderr)
+        print(f"project {project_id}: skipped: {problem}", file=sys.stderr)
     return 1 if body["problems"] else 0
 
 
-_STAGES = {"mark": "reading manifests", "sweep": "looking at projects", "delete": "deleting"}
+_STAGES = {"mark": "reading manifests", "sweep": "examining projects", "delete": "deleting"}
 
 
 def verify(conf: cfg.ConfigOpts) -> int:
-    """Look at the bank. 1 where something is wrong."""
+    """Verify the bank.
+
+    :returns: exit code, 1 if any problem was found
+    """
     level, ids = conf.command.level, conf.command.checkpoint
     if level == "scrub" and ids:
-        raise exception.InvalidInput("scrub looks at packs, which are not one checkpoint's: leave --checkpoint out")
+        raise exception.InvalidInput("scrub reads packs, which belong to several checkpoints; leave --checkpoint out")
     with _bank(conf) as bank, _progress() as progress:
         unit = {"scrub": "packs", "quick": "checkpoints", "full": "bytes"}[level]
         task = progress.add_task(f"verifying ({unit})", total=None)
@@ -125,47 +132,46 @@ def verify(conf: cfg.ConfigOpts) -> int:
 
         match level:
             case "scrub":
-                found = list(bank_verify.scrub(bank, show))
+                findings = list(bank_verify.scrub(bank, show))
             case "quick":
-                found = list(bank_verify.quick(bank, ids, show))
+                findings = list(bank_verify.quick(bank, ids, show))
             case _:
-                found = list(bank_verify.full(bank, ids, show))
+                findings = list(bank_verify.full(bank, ids, show))
     if conf.command.format == "json":
-        _print_json({"level": level, "verified": {unit: done}, "findings": [vars(finding) for finding in found]})
+        _print_json({"level": level, "verified": {unit: done}, "findings": [vars(finding) for finding in findings]})
     else:
-        if found:
-            rows = [(f.checkpoint_id or "", f.resource_key or "", f.name or "", f.problem) for f in found]
+        if findings:
+            rows = [(f.checkpoint_id or "", f.resource_key or "", f.name or "", f.problem) for f in findings]
             _print_table(("checkpoint", "resource", "name", "problem"), rows)
-        print(f"{done} {unit} verified, {len(found)} problems found")
-    return 1 if found else 0
+        print(f"{done} {unit} verified, {len(findings)} problems found")
+    return 1 if findings else 0
 
 
 def stats(conf: cfg.ConfigOpts) -> int:
-    """Count what there is."""
+    """Print sizes and counts by project."""
     with _bank(conf) as bank, _progress() as progress:
         task = progress.add_task("reading checkpoints", total=None)
-        found = collect_stats(bank, lambda done: progress.update(task, completed=done))
-    body = {project_id: item.to_dict() for project_id, item in found.items()}
+        projects = collect_stats(bank, lambda done: progress.update(task, completed=done))
+    body = {project_id: item.to_dict() for project_id, item in projects.items()}
     if conf.command.format == "json":
         return _print_json(body)
     columns = ("project", "checkpoints", "streams", "logical", "packs", "stored")
     rows = [
         (project_id, str(i.checkpoints), str(i.streams), decimal(i.logical), str(i.packs), decimal(i.stored))
-        for project_id, i in found.items()
+        for project_id, i in projects.items()
     ]
     _print_table(columns, rows)
     return 0
 
 
 def export(conf: cfg.ConfigOpts) -> int:
-    """Write a stream to a file, or show which there are."""
+    """Write a stream to a file, or list the streams of a checkpoint."""
     args = conf.command
     with _bank(conf) as bank:
         streams = _streams(bank, args.checkpoint)
         if args.resource is None:
-            found = [{"resource": resource, "name": name, "bytes": size} for resource, name, size in streams]
             if args.format == "json":
-                return _print_json(found)
+                return _print_json([{"resource": r, "name": n, "bytes": size} for r, n, size in streams])
             _print_table(("resource", "stream", "bytes"), [(r, n, str(size)) for r, n, size in streams])
             return 0
         name = _choose(streams, args.checkpoint, args.resource, args.stream)
@@ -181,21 +187,21 @@ def export(conf: cfg.ConfigOpts) -> int:
                     _write(file, chunk)
                     progress.update(task, advance=len(chunk))
                 size, digest = reader.size, reader.digest
-    where = sys.stderr if args.output == "-" else sys.stdout
+    report = sys.stderr if args.output == "-" else sys.stdout
     if args.format == "json":
         body = {"checkpoint": args.checkpoint, "resource": args.resource, "name": name, "bytes": size, "sha256": digest}
-        print(json.dumps(body), file=where)
+        print(json.dumps(body), file=report)
     else:
-        print(f"{size} bytes, SHA-256 {digest}", file=where)
+        print(f"{size} bytes, SHA-256 {digest}", file=report)
     return 0
 
 
 def reindex(conf: cfg.ConfigOpts) -> int:
-    """Bring the bank's own index and the database up to the checkpoints in the bank."""
+    """Update the index of the bank and the database from the checkpoints in the bank."""
     path = _path(conf, conf.command.provider)
     provider = providers.read(path, SystemClock())
     if provider is None:
-        raise exception.ConfigurationError(f"{path}: [provider] enabled is not true, so its checkpoints are not shown")
+        raise exception.ConfigurationError(f"{path}: the provider is disabled; set [provider] enabled = true")
     database = Database(conf)
     notifications.attach(conf, database, service.MANAGE_BINARY)
     with contextlib.closing(provider), contextlib.ExitStack() as stack, _progress() as progress:
@@ -210,25 +216,33 @@ def reindex(conf: cfg.ConfigOpts) -> int:
 
 
 def rotate_keys(conf: cfg.ConfigOpts) -> int:
-    """Wrap the keys of all projects anew. 1 where one could not be."""
+    """Wrap the data keys of all projects with the first master key.
+
+    :returns: exit code, 1 if any key could not be wrapped
+    """
     with _bank(conf) as bank, _progress() as progress:
         if bank.keyring is None:
-            raise exception.InvalidInput("this bank is not encrypted: there are no keys in it")
-        task = progress.add_task("keys of projects", total=None)
-        done = bank.keyring.rotate(
+            raise exception.InvalidInput("the bank is not encrypted, so it has no keys to rotate")
+        task = progress.add_task("data keys", total=None)
+        report = bank.keyring.rotate(
             remove_old=conf.command.remove_old, progress=lambda count: progress.update(task, completed=count)
         )
-    body = {"wrapped": done.wrapped, "already": done.already, "removed": done.removed, "failed": list(done.failed)}
+    body = {
+        "wrapped": report.wrapped,
+        "already": report.already,
+        "removed": report.removed,
+        "failed": list(report.failed),
+    }
     if conf.command.format == "json":
         _print_json(body)
     else:
-        print(f"{done.wrapped} keys wrapped, {done.already} were already, {done.removed} old wrappings removed")
-        for failure in done.failed:
+        print(f"keys: {report.wrapped} wrapped, {report.already} unchanged; {report.removed} old wrappings removed")
+        for failure in report.failed:
             print(f"failed: {failure}", file=sys.stderr)
-    return 1 if done.failed else 0
+    return 1 if report.failed else 0
 
 
-# The bank that is meant.
+# Selection of the bank
 
 
 @contextlib.contextmanager
@@ -250,26 +264,28 @@ def _path(conf: cfg.ConfigOpts, provider: str) -> Path:
         with provider_file.mistakes_of(path):
             own = provider_file.parse(path, providers.OPTS, providers.GROUP).provider
         known[path] = (own.id, own.name)
-    found = [path for path, names in known.items() if provider in names]
-    if len(found) == 1:
-        return found[0]
+    matches = [path for path, names in known.items() if provider in names]
+    if len(matches) == 1:
+        return matches[0]
     names = ", ".join(f"{name} ({provider_id})" for provider_id, name in known.values()) or "none"
-    raise exception.InvalidInput(f"{provider!r} is neither a file nor one provider's id or name; there are: {names}")
+    raise exception.InvalidInput(
+        f"{provider!r} is neither a file nor the id or name of exactly one provider; known providers: {names}"
+    )
 
 
-# What is exported.
+# Export
 
 
 def _streams(bank: Bank, checkpoint_id: str) -> Sequence[tuple[str, str, int]]:
-    """Resource, name and size of every stream of an available checkpoint."""
+    """List resource, name and size in bytes of every stream of an available checkpoint."""
     record = bank.checkpoints.get(checkpoint_id)
-    if record.status != "available":
-        raise exception.Conflict(f"checkpoint {checkpoint_id} is {record.status!r}: only an available one is complete")
-    found = []
+    if record.status != states.AVAILABLE:
+        raise exception.Conflict(f"checkpoint {checkpoint_id}: its status is {record.status!r}; expected 'available'")
+    streams = []
     for resource_key, name in bank.checkpoints.streams(record):
         size = bank.section(checkpoint_id, record.project_id, resource_key).stats(name).logical
-        found.append((resource_key, name, size))
-    return found
+        streams.append((resource_key, name, size))
+    return streams
 
 
 def _choose(streams: Sequence[tuple[str, str, int]], checkpoint_id: str, resource: str, wanted: str | None) -> str:
@@ -278,16 +294,15 @@ def _choose(streams: Sequence[tuple[str, str, int]], checkpoint_id: str, resourc
         return str(wanted)
     if wanted is None and len(names) == 1:
         return names[0]
-    there = ", ".join(f"{resource_key} {name}" for resource_key, name, _ in streams) or "none"
+    existing = ", ".join(f"{resource_key} {name}" for resource_key, name, _ in streams) or "none"
     which = f"{resource} {wanted}" if wanted else resource
-    raise exception.NotFound(
-        f"checkpoint {checkpoint_id} has {'several streams' if names else 'no stream'} for {which}; there are: {there}"
-    )
+    problem = "several streams match" if names and wanted is None else "no stream matches"
+    raise exception.NotFound(f"checkpoint {checkpoint_id}: {problem} {which}; existing streams: {existing}")
 
 
 @contextlib.contextmanager
 def _output(name: str) -> Iterator[IO[bytes]]:
-    """The file *name*, which is there only when all of it was right; or standard output."""
+    """Open the file *name*, which appears only if the block succeeds, or standard output."""
     if name == "-":
         yield sys.stdout.buffer
         sys.stdout.flush()
@@ -305,15 +320,15 @@ def _output(name: str) -> Iterator[IO[bytes]]:
 
 
 def _write(file: IO[bytes], chunk: memoryview) -> None:
-    """Write *chunk*; in a file of ours zeros become a hole."""
-    # A bytearray on the left compares memory; any other way round is a hundred times slower.
+    """Write *chunk*; zeros become a hole, except on standard output."""
+    # With a bytearray on the left, the comparison is a memcmp; the other way round is a hundred times slower.
     if file is not sys.stdout.buffer and not chunk[0] and bytearray(len(chunk)) == chunk:
         file.seek(len(chunk), os.SEEK_CUR)
     else:
         file.write(chunk)
 
 
-# What is shown.
+# Output
 
 
 def _progress() -> Progress:
@@ -335,5 +350,5 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
-    # A pipe has no width: what is cut into lines there is not found by grep.
+    # Do not wrap lines in a pipe, so that grep finds them.
     Console(width=None if sys.stdout.isatty() else 10_000).print(table)

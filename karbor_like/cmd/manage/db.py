@@ -1,4 +1,4 @@
-"""``karbor-like-manage db``: the schema of the database, and rows that nobody needs any more."""
+"""``karbor-like-manage db``: the schema of the database, and removal of old rows."""
 
 import argparse
 import json
@@ -18,12 +18,12 @@ _MAX_DAYS = 36500
 def register(nouns: Any) -> None:
     """Add ``db sync``, ``db version`` and ``db purge``."""
     verbs = nouns.add_parser("db", help="the database").add_subparsers(dest="verb", required=True)
-    verbs.add_parser("sync", help="bring the schema to the newest version").set_defaults(run=sync)
-    verbs.add_parser("version", help="show the schema's version and the newest one").set_defaults(run=version)
-    purging = verbs.add_parser("purge", help="remove rows of what was deleted or has ended long ago")
-    purging.add_argument("--older-than", type=_days, required=True, metavar="DAYS", help="how long ago, in whole days")
-    purging.add_argument("--dry-run", action="store_true", help="only show how many there are")
-    purging.add_argument("--format", choices=("table", "json"), default="table", help="how to print")
+    verbs.add_parser("sync", help="upgrade the schema to the newest version").set_defaults(run=sync)
+    verbs.add_parser("version", help="show the version of the schema and the newest one").set_defaults(run=version)
+    purging = verbs.add_parser("purge", help="remove rows of objects that were deleted or ended long ago")
+    purging.add_argument("--older-than", type=_days, required=True, metavar="DAYS", help="minimum age in whole days")
+    purging.add_argument("--dry-run", action="store_true", help="count the rows, but remove nothing")
+    purging.add_argument("--format", choices=("table", "json"), default="table", help="output format")
     purging.set_defaults(run=purge)
 
 
@@ -35,7 +35,7 @@ def _days(text: str) -> int:
 
 
 def sync(conf: cfg.ConfigOpts) -> int:
-    """Bring the schema to the newest version; may run on several hosts at once, and again after an interruption."""
+    """Upgrade the schema to the newest version. Idempotent; several hosts may run it concurrently."""
     database = Database(conf)
     migration.sync(database)
     engine.persistence(conf, database).upgrade()
@@ -44,14 +44,17 @@ def sync(conf: cfg.ConfigOpts) -> int:
 
 
 def version(conf: cfg.ConfigOpts) -> int:
-    """Print the schema's version and the newest one. 1 where they differ."""
-    found, newest = migration.version(Database(conf)), migration.head()
-    print(f"{found or 'none'} (newest: {newest})")
-    return 0 if found == newest else 1
+    """Print the version of the schema and the newest one.
+
+    :returns: exit code, 1 if they differ
+    """
+    current, newest = migration.version(Database(conf)), migration.head()
+    print(f"{current or 'none'} (newest: {newest})")
+    return 0 if current == newest else 1
 
 
 def purge(conf: cfg.ConfigOpts) -> int:
-    """Remove old rows and print how many of which table."""
+    """Remove old rows and print their numbers by table."""
     args = conf.command
     database = Database(conf)
     report = asdict(purge_rows(database, args.older_than, dry_run=args.dry_run))

@@ -1,4 +1,4 @@
-"""What an operator asks before the services of new code are started."""
+"""Checks that an operator runs before starting the services of new code."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ master_keys = {banks.master_key()}
 
 
 class Site:
-    """Files of an installation, and what is found about it."""
+    """The files of an installation, and the results of checks on it."""
 
     def __init__(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.path = path
@@ -42,11 +42,11 @@ class Site:
         assert manage.main(["--config-file", str(self.path / "karbor_like.conf"), "db", "sync"]) == 0
 
     def check(self) -> tuple[int, dict[str, tuple[int, str | None]]]:
-        """The exit code, and by check its result and what it said."""
+        """Run the checks, and return the exit code and the result and details of each check."""
         self._capsys.readouterr()
         code = status.main(["--config-file", str(self.path / "karbor_like.conf"), "upgrade", "check", "--json"])
         checks = json.loads(self._capsys.readouterr().out)["checks"]
-        return code, {one["check"]: (one["result"], one["details"]) for one in checks}
+        return code, {check["check"]: (check["result"], check["details"]) for check in checks}
 
 
 @pytest.fixture
@@ -54,23 +54,23 @@ def site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Site:
     return Site(tmp_path, capsys)
 
 
-def test_all_is_well(site: Site):
+def test_all_checks_succeed(site: Site):
     site.sync()
     code, found = site.check()
     assert (code, set(found.values())) == (0, {(0, None)})
     assert set(found) == {"Configuration", "Policies", "Database schema", "Providers"}
 
 
-def test_a_database_behind_the_code(site: Site):
+def test_a_database_with_an_old_schema_is_a_failure(site: Site):
     code, found = site.check()
     assert code == 2
     result, said = found["Database schema"]
     assert result == 2
-    assert "is none" in said
+    assert "schema version none" in said
     assert "karbor-like-manage db sync" in said
 
 
-def test_a_database_that_is_away(site: Site):
+def test_an_unreachable_database_is_a_failure(site: Site):
     site.path.joinpath("karbor_like.conf").write_text(
         f"[secret]\nkeys = {secret.new_key()}\n[database]\nconnection = sqlite:////nowhere/db.sqlite\n"
     )
@@ -78,7 +78,7 @@ def test_a_database_that_is_away(site: Site):
     assert (code, found["Database schema"][0]) == (2, 2)
 
 
-def test_a_configuration_with_which_nothing_starts(site: Site):
+def test_a_configuration_that_prevents_a_start_is_a_failure(site: Site):
     site.sync()
     site.write("secret")
     code, found = site.check()
@@ -86,7 +86,7 @@ def test_a_configuration_with_which_nothing_starts(site: Site):
     assert "[secret] keys is empty" in found["Configuration"][1]
 
 
-def test_a_policy_that_names_a_rule_that_there_is_not(site: Site):
+def test_a_policy_with_an_unknown_rule_is_a_failure(site: Site):
     site.sync()
     (site.path / "policy.yaml").write_text('"plan:create": "rule:nobody_knows"\n')
     code, found = site.check()
@@ -94,7 +94,7 @@ def test_a_policy_that_names_a_rule_that_there_is_not(site: Site):
     assert "plan:create" in found["Policies"][1]
 
 
-def test_a_provider_with_a_mistake_is_a_warning_that_says_where(site: Site):
+def test_an_invalid_provider_is_a_warning_that_names_its_file(site: Site):
     site.sync()
     site.provider.write_text(PROVIDER.replace("bank = filesystem", "bank = tapes"))
     code, found = site.check()

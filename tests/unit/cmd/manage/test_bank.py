@@ -1,4 +1,4 @@
-"""The operator's commands for banks, on a real bank in files."""
+"""The operator's commands for banks, on a bank in the file system."""
 
 import dataclasses
 import hashlib
@@ -38,7 +38,7 @@ quarantine = 120
 
 @pytest.fixture
 def provider(tmp_path: Path) -> Path:
-    """A provider's file, in a directory of such files."""
+    """A provider file in a directory of provider files."""
     (tmp_path / "providers.d").mkdir()
     (tmp_path / "bank").mkdir()
     path = tmp_path / "providers.d" / "files.conf"
@@ -58,7 +58,7 @@ def bank(provider: Path) -> Bank:
 
 @pytest.fixture
 def manage(provider: Path, capsys: pytest.CaptureFixture[str]):
-    """Runs a command; returns its exit code, its output and its complaints."""
+    """A function that runs a command and returns its exit code, standard output and standard error."""
 
     def run(*words: str) -> tuple[int, str, str]:
         config = provider.parent.parent / "karbor_like.conf"
@@ -74,7 +74,7 @@ def first(store: ObjectStore, prefix: str) -> str:
 
 
 def damage(bank: Bank) -> str:
-    """Make one byte of a pack another."""
+    """Change one byte of a pack."""
     key = first(bank.store, "data/")
     data = bytearray(bank.store.get(key))
     data[len(data) // 2] ^= 1
@@ -87,9 +87,9 @@ def test_a_provider_is_named_by_name_id_or_file(manage, provider, bank, name):
     banks.protect(bank, "c1", DATA)
     code, out, _ = manage("stats", name or str(provider), "--format", "json")
     assert code == 0
-    found = json.loads(out)[banks.PROJECT]
-    assert (found["checkpoints"], found["streams"], found["logical"]) == (1, 1, len(DATA))
-    assert found["stored"] > 370_000
+    stats = json.loads(out)[banks.PROJECT]
+    assert (stats["checkpoints"], stats["streams"], stats["logical"]) == (1, 1, len(DATA))
+    assert stats["stored"] > 370_000
     code, out, _ = manage("stats", name or str(provider))
     assert code == 0
     assert banks.PROJECT in out
@@ -98,10 +98,11 @@ def test_a_provider_is_named_by_name_id_or_file(manage, provider, bank, name):
 def test_an_unknown_provider_is_refused(manage):
     code, _, err = manage("stats", "Tapes")
     assert code == 1
-    assert f"'Tapes' is neither a file nor one provider's id or name; there are: Files ({PROVIDER})" in err
+    assert "'Tapes' is neither a file nor the id or name of exactly one provider" in err
+    assert f"known providers: Files ({PROVIDER})" in err
 
 
-def test_a_mistake_in_the_file_is_said_with_its_line(manage, provider):
+def test_an_error_in_the_provider_file_is_reported(manage, provider):
     provider.write_text(provider.read_text().replace("quarantine = 120", "quarantine = soon"))
     code, _, err = manage("stats", str(provider))
     assert code == 1
@@ -109,7 +110,7 @@ def test_a_mistake_in_the_file_is_said_with_its_line(manage, provider):
     assert "quarantine" in err
 
 
-def test_gc_says_what_it_would_do_and_does_it(manage, bank):
+def test_gc_shows_its_plan_and_carries_it_out(manage, bank):
     banks.protect(bank, "c1", DATA)
     bank.checkpoints.delete("c1")
     code, out, _ = manage("gc", "Files", "--dry-run", "--format", "json")
@@ -127,7 +128,7 @@ def test_gc_says_what_it_would_do_and_does_it(manage, bank):
 
 
 @pytest.mark.parametrize("level", ["scrub", "quick", "full"])
-def test_verify_finds_nothing_in_a_whole_bank(manage, bank, level):
+def test_verify_finds_no_problems_in_an_undamaged_bank(manage, bank, level):
     banks.protect(bank, "c1", DATA)
     code, out, _ = manage("verify", "Files", "--level", level, "--format", "json")
     assert (code, json.loads(out)["findings"]) == (0, [])
@@ -148,7 +149,7 @@ def test_verify_names_a_damaged_pack(manage, bank, level):
     assert (code, key in out) == (1, True)
 
 
-def test_verify_looks_at_the_checkpoints_that_it_is_told(manage, bank):
+def test_verify_can_be_limited_to_checkpoints(manage, bank):
     banks.protect(bank, "c1", DATA)
     bank.store.delete(first(bank.store, "data/"))
     banks.protect(bank, "c2", DATA)
@@ -171,7 +172,7 @@ def test_export_restores_a_stream_to_a_file(manage, bank, tmp_path):
     assert target.stat().st_blocks * 512 < len(DATA) / 2
 
 
-def test_export_of_what_is_damaged_leaves_no_file(manage, bank, tmp_path):
+def test_export_of_damaged_data_leaves_no_file(manage, bank, tmp_path):
     banks.protect(bank, "c1", DATA)
     key = damage(bank)
     code, _, err = manage("export", "Files", "c1", banks.VOLUME, str(tmp_path / "volume.raw"))
@@ -184,12 +185,15 @@ def test_export_of_what_is_damaged_leaves_no_file(manage, bank, tmp_path):
     ("words", "complaint"),
     [
         (("c2",), "no checkpoint c2"),
-        (("c1", "OS::Cinder::Volume#other"), f"no stream for OS::Cinder::Volume#other; there are: {banks.VOLUME} data"),
-        (("c1", banks.VOLUME, "-", "--name", "image"), f"for {banks.VOLUME} image"),
-        (("c3",), "is 'protecting': only an available one is complete"),
+        (
+            ("c1", "OS::Cinder::Volume#other"),
+            f"no stream matches OS::Cinder::Volume#other; existing streams: {banks.VOLUME} data",
+        ),
+        (("c1", banks.VOLUME, "-", "--name", "image"), f"no stream matches {banks.VOLUME} image"),
+        (("c3",), "its status is 'protecting'; expected 'available'"),
     ],
 )
-def test_export_of_what_there_is_not_says_what_there_is(manage, bank, words, complaint):
+def test_export_of_an_unknown_stream_names_the_existing_ones(manage, bank, words, complaint):
     banks.protect(bank, "c1", DATA)
     with bank.leases.acquire(holder="one") as lease:
         banks.new_section(bank, "c3", lease)
@@ -228,7 +232,7 @@ def test_reindex_fills_the_database_from_the_bank(manage, bank, provider, capsys
     assert (code, json.loads(out)["deleted"]) == (0, 1), err
 
 
-def test_rotated_keys_open_what_the_old_ones_closed(manage, bank, provider):
+def test_data_can_be_read_after_a_rotation_of_keys(manage, bank, provider):
     banks.protect(bank, "c1", DATA)
     text = provider.read_text()
     provider.write_text(text.replace("master_keys", f"master_keys = {banks.master_key('m2', 9)}\nmaster_keys"))

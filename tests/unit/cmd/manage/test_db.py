@@ -13,7 +13,7 @@ from tests.fixtures.database import open_database
 
 @pytest.fixture
 def manage(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """Runs a command; returns its exit code and its output."""
+    """A function that runs a command and returns its exit code and output."""
     path = tmp_path / "karbor_like.conf"
     path.write_text(f"[database]\nconnection = sqlite:///{tmp_path}/db.sqlite\n")
 
@@ -52,7 +52,7 @@ def test_purge(manage, tmp_path: Path):
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "1.5", "x", "99999999"])
-def test_an_age_that_makes_no_sense(manage, days: str, capsys):
+def test_an_invalid_age_is_refused(manage, days: str, capsys):
     with pytest.raises(SystemExit) as ended:
         manage("purge", f"--older-than={days}")
     assert ended.value.code == 2
