@@ -1,4 +1,4 @@
-"""``python -m karbor_like.sandbox --state DIR --port N``: a sandbox until it is told to end."""
+"""``python -m karbor_like.sandbox --state DIR --port N``: run a sandbox until SIGTERM or SIGINT."""
 
 from karbor_like.cmd.sandbox import main
 

@@ -1,4 +1,4 @@
-"""The WSGI application: finds the service by prefix, lets the failure switch strike, authenticates, routes, logs."""
+"""The WSGI application: it selects the service by prefix, injects faults, authenticates, routes and logs."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Authenticator(Protocol):
-    """Tells who calls from the token headers."""
+    """Identifies the caller by the token headers."""
 
     def identify(self, token: str, service_token: str | None) -> web.Identity | None: ...
 
@@ -71,7 +71,7 @@ class Application:
         return response
 
     def _struck(self, call: web.Call) -> webob.Response | None:
-        """What the failure switch does before anything else happens."""
+        """Apply the faults that act before a call is processed."""
         if fault := call.strikes.find(faults.DELAY):
             self._jobs.stopping.wait(fault.seconds)
         for kind in (faults.CUT, faults.STALL):
@@ -101,11 +101,11 @@ class Application:
             raise missing or errors.not_found("The resource could not be found.")
         project = service.project_of(call.path, arguments)
         if project is not None and not call.anonymous and not call.identity.may_see(project):
-            raise errors.forbidden("The token is for another project than the URL.")
+            raise errors.forbidden("The project of the token differs from the project in the URL.")
         return route.handler(call, **arguments)
 
     def _drain(self, call: web.Call) -> None:
-        """Read what the handler left of the body: an answer before the end of it would not reach the client."""
+        """Read the rest of the body: a response before its end would not reach the client."""
         for _ in call.chunks():
             pass
 
@@ -126,7 +126,7 @@ class Application:
     def _interrupted(
         self, call: web.Call, body: Iterable[bytes], fault: faults.Fault, log: faults.LoggedCall
     ) -> Iterator[bytes]:
-        """Let ``after_bytes`` of the body through, then do what the fault says."""
+        """Send ``after_bytes`` of the body, then carry out the fault."""
         left = fault.after_bytes
         try:
             for chunk in body if left else ():

@@ -1,4 +1,4 @@
-"""The handle on a sandbox: starts one in this process, or talks to one that runs elsewhere.
+"""Handle of a sandbox: run one in this process, or control one in another process.
 
 ::
 
@@ -22,11 +22,11 @@ from karbor_like import exception
 from karbor_like.sandbox import world
 
 TIMEOUT = 60
-"""Seconds without a byte after which a client of the handle gives up."""
+"""Seconds without data after which the clients of the handle time out."""
 
 
 class Connection:
-    """Everything the handle can do over HTTP, with a sandbox wherever it runs.
+    """Control of a sandbox over HTTP, in this or another process.
 
     :param url: scheme, host and port of the sandbox
     """
@@ -41,7 +41,7 @@ class Connection:
         return f"{self.url}/identity/v3"
 
     def credentials(self, user: str = "alice", project: str | None = None) -> dict[str, Any]:
-        """The arguments of keystoneauth's password plugin. The project's default is the one the user was made with."""
+        """Return the arguments of keystoneauth's password plugin; *project* defaults to the user's own project."""
         project = project or ("service" if user not in ("admin", "alice", "bob") else user)
         return {
             "auth_url": self.auth_url,
@@ -53,23 +53,23 @@ class Connection:
         }
 
     def session(self, user: str = "alice", project: str | None = None) -> session.Session:
-        """A keystoneauth session of a user."""
+        """Create a keystoneauth session of a user."""
         return session.Session(auth=v3.Password(**self.credentials(user, project)), timeout=TIMEOUT)
 
     def fault(self, **values: Any) -> int:
-        """Add a fault; the parameters are the fields of :class:`karbor_like.sandbox.faults.Fault`. Returns its id."""
+        """Add a fault and return its id; the parameters are the fields of :class:`karbor_like.sandbox.faults.Fault`."""
         return self._call("POST", "faults", json=values).json()["id"]
 
     def faults(self) -> list[dict[str, Any]]:
-        """All faults with how often each was matched and struck."""
+        """List all faults with the numbers of calls that each matched and struck."""
         return self._call("GET", "faults").json()["faults"]
 
     def clear_faults(self, fault_id: int | None = None) -> None:
-        """Forget one fault or all; what stalls or is held goes on."""
+        """Remove one fault or all, and resume the calls and jobs that they stall or hold."""
         self._call("DELETE", "faults" if fault_id is None else f"faults/{fault_id}")
 
     def calls(self, service: str = "", method: str = "", path: str = "") -> list[dict[str, Any]]:
-        """The calls that came so far and match, oldest first."""
+        """List the calls so far that match, oldest first."""
         params = {"service": service, "method": method, "path": path}
         return self._call("GET", "calls", params=params).json()["calls"]
 
@@ -82,29 +82,29 @@ class Connection:
         return self._call("PUT", "settings", json=values).json()
 
     def expire_token(self, token: str) -> None:
-        """Let a token's time run out now."""
+        """Expire a token now."""
         self._call("POST", "tokens/expire", json={"token": token})
 
     def expire_tokens_of(self, user_id: str) -> int:
-        """Let the time of all tokens of a user run out now. Returns how many they were."""
+        """Expire all tokens of a user now, and return their number."""
         return self._call("POST", "tokens/expire", json={"user_id": user_id}).json()["expired"]
 
     def write_volume(self, volume_id: str, data: bytes | Iterable[bytes], offset: int = 0) -> None:
-        """Write bytes over a volume's from *offset* on; the rest stays as it is."""
+        """Overwrite the data of a volume from *offset* on; the rest stays unchanged."""
         self._call("PUT", f"volumes/{volume_id}/data", params={"offset": offset}, data=data)
 
     def read_volume(self, volume_id: str) -> Iterator[bytes]:
-        """A volume's bytes, a mebibyte at a time."""
+        """Yield the data of a volume, a mebibyte at a time."""
         return self._call("GET", f"volumes/{volume_id}/data", stream=True).iter_content(1 << 20)
 
     def volume_digest(self, volume_id: str) -> str:
-        """The SHA-256 of a volume's bytes, as hex."""
+        """Return the SHA-256 of the data of a volume in hex."""
         return self._call("GET", f"volumes/{volume_id}/digest").json()["sha256"]
 
     def _call(self, method: str, path: str, **kwargs: Any) -> requests.Response:
         response = self._http.request(method, f"{self.url}/sandbox/{path}", timeout=600, **kwargs)
         if response.status_code >= 400:
-            raise exception.InvalidInput(f"the sandbox refused {method} {path}: {response.text}")
+            raise exception.InvalidInput(f"sandbox: {method} {path} failed: {response.text}")
         return response
 
     def close(self) -> None:
@@ -118,10 +118,10 @@ class Connection:
 
 
 class Sandbox(Connection):
-    """A sandbox in this process. Runs from here on until :meth:`close`.
+    """A sandbox in this process, which runs until :meth:`close`.
 
-    :param state_dir: where its state is kept; one that was used before goes on where it was
-    :param port: 0 takes any free port of the loopback address
+    :param state_dir: directory of its state; an existing state is continued
+    :param port: 0 selects any free port
     """
 
     def __init__(
@@ -131,6 +131,6 @@ class Sandbox(Connection):
         super().__init__(self._world.serve(host, port))
 
     def close(self) -> None:
-        """Stop; what was under way is settled at the next start."""
+        """Stop. The next start resolves transitional states."""
         super().close()
         self._world.stop()

@@ -1,6 +1,6 @@
-"""The sandbox's own API under ``/sandbox``, for tests and the demo: bytes of volumes, faults, calls, settings, tokens.
+"""The sandbox's own API under ``/sandbox``, for tests and the demo: data of volumes, faults, calls, settings, tokens.
 
-It asks for no token: whoever can reach the loopback address may use it.
+It requires no token: every process that can reach the loopback address may use it.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from karbor_like.sandbox.volume import volumes
 
 
 class ControlService(web.Service):
-    """What no OpenStack has."""
+    """Control of the sandbox, without a counterpart in OpenStack."""
 
     name = "sandbox"
     prefix = "sandbox"
@@ -55,11 +55,11 @@ class ControlService(web.Service):
         return web.answer(body=dataclasses.asdict(self._settings))
 
     def change_settings(self, call: web.Call) -> webob.Response:
-        """Sets what the body names; endpoints are merged with those that are there."""
+        """Change the settings in the body; endpoints are merged with the existing ones."""
         values = call.json()
         known = dataclasses.asdict(self._settings)
         if not isinstance(values, dict) or set(values) - set(known):
-            raise errors.bad_request(f"settings are {', '.join(known)}")
+            raise errors.bad_request(f"unknown setting; expected some of {', '.join(known)}")
         endpoints = {**self._settings.endpoints, **values.pop("endpoints", {})}
         for name, value in {**values, "endpoints": endpoints}.items():
             setattr(self._settings, name, value)
@@ -69,7 +69,7 @@ class ControlService(web.Service):
     def add_fault(self, call: web.Call) -> webob.Response:
         body = call.json()
         if not isinstance(body, dict):
-            raise errors.bad_request("a fault is an object")
+            raise errors.bad_request("fault: expected a JSON object")
         return web.answer(201, self._switchboard.add(body).to_dict())
 
     def list_faults(self, call: web.Call) -> webob.Response:
@@ -84,7 +84,7 @@ class ControlService(web.Service):
         return web.answer(204)
 
     def list_calls(self, call: web.Call) -> webob.Response:
-        """Calls so far; ``service``, ``method`` and ``path`` select as in a fault."""
+        """List the calls so far; ``service``, ``method`` and ``path`` select as in a fault."""
         wanted = {key: call.query.get(key, "") for key in ("service", "method", "path")}
         return web.answer(body={"calls": [dataclasses.asdict(c) for c in self._switchboard.calls(**wanted)]})
 
@@ -93,7 +93,7 @@ class ControlService(web.Service):
         return web.answer(204)
 
     def expire_tokens(self, call: web.Call) -> webob.Response:
-        """Expires ``{"token": id}``, or every token of ``{"user_id": id}``."""
+        """Expire ``{"token": id}``, or every token of ``{"user_id": id}``."""
         body = call.json()
         if "token" in body:
             self._tokens.expire(body["token"])
@@ -101,7 +101,7 @@ class ControlService(web.Service):
         return web.answer(body={"expired": self._tokens.expire_of_user(body["user_id"])})
 
     def write_volume(self, call: web.Call, volume_id: str) -> webob.Response:
-        """The body goes over the volume's bytes from ``offset`` on; what it does not reach stays."""
+        """Overwrite the data of a volume with the body, from ``offset`` on; the rest stays unchanged."""
         volume = self._volume(volume_id)
         path, size = self._volumes.path(volume_id), volume["size"] * self._settings.gib
         offset = int(call.query.get("offset", "0"))
@@ -109,7 +109,7 @@ class ControlService(web.Service):
         if offset + written > size:
             with path.open("r+b") as file:
                 file.truncate(size)
-            raise errors.bad_request(f"volume {volume_id} has {size} bytes, {offset} + {written} were written")
+            raise errors.bad_request(f"volume {volume_id}: has {size} bytes, but {offset} + {written} were written")
         return web.answer(body={"written": written})
 
     def read_volume(self, call: web.Call, volume_id: str) -> webob.Response:
@@ -127,5 +127,5 @@ class ControlService(web.Service):
     def _volume(self, volume_id: str) -> state.Document:
         volume = self._store.get("volume", volume_id)
         if volume is None or not self._volumes.path(volume_id).exists():
-            raise errors.not_found(f"volume {volume_id} has no bytes")
+            raise errors.not_found(f"volume {volume_id}: has no data")
         return volume

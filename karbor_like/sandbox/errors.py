@@ -1,14 +1,14 @@
-"""What a service of the sandbox answers when it does not do what it was asked to."""
+"""Errors of the services of the sandbox."""
 
 from karbor_like import exception
 
 
 class ApiError(exception.KarborLikeError):
-    """A refusal that a service's own renderer turns into the shape its OpenStack counterpart uses.
+    """An error response, which each service formats like its OpenStack counterpart.
 
     :param status: HTTP status code
-    :param message: the sentence that the client shows
-    :param headers: more headers of the answer
+    :param message: text for the user
+    :param headers: additional headers of the response
     """
 
     def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
@@ -18,19 +18,19 @@ class ApiError(exception.KarborLikeError):
 
 
 class ShortBody(exception.KarborLikeError):
-    """The client went away, or was cut off, before it had sent the body that it announced."""
+    """The client disconnected, or was disconnected by a fault, before it had sent the whole body."""
 
 
 class JobFailed(exception.KarborLikeError):
-    """Background work ended badly; the message is the reason the resource shows."""
+    """A background job failed; the message is the reason that the resource shows."""
 
 
 class Stopping(exception.KarborLikeError):
-    """The sandbox is being stopped; whatever runs ends here and is settled at the next start."""
+    """The sandbox is being stopped. Running calls and jobs end; the next start resolves their transitional states."""
 
 
 class StateInUse(exception.Conflict):
-    """Another sandbox runs on the same state directory."""
+    """Another sandbox uses the same state directory."""
 
 
 def bad_request(message: str) -> ApiError:

@@ -1,6 +1,6 @@
-"""The failure switch: which calls go wrong and how, how often each fault was met, and a log of all calls.
+"""Fault injection: faults, the number of calls that each matched, and a log of all calls.
 
-Deterministic: a fault counts the calls that match it and strikes at the n-th, for as many times as it was told to.
+It is deterministic: a fault counts the calls that match it, and strikes from the n-th one on, for a given number of calls.
 """
 
 import itertools
@@ -19,21 +19,21 @@ LOG_LENGTH = 100_000
 
 @dataclass
 class Fault:
-    """One instruction to fail.
+    """A fault.
 
-    :param service: ``identity``, ``image``, ``volume``, ``object-store`` or ``compute``; empty means each
-    :param method: HTTP method; empty means each
+    :param service: ``identity``, ``image``, ``volume``, ``object-store`` or ``compute``; empty means any
+    :param method: HTTP method; empty means any
     :param path: regular expression that is searched in the path below the service's prefix, without the query
     :param nth: the first matching call that is struck, counted from 1
-    :param times: how many matching calls in a row are struck; 0 means all from the nth on
-    :param kind: ``status``: answer with *status* and *body*, do nothing. ``delay``: wait *seconds* first. ``cut``: close the
-        connection. ``stall``: keep the connection open and silent until the fault is cleared. ``error``: accept, but let
-        the resource go to its error state with *reason*. ``hold``: accept, but keep the resource in its passing state
-        until the fault is cleared
-    :param where: ``cut`` and ``stall`` in the ``request`` (before anything is done, or in the middle of the body that comes
-        in) or in the ``response`` (after it is done: with no *after_bytes* the answer is lost)
-    :param after_bytes: bytes of the body that pass before ``cut`` and ``stall``
-    :param seconds: how long ``delay`` waits
+    :param times: number of consecutive matching calls that are struck; 0 means all from the nth on
+    :param kind: ``status``: respond with *status* and *body* without processing the call. ``delay``: wait *seconds* first.
+        ``cut``: close the connection. ``stall``: keep the connection open and idle until the fault is cleared. ``error``:
+        accept the call, but move the resource to its error state with *reason*. ``hold``: accept the call, but keep the
+        resource in its transitional state until the fault is cleared
+    :param where: ``cut`` and ``stall`` either in the ``request`` (before processing, or in the middle of the body) or in the
+        ``response`` (after processing; without *after_bytes*, the whole response is lost)
+    :param after_bytes: bytes of the body to transfer before ``cut`` and ``stall``
+    :param seconds: duration of ``delay``
     """
 
     service: str = ""
@@ -48,21 +48,21 @@ class Fault:
     where: str = "response"
     after_bytes: int = 0
     seconds: float = 0.0
-    reason: str = "the sandbox was told to fail"
+    reason: str = "fault injected by the sandbox"
     id: int = 0
     matched: int = 0
     struck: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise errors.bad_request(f"kind is {self.kind!r}: must be one of {', '.join(KINDS)}")
+            raise errors.bad_request(f"kind: {self.kind!r} is not one of {', '.join(KINDS)}")
         if self.where not in ("request", "response"):
-            raise errors.bad_request(f"where is {self.where!r}: must be request or response")
+            raise errors.bad_request(f"where: {self.where!r} is not request or response")
         self._pattern = re.compile(self.path)
         self.cleared = threading.Event()
 
-    def meets(self, service: str, method: str, path: str) -> bool:
-        """Whether the call matches; does not count it."""
+    def matches(self, service: str, method: str, path: str) -> bool:
+        """Return whether the call matches, without counting it."""
         return (
             self.service in ("", service)
             and self.method.upper() in ("", method)
@@ -70,7 +70,10 @@ class Fault:
         )
 
     def count(self) -> bool:
-        """Count a call that matches. Returns whether it is struck."""
+        """Count a matching call.
+
+        :returns: whether the fault strikes it
+        """
         self.matched += 1
         strikes = self.matched >= self.nth and (not self.times or self.matched < self.nth + self.times)
         self.struck += strikes
@@ -82,7 +85,7 @@ class Fault:
 
 @dataclass
 class LoggedCall:
-    """A call as it came and how it ended; status 0 while it runs and when the connection was cut."""
+    """A call and the status of its response: 0 while it runs, or if the connection was cut."""
 
     service: str
     method: str
@@ -93,7 +96,7 @@ class LoggedCall:
 
 
 class Strikes:
-    """The faults that strike one call, by kind; the first of each kind counts."""
+    """The faults that strike one call. Of several of a kind, the first one applies."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         self._faults = list(faults)
@@ -103,7 +106,7 @@ class Strikes:
 
 
 class Switchboard:
-    """All faults and the log of calls. Nothing of it outlives the process."""
+    """All faults and the log of calls, in memory only."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -112,10 +115,15 @@ class Switchboard:
         self._log: deque[LoggedCall] = deque(maxlen=LOG_LENGTH)
 
     def add(self, values: dict[str, Any]) -> Fault:
-        """:raises ApiError: 400 with a sentence, when the description is wrong"""
+        """Add a fault with the fields of :class:`Fault`.
+
+        :raises ApiError: 400, if a field is unknown or invalid
+        """
         known = set(Fault.__dataclass_fields__) - {"id", "matched", "struck"}
         if unknown := sorted(set(values) - known):
-            raise errors.bad_request(f"unknown fields {', '.join(unknown)}: known are {', '.join(sorted(known))}")
+            raise errors.bad_request(
+                f"unknown fields {', '.join(unknown)}; expected some of {', '.join(sorted(known))}"
+            )
         try:
             fault = Fault(**values)
         except re.error as error:
@@ -130,25 +138,25 @@ class Switchboard:
             return list(self._faults.values())
 
     def clear(self, fault_id: int | None = None) -> None:
-        """Forget one fault or all; what stalls or is held because of it goes on."""
+        """Remove one fault or all, and resume the calls and jobs that they stall or hold."""
         with self._lock:
             for key in list(self._faults) if fault_id is None else [fault_id]:
                 if fault := self._faults.pop(key, None):
                     fault.cleared.set()
 
     def enter(self, service: str, method: str, path: str, query: str) -> tuple[LoggedCall, Strikes]:
-        """Log a call that begins and say what strikes it."""
+        """Log a new call and return the faults that strike it."""
         call = LoggedCall(service, method, path, query)
         with self._lock:
             self._log.append(call)
-            struck = [f for f in self._faults.values() if f.meets(service, method, path) and f.count()]
+            struck = [f for f in self._faults.values() if f.matches(service, method, path) and f.count()]
         return call, Strikes(struck)
 
     def calls(self, service: str = "", method: str = "", path: str = "") -> list[LoggedCall]:
-        """Logged calls that match, oldest first; the parameters are those of a fault."""
+        """List the logged calls that match, oldest first; the parameters are those of a fault."""
         pattern = Fault(service=service, method=method, path=path)
         with self._lock:
-            return [call for call in self._log if pattern.meets(call.service, call.method, call.path)]
+            return [call for call in self._log if pattern.matches(call.service, call.method, call.path)]
 
     def forget_calls(self) -> None:
         with self._lock:

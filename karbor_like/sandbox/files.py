@@ -1,4 +1,4 @@
-"""Bytes on disk: streamed a mebibyte at a time, holes kept as holes, hashed on the way."""
+"""Data in files: streamed a mebibyte at a time, hashed during the transfer, with holes preserved."""
 
 import contextlib
 import errno
@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 CHUNK = 1 << 20
-"""Bytes that are read, written and hashed at once."""
+"""Bytes that are read, written and hashed in one step."""
 
 ZEROS = bytes(CHUNK)
 
 
 class Digests:
-    """MD5 and SHA-512 of one stream, side by side: both let the interpreter's lock go, so two cores are used."""
+    """MD5 and SHA-512 of one stream, computed in parallel: both release the interpreter's lock."""
 
     def __init__(self) -> None:
         self._md5 = hashlib.md5(usedforsecurity=False)
@@ -47,10 +47,10 @@ def is_zero(chunk: bytes) -> bool:
 
 
 def write(path: Path, chunks: Iterable[bytes], *, offset: int = 0, each: Callable[[bytes], None] | None = None) -> int:
-    """Write a stream over a file from *offset* on, leaving holes where the stream is zero and nothing was before.
+    """Write a stream to a file from *offset* on, with holes for zeros beyond the former end of the file.
 
     :param each: called with every chunk, to hash or count it
-    :returns: bytes that the stream had
+    :returns: size of the stream in bytes
     """
     path.touch()
     position = offset
@@ -71,7 +71,10 @@ def write(path: Path, chunks: Iterable[bytes], *, offset: int = 0, each: Callabl
 
 
 def read(path: Path, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-    """The bytes of a file, or *length* of them from *start* on. Opened at once, so that a missing file shows here."""
+    """Return an iterator over a file, or over *length* bytes from *start* on.
+
+    The file is opened immediately, so that the call fails if it does not exist.
+    """
     file = path.open("rb", buffering=0)
     return _read(file.fileno(), file, start, length)
 
@@ -88,9 +91,9 @@ def _read(descriptor: int, file: contextlib.AbstractContextManager, start: int, 
 
 
 def copy(source: Path, target: Path, size: int, check: Callable[[], None]) -> None:
-    """Make *target* a copy of *source*, holes included, *size* bytes long.
+    """Copy *source* to *target*, including holes, with a size of *size* bytes.
 
-    :param check: called every 64 MiB; what it raises ends the copy
+    :param check: called every 64 MiB; its exception ends the copy
     """
     with source.open("rb", buffering=0) as src, target.open("wb", buffering=0) as dst:
         dst.truncate(size)
@@ -110,7 +113,7 @@ def _extents(descriptor: int, end: int) -> Iterator[tuple[int, int]]:
         try:
             start = os.lseek(descriptor, position, os.SEEK_DATA)
         except OSError as error:
-            if error.errno == errno.ENXIO:  # nothing but a hole from here on
+            if error.errno == errno.ENXIO:  # only a hole follows
                 return
             raise
         position = min(end, os.lseek(descriptor, start, os.SEEK_HOLE))
@@ -119,7 +122,7 @@ def _extents(descriptor: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a whole file, as hex."""
+    """Return the SHA-256 of a file in hex."""
     digest = hashlib.sha256()
     for chunk in read(path):
         digest.update(chunk)
@@ -127,5 +130,5 @@ def sha256(path: Path) -> str:
 
 
 def remove(path: Path) -> None:
-    """Remove a file that may not be there."""
+    """Remove a file if it exists."""
     path.unlink(missing_ok=True)

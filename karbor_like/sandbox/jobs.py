@@ -1,4 +1,4 @@
-"""The background half of asynchronous calls: a thread each, with a delay before it and the failure switch in the way."""
+"""Background part of asynchronous calls: one thread each, with a delay and fault injection."""
 
 import logging
 import threading
@@ -9,11 +9,11 @@ from karbor_like.sandbox import errors, faults, state
 
 LOG = logging.getLogger(__name__)
 POLL = 0.2
-"""Seconds between two looks at whether the sandbox stops, while something is held."""
+"""Seconds between two checks whether the sandbox stops, while a job is held."""
 
 
 class Jobs:
-    """Starts background work and waits for it at the end."""
+    """Starts background jobs, and waits for them when the sandbox stops."""
 
     def __init__(self, clock: clocks.Clock, settings: state.Settings) -> None:
         self._clock = clock
@@ -24,11 +24,14 @@ class Jobs:
 
     @property
     def gib(self) -> int:
-        """Bytes that a volume has per GiB of its size."""
+        """Bytes of a volume per GiB of its nominal size."""
         return self._settings.gib
 
     def check(self) -> None:
-        """:raises Stopping: the sandbox is being stopped"""
+        """Check that the sandbox is not being stopped.
+
+        :raises Stopping: it is
+        """
         if self.stopping.is_set():
             raise errors.Stopping("the sandbox is being stopped")
 
@@ -59,18 +62,18 @@ class Jobs:
                 raise errors.JobFailed(fault.reason)
             work()
         except errors.Stopping:
-            LOG.debug("a job is left for the next start")
+            LOG.debug("a job was interrupted; the next start resolves it")
         except errors.JobFailed as error:
             failed(error.message)
-        except Exception as error:  # noqa: BLE001 the border of a thread: the resource must not hang in a passing state
-            LOG.exception("a job failed in a way nobody asked for")
+        except Exception as error:  # noqa: BLE001 outermost function of the thread: the resource must leave its transitional state
+            LOG.exception("a job failed unexpectedly")
             failed(str(error))
         finally:
             with self._lock:
                 self._threads.discard(threading.current_thread())
 
     def stop(self) -> None:
-        """Tell all jobs to end and wait for them."""
+        """Request all jobs to end, and wait for them."""
         with self._lock:
             self.stopping.set()
             threads = list(self._threads)

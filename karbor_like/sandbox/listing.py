@@ -1,4 +1,4 @@
-"""Lists as Cinder and Nova page, filter and sort them."""
+"""Paging, filters and sort order of lists, as in Cinder and Nova."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ FILTERS = frozenset(
 
 
 def select(call: web.Call, documents: Sequence[state.Document]) -> list[state.Document]:
-    """Those of the caller's project, or with ``all_tenants`` an administrator's choice, that match the query."""
+    """Select the documents of the caller's project that match the query; administrators may use ``all_tenants``."""
     everyone = call.identity.is_admin and call.query.get("all_tenants", "0").lower() in ("1", "true", "yes", "")
     wanted = call.query.get("project_id") or call.query.get("tenant_id") if everyone else call.identity.project_id
     return [d for d in documents if wanted in (None, d["project_id"]) and _matches(call.query, d)]
@@ -28,7 +28,7 @@ def _matches(query: Mapping[str, str], document: state.Document) -> bool:
 
 
 def _pairs(text: str) -> dict[str, str]:
-    """cinderclient sends the repr of a dictionary."""
+    """Parse a metadata filter: cinderclient sends the repr of a dictionary."""
     try:
         pairs = ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -39,7 +39,7 @@ def _pairs(text: str) -> dict[str, str]:
 
 
 def page(call: web.Call, documents: list[state.Document]) -> tuple[list[state.Document], bool]:
-    """The part of a list that was asked for, newest first unless said otherwise, and whether more follows."""
+    """Return the requested page of a list, by default newest first, and whether another page follows."""
     for key, descending in reversed(_sorting(call.query)):
         documents = sorted(documents, key=lambda d: str(d.get(key) or ""), reverse=descending)
     if marker := call.query.get("marker"):

@@ -1,4 +1,4 @@
-"""Microversions: what Cinder and Nova understand in a request's header, and what they say back."""
+"""Negotiation of microversions, as in Cinder and Nova."""
 
 import re
 
@@ -8,9 +8,9 @@ VERSION = re.compile(r"(\d+)\.(\d+|latest)")
 
 
 def wanted(call: web.Call, service: str, lowest: str, highest: str) -> tuple[int, int]:
-    """The microversion of a call; *lowest* where the client asks for none.
+    """Return the microversion of a call; *lowest* if the client requests none.
 
-    :raises ApiError: 400 for nonsense, 406 for one that is not offered
+    :raises ApiError: 400 for an invalid version, 406 for an unsupported one
     """
     text = lowest
     for part in call.headers.get("OpenStack-API-Version", "").split(","):
@@ -37,6 +37,6 @@ def wanted(call: web.Call, service: str, lowest: str, highest: str) -> tuple[int
 
 
 def _numbers(match: re.Match[str] | None) -> tuple[int, int]:
-    if match is None:  # only a mistake in a service's own constants gets here
+    if match is None:  # only if the constants of a service are wrong
         raise errors.bad_request("not a version")
     return int(match[1]), int(match[2])

@@ -1,4 +1,4 @@
-"""Cheroot, told to keep connections, to wait for slow clients and to let the application cut a connection."""
+"""Cheroot, configured to keep connections, to wait for slow clients, and to let the application close a connection."""
 
 import contextlib
 import logging
@@ -14,11 +14,11 @@ from karbor_like.sandbox import web
 LOG = logging.getLogger(__name__)
 THREADS = 32
 IDLE = 300
-"""Seconds without a byte after which a connection is given up."""
+"""Seconds without data after which a connection is closed."""
 
 
 class Gateway(wsgi.Gateway_10):
-    """Adds the means to hang up to the WSGI environment, and is known to the server while it works."""
+    """Adds the function that closes the connection to the WSGI environment, and registers itself while it is busy."""
 
     def get_environ(self) -> dict[str, Any]:  # type: ignore[override] # cheroot's annotations say None
         environ = super().get_environ()
@@ -34,16 +34,16 @@ class Gateway(wsgi.Gateway_10):
             busy.discard(self)
 
     def hang_up(self) -> None:
-        """Close the connection in both directions, whoever waits on it."""
-        with contextlib.suppress(OSError):  # the client was faster
+        """Close the connection in both directions, even if a thread waits on it."""
+        with contextlib.suppress(OSError):  # the client has closed it
             self.req.conn.socket.shutdown(socket.SHUT_RDWR)
 
 
 class _Cheroot(wsgi.Server):
-    """The settings that cheroot takes as attributes."""
+    """A server with the settings that cheroot takes as attributes."""
 
-    keep_alive_conn_limit = None  # type: ignore[assignment] # as many as there are
-    expiration_interval = 0.05  # how long stop() may take to be noticed, in seconds
+    keep_alive_conn_limit = None  # type: ignore[assignment] # unlimited
+    expiration_interval = 0.05  # seconds until stop() is noticed
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -55,9 +55,9 @@ class _Cheroot(wsgi.Server):
 
 
 class Server:
-    """Serves an application on a loopback address from a thread of its own.
+    """Serves an application from its own thread.
 
-    :param port: 0 takes any free one
+    :param port: 0 selects any free port
     """
 
     def __init__(self, application: Callable[..., Any], host: str, port: int) -> None:
@@ -67,14 +67,18 @@ class Server:
         self._thread = threading.Thread(target=self._server.serve, name="sandbox-server", daemon=True)
 
     def start(self) -> str:
-        """Bind and serve. Returns the URL without a slash at its end. Raises OSError where the port is taken."""
+        """Bind and start to serve.
+
+        :returns: the URL without a trailing slash
+        :raises OSError: the port is in use
+        """
         self._server.prepare()
         self._thread.start()
         host, port = self._server.bind_addr[:2]
         return f"http://{host}:{port}"
 
     def stop(self) -> None:
-        """Stop listening and close every connection, those in use as well."""
+        """Stop listening and close all connections, including those in use."""
         for gateway in list(self._server.busy):
             gateway.hang_up()
         self._server.stop()

@@ -1,7 +1,7 @@
-"""What the sandbox remembers: documents in SQLite, bytes in files, settings, and a lock on the directory.
+"""Persistent state: documents in SQLite, data in files, settings, and a lock on the directory.
 
-Every service keeps its records as JSON documents of some kind; only the object store, whose listings may be long, has a
-table of its own. One connection serves all threads under one lock: calls are short, bytes never pass through here.
+Every service stores its records as JSON documents. Only the object store, whose listings may be long, has its own table. One
+connection serves all threads under one lock: calls are short, and the data of volumes and objects never passes through it.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS objects (
 
 
 class Store:
-    """The SQLite file. Survives a kill of the process; not an outage of the machine, which a sandbox need not."""
+    """The SQLite file. It survives a kill of the process, but not a crash of the machine, which a sandbox need not."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
@@ -46,7 +46,7 @@ class Store:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is read and written inside happens at once, or, when an exception leaves the block, not at all."""
+        """Run the block in a transaction, which is rolled back if an exception leaves the block."""
         with self._lock:
             if not self._depth:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -78,7 +78,10 @@ class Store:
         )
 
     def change(self, kind: str, key: str, **fields: Any) -> Document | None:
-        """Set *fields* of a document that exists. None, and nothing done, where it does not."""
+        """Set *fields* of a document.
+
+        :returns: the document, or None if it does not exist
+        """
         with self.transaction():
             document = self.get(kind, key)
             if document is not None:
@@ -90,19 +93,19 @@ class Store:
         self.execute("DELETE FROM documents WHERE kind = ? AND id = ?", (kind, key))
 
     def all(self, kind: str) -> list[Document]:
-        """Every document of a kind, oldest first."""
+        """List the documents of a kind, oldest first."""
         rows = self.execute("SELECT body FROM documents WHERE kind = ? ORDER BY rowid", (kind,))
         return [json.loads(body) for (body,) in rows]
 
 
 @dataclass
 class Settings:
-    """What may be set while the sandbox runs; kept over a restart.
+    """Settings that can be changed while the sandbox runs, and that persist.
 
-    :param token_lifetime: seconds that a new token is good for
-    :param job_delay: seconds before the background part of an asynchronous call begins
-    :param gib: bytes that a volume has per GiB of its size: few of them make tests quick. Images keep their size
-    :param endpoints: service type to URL, for services that run elsewhere; ``%(project_id)s`` is filled in
+    :param token_lifetime: lifetime of new tokens, in seconds
+    :param job_delay: seconds before the background part of an asynchronous call starts
+    :param gib: bytes of a volume per GiB of its nominal size; a small value makes tests fast. Images keep their size
+    :param endpoints: service type -> URL of services outside the sandbox; ``%(project_id)s`` is replaced
     """
 
     token_lifetime: float = 3600.0
@@ -121,9 +124,9 @@ class Settings:
 
 
 class StateDirectory:
-    """The directory and the lock that keeps a second sandbox out of it.
+    """The state directory, locked against a second sandbox.
 
-    :raises StateInUse: another process, or another sandbox of this one, runs on it
+    :raises StateInUse: another process, or another sandbox in this process, uses it
     """
 
     def __init__(self, path: Path) -> None:
@@ -134,10 +137,10 @@ class StateDirectory:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._lock)
-            raise errors.StateInUse(f"another sandbox runs on {path}: stop it or choose another directory") from None
+            raise errors.StateInUse(f"{path}: another sandbox uses it; stop it or choose another directory") from None
 
     def folder(self, name: str) -> Path:
-        """A folder for the bytes of one kind of thing, made when it is not there."""
+        """Return the folder for the data of one kind of object, and create it if necessary."""
         folder = self.path / name
         folder.mkdir(exist_ok=True)
         return folder

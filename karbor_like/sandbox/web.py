@@ -1,4 +1,4 @@
-"""What all services are written with: a call that came in, routes, answers, and the base class of a service."""
+"""Common parts of the services: calls, routes, responses, and the base class of a service."""
 
 import json
 import re
@@ -15,16 +15,16 @@ from karbor_like.sandbox import errors, faults, files
 Handler = Callable[..., webob.Response]
 Interrupt = Callable[[faults.Fault], Exception]
 HANGUP = "karbor_like.sandbox.hangup"
-"""Key of the WSGI environment under which the server keeps the function that cuts the connection."""
+"""Key of the WSGI environment for the server's function that closes the connection."""
 
 
 class Cut(errors.ShortBody):
-    """The failure switch cut this call; the connection is closed without another word."""
+    """A fault cut this call; the connection is closed without a response."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who calls, as their token says."""
+    """The caller, according to the token."""
 
     user_id: str
     user_name: str
@@ -38,7 +38,7 @@ class Identity:
         return "admin" in self.roles
 
     def may_see(self, project_id: str | None) -> bool:
-        """Whether things of that project exist for the caller."""
+        """Return whether objects of that project are visible to the caller."""
         return self.is_admin or (project_id is not None and project_id == self.project_id)
 
 
@@ -46,7 +46,7 @@ class Call:
     """One request to one service.
 
     :param path: the path below the service's prefix, unquoted
-    :param interrupt: does what a ``cut`` or ``stall`` asks for and returns the exception to raise
+    :param interrupt: carries out a ``cut`` or ``stall`` and returns the exception to raise
     """
 
     def __init__(self, request: webob.Request, path: str, strikes: faults.Strikes, interrupt: Interrupt) -> None:
@@ -73,12 +73,15 @@ class Call:
 
     @property
     def base_url(self) -> str:
-        """Scheme, host and port by which the client reached the sandbox."""
+        """Scheme, host and port that the client used to reach the sandbox."""
         return self.request.host_url
 
     @property
     def identity(self) -> Identity:
-        """:raises ApiError: 401, where the route asks for no token and there is none"""
+        """The caller.
+
+        :raises ApiError: 401, if the route is public and the request has no token
+        """
         if self._identity is None:
             raise errors.ApiError(401, "The request you have made requires authentication.")
         return self._identity
@@ -100,9 +103,9 @@ class Call:
         return "chunked" in self.headers.get("Transfer-Encoding", "").lower()
 
     def chunks(self) -> Iterator[bytes]:
-        """What is left of the body, a mebibyte at a time.
+        """Yield the rest of the body, a mebibyte at a time.
 
-        :raises ShortBody: the client sent less than it announced, or the failure switch struck
+        :raises ShortBody: the client sent less than it announced, or a fault struck
         """
         fault = self.strikes.find(faults.CUT, "request") or self.strikes.find(faults.STALL, "request")
         while not self._ended:
@@ -125,23 +128,26 @@ class Call:
         try:
             data = source.read(size)
             if not data and self._chunked:
-                # Cheroot leaves the line after the last chunk unread, and would keep a thread waiting behind it.
+                # Cheroot does not read the line after the last chunk, which would block a thread.
                 list(source.read_trailer_lines())
-        except (OSError, ValueError) as error:  # ValueError: cheroot met the end inside a chunk
+        except (OSError, ValueError) as error:  # ValueError: the body ended inside a chunk
             raise errors.ShortBody(f"body ended early: {error}") from error
         return data
 
     def json(self) -> Any:
-        """:raises ApiError: 400, when the body is not JSON"""
+        """Parse the body.
+
+        :raises ApiError: 400, if the body is not JSON
+        """
         try:
             return json.loads(b"".join(self.chunks()))
         except ValueError as error:
             raise errors.bad_request(f"Malformed request body: {error}") from None
 
     def member(self, name: str) -> dict[str, Any]:
-        """The object under *name* that the body consists of.
+        """Return the object under *name* in the body.
 
-        :raises ApiError: 400, when the body is something else
+        :raises ApiError: 400, if the body has no such object
         """
         body = self.json()
         if not isinstance(body, dict) or not isinstance(body.get(name), dict):
@@ -151,7 +157,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Route:
-    """A method, a path with ``{name}`` for one segment and ``{name:*}`` for the rest, and what answers."""
+    """A method, a path and their handler.
+
+    :param template: path with ``{name}`` for one segment and ``{name:*}`` for the rest
+    :param public: whether the route needs no token
+    """
 
     method: str
     template: str
@@ -177,7 +187,10 @@ class Service:
         raise NotImplementedError
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
-        """:raises ApiError: 404 for an unknown path, 405 for a known path with another method"""
+        """Find the route of a request, and the arguments in its path.
+
+        :raises ApiError: 404 for an unknown path, 405 for a known path with another method
+        """
         allowed = set()
         for route, pattern in self._routes:
             if match := pattern.fullmatch(path):
@@ -189,22 +202,22 @@ class Service:
         raise errors.not_found("The resource could not be found.")
 
     def project_of(self, path: str, arguments: dict[str, str]) -> str | None:
-        """The project that the URL names, where it names one; a caller of another project gets 403."""
+        """Return the project in the URL, or None. A caller of another project gets 403."""
         return arguments.get("project_id")
 
     def finish(self, call: Call, response: webob.Response) -> None:
-        """Add what every answer of the service carries."""
+        """Add the headers that every response of the service has."""
 
     def render(self, error: errors.ApiError) -> webob.Response:
-        """A refusal in the shape of the real service."""
+        """Format an error as the real service does."""
         return answer(error.status, {"error": {"code": error.status, "message": error.message}})
 
     def recover(self) -> None:
-        """Settle what a former process left in a passing state."""
+        """Resolve transitional states that an earlier process left behind."""
 
 
 def answer(status: int = 200, body: Any = None, headers: dict[str, str] | None = None) -> webob.Response:
-    """A JSON answer, or an empty one when *body* is None."""
+    """Create a JSON response, or an empty one if *body* is None."""
     response = webob.Response(status=status)
     if body is None:
         del response.content_type
@@ -221,17 +234,17 @@ def answer(status: int = 200, body: Any = None, headers: dict[str, str] | None =
 def text(
     status: int, body: str, content_type: str = "text/html", headers: dict[str, str] | None = None
 ) -> webob.Response:
-    """An answer for people."""
+    """Create a response with text."""
     response = webob.Response(status=status, body=body.encode(), content_type=content_type, charset="UTF-8")
     response.headers.update(headers or {})
     return response
 
 
 def new_id() -> str:
-    """A UUID with dashes, as services name their resources."""
+    """Return a UUID with dashes, as services use for ids of resources."""
     return str(uuid.uuid4())
 
 
 def raw_path(environ: dict[str, Any]) -> str:
-    """The path of a request, unquoted as UTF-8."""
+    """Return the path of a request, unquoted as UTF-8."""
     return urllib.parse.unquote(environ["REQUEST_URI"].partition("?")[0])

@@ -1,4 +1,4 @@
-"""Puts the sandbox together: state, services, failure switch and server, in the order in which they need each other."""
+"""Assembly of the sandbox from state, services, fault injection and server, in the order of their dependencies."""
 
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from karbor_like.sandbox.volume import service as volume
 
 
 class World:
-    """One sandbox on one state directory.
+    """A sandbox on a state directory.
 
-    :raises StateInUse: another one runs there
+    :raises StateInUse: another sandbox uses the directory
     """
 
     def __init__(self, path: Path, clock: clocks.Clock) -> None:
@@ -54,12 +54,12 @@ class World:
         self._server: server.Server | None = None
 
     def serve(self, host: str, port: int) -> str:
-        """Answer on an address from now on. Returns the URL."""
+        """Start to serve on an address, and return the URL."""
         self._server = server.Server(self.application, host, port)
         return self._server.start()
 
     def stop(self) -> None:
-        """Cut every connection, end all background work and let the state directory go."""
+        """Close all connections, end all background jobs and release the state directory."""
         self._switchboard.clear()
         self._jobs.stop()
         if self._server:

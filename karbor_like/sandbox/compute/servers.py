@@ -1,4 +1,4 @@
-"""Servers: records that go through states and hold on to volumes. Nothing runs."""
+"""Servers: records with states and attached volumes. No virtual machine runs."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ class Servers:
         self._volumes = volumes
 
     def recover(self) -> None:
-        """A server that a former process was building is broken; one that was being deleted goes."""
+        """Mark servers as failed that an earlier process was building, and delete those that it was deleting."""
         for server in self.all():
             if server["status"] == "BUILD":
                 self._failed(server["id"], "the host was restarted")
@@ -42,14 +42,20 @@ class Servers:
         return self._store.all("server")
 
     def get(self, caller: web.Identity, key: str) -> state.Document:
-        """:raises ApiError: 404"""
+        """Return a server.
+
+        :raises ApiError: 404
+        """
         server = self._store.get("server", key)
         if server is None or not caller.may_see(server["project_id"]):
             raise errors.not_found(f"Instance {key} could not be found.")
         return server
 
     def create(self, caller: web.Identity, values: dict[str, Any], strikes: faults.Strikes) -> state.Document:
-        """:raises ApiError: 400 for an unknown flavor, image or volume"""
+        """Create a server in the background.
+
+        :raises ApiError: 400 for an unknown flavor, image or volume
+        """
         if not values.get("name"):
             raise errors.bad_request("Invalid input for field/attribute server. 'name' is a required property")
         flavor_id = str(values.get("flavorRef", "")).rpartition("/")[2]
@@ -101,7 +107,7 @@ class Servers:
             if device.get("destination_type", "volume") == "local":
                 continue
             if device.get("source_type") != "volume":
-                raise errors.bad_request(f"the sandbox makes no volumes of {device.get('source_type')!r}")
+                raise errors.bad_request(f"the sandbox cannot create volumes from {device.get('source_type')!r}")
             self.attach(
                 caller, key, device["uuid"], device.get("device_name"), bool(device.get("delete_on_termination"))
             )
@@ -116,7 +122,10 @@ class Servers:
         self._change(key, status=status)
 
     def delete(self, caller: web.Identity, key: str, strikes: faults.Strikes) -> None:
-        """:raises ApiError: 404"""
+        """Delete a server in the background.
+
+        :raises ApiError: 404
+        """
         server = self.get(caller, key)
         self._change(key, task_state="deleting")
         self._jobs.start(lambda: self._remove(server), lambda reason: self._failed(key, reason), strikes)
@@ -132,7 +141,7 @@ class Servers:
     def attach(
         self, caller: web.Identity, key: str, volume_id: str, device: str | None, delete_on_termination: bool = False
     ) -> dict[str, Any]:
-        """Attach a volume. Returns the attachment.
+        """Attach a volume and return the attachment.
 
         :raises ApiError: 400 or 404 for a volume that cannot be attached
         """
@@ -145,7 +154,10 @@ class Servers:
         return held
 
     def detach(self, caller: web.Identity, key: str, volume_id: str) -> None:
-        """:raises ApiError: 404, when it is not attached to that server"""
+        """Detach a volume.
+
+        :raises ApiError: 404, if it is not attached to that server
+        """
         with self._store.transaction():
             server = self.get(caller, key)
             left = [held for held in server["volumes"] if held["volume_id"] != volume_id]

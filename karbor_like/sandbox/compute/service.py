@@ -1,4 +1,4 @@
-"""Nova v2.1: the URL table of servers, their volumes and flavors, and how they look outside."""
+"""Nova v2.1: routes of servers, their volumes and flavors, and the form of responses."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Projects, users, roles and who has which role where."""
+"""Projects, users, roles and role assignments."""
 
 import uuid
 from typing import Any
@@ -6,20 +6,20 @@ from typing import Any
 from karbor_like.sandbox import errors, state
 
 DOMAIN = {"id": "default", "name": "Default"}
-PASSWORD = "secret"  # noqa: S105 everybody's, in a cloud that listens on the loopback address
+PASSWORD = "secret"  # noqa: S105 of all users, in a cloud on the loopback address
 ROLES = ("admin", "member", "reader", "service")
 SERVICE_USERS = ("glance", "cinder", "swift", "nova", "karbor")
 TENANTS = ("alice", "bob")
 
 
 class Accounts:
-    """All of it in the store; made on the first start."""
+    """The accounts in the store."""
 
     def __init__(self, store: state.Store) -> None:
         self._store = store
 
     def seed(self) -> None:
-        """The accounts that a fresh sandbox has. Does nothing on one that has any."""
+        """Create the initial accounts, unless there are any accounts."""
         with self._store.transaction():
             if self._store.all("role"):
                 return
@@ -35,9 +35,9 @@ class Accounts:
                     self.assign(user["id"], owner["id"], self.by_name("role", role)["id"])
 
     def create(self, kind: str, values: dict[str, Any]) -> state.Document:
-        """A new project, user or role.
+        """Create a project, user or role.
 
-        :raises ApiError: 400 without a name, 409 when the name is taken
+        :raises ApiError: 400 without a name, 409 if the name is in use
         """
         name = values.get("name")
         if not name:
@@ -66,7 +66,10 @@ class Accounts:
                     self.unassign(**grant)
 
     def get(self, kind: str, key: str) -> state.Document:
-        """:raises ApiError: 404"""
+        """Return a project, user or role.
+
+        :raises ApiError: 404
+        """
         document = self._store.get(kind, key)
         if document is None:
             raise errors.not_found(f"Could not find {kind}: {key}.")
@@ -76,7 +79,10 @@ class Accounts:
         return next((d for d in self._store.all(kind) if d["name"] == name), None)
 
     def by_name(self, kind: str, name: str) -> state.Document:
-        """:raises ApiError: 404"""
+        """Return a project, user or role by its name.
+
+        :raises ApiError: 404
+        """
         return self.find(kind, name) or self.get(kind, name)
 
     def all(self, kind: str) -> list[state.Document]:
@@ -89,7 +95,10 @@ class Accounts:
         self._store.put("assignment", "/".join(grant.values()), grant)
 
     def unassign(self, user_id: str, project_id: str, role_id: str) -> None:
-        """:raises ApiError: 404, when the user does not have the role"""
+        """Remove a role assignment.
+
+        :raises ApiError: 404, if the user does not have the role
+        """
         key = f"{user_id}/{project_id}/{role_id}"
         if self._store.get("assignment", key) is None:
             raise errors.not_found("Could not find role assignment with role, user and project.")
@@ -103,7 +112,7 @@ class Accounts:
         ]
 
     def roles(self, user_id: str, project_id: str) -> list[state.Document]:
-        """The roles of a user in a project, as id and name. The admin role brings member and reader along."""
+        """List the roles of a user in a project, as id and name. The admin role implies member and reader."""
         held = {grant["role_id"] for grant in self.assignments(user_id, project_id)}
         names = {role["name"] for role in self.all("role") if role["id"] in held}
         for higher, lower in (("admin", "member"), ("member", "reader")):

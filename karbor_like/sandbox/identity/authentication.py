@@ -1,4 +1,4 @@
-"""Reads the ``auth`` object of a login: who it is, and for what the token is wanted."""
+"""Authentication: interpretation of the ``auth`` object of a login."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ class Authentication:
         self._trusts = trust_store
 
     def grant(self, auth: dict[str, Any]) -> tokens.Grant:
-        """What a token is to be issued for.
+        """Return what a token will be issued for.
 
-        :raises ApiError: 400 for a body that makes no sense, 401 for who is not known or may not, 403 from trusts
+        :raises ApiError: 400 for an invalid body, 401 for an unknown or unauthorized user, 403 from trusts
         """
         identity = auth.get("identity")
         if not isinstance(identity, dict) or not isinstance(identity.get("methods"), list):

@@ -1,4 +1,4 @@
-"""The service catalogue, made for the address by which the client reached the sandbox."""
+"""The service catalogue, with URLs for the address that the client used to reach the sandbox."""
 
 import hashlib
 from typing import Any
@@ -14,22 +14,22 @@ SERVICES = (
     ("swift", "object-store", "object-store/v1/AUTH_%(project_id)s"),
     ("nova", "compute", "compute/v2.1"),
 )
-"""Name, type and path of what the sandbox itself serves."""
+"""Name, type and path of the sandbox's own services."""
 
 
 class Catalogue:
-    """Built from the table above and from the endpoints of the settings."""
+    """The catalogue of the sandbox's own services and of the endpoints in the settings."""
 
     def __init__(self, settings: state.Settings) -> None:
         self._settings = settings
 
     def entries(self, base_url: str) -> list[tuple[str, str, str]]:
-        """Name, type and URL with the project's place left open."""
+        """List name, type and URL of each service, with a placeholder for the project."""
         own = [(name, kind, f"{base_url}/{path}") for name, kind, path in SERVICES]
         return own + [(kind, kind, url) for kind, url in sorted(self._settings.endpoints.items())]
 
     def of(self, base_url: str, project_id: str) -> list[dict[str, Any]]:
-        """The catalogue as a token holds it."""
+        """Return the catalogue in the form of a token."""
         return [
             {
                 "id": _id(kind),

@@ -1,4 +1,4 @@
-"""Keystone v3: how one logs in, what a token is worth, and enough administration for tests."""
+"""Keystone v3: authentication, validation of tokens, and sufficient administration for tests."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ COLLECTIONS = {"project": "projects", "user": "users", "role": "roles"}
 
 
 class IdentityService(web.Service):
-    """The URL table of Keystone and what stands behind it."""
+    """The routes of Keystone and their handlers."""
 
     name = "identity"
     prefix = "identity"
@@ -98,7 +98,7 @@ class IdentityService(web.Service):
         ]
 
     def project_of(self, path: str, arguments: dict[str, str]) -> None:
-        """No URL of Keystone belongs to a project; policy is looked at route by route."""
+        """Return None: no URL of Keystone belongs to a project; each route checks its policy."""
 
     def render(self, error: errors.ApiError) -> webob.Response:
         title = webob.Response(status=error.status).status.partition(" ")[2]

@@ -1,4 +1,4 @@
-"""Tokens: issued, validated at every use against what still holds, expired, revoked."""
+"""Tokens: issue, expiry, revocation, and validation of the underlying grants at every use."""
 
 import hashlib
 import secrets
@@ -21,7 +21,7 @@ def unauthorized() -> errors.ApiError:
 
 @dataclass(frozen=True)
 class Grant:
-    """What a token is to be issued for."""
+    """What a token is issued for."""
 
     user_id: str
     project_id: str | None
@@ -32,7 +32,7 @@ class Grant:
 
 
 class Tokens:
-    """Keeps tokens under a digest of themselves, so that the state directory holds none in clear."""
+    """The tokens, stored under their digest, so that the state directory contains none in plain text."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Tokens:
         self._accounts = accounts
 
     def issue(self, grant: Grant) -> tuple[str, state.Document]:
-        """A new token's id and its document. A token made from a token lives no longer than that one."""
+        """Issue a token, and return its id and document. A token from another token expires no later than that one."""
         now = self._clock.now()
         expires = (now + timedelta(seconds=self._settings.token_lifetime)).strftime(FORMAT)
         token_id = f"gAAAAA{secrets.token_urlsafe(64)}"
@@ -65,15 +65,15 @@ class Tokens:
         return token_id, document
 
     def validate(self, token_id: str, *, allow_expired: bool = False) -> state.Document:
-        """The document of a token that is still good.
+        """Return the document of a valid token.
 
-        :param allow_expired: accept one whose time ran out less than 48 hours ago, as Keystone does for a service; it
-            does not for a token from a trust
-        :raises ApiError: 404, as Keystone answers for one that is not
+        :param allow_expired: accept a token that expired less than 48 hours ago, as Keystone does for services; it does not
+            for a token from a trust
+        :raises ApiError: 404, as in Keystone, if the token is not valid
         """
         token = self._store.get("token", _key(token_id))
         if token is None or not self._holds(token):
-            raise errors.not_found("Could not find token: it is unknown, revoked or what it granted is gone.")
+            raise errors.not_found("Could not find token: it is unknown or revoked, or its grant no longer exists.")
         expires = datetime.strptime(token["expires_at"], FORMAT)
         now = self._clock.now().replace(tzinfo=None)
         if now >= expires and not (allow_expired and not token["trust_id"] and now < expires + ALLOW_EXPIRED_WINDOW):
@@ -97,16 +97,16 @@ class Tokens:
         self._store.delete("token", _key(token_id))
 
     def expire(self, token_id: str) -> None:
-        """Let a token's time run out now.
+        """Expire a token now.
 
-        :raises ApiError: 404, when there is no such token
+        :raises ApiError: 404, if there is no such token
         """
         past = (self._clock.now() - timedelta(seconds=1)).strftime(FORMAT)
         if self._store.change("token", _key(token_id), expires_at=past) is None:
             raise errors.not_found("Could not find token.")
 
     def expire_of_user(self, user_id: str) -> int:
-        """Let the time of all tokens of a user run out now, those from trusts as well. Returns how many they were."""
+        """Expire all tokens of a user now, including those from trusts, and return their number."""
         past = (self._clock.now() - timedelta(seconds=1)).strftime(FORMAT)
         rows = self._store.execute(
             "UPDATE documents SET body = json_set(body, '$.expires_at', ?) "
@@ -116,7 +116,7 @@ class Tokens:
         return len(rows)
 
     def identify(self, token_id: str, service_token: str | None) -> web.Identity | None:
-        """Who a service's caller is; an expired token does when a service token of a service user is beside it."""
+        """Identify the caller of a service. An expired token is accepted together with the token of a service user."""
         try:
             by_service = service_token is not None and "service" in self._role_names(self.validate(service_token))
             token = self.validate(token_id, allow_expired=by_service)
@@ -132,7 +132,7 @@ class Tokens:
         return frozenset(role["name"] for role in token["roles"])
 
     def body(self, token: state.Document, catalogue: list[dict[str, Any]] | None) -> dict[str, Any]:
-        """What the API shows of a token."""
+        """Return a token in the form of the API."""
         user = self._accounts.get("user", token["user_id"])
         body: dict[str, Any] = {
             "methods": token["methods"],

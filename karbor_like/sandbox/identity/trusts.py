@@ -1,4 +1,4 @@
-"""Trusts: a user lets another one act in a project with some of the roles."""
+"""Trusts: a user delegates some roles in a project to another user."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from karbor_like.sandbox.identity import tokens
 
 
 class Trusts:
-    """Creates, shows and deletes trusts, and says what a token from one grants."""
+    """Creates, shows and deletes trusts, and determines the grants of tokens from trusts."""
 
     def __init__(self, store: state.Store, clock: clocks.Clock, accounts: accounts_module.Accounts) -> None:
         self._store = store
@@ -18,7 +18,10 @@ class Trusts:
         self._accounts = accounts
 
     def create(self, caller: web.Identity, values: dict[str, Any]) -> state.Document:
-        """:raises ApiError: 400 for a body that says too little, 403 for what the caller may not give away"""
+        """Create a trust.
+
+        :raises ApiError: 400 for an incomplete body, 403 if the caller may not delegate the roles
+        """
         for name in ("trustor_user_id", "trustee_user_id", "impersonation"):
             if name not in values:
                 raise errors.bad_request(f"'{name}' is a required property")
@@ -59,7 +62,10 @@ class Trusts:
         return {"id": role["id"], "name": role["name"]}
 
     def get(self, caller: web.Identity, trust_id: str) -> state.Document:
-        """:raises ApiError: 404, or 403 for somebody whom it does not concern"""
+        """Show a trust.
+
+        :raises ApiError: 404, or 403 unless the caller is trustor, trustee or administrator
+        """
         trust = self._store.get("trust", trust_id)
         if trust is None:
             raise errors.not_found(f"Could not find trust: {trust_id}.")
@@ -75,17 +81,20 @@ class Trusts:
         ]
 
     def delete(self, caller: web.Identity, trust_id: str) -> None:
-        """:raises ApiError: 404, or 403 for everybody but the trustor and administrators"""
+        """Delete a trust.
+
+        :raises ApiError: 404, or 403 unless the caller is trustor or administrator
+        """
         trust = self.get(caller, trust_id)
         if not caller.is_admin and caller.user_id != trust["trustor_user_id"]:
             raise errors.forbidden("Only the trustor may delete a trust.")
         self._store.delete("trust", trust_id)
 
     def grant(self, trustee_id: str, trust_id: str, methods: list[str]) -> tokens.Grant:
-        """What a token for *trustee_id* from the trust grants.
+        """Return the grant of a token for *trustee_id* from the trust.
 
-        :raises ApiError: 401 for a trust that is gone or over or whose project is disabled, 403 when the trustee is
-            another or the trustor lost what was given
+        :raises ApiError: 401 if the trust does not exist, has expired, or its project is disabled; 403 if the trustee is
+            another user, or the trustor no longer has the roles
         """
         trust = self._store.get("trust", trust_id)
         if trust is None or self._over(trust):

@@ -1,4 +1,4 @@
-"""Images: records and bytes. Used by Glance's API and by Cinder, which makes images of volumes and volumes of images."""
+"""Images: records and data, used by Glance's API and by Cinder, which converts volumes to images and images to volumes."""
 
 import re
 import threading
@@ -41,7 +41,7 @@ UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
 class Images:
-    """All images of all projects. The documents hold what the API shows; what is no known attribute is a property."""
+    """The images of all projects. A document has the attributes that the API shows; unknown ones are properties."""
 
     def __init__(self, store: state.Store, folder: Path, clock: clocks.Clock) -> None:
         self._store = store
@@ -50,7 +50,7 @@ class Images:
         self._uploads = threading.Lock()
 
     def recover(self) -> None:
-        """An upload that a former process left unfinished leaves an image to which one may upload again."""
+        """Reset images with an unfinished upload of an earlier process, so that the upload can be repeated."""
         for image in self._store.all("image"):
             if image["status"] == "saving":
                 self._store.change("image", image["id"], status="queued", size=None)
@@ -61,9 +61,9 @@ class Images:
         return self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def create(self, caller: web.Identity, values: dict[str, Any]) -> state.Document:
-        """A new image, queued.
+        """Create an image in the status ``queued``.
 
-        :raises ApiError: 400 or 403 for attributes that cannot be accepted, 409 for an id that is taken
+        :raises ApiError: 400 or 403 for invalid attributes, 409 if the id is in use
         """
         image_id = values.pop("id", None) or web.new_id()
         if not UUID.fullmatch(str(image_id)):
@@ -94,16 +94,19 @@ class Images:
         return image
 
     def get(self, caller: web.Identity, image_id: str) -> state.Document:
-        """:raises ApiError: 404 for one that is not there or is another project's own"""
+        """Return an image.
+
+        :raises ApiError: 404, if it does not exist or is private to another project
+        """
         image = self._store.get("image", image_id)
         if image is None or not (caller.may_see(image["owner"]) or image["visibility"] in ("public", "community")):
             raise errors.not_found(f"No image found with ID {image_id}")
         return image
 
     def own(self, caller: web.Identity, image_id: str) -> state.Document:
-        """Like :meth:`get`, for a change.
+        """Return an image that the caller may change.
 
-        :raises ApiError: 403 for one that the caller may only see
+        :raises ApiError: 404 as for :meth:`get`, 403 if the caller has read access only
         """
         image = self.get(caller, image_id)
         if not caller.may_see(image["owner"]):
@@ -111,11 +114,11 @@ class Images:
         return image
 
     def all(self, caller: web.Identity) -> list[state.Document]:
-        """What a list without filters shows: everything to an administrator, the own and public ones to others."""
+        """List all images for an administrator, and public and own images for other callers."""
         return [i for i in self._store.all("image") if caller.may_see(i["owner"]) or i["visibility"] == "public"]
 
     def update(self, caller: web.Identity, image_id: str, change: Callable[[state.Document], None]) -> state.Document:
-        """Let *change* alter the attributes that may be altered, then check them."""
+        """Apply *change* to the mutable attributes, and validate the result."""
         with self._store.transaction():
             image = self.own(caller, image_id)
             open_part = {key: value for key, value in image.items() if key not in READ_ONLY}
@@ -127,7 +130,10 @@ class Images:
         return image
 
     def delete(self, caller: web.Identity, image_id: str) -> None:
-        """:raises ApiError: 403 for a protected image"""
+        """Delete an image.
+
+        :raises ApiError: 403 for a protected image
+        """
         with self._store.transaction():
             image = self.own(caller, image_id)
             if image["protected"]:
@@ -136,10 +142,10 @@ class Images:
         files.remove(self._folder / image_id)
 
     def store_bytes(self, image_id: str, chunks: Iterable[bytes]) -> state.Document:
-        """Fill a queued image and make it active; on failure it is queued again.
+        """Store the data of a queued image and activate it; on failure the image is queued again.
 
-        :raises ApiError: 409 for one that is not queued, 410 for one that was deleted meanwhile
-        :raises ShortBody: the stream did not come to its end
+        :raises ApiError: 409 if the image is not queued, 410 if it was deleted meanwhile
+        :raises ShortBody: the stream ended early
         """
         with self._store.transaction():
             image = self._store.get("image", image_id)
@@ -180,11 +186,11 @@ class Images:
         return image
 
     def kill(self, image_id: str) -> None:
-        """What becomes of an image whose storage failed."""
+        """Mark an image as killed after its storage failed."""
         self._store.change("image", image_id, status="killed", updated_at=self._now())
 
     def path(self, image: state.Document) -> Path:
-        """The file with an active image's bytes."""
+        """Return the file with the data of an active image."""
         return self._folder / image["id"]
 
     def read(self, image: state.Document, start: int = 0, length: int | None = None) -> Iterator[bytes]:
@@ -192,7 +198,7 @@ class Images:
 
 
 def properties(image: state.Document) -> dict[str, Any]:
-    """The attributes that are not Glance's own."""
+    """Return the attributes that Glance does not define."""
     return {key: value for key, value in image.items() if key not in DEFAULTS and key not in READ_ONLY}
 
 

@@ -1,4 +1,4 @@
-"""The JSON schema of an image, which glanceclient fetches before it makes or shows one."""
+"""The JSON schema of an image, which glanceclient fetches before it creates or shows images."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Glance v2: the URL table of images, and how they look outside."""
+"""Glance v2: routes of images and the form of responses."""
 
 import json
 import re
@@ -143,7 +143,7 @@ class ImageService(web.Service):
             response.headers["Content-MD5"] = image["checksum"]
         try:
             response.app_iter = self._images.read(image, start, end - start)
-        except FileNotFoundError:  # deleted between the look at the record and here
+        except FileNotFoundError:  # deleted after the record was read
             raise errors.not_found(f"No image found with ID {image_id}") from None
         response.content_length = end - start
         return response

@@ -1,4 +1,4 @@
-"""Accounts, containers and objects: a table of names, files of bytes."""
+"""Accounts, containers and objects: a table of names, and files with the data."""
 
 import hashlib
 import json
@@ -16,7 +16,11 @@ COLUMNS = "name, file, size, etag, content_type, modified, headers"
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object as the table has it; *modified* in seconds since the epoch, *headers* what the client set."""
+    """A row of the table of objects.
+
+    :param modified: seconds since the epoch
+    :param headers: headers set by the client
+    """
 
     name: str
     file: str
@@ -29,7 +33,7 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which names of a listing are wanted."""
+    """Selection of names for a listing."""
 
     prefix: str = ""
     marker: str = ""
@@ -39,7 +43,7 @@ class Selection:
 
 
 class Objects:
-    """All accounts."""
+    """The containers and objects of all accounts."""
 
     def __init__(self, store: state.Store, folder: Path, clock: clocks.Clock) -> None:
         self._store = store
@@ -47,26 +51,32 @@ class Objects:
         self._clock = clock
 
     def recover(self) -> None:
-        """Remove files that no row names: uploads that a former process did not finish."""
+        """Remove files without a row: unfinished uploads of an earlier process."""
         known = {file for (file,) in self._store.execute("SELECT file FROM objects")}
         for path in self._folder.glob("*/*"):
             if path.name not in known:
                 files.remove(path)
 
     def containers(self, account: str) -> list[state.Document]:
-        """The containers of an account, by name."""
+        """List the containers of an account by name."""
         found = [document for document in self._store.all("container") if document["account"] == account]
         return sorted(found, key=lambda document: document["name"])
 
     def container(self, account: str, name: str) -> state.Document:
-        """:raises ApiError: 404"""
+        """Return a container.
+
+        :raises ApiError: 404
+        """
         document = self._store.get("container", f"{account}/{name}")
         if document is None:
             raise errors.not_found("The resource could not be found.")
         return document
 
     def make_container(self, account: str, name: str, headers: dict[str, str]) -> bool:
-        """Make a container, or add headers to one that is there. Returns whether it is new."""
+        """Create a container, or add headers to an existing one.
+
+        :returns: whether it is new
+        """
         with self._store.transaction():
             old = self._store.get("container", f"{account}/{name}")
             merged = {k: v for k, v in {**(old or {}).get("headers", {}), **headers}.items() if v}
@@ -76,7 +86,10 @@ class Objects:
         return old is None
 
     def remove_container(self, account: str, name: str) -> None:
-        """:raises ApiError: 404, or 409 while there are objects in it"""
+        """Delete a container.
+
+        :raises ApiError: 404, or 409 if it is not empty
+        """
         with self._store.transaction():
             self.container(account, name)
             if self.usage(account, name)[0]:
@@ -84,7 +97,7 @@ class Objects:
             self._store.delete("container", f"{account}/{name}")
 
     def usage(self, account: str, container: str | None = None) -> tuple[int, int]:
-        """Objects and bytes in a container, or in all of an account."""
+        """Count the objects and bytes in a container, or in the whole account."""
         sql, values = "SELECT count(*), coalesce(sum(size), 0) FROM objects WHERE account = ?", [account]
         if container is not None:
             sql, values = f"{sql} AND container = ?", [*values, container]
@@ -94,11 +107,11 @@ class Objects:
     def put(
         self, account: str, container: str, name: str, chunks: Iterable[bytes], content_type: str, **checks: Any
     ) -> StoredObject:
-        """Store an object; it is there as a whole or not at all.
+        """Store an object atomically.
 
-        :param checks: ``headers`` to keep, ``etag`` that the bytes must have
-        :raises ApiError: 422, when they do not
-        :raises ShortBody: the bytes ended early
+        :param checks: ``headers`` to store, ``etag`` that the data must have
+        :raises ApiError: 422, if the data has another etag
+        :raises ShortBody: the data ended early
         """
         file = uuid.uuid4().hex
         path = self._path(file)
@@ -135,7 +148,10 @@ class Objects:
         return rows[0][0] if rows else None
 
     def get(self, account: str, container: str, name: str) -> StoredObject:
-        """:raises ApiError: 404"""
+        """Return an object without its data.
+
+        :raises ApiError: 404
+        """
         rows = self._store.execute(
             f"SELECT {COLUMNS} FROM objects WHERE account = ? AND container = ? AND name = ?",  # noqa: S608 a constant
             (account, container, name),
@@ -149,7 +165,7 @@ class Objects:
         return bool(self._store.execute(sql, (account, container, name)))
 
     def set_headers(self, account: str, container: str, name: str, headers: dict[str, str]) -> None:
-        """Replace what the client set of an object.
+        """Replace the headers of an object.
 
         :raises ApiError: 404
         """
@@ -161,7 +177,10 @@ class Objects:
             )
 
     def delete(self, account: str, container: str, name: str) -> None:
-        """:raises ApiError: 404"""
+        """Delete an object.
+
+        :raises ApiError: 404
+        """
         rows = self._store.execute(
             "DELETE FROM objects WHERE account = ? AND container = ? AND name = ? RETURNING file",
             (account, container, name),
@@ -171,9 +190,9 @@ class Objects:
         files.remove(self._path(rows[0][0]))
 
     def read(self, stored: StoredObject, start: int, length: int) -> Iterator[bytes]:
-        """Some of an object's bytes.
+        """Read a range of an object.
 
-        :raises ApiError: 404, when it was deleted or replaced since *stored* was looked up
+        :raises ApiError: 404, if it was deleted or replaced since *stored* was returned
         """
         try:
             return files.read(self._path(stored.file), start, length)
@@ -181,7 +200,7 @@ class Objects:
             raise errors.not_found("The resource could not be found.") from None
 
     def listing(self, account: str, container: str, wanted: Selection) -> list[StoredObject | str]:
-        """Objects in the order of their names; where a delimiter folds them, the common beginning as text."""
+        """List objects in the order of their names, and common prefixes as text if there is a delimiter."""
         found: list[StoredObject | str] = []
         after = wanted.marker
         while len(found) < wanted.limit:
@@ -194,10 +213,10 @@ class Objects:
                     found.append(_stored(row))
                     after = row[0]
                     continue
-                if folded != wanted.marker:  # a marker that is a folder means: after all that is in it
+                if folded != wanted.marker:  # a prefix as the marker means after all its objects
                     found.append(folded)
                 after = folded + "\U0010ffff"
-                break  # skip what is folded by asking anew
+                break  # query again, to skip the objects with the prefix
         return found
 
     def _rows(self, account: str, container: str, wanted: Selection, after: str, limit: int) -> list[tuple[Any, ...]]:

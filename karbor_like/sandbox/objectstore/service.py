@@ -1,4 +1,4 @@
-"""Swift v1: the URL table, headers and listings."""
+"""Swift v1: routes, headers and listings."""
 
 import re
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ class ObjectStoreService(web.Service):
 
     @staticmethod
     def _own(call: web.Call, account: str) -> None:
-        """Swift knows no cloud-wide administrator: everybody has the account of their project."""
+        """Check that the account is that of the caller's project: Swift has no cloud-wide administrator."""
         if account != f"AUTH_{call.identity.project_id}":
             raise errors.forbidden("Access was denied to this resource.")
 

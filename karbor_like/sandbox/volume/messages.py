@@ -1,4 +1,4 @@
-"""Cinder's user messages: why something that was accepted did not come to be."""
+"""Cinder's user messages: reasons for failures of asynchronous calls."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from karbor_like.sandbox import errors, state, web
 
 
 class Messages:
-    """Written by whatever fails in the background, read through ``/messages``."""
+    """Messages of failed background jobs, shown by ``/messages``."""
 
     def __init__(self, store: state.Store, clock: clocks.Clock) -> None:
         self._store = store
@@ -33,7 +33,10 @@ class Messages:
         return self._store.all("message")
 
     def get(self, caller: web.Identity, message_id: str) -> state.Document:
-        """:raises ApiError: 404"""
+        """Return a message.
+
+        :raises ApiError: 404
+        """
         message = self._store.get("message", message_id)
         if message is None or not caller.may_see(message["project_id"]):
             raise errors.not_found(f"Message {message_id} could not be found.")

@@ -1,4 +1,4 @@
-"""What volumes and snapshots have in common: a document, a file of bytes, states that pass, metadata."""
+"""Common parts of volumes and snapshots: a document, a data file, transitional states, metadata."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ NAME_LENGTH = 255
 
 
 class Records:
-    """The documents of one kind and the files with their bytes."""
+    """The documents of one kind and their data files."""
 
     kind: str
     title: str
@@ -35,21 +35,24 @@ class Records:
         return self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%f")
 
     def path(self, key: str) -> Path:
-        """The file with the bytes."""
+        """Return the path of the data file."""
         return self._folder / key
 
     def all(self) -> list[state.Document]:
         return self._store.all(self.kind)
 
     def get(self, caller: web.Identity, key: str) -> state.Document:
-        """:raises ApiError: 404 for one that is not there or is another project's"""
+        """Return a document.
+
+        :raises ApiError: 404, if it does not exist or belongs to another project
+        """
         document = self._store.get(self.kind, key)
         if document is None or not caller.may_see(document["project_id"]):
             raise errors.not_found(f"{self.title} {key} could not be found.")
         return document
 
     def add(self, caller: web.Identity, values: dict[str, Any]) -> state.Document:
-        """Store a new document in the state ``creating``."""
+        """Store a new document in the status ``creating``."""
         now = self.now()
         document = {
             "id": web.new_id(),
@@ -64,7 +67,7 @@ class Records:
         return document
 
     def set(self, key: str, **fields: Any) -> state.Document | None:
-        """Change fields; nothing happens where the document is gone."""
+        """Change fields, if the document exists."""
         return self._store.change(self.kind, key, updated_at=self.now(), **fields)
 
     def update(self, caller: web.Identity, key: str, values: dict[str, Any]) -> state.Document:
@@ -77,7 +80,7 @@ class Records:
     def change_metadata(
         self, caller: web.Identity, key: str, change: Callable[[dict[str, str]], dict[str, str]]
     ) -> dict[str, str]:
-        """Let *change* make new metadata of the old. Returns the new."""
+        """Apply *change* to the metadata, and return the new metadata."""
         with self._store.transaction():
             metadata = checked_metadata(change(self.get(caller, key)["metadata"]))
             self.set(key, metadata=metadata)
@@ -89,7 +92,7 @@ class Records:
     def start(
         self, document: state.Document, work: Callable[[], None], strikes: faults.Strikes, failed_status: str = "error"
     ) -> None:
-        """Do *work* in the background; when it fails, or is told to, show it in the status and in a message."""
+        """Run *work* in the background; a failure, real or injected, is shown by the status and a message."""
 
         def failed(reason: str) -> None:
             if self.set(document["id"], status=failed_status):
@@ -99,7 +102,7 @@ class Records:
 
     @property
     def gib(self) -> int:
-        """Bytes per GiB of size; see :class:`karbor_like.sandbox.state.Settings`."""
+        """Bytes per GiB of nominal size; see :class:`karbor_like.sandbox.state.Settings`."""
         return self._jobs.gib
 
     @property
@@ -107,19 +110,19 @@ class Records:
         return "" if self.kind == "volume" else f"_{self.kind.upper()}"
 
     def start_deletion(self, document: state.Document, strikes: faults.Strikes) -> None:
-        """Delete document and bytes in the background; the state ``deleting`` is set already."""
+        """Delete document and data in the background; the status is already ``deleting``."""
         self.start(document, lambda: self.remove(document["id"]), strikes, "error_deleting")
 
     def remove(self, key: str) -> None:
-        """Delete document and bytes now."""
+        """Delete document and data now."""
         self._store.delete(self.kind, key)
         files.remove(self.path(key))
 
 
 def described(values: dict[str, Any]) -> dict[str, Any]:
-    """Name, description and metadata out of a body.
+    """Read name, description and metadata from a body.
 
-    :raises ApiError: 400 for a name that is too long or metadata that is not text to text
+    :raises ApiError: 400 for a name that is too long, or invalid metadata
     """
     fields: dict[str, Any] = {key: values[key] for key in ("name", "description") if key in values}
     if "display_name" in values:
@@ -133,9 +136,12 @@ def described(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def checked_metadata(metadata: Any) -> dict[str, str]:
-    """:raises ApiError: 400, when it is not text to text of at most 255 characters each"""
+    """Validate metadata.
+
+    :raises ApiError: 400, if it is not a mapping of texts to texts, of at most 255 characters each
+    """
     if not isinstance(metadata, dict):
-        raise errors.bad_request(f"Invalid input for field/attribute metadata. Value: {metadata}. It is no object")
+        raise errors.bad_request(f"Invalid input for field/attribute metadata. Value: {metadata}. It is not an object")
     for key, value in metadata.items():
         if not isinstance(value, str) or not 1 <= len(key) <= NAME_LENGTH or len(value) > NAME_LENGTH:
             raise errors.bad_request(f"Invalid input for field/attribute metadata. Value: {{{key!r}: {value!r}}}.")

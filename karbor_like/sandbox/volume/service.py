@@ -1,4 +1,4 @@
-"""Cinder v3: the URL table, with and without the project in the URL, and the actions of a volume."""
+"""Cinder v3: routes, with and without the project in the URL, and the actions of a volume."""
 
 import re
 import urllib.parse
@@ -183,7 +183,7 @@ class VolumeService(web.Service):
                 raise errors.bad_request(f"There is no such action: {action}")
         return web.answer(202)
 
-    # the rest
+    # other collections
 
     def list_types(self, call: web.Call) -> webob.Response:
         return web.answer(body={"volume_types": [_type(name) for name in volumes_module.TYPES]})
@@ -220,7 +220,7 @@ class VolumeService(web.Service):
 
 
 def _readers(noun: str, store: records.Records, shown: Shown) -> list[web.Route]:
-    """Lists, show, update and metadata, which volumes and snapshots have alike."""
+    """Create the routes for list, show, update and metadata, which are the same for volumes and snapshots."""
     plural = f"{noun}s"
 
     def index(call: web.Call, view: Shown) -> webob.Response:

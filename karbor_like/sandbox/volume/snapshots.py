@@ -1,4 +1,4 @@
-"""Snapshots of volumes: a copy of the bytes as they are."""
+"""Snapshots of volumes: copies of their data."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from karbor_like.sandbox.volume import records
 
 
 class Snapshots(records.Records):
-    """All snapshots of all projects."""
+    """The snapshots of all projects."""
 
     kind = "snapshot"
     title = "Snapshot"
 
     def recover(self) -> None:
-        """As Cinder does when it starts: what was being made is broken, what was being deleted goes."""
+        """Mark unfinished snapshots as failed and continue deletions, as Cinder does when it starts."""
         for snapshot in self.all():
             if snapshot["status"] == "creating":
                 self.set(snapshot["id"], status="error")
@@ -23,9 +23,9 @@ class Snapshots(records.Records):
     def create(
         self, caller: web.Identity, volume: state.Document, values: dict[str, Any], strikes: faults.Strikes, path: Any
     ) -> state.Document:
-        """A snapshot of *volume*, whose bytes are in *path*.
+        """Create a snapshot of *volume*, whose data is in *path*.
 
-        :raises ApiError: 400, when the volume's state does not allow it
+        :raises ApiError: 400, if the volume's status does not allow it
         """
         allowed = ("available", "in-use") if values.get("force") else ("available",)
         if volume["status"] not in allowed:
@@ -46,7 +46,10 @@ class Snapshots(records.Records):
         return snapshot
 
     def delete(self, caller: web.Identity, key: str, strikes: faults.Strikes, *, force: bool = False) -> None:
-        """:raises ApiError: 400, when the state does not allow it"""
+        """Delete a snapshot in the background.
+
+        :raises ApiError: 400, if its status does not allow it
+        """
         with self._store.transaction():
             snapshot = self.get(caller, key)
             if not force and snapshot["status"] not in ("available", "error", "error_deleting"):
@@ -54,7 +57,7 @@ class Snapshots(records.Records):
                     f"Invalid snapshot: Snapshot status must be available or error, but is: {snapshot['status']}."
                 )
             dependents = [v["id"] for v in self._store.all("volume") if v["snapshot_id"] == key]
-            if dependents and not force:  # as with drivers whose new volumes share blocks with the snapshot
+            if dependents and not force:  # as drivers do whose new volumes share blocks with the snapshot
                 raise errors.bad_request(f"Invalid snapshot: Snapshot {key} has dependent volumes {dependents}.")
             self.set(key, status="deleting")
         self.start_deletion(snapshot, strikes)
@@ -64,7 +67,7 @@ class Snapshots(records.Records):
 
 
 def shown(snapshot: state.Document) -> dict[str, Any]:
-    """As the API shows it."""
+    """Return a snapshot in the form of the API."""
     keys = ("id", "name", "description", "status", "size", "volume_id", "metadata", "created_at", "updated_at")
     return {key: snapshot[key] for key in (*keys, "user_id")} | {
         "os-extended-snapshot-attributes:progress": "0%" if snapshot["status"] == "creating" else "100%",

@@ -1,4 +1,4 @@
-"""Volumes: made empty or of snapshots, images and other volumes; uploaded to images; attached; deleted."""
+"""Volumes: created empty or from snapshots, images and other volumes; uploaded to images; attached; deleted."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ ZONE = "nova"
 
 
 class Volumes(records.Records):
-    """All volumes of all projects."""
+    """The volumes of all projects."""
 
     kind = "volume"
     title = "Volume"
@@ -38,7 +38,7 @@ class Volumes(records.Records):
         self._snapshots = snapshots
 
     def recover(self) -> None:
-        """As Cinder does when it starts: what was being made is broken, uploads are over, deletions go on."""
+        """Mark unfinished volumes as failed, end uploads and continue deletions, as Cinder does when it starts."""
         for volume in self.all():
             if volume["status"] in ("creating", "downloading"):
                 self.set(volume["id"], status="error")
@@ -48,7 +48,10 @@ class Volumes(records.Records):
                 self.remove(volume["id"])
 
     def create(self, caller: web.Identity, values: dict[str, Any], strikes: faults.Strikes) -> state.Document:
-        """:raises ApiError: 400 for what cannot be, 404 for a source that does not exist for the caller"""
+        """Create a volume in the background.
+
+        :raises ApiError: 400 for invalid parameters, 404 for a source that is not visible to the caller
+        """
         given = [key for key in SOURCES if values.get(key)]
         if len(given) > 1:
             raise errors.bad_request(f"May specify only one of {', '.join(SOURCES)}.")
@@ -74,7 +77,7 @@ class Volumes(records.Records):
     def _source(
         self, caller: web.Identity, key: str, values: dict[str, Any]
     ) -> tuple[state.Document | None, int, Path | None, state.Document | None]:
-        """What a new volume is made of: its document, its smallest size in GiB, its bytes, the image if it is one."""
+        """Return the source of a new volume: its document, minimum size in GiB, data file, and the image if it is one."""
         if key == "snapshot_id":
             snapshot = self._snapshots.get(caller, values[key])
             if snapshot["status"] != "available":
@@ -115,7 +118,7 @@ class Volumes(records.Records):
             self.set(volume["id"], status="downloading")
             if image["disk_format"] != "raw":
                 raise errors.JobFailed(
-                    f"Image {image['id']} is unacceptable: the sandbox converts no {image['disk_format']}"
+                    f"Image {image['id']} is unacceptable: the sandbox cannot convert {image['disk_format']}"
                 )
         try:
             if source is None:
@@ -126,7 +129,7 @@ class Volumes(records.Records):
                 files.copy(source, path, volume["size"] * self.gib, self._jobs.check)
         except FileNotFoundError:
             raise errors.JobFailed(
-                f"Volume {volume['id']} could not be made: its source was deleted meanwhile"
+                f"Volume {volume['id']} could not be created: its source was deleted meanwhile"
             ) from None
         if self.set(volume["id"], status="available") is None:
             files.remove(path)
@@ -134,7 +137,10 @@ class Volumes(records.Records):
     def delete(
         self, caller: web.Identity, key: str, strikes: faults.Strikes, *, cascade: bool = False, force: bool = False
     ) -> None:
-        """:raises ApiError: 400 for a state in which it cannot be, or for snapshots that depend on it"""
+        """Delete a volume in the background.
+
+        :raises ApiError: 400, if its status does not allow it or snapshots depend on it
+        """
         with self._store.transaction():
             volume = self.get(caller, key)
             snapshots = self._snapshots.of_volume(key)
@@ -154,12 +160,12 @@ class Volumes(records.Records):
     def upload(
         self, caller: web.Identity, key: str, values: dict[str, Any], strikes: faults.Strikes
     ) -> tuple[state.Document, state.Document]:
-        """Make an image of a volume. Returns the volume and the image as they are when the upload begins."""
+        """Upload a volume to a new image, and return both as they are when the upload starts."""
         if not values.get("image_name"):
             raise errors.bad_request("No image_name was specified in request.")
         disk_format = values.get("disk_format") or "raw"
         if disk_format != "raw":
-            raise errors.bad_request(f"Invalid disk_format {disk_format!r}: the sandbox makes raw images only.")
+            raise errors.bad_request(f"Invalid disk_format {disk_format!r}: the sandbox supports raw images only.")
         with self._store.transaction():
             volume = self.get(caller, key)
             allowed = ("available", "in-use") if values.get("force") else ("available",)
@@ -210,7 +216,10 @@ class Volumes(records.Records):
         self._jobs.start(work, failed, strikes)
 
     def attach(self, caller: web.Identity, key: str, server_id: str, device: str) -> None:
-        """:raises ApiError: 400, when the volume is not free"""
+        """Attach a volume.
+
+        :raises ApiError: 400, if the volume is not available
+        """
         with self._store.transaction():
             volume = self.get(caller, key)
             if volume["status"] != "available":
@@ -258,7 +267,7 @@ def _image_metadata(image: state.Document) -> dict[str, str]:
 
 
 def shown(volume: state.Document) -> dict[str, Any]:
-    """As the API shows it."""
+    """Return a volume in the form of the API."""
     keys = (
         *("id", "name", "description", "status", "size", "volume_type", "availability_zone", "metadata", "created_at"),
         *("updated_at", "user_id", "snapshot_id", "source_volid", "multiattach", "attachments"),
@@ -278,5 +287,5 @@ def shown(volume: state.Document) -> dict[str, Any]:
     if volume["image_metadata"]:
         body["volume_image_metadata"] = volume["image_metadata"]
     if volume.get("readonly"):
-        body["metadata"] = {**volume["metadata"], "readonly": "True"}  # Cinder shows its flag there
+        body["metadata"] = {**volume["metadata"], "readonly": "True"}  # Cinder shows the flag in the metadata
     return body
