@@ -1,4 +1,4 @@
-"""A sandbox of its own for every test, and the real clients for it."""
+"""A separate sandbox for every test, and the real clients for it."""
 
 import io
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from karbor_like.clock import SystemClock
 from karbor_like.sandbox.cloud import Connection, Sandbox
 
 GIBIBYTE = 16 << 20
-"""What a volume of size 1 has here, in bytes."""
+"""Actual bytes of a volume of 1 GiB in these tests."""
 
 
 class Clients:
-    """The python clients of one user."""
+    """The Python clients of one user."""
 
     def __init__(self, cloud: Connection, user: str) -> None:
         self.session = cloud.session(user)
@@ -30,20 +30,20 @@ class Clients:
         self.swift: Any = swiftclient.Connection(session=self.session, retries=0)
 
     def settled(self, manager: Any, resource_id: str, status: str = "available") -> Any:
-        """Wait until a resource has a status; another one that will not pass fails the test."""
+        """Wait until a resource has a status; another final status fails the test."""
         return waiter().until(
             f"{resource_id} to be {status}",
             lambda: manager.get(resource_id),
-            done=lambda found: found.status == status,
-            failed=lambda found: found.status if "error" in found.status.lower() and found.status != status else None,
+            done=lambda shown: shown.status == status,
+            failed=lambda shown: shown.status if "error" in shown.status.lower() and shown.status != status else None,
         )
 
     def volume(self, size: int = 1, **kwargs: Any) -> Any:
-        """An available volume."""
+        """Create a volume and wait until it is available."""
         return self.settled(self.cinder.volumes, self.cinder.volumes.create(size, **kwargs).id)
 
     def image(self, data: Any = b"image bytes", **kwargs: Any) -> Any:
-        """An active image."""
+        """Create an active image."""
         values = {"name": "image", "disk_format": "raw", "container_format": "bare", **kwargs}
         image_id = self.glance.images.create(**values).id
         self.glance.images.upload(image_id, io.BytesIO(data) if isinstance(data, bytes) else data)

@@ -1,4 +1,4 @@
-"""Nova as python-novaclient sees it: servers and the volumes they hold."""
+"""Nova with python-novaclient: servers and their volumes."""
 
 from typing import Any
 
@@ -12,23 +12,23 @@ from tests.functional.sandbox.conftest import Clients, waiter
 @pytest.fixture
 def server(alice: Clients) -> Any:
     image = alice.image()
-    made = alice.nova.servers.create("web", image.id, "1", nics="none", meta={"k": "v"})
-    return alice.settled(alice.nova.servers, made.id, "ACTIVE")
+    created = alice.nova.servers.create("web", image.id, "1", nics="none", meta={"k": "v"})
+    return alice.settled(alice.nova.servers, created.id, "ACTIVE")
 
 
 def test_a_server(alice: Clients, server: Any) -> None:
     assert (server.name, server.metadata, server.flavor["original_name"]) == ("web", {"k": "v"}, "m1.tiny")
     assert alice.glance.images.get(server.image["id"]).status == "active"
-    assert [found.id for found in alice.nova.servers.list(search_opts={"name": "web"})] == [server.id]
+    assert [listed.id for listed in alice.nova.servers.list(search_opts={"name": "web"})] == [server.id]
     assert [flavor.name for flavor in alice.nova.flavors.list()] == ["m1.tiny", "m1.small"]
 
 
-def test_a_volume_knows_its_server_and_the_server_its_volume(alice: Clients, server: Any) -> None:
+def test_an_attachment_is_shown_by_volume_and_server(alice: Clients, server: Any) -> None:
     volume = alice.volume()
     alice.nova.volumes.create_server_volume(server.id, volume.id)
 
-    found = alice.settled(alice.cinder.volumes, volume.id, "in-use")
-    assert [a["server_id"] for a in found.attachments] == [server.id]
+    attached = alice.settled(alice.cinder.volumes, volume.id, "in-use")
+    assert [a["server_id"] for a in attached.attachments] == [server.id]
     attached = getattr(alice.nova.servers.get(server.id), "os-extended-volumes:volumes_attached")
     assert [a["id"] for a in attached] == [volume.id]
     assert [a.volumeId for a in alice.nova.volumes.get_server_volumes(server.id)] == [volume.id]
@@ -41,20 +41,20 @@ def test_a_volume_knows_its_server_and_the_server_its_volume(alice: Clients, ser
     assert alice.settled(alice.cinder.volumes, volume.id).attachments == []
 
 
-def test_a_server_from_a_volume_lets_it_go_when_it_is_deleted(alice: Clients) -> None:
+def test_deleting_a_server_releases_its_boot_volume(alice: Clients) -> None:
     volume = alice.volume()
     device = {"uuid": volume.id, "source_type": "volume", "destination_type": "volume", "boot_index": 0}
-    made = alice.nova.servers.create("v", None, "1", nics="none", block_device_mapping_v2=[device])
-    alice.settled(alice.nova.servers, made.id, "ACTIVE")
+    created = alice.nova.servers.create("v", None, "1", nics="none", block_device_mapping_v2=[device])
+    alice.settled(alice.nova.servers, created.id, "ACTIVE")
     assert alice.cinder.volumes.get(volume.id).status == "in-use"
-    assert alice.nova.servers.get(made.id).image == ""
+    assert alice.nova.servers.get(created.id).image == ""
 
-    alice.nova.servers.delete(made.id)
-    waiter().until("no server", alice.nova.servers.list, done=lambda found: not found, failed=lambda found: None)
+    alice.nova.servers.delete(created.id)
+    waiter().until("no server", alice.nova.servers.list, done=lambda servers: not servers, failed=lambda servers: None)
     assert alice.cinder.volumes.get(volume.id).status == "available"
 
 
-def test_bad_servers_are_refused(alice: Clients) -> None:
+def test_invalid_servers_are_refused(alice: Clients) -> None:
     device = {"uuid": "none-such", "source_type": "volume", "destination_type": "volume", "boot_index": 0}
     with pytest.raises(exceptions.BadRequest, match="Block Device Mapping"):
         alice.nova.servers.create("v", None, "1", nics="none", block_device_mapping_v2=[device])
@@ -63,8 +63,8 @@ def test_bad_servers_are_refused(alice: Clients) -> None:
     assert alice.nova.servers.list() == []
 
 
-def test_foreign_servers_do_not_exist(bob: Clients, admin: Clients, server: Any) -> None:
+def test_servers_of_other_projects_are_not_found(bob: Clients, admin: Clients, server: Any) -> None:
     with pytest.raises(exceptions.NotFound):
         bob.nova.servers.get(server.id)
     assert bob.nova.servers.list(search_opts={"all_tenants": 1}) == []
-    assert [found.id for found in admin.nova.servers.list(search_opts={"all_tenants": 1})] == [server.id]
+    assert [listed.id for listed in admin.nova.servers.list(search_opts={"all_tenants": 1})] == [server.id]

@@ -1,4 +1,4 @@
-"""The failure switch, through the real clients."""
+"""Fault injection, with the real clients."""
 
 import io
 import os
@@ -20,7 +20,7 @@ from tests.functional.sandbox.conftest import Clients
 DATA = os.urandom(3 << 20)
 
 
-def test_the_nth_call_gets_a_status(cloud: Sandbox, alice: Clients) -> None:
+def test_a_status_strikes_the_nth_call(cloud: Sandbox, alice: Clients) -> None:
     cloud.fault(service="volume", method="GET", path="/volumes/detail$", nth=2, times=2, kind="status", status=503)
     results = []
     for _ in range(4):
@@ -37,7 +37,7 @@ def test_the_nth_call_gets_a_status(cloud: Sandbox, alice: Clients) -> None:
     assert [call["status"] for call in cloud.calls("volume")] == results
 
 
-def test_a_status_does_nothing_and_takes_the_whole_body(cloud: Sandbox, alice: Clients) -> None:
+def test_a_status_changes_nothing_and_reads_the_whole_body(cloud: Sandbox, alice: Clients) -> None:
     alice.swift.put_container("c")
     cloud.fault(service="object-store", method="PUT", path="/c/o", status=507, body="full")
     with pytest.raises(swift_exceptions.ClientException) as error:
@@ -47,7 +47,7 @@ def test_a_status_does_nothing_and_takes_the_whole_body(cloud: Sandbox, alice: C
     assert alice.swift.get_object("c", "o")[1] == DATA
 
 
-def test_a_download_cut_in_the_middle(cloud: Sandbox, alice: Clients) -> None:
+def test_a_cut_interrupts_a_download(cloud: Sandbox, alice: Clients) -> None:
     image = alice.image(io.BytesIO(DATA))
     cloud.fault(service="image", method="GET", path="/file$", kind="cut", after_bytes=1_500_000)
     with pytest.raises(requests.exceptions.ChunkedEncodingError, match="1500000 bytes read"):
@@ -55,7 +55,7 @@ def test_a_download_cut_in_the_middle(cloud: Sandbox, alice: Clients) -> None:
     assert b"".join(alice.glance.images.data(image.id)) == DATA
 
 
-def test_an_upload_cut_in_the_middle(cloud: Sandbox, alice: Clients) -> None:
+def test_a_cut_interrupts_an_upload(cloud: Sandbox, alice: Clients) -> None:
     cloud.fault(service="image", method="PUT", path="/file$", kind="cut", where="request", after_bytes=2_000_000)
     image = alice.glance.images.create(name="x", disk_format="raw", container_format="bare")
     with pytest.raises((exc.CommunicationError, exceptions.ConnectFailure)):
@@ -66,22 +66,22 @@ def test_an_upload_cut_in_the_middle(cloud: Sandbox, alice: Clients) -> None:
     assert alice.glance.images.get(image.id).status == "active"
 
 
-def test_an_answer_that_is_lost_after_the_work_is_done(cloud: Sandbox, alice: Clients) -> None:
+def test_a_cut_can_lose_the_response_of_a_completed_call(cloud: Sandbox, alice: Clients) -> None:
     cloud.fault(service="volume", method="POST", path="/volumes$", kind="cut")
     with pytest.raises(exceptions.ConnectFailure):
-        alice.cinder.volumes.create(1, name="made")
-    assert [volume.name for volume in alice.cinder.volumes.list()] == ["made"]
+        alice.cinder.volumes.create(1, name="created")
+    assert [volume.name for volume in alice.cinder.volumes.list()] == ["created"]
     assert cloud.calls("volume", "POST")[0]["status"] == 0
 
 
-def test_a_call_that_never_arrives(cloud: Sandbox, alice: Clients) -> None:
+def test_a_cut_can_lose_the_request(cloud: Sandbox, alice: Clients) -> None:
     cloud.fault(service="volume", method="POST", path="/volumes$", kind="cut", where="request")
     with pytest.raises(exceptions.ConnectFailure):
-        alice.cinder.volumes.create(1, name="not made")
+        alice.cinder.volumes.create(1, name="not created")
     assert alice.cinder.volumes.list() == []
 
 
-def test_a_delay(cloud: Sandbox, alice: Clients) -> None:
+def test_a_delay_postpones_the_call(cloud: Sandbox, alice: Clients) -> None:
     alice.cinder.volumes.list()
     cloud.fault(service="volume", kind="delay", seconds=0.3)
     start = time.monotonic()
@@ -110,7 +110,7 @@ def test_a_stall_lasts_until_it_is_cleared(cloud: Sandbox, alice: Clients) -> No
 
 
 @pytest.mark.parametrize("kind", ["volume", "snapshot", "upload", "server", "image"])
-def test_resources_go_to_error_with_a_reason(cloud: Sandbox, alice: Clients, kind: str) -> None:
+def test_an_error_fault_moves_the_resource_to_error_with_a_reason(cloud: Sandbox, alice: Clients, kind: str) -> None:
     volume, image = alice.volume(), alice.image()
     cloud.fault(
         method="POST", path="(volumes|snapshots|action|servers)$", kind="error", reason="no space on the backend"
@@ -143,14 +143,14 @@ def test_resources_go_to_error_with_a_reason(cloud: Sandbox, alice: Clients, kin
     assert [message.user_message for message in messages] == ["no space on the backend"]
 
 
-def test_a_deletion_that_fails(cloud: Sandbox, alice: Clients) -> None:
+def test_an_error_fault_fails_a_deletion(cloud: Sandbox, alice: Clients) -> None:
     volume = alice.volume()
     cloud.fault(service="volume", method="DELETE", kind="error", reason="busy")
     alice.cinder.volumes.delete(volume.id)
     alice.settled(alice.cinder.volumes, volume.id, "error_deleting")
 
 
-def test_what_is_held_stays_as_it_is_until_the_fault_is_cleared(cloud: Sandbox, alice: Clients) -> None:
+def test_a_held_resource_keeps_its_status_until_the_fault_is_cleared(cloud: Sandbox, alice: Clients) -> None:
     cloud.fault(service="volume", method="POST", path="/volumes$", kind="hold")
     volume = alice.cinder.volumes.create(1)
     other = alice.volume()
@@ -161,6 +161,6 @@ def test_what_is_held_stays_as_it_is_until_the_fault_is_cleared(cloud: Sandbox, 
 
 
 @pytest.mark.parametrize("bad", [{"kind": "none-such"}, {"path": "("}, {"colour": "red"}, {"where": "nowhere"}])
-def test_a_fault_that_makes_no_sense_is_refused(cloud: Sandbox, bad: dict[str, str]) -> None:
+def test_an_invalid_fault_is_refused(cloud: Sandbox, bad: dict[str, str]) -> None:
     with pytest.raises(exception.InvalidInput, match=next(iter(bad))):
         cloud.fault(**bad)

@@ -1,4 +1,4 @@
-"""Keystone as keystoneauth sees it: logins, scopes, tokens that end, trusts, service tokens."""
+"""Keystone with keystoneauth: logins, scopes, expiry of tokens, trusts, service tokens."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ KINDS = ("identity", "image", "volumev3", "block-storage", "object-store", "comp
 
 
 def validate(cloud: Sandbox, token: str, **params: Any) -> Any:
-    """Validate a token as a service does, with the service user."""
+    """Validate a token as the service user, as services do."""
     keeper = cloud.session("karbor")
     return keeper.get(
         f"{cloud.auth_url}/auth/tokens", headers={"X-Subject-Token": token}, params=params, raise_exc=False
@@ -33,7 +33,7 @@ def trust(cloud: Sandbox, alice: Clients, **changes: Any) -> Any:
 
 
 def trusted(cloud: Sandbox, trust_id: str) -> session.Session:
-    """A session of the service user with a trust."""
+    """Create a session of the service user with a trust."""
     credentials = cloud.credentials("karbor")
     del credentials["project_name"], credentials["project_domain_id"]
     return session.Session(auth=v3.Password(**credentials, trust_id=trust_id), timeout=60)
@@ -60,7 +60,7 @@ def test_a_wrong_login_is_refused(cloud: Sandbox, change: dict[str, str]) -> Non
         session.Session(auth=v3.Password(**cloud.credentials() | change), timeout=60).get_token()
 
 
-def test_a_token_logs_in_again_but_not_for_longer(cloud: Sandbox, alice: Clients) -> None:
+def test_a_token_from_a_token_does_not_live_longer(cloud: Sandbox, alice: Clients) -> None:
     auth = v3.Token(cloud.auth_url, alice.session.get_token(), project_id=alice.session.get_project_id())
     again = session.Session(auth=auth, timeout=60)
 
@@ -77,14 +77,14 @@ def test_validation_shows_user_project_roles_and_catalogue(cloud: Sandbox, alice
     assert {entry["type"] for entry in token["catalog"]} == set(KINDS)
 
 
-def test_a_tenant_may_validate_only_the_own_token(cloud: Sandbox, alice: Clients, bob: Clients) -> None:
+def test_a_tenant_can_validate_only_its_own_token(cloud: Sandbox, alice: Clients, bob: Clients) -> None:
     answer = bob.session.get(
         f"{cloud.auth_url}/auth/tokens", headers={"X-Subject-Token": alice.session.get_token()}, raise_exc=False
     )
     assert answer.status_code == 403
 
 
-def test_an_expired_token_is_not_good_any_more(cloud: Sandbox, alice: Clients) -> None:
+def test_an_expired_token_is_invalid(cloud: Sandbox, alice: Clients) -> None:
     token = alice.session.get_token()
     cloud.expire_token(token)
 
@@ -92,7 +92,7 @@ def test_an_expired_token_is_not_good_any_more(cloud: Sandbox, alice: Clients) -
     assert validate(cloud, token, allow_expired="1").status_code == 200
 
 
-def test_a_short_lifetime_makes_short_tokens(cloud: Sandbox) -> None:
+def test_the_lifetime_of_tokens_is_a_setting(cloud: Sandbox) -> None:
     cloud.settings(token_lifetime=0.0)
     user = cloud.session("alice")
     answer = user.get(f"{cloud.auth_url}/auth/projects", raise_exc=False)
@@ -100,14 +100,14 @@ def test_a_short_lifetime_makes_short_tokens(cloud: Sandbox) -> None:
     assert answer.status_code == 401
 
 
-def test_a_revoked_token_is_gone_for_good(cloud: Sandbox, alice: Clients) -> None:
+def test_a_revoked_token_stays_invalid(cloud: Sandbox, alice: Clients) -> None:
     token = alice.session.get_token()
     alice.session.delete(f"{cloud.auth_url}/auth/tokens", headers={"X-Subject-Token": token})
 
     assert validate(cloud, token, allow_expired="1").status_code == 404
 
 
-def test_a_removed_role_takes_its_tokens_along(cloud: Sandbox, alice: Clients, admin: Clients) -> None:
+def test_removing_a_role_invalidates_its_tokens(cloud: Sandbox, alice: Clients, admin: Clients) -> None:
     token, user, project = alice.session.get_token(), alice.session.get_user_id(), alice.session.get_project_id()
     roles = admin.session.get(f"{cloud.auth_url}/roles", params={"name": "member"}).json()["roles"]
     admin.session.delete(f"{cloud.auth_url}/projects/{project}/users/{user}/roles/{roles[0]['id']}")
@@ -125,7 +125,7 @@ def test_a_disabled_user_is_locked_out(cloud: Sandbox, alice: Clients, admin: Cl
         cloud.session("alice").get_token()
 
 
-def test_projects_are_the_administrators(cloud: Sandbox, alice: Clients, admin: Clients) -> None:
+def test_only_administrators_manage_projects(cloud: Sandbox, alice: Clients, admin: Clients) -> None:
     url = f"{cloud.auth_url}/projects"
     assert alice.session.get(url, raise_exc=False).status_code == 403
     assert {p["name"] for p in admin.session.get(url).json()["projects"]} == {"admin", "service", "alice", "bob"}
@@ -134,7 +134,7 @@ def test_projects_are_the_administrators(cloud: Sandbox, alice: Clients, admin: 
     assert [p["id"] for p in alice.session.get(f"{cloud.auth_url}/auth/projects").json()["projects"]] == [own["id"]]
 
 
-def test_new_users_can_be_made(cloud: Sandbox, admin: Clients) -> None:
+def test_users_can_be_created(cloud: Sandbox, admin: Clients) -> None:
     url = cloud.auth_url
     project = admin.session.post(f"{url}/projects", json={"project": {"name": "carol"}}).json()["project"]["id"]
     user = admin.session.post(f"{url}/users", json={"user": {"name": "carol", "password": "secret"}}).json()["user"]
@@ -161,83 +161,85 @@ def test_services_endpoints_and_assignments_are_listed(cloud: Sandbox, alice: Cl
 
 class TestTrusts:
     def test_the_trustee_acts_as_the_trustor(self, cloud: Sandbox, alice: Clients) -> None:
-        made = trust(cloud, alice).json()["trust"]
-        acting = trusted(cloud, made["id"])
+        created = trust(cloud, alice).json()["trust"]
+        acting = trusted(cloud, created["id"])
 
         assert acting.get_user_id() == alice.session.get_user_id()
         assert acting.get_project_id() == alice.session.get_project_id()
         shown = validate(cloud, acting.get_token()).json()["token"]
-        assert shown["OS-TRUST:trust"]["id"] == made["id"]
+        assert shown["OS-TRUST:trust"]["id"] == created["id"]
         assert [role["name"] for role in shown["roles"]] == ["member"]
 
-    def test_nobody_else_can_use_it(self, cloud: Sandbox, alice: Clients) -> None:
-        made = trust(cloud, alice).json()["trust"]
+    def test_only_the_trustee_can_use_it(self, cloud: Sandbox, alice: Clients) -> None:
+        created = trust(cloud, alice).json()["trust"]
         auth = v3.Password(
-            cloud.auth_url, username="bob", password="secret", user_domain_id="default", trust_id=made["id"]
+            cloud.auth_url, username="bob", password="secret", user_domain_id="default", trust_id=created["id"]
         )
         with pytest.raises(exceptions.Forbidden):
             session.Session(auth=auth, timeout=60).get_token()
 
-    def test_what_one_does_not_have_cannot_be_given(self, cloud: Sandbox, alice: Clients, bob: Clients) -> None:
+    def test_a_user_cannot_delegate_roles_of_others(self, cloud: Sandbox, alice: Clients, bob: Clients) -> None:
         assert trust(cloud, alice, roles=[{"name": "admin"}]).status_code == 403
         assert trust(cloud, alice, trustor_user_id=bob.session.get_user_id()).status_code == 403
         assert trust(cloud, alice, project_id=bob.session.get_project_id()).status_code == 403
 
-    def test_a_trust_makes_no_trust(self, cloud: Sandbox, alice: Clients) -> None:
-        made = trust(cloud, alice).json()["trust"]
-        acting = trusted(cloud, made["id"])
-        answer = acting.post(f"{cloud.auth_url}/OS-TRUST/trusts", json={"trust": made}, raise_exc=False)
+    def test_a_trust_cannot_create_a_trust(self, cloud: Sandbox, alice: Clients) -> None:
+        created = trust(cloud, alice).json()["trust"]
+        acting = trusted(cloud, created["id"])
+        answer = acting.post(f"{cloud.auth_url}/OS-TRUST/trusts", json={"trust": created}, raise_exc=False)
         assert answer.status_code == 403
 
-    def test_it_fails_when_the_trustor_lost_the_role(self, cloud: Sandbox, alice: Clients, admin: Clients) -> None:
-        made = trust(cloud, alice).json()["trust"]
-        role = made["roles"][0]["id"]
+    def test_it_fails_if_the_trustor_has_lost_the_role(self, cloud: Sandbox, alice: Clients, admin: Clients) -> None:
+        created = trust(cloud, alice).json()["trust"]
+        role = created["roles"][0]["id"]
         user, project = alice.session.get_user_id(), alice.session.get_project_id()
         admin.session.delete(f"{cloud.auth_url}/projects/{project}/users/{user}/roles/{role}")
 
         with pytest.raises(exceptions.Forbidden):
-            trusted(cloud, made["id"]).get_token()
+            trusted(cloud, created["id"]).get_token()
 
-    def test_it_fails_when_it_is_deleted(self, cloud: Sandbox, alice: Clients) -> None:
-        made = trust(cloud, alice).json()["trust"]
-        acting = trusted(cloud, made["id"])
+    def test_it_fails_after_it_was_deleted(self, cloud: Sandbox, alice: Clients) -> None:
+        created = trust(cloud, alice).json()["trust"]
+        acting = trusted(cloud, created["id"])
         token = acting.get_token()
-        assert alice.session.delete(f"{cloud.auth_url}/OS-TRUST/trusts/{made['id']}").status_code == 204
+        assert alice.session.delete(f"{cloud.auth_url}/OS-TRUST/trusts/{created['id']}").status_code == 204
 
         assert validate(cloud, token).status_code == 404
         with pytest.raises(exceptions.Unauthorized):
-            trusted(cloud, made["id"]).get_token()
+            trusted(cloud, created["id"]).get_token()
 
-    def test_it_deletes_itself_and_a_stranger_may_not(self, cloud: Sandbox, alice: Clients) -> None:
-        made = trust(cloud, alice).json()["trust"]
-        url = f"{cloud.auth_url}/OS-TRUST/trusts/{made['id']}"
+    def test_it_can_delete_itself_but_other_users_cannot(self, cloud: Sandbox, alice: Clients) -> None:
+        created = trust(cloud, alice).json()["trust"]
+        url = f"{cloud.auth_url}/OS-TRUST/trusts/{created['id']}"
 
         assert cloud.session("bob").delete(url, raise_exc=False).status_code == 403
-        assert trusted(cloud, made["id"]).delete(url).status_code == 204
+        assert trusted(cloud, created["id"]).delete(url).status_code == 204
         assert alice.session.get(url, raise_exc=False).status_code == 404
 
     def test_it_fails_while_the_project_is_disabled(self, cloud: Sandbox, alice: Clients, admin: Clients) -> None:
-        made = trust(cloud, alice).json()["trust"]
-        url = f"{cloud.auth_url}/projects/{made['project_id']}"
+        created = trust(cloud, alice).json()["trust"]
+        url = f"{cloud.auth_url}/projects/{created['project_id']}"
         admin.session.patch(url, json={"project": {"enabled": False}})
 
         with pytest.raises(exceptions.Unauthorized):
-            trusted(cloud, made["id"]).get_token()
+            trusted(cloud, created["id"]).get_token()
         admin.session.patch(url, json={"project": {"enabled": True}})
-        assert trusted(cloud, made["id"]).get_token()
+        assert trusted(cloud, created["id"]).get_token()
 
     @pytest.mark.parametrize("kind", ["user", "project"])
-    def test_it_goes_with_whom_it_concerns(self, cloud: Sandbox, alice: Clients, admin: Clients, kind: str) -> None:
-        made = trust(cloud, alice).json()["trust"]
-        key = made["trustor_user_id"] if kind == "user" else made["project_id"]
+    def test_it_is_deleted_with_its_users_and_project(
+        self, cloud: Sandbox, alice: Clients, admin: Clients, kind: str
+    ) -> None:
+        created = trust(cloud, alice).json()["trust"]
+        key = created["trustor_user_id"] if kind == "user" else created["project_id"]
         admin.session.delete(f"{cloud.auth_url}/{kind}s/{key}")
 
-        answer = admin.session.get(f"{cloud.auth_url}/OS-TRUST/trusts/{made['id']}", raise_exc=False)
+        answer = admin.session.get(f"{cloud.auth_url}/OS-TRUST/trusts/{created['id']}", raise_exc=False)
         assert answer.status_code == 404
 
-    def test_it_is_shown_to_those_whom_it_concerns(self, cloud: Sandbox, alice: Clients, bob: Clients) -> None:
-        made = trust(cloud, alice).json()["trust"]
-        url = f"{cloud.auth_url}/OS-TRUST/trusts/{made['id']}"
+    def test_it_is_shown_to_trustor_and_trustee(self, cloud: Sandbox, alice: Clients, bob: Clients) -> None:
+        created = trust(cloud, alice).json()["trust"]
+        url = f"{cloud.auth_url}/OS-TRUST/trusts/{created['id']}"
 
         assert alice.session.get(url).json()["trust"]["impersonation"] is True
         assert bob.session.get(url, raise_exc=False).status_code == 403
@@ -270,8 +272,10 @@ class TestServiceTokens:
         user = session.Session(auth=wrapped, timeout=60)
         return user.get("/volumes/detail", endpoint_filter={"service_type": "block-storage"}, raise_exc=False)
 
-    def test_one_of_a_service_user_carries_an_expired_token(self, cloud: Sandbox, alice: Clients) -> None:
+    def test_a_service_token_of_a_service_user_makes_an_expired_token_valid(
+        self, cloud: Sandbox, alice: Clients
+    ) -> None:
         assert self.call(cloud, alice, "karbor").status_code == 200
 
-    def test_one_of_anybody_else_does_not(self, cloud: Sandbox, alice: Clients) -> None:
+    def test_a_token_of_another_user_does_not(self, cloud: Sandbox, alice: Clients) -> None:
         assert self.call(cloud, alice, "bob").status_code == 401

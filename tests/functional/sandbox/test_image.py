@@ -1,4 +1,4 @@
-"""Glance as python-glanceclient sees it."""
+"""Glance with python-glanceclient."""
 
 import hashlib
 import io
@@ -14,7 +14,7 @@ from tests.functional.sandbox.conftest import Clients
 DATA = random.Random(1).randbytes(3 * (1 << 20) + 17)
 
 
-def test_an_image_comes_back_bit_by_bit(alice: Clients) -> None:
+def test_an_image_is_returned_unchanged(alice: Clients) -> None:
     image = alice.image(io.BytesIO(DATA), custom="kept", min_disk=1, tags=["a"])
 
     assert (image.status, image.size, image.custom, image.min_disk, image.tags) == (
@@ -53,14 +53,14 @@ def test_ranges(alice: Clients, asked: str, expected: bytes) -> None:
     assert (answer.status_code, answer.content) == (206, expected)
 
 
-def test_an_image_without_bytes(alice: Clients) -> None:
+def test_an_image_without_data(alice: Clients) -> None:
     image = alice.glance.images.create(name="x", disk_format="raw", container_format="bare")
 
     assert image.status == "queued"
     assert alice.glance.images.data(image.id).wrapped is None
 
 
-def test_a_source_that_breaks_leaves_the_image_queued(alice: Clients) -> None:
+def test_a_failing_source_leaves_the_image_queued(alice: Clients) -> None:
     class Broken(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             data = super().read(size)
@@ -77,7 +77,7 @@ def test_a_source_that_breaks_leaves_the_image_queued(alice: Clients) -> None:
     assert alice.glance.images.get(image.id).size == len(DATA)
 
 
-def test_bytes_go_in_once(alice: Clients) -> None:
+def test_data_can_be_uploaded_once(alice: Clients) -> None:
     image = alice.image(b"first")
     with pytest.raises(exc.HTTPConflict):
         alice.glance.images.upload(image.id, io.BytesIO(b"second"))
@@ -110,7 +110,7 @@ def test_update(alice: Clients) -> None:
     "values",
     [{"disk_format": "none-such"}, {"id": "no-uuid"}, {"min_disk": -1}, {"visibility": "everybody"}, {"custom": 5}],
 )
-def test_bad_values_are_refused(alice: Clients, values: dict[str, object]) -> None:
+def test_invalid_values_are_refused(alice: Clients, values: dict[str, object]) -> None:
     url = f"{alice.session.get_endpoint(service_type='image')}/v2/images"
     assert alice.session.post(url, json={"name": "x", **values}, raise_exc=False).status_code == 400
 
@@ -128,12 +128,12 @@ def test_filters(alice: Clients) -> None:
 
 
 def test_pages(alice: Clients) -> None:
-    made = [alice.glance.images.create(name=f"i{n}").id for n in range(5)]
-    found = [image.id for image in alice.glance.images.list(page_size=2, sort="name:asc")]
-    assert found == made
+    created = [alice.glance.images.create(name=f"i{n}").id for n in range(5)]
+    listed = [image.id for image in alice.glance.images.list(page_size=2, sort="name:asc")]
+    assert listed == created
 
 
-def test_a_private_image_does_not_exist_for_others(alice: Clients, bob: Clients, admin: Clients) -> None:
+def test_a_private_image_is_not_found_by_other_projects(alice: Clients, bob: Clients, admin: Clients) -> None:
     image = alice.image(visibility="private")
 
     for call in (bob.glance.images.get, bob.glance.images.delete, bob.glance.images.data):
@@ -143,10 +143,10 @@ def test_a_private_image_does_not_exist_for_others(alice: Clients, bob: Clients,
     assert admin.glance.images.get(image.id).owner == alice.session.get_project_id()
 
 
-def test_a_public_image_is_everybodys_to_see_and_the_owners_to_change(admin: Clients, bob: Clients) -> None:
+def test_a_public_image_is_visible_to_all_but_only_its_owner_can_change_it(admin: Clients, bob: Clients) -> None:
     image = admin.image(visibility="public")
 
-    assert [found.id for found in bob.glance.images.list()] == [image.id]
+    assert [listed.id for listed in bob.glance.images.list()] == [image.id]
     assert b"".join(bob.glance.images.data(image.id)) == b"image bytes"
     with pytest.raises(exc.HTTPForbidden):
         bob.glance.images.delete(image.id)
@@ -154,7 +154,7 @@ def test_a_public_image_is_everybodys_to_see_and_the_owners_to_change(admin: Cli
         bob.glance.images.create(name="mine", visibility="public")
 
 
-def test_deletion_takes_the_bytes_along(cloud: Sandbox, alice: Clients, tmp_path: object) -> None:
+def test_deletion_removes_the_data(cloud: Sandbox, alice: Clients, tmp_path: object) -> None:
     image = alice.image()
     alice.glance.images.delete(image.id)
 

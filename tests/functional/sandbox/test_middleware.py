@@ -1,4 +1,4 @@
-"""keystonemiddleware's auth_token validates the sandbox's tokens, as our own API uses it."""
+"""Validation of the sandbox's tokens by keystonemiddleware's auth_token, as our API uses it."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.functional.sandbox.conftest import Clients
 
 @pytest.fixture
 def protected(cloud: Sandbox) -> Any:
-    """An application that answers with who called it, behind the middleware."""
+    """An application behind the middleware that responds with the identity of its caller."""
     conf = cfg.ConfigOpts()
     conf([], default_config_files=[])
 
@@ -39,7 +39,7 @@ def ask(protected: Any, **headers: str) -> webob.Response:
     return request.get_response(protected)
 
 
-def test_a_token_passes_with_identity_and_catalogue(protected: Any, alice: Clients) -> None:
+def test_a_valid_token_provides_identity_and_catalogue(protected: Any, alice: Clients) -> None:
     answer = ask(protected, X_Auth_Token=alice.session.get_token())
 
     assert answer.status_int == 200
@@ -49,11 +49,11 @@ def test_a_token_passes_with_identity_and_catalogue(protected: Any, alice: Clien
 
 
 @pytest.mark.parametrize("headers", [{}, {"X_Auth_Token": "nonsense"}])
-def test_without_a_good_token_one_does_not_pass(protected: Any, headers: dict[str, str]) -> None:
+def test_a_call_without_a_valid_token_is_refused(protected: Any, headers: dict[str, str]) -> None:
     assert ask(protected, **headers).status_int == 401
 
 
-def test_an_expired_token_passes_only_beside_a_service_token(cloud: Sandbox, protected: Any, alice: Clients) -> None:
+def test_an_expired_token_is_accepted_only_with_a_service_token(cloud: Sandbox, protected: Any, alice: Clients) -> None:
     token = alice.session.get_token()
     cloud.expire_token(token)
 

@@ -1,4 +1,4 @@
-"""Swift as python-swiftclient sees it."""
+"""Swift with python-swiftclient."""
 
 import hashlib
 import http.client
@@ -25,7 +25,7 @@ def status(error: pytest.ExceptionInfo[exceptions.ClientException]) -> int:
     return error.value.http_status
 
 
-def test_an_object_comes_back_bit_by_bit(swift: Any) -> None:
+def test_an_object_is_returned_unchanged(swift: Any) -> None:
     etag = swift.put_object("bank", "a/b c/ö", DATA, headers={"X-Object-Meta-Colour": "red"})
     headers, body = swift.get_object("bank", "a/b c/ö")
 
@@ -50,7 +50,7 @@ def test_ranges(swift: Any, asked: str, expected: bytes) -> None:
     assert headers["content-length"] == str(len(expected))
 
 
-def test_a_range_beyond_the_end(swift: Any) -> None:
+def test_a_range_beyond_the_end_is_refused(swift: Any) -> None:
     swift.put_object("bank", "o", b"1234")
     with pytest.raises(exceptions.ClientException) as error:
         swift.get_object("bank", "o", headers={"Range": "bytes=10-12"})
@@ -72,7 +72,7 @@ def test_if_none_match(swift: Any) -> None:
     assert swift.get_object("bank", "o")[1] == b"first"
 
 
-def test_a_source_that_breaks_stores_nothing(swift: Any) -> None:
+def test_a_failing_source_stores_nothing(swift: Any) -> None:
     def broken() -> Any:
         yield DATA
         raise OSError("the source broke")
@@ -146,7 +146,7 @@ def test_containers(swift: Any) -> None:
     assert status(error) == 404
 
 
-def test_accounts_are_apart(swift: Any, alice: Clients, bob: Clients, admin: Clients) -> None:
+def test_accounts_are_isolated(swift: Any, alice: Clients, bob: Clients, admin: Clients) -> None:
     url = alice.session.get_endpoint(service_type="object-store")
     for other in (bob, admin):
         assert other.session.get(f"{url}/bank", raise_exc=False).status_code == 403

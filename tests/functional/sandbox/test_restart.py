@@ -1,4 +1,4 @@
-"""What survives the end of a sandbox, and what becomes of work that it interrupts."""
+"""Persistence of the state, and resolution of interrupted jobs."""
 
 import io
 import os
@@ -14,7 +14,7 @@ from karbor_like.sandbox.errors import StateInUse
 from tests.functional.sandbox.conftest import GIBIBYTE, Clients, waiter
 
 
-def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_the_state_survives_a_restart(tmp_path: Path) -> None:
     with Sandbox(tmp_path) as cloud:
         cloud.settings(gib=GIBIBYTE, endpoints={"data-protect": "http://127.0.0.1:1/v1/%(project_id)s"})
         alice = Clients(cloud, "alice")
@@ -38,7 +38,7 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         assert shown.status_code == 200
 
 
-def test_interrupted_work_is_settled(tmp_path: Path) -> None:
+def test_a_restart_resolves_transitional_states(tmp_path: Path) -> None:
     with Sandbox(tmp_path) as cloud:
         alice = Clients(cloud, "alice")
         going, uploading, kept = alice.volume(), alice.volume(), alice.volume()
@@ -56,12 +56,12 @@ def test_interrupted_work_is_settled(tmp_path: Path) -> None:
         assert alice.cinder.volume_snapshots.get(snapshot.id).status == "error"
 
 
-def test_a_directory_has_one_sandbox(tmp_path: Path) -> None:
-    with Sandbox(tmp_path), pytest.raises(StateInUse, match="another sandbox runs"):
+def test_a_directory_is_used_by_one_sandbox(tmp_path: Path) -> None:
+    with Sandbox(tmp_path), pytest.raises(StateInUse, match="another sandbox uses it"):
         Sandbox(tmp_path)
 
 
-def test_closing_does_not_wait_for_what_stalls(tmp_path: Path) -> None:
+def test_closing_does_not_wait_for_stalled_calls(tmp_path: Path) -> None:
     cloud = Sandbox(tmp_path)
     alice = Clients(cloud, "alice")
     image = alice.image(io.BytesIO(os.urandom(1 << 22)))
@@ -71,7 +71,7 @@ def test_closing_does_not_wait_for_what_stalls(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_it_runs_as_a_process_of_its_own(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_sandbox_can_run_as_a_process(tmp_path: Path, number: signal.Signals) -> None:
     process, cloud = start(tmp_path)
     try:
         cloud.settings(gib=GIBIBYTE)

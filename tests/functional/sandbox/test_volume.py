@@ -1,4 +1,4 @@
-"""Cinder as python-cinderclient sees it."""
+"""Cinder with python-cinderclient."""
 
 import io
 import os
@@ -20,16 +20,16 @@ def gone(manager: Any, key: str) -> None:
         except exceptions.NotFound:
             return False
 
-    waiter().until(f"{key} to be gone", exists, done=lambda found: not found, failed=lambda found: None)
+    waiter().until(f"{key} to be deleted", exists, done=lambda exists: not exists, failed=lambda exists: None)
 
 
 @pytest.fixture
 def volume(cloud: Sandbox, alice: Clients) -> Any:
-    """A volume of alice's that begins with DATA and has some more at its end."""
-    found = alice.volume(name="data", description="what is kept", metadata={"colour": "red"})
-    cloud.write_volume(found.id, DATA)
-    cloud.write_volume(found.id, DATA[:1000], offset=GIBIBYTE - 1000)
-    return found
+    """A volume of alice that starts with DATA and has some more data at its end."""
+    created = alice.volume(name="data", description="what is kept", metadata={"colour": "red"})
+    cloud.write_volume(created.id, DATA)
+    cloud.write_volume(created.id, DATA[:1000], offset=GIBIBYTE - 1000)
+    return created
 
 
 def test_a_new_volume_is_empty(cloud: Sandbox, alice: Clients) -> None:
@@ -49,8 +49,8 @@ def test_microversions(alice: Clients, cloud: Sandbox) -> None:
     assert alice.session.get(f"{cloud.url}/volume/v3/volumes/detail").json() == {"volumes": []}
 
 
-def test_the_way_of_a_protection_and_back(cloud: Sandbox, alice: Clients, volume: Any) -> None:
-    """Snapshot, volume, image, download; upload, volume: the same bytes at the end."""
+def test_data_is_unchanged_after_protection_and_restore(cloud: Sandbox, alice: Clients, volume: Any) -> None:
+    """The data is the same after snapshot, volume, image, download, upload, and volume."""
     digest = cloud.volume_digest(volume.id)
     snapshot = alice.cinder.volume_snapshots.create(volume.id, name="s", metadata={"by": "test"})
     alice.settled(alice.cinder.volume_snapshots, snapshot.id)
@@ -75,7 +75,7 @@ def test_the_way_of_a_protection_and_back(cloud: Sandbox, alice: Clients, volume
     assert restored.volume_image_metadata["image_id"] == image_id
 
 
-def test_a_volume_of_a_volume(cloud: Sandbox, alice: Clients, volume: Any) -> None:
+def test_a_volume_from_a_volume(cloud: Sandbox, alice: Clients, volume: Any) -> None:
     copy = alice.volume(2, source_volid=volume.id)
     assert next(cloud.read_volume(copy.id)) == DATA[: 1 << 20]
     assert copy.size == 2
@@ -86,18 +86,18 @@ def test_lists(alice: Clients, volume: Any) -> None:
     volumes = alice.cinder.volumes
 
     def ids(**search: Any) -> list[str]:
-        return [found.id for found in volumes.list(search_opts=search)]
+        return [listed.id for listed in volumes.list(search_opts=search)]
 
     assert ids() == [other.id, volume.id]
     assert ids(name="data") == ids(metadata={"colour": "red"}) == [volume.id]
     assert ids(status="creating") == []
-    assert [found.id for found in volumes.list(sort="created_at:asc", limit=1)] == [volume.id]
-    assert [found.id for found in volumes.list(marker=other.id)] == [volume.id]
+    assert [listed.id for listed in volumes.list(sort="created_at:asc", limit=1)] == [volume.id]
+    assert [listed.id for listed in volumes.list(marker=other.id)] == [volume.id]
     assert volumes.find(name="data").id == volume.id
 
     snapshot = alice.cinder.volume_snapshots.create(volume.id, metadata={"k": "v"})
-    found = alice.cinder.volume_snapshots.list(search_opts={"volume_id": volume.id, "metadata": {"k": "v"}})
-    assert [one.id for one in found] == [snapshot.id]
+    snapshots = alice.cinder.volume_snapshots.list(search_opts={"volume_id": volume.id, "metadata": {"k": "v"}})
+    assert [listed.id for listed in snapshots] == [snapshot.id]
 
 
 def test_update_and_metadata(alice: Clients, volume: Any) -> None:
@@ -106,11 +106,11 @@ def test_update_and_metadata(alice: Clients, volume: Any) -> None:
     alice.cinder.volumes.delete_metadata(volume.id, ["colour"])
     alice.cinder.volumes.set_bootable(volume.id, True)
 
-    found = alice.cinder.volumes.get(volume.id)
-    assert (found.name, found.description, found.metadata, found.bootable) == ("new", "d", {"more": "1"}, "true")
+    shown = alice.cinder.volumes.get(volume.id)
+    assert (shown.name, shown.description, shown.metadata, shown.bootable) == ("new", "d", {"more": "1"}, "true")
 
 
-def test_what_is_in_use_cannot_be_deleted(alice: Clients, volume: Any) -> None:
+def test_a_volume_in_use_cannot_be_deleted(alice: Clients, volume: Any) -> None:
     snapshot = alice.cinder.volume_snapshots.create(volume.id)
     alice.settled(alice.cinder.volume_snapshots, snapshot.id)
     with pytest.raises(exceptions.BadRequest, match="have snapshots"):
@@ -133,14 +133,14 @@ def test_what_is_in_use_cannot_be_deleted(alice: Clients, volume: Any) -> None:
         ({"size": 1, "metadata": {"k": 1}}, 400),
     ],
 )
-def test_bad_volumes_are_refused(alice: Clients, values: dict[str, Any], status: int) -> None:
+def test_invalid_volumes_are_refused(alice: Clients, values: dict[str, Any], status: int) -> None:
     url = f"{alice.session.get_endpoint(service_type='volumev3')}/volumes"
     answer = alice.session.post(url, json={"volume": values}, raise_exc=False)
     assert answer.status_code == status
     assert alice.cinder.volumes.list() == []
 
 
-def test_a_volume_in_error_is_not_snapshotted(alice: Clients, admin: Clients, volume: Any) -> None:
+def test_a_volume_in_error_cannot_be_snapshotted(alice: Clients, admin: Clients, volume: Any) -> None:
     admin.cinder.volumes.reset_state(volume.id, "error")
     with pytest.raises(exceptions.BadRequest, match="current status is: error"):
         alice.cinder.volume_snapshots.create(volume.id)
@@ -148,7 +148,7 @@ def test_a_volume_in_error_is_not_snapshotted(alice: Clients, admin: Clients, vo
         alice.cinder.volumes.reset_state(volume.id, "available")
 
 
-def test_a_small_volume_for_a_big_image(alice: Clients) -> None:
+def test_a_volume_must_be_large_enough_for_its_image(alice: Clients) -> None:
     image = alice.image(io.BytesIO(b"x"), min_disk=3)
     with pytest.raises(exceptions.BadRequest, match="cannot be smaller than 3GB"):
         alice.cinder.volumes.create(1, imageRef=image.id)
@@ -163,7 +163,7 @@ def test_an_image_that_cannot_be_written_ends_in_error_with_a_message(alice: Cli
     assert "qcow2" in message.user_message
 
 
-def test_foreign_volumes_do_not_exist(
+def test_volumes_of_other_projects_are_not_found(
     cloud: Sandbox, alice: Clients, bob: Clients, admin: Clients, volume: Any
 ) -> None:
     snapshot = alice.cinder.volume_snapshots.create(volume.id)
@@ -182,7 +182,7 @@ def test_foreign_volumes_do_not_exist(
     assert bob.session.get(url, raise_exc=False).status_code == 403
 
     assert admin.cinder.volumes.list() == []
-    assert [found.id for found in admin.cinder.volumes.list(search_opts={"all_tenants": 1})] == [volume.id]
+    assert [listed.id for listed in admin.cinder.volumes.list(search_opts={"all_tenants": 1})] == [volume.id]
 
 
 def test_services_types_and_zones(alice: Clients, admin: Clients) -> None:
@@ -194,15 +194,15 @@ def test_services_types_and_zones(alice: Clients, admin: Clients) -> None:
     assert [zone.zoneName for zone in alice.cinder.availability_zones.list()] == ["nova"]
 
 
-def test_a_snapshot_outlives_what_was_made_of_it(alice: Clients, volume: Any) -> None:
+def test_a_snapshot_is_kept_when_its_volumes_are_deleted(alice: Clients, volume: Any) -> None:
     snapshot = alice.cinder.volume_snapshots.create(volume.id)
     alice.settled(alice.cinder.volume_snapshots, snapshot.id)
-    made = alice.volume(snapshot_id=snapshot.id)
+    created = alice.volume(snapshot_id=snapshot.id)
     with pytest.raises(exceptions.BadRequest, match="dependent volumes"):
         alice.cinder.volume_snapshots.delete(snapshot.id)
 
-    alice.cinder.volumes.delete(made.id)
-    gone(alice.cinder.volumes, made.id)
+    alice.cinder.volumes.delete(created.id)
+    gone(alice.cinder.volumes, created.id)
     alice.cinder.volume_snapshots.delete(snapshot.id)
     gone(alice.cinder.volume_snapshots, snapshot.id)
 
@@ -213,6 +213,6 @@ def test_flags_and_image_metadata(alice: Clients, volume: Any) -> None:
     volumes.set_image_metadata(volume, {"os": "linux", "left": "yes"})
     volumes.delete_image_metadata(volume, ["os"])
 
-    found = volumes.get(volume.id)
-    assert found.metadata["readonly"] == "True"
-    assert found.volume_image_metadata == {"left": "yes"}
+    shown = volumes.get(volume.id)
+    assert shown.metadata["readonly"] == "True"
+    assert shown.volume_image_metadata == {"left": "yes"}

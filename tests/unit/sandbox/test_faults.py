@@ -1,4 +1,4 @@
-"""Which calls a fault strikes, and what the log of calls keeps."""
+"""Selection of calls by faults, and the log of calls."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from karbor_like.sandbox.faults import CUT, DELAY, Switchboard
 
 
 @given(nth=st.integers(1, 6), times=st.integers(0, 4), calls=st.integers(0, 12))
-def test_a_fault_strikes_from_the_nth_call_on_for_so_many_times(nth: int, times: int, calls: int) -> None:
+def test_a_fault_strikes_a_number_of_calls_from_the_nth_on(nth: int, times: int, calls: int) -> None:
     board = Switchboard()
     fault = board.add({"service": "image", "kind": CUT, "nth": nth, "times": times})
     struck = [board.enter("image", "GET", "/", "")[1].find(CUT) is not None for _ in range(calls)]
@@ -20,7 +20,7 @@ def test_a_fault_strikes_from_the_nth_call_on_for_so_many_times(nth: int, times:
 
 
 @pytest.mark.parametrize(
-    ("service", "method", "path", "meets"),
+    ("service", "method", "path", "matches"),
     [
         ("image", "GET", "/v2/images/1/file", True),
         ("volume", "GET", "/v2/images/1/file", False),
@@ -28,11 +28,11 @@ def test_a_fault_strikes_from_the_nth_call_on_for_so_many_times(nth: int, times:
         ("image", "GET", "/v2/images/1", False),
     ],
 )
-def test_a_fault_meets_by_service_method_and_path(service: str, method: str, path: str, meets: bool) -> None:
+def test_a_fault_matches_by_service_method_and_path(service: str, method: str, path: str, matches: bool) -> None:
     board = Switchboard()
     fault = board.add({"service": "image", "method": "get", "path": "/file$"})
     board.enter(service, method, path, "")
-    assert fault.matched == meets
+    assert fault.matched == matches
 
 
 def test_several_faults_strike_one_call() -> None:
@@ -46,7 +46,7 @@ def test_several_faults_strike_one_call() -> None:
     assert [strikes.find(CUT, where).id for where in ("request", "response")] == [2, 3]  # type: ignore[union-attr]
 
 
-def test_clearing_frees_what_waits() -> None:
+def test_clearing_a_fault_releases_waiting_calls() -> None:
     board = Switchboard()
     first, second = board.add({}), board.add({})
     board.clear(first.id)
@@ -70,7 +70,7 @@ def test_the_log_is_searched_like_faults_match() -> None:
 
 
 @pytest.mark.parametrize("values", [{"kind": "x"}, {"path": "("}, {"nope": 1}, {"where": "x"}, {"matched": 3}])
-def test_nonsense_is_refused(values: dict[str, object]) -> None:
+def test_invalid_input_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(errors.ApiError) as error:
         Switchboard().add(values)
     assert error.value.status == 400

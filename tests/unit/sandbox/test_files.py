@@ -1,4 +1,4 @@
-"""Bytes on disk stay what they were, holes stay holes."""
+"""Data in files is preserved, and so are holes."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ PIECES = st.lists(st.one_of(st.binary(max_size=50), st.integers(0, 9000).map(byt
 
 
 @given(first=PIECES, second=PIECES, offset=st.integers(0, 5000))
-def test_what_is_written_over_a_file_is_read_again(first: list[bytes], second: list[bytes], offset: int) -> None:
+def test_an_overwritten_file_is_read_back(first: list[bytes], second: list[bytes], offset: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "f"
         expected = bytearray(b"".join(first))
@@ -32,7 +32,7 @@ def test_what_is_written_over_a_file_is_read_again(first: list[bytes], second: l
 
 
 @given(pieces=PIECES, size=st.integers(0, 3 << 20))
-def test_a_copy_has_the_bytes_and_the_wanted_size(pieces: list[bytes], size: int) -> None:
+def test_a_copy_has_the_data_and_the_requested_size(pieces: list[bytes], size: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "s", Path(folder) / "t"
         files.write(source, pieces)
@@ -40,7 +40,7 @@ def test_a_copy_has_the_bytes_and_the_wanted_size(pieces: list[bytes], size: int
         assert target.read_bytes() == b"".join(pieces)[:size].ljust(size, b"\0")
 
 
-def test_zeros_take_no_space(tmp_path: Path) -> None:
+def test_zeros_become_holes(tmp_path: Path) -> None:
     path, copy = tmp_path / "f", tmp_path / "c"
     files.write(path, [os.urandom(1000), *[files.ZEROS] * 20])
     files.copy(path, copy, path.stat().st_size, lambda: None)
@@ -59,7 +59,7 @@ def test_a_copy_can_be_stopped(tmp_path: Path) -> None:
         files.copy(path, tmp_path / "c", 1, check)
 
 
-def test_a_missing_file_shows_before_the_first_byte(tmp_path: Path) -> None:
+def test_reading_a_missing_file_fails_immediately(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         files.read(tmp_path / "none")
     files.remove(tmp_path / "none")

@@ -1,4 +1,4 @@
-"""Background work: done, failed, held, stopped."""
+"""Background jobs: completed, failed, held, stopped."""
 
 import threading
 
@@ -38,18 +38,18 @@ def work() -> jobs.Jobs:
     return jobs.Jobs(ManualClock(), state.Settings(job_delay=100.0))
 
 
-def test_work_is_done_after_its_delay() -> None:
+def test_a_job_runs_after_its_delay() -> None:
     clock = ManualClock()
     assert run(jobs.Jobs(clock, state.Settings(job_delay=100.0))).wait() == "done"
     assert clock.monotonic() == 100.0
 
 
 def test_an_error_is_the_reason_of_the_failure(work: jobs.Jobs) -> None:
-    assert run(work, faults.Fault(kind=faults.ERROR, reason="as told")).wait() == "as told"
+    assert run(work, faults.Fault(kind=faults.ERROR, reason="as requested")).wait() == "as requested"
 
 
 @pytest.mark.parametrize("error", [errors.JobFailed("no space"), RuntimeError("no space")])
-def test_work_that_raises_has_failed(work: jobs.Jobs, error: Exception) -> None:
+def test_an_exception_fails_the_job(work: jobs.Jobs, error: Exception) -> None:
     outcome = Outcome()
 
     def raises() -> None:
@@ -59,7 +59,7 @@ def test_work_that_raises_has_failed(work: jobs.Jobs, error: Exception) -> None:
     assert outcome.wait() == "no space"
 
 
-def test_what_is_held_goes_on_when_the_fault_is_cleared(work: jobs.Jobs) -> None:
+def test_a_held_job_continues_when_the_fault_is_cleared(work: jobs.Jobs) -> None:
     fault = faults.Fault(kind=faults.HOLD)
     outcome = run(work, fault)
     assert not outcome.ended.wait(0.1)
@@ -67,7 +67,7 @@ def test_what_is_held_goes_on_when_the_fault_is_cleared(work: jobs.Jobs) -> None
     assert outcome.wait() == "done"
 
 
-def test_stopping_ends_what_is_held_and_what_waits() -> None:
+def test_stopping_ends_held_and_waiting_jobs() -> None:
     work = jobs.Jobs(SystemClock(), state.Settings(job_delay=0.0))
     waiting = jobs.Jobs(SystemClock(), state.Settings(job_delay=1000.0))
     outcomes = [run(work, faults.Fault(kind=faults.HOLD)), run(waiting)]

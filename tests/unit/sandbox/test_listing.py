@@ -16,9 +16,9 @@ DOCUMENTS = [
 
 
 def call(query: str, role: str = "member") -> web.Call:
-    made = web.Call(webob.Request.blank(f"/?{query}"), "/", faults.Strikes(), lambda _: errors.ShortBody(""))
-    made.identity = web.Identity("u", "u", "p", frozenset({role}), "t")
-    return made
+    created = web.Call(webob.Request.blank(f"/?{query}"), "/", faults.Strikes(), lambda _: errors.ShortBody(""))
+    created.identity = web.Identity("u", "u", "p", frozenset({role}), "t")
+    return created
 
 
 def ids(documents: list[dict[str, Any]]) -> str:
@@ -61,7 +61,7 @@ def test_pages(query: str, found: str, more: bool) -> None:
 
 
 @given(limit=st.integers(1, 12))
-def test_pages_make_the_whole(limit: int) -> None:
+def test_pages_together_are_the_whole_list(limit: int) -> None:
     seen, marker, more = "", "", True
     while more:
         page, more = listing.page(call(f"limit={limit}{marker}"), DOCUMENTS)
@@ -71,7 +71,7 @@ def test_pages_make_the_whole(limit: int) -> None:
 
 
 @pytest.mark.parametrize("query", ["limit=x", "limit=-1", "marker=none-such", "metadata=x", "metadata=[1]"])
-def test_nonsense_is_refused(query: str) -> None:
+def test_invalid_input_is_refused(query: str) -> None:
     with pytest.raises(errors.ApiError) as error:
         listing.page(call(query), listing.select(call(query), DOCUMENTS))
     assert error.value.status == 400

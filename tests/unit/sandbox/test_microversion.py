@@ -1,4 +1,4 @@
-"""What a client's header means."""
+"""Interpretation of the headers of clients."""
 
 import pytest
 import webob
@@ -26,12 +26,12 @@ def test_versions(header: str, version: tuple[int, int]) -> None:
     assert microversion.wanted(call(OpenStack_API_Version=header), "volume", "3.0", "3.71") == version
 
 
-def test_novas_old_header() -> None:
+def test_the_legacy_header_of_nova() -> None:
     assert microversion.wanted(call(X_OpenStack_Nova_API_Version="2.60"), "compute", "2.1", "2.96") == (2, 60)
 
 
 @pytest.mark.parametrize(("header", "status"), [("volume 3.72", 406), ("volume 2.0", 406), ("volume three", 400)])
-def test_what_is_not_offered(header: str, status: int) -> None:
+def test_unsupported_versions_are_refused(header: str, status: int) -> None:
     with pytest.raises(errors.ApiError) as error:
         microversion.wanted(call(OpenStack_API_Version=header), "volume", "3.0", "3.71")
     assert error.value.status == status

@@ -41,7 +41,7 @@ def test_a_transaction_is_all_or_nothing(store: state.Store) -> None:
     assert store.all("k") == [{}]
 
 
-def test_everything_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
+def test_the_state_is_persistent(tmp_path: Path) -> None:
     store = state.Store(tmp_path / "s.sqlite")
     store.put("k", "1", {"a": "ö"})
     settings = state.Settings.load(store)
@@ -54,7 +54,7 @@ def test_everything_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
     assert state.Settings.load(store).job_delay == 7.0
 
 
-def test_a_directory_is_used_once_at_a_time(tmp_path: Path) -> None:
+def test_a_directory_is_locked(tmp_path: Path) -> None:
     directory = state.StateDirectory(tmp_path / "new" / "one")
     with pytest.raises(errors.StateInUse, match="new/one"):
         state.StateDirectory(tmp_path / "new" / "one")

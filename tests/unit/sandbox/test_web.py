@@ -1,4 +1,4 @@
-"""Routes, bodies and answers."""
+"""Routes, bodies and responses."""
 
 import io
 from collections.abc import Sequence
@@ -65,32 +65,32 @@ def test_json_bodies() -> None:
         assert error.value.status == 400
 
 
-def test_a_body_that_ends_early_is_noticed() -> None:
+def test_a_body_that_ends_early_is_an_error() -> None:
     with pytest.raises(errors.ShortBody, match="after 3 of 9 bytes"):
         list(call(b"abc", CONTENT_LENGTH="9").chunks())
 
 
 def test_a_body_is_read_once() -> None:
-    one = call(b"abc")
-    assert list(one.chunks()) == [b"abc"]
-    assert list(one.chunks()) == []
+    received = call(b"abc")
+    assert list(received.chunks()) == [b"abc"]
+    assert list(received.chunks()) == []
 
 
 @pytest.mark.parametrize(("after", "expected"), [(1, b"a"), (3, b"abc"), (9, b"abc")])
-def test_a_cut_lets_so_many_bytes_pass(after: int, expected: bytes) -> None:
+def test_a_cut_transfers_some_bytes_first(after: int, expected: bytes) -> None:
     chunks = call(b"abc", faults.Fault(kind=faults.CUT, where="request", after_bytes=after)).chunks()
     assert next(chunks) == expected
     with pytest.raises(web.Cut):
         next(chunks)
 
 
-def test_nobody_is_not_somebody() -> None:
+def test_an_anonymous_call_has_no_identity() -> None:
     with pytest.raises(errors.ApiError) as error:
         _ = call(b"").identity
     assert error.value.status == 401
 
 
-def test_who_sees_what() -> None:
+def test_projects_are_visible_to_their_members_and_to_administrators() -> None:
     member = web.Identity("u", "user", "p", frozenset({"member"}), "t")
     admin = web.Identity("a", "admin", "q", frozenset({"admin"}), "t")
     unscoped = web.Identity("u", "user", None, frozenset(), "t")

@@ -1,4 +1,4 @@
-"""How long tokens are good, and for whom."""
+"""Validity of tokens."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,7 +16,7 @@ LIFETIME = 600
 
 
 class Keystone:
-    """Accounts, tokens and trusts on one clock."""
+    """Accounts, tokens and trusts with a common clock."""
 
     def __init__(self, store: state.Store) -> None:
         self.clock = ManualClock()
@@ -61,7 +61,7 @@ def keystone(tmp_path: Path) -> Iterator[Keystone]:
     store.close()
 
 
-def test_a_token_ends_with_its_lifetime(keystone: Keystone) -> None:
+def test_a_token_expires_after_its_lifetime(keystone: Keystone) -> None:
     token = keystone.login("alice")
     keystone.clock.advance(LIFETIME - 1)
     assert keystone.good(token)
@@ -69,7 +69,7 @@ def test_a_token_ends_with_its_lifetime(keystone: Keystone) -> None:
     assert not keystone.good(token)
 
 
-def test_a_service_may_use_an_expired_token_for_two_days(keystone: Keystone) -> None:
+def test_a_service_can_use_an_expired_token_for_two_days(keystone: Keystone) -> None:
     token = keystone.login("alice")
     keystone.clock.advance(LIFETIME + timedelta(hours=48).total_seconds() - 1)
     assert keystone.good(token, allow_expired=True)
@@ -78,7 +78,7 @@ def test_a_service_may_use_an_expired_token_for_two_days(keystone: Keystone) -> 
 
 
 @pytest.mark.parametrize(("service", "passes"), [("karbor", True), ("bob", False), ("admin", False)])
-def test_only_a_service_user_carries_an_expired_token(keystone: Keystone, service: str, passes: bool) -> None:
+def test_only_a_service_user_makes_an_expired_token_valid(keystone: Keystone, service: str, passes: bool) -> None:
     token = keystone.login("alice")
     keystone.clock.advance(LIFETIME)
     caller = keystone.tokens.identify(token, keystone.login(service))
@@ -88,20 +88,20 @@ def test_only_a_service_user_carries_an_expired_token(keystone: Keystone, servic
     assert keystone.tokens.identify(token, "nonsense") is None
 
 
-def test_an_expired_service_token_carries_nothing(keystone: Keystone) -> None:
+def test_an_expired_service_token_has_no_effect(keystone: Keystone) -> None:
     token, service = keystone.login("alice"), keystone.login("karbor")
     keystone.clock.advance(LIFETIME)
     assert keystone.tokens.identify(token, service) is None
 
 
-def test_a_trusts_token_is_not_revived(keystone: Keystone) -> None:
+def test_an_expired_token_from_a_trust_stays_invalid(keystone: Keystone) -> None:
     token = keystone.from_trust(keystone.trust())
     assert keystone.good(token)
     keystone.clock.advance(LIFETIME)
     assert not keystone.good(token, allow_expired=True)
 
 
-def test_a_trust_ends_at_its_time(keystone: Keystone) -> None:
+def test_a_trust_expires(keystone: Keystone) -> None:
     end = keystone.clock.now() + timedelta(seconds=100)
     trust = keystone.trust(expires_at=end.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
     token = keystone.from_trust(trust)
@@ -113,7 +113,7 @@ def test_a_trust_ends_at_its_time(keystone: Keystone) -> None:
     assert error.value.status == 401
 
 
-def test_expiring_by_hand(keystone: Keystone) -> None:
+def test_tokens_can_be_expired(keystone: Keystone) -> None:
     first, second, other = keystone.login("alice"), keystone.login("alice"), keystone.login("bob")
     keystone.tokens.expire(first)
     assert [keystone.good(token) for token in (first, second, other)] == [False, True, True]
@@ -122,7 +122,7 @@ def test_expiring_by_hand(keystone: Keystone) -> None:
     assert [keystone.good(token) for token in (second, other)] == [False, True]
 
 
-def test_tokens_are_not_on_disk_in_clear(keystone: Keystone, tmp_path: Path) -> None:
+def test_tokens_are_not_stored_in_plain_text(keystone: Keystone, tmp_path: Path) -> None:
     token = keystone.login("alice")
     for path in tmp_path.iterdir():
         assert token.encode() not in path.read_bytes()

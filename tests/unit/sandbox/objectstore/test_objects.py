@@ -1,4 +1,4 @@
-"""Listings of names, against the definition of what they should have."""
+"""Listings of names, compared with their definition."""
 
 import tempfile
 from pathlib import Path
@@ -15,7 +15,7 @@ NAMES = st.text("ab/é", min_size=1, max_size=5)
 BORDERS = st.text("ab/é", max_size=3)
 
 
-def made(folder: Path, names: set[str]) -> Objects:
+def open_objects(folder: Path, names: set[str]) -> Objects:
     objects = Objects(state.Store(folder / "s.sqlite"), folder, ManualClock())
     objects.make_container("acc", "c", {})
     for name in names:
@@ -24,8 +24,8 @@ def made(folder: Path, names: set[str]) -> Objects:
 
 
 def wanted(names: set[str], asked: Selection) -> list[str]:
-    """What Swift's documentation says, written naively."""
-    found: list[str] = []
+    """List names as Swift's documentation defines it, in a naive way."""
+    entries: list[str] = []
     for name in sorted(names):
         if not name.startswith(asked.prefix):
             continue
@@ -33,9 +33,9 @@ def wanted(names: set[str], asked: Selection) -> list[str]:
         entry = name if at < 0 else name[: at + 1]
         if asked.delimiter and asked.marker.endswith(asked.delimiter) and name.startswith(asked.marker) and at >= 0:
             continue
-        if name > asked.marker and (not asked.end_marker or name < asked.end_marker) and entry not in found:
-            found.append(entry)
-    return found[: asked.limit]
+        if name > asked.marker and (not asked.end_marker or name < asked.end_marker) and entry not in entries:
+            entries.append(entry)
+    return entries[: asked.limit]
 
 
 @given(
@@ -45,9 +45,11 @@ def wanted(names: set[str], asked: Selection) -> list[str]:
     delimiter=st.sampled_from(["", "/"]),
     limit=st.integers(1, 5),
 )
-def test_pages_make_the_whole(names: set[str], prefix: str, end_marker: str, delimiter: str, limit: int) -> None:
+def test_pages_together_are_the_whole_list(
+    names: set[str], prefix: str, end_marker: str, delimiter: str, limit: int
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        objects = made(Path(folder), names)
+        objects = open_objects(Path(folder), names)
         asked = Selection(prefix=prefix, end_marker=end_marker, delimiter=delimiter)
         whole = wanted(names, asked)
         seen: list[str] = []
@@ -61,8 +63,8 @@ def test_pages_make_the_whole(names: set[str], prefix: str, end_marker: str, del
         assert seen == whole
 
 
-def test_a_failed_put_leaves_the_former_object(tmp_path: Path) -> None:
-    objects = made(tmp_path, {"a"})
+def test_a_failed_put_keeps_the_previous_object(tmp_path: Path) -> None:
+    objects = open_objects(tmp_path, {"a"})
     with pytest.raises(errors.ApiError) as error:
         objects.put("acc", "c", "a", [b"other"], "text/plain", etag="0" * 32)
     assert error.value.status == 422
@@ -70,8 +72,8 @@ def test_a_failed_put_leaves_the_former_object(tmp_path: Path) -> None:
     assert objects.usage("acc") == (1, 1)
 
 
-def test_files_without_a_name_are_swept(tmp_path: Path) -> None:
-    objects = made(tmp_path, {"a"})
+def test_files_without_a_row_are_removed(tmp_path: Path) -> None:
+    objects = open_objects(tmp_path, {"a"})
     (tmp_path / "00").mkdir(exist_ok=True)
     (tmp_path / "00" / "left").write_bytes(b"x")
     objects.recover()
@@ -80,8 +82,8 @@ def test_files_without_a_name_are_swept(tmp_path: Path) -> None:
     assert b"".join(objects.read(objects.get("acc", "c", "a"), 0, 1)) == b"a"
 
 
-def test_a_container_of_another_account_is_another(tmp_path: Path) -> None:
-    objects = made(tmp_path, {"a"})
+def test_containers_of_accounts_are_separate(tmp_path: Path) -> None:
+    objects = open_objects(tmp_path, {"a"})
     objects.make_container("other", "c", {})
     assert objects.listing("other", "c", Selection()) == []
     with pytest.raises(errors.ApiError):
