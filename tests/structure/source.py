@@ -1,4 +1,4 @@
-"""Where the code is, and what the package promises about itself."""
+"""The modules of the package and its entry points."""
 
 import configparser
 from collections.abc import Iterator, Mapping
@@ -10,14 +10,14 @@ TESTS = ROOT / "tests"
 
 
 def modules() -> Iterator[str]:
-    """The dotted name of every module of the package."""
+    """Yield the dotted name of every module of the package."""
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def entry_points(group: str) -> Mapping[str, str]:
-    """The entry points of a group in setup.cfg: name to ``module:attribute``."""
+    """Return the entry points of a group in setup.cfg: name -> ``module:attribute``."""
     parser = configparser.ConfigParser()
     parser.read(ROOT / "setup.cfg")
     lines = parser["entry_points"][group].strip().splitlines()
@@ -25,7 +25,7 @@ def entry_points(group: str) -> Mapping[str, str]:
 
 
 def entry_point_groups() -> list[str]:
-    """The groups of entry points in setup.cfg."""
+    """List the groups of entry points in setup.cfg."""
     parser = configparser.ConfigParser()
     parser.read(ROOT / "setup.cfg")
     return list(parser["entry_points"])

@@ -1,4 +1,4 @@
-"""What setup.cfg promises to others exists."""
+"""The targets of the entry points in setup.cfg exist."""
 
 import importlib
 from functools import reduce
@@ -11,6 +11,6 @@ TARGETS = [(group, name) for group in entry_point_groups() for name in entry_poi
 
 
 @pytest.mark.parametrize(("group", "name"), TARGETS)
-def test_entry_point_leads_somewhere(group: str, name: str) -> None:
+def test_the_target_of_an_entry_point_exists(group: str, name: str) -> None:
     module, attribute = entry_points(group)[name].split(":")
     assert reduce(getattr, attribute.split("."), importlib.import_module(module)) is not None

@@ -1,4 +1,4 @@
-"""Imports point down, and never in a circle."""
+"""Imports point down and are free of cycles, and the domain depends on nothing but the standard library."""
 
 import graphlib
 import subprocess
@@ -8,7 +8,10 @@ import grimp
 
 from tests.structure.source import ROOT
 
-# In a process of its own: the command sets up logging, which disables every logger that exists where it runs.
+#: The modules of this package that the domain may import.
+DOMAIN_MAY_IMPORT = {"karbor_like.exception", "karbor_like.clock"}
+
+# In a separate process: the command configures logging, which disables all existing loggers.
 LINT = (
     "import sys; from importlinter import cli; sys.exit(cli.lint_imports(config_filename='setup.cfg', no_cache=True))"
 )
@@ -19,7 +22,15 @@ def test_import_contracts_hold() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_no_module_imports_itself_through_others() -> None:
+def test_the_domain_imports_only_the_standard_library_errors_and_time() -> None:
+    graph = grimp.build_graph("karbor_like", include_external_packages=True, cache_dir=None)
+    domain = {module for module in graph.modules if f"{module}.".startswith("karbor_like.domain.")}
+    imported = {name for module in domain for name in graph.find_modules_directly_imported_by(module)}
+    outside = {name for name in imported - domain if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert outside <= DOMAIN_MAY_IMPORT
+
+
+def test_imports_have_no_cycles() -> None:
     graph = grimp.build_graph("karbor_like", cache_dir=None)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     graphlib.TopologicalSorter(imports).prepare()

@@ -1,5 +1,6 @@
-"""No process of ours imports eventlet, or anything that needs it, installed or not. (That none of our modules names it in an
-import is one of the contracts in setup.cfg.)
+"""None of our processes imports eventlet, directly or through a library, whether or not it is installed.
+
+A contract in setup.cfg ensures that none of our modules imports it directly.
 """
 
 import subprocess
@@ -20,22 +21,22 @@ def run(code: str, *args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_block_blocks() -> None:
+def test_an_import_of_eventlet_is_blocked() -> None:
     answer = run("import eventlet")
     assert answer.returncode != 0
     assert "eventlet is blocked here" in answer.stderr
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_console_script_without_eventlet(script: str) -> None:
+def test_a_console_script_runs_without_eventlet(script: str) -> None:
     module, function = SCRIPTS[script].split(":")
     answer = run(f"import sys; from {module} import {function}; sys.exit({function}())", "--help")
     assert answer.returncode == 0, answer.stderr
     assert "usage" in answer.stdout.lower()
 
 
-def test_every_module_without_eventlet() -> None:
-    # Alembic's env runs inside Alembic only; __main__ would start something.
+def test_every_module_can_be_imported_without_eventlet() -> None:
+    # Alembic's env runs inside Alembic only; __main__ would start a process.
     names = [name for name in modules() if not name.endswith(("__main__", ".migration.env"))]
     answer = run(f"import importlib\nfor name in {names!r}: importlib.import_module(name)")
     assert answer.returncode == 0, answer.stderr

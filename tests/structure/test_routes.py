@@ -1,4 +1,4 @@
-"""Who gets what, route by route: one table, against which every route is walked as everybody."""
+"""Authorization of every route: one table of the status that each kind of caller gets."""
 
 from typing import Any
 
@@ -27,8 +27,8 @@ from tests.fixtures.fake_protection import PROVIDER, SERVER, VOLUME
 _CHECKPOINTS = "/providers/{provider_id}/checkpoints"
 _INSTANCES = "/protectables/{protectable_type}/instances"
 
-#: The stranger is a member of another project, who asks for this project's objects; "service" has that role alone.
-WHO = ("nobody", "reader", "member", "admin", "stranger", "service")
+#: "foreign" is a member of another project who requests objects of this project; "service" has only that role.
+CALLERS = ("anonymous", "reader", "member", "admin", "foreign", "service")
 EXPECTED = {
     "GET /plans": (401, 200, 200, 200, 200, 403),
     "POST /plans": (401, 403, 200, 200, 200, 403),
@@ -46,7 +46,7 @@ EXPECTED = {
     "GET /protectables": (401, 200, 200, 200, 200, 403),
     "GET /protectables/{protectable_type}": (401, 200, 200, 200, 200, 403),
     f"GET {_INSTANCES}": (401, 200, 200, 200, 200, 403),
-    # Whose resource it is, the cloud decides by the caller's token.
+    # The cloud checks the owner of the resource by the caller's token.
     f"GET {_INSTANCES}/{{resource_id}}": (401, 200, 200, 200, 200, 403),
     "GET /restores": (401, 200, 200, 200, 200, 403),
     "POST /restores": (401, 403, 200, 200, 404, 403),
@@ -60,12 +60,12 @@ EXPECTED = {
     "POST /triggers": (401, 403, 200, 200, 200, 403),
     "GET /triggers/{trigger_id}": (401, 200, 200, 200, 404, 403),
     "PUT /triggers/{trigger_id}": (401, 403, 200, 200, 404, 403),
-    # A scheduled operation uses it.
+    # Conflict: a scheduled operation uses the trigger.
     "DELETE /triggers/{trigger_id}": (401, 403, 424, 424, 404, 403),
     "GET /scheduled_operations": (401, 200, 200, 200, 200, 403),
     "POST /scheduled_operations": (401, 403, 200, 200, 404, 403),
     "GET /scheduled_operations/{scheduled_operation_id}": (401, 200, 200, 200, 404, 403),
-    # Only the user in whose name it acts may enable it.
+    # Only the user in whose name the operation acts can enable it.
     "PUT /scheduled_operations/{scheduled_operation_id}": (401, 403, 200, 403, 404, 403),
     "DELETE /scheduled_operations/{scheduled_operation_id}": (401, 403, 200, 200, 404, 403),
     "GET /scheduled_operations/{scheduled_operation_id}/retention": (401, 200, 200, 200, 404, 403),
@@ -73,7 +73,7 @@ EXPECTED = {
     "GET /operation_logs/{operation_log_id}": (401, 200, 200, 200, 404, 403),
     "GET /os-services": (401, 403, 403, 200, 403, 200),
     "PUT /os-services/{service_id}": (401, 403, 403, 200, 403, 403),
-    # The limits of a project are no secret object: who may not see them is told so.
+    # 403 instead of 404: the existence of a project's quotas is not secret.
     "GET /quotas/{target_project_id}": (401, 200, 200, 200, 403, 403),
     "PUT /quotas/{target_project_id}": (401, 403, 403, 200, 403, 403),
     "DELETE /quotas/{target_project_id}": (401, 403, 403, 200, 403, 403),
@@ -91,38 +91,38 @@ def test_every_route_is_in_the_table():
 
 @pytest.fixture
 def make(alice, protection, database):  # noqa: F811
-    """Makes one of everything that project A can have; gives the ids by the names of the variables in paths."""
-    return lambda: _everything(alice, protection, database)
+    """A function that creates an object of every kind in project A and returns the ids by their names in paths."""
+    return lambda: _create_objects(alice, protection, database)
 
 
-def _everything(alice, protection, database):  # noqa: F811
+def _create_objects(alice, protection, database):  # noqa: F811
     protection.resources[VOLUME] = [
         {"id": "v1", "type": VOLUME, "name": "data", "extra_info": None, "dependent_resources": []}
     ]
     plan = alice.post("/plans", bodies.plan(resources=[{"id": "1", "type": SERVER, "name": "x"}]))["plan"]["id"]
     spare = alice.post("/plans", bodies.plan())["plan"]["id"]
-    made = alice.post(f"/providers/{PROVIDER}/checkpoints", bodies.checkpoint(plan))["checkpoint"]["id"]
-    protection.set_status(made, states.AVAILABLE)
+    checkpoint = alice.post(f"/providers/{PROVIDER}/checkpoints", bodies.checkpoint(plan))["checkpoint"]["id"]
+    protection.set_status(checkpoint, states.AVAILABLE)
     trigger = alice.post("/triggers", bodies.trigger())["trigger_info"]["id"]
     operation = alice.post("/scheduled_operations", bodies.scheduled_operation(trigger, plan))["scheduled_operation"]
-    found = {
+    ids = {
         "plan_id": spare,
         "protected_plan_id": plan,
         "provider_id": PROVIDER,
-        "checkpoint_id": made,
+        "checkpoint_id": checkpoint,
         "protectable_type": VOLUME,
         "resource_id": "v1",
-        "restore_id": alice.post("/restores", bodies.restore(made))["restore"]["id"],
-        "verification_id": alice.post("/verifications", bodies.verification(made))["verification"]["id"],
+        "restore_id": alice.post("/restores", bodies.restore(checkpoint))["restore"]["id"],
+        "verification_id": alice.post("/verifications", bodies.verification(checkpoint))["verification"]["id"],
         "trigger_id": trigger,
         "scheduled_operation_id": operation["id"],
         "target_project_id": PROJECT_A,
         "class_name": "default",
     }
     with database.reader() as session:
-        found["operation_log_id"] = operations.latest_of(session, checkpoint_id=made).id
-    found["service_id"] = database.write(lambda session: services.beat(session, "karbor-operationengine", "here").id)
-    return found
+        ids["operation_log_id"] = operations.latest_of(session, checkpoint_id=checkpoint).id
+    ids["service_id"] = database.write(lambda session: services.beat(session, "karbor-operationengine", "here").id)
+    return ids
 
 
 def _body(route: str, ids: dict[str, Any]) -> Any:
@@ -152,12 +152,12 @@ def _body(route: str, ids: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_who_gets_what(client, make, route):  # noqa: F811
+def test_each_kind_of_caller_gets_the_expected_status(client, make, route):  # noqa: F811
     method, path = route.split()
     ids = make()
-    for who, status in sorted(zip(WHO, EXPECTED[route], strict=True), key=lambda one: -one[1]):
-        role = {"nobody": None, "stranger": "member"}.get(who, who)
-        caller = client(role, PROJECT_B if who == "stranger" else PROJECT_A)
+    for name, status in sorted(zip(CALLERS, EXPECTED[route], strict=True), key=lambda expected: -expected[1]):
+        role = {"anonymous": None, "foreign": "member"}.get(name, name)
+        caller = client(role, PROJECT_B if name == "foreign" else PROJECT_A)
         caller.request(method, path.format(**ids), _body(route, ids), status=status)
         if status == 200 and method != "GET":
             ids = make()

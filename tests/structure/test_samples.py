@@ -1,4 +1,4 @@
-"""The sample files that the generators write name every option and every rule."""
+"""The generated sample files are complete: they list every option and every rule."""
 
 import base64
 import configparser
@@ -26,7 +26,7 @@ def config_sample(tmp_path_factory: pytest.TempPathFactory) -> str:
     return output.read_text()
 
 
-def test_no_group_is_listed_twice() -> None:
+def test_every_group_is_listed_once() -> None:
     groups = [str(getattr(group, "name", group)) for group, _ in opts.list_opts()]
     assert len(groups) == len(set(groups))
 
@@ -58,7 +58,7 @@ def test_every_option_is_explained() -> None:
     assert not unexplained
 
 
-def test_provider_sample_needs_only_to_be_filled_in(tmp_path: Path) -> None:
+def test_the_provider_sample_is_valid_after_the_blanks_are_filled_in(tmp_path: Path) -> None:
     text = (ETC / "providers.d" / "swift.conf.sample").read_text()
     blanks = {
         "REPLACE_WITH_A_UUID": str(uuid.uuid4()),

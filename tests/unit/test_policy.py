@@ -55,13 +55,13 @@ def test_scope(enforcer):
 
 def test_rules_are_named_once_and_documented():
     rules = list(policies.list_rules())
-    names = [one.name for one in rules]
+    names = [rule.name for rule in rules]
     assert len(names) == len(set(names))
-    for one in rules:
-        assert one.description
+    for rule in rules:
+        assert rule.description
 
 
-def test_a_changed_policy_file_is_seen_within_a_second(tmp_path):
+def test_a_changed_policy_file_is_read_within_a_second(tmp_path):
     path = tmp_path / "policy.yaml"
     path.write_text(f'"{plans.GET}": "role:reader"\n')
     conf = cfg.ConfigOpts()
