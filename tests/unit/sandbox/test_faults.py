@@ -1,13 +1,14 @@
 """Selection of calls by faults, and the log of calls."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from karbor_like.sandbox import errors
 from karbor_like.sandbox.faults import CUT, DELAY, Switchboard
 
 
+@settings(deadline=None)
 @given(nth=st.integers(1, 6), times=st.integers(0, 4), calls=st.integers(0, 12))
 def test_a_fault_strikes_a_number_of_calls_from_the_nth_on(nth: int, times: int, calls: int) -> None:
     board = Switchboard()
