@@ -1,13 +1,22 @@
-"""The error tree: every error the project raises on purpose descends from :class:`KarborLikeError`.
+"""The error tree: every error that the project raises on purpose descends from :class:`KarborLikeError`.
 
-An error says what was wrong, with which value, and what to do about it. It knows nothing of HTTP: ``api/errors.py`` is
-the one place where a class becomes a status. Each class takes one message, so that it survives a trip over RPC.
-Families with an inside of their own (``bank/errors.py``) derive from these classes and live beside their code.
+A message names the object, what happened, and what the reader can do about it. This module does not know HTTP:
+``api/errors.py`` alone maps classes to statuses. Every class takes one message, so that RPC can rebuild an error.
+A family with details of its own (``bank/errors.py``) derives from these classes and lives next to its code.
+
+A class that sets ``type`` names a condition that programs can tell apart. The types are part of the REST API: an
+existing type never changes. A class without a type has the one of its parent.
 """
 
 
 class KarborLikeError(Exception):
-    """Something the project noticed itself. The message is fit to be shown to the tenant: no secrets in it, ever."""
+    """The service failed. Its log has the reason.
+
+    A message of this tree may be shown to tenants. It never contains a secret.
+    """
+
+    #: ``noun.condition``, for programs.
+    type: str = "server.error"
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -18,96 +27,273 @@ class KarborLikeError(Exception):
 
 
 class InvalidInput(KarborLikeError):
-    """What the caller sent cannot be accepted; says which field and which rule."""
+    """The request breaks a rule. The message names the field and the rule."""
+
+    type = "request.invalid"
 
 
 class NotAuthorized(KarborLikeError):
-    """The caller may know of the object but may not do this to it."""
+    """The caller may see the object but may not do this to it."""
+
+    type = "request.not_authorized"
 
 
 class NotFound(KarborLikeError):
-    """The object does not exist, or the caller may not know that it does."""
+    """The object does not exist, or belongs to another project."""
+
+    type = "object.not_found"
 
 
 class Conflict(KarborLikeError):
-    """The object is in a state in which this cannot be done."""
+    """The request conflicts with the present state, or with another request."""
 
-
-class InUse(Conflict):
-    """Other objects depend on this one; names them."""
+    type = "request.conflict"
 
 
 class OverQuota(KarborLikeError):
-    """The project's limit is reached; names the limit and its value."""
+    """A limit of the project is reached. The message names the limit and its value."""
+
+    type = "quota.exceeded"
 
 
 class Unsupported(KarborLikeError):
-    """The provider or plugin does not offer this operation."""
+    """The provider, its plugin or the cloud does not support this operation."""
+
+    type = "operation.unsupported"
 
 
 class Unavailable(KarborLikeError):
-    """A service, a cloud or a bank cannot be reached or is full right now; trying again later may work."""
+    """A service cannot be reached, or refuses work for now. A retry may succeed."""
+
+    type = "service.unavailable"
 
 
 class Timeout(Unavailable):
-    """Something that was waited for did not happen in time; says what, and how long was waited."""
+    """An expected change did not happen in time. The message names the change and the time in seconds."""
+
+    type = "operation.timed_out"
 
 
 class Cancelled(KarborLikeError):
-    """The operation was told to stop and stopped."""
+    """The operation was cancelled."""
+
+    type = "operation.cancelled"
 
 
 class LeaseLost(KarborLikeError):
-    """This process no longer owns what it was working on; another one may. It must stop touching it."""
+    """This process no longer owns the operation and must not touch it. Another process may take it over."""
+
+    type = "operation.lease_lost"
 
 
 class ConfigurationError(KarborLikeError):
-    """A file of the operator's has a mistake; says which file, section, option or line."""
+    """A file of the operator has an error. The message names the file, section, option or line."""
+
+    type = "configuration.invalid"
 
 
 class ResourceFailed(KarborLikeError):
-    """A resource in the cloud went to an error state; carries the cloud's own reason."""
+    """A resource in the cloud is in an error state. The message has the reason that the cloud gives."""
+
+    type = "resource.failed"
 
 
-class PlanNotFound(NotFound):
-    pass
+# Requests that break a rule.
 
 
-class ProviderNotFound(NotFound):
-    pass
+class MalformedRequest(InvalidInput):
+    """The path, the query string or the body cannot be decoded: it is not UTF-8, not JSON, or nested too deeply."""
+
+    type = "request.malformed"
 
 
-class CheckpointNotFound(NotFound):
-    pass
+class WrongProject(InvalidInput):
+    """The project in the path is not the project of the token."""
 
-
-class RestoreNotFound(NotFound):
-    pass
-
-
-class VerificationNotFound(NotFound):
-    pass
-
-
-class TriggerNotFound(NotFound):
-    pass
-
-
-class ScheduledOperationNotFound(NotFound):
-    pass
-
-
-class OperationLogNotFound(NotFound):
-    pass
-
-
-class ServiceNotFound(NotFound):
-    pass
-
-
-class ResourceNotFound(NotFound):
-    """A resource (volume, image, server ...) does not exist in the cloud or is another project's."""
+    type = "request.wrong_project"
 
 
 class UnknownResourceType(InvalidInput):
-    """No protectable plugin offers this type."""
+    """No installed protectable plugin handles this resource type."""
+
+    type = "resource_type.unknown"
+
+
+class PlanWrongProvider(InvalidInput):
+    """The plan belongs to another provider than the one in the request."""
+
+    type = "plan.wrong_provider"
+
+
+class PlanNotSuspended(InvalidInput):
+    """The plan can only be changed while it is suspended."""
+
+    type = "plan.not_suspended"
+
+
+class PlanEmpty(InvalidInput):
+    """The plan has no resources to protect."""
+
+    type = "plan.empty"
+
+
+class PlanNotProtected(InvalidInput):
+    """The plan has no checkpoint to copy."""
+
+    type = "plan.not_protected"
+
+
+# Callers without the right.
+
+
+class PolicyNotAuthorized(NotAuthorized):
+    """The access policy does not allow this action. The message names the rule."""
+
+    type = "policy.not_authorized"
+
+
+class TrustRefused(NotAuthorized):
+    """Keystone refuses to create the trust that scheduled operations need."""
+
+    type = "trust.refused"
+
+
+# Objects that do not exist.
+
+
+class PlanNotFound(NotFound):
+    """The plan does not exist, or belongs to another project."""
+
+    type = "plan.not_found"
+
+
+class ProviderNotFound(NotFound):
+    """The provider does not exist, or is disabled."""
+
+    type = "provider.not_found"
+
+
+class CheckpointNotFound(NotFound):
+    """The checkpoint does not exist, or belongs to another project."""
+
+    type = "checkpoint.not_found"
+
+
+class RestoreNotFound(NotFound):
+    """The restore does not exist, or belongs to another project."""
+
+    type = "restore.not_found"
+
+
+class VerificationNotFound(NotFound):
+    """The verification does not exist, or belongs to another project."""
+
+    type = "verification.not_found"
+
+
+class TriggerNotFound(NotFound):
+    """The trigger does not exist, or belongs to another project."""
+
+    type = "trigger.not_found"
+
+
+class ScheduledOperationNotFound(NotFound):
+    """The scheduled operation does not exist, or belongs to another project."""
+
+    type = "scheduled_operation.not_found"
+
+
+class OperationLogNotFound(NotFound):
+    """The operation log does not exist, or belongs to another project."""
+
+    type = "operation_log.not_found"
+
+
+class ServiceNotFound(NotFound):
+    """The service does not exist."""
+
+    type = "service.not_found"
+
+
+class ResourceNotFound(NotFound):
+    """The resource (volume, image, server) does not exist in the cloud, or belongs to another project."""
+
+    type = "resource.not_found"
+
+
+# Conflicts.
+
+
+class IdempotencyKeyReused(Conflict):
+    """The ``Idempotency-Key`` was sent before with another request."""
+
+    type = "idempotency_key.reused"
+
+
+class WrongState(Conflict):
+    """The state of the object does not allow this. The message names the state."""
+
+    type = "object.wrong_state"
+
+
+class CheckpointNotAvailable(WrongState):
+    """The checkpoint is not ``available``, so that it cannot be restored, verified or copied."""
+
+    type = "checkpoint.not_available"
+
+
+class ResourceNotProtectable(WrongState):
+    """The state of the resource in the cloud does not allow its protection."""
+
+    type = "resource.not_protectable"
+
+
+class OperationEnded(WrongState):
+    """The operation has ended, so that it cannot be cancelled."""
+
+    type = "operation.ended"
+
+
+class InUse(Conflict):
+    """Other objects depend on this object. The message names them."""
+
+    type = "object.in_use"
+
+
+class CheckpointInUse(InUse):
+    """A running operation uses the checkpoint. The message names it."""
+
+    type = "checkpoint.in_use"
+
+
+class PlanInUse(InUse):
+    """Scheduled operations use the plan. The message names them."""
+
+    type = "plan.in_use"
+
+
+class TriggerInUse(InUse):
+    """Scheduled operations use the trigger. The message names them."""
+
+    type = "trigger.in_use"
+
+
+# Services that cannot be reached.
+
+
+class BusUnavailable(Unavailable):
+    """The message bus, or the service behind it, does not answer."""
+
+    type = "bus.unavailable"
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer."""
+
+    type = "database.unavailable"
+
+
+class BankUnavailable(Unavailable):
+    """The bank of the provider does not answer, refuses access, is full, or its keys are missing."""
+
+    type = "bank.unavailable"

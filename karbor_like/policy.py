@@ -57,4 +57,4 @@ def authorize(enforcer: policy.Enforcer, context: RequestContext, rule: str, tar
     try:
         enforcer.authorize(rule, dict(target), context, do_raise=True)
     except (policy.PolicyNotAuthorized, policy.InvalidScope):
-        raise exception.NotAuthorized(f"policy does not allow {rule} to be performed") from None
+        raise exception.PolicyNotAuthorized(f"policy does not allow {rule} to be performed") from None

@@ -9,7 +9,7 @@ from keystonemiddleware import auth_token
 from oslo_config import cfg
 from oslo_middleware import cors, http_proxy_to_wsgi, sizelimit
 
-from karbor_like import clock, policy, service
+from karbor_like import clock, exception, policy, service
 from karbor_like.api import errors, health, middleware, root, versions
 from karbor_like.api.context import ServiceContext
 from karbor_like.db.session import Database
@@ -71,7 +71,7 @@ def build(deps: ServiceContext, authenticate: Filter = keystone) -> Application:
         try:
             return parts[_part(incoming.path_info)]
         except UnicodeDecodeError:
-            return errors.render(400, "the path is not UTF-8")
+            return errors.answer(exception.MalformedRequest("the path is not UTF-8"))
 
     # And the last of these is the first that any request meets.
     application: Application = http_proxy_to_wsgi.HTTPProxyToWSGI(front, conf)

@@ -1,12 +1,13 @@
-"""The one place where an error becomes an HTTP answer, and the one shape all of them have.
+"""The mapping of errors to HTTP answers, and the shape of these answers.
 
-``{"<member>": {"code": <status>, "message": "<text>"}}``: old clients take the first member's value, which must be an
-object, and read ``message``. ``fields`` is an addition: each field of the request that broke a rule.
+``{"<member>": {"code": <status>, "message": "<text>", "type": "<noun.condition>"}}``. Old clients take the value of the
+first member, which must be an object, and read ``message``. They ignore ``type`` and ``fields``, which lists the fields
+of the request that break a rule.
 """
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,7 +22,11 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Field:
-    """A field that broke a rule: ``path`` as in ``plan.resources[0].id``, ``rule`` a keyword of JSON Schema."""
+    """A field that breaks a rule.
+
+    :param path: the field, for example ``plan.resources[0].id``
+    :param rule: a keyword of JSON Schema
+    """
 
     path: str
     rule: str
@@ -36,27 +41,63 @@ class InvalidRequest(exception.InvalidInput):
         self.fields = tuple(fields)
 
 
+class UnknownParameter(InvalidRequest):
+    """The plugin for this resource type has no such parameter."""
+
+    type = "parameter.unknown"
+
+
+class BadRequest(exception.InvalidInput):
+    """An error of another class that this API answers with 400, because old clients expect it. Keeps the type of its cause.
+
+    :param message: the text to show instead of the message of the cause
+    """
+
+    def __init__(self, cause: exception.KarborLikeError, message: str | None = None) -> None:
+        super().__init__(message or cause.message)
+        self.type = cause.type
+
+
 class WrongMediaType(exception.InvalidInput):
-    """A body that does not say it is JSON."""
+    """The media type of the body is not ``application/json``."""
+
+    type = "request.wrong_media_type"
 
 
-class TriggerInUse(exception.InUse):
-    """A trigger that scheduled operations are bound to. Old clients know this by a status of its own."""
+class RequestTooLarge(exception.InvalidInput):
+    """The body is larger than the operator allows."""
+
+    type = "request.too_large"
 
 
-#: First match wins, so that a class stands before its ancestors.
+class Unauthenticated(exception.NotAuthorized):
+    """The request has no valid token."""
+
+    type = "request.unauthenticated"
+
+
+class RouteNotFound(exception.NotFound):
+    """The API has no such path, or the path does not support this method."""
+
+    type = "route.not_found"
+
+
+#: The first match wins: a class precedes its ancestors.
 STATUS: Sequence[tuple[type[Exception], int]] = (
     (WrongMediaType, 415),
+    (RequestTooLarge, 413),
     (exception.InvalidInput, 400),
+    (Unauthenticated, 401),
     (exception.NotAuthorized, 403),
     (exception.NotFound, 404),
-    (TriggerInUse, 424),
+    # Old clients know this condition by its own status.
+    (exception.TriggerInUse, 424),
     (exception.Conflict, 409),
     (exception.Cancelled, 409),
     (exception.OverQuota, 413),
     (exception.Unsupported, 501),
     (exception.Unavailable, 503),
-    # Another process goes on with it.
+    # Another process takes the operation over.
     (exception.LeaseLost, 503),
     (exception.ResourceFailed, 502),
     (db_exception.DBConnectionError, 503),
@@ -76,28 +117,45 @@ MEMBER: Mapping[int, str] = {
 }
 _FAULT = "computeFault"
 
-#: What is said instead of a message that was not written for tenants.
-_TEXT: Mapping[int, str] = {
-    401: "The request you have made requires authentication.",
-    404: "The resource could not be found.",
-    405: "The resource could not be found.",
-    413: "The request body is too large.",
-    503: "The service is not available at the moment; try again later.",
+_NO_ROUTE = RouteNotFound("The resource could not be found.")
+_UNAVAILABLE = "The service is not available at the moment; try again later."
+#: Errors of libraries that only have a status.
+_BY_STATUS: Mapping[int, exception.KarborLikeError] = {
+    401: Unauthenticated("The request you have made requires authentication."),
+    404: _NO_ROUTE,
+    405: _NO_ROUTE,
+    413: RequestTooLarge("The request body is too large."),
+    503: exception.Unavailable(_UNAVAILABLE),
 }
-_UNFORESEEN = "An unexpected error prevented the server from fulfilling the request; its log knows more."
+_UNFORESEEN = exception.KarborLikeError(
+    "An unexpected error prevented the server from fulfilling the request; its log has the reason."
+)
 
 
 def status_of(error: Exception) -> int:
-    """The HTTP status of *error*; 500 where it is unforeseen."""
+    """Return the HTTP status of *error*; 500 if it is unforeseen."""
     if isinstance(error, webob.exc.HTTPException):
-        # A known path with another method is answered like an unknown path.
+        # A known path with an unsupported method is answered like an unknown path.
         return 404 if error.status_int == 405 else error.status_int
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
 
 
-def body_of(status: int, message: str, **more: Any) -> dict[str, Any]:
-    """The shape of every error."""
-    content: dict[str, Any] = {"code": status, "message": message, **more}
+def catalogue() -> Iterator[tuple[type[exception.KarborLikeError], int]]:
+    """Yield every class of error that has a type of its own, with its HTTP status, sorted by type."""
+    kinds = [kind for kind in _descendants(exception.KarborLikeError) if "type" in vars(kind)]
+    for kind in sorted(kinds, key=lambda kind: kind.type):
+        yield kind, next((status for known, status in STATUS if issubclass(kind, known)), 500)
+
+
+def _descendants(kind: type[exception.KarborLikeError]) -> set[type[exception.KarborLikeError]]:
+    return {kind}.union(*(_descendants(child) for child in kind.__subclasses__()))
+
+
+def body_of(status: int, error: exception.KarborLikeError) -> dict[str, Any]:
+    """Return the body of the answer for *error*."""
+    content: dict[str, Any] = {"code": status, "message": error.message, "type": error.type}
+    if isinstance(error, InvalidRequest):
+        content["fields"] = [asdict(field) for field in error.fields]
     if status == 401:
         content["title"] = "Unauthorized"
     if status == 413:
@@ -105,10 +163,10 @@ def body_of(status: int, message: str, **more: Any) -> dict[str, Any]:
     return {MEMBER.get(status, _FAULT): content}
 
 
-def render(status: int, message: str, **more: Any) -> webob.Response:
-    """An error answer."""
+def render(status: int, error: exception.KarborLikeError) -> webob.Response:
+    """Return an answer with *status* that shows *error*."""
     response = webob.Response(status=status, content_type="application/json", charset=None)
-    response.body = json.dumps(body_of(status, message, **more)).encode()
+    response.body = json.dumps(body_of(status, error)).encode()
     if status == 413:
         # With any other status this header makes old clients fail.
         response.headers["Retry-After"] = "0"
@@ -116,18 +174,19 @@ def render(status: int, message: str, **more: Any) -> webob.Response:
 
 
 def answer(error: Exception) -> webob.Response:
-    """The answer for *error*. What nobody foresaw is logged with its trace, and says nothing of the inside."""
+    """Return the answer for *error*. An unforeseen error is logged with its traceback, and the answer hides its text."""
     status = status_of(error)
     if isinstance(error, exception.KarborLikeError) and status != 500:
-        fields = [asdict(field) for field in error.fields] if isinstance(error, InvalidRequest) else None
-        return render(status, error.message, **({"fields": fields} if fields else {}))
+        return render(status, error)
+    if isinstance(error, db_exception.DBConnectionError):
+        LOG.warning("the database is not available: %s", error)
+        return render(status, exception.DatabaseUnavailable(_UNAVAILABLE))
     if status == 500:
         LOG.error("unforeseen error", exc_info=error)
-    elif status == 503:
-        LOG.warning("not available: %s", error)
-    return plain(status)
+    return answer_status(status)
 
 
-def plain(status: int) -> webob.Response:
-    """The answer for a status alone, in the words of this module."""
-    return render(status, _TEXT.get(status, _UNFORESEEN if status >= 500 else webob.util.status_reasons[status]))
+def answer_status(status: int) -> webob.Response:
+    """Return the answer for an error of a library that only has a status."""
+    reason = _UNFORESEEN if status >= 500 else exception.InvalidInput(webob.util.status_reasons[status])
+    return render(status, _BY_STATUS.get(status, reason))

@@ -37,7 +37,7 @@ class ErrorFormatter:
         return response if response.status_int < 400 or _has_shape(response) else self._reshaped(response)
 
     def _reshaped(self, response: webob.Response) -> webob.Response:
-        answer = errors.plain(response.status_int)
+        answer = errors.answer_status(response.status_int)
         if "WWW-Authenticate" in response.headers:
             answer.headers["WWW-Authenticate"] = response.headers["WWW-Authenticate"]
         return answer

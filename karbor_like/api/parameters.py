@@ -47,15 +47,14 @@ def _one(
     schema = schemas.get(kind)
     if schema is None:
         if strict and given:
-            raise _invalid(path, "enum", f"the provider takes no options for {kind}")
+            raise errors.UnknownParameter([errors.Field(path, "enum", f"the provider takes no options for {kind}")])
         return given
     properties = schema.get("properties") or {}
     unknown = [name for name in given if name not in properties]
     if unknown:
         allowed = ", ".join(properties) or "none"
-        raise _invalid(
-            f"{path}.{unknown[0]}", "additionalProperties", f"is not an option of {kind}; allowed: {allowed}"
-        )
+        problem = f"is not an option of {kind}; allowed: {allowed}"
+        raise errors.UnknownParameter([errors.Field(f"{path}.{unknown[0]}", "additionalProperties", problem)])
     typed = {name: validation.typed(value, properties[name]) for name, value in given.items()}
     # What a plugin requires it finds out itself: old clients rely on leaving such options out.
     validation.check(validation.validator({"type": "object", "properties": properties}), typed, path)

@@ -41,7 +41,7 @@ def query(request: webob.Request) -> dict[str, list[str]]:
     try:
         items = list(request.GET.items())
     except UnicodeDecodeError:
-        raise exception.InvalidInput("the query string is not UTF-8") from None
+        raise exception.MalformedRequest("the query string is not UTF-8") from None
     values: dict[str, list[str]] = {}
     for name, value in items:
         if "\0" in name or "\0" in value:
@@ -65,15 +65,15 @@ def body(request: webob.Request) -> Any:
             else "the request has no body; send JSON with Content-Type 'application/json'"
         )
     if not raw.strip():
-        raise exception.InvalidInput("the request has no body; send a JSON object")
+        raise exception.MalformedRequest("the request has no body; send a JSON object")
     try:
         value = json.loads(raw, parse_constant=_refuse_constant)
     except UnicodeDecodeError:
-        raise exception.InvalidInput("the body is not UTF-8") from None
+        raise exception.MalformedRequest("the body is not UTF-8") from None
     except RecursionError:
-        raise exception.InvalidInput("the body is nested too deeply") from None
+        raise exception.MalformedRequest("the body is nested too deeply") from None
     except ValueError as error:
-        raise exception.InvalidInput(f"the body is not JSON: {error}") from None
+        raise exception.MalformedRequest(f"the body is not JSON: {error}") from None
     _check_values(value, ())
     return value
 
@@ -86,7 +86,7 @@ def _check_values(value: Any, path: tuple[str | int, ...]) -> None:
     """Refuse what no database could store, wherever it is."""
     problem = None
     if len(path) > _MAX_DEPTH:
-        raise exception.InvalidInput(f"the body is nested more than {_MAX_DEPTH} levels deep")
+        raise exception.MalformedRequest(f"the body is nested more than {_MAX_DEPTH} levels deep")
     if isinstance(value, str):
         problem = _text_problem(value)
     elif isinstance(value, int) and abs(value) > _MAX_INTEGER:

@@ -33,12 +33,12 @@ class RequestHook(hooks.PecanHook):
         _, project_id, segments = _taken_apart(incoming.path_info)
         found = self._router.find(incoming.method, segments)
         if found is None:
-            raise exception.NotFound("The resource could not be found.")
+            raise errors.RouteNotFound("The resource could not be found.")
         route, variables = found
         query, body = request.query(incoming), request.body(incoming)
         incoming.body = b""
         if context.project_id is None or project_id != context.project_id:
-            raise exception.InvalidInput(
+            raise exception.WrongProject(
                 f"Malformed request url: the project {project_id[:64]!r} in the path is not the token's"
             )
         incoming.context["route"] = route

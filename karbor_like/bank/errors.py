@@ -13,15 +13,15 @@ class ObjectNotFound(BankError, exception.NotFound):
     """No object has this key. Never raised if the store did not answer."""
 
 
-class AccessDenied(BankError, exception.Unavailable):
+class AccessDenied(BankError, exception.BankUnavailable):
     """The store refused the credentials of the provider. Retrying does not help."""
 
 
-class BankFull(BankError, exception.Unavailable):
+class BankFull(BankError, exception.BankUnavailable):
     """The store has no space left, or its quota is reached. Retrying does not help."""
 
 
-class ConnectionFailed(BankError, exception.Unavailable):
+class ConnectionFailed(BankError, exception.BankUnavailable):
     """The store did not answer, or the answer was cut short. Retrying may help."""
 
 
@@ -37,7 +37,7 @@ class UnsupportedVersion(BankError):
     """The object has a version of the format that this reader does not know."""
 
 
-class KeyUnavailable(BankError, exception.Unavailable):
+class KeyUnavailable(BankError, exception.BankUnavailable):
     """The key that encrypts a project's data is unavailable: master key missing, wrong, or its manager unreachable."""
 
 

@@ -34,7 +34,7 @@ def reserve(
     row = session.get(IdempotencyKey, (project_id, key), with_for_update=True)
     if row is not None:
         if row.fingerprint not in (fingerprint, *former):
-            raise exception.Conflict(f"Idempotency-Key {key!r} was used for another request; use a new key")
+            raise exception.IdempotencyKeyReused(f"Idempotency-Key {key!r} was used for another request; use a new key")
         return row.resource_id, False
     row = IdempotencyKey(
         project_id=project_id,

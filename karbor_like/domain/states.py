@@ -53,7 +53,7 @@ class Lifecycle:
         """
         if new not in self.changes.get(old, ()):
             allowed = ", ".join(self.sources(new)) or "no status"
-            raise exception.Conflict(
+            raise exception.WrongState(
                 f"{self.noun} {object_id}: cannot change from {old!r} to {new!r}; {new!r} can follow {allowed}"
             )
 

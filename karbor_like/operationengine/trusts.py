@@ -147,8 +147,11 @@ class Trusts:
                 "roles": [{"name": role} for role in context.roles],
             }
         }
-        with errors.translated(f"creating a trust of user {context.user_id} for scheduled operations"):
-            answer = self._clients.for_context(context).keystone().post("/OS-TRUST/trusts", json=body)
+        try:
+            with errors.translated(f"creating a trust of user {context.user_id} for scheduled operations"):
+                answer = self._clients.for_context(context).keystone().post("/OS-TRUST/trusts", json=body)
+        except exception.NotAuthorized as error:
+            raise exception.TrustRefused(error.message) from error
         return answer.json()["trust"]["id"]
 
     def _delete_unused(self, user_id: str, project_id: str, trust_id: str) -> bool:

@@ -105,7 +105,7 @@ class Endpoint:
             return operations.request_cancel(session, operation_id)
 
         if not self._env.database.write(write):
-            raise exception.Conflict(f"operation {operation_id} has ended")
+            raise exception.OperationEnded(f"operation {operation_id} has ended")
         self._executor.wake()
 
     @answers

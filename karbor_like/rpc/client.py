@@ -56,11 +56,11 @@ class Client:
             raise _local(error) from None
         except oslo_messaging.MessagingTimeout:
             waited = timeout or alive
-            raise exception.Unavailable(
+            raise exception.BusUnavailable(
                 f"no {self.service} answered to {method} in {waited:g} seconds; is one running?"
             ) from None
         except (oslo_messaging.MessageDeliveryFailure, oslo_messaging.MessageUndeliverable) as error:
-            raise exception.Unavailable(f"the message bus does not take {method}: {error}") from None
+            raise exception.BusUnavailable(f"the message bus does not take {method}: {error}") from None
 
 
 def _local(error: exception.KarborLikeError) -> exception.KarborLikeError:

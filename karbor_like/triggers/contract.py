@@ -20,6 +20,8 @@ from karbor_like import exception
 class NotInstalled(exception.InvalidInput):
     """A trigger needs a plugin that is not installed or could not be loaded."""
 
+    type = "trigger_type.not_installed"
+
 
 @dataclass(frozen=True)
 class Limits:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from karbor_like import exception
-from karbor_like.api import parameters, progress, validation, views
+from karbor_like.api import errors, parameters, progress, validation, views
 from karbor_like.api.controllers import base
 from karbor_like.db import operations
 from karbor_like.db.repository import Repository
@@ -73,8 +73,10 @@ class Requests(base.Controller):
         provider = views.provider(self.deps.protection.show_provider(self.context, provider_id=provider_id))
         checkpoint = self.checkpoint(provider_id, checkpoint_id)
         if checkpoint["status"] != states.AVAILABLE:
-            raise exception.InvalidInput(
-                f"{self.noun}.checkpoint_id: checkpoint {checkpoint_id} is {checkpoint['status']!r}, not 'available'"
+            raise errors.BadRequest(
+                exception.CheckpointNotAvailable(
+                    f"{self.noun}.checkpoint_id: checkpoint {checkpoint_id} is {checkpoint['status']!r}, not 'available'"
+                )
             )
         given = parameters.checked(
             asked.get("parameters", {}),
@@ -124,6 +126,6 @@ class Requests(base.Controller):
             row = self.repository.get(session, request_id, self.scope)
             unfinished = operations.unfinished_of(session, **{f"{self.noun}_id": request_id})
         if not unfinished:
-            raise exception.Conflict(f"{self.noun} {request_id} is {row.status!r}: there is nothing to cancel")
+            raise exception.OperationEnded(f"{self.noun} {request_id} is {row.status!r}: there is nothing to cancel")
         for operation in unfinished:
             self.deps.protection.cancel(self.context, operation_id=operation.id)

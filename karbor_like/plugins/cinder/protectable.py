@@ -30,7 +30,7 @@ class VolumeProtectable(ProtectablePlugin):
         states.require_ours("volume", resource_id, _owner(volume), clients.project_id)
         reason = _obstacle(volume)
         if reason:
-            raise exception.Conflict(f"volume {resource_id} cannot be protected: {reason}")
+            raise exception.ResourceNotProtectable(f"volume {resource_id} cannot be protected: {reason}")
         return _resource(volume)
 
     def children(self, clients: Clients, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:

@@ -108,7 +108,9 @@ class Protect(ResourceOperation):
         if not is_visible(image, run.clients):
             raise exception.ResourceNotFound(f"image {run.resource.id} does not exist")
         if image.status != images.ready:
-            raise exception.Conflict(f"image {image.id} cannot be protected: it is in state {image.status!r}")
+            raise exception.ResourceNotProtectable(
+                f"image {image.id} cannot be protected: it is in state {image.status!r}"
+            )
         attributes = {
             key: value for key, value in image.items() if key not in _NOT_COPIED and not key.startswith(_RESERVED)
         }

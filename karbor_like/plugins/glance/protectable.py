@@ -37,7 +37,7 @@ class ImageProtectable(ProtectablePlugin):
             raise exception.ResourceNotFound(f"image {resource_id!r} does not exist")
         reason = _obstacle(image)
         if reason:
-            raise exception.Conflict(f"image {resource_id} cannot be protected: {reason}")
+            raise exception.ResourceNotProtectable(f"image {resource_id} cannot be protected: {reason}")
         return _resource(image)
 
     def children(self, clients: Clients, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:

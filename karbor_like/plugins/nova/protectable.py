@@ -30,7 +30,7 @@ class ServerProtectable(ProtectablePlugin):
         states.require_ours("server", resource_id, server.tenant_id, clients.project_id)
         reason = _obstacle(server)
         if reason:
-            raise exception.Conflict(f"server {resource_id} cannot be protected: {reason}")
+            raise exception.ResourceNotProtectable(f"server {resource_id} cannot be protected: {reason}")
         return _resource(server)
 
     def children(self, clients: Clients, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:

@@ -33,6 +33,8 @@ def check_usable(bank: Bank, checkpoint_id: str, project_id: str) -> None:
     """Raise CheckpointNotFound or Conflict unless *bank* holds the checkpoint, available and of *project_id*."""
     record = bank.checkpoints.get(checkpoint_id)
     if record.status != states.AVAILABLE:
-        raise exception.Conflict(f"checkpoint {checkpoint_id} is {record.status!r} in the bank, not 'available'")
+        raise exception.CheckpointNotAvailable(
+            f"checkpoint {checkpoint_id} is {record.status!r} in the bank, not 'available'"
+        )
     if record.project_id != project_id:
         raise exception.CheckpointNotFound(f"checkpoint {checkpoint_id} in the bank is another project's")

@@ -76,7 +76,9 @@ class Checkpoints:
             plan = plans.PLANS.get(session, plan_id, None if context.is_admin else context.project_id)
         provider = self._env.providers.get(provider_id)
         if provider.id != plan.provider_id:
-            raise exception.InvalidInput(f"plan {plan_id} belongs to provider {plan.provider_id}, not to {provider_id}")
+            raise exception.PlanWrongProvider(
+                f"plan {plan_id} belongs to provider {plan.provider_id}, not to {provider_id}"
+            )
         _check_project(context, plan)
         graph = self._walk(context, plan)
         hooks = provider.hooks(OperationType.PROTECT, (node.type for node in graph.nodes))
@@ -88,7 +90,7 @@ class Checkpoints:
     def _walk(self, context: RequestContext, plan: Plan) -> Graph:
         planned = [Resource.from_dict(resource) for resource in plan.resources]
         if not planned:
-            raise exception.InvalidInput(f"plan {plan.id} has no resources")
+            raise exception.PlanEmpty(f"plan {plan.id} has no resources")
         return self._env.protectables.walk(self._env.clients.for_context(context), planned)
 
     def _add(
@@ -221,14 +223,14 @@ class Checkpoints:
         if state not in (states.AVAILABLE, states.ERROR):
             raise exception.InvalidInput(f"state {state!r}: a checkpoint can be reset to 'available' or 'error'")
         if row.status not in states.RESETTABLE:
-            raise exception.Conflict(
+            raise exception.WrongState(
                 f"checkpoint {checkpoint_id} is {row.status!r}; only {', '.join(sorted(states.RESETTABLE))} can be reset"
             )
 
         with self._env.database.writer() as session:
             found = self._lock(session, checkpoint_id)
             if found.status != row.status:
-                raise exception.Conflict(f"checkpoint {checkpoint_id} became {found.status!r} meanwhile")
+                raise exception.WrongState(f"checkpoint {checkpoint_id} became {found.status!r} meanwhile")
         # The bank is the truth: what it refuses (one that was never completed cannot become available) is not recorded. It is
         # asked in no transaction: it looks at all that the checkpoint needs, and nobody else could write for so long.
         bank = self._env.providers.get(provider_id).bank
@@ -244,14 +246,14 @@ class Checkpoints:
             # What is said last in the bank must not be that it is whole.
             with contextlib.suppress(exception.KarborLikeError):
                 bank.checkpoints.event(checkpoint_id, now.status)
-        raise exception.Conflict(f"checkpoint {checkpoint_id} became {now.status!r} meanwhile")
+        raise exception.WrongState(f"checkpoint {checkpoint_id} became {now.status!r} meanwhile")
 
     def _lock(self, session: orm.Session, checkpoint_id: str) -> Checkpoint:
         """The row, locked, while nothing runs on it. Raises InUse naming what does."""
         row = checkpoints.CHECKPOINTS.get(session, checkpoint_id, lock=True)
         for busy in operations.using(session, checkpoint_id):
             made = f" to checkpoint {busy.checkpoint_id}" if busy.source_checkpoint_id == checkpoint_id else ""
-            raise exception.InUse(
+            raise exception.CheckpointInUse(
                 f"checkpoint {checkpoint_id} is in use by a running {busy.operation_type}{made} (operation {busy.id})"
             )
         return row

@@ -70,7 +70,9 @@ class Copies:
             plan = plans.PLANS.get(session, plan_id, None if context.is_admin else context.project_id)
         source = self._env.providers.get(provider_id)
         if source.id != plan.provider_id:
-            raise exception.InvalidInput(f"plan {plan_id} belongs to provider {plan.provider_id}, not to {provider_id}")
+            raise exception.PlanWrongProvider(
+                f"plan {plan_id} belongs to provider {plan.provider_id}, not to {provider_id}"
+            )
         request = _Request(
             id=uuid.UUID(copy_id) if copy_id else uuid.uuid4(),
             context=context,
@@ -161,7 +163,7 @@ def _made(request: _Request, there: Sequence[Checkpoint]) -> Sequence[str]:
 def _missing(plan: Plan, found: Sequence[Checkpoint], there: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
     """The available ones that are not copied yet, oldest first."""
     if not found:
-        raise exception.InvalidInput(f"plan {plan.id} has no checkpoint that could be copied")
+        raise exception.PlanNotProtected(f"plan {plan.id} has no checkpoint that could be copied")
     copied = {copies.source_of(row.extra_info) for row in there if row.status in _COPIED}
     return [row for row in found if row.status == states.AVAILABLE and row.id not in copied]
 
@@ -173,7 +175,7 @@ def _chosen(plan: Plan, found: Sequence[Checkpoint], wanted: Sequence[str]) -> S
         if checkpoint_id not in rows:
             raise exception.CheckpointNotFound(f"plan {plan.id} has no checkpoint {checkpoint_id}")
         if rows[checkpoint_id].status != states.AVAILABLE:
-            raise exception.Conflict(
+            raise exception.CheckpointNotAvailable(
                 f"checkpoint {checkpoint_id} is {rows[checkpoint_id].status!r}; only an available one can be copied"
             )
     return [row for row in found if row.id in wanted]

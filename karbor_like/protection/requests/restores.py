@@ -85,7 +85,7 @@ class Restores:
             # The lock: whoever deletes the checkpoint sees this operation, or this sees the deletion.
             checkpoint = self._visible(context, provider.id, session, row.checkpoint_id)
             if checkpoint.status != states.AVAILABLE:
-                raise exception.Conflict(
+                raise exception.CheckpointNotAvailable(
                     f"checkpoint {checkpoint.id} is {checkpoint.status!r}; only an available one can be used"
                 )
             hooks = provider.hooks(kind, (node.type for node in Graph.from_text(checkpoint.resource_graph).nodes))

@@ -19,7 +19,7 @@ def shown(error: Exception) -> tuple[int, str, dict]:
 
 def test_every_error_of_the_tree_has_an_answer():
     def tree(kind: type) -> list[type]:
-        return [kind, *(one for child in kind.__subclasses__() for one in tree(child))]
+        return [kind, *(descendant for child in kind.__subclasses__() for descendant in tree(child))]
 
     unforeseen = {exception.KarborLikeError, exception.ConfigurationError}
     for kind in tree(exception.KarborLikeError):
@@ -27,31 +27,35 @@ def test_every_error_of_the_tree_has_an_answer():
             status, _, content = shown(kind("why"))
             assert (status == 500) == (kind in unforeseen), kind
             assert (content["message"] == "why") == (status != 500)
+            assert content["type"] == ("server.error" if status == 500 else kind.type)
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "member"),
+    ("error", "status", "member", "code"),
     [
-        (exception.InvalidInput("x"), 400, "badRequest"),
-        (errors.WrongMediaType("x"), 415, "badMediaType"),
-        (exception.NotAuthorized("x"), 403, "forbidden"),
-        (exception.PlanNotFound("x"), 404, "itemNotFound"),
-        (exception.InUse("x"), 409, "conflictingRequest"),
-        (errors.TriggerInUse("x"), 424, "computeFault"),
-        (exception.OverQuota("x"), 413, "overLimit"),
-        (exception.Unsupported("x"), 501, "notImplemented"),
-        (exception.Timeout("x"), 503, "serviceUnavailable"),
-        (db_exception.DBConnectionError(), 503, "serviceUnavailable"),
-        (webob.exc.HTTPMethodNotAllowed(), 404, "itemNotFound"),
-        (webob.exc.HTTPRequestEntityTooLarge(), 413, "overLimit"),
-        (ValueError("secret"), 500, "computeFault"),
-        (db_exception.DBError("secret"), 500, "computeFault"),
+        (exception.InvalidInput("x"), 400, "badRequest", "request.invalid"),
+        (errors.WrongMediaType("x"), 415, "badMediaType", "request.wrong_media_type"),
+        (exception.PolicyNotAuthorized("x"), 403, "forbidden", "policy.not_authorized"),
+        (exception.PlanNotFound("x"), 404, "itemNotFound", "plan.not_found"),
+        (exception.CheckpointInUse("x"), 409, "conflictingRequest", "checkpoint.in_use"),
+        (exception.TriggerInUse("x"), 424, "computeFault", "trigger.in_use"),
+        (exception.OverQuota("x"), 413, "overLimit", "quota.exceeded"),
+        (exception.Unsupported("x"), 501, "notImplemented", "operation.unsupported"),
+        (exception.Timeout("x"), 503, "serviceUnavailable", "operation.timed_out"),
+        (db_exception.DBConnectionError(), 503, "serviceUnavailable", "database.unavailable"),
+        (webob.exc.HTTPMethodNotAllowed(), 404, "itemNotFound", "route.not_found"),
+        (webob.exc.HTTPRequestEntityTooLarge(), 413, "overLimit", "request.too_large"),
+        (webob.exc.HTTPUnauthorized(), 401, "error", "request.unauthenticated"),
+        (webob.exc.HTTPServiceUnavailable(), 503, "serviceUnavailable", "service.unavailable"),
+        (webob.exc.HTTPNotAcceptable(), 406, "computeFault", "request.invalid"),
+        (ValueError("secret"), 500, "computeFault", "server.error"),
+        (db_exception.DBError("secret"), 500, "computeFault", "server.error"),
     ],
 )
-def test_statuses_and_members(error, status, member):
-    found = shown(error)
-    assert found[:2] == (status, member)
-    assert "secret" not in found[2]["message"]
+def test_statuses_members_and_types(error, status, member, code):
+    *answered, content = shown(error)
+    assert (*answered, content["type"]) == (status, member, code)
+    assert "secret" not in content["message"]
 
 
 def test_fields_are_listed():
@@ -59,3 +63,12 @@ def test_fields_are_listed():
     _, _, content = shown(error)
     assert content["message"] == "plan.name: is empty"
     assert content["fields"] == [{"path": "plan.name", "rule": "minLength", "message": "is empty"}]
+    assert content["type"] == "request.invalid"
+
+
+def test_a_bad_request_keeps_the_type_of_its_cause():
+    cause = exception.ResourceNotFound("volume v1 does not exist")
+    status, _, content = shown(errors.BadRequest(cause, f"create failed: {cause}"))
+    assert (status, content["type"]) == (400, "resource.not_found")
+    assert content["message"] == "create failed: volume v1 does not exist"
+    assert shown(errors.BadRequest(cause))[2]["message"] == cause.message

@@ -5,7 +5,7 @@ from typing import Any
 from oslo_utils import uuidutils
 
 from karbor_like import exception
-from karbor_like.api import progress, validation, views
+from karbor_like.api import errors, progress, validation, views
 from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
 from karbor_like.api.schemas import checkpoints as schemas
@@ -88,7 +88,7 @@ class Checkpoints(base.Controller):
                 return {"checkpoint": made}
             if isinstance(error, exception.LeaseLost):
                 raise
-            raise exception.InvalidInput(f"create failed: {error}") from None
+            raise errors.BadRequest(error, f"create failed: {error}") from None
         return {"checkpoint": self._shown([checkpoint])[0]}
 
     def _made(self, checkpoint_id: str) -> dict[str, Any] | None:
@@ -105,7 +105,7 @@ class Checkpoints(base.Controller):
         with self.deps.database.reader() as session:
             plan = PLANS.get(session, validation.canonical_id(plan_id), self.scope)
             if validation.path_id("provider_id", provider_id) != plan.provider_id:
-                raise exception.InvalidInput(
+                raise exception.PlanWrongProvider(
                     f"plan {plan.id} is for provider {plan.provider_id}, not for {provider_id} as the path says"
                 )
             return plan.id
@@ -134,9 +134,11 @@ class Checkpoints(base.Controller):
         """Reset the state of a checkpoint."""
         checkpoint = self._get(provider_id, checkpoint_id)
         if checkpoint["status"] not in states.RESETTABLE:
-            raise exception.InvalidInput(
-                f"checkpoint {checkpoint['id']} is {checkpoint['status']!r}; its state can only be reset from "
-                f"{', '.join(sorted(states.RESETTABLE))}"
+            raise errors.BadRequest(
+                exception.WrongState(
+                    f"checkpoint {checkpoint['id']} is {checkpoint['status']!r}; its state can only be reset from "
+                    f"{', '.join(sorted(states.RESETTABLE))}"
+                )
             )
         self.deps.protection.reset_checkpoint(
             self.context,

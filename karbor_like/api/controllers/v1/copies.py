@@ -21,7 +21,9 @@ class Copies(base.Controller):
         with self.deps.database.reader() as session:
             plan = PLANS.get(session, validation.canonical_id(asked["plan_id"]), self.scope)
         if plan.provider_id != provider_id:
-            raise exception.InvalidInput(f"plan {plan.id} is for provider {plan.provider_id}, not for {provider_id}")
+            raise exception.PlanWrongProvider(
+                f"plan {plan.id} is for provider {plan.provider_id}, not for {provider_id}"
+            )
         given = parameters.checked(
             asked.get("parameters", {}), {}, root="copy.parameters", strict=False, installed=self.resource_types
         )

@@ -74,7 +74,7 @@ class Plans(base.Controller):
         def change(session: Any) -> Plan:
             row = PLANS.get(session, plan_id, self.scope, lock=True)
             if row.status != states.SUSPENDED and set(asked) != {"status"}:
-                raise exception.InvalidInput(
+                raise exception.PlanNotSuspended(
                     f"plan {plan_id} is {row.status!r} and can only be changed while suspended; "
                     "send the status 'suspended' alone first"
                 )
@@ -94,7 +94,7 @@ class Plans(base.Controller):
             used = scheduled_operations.of_plan(session, plan_id)
             if used:
                 names = ", ".join(f"{row.name} ({row.id})" for row in used)
-                raise exception.InUse(f"plan {plan_id} is used by scheduled operations: {names}; delete them first")
+                raise exception.PlanInUse(f"plan {plan_id} is used by scheduled operations: {names}; delete them first")
             PLANS.delete(session, plan_id)
 
         self.deps.database.write(remove)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from karbor_like import exception
-from karbor_like.api import views
+from karbor_like.api import errors, views
 from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
 from karbor_like.api.schemas import protectables as schemas
@@ -50,7 +50,7 @@ class Protectables(base.Controller):
             )
         except exception.Conflict as error:
             # It is in a state that forbids protecting it.
-            raise exception.InvalidInput(error.message) from None
+            raise errors.BadRequest(error) from None
         return {"instance": views.instance(found)}
 
 

@@ -1,7 +1,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from karbor_like.api import errors, validation, views
+from karbor_like import exception
+from karbor_like.api import validation, views
 from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
 from karbor_like.api.schemas import triggers as schemas
@@ -84,7 +85,7 @@ class Triggers(base.Controller):
             used = triggers.users(session, trigger_id)
             if used:
                 names = ", ".join(f"{row.name} ({row.id})" for row in used)
-                raise errors.TriggerInUse(f"trigger {trigger_id} is used by scheduled operations: {names}")
+                raise exception.TriggerInUse(f"trigger {trigger_id} is used by scheduled operations: {names}")
             TRIGGERS.delete(session, trigger_id)
 
         self.deps.database.write(remove)
