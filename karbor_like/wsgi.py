@@ -26,7 +26,7 @@ class _Lazy:
             if self._built is None:
                 files = os.environ.get(_FILES)
                 conf = service.prepare([], files=files.split(os.pathsep) if files else None)
-                self._built = app.build(app.dependencies(conf))
+                self._built = app.build(app.create_context(conf))
         answer: Iterable[bytes] = self._built(environ, start_response)
         return answer
 

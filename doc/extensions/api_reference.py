@@ -1,4 +1,6 @@
-"""The directive ``.. api-reference::``: a reference of the REST API, generated from the service's OpenAPI document.
+"""Directives that generate the reference of the REST API.
+
+``.. api-reference::`` lists the routes of the service's OpenAPI document, ``.. error-reference::`` the types of errors.
 
 The extension also writes the document to ``_static/openapi.json``, so that pages can link to it.
 """
@@ -15,7 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import nested_parse_with_titles
 
-from karbor_like.api import openapi
+from karbor_like.api import errors, openapi
 
 Json = Mapping[str, Any]
 
@@ -84,14 +86,42 @@ def _type(schema: Json) -> str:
 _LIMITS = {"minimum": "or more", "maximum": "or less", "maxLength": "characters or less", "maxItems": "entries or less"}
 
 
-class ApiReference(SphinxDirective):
-    """The directive, which has no arguments."""
+def error_table() -> Iterator[str]:
+    """Yield the lines of a table of all types of errors."""
+    yield from (".. list-table::", "   :header-rows: 1", "   :widths: 30 10 60", "")
+    yield from ("   * - Type", "     - Status", "     - Meaning")
+    for kind, status in errors.catalogue():
+        meaning = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+        yield from (f"   * - ``{kind.type}``", f"     - {status}", f"     - {meaning}")
+
+
+class _Generated(SphinxDirective):
+    """A directive without arguments that inserts generated lines."""
+
+    def lines(self) -> Iterator[str]:
+        """Yield reStructuredText."""
+        raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
+        """Parse the lines as a part of the document."""
         section = nodes.section()
         section.document = self.state.document
-        nested_parse_with_titles(self.state, StringList(list(_reference()), source=openapi.__file__), section)
+        nested_parse_with_titles(self.state, StringList(list(self.lines()), source=openapi.__file__), section)
         return section.children
+
+
+class ApiReference(_Generated):
+    """Insert a section for every noun, with its routes."""
+
+    def lines(self) -> Iterator[str]:
+        return _reference()
+
+
+class ErrorReference(_Generated):
+    """Insert the table of all types of errors."""
+
+    def lines(self) -> Iterator[str]:
+        return error_table()
 
 
 def _write(app: Sphinx) -> None:
@@ -99,7 +129,8 @@ def _write(app: Sphinx) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the directive with Sphinx."""
+    """Register the directives with Sphinx."""
     app.add_directive("api-reference", ApiReference)
+    app.add_directive("error-reference", ErrorReference)
     app.connect("builder-inited", _write)
     return {"parallel_read_safe": True}

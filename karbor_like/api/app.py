@@ -1,4 +1,4 @@
-"""The whole WSGI application: which part of a request's way comes before which."""
+"""The WSGI application: the pipeline that every request passes through."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,14 +26,14 @@ _RESPONSE_HEADERS = ["X-Openstack-Request-Id", "X-Compute-Request-Id", "Retry-Af
 
 
 def keystone(application: Application, conf: cfg.ConfigOpts) -> Application:
-    """The token check: keystonemiddleware, configured by ``[keystone_authtoken]``."""
+    """Add the token check: keystonemiddleware, configured by ``[keystone_authtoken]``."""
     return auth_token.AuthProtocol(application, {"oslo_config_config": conf})
 
 
-def dependencies(conf: cfg.ConfigOpts) -> ServiceContext:
-    """What the controllers need, made from configuration. One per process, after the fork.
+def create_context(conf: cfg.ConfigOpts) -> ServiceContext:
+    """Create the dependencies of the controllers. To be called once per process, after the fork.
 
-    Raises ConfigurationError where options contradict each other.
+    Raises ConfigurationError if options contradict each other.
     """
     Limits.of(conf)
     bus = transport.get(conf)
@@ -50,12 +50,12 @@ def dependencies(conf: cfg.ConfigOpts) -> ServiceContext:
 
 
 def build(deps: ServiceContext, authenticate: Filter = keystone) -> Application:
-    """The application.
+    """Build the application.
 
-    :param authenticate: checks tokens; a test that has no Keystone brings another
+    :param authenticate: adds the token check; tests without Keystone pass another one
     """
     conf = deps.conf
-    # The last of these is the first that a request to version 1 meets.
+    # A request to version 1 passes through these in reverse order.
     v1 = authenticate(root.application(deps), conf)
     v1 = sizelimit.RequestBodySizeLimiter(v1, conf)
     v1 = middleware.ErrorFormatter(v1)
@@ -73,7 +73,7 @@ def build(deps: ServiceContext, authenticate: Filter = keystone) -> Application:
         except UnicodeDecodeError:
             return errors.answer(exception.MalformedRequest("the path is not UTF-8"))
 
-    # And the last of these is the first that any request meets.
+    # Every request passes through these in reverse order.
     application: Application = http_proxy_to_wsgi.HTTPProxyToWSGI(front, conf)
     cors.set_defaults(allow_headers=_REQUEST_HEADERS, expose_headers=_RESPONSE_HEADERS)
     application = cors.CORS(application, conf)

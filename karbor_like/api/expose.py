@@ -1,7 +1,7 @@
-"""``@expose``: what a controller's method asks of its caller, on the method itself.
+"""The decorator ``@expose``, which declares on a controller's method what it requires of a request.
 
-The decorator checks the query string, the body and the policy, in this order, before the method runs, and keeps the same
-facts as :class:`Action`, from which the OpenAPI document is made: what validates is what is documented.
+It checks the query string, the body and the policy, in this order, before the method runs. It stores the declaration as
+:class:`Action`, from which the OpenAPI document is generated, so that validation and documentation agree.
 """
 
 import functools
@@ -20,13 +20,13 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Action:
-    """What a method needs and gives.
+    """The declaration of a method.
 
-    :param policies: rules that must all allow the call
-    :param body: schema of the body, which the method gets as ``body``
-    :param query: schema (an object of scalar properties) of the query string, which the method gets as ``query``
-    :param response: schema of the answer; None is an answer without content
-    :param owner: the variable of the path that names the project whose things are touched; None: the caller's own
+    :param policies: policy rules; all of them must allow the call
+    :param body: schema of the body, which is passed as the argument ``body``
+    :param query: schema (an object of scalar properties) of the query string, passed as ``query``
+    :param response: schema of the answer; None: no content
+    :param owner: the variable of the path that names the project of the objects; None: the caller's project
     :param starts_operation: whether the caller may send an ``Idempotency-Key``
     """
 
@@ -40,7 +40,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Call:
-    """One request, taken apart: the caller, the variables of the path, the query string, the body."""
+    """A parsed request: the caller, the variables of the path, the query string, and the body."""
 
     request: webob.Request
     context: RequestContext
@@ -58,7 +58,7 @@ def expose(
     owner: str | None = None,
     starts_operation: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[[Any], Any]]:
-    """Make a method of a controller callable by the router; the parameters are those of :class:`Action`."""
+    """Make a method of a controller available to the router. The parameters are those of :class:`Action`."""
     action = Action((policy,) if isinstance(policy, str) else policy, body, query, response, owner, starts_operation)
     body_checker = validation.validator(body) if body is not None else None
     query_checker = validation.validator(query) if query is not None else None
@@ -69,7 +69,7 @@ def expose(
             call: Call = self.call
             arguments: dict[str, Any] = dict(call.variables)
             if query_checker is not None:
-                arguments["query"] = _query(query_checker, call.query)
+                arguments["query"] = _parse_query(query_checker, call.query)
             if body_checker is not None:
                 validation.check(body_checker, call.body)
                 arguments["body"] = call.body
@@ -82,8 +82,8 @@ def expose(
     return decorate
 
 
-def _query(checker: Any, given: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """The known members of the query string, typed. Unknown ones are dropped, as clients of this API expect."""
+def _parse_query(checker: Any, given: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return the known members of the query string, typed. Unknown ones are dropped, as clients of this API expect."""
     properties = checker.schema["properties"]
     repeated = [name for name, values in given.items() if name in properties and len(values) > 1]
     if repeated:
@@ -101,7 +101,7 @@ def _authorize(controller: Any, action: Action, call: Call) -> None:
 
 
 def action_of(method: Callable[..., Any]) -> Action:
-    """Raises ConfigurationError where a route leads to a method that is not exposed."""
+    """Return the declaration of a method. Raises ConfigurationError if the method is not exposed."""
     if not hasattr(method, "action"):
         raise exception.ConfigurationError(f"{method.__qualname__} is in the table of routes but not exposed")
     action: Action = method.action

@@ -1,4 +1,4 @@
-"""What ``/healthcheck`` asks: whether the database answers, and whether a protection service does over the bus."""
+"""``/healthcheck``: checks the database, and a protection service over the message bus."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from karbor_like.context import RequestContext
 
 
 class _Check:
-    """One line of the answer."""
+    """One check: one line of the answer."""
 
     def __init__(self, name: str, ask: Callable[[], object]) -> None:
         self._name = name
@@ -25,13 +25,13 @@ class _Check:
         except exception.KarborLikeError as error:
             return pluginbase.HealthcheckResult(False, f"{self._name}: {error.message}")
         except db_exception.DBError:
-            # Anybody may ask, and the text of a database error may hold its address.
+            # The route needs no token, and the text of a database error may contain its address.
             return pluginbase.HealthcheckResult(False, f"{self._name}: does not answer")
         return pluginbase.HealthcheckResult(True, f"{self._name}: OK")
 
 
 class Healthcheck(healthcheck.Healthcheck):
-    """oslo.middleware's answer, with this service's own checks beside those that are configured."""
+    """The health check of oslo.middleware with the checks of this service in addition to the configured ones."""
 
     def __init__(self, deps: ServiceContext) -> None:
         super().__init__(None, deps.conf)
@@ -40,6 +40,6 @@ class Healthcheck(healthcheck.Healthcheck):
             _Check("database", deps.database.ping),
             _Check("rpc", lambda: deps.protection.ping(RequestContext(overwrite=False), timeout=timeout)),
         )
-        # Its other way in is an entry point, whose objects are made without what the checks need.
+        # Entry points are the other way to add checks. Their objects are created without the dependencies.
         more = [SimpleNamespace(obj=check) for check in checks]
         self._backends = [*self._backends, *more]  # type: ignore[assignment]

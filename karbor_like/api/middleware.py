@@ -1,4 +1,4 @@
-"""The parts of the pipeline that are ours: one shape for every error, whichever part of it makes it, and request ids."""
+"""WSGI middleware: request ids, and one shape for the errors of every part of the pipeline."""
 
 import json
 import logging
@@ -17,13 +17,13 @@ Application = Callable[..., Any]
 
 
 class RequestId(request_id.RequestId):
-    """The request's id under both names that clients look for."""
+    """Sends the id of the request in both headers that clients read."""
 
     compat_headers = ["x-compute-request-id"]
 
 
 class ErrorFormatter:
-    """Answers for what fails between the server and the controllers: bodies that are too large, missing tokens, bugs."""
+    """Gives errors from outside of the controllers the shape of all errors: large bodies, missing tokens, bugs."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -32,11 +32,11 @@ class ErrorFormatter:
     def __call__(self, incoming: webob.Request) -> webob.Response:
         try:
             response = incoming.get_response(self._application)
-        except Exception as error:  # noqa: BLE001 - the border of the service
+        except Exception as error:  # noqa: BLE001 - the boundary of the service
             return errors.answer(error)
-        return response if response.status_int < 400 or _has_shape(response) else self._reshaped(response)
+        return response if response.status_int < 400 or _has_shape(response) else self._reshape(response)
 
-    def _reshaped(self, response: webob.Response) -> webob.Response:
+    def _reshape(self, response: webob.Response) -> webob.Response:
         answer = errors.answer_status(response.status_int)
         if "WWW-Authenticate" in response.headers:
             answer.headers["WWW-Authenticate"] = response.headers["WWW-Authenticate"]

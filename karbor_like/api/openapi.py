@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the table of routes and the schemas that validate: it cannot say anything else."""
+"""The OpenAPI 3.1 document. It is generated from the table of routes and the schemas that validate requests."""
 
 import functools
 import re
@@ -11,38 +11,43 @@ from karbor_like.api.controllers.routing import Route
 
 Json = dict[str, Any]
 
-#: Statuses that any route may answer with, and those that only routes which change something do.
+#: Error statuses of every route, of routes that change something, and of single routes.
 _ANY = (400, 401, 403, 404, 413, 500, 503)
 _CHANGING = (409, 415)
 _SOME = {424: ("Triggers", "delete"), 501: ("Copies", "create"), 502: ("Protectables", None)}
 
 _ERROR: Json = {
     "type": "object",
-    "description": "One member, named by the status, that holds code and message.",
+    "description": "One member, which is named by the status.",
     "minProperties": 1,
     "maxProperties": 1,
     "additionalProperties": {
         "type": "object",
         "properties": {
             "code": {"type": "integer"},
-            "message": {"type": "string"},
+            "message": {"type": "string", "description": "For the reader. It may change between versions."},
+            "type": {
+                "type": "string",
+                "description": "The condition, for programs. It never changes.",
+                "enum": [kind.type for kind, _ in errors.catalogue()],
+            },
             "fields": {
                 "type": "array",
-                "description": "The fields of the request that broke a rule.",
+                "description": "The fields of the request that break a rule.",
                 "items": {
                     "type": "object",
                     "properties": {name: {"type": "string"} for name in ("path", "rule", "message")},
                 },
             },
         },
-        "required": ["code", "message"],
+        "required": ["code", "message", "type"],
     },
 }
 
 
 @functools.cache
 def document() -> Json:
-    """The whole document."""
+    """Return the whole document."""
     paths: Json = {}
     for route in v1.ROUTES:
         paths.setdefault(f"/v1/{{project_id}}{route.path}", {})[route.method.lower()] = _operation(route)
@@ -94,7 +99,7 @@ def _in_query(query: Mapping[str, Any] | None) -> list[Json]:
 def _headers(starts_operation: bool) -> list[Json]:
     if not starts_operation:
         return []
-    text = "Sent again with the same body, it starts nothing again and gets the same object; with another body: 409."
+    text = "A request that repeats a key and its body starts nothing and returns the same object. Another body: 409."
     schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x20-\\x7e]+$"}
     return [{"name": "Idempotency-Key", "in": "header", "required": False, "description": text, "schema": schema}]
 

@@ -1,4 +1,4 @@
-"""What a request says: who asks, the query string, the body. Everything that can be malformed is refused here."""
+"""Parsing of requests: the caller, the query string and the body. Malformed requests are refused here."""
 
 import json
 import math
@@ -17,8 +17,8 @@ _MAX_DEPTH = 64
 _MAX_INTEGER = 2**63 - 1
 
 
-def identity(request: webob.Request, enforcer: oslo_policy.Enforcer) -> RequestContext:
-    """The caller, as keystonemiddleware left it in the request."""
+def read_identity(request: webob.Request, enforcer: oslo_policy.Enforcer) -> RequestContext:
+    """Return the caller, whom keystonemiddleware stored in the environment of the request."""
     token = request.environ.get("keystone.token_info", {}).get("token", {})
     trust = token.get("OS-TRUST:trust", {})
     try:
@@ -36,8 +36,11 @@ def identity(request: webob.Request, enforcer: oslo_policy.Enforcer) -> RequestC
     return context
 
 
-def query(request: webob.Request) -> dict[str, list[str]]:
-    """The query string: each name with its values. Raises InvalidInput where it is not UTF-8 or holds a NUL."""
+def read_query(request: webob.Request) -> dict[str, list[str]]:
+    """Return the values of each name in the query string.
+
+    Raises MalformedRequest if it is not UTF-8, InvalidRequest if it contains a NUL.
+    """
     try:
         items = list(request.GET.items())
     except UnicodeDecodeError:
@@ -45,15 +48,15 @@ def query(request: webob.Request) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {}
     for name, value in items:
         if "\0" in name or "\0" in value:
-            raise errors.InvalidRequest([errors.Field(name.replace("\0", "?"), "pattern", "holds a NUL character")])
+            raise errors.InvalidRequest([errors.Field(name.replace("\0", "?"), "pattern", "contains a NUL character")])
         values.setdefault(name, []).append(value)
     return values
 
 
-def body(request: webob.Request) -> Any:
-    """The JSON value of the body of a POST or PUT; None for other methods, whose bodies are ignored.
+def read_body(request: webob.Request) -> Any:
+    """Return the JSON value of the body of a POST or PUT. Bodies of other methods are ignored: None.
 
-    Raises WrongMediaType or InvalidInput.
+    Raises WrongMediaType, MalformedRequest or InvalidRequest.
     """
     if request.method not in _WITH_BODY:
         return None
@@ -83,16 +86,16 @@ def _refuse_constant(word: str) -> NoReturn:
 
 
 def _check_values(value: Any, path: tuple[str | int, ...]) -> None:
-    """Refuse what no database could store, wherever it is."""
+    """Refuse values that a database cannot store, at any depth."""
     problem = None
     if len(path) > _MAX_DEPTH:
         raise exception.MalformedRequest(f"the body is nested more than {_MAX_DEPTH} levels deep")
     if isinstance(value, str):
         problem = _text_problem(value)
     elif isinstance(value, int) and abs(value) > _MAX_INTEGER:
-        problem = "is a greater number than 64 bits can hold"
+        problem = "is out of the range of 64-bit integers"
     elif isinstance(value, float) and not math.isfinite(value):
-        problem = "is a greater number than a double can hold"
+        problem = "is out of the range of double-precision numbers"
     elif isinstance(value, Mapping):
         for name, item in value.items():
             problem = problem or _text_problem(name)
@@ -107,9 +110,9 @@ def _check_values(value: Any, path: tuple[str | int, ...]) -> None:
 
 def _text_problem(text: str) -> str | None:
     if "\0" in text:
-        return "holds a NUL character"
+        return "contains a NUL character"
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "holds half of a surrogate pair"
+        return "contains half of a surrogate pair"
     return None

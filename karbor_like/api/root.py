@@ -1,4 +1,4 @@
-"""The Pecan application: takes each request apart, finds its route and turns what comes of it into an answer."""
+"""The Pecan application: parses each request, finds its route, calls the controller and renders the answer."""
 
 import json
 from typing import Any
@@ -18,24 +18,24 @@ _JSON = "application/json"
 
 
 class RequestHook(hooks.PecanHook):
-    """The border of a request: what comes in is read here, and every error ends here."""
+    """Parses a request before its controller runs, and renders every error."""
 
     def __init__(self, deps: ServiceContext) -> None:
         self._deps = deps
         self._router = Router(v1.ROUTES)
 
     def on_route(self, state: Any) -> None:
-        """Read the request before Pecan does, which would let malformed ones through, or fall over them."""
+        """Parse the request before Pecan does: Pecan accepts some malformed requests and fails at others."""
         incoming = state.request
-        # Settles Pecan's negotiation: this API speaks JSON only, and dots in ids are no file name extensions.
+        # Ends Pecan's content negotiation: the API speaks JSON only, and a dot in an id is not a file name extension.
         incoming.pecan["content_type"] = _JSON
-        context = request.identity(incoming, self._deps.enforcer)
-        _, project_id, segments = _taken_apart(incoming.path_info)
-        found = self._router.find(incoming.method, segments)
-        if found is None:
+        context = request.read_identity(incoming, self._deps.enforcer)
+        project_id, segments = _split_path(incoming.path_info)
+        match = self._router.find(incoming.method, segments)
+        if match is None:
             raise errors.RouteNotFound("The resource could not be found.")
-        route, variables = found
-        query, body = request.query(incoming), request.body(incoming)
+        route, variables = match
+        query, body = request.read_query(incoming), request.read_body(incoming)
         incoming.body = b""
         if context.project_id is None or project_id != context.project_id:
             raise exception.WrongProject(
@@ -45,18 +45,18 @@ class RequestHook(hooks.PecanHook):
         incoming.context["call"] = Call(incoming, context, variables, query, body)
 
     def on_error(self, state: Any, error: Exception) -> webob.Response:
-        """The one border where any error is caught; ``errors.answer`` logs what nobody foresaw."""
+        """Render any error. ``errors.answer`` logs unforeseen ones."""
         return errors.answer(error)
 
 
-def _taken_apart(path: str) -> tuple[str, str, list[str]]:
-    """``/v1/{project_id}/...``: the version, the project, and what the table of routes is about."""
+def _split_path(path: str) -> tuple[str, list[str]]:
+    """Return the project and the segments after it of ``/v1/{project_id}/...``."""
     parts = path.strip("/").split("/")
-    return parts[0], parts[1] if len(parts) > 1 else "", parts[2:]
+    return parts[1] if len(parts) > 1 else "", parts[2:]
 
 
 class Root:
-    """``/v1/{project_id}/...``: leads every request to the controller that the table of routes names."""
+    """The root of ``/v1/{project_id}/...``. Passes every request to the controller that the table of routes names."""
 
     def __init__(self, deps: ServiceContext) -> None:
         self._deps = deps
@@ -67,7 +67,7 @@ class Root:
 
     @pecan.expose(content_type=_JSON)
     def call(self) -> webob.Response:
-        """Call the controller's method. Every success is 200, without content too: old clients know no other."""
+        """Call the controller's method. Every success is 200, even without content: old clients expect it."""
         route, call = pecan.request.context["route"], pecan.request.context["call"]
         value = getattr(route.controller(self._deps, call), route.name)()
         response = webob.Response(status=200, content_type=_JSON, charset=None)
@@ -77,12 +77,12 @@ class Root:
 
 
 class Application(pecan.Pecan):
-    """Pecan would answer 204 where there is no content."""
+    """A Pecan application that answers 200 without content. Pecan itself answers 204."""
 
     def _handle_empty_response_body(self, state: Any) -> None:
         pass
 
 
 def application(deps: ServiceContext) -> pecan.Pecan:
-    """The WSGI application behind the token check."""
+    """Create the WSGI application behind the token check."""
     return Application(Root(deps), hooks=[RequestHook(deps)], force_canonical=False, guess_content_type_from_ext=False)

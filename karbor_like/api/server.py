@@ -1,4 +1,4 @@
-"""Serves the application: cheroot's threads in a worker process, and all-in-one beside other services."""
+"""The HTTP server of the API: threads of cheroot, in a worker process or in the all-in-one process."""
 
 import logging
 import threading
@@ -16,29 +16,29 @@ from karbor_like.triggers.contract import Limits
 LOG = logging.getLogger(__name__)
 
 _SERVER_NAME = "karbor_like"
-#: Seconds below the time after which the process is ended by force.
+#: Seconds between the end of the server's grace period and the forced end of the process.
 _MARGIN = 5
-#: Connections that wait in the kernel while every thread is busy.
+#: Connections that the kernel queues while every thread is busy.
 _BACKLOG = 128
-#: Bytes of a request line and headers. Tokens of some kilobytes are the longest that clients have to say there.
+#: Bytes of the request line and headers. Tokens, of some kilobytes, are the longest values there.
 _MAX_HEADER = 256 * 1024
-#: Bytes of a body that are read although nobody wants them, so that an answer comes in the service's own shape.
+#: Bytes of a body that are read and discarded, so that the answer has the shape of the service's errors.
 _MAX_UNWANTED = 1024 * 1024
 
 
 class _Server(wsgi.Server):
-    """Says what goes wrong through the log of the service."""
+    """Writes errors of the server to the log of the service."""
 
     def error_log(self, msg: str = "", level: int = logging.ERROR, traceback: bool = False) -> None:
         LOG.log(level, "%s", msg, exc_info=traceback)
 
 
 class ApiService(service.Service):
-    """The REST API in this process. Several processes, and several instances, may listen on one port.
+    """The REST API in this process. Several processes and several instances can share one port.
 
     :param authenticate: as in :func:`karbor_like.api.app.build`
 
-    Raises ConfigurationError where options contradict each other.
+    Raises ConfigurationError if options contradict each other.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, authenticate: app.Filter = app.keystone) -> None:
@@ -53,15 +53,15 @@ class ApiService(service.Service):
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens, after :meth:`start`: with port 0, the one that was free."""
+        """The host and port on which it listens, after :meth:`start`. Port 0 is replaced by the port in use."""
         if self._server is None:
             raise exception.Unavailable("the API is not started")
         return self._server.bind_addr[:2]
 
     def start(self) -> None:
-        """Bind, and serve in threads. Raises ConfigurationError where the address cannot be had."""
+        """Bind the address and serve requests. Raises ConfigurationError if the address is not available."""
         options = self._conf.api
-        self._deps = app.dependencies(self._conf)
+        self._deps = app.create_context(self._conf)
         application = app.build(self._deps, self._authenticate)
         self._server = _Server(
             (options.host, options.port),
@@ -70,10 +70,10 @@ class ApiService(service.Service):
             server_name=_SERVER_NAME,
             request_queue_size=_BACKLOG,
             shutdown_timeout=max(1, self._conf.graceful_shutdown_timeout - _MARGIN),
-            # A free port is nobody else's.
+            # A port that the kernel chooses is not shared.
             reuse_port=options.port != 0,
         )
-        # What is longer is refused before it is read. The server's own defaults are no limits at all.
+        # Longer requests are refused before they are read. The defaults of the server are unlimited.
         self._server.max_request_header_size = _MAX_HEADER
         self._server.max_request_body_size = max(_MAX_UNWANTED, self._conf.oslo_middleware.max_request_body_size)
         try:
@@ -87,7 +87,7 @@ class ApiService(service.Service):
         LOG.info("listening on %s:%s", *self.address)
 
     def stop(self, graceful: bool = False) -> None:
-        """Take no more connections, let requests in flight end, at most as long as ``graceful_shutdown_timeout`` allows."""
+        """Refuse new connections and wait for requests in flight, at most ``graceful_shutdown_timeout`` seconds."""
         if self._server is not None:
             self._server.stop()
             self._deps.protection.close()

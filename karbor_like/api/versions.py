@@ -1,4 +1,4 @@
-"""What may be asked without a token: which versions there are, and the description of version 1."""
+"""Routes without a token: the list of versions, and the OpenAPI document of version 1."""
 
 import json
 
@@ -17,16 +17,16 @@ def _document(incoming: webob.Request) -> webob.Response:
 
 
 def document() -> webob.dec.wsgify:
-    """The application at ``DOCUMENT_PATH``."""
+    """Return the application that serves the OpenAPI document at ``DOCUMENT_PATH``."""
     return _document
 
 
 def versions(conf: cfg.ConfigOpts) -> webob.dec.wsgify:
-    """The application everywhere outside of version 1, for every method and path."""
+    """Return the application for every method and path outside of version 1."""
 
     @webob.dec.wsgify
     def answer(incoming: webob.Request) -> webob.Response:
-        # The path is a constant that old documents promise, wherever the API is mounted.
+        # Old documentation promises this constant path, independent of the mount point of the API.
         href = f"{paging.root_url(incoming, conf.api.public_url)}/data-protect/v1/"
         version = {"id": "v1.0", "status": "CURRENT", "links": [{"rel": "self", "href": href}]}
         return _json(300, {"versions": [version]})

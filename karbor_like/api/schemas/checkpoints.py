@@ -1,7 +1,7 @@
 from karbor_like.api.schemas import primitives as p
 from karbor_like.domain import states
 
-_EXTRA_INFO = {**p.METADATA, "description": "Kept with the checkpoint. Both spellings are understood."}
+_EXTRA_INFO = {**p.METADATA, "description": "Stored with the checkpoint. Both spellings are accepted."}
 
 CREATE = p.wrapped(
     "checkpoint", p.closed({"plan_id": p.UUID, "extra-info": _EXTRA_INFO, "extra_info": _EXTRA_INFO}, ["plan_id"])
@@ -24,10 +24,10 @@ CHECKPOINT = p.shown(
         "protection_plan": p.shown(
             {"id": p.UUID, "name": {"type": "string"}, "provider_id": p.UUID, "resources": {"type": "array"}}
         ),
-        "resource_graph": {"type": "string", "description": "JSON text: [nodes, adjacency]."},
-        "created_at": {"type": "string", "description": "The day, UTC."},
-        "timestamp": {"type": "string", "description": "When it was created, to the microsecond, with the zone."},
-        "extra_info": {"type": "string", "description": "JSON text of an object."},
+        "resource_graph": {"type": "string", "description": "A JSON text: [nodes, adjacency]."},
+        "created_at": {"type": "string", "description": "The date of creation, UTC."},
+        "timestamp": {"type": "string", "description": "The time of creation, ISO 8601, with microseconds and a time zone."},
+        "extra_info": {"type": "string", "description": "The JSON text of an object."},
         **p.WORK,
     }
 )

@@ -6,12 +6,12 @@ CREATE = p.wrapped(
         {
             "plan_id": p.UUID,
             "parameters": p.PARAMETERS,
-            "target_provider_id": {**p.UUID, "description": "Where absent: what the provider's own file says."},
+            "target_provider_id": {**p.UUID, "description": "If absent: copy_to in the file of the provider."},
             "checkpoint_ids": {
                 "type": "array",
                 "items": p.UUID,
                 "minItems": 1,
-                "description": "Where absent: every available checkpoint that was not copied there yet.",
+                "description": "If absent: every available checkpoint that was not copied there before.",
             },
         },
         ["plan_id"],

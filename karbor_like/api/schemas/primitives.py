@@ -1,11 +1,11 @@
-"""The pieces that schemas of bodies, query strings and answers are made of."""
+"""Building blocks of the schemas for bodies, query strings and answers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 Schema = Mapping[str, Any]
 
-# "$" alone would let a trailing newline through in Python.
+# In Python, "$" alone also matches before a newline at the end.
 _END = "$(?![\\n])"
 
 NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "\\S"}
@@ -18,18 +18,18 @@ UUID: Schema = {"type": "string", "format": "uuid"}
 NULLABLE_UUID: Schema = {"type": ["string", "null"], "format": "uuid"}
 NULLABLE_TEXT: Schema = {"type": ["string", "null"]}
 BYTES: Schema = {"type": ["integer", "null"], "minimum": 0}
-TIME: Schema = {"type": ["string", "null"], "description": "ISO 8601, UTC, microseconds, without a zone."}
+TIME: Schema = {"type": ["string", "null"], "description": "ISO 8601, UTC, with microseconds and without a time zone."}
 
 _KEYS: Schema = {"pattern": f"^[A-Za-z0-9\\-_:.# ]{{1,255}}{_END}"}
 
-#: What a tenant may attach to things. Null is taken as absent.
+#: Key-value pairs of the tenant. Null means absent.
 VALUES: Schema = {
     "type": "object",
     "propertyNames": _KEYS,
     "additionalProperties": {"type": ["boolean", "string", "integer", "null"]},
 }
 METADATA: Schema = {**VALUES, "type": ["object", "null"]}
-#: Options by ``Type`` or ``Type#id``.
+#: Parameters of plugins, by ``Type`` or ``Type#id``.
 PARAMETERS: Schema = {"type": "object", "propertyNames": _KEYS, "additionalProperties": VALUES}
 
 RESOURCE: Schema = {
@@ -49,7 +49,7 @@ LINKS: Schema = {
     "items": {"type": "object", "properties": {"rel": {"type": "string"}, "href": {"type": "string"}}},
 }
 
-#: How far an operation is, and what it cost: additions that old clients print or ignore.
+#: Progress and size of an operation. Old clients print or ignore these members.
 PROGRESS: Schema = {
     "type": "object",
     "properties": {
@@ -57,7 +57,7 @@ PROGRESS: Schema = {
         "bytes_total": BYTES,
         "resources": {
             "type": "object",
-            "description": "By Type#id.",
+            "description": "By resource, as Type#id.",
             "additionalProperties": {
                 "type": "object",
                 "properties": {
@@ -85,7 +85,7 @@ WORK: Mapping[str, Schema] = {
 
 
 def closed(properties: Mapping[str, Schema], required: Sequence[str] = (), **more: Any) -> Schema:
-    """An object that may hold these properties and no others."""
+    """Return the schema of an object with these properties and no others."""
     return {
         "type": "object",
         "properties": dict(properties),
@@ -96,22 +96,22 @@ def closed(properties: Mapping[str, Schema], required: Sequence[str] = (), **mor
 
 
 def shown(properties: Mapping[str, Schema]) -> Schema:
-    """An object of an answer: always all of these properties; clients ignore those that they do not know."""
+    """Return the schema of an object in an answer. It has all these properties; clients ignore unknown ones."""
     return {"type": "object", "properties": dict(properties), "required": list(properties)}
 
 
 def wrapped(member: str, schema: Schema) -> Schema:
-    """The object that holds *schema* under *member* and nothing else."""
+    """Return the schema of an object with *member* and nothing else."""
     return closed({member: schema}, [member])
 
 
 def answer(member: str, schema: Schema) -> Schema:
-    """An answer with one thing in it."""
+    """Return the schema of an answer with one object."""
     return shown({member: schema})
 
 
 def page(member: str, schema: Schema) -> Schema:
-    """An answer with a list in it, and a link where there may be more."""
+    """Return the schema of an answer with a page of a list, and a link if there may be another page."""
     return {
         "type": "object",
         "properties": {member: {"type": "array", "items": schema}, f"{member}_links": LINKS},
@@ -121,16 +121,16 @@ def page(member: str, schema: Schema) -> Schema:
 
 _TEXT: Schema = {"type": "string"}
 _PAGING: Mapping[str, Schema] = {
-    "limit": {"type": "integer", "minimum": 1, "description": "Items on a page at most."},
-    "offset": {"type": "integer", "minimum": 0, "maximum": 2147483647, "description": "Items to leave out first."},
-    "marker": {"type": "string", "description": "The id of the last item of the page before."},
-    "sort": {"type": "string", "description": "key[:asc|:desc],... Not together with sort_key or sort_dir."},
-    "sort_key": {"type": "string", "description": "created_at where absent."},
-    "sort_dir": {"type": "string", "enum": ["asc", "desc"], "description": "desc where absent."},
+    "limit": {"type": "integer", "minimum": 1, "description": "The maximum number of items on the page."},
+    "offset": {"type": "integer", "minimum": 0, "maximum": 2147483647, "description": "The number of items to skip."},
+    "marker": {"type": "string", "description": "The id of the last item of the previous page."},
+    "sort": {"type": "string", "description": "key[:asc|:desc],... Cannot be combined with sort_key or sort_dir."},
+    "sort_key": {"type": "string", "description": "Default: created_at."},
+    "sort_dir": {"type": "string", "enum": ["asc", "desc"], "description": "Default: desc."},
 }
 
 
 def listing(*filters: str, **typed: Schema) -> Schema:
-    """The query string of a list: paging, sorting, ``all_tenants``, and filters, texts where not *typed*."""
+    """Return the schema of a list's query string: paging, sorting, ``all_tenants``, text filters and *typed* filters."""
     names = dict.fromkeys(("all_tenants", "project_id", *filters), _TEXT)
     return {"type": "object", "properties": {**_PAGING, **names, **typed}}

@@ -5,7 +5,7 @@ _DEPENDENT = {"type": {"type": "string"}, "id": {"type": "string"}, "name": p.NU
 
 _PARAMETERS = {
     "type": "string",
-    "description": "What the plugin asks for: a JSON object, or the text of a Python dictionary.",
+    "description": "Parameters for the plugin: a JSON object, or the text of a Python dictionary.",
 }
 SHOW_INSTANCE = {"type": "object", "properties": {"parameters": _PARAMETERS}}
 LIST_INSTANCES = p.listing("status", parameters=_PARAMETERS)

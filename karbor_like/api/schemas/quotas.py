@@ -5,7 +5,7 @@ _LIMIT = {
     "minimum": -1,
     "maximum": 2147483647,
     "pattern": "^(-1|[0-9]{1,9})$(?![\\n])",
-    "description": "-1 is no limit. Digits may come as a text.",
+    "description": "-1 means unlimited. A text of digits is accepted.",
 }
 _SHOWN = {"type": "integer", "minimum": -1}
 _ID = {"id": {"type": "string"}}
@@ -13,7 +13,7 @@ _LIMITS = {"plans": _SHOWN, "checkpoints": _SHOWN}
 _DETAIL = p.shown(
     {"limit": _SHOWN, "in_use": {"type": "integer", "minimum": 0}, "reserved": {"type": "integer", "enum": [0]}}
 )
-# Names that are not limited here are ignored: clients of other versions send them.
+# Unknown names are ignored: clients of other versions send them.
 _CHANGES = {"type": "object", "properties": {"plans": _LIMIT, "checkpoints": _LIMIT}}
 
 UPDATE = p.wrapped("quota", _CHANGES)

@@ -6,7 +6,7 @@ _AUTH = {
     "writeOnly": True,
     "propertyNames": p.VALUES["propertyNames"],
     "additionalProperties": {"type": ["boolean", "string", "integer", "null"], "writeOnly": True},
-    "description": "Credential for the target; travels encrypted, is never shown.",
+    "description": "The credential for the target. It is encrypted on the message bus and never shown.",
 }
 
 CREATE = p.wrapped(
@@ -25,7 +25,7 @@ CREATE = p.wrapped(
 LIST = p.listing("status", "provider_id", "checkpoint_id")
 
 STATUS = {"type": "string", "enum": [states.IN_PROGRESS, states.SUCCESS, states.FAIL]}
-WORDS = {"type": "object", "description": "By Type#id.", "additionalProperties": {"type": "string"}}
+WORDS = {"type": "object", "description": "By resource, as Type#id.", "additionalProperties": {"type": "string"}}
 
 RESTORE = p.shown(
     {

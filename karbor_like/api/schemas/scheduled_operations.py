@@ -4,9 +4,9 @@ from karbor_like.domain import retention
 _TYPE = {"type": "string", "enum": ["protect", "retention_protect"]}
 _COUNT = {"type": ["integer", "string"], "maximum": 999_999_999, "pattern": "^-?[0-9]{1,9}$(?![\\n])"}
 _KEPT = {
-    "max_backups": "Available checkpoints of the plan to keep at most.",
-    "retention_duration": f"Days to keep checkpoints for, at most {retention.MAX_DURATION}.",
-    **{name: f"Keep the newest of each of so many periods ({name})." for name in retention.PERIODS},
+    "max_backups": "The maximum number of available checkpoints of the plan.",
+    "retention_duration": f"How many days to keep checkpoints; at most {retention.MAX_DURATION}.",
+    **{name: f"The number of periods ({name}) of which the newest checkpoint is kept." for name in retention.PERIODS},
 }
 
 DEFINITION = {
@@ -30,7 +30,7 @@ CREATE = p.wrapped(
             "trigger_id": p.UUID,
             "operation_definition": {
                 "type": ["object", "string"],
-                "description": "An object; the text k=v,k=v is understood too.",
+                "description": "An object. The text k=v,k=v is also accepted.",
                 "allOf": [{"if": {"type": "object"}, "then": DEFINITION}],
             },
         },
@@ -55,7 +55,7 @@ SCHEDULED_OPERATION = p.shown(
 _DECISION = p.shown(
     {
         "id": p.UUID,
-        "timestamp": {"type": "string", "description": "When it was made, ISO 8601, UTC."},
+        "timestamp": {"type": "string", "description": "The time of creation, ISO 8601, UTC."},
         "delete": {"type": "boolean"},
         "reason": {"type": "string"},
     }

@@ -3,7 +3,7 @@ from karbor_like.api.schemas import primitives as p
 _STATUS = {"type": "string", "enum": ["enabled", "disabled"]}
 
 LIST = {"type": "object", "properties": {"host": {"type": "string"}, "binary": {"type": "string"}}}
-# Without a wrapper, as clients send it.
+# Clients send it without a wrapping member.
 UPDATE = p.closed({"status": _STATUS, "disabled_reason": p.DESCRIPTION}, ["status"])
 
 SERVICE = p.shown(

@@ -1,18 +1,18 @@
 from karbor_like.api.schemas import primitives as p
 from karbor_like.triggers.time import TimeTrigger
 
-#: The controller checks them against the schema of the type that the trigger has.
+#: The controller validates them with the schema of the trigger's type.
 _PROPERTIES: p.Schema = {
     "type": "object",
-    "anyOf": [TimeTrigger.schema, {"type": "object", "description": "Of another type that is installed."}],
+    "anyOf": [TimeTrigger.schema, {"type": "object", "description": "Properties of another installed type."}],
 }
-_TYPE = {"type": "string", "minLength": 1, "maxLength": 64, "description": "time, or another that is installed."}
+_TYPE = {"type": "string", "minLength": 1, "maxLength": 64, "description": "time, or another installed type."}
 
 CREATE = p.wrapped(
     "trigger_info",
     p.closed({"name": p.NAME, "type": _TYPE, "properties": _PROPERTIES}, ["name", "type", "properties"]),
 )
-# Old clients send an empty object where they change nothing but the name.
+# Old clients send an empty object if they change only the name.
 UPDATE = p.wrapped("trigger_info", p.closed({"name": p.NAME, "type": {"type": "string"}, "properties": _PROPERTIES}))
 LIST = p.listing("name", "type", "properties")
 

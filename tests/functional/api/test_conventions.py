@@ -1,4 +1,4 @@
-"""What holds for every request: versions, media types, errors, paging, odd bytes."""
+"""Conventions of every request: versions, media types, errors, paging, encodings."""
 
 import json
 
@@ -14,14 +14,14 @@ from tests.fixtures.bodies import UNKNOWN_ID
 
 
 @pytest.fixture
-def anybody(application):
+def anonymous(application):
     return webtest.TestApp(application)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
 @pytest.mark.parametrize("path", ["/", "/foo/bar", "/v2", "/v10/plans"])
-def test_versions_everywhere_outside_of_version_1(anybody, method, path):
-    answer = anybody.request(path, method=method, status=300, headers={"Host": "dp.example.net:8799"})
+def test_versions_everywhere_outside_of_version_1(anonymous, method, path):
+    answer = anonymous.request(path, method=method, status=300, headers={"Host": "dp.example.net:8799"})
     link = {"rel": "self", "href": "http://dp.example.net:8799/data-protect/v1/"}
     assert answer.json == {"versions": [{"id": "v1.0", "status": "CURRENT", "links": [link]}]}
     assert answer.headers["Content-Type"] == "application/json"
@@ -30,16 +30,17 @@ def test_versions_everywhere_outside_of_version_1(anybody, method, path):
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/", f"/v1/{PROJECT_A}/plans", "/v1/x/y"])
 @pytest.mark.parametrize("accept", ["application/json", "text/html", "*/*"])
-def test_no_token(anybody, path, accept):
-    answer = anybody.get(path, status=401, headers={"Accept": accept})
+def test_no_token(anonymous, path, accept):
+    answer = anonymous.get(path, status=401, headers={"Accept": accept})
     assert answer.headers["WWW-Authenticate"].startswith("Keystone uri=")
     assert answer.json["error"]["code"] == 401
     assert answer.json["error"]["title"] == "Unauthorized"
+    assert answer.json["error"]["type"] == "request.unauthenticated"
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/", f"/v1/{PROJECT_A}", f"/v1/{PROJECT_A}/"])
-def test_there_is_nothing_at_the_top(anybody, path):
-    anybody.get(path, status=404, headers={"X-Auth-Token": token("member")})
+def test_the_root_has_no_content(anonymous, path):
+    anonymous.get(path, status=404, headers={"X-Auth-Token": token("member")})
 
 
 @pytest.mark.parametrize(
@@ -58,9 +59,9 @@ def test_there_is_nothing_at_the_top(anybody, path):
         ("GET", "/quotas"),
     ],
 )
-def test_what_is_not_routed_does_not_exist(anybody, method, path):
+def test_an_unknown_route_is_not_found(anonymous, method, path):
     for accept in ("application/json", "text/html"):
-        answer = anybody.request(
+        answer = anonymous.request(
             f"/v1/{PROJECT_A}{path}",
             method=method,
             status="*",
@@ -70,6 +71,7 @@ def test_what_is_not_routed_does_not_exist(anybody, method, path):
         assert answer.status_int == expected
         if method != "HEAD" and expected == 404:
             assert answer.json["itemNotFound"]["code"] == 404
+            assert answer.json["itemNotFound"]["type"] == "route.not_found"
 
 
 def test_a_slash_at_the_end_changes_nothing(alice):
@@ -78,9 +80,10 @@ def test_a_slash_at_the_end_changes_nothing(alice):
 
 @pytest.mark.parametrize("project", [PROJECT_B, "x", PROJECT_A.upper()])
 def test_the_path_names_the_tokens_project(alice, admin, project):
-    for who in (alice, admin):
-        answer = who.get("/plans", project=project, status=400)
+    for caller in (alice, admin):
+        answer = caller.get("/plans", project=project, status=400)
         assert "Malformed request url" in answer["badRequest"]["message"]
+        assert answer["badRequest"]["type"] == "request.wrong_project"
 
 
 def test_headers_of_old_clients_change_nothing(alice):
@@ -96,37 +99,39 @@ def test_a_body_of_a_get_or_delete_is_ignored(alice, body):
 
 
 @pytest.mark.parametrize(
-    ("content_type", "body", "status"),
+    ("content_type", "body", "status", "code"),
     [
-        ("application/json", b"", 400),
-        ("application/json", b"   ", 400),
-        ("application/json", b"{", 400),
-        ("application/json", b"nonsense", 400),
-        ("application/json", b'{"plan": NaN}', 400),
-        ("application/json", b'{"plan": Infinity}', 400),
-        ("application/json", b'{"plan": 1e999}', 400),
-        ("application/json", b"\xff\xfe", 400),
-        ("application/json", b"[" * 50000, 400),
-        ("application/json", b'{"a":' * 70 + b"1" + b"}" * 70, 400),
-        ("application/json", b"1" * 5000, 400),
-        ("application/json; charset=utf-8", b"{}", 400),
-        ("text/plain", b"{}", 415),
-        ("application/x-www-form-urlencoded", b"plan=x", 415),
-        ("", b"{}", 415),
+        ("application/json", b"", 400, "request.malformed"),
+        ("application/json", b"   ", 400, "request.malformed"),
+        ("application/json", b"{", 400, "request.malformed"),
+        ("application/json", b"nonsense", 400, "request.malformed"),
+        ("application/json", b'{"plan": NaN}', 400, "request.malformed"),
+        ("application/json", b'{"plan": Infinity}', 400, "request.malformed"),
+        ("application/json", b'{"plan": 1e999}', 400, "request.invalid"),
+        ("application/json", b"\xff\xfe", 400, "request.malformed"),
+        ("application/json", b"[" * 50000, 400, "request.malformed"),
+        ("application/json", b'{"a":' * 70 + b"1" + b"}" * 70, 400, "request.malformed"),
+        ("application/json", b"1" * 5000, 400, "request.malformed"),
+        ("application/json; charset=utf-8", b"{}", 400, "request.invalid"),
+        ("text/plain", b"{}", 415, "request.wrong_media_type"),
+        ("application/x-www-form-urlencoded", b"plan=x", 415, "request.wrong_media_type"),
+        ("", b"{}", 415, "request.wrong_media_type"),
     ],
 )
-def test_bodies_that_are_no_json(alice, content_type, body, status):
+def test_a_body_that_is_not_json_is_refused(alice, content_type, body, status, code):
     answer = alice.post("/plans", body, headers={"Content-Type": content_type}, status=status)
-    assert set(answer) == {"badRequest"} if status == 400 else {"badMediaType"}
+    ((member, content),) = answer.items()
+    assert (member, content["type"]) == ("badRequest" if status == 400 else "badMediaType", code)
 
 
 def test_a_body_that_is_too_large(alice):
-    alice.post("/plans", bodies.plan(name="x" * 200_000), status=413)
+    answer = alice.post("/plans", bodies.plan(name="x" * 200_000), status=413)
+    assert answer["overLimit"]["type"] == "request.too_large"
 
 
 @pytest.mark.parametrize("text", ["a\0b", "\ud800", "\udfff x"])
 @pytest.mark.parametrize("place", ["name", "key", "deep"])
-def test_texts_that_no_database_keeps(alice, text, place):
+def test_texts_that_a_database_cannot_store(alice, text, place):
     changes = {
         "name": {"name": text},
         "key": {"parameters": {text: {}}},
@@ -135,7 +140,7 @@ def test_texts_that_no_database_keeps(alice, text, place):
     alice.post("/plans", bodies.plan(**changes[place]), status=400)
 
 
-def test_numbers_that_no_database_keeps(alice):
+def test_numbers_that_a_database_cannot_store(alice):
     resources = [{"id": "1", "type": "t", "name": "n", "extra_info": {"a": 2**64}}]
     answer = alice.post("/plans", bodies.plan(resources=resources), status=400)
     assert answer["badRequest"]["fields"][0]["path"] == "plan.resources[0].extra_info.a"
@@ -150,7 +155,7 @@ def test_odd_names_are_kept(alice, name):
 
 
 @pytest.mark.parametrize("path", ["/plans/%FF", "/plans?name=%FF", "/plans?%FF=x", "/plans?name=%00", "/%FF"])
-def test_bytes_that_are_no_text(alice, path):
+def test_bytes_that_are_not_text(alice, path):
     alice.get(path, status=400)
 
 
@@ -179,7 +184,7 @@ def test_bytes_that_are_no_text(alice, path):
 @pytest.mark.parametrize(
     "path", ["/plans", "/restores", "/verifications", "/triggers", "/scheduled_operations", "/operation_logs"]
 )
-def test_pages_that_are_none(alice, path, query):
+def test_invalid_pages_are_refused(alice, path, query):
     alice.get(f"{path}?{query}", status=400)
 
 
@@ -195,7 +200,7 @@ def test_every_list_is_sorted_by_what_clients_send(alice, path, key):
 
 @pytest.mark.parametrize("marker", [UNKNOWN_ID, "nonsense", "%27", "x" * 300])
 def test_an_unknown_marker(alice, marker):
-    alice.get(f"/plans?marker={marker}", status=404)
+    assert alice.get(f"/plans?marker={marker}", status=404)["itemNotFound"]["type"] == "plan.not_found"
 
 
 def test_walking_through_pages(alice):
@@ -205,15 +210,15 @@ def test_walking_through_pages(alice):
     query, seen = "/plans?limit=2&sort=name:asc&status=suspended", []
     while True:
         page = alice.get(query)
-        seen.append([one["name"] for one in page["plans"]])
+        seen.append([plan["name"] for plan in page["plans"]])
         if "plans_links" not in page:
             break
         href = page["plans_links"][0]["href"]
         assert "limit=2&sort=name%3Aasc&status=suspended&marker=" in href
         query = href.partition(PROJECT_A)[2]
     assert seen == [names[:2], names[2:4], names[4:]]
-    assert [one["name"] for one in alice.get("/plans?offset=3&sort=name:asc")["plans"]] == names[3:]
-    newest_first = [one["name"] for one in alice.get("/plans")["plans"]]
+    assert [plan["name"] for plan in alice.get("/plans?offset=3&sort=name:asc")["plans"]] == names[3:]
+    newest_first = [plan["name"] for plan in alice.get("/plans")["plans"]]
     assert newest_first == names
 
 
@@ -238,18 +243,21 @@ def test_a_bug_says_nothing_of_the_inside(alice, protection, caplog):
     protection.broken["list_providers"] = ZeroDivisionError("secret")
     answer = alice.get("/providers", status=500)
     assert "secret" not in json.dumps(answer)
+    assert answer["computeFault"]["type"] == "server.error"
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_health(anybody, protection, database):
-    assert anybody.get("/healthcheck", status=200)
-    protection.broken["ping"] = exception.Unavailable("nobody answered")
-    assert "nobody answered" in anybody.get("/healthcheck", status=503, headers={"Accept": "application/json"}).text
-    assert anybody.head("/healthcheck", status=503)
+def test_health(anonymous, protection, database):
+    assert anonymous.get("/healthcheck", status=200)
+    protection.broken["ping"] = exception.Unavailable("no service answered")
+    assert (
+        "no service answered" in anonymous.get("/healthcheck", status=503, headers={"Accept": "application/json"}).text
+    )
+    assert anonymous.head("/healthcheck", status=503)
 
 
-def test_the_document_is_valid_and_complete(anybody):
-    document = anybody.get("/v1/openapi.json").json
+def test_the_document_is_valid_and_complete(anonymous):
+    document = anonymous.get("/v1/openapi.json").json
     assert document == json.loads(json.dumps(openapi.document()))
     ids = []
     for path in document["paths"].values():

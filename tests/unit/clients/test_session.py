@@ -11,7 +11,7 @@ from keystoneauth1.identity import v3
 from oslo_config import cfg
 
 from karbor_like import exception, policy
-from karbor_like.api.request import identity
+from karbor_like.api.request import read_identity
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import ClientFactory, Clients
 from karbor_like.context import RequestContext
@@ -151,7 +151,7 @@ class TestTokenOfATrust:
         )
         request.headers["X-Service-Catalog"] = json.dumps(access.service_catalog.catalog)
         request.environ["keystone.token_info"] = access._data
-        return identity(request, policy.make_enforcer(conf))
+        return read_identity(request, policy.make_enforcer(conf))
 
     def test_another_s_trust_is_used_by_its_token(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
         context = self.context(conf, cloud, "bob")
