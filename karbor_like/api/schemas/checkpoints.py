@@ -26,7 +26,10 @@ CHECKPOINT = p.shown(
         ),
         "resource_graph": {"type": "string", "description": "A JSON text: [nodes, adjacency]."},
         "created_at": {"type": "string", "description": "The date of creation, UTC."},
-        "timestamp": {"type": "string", "description": "The time of creation, ISO 8601, with microseconds and a time zone."},
+        "timestamp": {
+            "type": "string",
+            "description": "The time of creation, ISO 8601, with microseconds and a time zone.",
+        },
         "extra_info": {"type": "string", "description": "The JSON text of an object."},
         **p.WORK,
     }

@@ -126,7 +126,12 @@ def test_the_end_of_an_operation_removes_its_credential(database):
     assert database.write(lambda session: operations.finish(session, held, "error", "the volume was deleted"))
     with database.reader() as session:
         row = OPERATIONS.get(session, operation)
-    assert (row.queue_state, row.status, row.credential, row.error_info) == ("done", "error", None, "the volume was deleted")
+    assert (row.queue_state, row.status, row.credential, row.error_info) == (
+        "done",
+        "error",
+        None,
+        "the volume was deleted",
+    )
     assert row.ended_at >= row.started_at
     assert not database.write(lambda session: operations.request_cancel(session, operation))
 
