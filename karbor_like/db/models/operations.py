@@ -13,9 +13,9 @@ class Operation(base.Base):
     """One protect, restore, delete, verify or copy.
 
     ``queue_state`` is the state in the queue (queued, running, done); ``status`` is the status that the API shows. ``epoch``
-    is the fencing token: every claim increases it, and a process that acts for an older one has lost the operation. ``lease_until``
-    is measured by the database's clock. In a copy, ``checkpoint_id`` is the new checkpoint and ``source_checkpoint_id`` its
-    source. ``credential`` is the owner's identity, encrypted (``karbor_like.secret``).
+    is the fencing token: every claim increases it, and a process that acts for an older one has lost the operation.
+    ``lease_until`` is measured by the database's clock. In a copy, ``checkpoint_id`` is the new checkpoint and
+    ``source_checkpoint_id`` its source. ``credential`` is the owner's identity, encrypted (``karbor_like.secret``).
     """
 
     __tablename__ = "operations"
