@@ -30,6 +30,14 @@ class RequestContext(oslo_context.RequestContext):
         self.trust_id = trust_id
         self.trustee_id = trustee_id
 
+    @property
+    def scope(self) -> str | None:
+        """Project whose objects the caller may reach by id. None for administrators, who may reach those of every project.
+
+        Queries take it as ``project_id``, so that an object of another project does not exist for the caller.
+        """
+        return None if self.is_admin else str(self.project_id)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything except the secrets, as JSON values."""
         values = dict(super().to_dict())

@@ -119,6 +119,12 @@ class UnknownResourceType(InvalidInput):
     type = "resource_type.unknown"
 
 
+class UnknownParameter(InvalidInput):
+    """The plugin for this resource type has no such parameter."""
+
+    type = "parameter.unknown"
+
+
 class PlanWrongProvider(InvalidInput):
     """The plan belongs to another provider than the one in the request."""
 

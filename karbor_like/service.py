@@ -30,7 +30,6 @@ LOG = logging.getLogger(__name__)
 
 PROJECT = "karbor_like"
 #: Names of the services in the REST API, kept from Karbor.
-API_BINARY = "karbor-api"
 MANAGE_BINARY = "karbor-like-manage"
 PROTECTION_BINARY = "karbor-protection"
 OPERATION_ENGINE_BINARY = "karbor-operationengine"

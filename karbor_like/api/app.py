@@ -9,11 +9,11 @@ from keystonemiddleware import auth_token
 from oslo_config import cfg
 from oslo_middleware import cors, http_proxy_to_wsgi, sizelimit
 
-from karbor_like import clock, exception, policy, service
+from karbor_like import clock, exception, policy
 from karbor_like.api import errors, health, middleware, root, versions
 from karbor_like.api.context import ServiceContext
 from karbor_like.db.session import Database
-from karbor_like.rpc import notifications, transport
+from karbor_like.rpc import transport
 from karbor_like.rpc.operationengine import OperationEngineClient
 from karbor_like.rpc.protection import ProtectionClient
 from karbor_like.triggers.contract import Limits
@@ -38,7 +38,6 @@ def create_context(conf: cfg.ConfigOpts) -> ServiceContext:
     Limits.of(conf)
     bus = transport.get(conf)
     database = Database(conf)
-    notifications.attach(conf, database, service.API_BINARY)
     return ServiceContext(
         conf=conf,
         database=database,

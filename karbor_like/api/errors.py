@@ -8,6 +8,7 @@ of the request that break a rule.
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,12 +42,6 @@ class InvalidRequest(exception.InvalidInput):
         self.fields = tuple(fields)
 
 
-class UnknownParameter(InvalidRequest):
-    """The plugin for this resource type has no such parameter."""
-
-    type = "parameter.unknown"
-
-
 class BadRequest(exception.InvalidInput):
     """An error of another class that this API answers with 400, because old clients expect it. Keeps the type of its cause.
 
@@ -56,6 +51,15 @@ class BadRequest(exception.InvalidInput):
     def __init__(self, cause: exception.KarborLikeError, message: str | None = None) -> None:
         super().__init__(message or cause.message)
         self.type = cause.type
+
+
+@contextmanager
+def as_bad_request(*classes: type[exception.KarborLikeError]) -> Iterator[None]:
+    """Answer errors of *classes* in the block with 400."""
+    try:
+        yield
+    except classes as error:
+        raise BadRequest(error) from None
 
 
 class WrongMediaType(exception.InvalidInput):

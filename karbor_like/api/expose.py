@@ -14,6 +14,7 @@ import webob
 from karbor_like import exception, policy
 from karbor_like.api import errors, validation
 from karbor_like.context import RequestContext
+from karbor_like.domain import coercion
 
 Schema = Mapping[str, Any]
 
@@ -88,7 +89,7 @@ def _parse_query(checker: Any, given: Mapping[str, Sequence[str]]) -> dict[str, 
     repeated = [name for name, values in given.items() if name in properties and len(values) > 1]
     if repeated:
         raise errors.InvalidRequest([errors.Field(name, "maxItems", "is given more than once") for name in repeated])
-    typed = {name: validation.typed(given[name][0], properties[name]) for name in properties if name in given}
+    typed = {name: coercion.coerce(given[name][0], properties[name]) for name in properties if name in given}
     validation.check(checker, typed)
     return typed
 

@@ -1,19 +1,17 @@
 """How far the operations behind checkpoints, restores and verifications are: read in two queries for a whole page."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import orm
 
 from karbor_like.api import views
 from karbor_like.db import operations
-
-#: The operations that make a checkpoint; others only refer to it.
-MAKING = ("protect", "copy")
+from karbor_like.domain.operation import OperationType
 
 
 def of(
-    session: orm.Session, column: str, ids: Sequence[str], types: Sequence[str] | None = None
+    session: orm.Session, column: str, ids: Sequence[str], types: Collection[OperationType] | None = None
 ) -> dict[str, dict[str, Any]]:
     """The progress (``views.work``) behind each of *ids*, which are values of the operations' *column*."""
     latest = operations.latest_by(session, column, ids, types)

@@ -3,7 +3,6 @@
 A message names the path of the field and the rule, and never repeats a value that may be a secret.
 """
 
-import re
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,9 +19,6 @@ FORMATS = jsonschema.FormatChecker(formats=())
 
 _MAX_SHOWN = 64
 _MAX_FIELDS = 10
-_INTEGER = re.compile(r"-?[0-9]{1,100}")
-_TRUE = frozenset(("true", "yes", "y", "1"))
-_FALSE = frozenset(("false", "no", "n", "0"))
 
 
 @FORMATS.checks("uuid")
@@ -92,25 +88,6 @@ def _unknown(error: jsonschema.ValidationError) -> str:
 
 def _allowed(error: jsonschema.ValidationError) -> str:
     return ", ".join(error.schema.get("properties", {})) or "none"
-
-
-def boolean(text: str) -> bool | None:
-    """The boolean that *text* means (true, yes, y, 1 and their opposites, any case), or None."""
-    word = text.lower()
-    return True if word in _TRUE else False if word in _FALSE else None
-
-
-def typed(value: Any, schema: Schema) -> Any:
-    """*value*, a text where *schema* may want another type, as that type if it is a way to write it."""
-    kinds = schema.get("type", ())
-    kinds = (kinds,) if isinstance(kinds, str) else kinds
-    if not isinstance(value, str) or "string" in kinds:
-        return value
-    if "boolean" in kinds and (truth := boolean(value)) is not None:
-        return truth
-    if {"integer", "number"}.intersection(kinds) and _INTEGER.fullmatch(value):
-        return int(value)
-    return value
 
 
 def canonical_id(text: str) -> str:

@@ -82,27 +82,22 @@ def _sum(values: Any) -> int | None:
     return sum(known) if known else None
 
 
-def checkpoint(value: Mapping[str, Any], progress: Mapping[str, Any]) -> Json:
-    """A checkpoint of the protection service, with *progress* of the operation that made it."""
+def checkpoint(row: models.Checkpoint, progress: Mapping[str, Any]) -> Json:
+    """A checkpoint, with the progress of the operation that created it."""
     shown = {
-        "id": value["id"],
-        "project_id": value["project_id"],
-        "status": value["status"],
-        "protection_plan": value["protection_plan"],
-        # Text and never null: a command of old clients decodes it without looking.
-        "resource_graph": _text(value.get("resource_graph") or [{}, []]),
-        "created_at": value["created_at"][:10],
-        "timestamp": value["timestamp"],
-        "extra_info": _text(value.get("extra_info") or {}),
+        "id": row.id,
+        "project_id": row.project_id,
+        "status": row.status,
+        "protection_plan": row.plan,
+        "resource_graph": row.resource_graph,
+        "created_at": f"{row.created_at:%Y-%m-%d}",
+        "timestamp": row.created_at.isoformat(),
+        "extra_info": json.dumps(row.extra_info),
         **progress,
     }
-    # What the bank says of a checkpoint holds for those that another site made, too.
-    shown.update({name: value[name] for name in ("reason", *_SIZES) if value.get(name) is not None})
+    # The row knows these also for checkpoints that another site created.
+    shown.update({name: value for name in ("reason", *_SIZES) if (value := getattr(row, name)) is not None})
     return shown
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def restore(row: models.Restore, progress: Mapping[str, Any]) -> Json:
@@ -175,7 +170,7 @@ def operation_log(row: models.Operation) -> Json:
         "started_at": moment(row.started_at or row.created_at),
         "ended_at": moment(row.ended_at),
         "error_info": row.error_info,
-        "extra_info": _text(row.extra_info) if row.extra_info is not None else None,
+        "extra_info": json.dumps(row.extra_info) if row.extra_info is not None else None,
     }
 
 

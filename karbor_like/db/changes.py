@@ -34,7 +34,7 @@ _LINK: Final[Mapping[type[Base], str]] = {
 }
 
 #: A row, its old and its new state.
-_Found = tuple[Any, str | None, str | None]
+_Found = tuple[Any, str | None, str]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,6 @@ class Change:
 
     :param row: as it was committed
     :param old: None where the row is new
-    :param new: None where the row was removed
     :param operation: which the same transaction began or ended on it
     :param checkpoint: that a restore or verification is about
     :param scheduled: the scheduled operation of a run
@@ -51,7 +50,7 @@ class Change:
 
     row: Any
     old: str | None
-    new: str | None
+    new: str
     operation: Operation | None = None
     checkpoint: Checkpoint | None = None
     scheduled: ScheduledOperation | None = None
@@ -105,8 +104,6 @@ def _changes(session: orm.Session) -> Iterator[_Found]:
         history = sa.inspect(row).attrs[STATE[type(row)]].history
         if history.added and history.added != history.deleted:
             yield row, history.deleted[0] if history.deleted else None, history.added[0]
-    for row in _watched(session.deleted):
-        yield row, getattr(row, STATE[type(row)]), None
 
 
 def _watched(rows: Iterable[Any]) -> Iterator[Any]:

@@ -11,6 +11,8 @@ from karbor_like import exception
 from karbor_like.db import models, repository
 from karbor_like.db import session as db_session
 from karbor_like.db.models import Checkpoint
+from karbor_like.db.operations import DONE
+from karbor_like.domain import states
 
 CHECKPOINTS = repository.Repository(
     models.Checkpoint,
@@ -23,6 +25,21 @@ CHECKPOINTS = repository.Repository(
         "project_id": repository.exact,
     },
 )
+
+
+def get(
+    session: orm.Session, checkpoint_id: str, provider_id: str, project_id: str | None = None, *, lock: bool = False
+) -> Checkpoint:
+    """Return a checkpoint at a provider. A deleted one is returned, too.
+
+    :param project_id: the project that the checkpoint must belong to; None: any
+    :param lock: whether to lock the row until the transaction ends
+    :raises CheckpointNotFound: there is no such checkpoint, or it belongs to another project or provider
+    """
+    row = CHECKPOINTS.get(session, checkpoint_id, project_id, lock=lock)
+    if row.provider_id != provider_id:
+        raise exception.CheckpointNotFound(f"checkpoint {checkpoint_id} could not be found")
+    return row
 
 
 def _midnight(day: date) -> datetime:
@@ -78,7 +95,7 @@ def of_plan(
 
 def available_of_plan(session: orm.Session, provider_id: str, project_id: str, plan_id: str) -> Sequence[Checkpoint]:
     """The available checkpoints of a plan at a provider."""
-    return [row for row in of_plan(session, provider_id, project_id, plan_id) if row.status == "available"]
+    return [row for row in of_plan(session, provider_id, project_id, plan_id) if row.status == states.AVAILABLE]
 
 
 def in_use(session: orm.Session, checkpoint_ids: Sequence[str]) -> Mapping[str, str]:
@@ -86,7 +103,7 @@ def in_use(session: orm.Session, checkpoint_ids: Sequence[str]) -> Mapping[str, 
     found = {}
     for used in (models.Operation.checkpoint_id, models.Operation.source_checkpoint_id):
         query = sa.select(used, models.Operation.operation_type).where(
-            used.in_(list(checkpoint_ids)), models.Operation.queue_state != "done"
+            used.in_(list(checkpoint_ids)), models.Operation.queue_state != DONE
         )
         found.update({str(checkpoint_id): f"{kind} goes on" for checkpoint_id, kind in session.execute(query)})
     return found
@@ -99,7 +116,7 @@ def latest_available(session: orm.Session, provider_id: str, project_id: str, li
         .where(
             Checkpoint.provider_id == provider_id,
             Checkpoint.project_id == project_id,
-            Checkpoint.status == "available",
+            Checkpoint.status == states.AVAILABLE,
         )
         .order_by(Checkpoint.created_at.desc(), Checkpoint.id.desc())
         .limit(limit)
@@ -110,6 +127,6 @@ def latest_available(session: orm.Session, provider_id: str, project_id: str, li
 def move(session: orm.Session, checkpoint_id: str, to: str, allowed_from: Sequence[str], **values: Any) -> bool:
     """Change the status if it is one of *allowed_from*. Returns whether it did."""
     changes = {"status": to, **values}
-    if to == "deleted":
+    if to == states.DELETED:
         changes["deleted_at"] = db_session.now(session)
     return CHECKPOINTS.update(session, checkpoint_id, changes, expected={"status": list(allowed_from)})

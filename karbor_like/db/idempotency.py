@@ -20,10 +20,8 @@ from karbor_like.db.models import IdempotencyKey, base
 KEPT: Final = timedelta(days=7)
 
 
-def reserve(
-    session: orm.Session, project_id: str, key: str, fingerprint: str, former: Collection[str] = ()
-) -> tuple[str, bool]:
-    """Return the id of the object that this request creates, and whether the key is new.
+def reserve(session: orm.Session, project_id: str, key: str, fingerprint: str, former: Collection[str] = ()) -> str:
+    """Return the id of the object that a request creates: the same for each repeat of the request.
 
     Call it inside ``Database.write``, which retries if two first requests collide.
 
@@ -35,7 +33,7 @@ def reserve(
     if row is not None:
         if row.fingerprint not in (fingerprint, *former):
             raise exception.IdempotencyKeyReused(f"Idempotency-Key {key!r} was used for another request; use a new key")
-        return row.resource_id, False
+        return row.resource_id
     row = IdempotencyKey(
         project_id=project_id,
         key=key,
@@ -48,7 +46,7 @@ def reserve(
         session.flush()
     except db_exception.DBDuplicateEntry as error:
         raise db_exception.RetryRequest(error) from None
-    return row.resource_id, True
+    return row.resource_id
 
 
 def forget(session: orm.Session, before: datetime) -> int:

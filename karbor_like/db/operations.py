@@ -1,4 +1,4 @@
-"""The queue of the protection service, which is the operation log too: enqueue, claim, renew, finish; and its details.
+"""The queue of the protection service, which is the operation log too: hold, claim, renew, finish; and its details.
 
 A claim is a compare-and-set on ``epoch`` and the lease. Times of leases are the database's, so hosts need not agree on
 theirs. Nothing here blocks: a service asks for what is due, tries to claim it, and goes on where another one was faster.
@@ -16,6 +16,7 @@ from karbor_like import exception
 from karbor_like.db import models, repository
 from karbor_like.db import session as db_session
 from karbor_like.db.models import JournalEntry, Operation, OperationResource
+from karbor_like.domain.operation import OperationType
 
 OPERATIONS = repository.Repository(
     models.Operation,
@@ -37,8 +38,6 @@ OPERATIONS = repository.Repository(
 )
 
 QUEUED, RUNNING, DONE = "queued", "running", "done"
-
-_COPY = "copy"
 
 
 @dataclass(frozen=True)
@@ -108,21 +107,27 @@ def _behind() -> sa.ColumnElement[bool]:
         sa.select(before.id)
         .where(
             before.queue_state.in_((QUEUED, RUNNING)),
-            before.operation_type == _COPY,
+            before.operation_type == OperationType.COPY.value,
             before.plan_id == Operation.plan_id,
             before.provider_id == Operation.provider_id,
             before.created_at < Operation.created_at,
         )
         .exists()
     )
-    return sa.and_(Operation.operation_type == _COPY, Operation.cancel_requested.is_(False), unfinished)
+    return sa.and_(
+        Operation.operation_type == OperationType.COPY.value, Operation.cancel_requested.is_(False), unfinished
+    )
 
 
-def enqueue(session: orm.Session, owner: str, lease_seconds: float, **values: Any) -> Claim:
-    """Add an operation that its maker holds, until it has done what nobody else may do at the same time."""
+def hold(session: orm.Session, operation: Operation, owner: str, lease_seconds: float) -> Claim:
+    """Claim an operation in the transaction that inserts it, before any other process can.
+
+    This is no attempt to run it: the owner does what no other process may do meanwhile, and releases it.
+    """
     lease_until = db_session.now(session) + timedelta(seconds=lease_seconds)
-    row = OPERATIONS.insert(session, queue_state=RUNNING, owner=owner, epoch=1, lease_until=lease_until, **values)
-    return Claim(row.id, 1, owner)
+    operation.update({"queue_state": RUNNING, "owner": owner, "epoch": 1, "lease_until": lease_until})
+    session.flush()
+    return Claim(operation.id, 1, owner)
 
 
 def claim(session: orm.Session, operation: Operation, owner: str, lease_seconds: float) -> Claim | None:
@@ -220,17 +225,6 @@ def using(session: orm.Session, checkpoint_id: str) -> Sequence[Operation]:
     return session.execute(query.order_by(Operation.created_at)).scalars().all()
 
 
-def never_queued(session: orm.Session, model: Any, link: str, seconds: float) -> Sequence[str]:
-    """Ids of rows of *model* (restores or verifications) that are in progress for *seconds* without an operation.
-
-    :param link: the column of operations that names them
-    """
-    before = db_session.now(session) - timedelta(seconds=seconds)
-    operation = sa.select(Operation.id).where(getattr(Operation, link) == model.id)
-    query = sa.select(model.id).where(model.status == "in_progress", model.created_at < before, ~operation.exists())
-    return session.execute(query).scalars().all()
-
-
 def latest_of(session: orm.Session, **equal: Any) -> Operation | None:
     """The newest operation with these column values."""
     query = sa.select(Operation).filter_by(**equal).order_by(Operation.created_at.desc(), Operation.id.desc()).limit(1)
@@ -299,12 +293,12 @@ def note(session: orm.Session, operation_id: str, resource_key: str, role: str, 
 
 
 def latest_by(
-    session: orm.Session, column: str, ids: Sequence[str], types: Sequence[str] | None = None
+    session: orm.Session, column: str, ids: Sequence[str], types: Collection[OperationType] | None = None
 ) -> dict[str, Operation]:
     """The newest operation (of *types*) of each of *ids*, which are values of *column* (``restore_id`` ...)."""
     key = getattr(Operation, column)
     query = sa.select(Operation).where(key.in_(list(ids)))
     if types is not None:
-        query = query.where(Operation.operation_type.in_(list(types)))
+        query = query.where(Operation.operation_type.in_([kind.value for kind in types]))
     rows = session.execute(query.order_by(Operation.created_at, Operation.id)).scalars()
     return {getattr(row, column): row for row in rows}

@@ -10,7 +10,9 @@ from sqlalchemy import orm
 from karbor_like import exception
 from karbor_like.db import models, repository
 from karbor_like.db.models import Operation, ScheduledOperation, ScheduledRun, Trigger
+from karbor_like.db.operations import DONE
 from karbor_like.domain import states
+from karbor_like.domain.operation import OperationType
 
 STARTED: Final = "started"
 SUCCEEDED: Final = "succeeded"
@@ -181,14 +183,14 @@ def log(
     """Record a run that did not succeed in the operation log. An operation that the run started has its own entry as well."""
     session.add(
         Operation(
-            operation_type="protect",
+            operation_type=OperationType.PROTECT.value,
             project_id=operation.project_id,
             user_id=operation.user_id,
             provider_id=operation.operation_definition["provider_id"],
             plan_id=operation.plan_id,
             checkpoint_id=checkpoint_id,
             scheduled_operation_id=operation.id,
-            queue_state="done",
+            queue_state=DONE,
             # The closest status that clients know.
             status=states.ERROR,
             error_info=f"{state}: {reason}" if reason else state,

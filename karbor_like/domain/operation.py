@@ -1,6 +1,7 @@
 """The types of operations that the protection service runs."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class OperationType(StrEnum):
@@ -11,3 +12,7 @@ class OperationType(StrEnum):
     DELETE = "delete"
     VERIFY = "verify"
     COPY = "copy"
+
+
+#: The types that create a checkpoint. The others use an existing one.
+CREATING: Final = (OperationType.PROTECT, OperationType.COPY)

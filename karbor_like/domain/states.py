@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from karbor_like import exception
+from karbor_like.domain.operation import OperationType
 
 PROTECTING: Final = "protecting"
 AVAILABLE: Final = "available"
@@ -100,11 +101,10 @@ class OperationStatuses:
     waiting: str | None = None
 
 
-#: By operation type.
-OPERATION: Final[Mapping[str, OperationStatuses]] = {
-    "protect": OperationStatuses(PROTECTING, AVAILABLE, ERROR, PROTECTING, AVAILABLE),
-    "delete": OperationStatuses(DELETING, DELETED, ERROR_DELETING, DELETING, DELETED),
-    "copy": OperationStatuses(COPYING, AVAILABLE, ERROR, COPYING, AVAILABLE, waiting=WAIT_COPYING),
-    "restore": OperationStatuses(IN_PROGRESS, SUCCESS, FAIL, RESTORING, AVAILABLE),
-    "verify": OperationStatuses(IN_PROGRESS, SUCCESS, FAIL, VERIFYING, AVAILABLE),
+OPERATION: Final[Mapping[OperationType, OperationStatuses]] = {
+    OperationType.PROTECT: OperationStatuses(PROTECTING, AVAILABLE, ERROR, PROTECTING, AVAILABLE),
+    OperationType.DELETE: OperationStatuses(DELETING, DELETED, ERROR_DELETING, DELETING, DELETED),
+    OperationType.COPY: OperationStatuses(COPYING, AVAILABLE, ERROR, COPYING, AVAILABLE, waiting=WAIT_COPYING),
+    OperationType.RESTORE: OperationStatuses(IN_PROGRESS, SUCCESS, FAIL, RESTORING, AVAILABLE),
+    OperationType.VERIFY: OperationStatuses(IN_PROGRESS, SUCCESS, FAIL, VERIFYING, AVAILABLE),
 }

@@ -20,6 +20,7 @@ from karbor_like.plugins import loader
 from karbor_like.rpc import notifications
 from karbor_like.rpc import operationengine as rpc
 from karbor_like.rpc import transport as rpc_transport
+from karbor_like.rpc.server import rpc_method
 from karbor_like.secret import Cipher
 from karbor_like.triggers import loader as triggers
 from karbor_like.triggers.contract import Limits
@@ -37,17 +38,18 @@ class Endpoint:
         self._trusts = trusts
         self._host = host
 
+    @rpc_method
     def ping(self, ctxt: RequestContext) -> dict[str, str]:
         """Check that this engine responds and reaches its database."""
         self._database.ping()
         return {"host": self._host}
 
-    @oslo_messaging.expected_exceptions(Exception)
+    @rpc_method
     def ensure_trust(self, ctxt: RequestContext) -> None:
         """Ensure that the caller has a working trust; see ``rpc/operationengine.py``."""
         self._trusts.ensure(ctxt)
 
-    @oslo_messaging.expected_exceptions(Exception)
+    @rpc_method
     def release_trust(self, ctxt: RequestContext, user_id: str, project_id: str) -> None:
         """Delete the trust of a user if it is unused; see ``rpc/operationengine.py``."""
         self._trusts.release(user_id, project_id)

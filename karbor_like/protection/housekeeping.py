@@ -9,10 +9,8 @@ from sqlalchemy import orm
 
 from karbor_like import exception
 from karbor_like.bank import Collector, errors
-from karbor_like.db import jobs, operations
-from karbor_like.domain.operation import OperationType
+from karbor_like.db import jobs
 from karbor_like.protection.context import ServiceContext
-from karbor_like.protection.operation import lifecycle
 from karbor_like.protection.registry.providers import Provider
 from karbor_like.protection.sync import Sync
 from karbor_like.service import Periodic
@@ -21,9 +19,6 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between two checks whether a job is due.
 _CHECK_SECONDS = 30
-
-#: A restore or verification without an operation for so long never gets one: the call that was to queue it ends sooner.
-_LOST_SECONDS = 1800
 
 
 class Housekeeping:
@@ -43,7 +38,6 @@ class Housekeeping:
 
     def _run_due(self) -> None:
         conf = self._env.conf.protection
-        self._run_job("lost requests", _LOST_SECONDS, self._fail_lost)
         for provider in self._env.providers.list():
             self._run_job(f"sync {provider.id}", conf.sync_interval, functools.partial(self._sync, provider))
             self._run_job(f"collect {provider.id}", conf.collect_interval, functools.partial(self._collect, provider))
@@ -73,12 +67,3 @@ class Housekeeping:
             LOG.info("Garbage collection of the bank of %s was skipped: %s", provider.name, error.message)
             return
         LOG.info("Garbage collection of the bank of %s: %s", provider.name, report.to_dict())
-
-    def _fail_lost(self) -> None:
-        error = exception.Unavailable("the request got lost before its operation was queued; make it again")
-        for kind, repository, link in lifecycle.requests():
-            with self._env.database.reader() as session:
-                lost = operations.never_queued(session, repository.model, link, _LOST_SECONDS)
-            for object_id in lost:
-                LOG.warning("%s %s got lost", kind, object_id)
-                lifecycle.refuse(self._env, OperationType(kind), object_id, error)

@@ -39,7 +39,7 @@ class ProtectionService(service.Service):
         target = oslo_messaging.Target(
             topic=protection.TOPIC, server=self._conf.service.host, version=protection.VERSION
         )
-        self._server = transport.server(self._conf, self._transport, target, Endpoint(env, self._executor, self._hint))
+        self._server = transport.server(self._conf, self._transport, target, Endpoint(env, self._executor, self._wake))
         self._heartbeat = service.Periodic("the heartbeat", self._conf.service.report_interval, self._beat, env.clock)
         self._housekeeping = Housekeeping(env)
         self._heartbeat.start()
@@ -48,10 +48,10 @@ class ProtectionService(service.Service):
         self._server.start()
         LOG.info("The protection service is ready as %s", env.owner)
 
-    def _hint(self, context: RequestContext) -> None:
+    def _wake(self, context: RequestContext) -> None:
         self._executor.wake()
         if self._executor.is_full():
-            self._client.look(context)
+            self._client.wake(context)
 
     def _beat(self) -> None:
         host = self._conf.service.host

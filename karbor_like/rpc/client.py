@@ -59,6 +59,12 @@ class Client:
             raise exception.BusUnavailable(
                 f"no {self.service} answered to {method} in {waited:g} seconds; is one running?"
             ) from None
+        except (oslo_messaging.UnsupportedVersion, oslo_messaging.RemoteError) as error:
+            if isinstance(error, oslo_messaging.RemoteError) and error.exc_type != "UnsupportedVersion":
+                raise
+            raise exception.Unavailable(
+                f"a {self.service} does not support version {self.version} of its RPC; upgrade all services together"
+            ) from None
         except (oslo_messaging.MessageDeliveryFailure, oslo_messaging.MessageUndeliverable) as error:
             raise exception.BusUnavailable(f"the message bus does not take {method}: {error}") from None
 

@@ -54,9 +54,6 @@ _OBJECTS: Final[Mapping[type[Base], str]] = {
     Verification: "verification",
     ScheduledRun: "scheduled_run",
 }
-#: What an operation on one of these is called in the log, before there is an operation.
-_OPERATION_TYPES: Final[Mapping[type[Base], str]] = {Restore: "restore", Verification: "verify"}
-
 _STARTED: Final = frozenset({words.running for words in states.OPERATION.values()}) | {
     states.WAIT_COPYING,
     scheduled_runs.STARTED,
@@ -77,7 +74,7 @@ class StatusChange:
 
     id: str
     old_status: str | None
-    new_status: str | None
+    new_status: str
     reason: str | None
     operation_type: str | None
     operation_id: str | None
@@ -110,7 +107,7 @@ def attach(conf: cfg.ConfigOpts, database: Database, binary: str, clock: Clock |
         return
     bus = oslo_messaging.get_notification_transport(conf)
     sender = Sender(oslo_messaging.Notifier(bus, f"{binary}:{conf.service.host}"), clock or SystemClock())
-    changes.watch(database, sender.tell)
+    changes.watch(database, sender.notify)
     # Last one first: what waits is sent, and then the bus is left.
     database.on_dispose(bus.cleanup)
     database.on_dispose(sender.close)
@@ -127,9 +124,9 @@ def _action(change: Change) -> str:
     return change.operation.operation_type if change.operation else "update"
 
 
-def phase(status: str | None) -> str:
-    """What the new *status* means: ``start``, ``end`` or ``error``. None: a request that was withdrawn unanswered."""
-    if status is None or status in _FAILED:
+def phase(status: str) -> str:
+    """Return what a new status means: ``start``, ``end`` or ``error``."""
+    if status in _FAILED:
         return "error"
     return "start" if status in _STARTED else "end"
 
@@ -140,14 +137,13 @@ def status_change(change: Change, now: datetime) -> StatusChange:
     # Nearest first: what the row itself says, then what belongs to it.
     sources = (row, change.scheduled, operation, change.checkpoint)
     request_id = operation.parameters.get("request_id") if operation else getattr(context, "request_id", None)
-    kind = _OPERATION_TYPES.get(type(row))
     sizes = {name: getattr(row, name, None) for name in ("logical_bytes", "new_bytes", "stored_bytes")}
     return StatusChange(
         id=row.id,
         old_status=change.old,
         new_status=change.new,
         reason=row.reason,
-        operation_type=kind or _first("operation_type", sources),
+        operation_type=_first("operation_type", sources),
         operation_id=operation.id if operation else None,
         request_id=request_id,
         project_id=row.project_id,
@@ -195,7 +191,7 @@ class Sender:
         self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
         self._thread.start()
 
-    def tell(self, found: Sequence[Change]) -> None:
+    def notify(self, found: Sequence[Change]) -> None:
         """Have a notification sent for each; returns at once."""
         now = self._clock.now()
         for change in found:

@@ -1,6 +1,6 @@
-"""The protection service as its callers see it: one method per call, plain JSON both ways, errors of the error tree.
+"""Client of the protection service: one method per call, with plain JSON as arguments and results.
 
-Objects are those of the REST API (checkpoint, provider, instance ...), whole.
+RPC is for actions, providers and protectables. Whatever is in the database is read from there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,146 +12,188 @@ from karbor_like.context import RequestContext
 from karbor_like.rpc import client
 
 TOPIC = "karbor_like_protection"
-VERSION = "1.0"
+#: 2.0: ``restore`` and ``verify`` take the whole request instead of the id of a row, ``protect`` returns nothing,
+#: ``list_checkpoints`` and ``show_checkpoint`` were removed, ``check_plan`` was added, ``look`` is ``wake``.
+VERSION = "2.0"
 
 Json = dict[str, Any]
 
 
 class ProtectionClient(client.Client):
-    """Calls any of the running protection services."""
+    """Calls any of the running protection services.
+
+    The calls that start something take the id of what they create. They are idempotent: a repeat with the same id changes
+    nothing. When such a call returns, the rows of the object and of its operation are committed. When the service refuses
+    it, there are none.
+    """
 
     service = "protection service"
     topic = TOPIC
     version = VERSION
 
-    def look(self, ctxt: RequestContext) -> None:
-        """A hint that operations wait. Never fails: services find them anyway, a little later."""
+    def wake(self, ctxt: RequestContext) -> None:
+        """Tell all services that operations are queued. Never fails: services also poll the queue."""
         try:
-            self._client.prepare(fanout=True).cast(ctxt, "look")
+            self._client.prepare(fanout=True).cast(ctxt, "wake")
         except oslo_messaging.MessagingException:
             return
+
+    def check_plan(self, ctxt: RequestContext, *, provider_id: str, parameters: Mapping[str, Any]) -> Json:
+        """Check the parameters of a plan against the options of its provider. Return them normalized.
+
+        :raises ProviderNotFound: there is no such provider
+        :raises InvalidInput: the provider does not accept the parameters
+        """
+        return self._call(ctxt, "check_plan", provider_id=provider_id, parameters=dict(parameters))
 
     def protect(
         self,
         ctxt: RequestContext,
         *,
+        checkpoint_id: str,
         plan_id: str,
         provider_id: str,
-        extra_info: Mapping[str, Any] | None = None,
-        checkpoint_id: str | None = None,
-    ) -> Json:
-        """Begin to protect a plan. Answers with the checkpoint as soon as it stands in the bank.
+        extra_info: Mapping[str, Any],
+    ) -> None:
+        """Start to protect a plan. Returns when the checkpoint exists in the bank.
 
-        :param checkpoint_id: id that the checkpoint will have; asked twice for the same, there is one checkpoint
+        If the bank refuses the checkpoint, the call fails although its row exists, with the status ``error``.
+
+        :param checkpoint_id: id of the checkpoint to create
         """
-        return self._call(
+        self._call(
             ctxt,
             "protect",
+            checkpoint_id=checkpoint_id,
             plan_id=plan_id,
             provider_id=provider_id,
-            extra_info=dict(extra_info or {}),
-            checkpoint_id=checkpoint_id,
+            extra_info=dict(extra_info),
         )
 
-    def restore(self, ctxt: RequestContext, *, restore_id: str, restore_auth: Mapping[str, Any] | None = None) -> None:
-        """Begin the restore whose row stands in the database. Where it cannot begin, the row says ``fail`` and why, and the
-        same is raised.
+    def restore(
+        self,
+        ctxt: RequestContext,
+        *,
+        restore_id: str,
+        provider_id: str,
+        checkpoint_id: str,
+        parameters: Mapping[str, Any],
+        restore_target: str | None = None,
+        restore_auth: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Start to restore a checkpoint.
 
-        :param restore_auth: credential for the restore's target; travels encrypted
+        :param restore_id: id of the restore to create
+        :param restore_target: Keystone URL of another cloud; None: this one
+        :param restore_auth: credential for *restore_target*; travels encrypted
         """
-        sealed = self._cipher.encrypt(dict(restore_auth)) if restore_auth else None
-        self._call(ctxt, "restore", restore_id=restore_id, restore_auth=sealed)
+        self._call(
+            ctxt,
+            "restore",
+            restore_id=restore_id,
+            provider_id=provider_id,
+            checkpoint_id=checkpoint_id,
+            parameters=dict(parameters),
+            restore_target=restore_target,
+            restore_auth=self._cipher.encrypt(dict(restore_auth)) if restore_auth else None,
+        )
 
-    def verify(self, ctxt: RequestContext, *, verification_id: str) -> None:
-        """Begin the verification whose row stands in the database; as :meth:`restore`."""
-        self._call(ctxt, "verify", verification_id=verification_id)
+    def verify(
+        self,
+        ctxt: RequestContext,
+        *,
+        verification_id: str,
+        provider_id: str,
+        checkpoint_id: str,
+        parameters: Mapping[str, Any],
+    ) -> None:
+        """Start to verify a checkpoint.
+
+        :param verification_id: id of the verification to create
+        """
+        self._call(
+            ctxt,
+            "verify",
+            verification_id=verification_id,
+            provider_id=provider_id,
+            checkpoint_id=checkpoint_id,
+            parameters=dict(parameters),
+        )
 
     def copy(
         self,
         ctxt: RequestContext,
         *,
+        copy_id: str,
         plan_id: str,
         provider_id: str,
         target_provider_id: str | None = None,
         checkpoint_ids: Sequence[str] | None = None,
         parameters: Mapping[str, Any] | None = None,
-        copy_id: str | None = None,
     ) -> Json:
-        """Begin to copy checkpoints of a plan to another provider. Answers with the API's copy when all rows stand.
+        """Start to copy checkpoints of a plan to another provider. Return the ``copy`` of the REST API.
 
+        :param copy_id: id of the request, from which the ids of the copies are derived
         :param target_provider_id: None: the one that the provider's file names
         :param checkpoint_ids: None: every available one that was not copied there yet
-        :param copy_id: id of the request; asked twice with the same, nothing is copied twice
         """
         return self._call(
             ctxt,
             "copy",
+            copy_id=copy_id,
             plan_id=plan_id,
             provider_id=provider_id,
             target_provider_id=target_provider_id,
             checkpoint_ids=list(checkpoint_ids) if checkpoint_ids is not None else None,
             parameters=dict(parameters or {}),
-            copy_id=copy_id,
         )
 
     def cancel(self, ctxt: RequestContext, *, operation_id: str) -> None:
-        """Ask an operation to stop. Raises Conflict where it has ended."""
+        """Ask an operation to stop.
+
+        :raises OperationLogNotFound: there is no such operation, or it belongs to another project
+        :raises Conflict: it has ended
+        """
         self._call(ctxt, "cancel", operation_id=operation_id)
 
     def list_providers(self, ctxt: RequestContext) -> list[Json]:
-        """All enabled providers with their schemas, by id."""
+        """Return all enabled providers with their schemas, sorted by id."""
         return self._call(ctxt, "list_providers")
 
     def show_provider(self, ctxt: RequestContext, *, provider_id: str) -> Json:
-        """Raises ProviderNotFound."""
+        """Return a provider with its schemas.
+
+        :raises ProviderNotFound: there is no such provider
+        """
         return self._call(ctxt, "show_provider", provider_id=provider_id)
 
-    def list_checkpoints(
-        self,
-        ctxt: RequestContext,
-        *,
-        provider_id: str,
-        filters: Mapping[str, Any] | None = None,
-        limit: int | None = None,
-        marker: str | None = None,
-        sort: Sequence[tuple[str, str]] | None = None,
-    ) -> list[Json]:
-        """A page of a provider's checkpoints that are not deleted, newest first.
-
-        :param filters: ``plan_id``, ``project_id`` (absent: all projects), ``status``, ``start_date`` and ``end_date``
-            (``YYYY-MM-DD``, inclusive)
-        :param sort: (key, ``asc`` or ``desc``) in order of weight
-        """
-        return self._call(
-            ctxt,
-            "list_checkpoints",
-            provider_id=provider_id,
-            filters=dict(filters or {}),
-            limit=limit,
-            marker=marker,
-            sort=list(sort or ()),
-        )
-
-    def show_checkpoint(self, ctxt: RequestContext, *, provider_id: str, checkpoint_id: str) -> Json:
-        """Raises CheckpointNotFound; also for another project's, unless the caller is an administrator."""
-        return self._call(ctxt, "show_checkpoint", provider_id=provider_id, checkpoint_id=checkpoint_id)
-
     def delete_checkpoint(self, ctxt: RequestContext, *, provider_id: str, checkpoint_id: str) -> None:
-        """Begin to delete: the status is ``deleting`` when this returns. Raises Conflict in any but the states
-        ``available``, ``error`` and ``error-deleting``, and while it is being restored, verified or copied.
+        """Start to delete a checkpoint. Its status is ``deleting`` when this returns.
+
+        If an operation is still creating the checkpoint, that operation is cancelled instead.
+
+        :raises Conflict: the status is none of ``available``, ``error`` and ``error-deleting``
+        :raises InUse: the checkpoint is being restored, verified, copied or deleted
         """
         self._call(ctxt, "delete_checkpoint", provider_id=provider_id, checkpoint_id=checkpoint_id)
 
     def reset_checkpoint(self, ctxt: RequestContext, *, provider_id: str, checkpoint_id: str, state: str) -> None:
-        """Set the status to ``available`` or ``error``. Raises Conflict while an operation runs on the checkpoint."""
+        """Set the status of a checkpoint to ``available`` or ``error``.
+
+        :raises InvalidInput: the status cannot be reset
+        :raises Conflict: an operation uses the checkpoint, or the bank refuses the new status
+        """
         self._call(ctxt, "reset_checkpoint", provider_id=provider_id, checkpoint_id=checkpoint_id, state=state)
 
     def list_protectables(self, ctxt: RequestContext) -> list[str]:
-        """The resource types that can be looked for."""
+        """Return the resource types that can be listed."""
         return self._call(ctxt, "list_protectables")
 
     def show_protectable(self, ctxt: RequestContext, *, resource_type: str) -> Json:
-        """``{"name", "dependent_types"}``. Raises UnknownResourceType."""
+        """Return the ``name`` and ``dependent_types`` of a resource type.
+
+        :raises UnknownResourceType: no plugin offers this type
+        """
         return self._call(ctxt, "show_protectable", resource_type=resource_type)
 
     def list_instances(
@@ -163,7 +205,10 @@ class ProtectionClient(client.Client):
         limit: int | None = None,
         marker: str | None = None,
     ) -> list[Json]:
-        """A page of the caller's resources of a type with their direct children, by id. Raises UnknownResourceType."""
+        """Return a page of the caller's resources of a type with their direct children, sorted by id.
+
+        :raises UnknownResourceType: no plugin offers this type
+        """
         return self._call(
             ctxt,
             "list_instances",
@@ -181,7 +226,12 @@ class ProtectionClient(client.Client):
         resource_id: str,
         parameters: Mapping[str, Any] | None = None,
     ) -> Json:
-        """One resource with its direct children. Raises UnknownResourceType, ResourceNotFound, Conflict."""
+        """Return one resource with its direct children.
+
+        :raises UnknownResourceType: no plugin offers this type
+        :raises ResourceNotFound: there is no such resource in the caller's project
+        :raises Conflict: the resource is in a state in which it cannot be protected
+        """
         return self._call(
             ctxt,
             "show_instance",

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from karbor_like import exception
-from karbor_like.api import paging, validation
+from karbor_like.api import paging
 from karbor_like.api.context import ServiceContext
 from karbor_like.api.expose import Call
 from karbor_like.context import RequestContext
 from karbor_like.db import idempotency
 from karbor_like.db.models import base as models
 from karbor_like.db.repository import Repository
+from karbor_like.domain import coercion
 from karbor_like.secret import Cipher
 
 M = TypeVar("M", bound=models.Base)
@@ -36,25 +37,6 @@ class Controller:
         """The caller's project."""
         return str(self.context.project_id)
 
-    @property
-    def scope(self) -> str | None:
-        """Whose objects may be reached by id: the caller's project; None, which is everybody's, for administrators.
-
-        The one place where projects are kept apart: what is outside of it does not exist for the caller.
-        """
-        return None if self.context.is_admin else self.project_id
-
-    def checkpoint(self, provider_id: str, checkpoint_id: str) -> dict[str, Any]:
-        """A checkpoint as the protection service has it. Raises CheckpointNotFound, also where it is out of scope."""
-        found = self.deps.protection.show_checkpoint(self.context, provider_id=provider_id, checkpoint_id=checkpoint_id)
-        if self.scope not in (None, found["project_id"]):
-            raise exception.CheckpointNotFound(f"checkpoint {checkpoint_id} could not be found")
-        return found
-
-    def resource_types(self) -> list[str]:
-        """Return the resource types that the protection service can list."""
-        return self.deps.protection.list_protectables(self.context)
-
     def all_tenants(self, query: Mapping[str, Any], *, strict: bool = False) -> bool:
         """Whether the caller asked for every project's objects, and may.
 
@@ -62,7 +44,7 @@ class Controller:
         """
         if not (strict or self.context.is_admin) or "all_tenants" not in query:
             return False
-        wanted = validation.boolean(query["all_tenants"])
+        wanted = coercion.boolean(query["all_tenants"])
         if wanted is None:
             raise exception.InvalidInput(f"all_tenants: {query['all_tenants']!r} is not a boolean; use true or false")
         return wanted and bool(self.context.is_admin)
@@ -107,18 +89,19 @@ class Controller:
             )
             return show(session, list(found))
 
-    def new_id(self) -> tuple[str, bool]:
-        """The id for what this request creates, and whether an earlier request with the same ``Idempotency-Key`` may have
-        created it already. Raises Conflict where the key came with another request.
+    def new_id(self) -> str:
+        """Return the id of the object that this request creates: the same for each repeat of an ``Idempotency-Key``.
+
+        :raises InvalidInput: the key is malformed
+        :raises Conflict: the key was sent with another request
         """
         key = self.call.request.headers.get("Idempotency-Key")
         if key is None:
-            return models.new_id(), False
+            return models.new_id()
         if not 0 < len(key) <= _MAX_KEY or not key.isprintable() or not key.isascii():
             raise exception.InvalidInput(f"Idempotency-Key: must be 1 to {_MAX_KEY} printable ASCII characters")
-        what = [self.call.request.method, self.call.request.path_info, self.call.body]
-        fingerprint, *former = Cipher.from_conf(self.deps.conf).fingerprints(json.dumps(what, sort_keys=True))
-        new_id, first = self.deps.database.write(
+        request = [self.call.request.method, self.call.request.path_info, self.call.body]
+        fingerprint, *former = Cipher.from_conf(self.deps.conf).fingerprints(json.dumps(request, sort_keys=True))
+        return self.deps.database.write(
             lambda session: idempotency.reserve(session, self.project_id, key, fingerprint, former)
         )
-        return new_id, not first

@@ -14,7 +14,7 @@ LIST = p.listing(
 OPERATION_LOG = p.shown(
     {
         "id": p.UUID,
-        "operation_type": {"type": "string", "enum": [*states.OPERATION]},
+        "operation_type": {"type": "string", "enum": [kind.value for kind in states.OPERATION]},
         "checkpoint_id": p.NULLABLE_UUID,
         "plan_id": p.NULLABLE_UUID,
         "provider_id": p.UUID,

@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import orm
 
-from karbor_like import exception
 from karbor_like.db import checkpoints, operations, restores, verifications
 from karbor_like.db.models import Checkpoint, OperationResource
 from karbor_like.db.repository import Repository
@@ -29,14 +28,6 @@ _REQUESTS: dict[OperationType, tuple[Repository[Any], Lifecycle]] = {
     OperationType.RESTORE: (restores.RESTORES, states.RESTORE),
     OperationType.VERIFY: (verifications.VERIFICATIONS, states.VERIFICATION),
 }
-
-
-def requests() -> list[tuple[OperationType, Repository[Any], str]]:
-    """The kinds whose objects stand before their operation does, where they are, and the operation's column for them."""
-    return [
-        (OperationType.RESTORE, restores.RESTORES, "restore_id"),
-        (OperationType.VERIFY, verifications.VERIFICATIONS, "verification_id"),
-    ]
 
 
 def move_checkpoint(session: orm.Session, checkpoint_id: str, status: str, **values: Any) -> bool:
@@ -138,12 +129,3 @@ def _results(rows: Sequence[OperationResource]) -> dict[str, dict[str, str]]:
 def request_id(spec: OperationSpec) -> str | None:
     """Return the id of the restore or verification that *spec* is for."""
     return spec.restore_id or spec.verification_id
-
-
-def refuse(env: ServiceContext, kind: OperationType, object_id: str, error: exception.KarborLikeError) -> None:
-    """A restore or verification whose row stands cannot begin: it fails, with the reason."""
-    repository, lifecycle = _REQUESTS[kind]
-    values = {"status": states.FAIL, "reason": error.message[:_MAX_REASON]}
-    env.database.write(
-        lambda session: repository.update(session, object_id, values, {"status": list(lifecycle.sources(states.FAIL))})
-    )

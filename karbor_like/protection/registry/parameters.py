@@ -1,50 +1,77 @@
-"""What a tenant says about resources in a plan, restore or verification: checked, and made into a resource's own options."""
+"""Parameters of plans, restores, verifications and copies: the options of resources, by ``Type`` or ``Type#id``."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jsonschema
+from oslo_utils import uuidutils
 
 from karbor_like import exception
+from karbor_like.domain import coercion
 from karbor_like.domain.resource import Resource
 
 Parameters = Mapping[str, Mapping[str, Any]]
+Schemas = Mapping[str, Mapping[str, Any]]
+
+#: Errors that a message lists.
+_MAX_ERRORS = 10
 
 
-def effective(parameters: Parameters, resource: Resource) -> dict[str, Any]:
-    """The options of *resource*: those of its type overlaid with its own, key by key; nulls are options not given."""
-    merged = {**(parameters.get(resource.type) or {}), **(parameters.get(resource.key) or {})}
-    return {name: value for name, value in merged.items() if value is not None}
+def effective(parameters: Parameters, of: Resource) -> dict[str, Any]:
+    """Return the options of a resource: those of its type, overridden by its own.
 
-
-def check(parameters: Parameters, schemas: Mapping[str, Mapping[str, Any]], what: str) -> None:
-    """Raises InvalidInput, saying which key of *parameters* breaks which rule.
-
-    :param schemas: by resource type
-    :param what: such as ``restore``; for messages
-
-    A null, or an empty text where the schema wants something else, is an option not given: clients send all they know of.
+    :param parameters: as :func:`check` returned them
     """
-    for key, options in parameters.items():
-        resource_type = key.partition("#")[0]
-        given = {name: value for name, value in (options or {}).items() if value not in (None, "")}
-        schema = schemas.get(resource_type)
-        if schema is None:
-            if given:
-                known = ", ".join(sorted(schemas)) or "none"
-                raise exception.InvalidInput(
-                    f"parameters[{key!r}]: the provider takes no {what} parameters for {resource_type}, only for {known}"
-                )
-            continue
-        _check_options(key, given, schema.get("properties", {}), what)
+    return {**parameters.get(of.type, {}), **parameters.get(of.key, {})}
 
 
-def _check_options(key: str, given: Mapping[str, Any], properties: Mapping[str, Any], what: str) -> None:
-    for name, value in given.items():
+def check(
+    parameters: Parameters, schemas: Schemas, types: Collection[str], *, root: str, strict: bool
+) -> dict[str, dict[str, Any]]:
+    """Check parameters against the schemas that plugins publish, and normalize them.
+
+    Null and the empty text mean that an option is absent: dashboards send every option that has a default. Absent options
+    are removed. Texts are converted to the types that the schemas ask for. Required options are left to the plugins to
+    check, because old clients omit them.
+
+    :param schemas: JSON schemas of the options, by resource type
+    :param types: resource types that parameters may name in addition to those with a schema
+    :param root: path of *parameters* in the request, for messages
+    :param strict: whether to refuse options for a type without a schema; if not, they are accepted unchecked
+    :raises InvalidInput: for the first key that breaks a rule
+    """
+    return {
+        key: _check_key(key, options, schemas, types, f"{root}.{key}", strict) for key, options in parameters.items()
+    }
+
+
+def _check_key(
+    key: str, options: Mapping[str, Any], schemas: Schemas, known: Collection[str], path: str, strict: bool
+) -> dict[str, Any]:
+    resource_type, separator, resource_id = key.partition("#")
+    if separator and not uuidutils.is_uuid_like(resource_id):
+        raise exception.InvalidInput(f"{path}: {resource_id!r} after # is not a UUID")
+    if resource_type not in schemas and resource_type not in known:
+        raise exception.UnknownResourceType(f"{path}: {resource_type!r} is not one of {', '.join(sorted(known))}")
+    given = {name: value for name, value in options.items() if value not in (None, "")}
+    schema = schemas.get(resource_type)
+    if schema is None:
+        if strict and given:
+            raise exception.UnknownParameter(f"{path}: the provider takes no options for {resource_type}")
+        return given
+    return _check_options(given, resource_type, schema.get("properties") or {}, path)
+
+
+def _check_options(
+    given: Mapping[str, Any], resource_type: str, properties: Mapping[str, Any], path: str
+) -> dict[str, Any]:
+    for name in given:
         if name not in properties:
-            known = ", ".join(sorted(properties)) or "none"
-            raise exception.InvalidInput(f"parameters[{key!r}]: there is no {what} parameter {name!r}; known: {known}")
-        try:
-            jsonschema.validate(value, properties[name])
-        except jsonschema.ValidationError as error:
-            raise exception.InvalidInput(f"parameters[{key!r}][{name!r}]: {error.message}") from None
+            allowed = ", ".join(properties) or "none"
+            raise exception.UnknownParameter(f"{path}.{name}: is not an option of {resource_type}; allowed: {allowed}")
+    options = {name: coercion.coerce(value, properties[name]) for name, value in given.items()}
+    errors = list(jsonschema.Draft202012Validator({"properties": properties}).iter_errors(options))
+    if errors:
+        lines = (f"{path}.{'.'.join(map(str, error.absolute_path))}: {error.message}" for error in errors[:_MAX_ERRORS])
+        raise exception.InvalidInput("; ".join(lines))
+    return options

@@ -17,13 +17,12 @@ from karbor_like.domain import copies, states
 from karbor_like.domain.graph import Graph
 from karbor_like.domain.operation import OperationType
 from karbor_like.protection.context import ServiceContext
+from karbor_like.protection.registry.parameters import Parameters, check
 from karbor_like.protection.registry.providers import Provider
 from karbor_like.protection.requests.queue import Queue
 
 #: A checkpoint with a copy in one of these states is copied, or will be.
 _COPIED = (states.WAIT_COPYING, states.COPYING, states.AVAILABLE)
-
-Parameters = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -58,33 +57,30 @@ class Copies:
         self,
         context: RequestContext,
         *,
+        copy_id: str,
         plan_id: str,
         provider_id: str,
         target_provider_id: str | None,
         checkpoint_ids: Sequence[str] | None,
         parameters: Parameters,
-        copy_id: str | None,
     ) -> dict[str, Any]:
         """See :meth:`karbor_like.rpc.protection.ProtectionClient.copy`."""
         with self._env.database.reader() as session:
-            plan = plans.PLANS.get(session, plan_id, None if context.is_admin else context.project_id)
+            plan = plans.get(session, plan_id, provider_id, context.scope)
         source = self._env.providers.get(provider_id)
-        if source.id != plan.provider_id:
-            raise exception.PlanWrongProvider(
-                f"plan {plan_id} belongs to provider {plan.provider_id}, not to {provider_id}"
-            )
+        given = check(parameters, {}, self._env.protectables.types(), root="copy.parameters", strict=False)
         request = _Request(
-            id=uuid.UUID(copy_id) if copy_id else uuid.uuid4(),
+            id=uuid.UUID(copy_id),
             context=context,
             plan=plan,
             source=source,
             target=self._target(source, target_provider_id),
             chosen=checkpoint_ids,
-            parameters=_merged(plan.parameters, parameters),
+            parameters=_merged(plan.parameters, given),
         )
         made = self._env.database.write(lambda session: self._begin(session, request))
         if made:
-            self._queue.hint(context)
+            self._queue.wake(context)
         return {
             "project_id": plan.project_id,
             "provider_id": source.id,
@@ -94,7 +90,7 @@ class Copies:
                 {"checkpoint_protect_id": source_id, "checkpoint_copy_id": request.copy_id(source_id)}
                 for source_id in made
             ],
-            "parameters": dict(parameters),
+            "parameters": given,
         }
 
     def _target(self, source: Provider, wanted: str | None) -> Provider:
@@ -194,4 +190,4 @@ def _hooks(source: Provider, target: Provider, types: set[str]) -> Mapping[str, 
 
 def _merged(ours: Parameters, given: Parameters) -> Parameters:
     """The plan's parameters overlaid with those of the request, option by option."""
-    return {key: {**(ours.get(key) or {}), **(given.get(key) or {})} for key in {**ours, **given}}
+    return {key: {**ours.get(key, {}), **given.get(key, {})} for key in {**ours, **given}}

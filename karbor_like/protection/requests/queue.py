@@ -1,4 +1,4 @@
-"""Puts operations into the queue: the row, the flow and the credential in one transaction; then a hint to look."""
+"""Queue of operations as requests see it: the operation, its flow and its credential are written in one transaction."""
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ from sqlalchemy import orm
 
 from karbor_like.context import RequestContext
 from karbor_like.db import operations
-from karbor_like.db.models import Checkpoint
+from karbor_like.db.models import Checkpoint, Operation
 from karbor_like.domain import states
 from karbor_like.domain.operation import OperationType
 from karbor_like.protection.context import ServiceContext
@@ -16,41 +16,16 @@ from karbor_like.protection.operation import spec
 
 
 class Queue:
-    """:param hint: tells whoever may have a free place that there is something to do; may be lost"""
+    """Adds operations, and wakes those who run them.
 
-    def __init__(self, env: ServiceContext, hint: Callable[[RequestContext], None]) -> None:
+    :param wake: tells the services that operations are queued; may be lost, because the services also poll
+    """
+
+    def __init__(self, env: ServiceContext, wake: Callable[[RequestContext], None]) -> None:
         self._env = env
-        self.hint = hint
+        self.wake = wake
 
     def add(
-        self, session: orm.Session, context: RequestContext, kind: OperationType, of: Checkpoint, **details: Any
-    ) -> str:
-        """Queue an operation in *session*'s transaction; *details* as in :meth:`add_held`. Returns its id."""
-        return operations.OPERATIONS.insert(session, **self._values(session, context, kind, of, **details)).id
-
-    def add_held(
-        self,
-        session: orm.Session,
-        context: RequestContext,
-        kind: OperationType,
-        of: Checkpoint,
-        *,
-        hooks: Mapping[str, Sequence[str]],
-        parameters: Mapping[str, Any],
-        **details: Any,
-    ) -> operations.Claim:
-        """As :meth:`add`, but this process holds the operation until it releases it.
-
-        :param of: the checkpoint it is about
-        :param hooks: resource type -> hooks that its plugin has for *kind*
-        :param parameters: the tenant's
-        :param details: ``restore_id``, ``verification_id``, ``scheduled_operation_id``; ``target`` and ``restore_auth`` for a
-            restore elsewhere; ``source_checkpoint_id`` and ``created_at`` for a copy
-        """
-        values = self._values(session, context, kind, of, hooks=hooks, parameters=parameters, **details)
-        return operations.enqueue(session, self._env.owner, self._env.conf.protection.lease, **values)
-
-    def _values(
         self,
         session: orm.Session,
         context: RequestContext,
@@ -62,25 +37,39 @@ class Queue:
         target: str | None = None,
         restore_auth: Mapping[str, Any] | None = None,
         **columns: Any,
-    ) -> dict[str, Any]:
+    ) -> Operation:
+        """Queue an operation in the session's transaction.
+
+        :param of: the checkpoint that the operation creates or uses
+        :param hooks: hooks that the plugins have for *kind*, by resource type
+        :param parameters: the tenant's
+        :param target: Keystone URL of the cloud to restore to; None: this one
+        :param restore_auth: credential for *target*
+        :param columns: of the operation's row, such as ``restore_id`` or ``source_checkpoint_id``
+        """
         operation_id, statuses = str(uuid.uuid4()), states.OPERATION[kind]
         self._env.flows.persistence.save(session, operation_id, f"{kind} {of.id}")
-        return {
-            "id": operation_id,
-            "operation_type": str(kind),
-            "project_id": of.project_id,
-            "user_id": context.user_id,
-            "provider_id": of.provider_id,
-            "plan_id": of.plan_id if kind not in (OperationType.RESTORE, OperationType.VERIFY) else None,
-            "checkpoint_id": of.id,
-            "parameters": {
+        return operations.OPERATIONS.insert(
+            session,
+            id=operation_id,
+            operation_type=kind.value,
+            project_id=of.project_id,
+            user_id=context.user_id,
+            provider_id=of.provider_id,
+            plan_id=of.plan_id if kind not in (OperationType.RESTORE, OperationType.VERIFY) else None,
+            checkpoint_id=of.id,
+            parameters={
                 "hooks": {name: list(given) for name, given in hooks.items()},
                 "parameters": dict(parameters),
                 "target": target,
                 "request_id": context.request_id,
             },
-            "credential": spec.encrypt(self._env.cipher, context, restore_auth),
-            "flow_id": operation_id,
-            "status": statuses.waiting or statuses.running,
+            credential=spec.encrypt(self._env.cipher, context, restore_auth),
+            flow_id=operation_id,
+            status=statuses.waiting or statuses.running,
             **columns,
-        }
+        )
+
+    def hold(self, session: orm.Session, operation: Operation) -> operations.Claim:
+        """Claim an operation for this process in the transaction that queues it."""
+        return operations.hold(session, operation, self._env.owner, self._env.conf.protection.lease)

@@ -136,13 +136,6 @@ def test_a_change_carries_its_operation_and_checkpoint(database, notified):
     assert {type(change.row) for change in notified} == {Checkpoint, Restore}
 
 
-def test_a_withdrawn_request_notifies(database, notified):
-    values = {"id": str(uuid.uuid4()), "project_id": "p", "provider_id": "v", "checkpoint_id": str(uuid.uuid4())}
-    database.write(lambda session: RESTORES.insert(session, **values))
-    assert database.write(lambda session: RESTORES.delete(session, values["id"]))
-    assert _seen(notified) == [(values["id"], None, "in_progress"), (values["id"], "in_progress", None)]
-
-
 def test_runs_notify_when_they_are_recorded_and_when_they_end(database, notified):
     run = {
         "scheduled_operation_id": str(uuid.uuid4()),

@@ -48,6 +48,8 @@ def test_plan_checkpoint_restore(alice, protection):
     assert alice.post("/restores", body)["restore"]["status"] == "in_progress"
     assert "hunter2" not in str(protection.calls)
     assert alice.post("/verifications", bodies.verification(made["id"]))["verification"]["status"] == "in_progress"
+    alice.delete(f"{path}/{made['id']}", status=409)
+    protection.set_status(made["id"], "available")
     assert alice.delete(f"{path}/{made['id']}") == {}
 
 

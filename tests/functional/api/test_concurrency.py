@@ -5,12 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
-from karbor_like import exception
 from karbor_like.db import migration
-from karbor_like.db.checkpoints import CHECKPOINTS as ROWS
-from karbor_like.db.restores import RESTORES
 from karbor_like.db.session import Database
 from karbor_like.domain import states
 from tests.fixtures import bodies
@@ -71,40 +67,6 @@ def test_the_same_key_starts_one_restore(alice, protection):
     assert len({answer.json["restore"]["id"] for answer in answers}) == 1
     logs = alice.get("/operation_logs")["operation_logs"]
     assert [log["operation_type"] for log in logs].count("restore") == 1
-
-
-def test_a_restore_that_begins_while_it_is_withdrawn_stays(alice, database, protection):
-    """The answer of the protection service is lost while it has the row locked and puts the work into the queue."""
-    plan = alice.post("/plans", bodies.plan())["plan"]
-    made = alice.post(CHECKPOINTS, bodies.checkpoint(plan["id"]))["checkpoint"]["id"]
-    protection.set_status(made, states.AVAILABLE)
-    locked, withdrawing, working = threading.Event(), threading.Event(), []
-
-    def work(restore_id: str) -> None:
-        with database.writer() as session:
-            RESTORES.get(session, restore_id, lock=True)
-            locked.set()
-            assert withdrawing.wait(30)
-            checkpoint = ROWS.get(session, made)
-            protection._operation(session, "restore", checkpoint, states.IN_PROGRESS, restore_id=restore_id)
-
-    @sa.event.listens_for(database.engine, "before_cursor_execute")
-    def watch(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        # SQLite locks where a transaction begins.
-        if locked.is_set() and (statement.startswith("BEGIN") or "FOR UPDATE" in statement):
-            withdrawing.set()
-
-    def lost(context: Any, restore_id: str, restore_auth: Any) -> None:
-        working.append(threading.Thread(target=work, args=(restore_id,)))
-        working[0].start()
-        assert locked.wait(30)
-        raise exception.Unavailable("the answer is lost")
-
-    protection.restore = lost
-    restore = alice.post("/restores", bodies.restore(made))["restore"]
-    working[0].join()
-    assert restore["status"] == "in_progress"
-    assert alice.get(f"/restores/{restore['id']}")["restore"]["progress"] == restore["progress"]
 
 
 def test_a_plan_is_deleted_once(alice):

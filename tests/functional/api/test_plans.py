@@ -79,9 +79,12 @@ def test_parameters_keep_their_types_and_lose_what_is_unset(alice):
         ({"parameters": {VOLUME: None}}, f"plan.parameters.{VOLUME}"),
         ({"parameters": {VOLUME: {"a": 1.5}}}, f"plan.parameters.{VOLUME}.a"),
         ({"parameters": {VOLUME: {"nope": 1}}}, f"plan.parameters.{VOLUME}.nope: is not an option of {VOLUME}"),
-        ({"parameters": {VOLUME: {"backup_mode": "half"}}}, "'half' is not one of 'full', 'incremental'"),
+        ({"parameters": {VOLUME: {"backup_mode": "half"}}}, "'half' is not one of ['full', 'incremental']"),
         ({"parameters": {VOLUME: {"force": "perhaps"}}}, f"plan.parameters.{VOLUME}.force: 'perhaps' is not of type"),
-        ({"parameters": {VOLUME: {"retries": -1}}}, f"plan.parameters.{VOLUME}.retries: -1 is less than 0"),
+        (
+            {"parameters": {VOLUME: {"retries": -1}}},
+            f"plan.parameters.{VOLUME}.retries: -1 is less than the minimum of 0",
+        ),
         ({"parameters": {f"{VOLUME}#x": {}}}, "after # is not a UUID"),
         ({"parameters": {"OS::No::Such": {}}}, "'OS::No::Such' is not one of OS::Cinder::Volume"),
         ({"status": "started"}, "'status' is not known here"),
@@ -208,6 +211,6 @@ def test_filters_of_the_list(alice):
 def test_a_provider_that_cannot_be_asked(alice, protection):
     from karbor_like import exception
 
-    protection.broken["show_provider"] = exception.Unavailable("no protection service answered")
+    protection.broken["check_plan"] = exception.Unavailable("no protection service answered")
     answer = alice.post("/plans", bodies.plan(), status=503)
     assert answer["serviceUnavailable"]["message"] == "no protection service answered"

@@ -83,15 +83,31 @@ def test_a_checkpoint_that_is_not_available(alice, noun, protection, checkpoint,
     assert f"is {status!r}, not 'available'" in answer["badRequest"]["message"]
 
 
-def test_a_start_that_fails_later_is_shown_with_its_reason(alice, noun, protection, checkpoint):
-    protection.broken["restore"] = protection.broken["verify"] = exception.Conflict("it is being deleted")
-    made = alice.post(f"/{noun}s", BODIES[noun](checkpoint))[noun]
-    assert (made["status"], made["reason"]) == ("fail", "it is being deleted")
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (exception.InvalidInput("the cloud is not allowed"), 400),
+        (exception.NotAuthorized("the cloud refuses the account"), 403),
+        (exception.Conflict("it is being deleted"), 409),
+        (exception.Unsupported("the provider cannot verify OS::X"), 501),
+    ],
+)
+def test_what_the_protection_service_refuses_leaves_nothing(alice, noun, protection, checkpoint, error, status):
+    protection.broken["restore"] = protection.broken["verify"] = error
+    (content,) = alice.post(f"/{noun}s", BODIES[noun](checkpoint), status=status).values()
+    assert content["message"] == error.message
+    assert alice.get(f"/{noun}s") == {f"{noun}s": []}
 
 
-def test_a_start_that_nobody_heard_leaves_nothing(alice, noun, protection, checkpoint):
+def test_one_call_to_the_protection_service_per_request(alice, noun, protection, checkpoint):
+    before = len(protection.calls)
+    alice.post(f"/{noun}s", BODIES[noun](checkpoint))
+    assert len(protection.calls) == before + 1
+
+
+def test_without_a_protection_service_nothing_is_left_and_a_repeat_starts_it(alice, noun, protection, checkpoint):
     headers = {"Idempotency-Key": "again"}
-    protection.broken["restore"] = protection.broken["verify"] = exception.Unavailable("nobody is there")
+    protection.broken["restore"] = protection.broken["verify"] = exception.Unavailable("no service answers")
     alice.post(f"/{noun}s", BODIES[noun](checkpoint), headers=headers, status=503)
     assert alice.get(f"/{noun}s") == {f"{noun}s": []}
     protection.broken.clear()

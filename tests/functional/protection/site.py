@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from oslo_config import cfg
 
 from karbor_like import secret, service
+from karbor_like.api import views
 from karbor_like.context import RequestContext
 from karbor_like.db import checkpoints, migration, operations, plans, restores, verifications
 from karbor_like.db.models import Base, Checkpoint, Operation, OperationResource, Restore, Verification
@@ -141,12 +142,13 @@ class Site:
         }
         return self.env.database.write(lambda session: plans.PLANS.insert(session, **row)).id
 
-    def protect(self, *names: str, **arguments: Any) -> dict[str, Any]:
-        """Ask for a checkpoint of a plan of *names*."""
-        call = {"provider_id": PROVIDER, "extra_info": {}, "checkpoint_id": None, **arguments}
+    def protect(self, *names: str, context: RequestContext | None = None, **arguments: Any) -> dict[str, Any]:
+        """Start to protect a plan of *names*. Return the checkpoint as the API shows it."""
+        call = {"checkpoint_id": str(uuid.uuid4()), "provider_id": PROVIDER, "extra_info": {}, **arguments}
         call.setdefault("plan_id", None)
         call["plan_id"] = call["plan_id"] or self.plan(*names)
-        return unwrap(lambda: self.endpoint.protect(self.context(), **call))
+        unwrap(lambda: self.endpoint.protect(context or self.context(), **call))
+        return views.checkpoint(self.checkpoint(call["checkpoint_id"]), {})
 
     def copy(self, plan_id: str, **arguments: Any) -> dict[str, str]:
         """Ask for copies to the other provider. Returns the id of the copy by that of its source."""
@@ -163,36 +165,26 @@ class Site:
             "target_provider_id": OTHER_PROVIDER,
             "checkpoint_ids": None,
             "parameters": {},
-            "copy_id": None,
+            "copy_id": str(uuid.uuid4()),
             **arguments,
         }
         return unwrap(lambda: self.endpoint.copy(self.context(project_id), **call))
 
     def restore(
-        self, checkpoint_id: str, parameters: Mapping[str, Any] | None = None, provider_id: str = PROVIDER
+        self, checkpoint_id: str, parameters: Mapping[str, Any] | None = None, provider_id: str = PROVIDER, **more: Any
     ) -> str:
-        """Ask for a restore. Returns its id."""
-        row = self._request(restores.RESTORES, checkpoint_id, parameters, provider_id)
-        unwrap(lambda: self.endpoint.restore(self.context(), restore_id=row, restore_auth=None))
-        return row
+        """Start to restore a checkpoint. Return the id of the restore."""
+        call = {"restore_id": str(uuid.uuid4()), "restore_target": None, "restore_auth": None, **more}
+        call |= {"provider_id": provider_id, "checkpoint_id": checkpoint_id, "parameters": parameters or {}}
+        unwrap(lambda: self.endpoint.restore(self.context(), **call))
+        return call["restore_id"]
 
-    def verify(self, checkpoint_id: str, provider_id: str = PROVIDER) -> str:
-        """Ask for a verification. Returns its id."""
-        row = self._request(verifications.VERIFICATIONS, checkpoint_id, None, provider_id)
-        unwrap(lambda: self.endpoint.verify(self.context(), verification_id=row))
-        return row
-
-    def _request(
-        self, repository: Any, checkpoint_id: str, parameters: Mapping[str, Any] | None, provider_id: str
-    ) -> str:
-        values = {
-            "id": str(uuid.uuid4()),
-            "project_id": PROJECT,
-            "provider_id": provider_id,
-            "checkpoint_id": checkpoint_id,
-            "parameters": parameters or {},
-        }
-        return self.env.database.write(lambda session: repository.insert(session, **values)).id
+    def verify(self, checkpoint_id: str, provider_id: str = PROVIDER, **more: Any) -> str:
+        """Start to verify a checkpoint. Return the id of the verification."""
+        call = {"verification_id": str(uuid.uuid4()), "parameters": {}, **more}
+        call |= {"provider_id": provider_id, "checkpoint_id": checkpoint_id}
+        unwrap(lambda: self.endpoint.verify(self.context(), **call))
+        return call["verification_id"]
 
     def delete(self, checkpoint_id: str, provider_id: str = PROVIDER) -> None:
         """Ask for a deletion."""

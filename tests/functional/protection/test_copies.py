@@ -1,7 +1,6 @@
 """Checkpoints copied to another provider's bank, through the endpoint, the queue, TaskFlow and both banks."""
 
 import base64
-import json
 import os
 import shutil
 import threading
@@ -451,15 +450,9 @@ def test_retention_of_the_plan_does_not_know_its_copies(pair: Site):
     (copy_id,) = copied(pair, plan_id).values()
 
     def listed(provider_id: str) -> list[str]:
-        found = pair.endpoint.list_checkpoints(
-            pair.context(),
-            provider_id=provider_id,
-            filters={"plan_id": plan_id, "status": "available"},
-            limit=None,
-            marker=None,
-            sort=[],
-        )
-        return [one["id"] for one in found]
+        with pair.env.database.reader() as session:
+            rows = checkpoints.page(session, provider_id, filters={"plan_id": plan_id, "status": "available"})
+            return [row.id for row in rows]
 
     # What the operation engine asks for before it decides what is old, and to find a checkpoint it has begun.
     assert listed(PROVIDER) == [created]
@@ -475,6 +468,6 @@ def test_what_is_shown(pair: Site):
     plan_id = pair.plan("a")
     protected(pair, plan_id)
     (copy_id,) = copied(pair, plan_id).values()
-    shown = pair.endpoint.show_checkpoint(pair.context(), provider_id=OTHER_PROVIDER, checkpoint_id=copy_id)
-    assert json.loads(shown["extra_info"])["copy_status"] == "finished"
-    assert shown["protection_plan"]["provider_id"] == OTHER_PROVIDER
+    row = pair.checkpoint(copy_id)
+    assert row.extra_info["copy_status"] == "finished"
+    assert row.plan["provider_id"] == OTHER_PROVIDER

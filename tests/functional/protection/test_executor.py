@@ -9,7 +9,7 @@ from karbor_like.clock import ManualClock
 from karbor_like.db import operations
 from karbor_like.protection.executor import Executor
 from karbor_like.protection.operation.claim import ActiveClaim
-from tests.functional.protection.site import PROJECT, PROVIDER, Site, running, until, unwrap
+from tests.functional.protection.site import PROJECT, Site, running, until, unwrap
 
 OTHER = "q" * 32
 
@@ -25,8 +25,7 @@ def site(tmp_path: Path, files: Path) -> Site:
 
 def protect(site: Site, name: str, project_id: str = PROJECT) -> str:
     plan_id = site.plan(name, project_id=project_id)
-    call = {"plan_id": plan_id, "provider_id": PROVIDER, "extra_info": {}, "checkpoint_id": None}
-    return unwrap(lambda: site.endpoint.protect(site.context(project_id), **call))["id"]
+    return str(site.protect(plan_id=plan_id, context=site.context(project_id))["id"])
 
 
 def begun(site: Site) -> list[str]:

@@ -49,8 +49,7 @@ def test_protect_restore_delete(site: Site):
     assert row.deleted_at is not None
     with pytest.raises(exception.CheckpointNotFound):
         bank.checkpoints.get(created["id"])
-    shown = site.endpoint.show_checkpoint(site.context(), provider_id=PROVIDER, checkpoint_id=created["id"])
-    assert shown["status"] == "deleted"
+    assert site.checkpoint(created["id"]).status == "deleted"
 
 
 def test_hooks_run_in_the_order_of_the_contract(site: Site):

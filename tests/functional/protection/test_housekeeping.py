@@ -1,4 +1,4 @@
-"""The index follows the bank, lost requests fail, and what is due is done once."""
+"""The index follows the bank, and what is due is done once."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,10 +9,9 @@ import sqlalchemy as sa
 from karbor_like import exception
 from karbor_like.db import checkpoints, jobs
 from karbor_like.db.models import Checkpoint, PeriodicJob
-from karbor_like.db.restores import RESTORES
 from karbor_like.protection.housekeeping import Housekeeping
 from karbor_like.protection.sync import Sync, SyncReport
-from tests.functional.protection.site import PROJECT, PROVIDER, Site, running, until, write_files
+from tests.functional.protection.site import PROVIDER, Site, running, until, write_files
 
 
 @pytest.fixture
@@ -160,7 +159,7 @@ def test_one_that_is_being_made_elsewhere_is_followed_until_it_is_settled(site: 
     until(site.cloud.calls, lambda calls: "protect:main:a:begin" in calls, 30, "main of a")
     assert sync(other) == SyncReport(added=1)
     assert other.checkpoint(created).status == "protecting"
-    with pytest.raises(exception.Conflict):
+    with pytest.raises(exception.InvalidInput, match="is 'protecting'"):
         other.restore(created)
 
     (site.cloud.path / "go").touch()
@@ -197,17 +196,5 @@ def test_every_job_is_done_when_it_is_due_by_one_of_many(site: Site):
         housekeeper.poll()
     with site.env.database.reader() as session:
         rows = session.execute(sa.select(PeriodicJob)).scalars().all()
-    assert {row.name for row in rows} == {"lost requests", f"sync {PROVIDER}", f"collect {PROVIDER}"}
+    assert {row.name for row in rows} == {f"sync {PROVIDER}", f"collect {PROVIDER}"}
     assert not site.env.database.write(lambda session: jobs.take(session, f"sync {PROVIDER}", "me", 10))
-
-
-def test_a_restore_whose_call_got_lost_fails(site: Site):
-    values = {"project_id": PROJECT, "provider_id": PROVIDER, "checkpoint_id": "c", "parameters": {}}
-    old = datetime.now(UTC) - timedelta(hours=2)
-    lost = site.env.database.write(lambda session: RESTORES.insert(session, created_at=old, **values)).id
-    fresh = site.env.database.write(lambda session: RESTORES.insert(session, **values)).id
-
-    Housekeeping(site.env).poll()
-
-    assert (site.restored(lost).status, site.restored(fresh).status) == ("fail", "in_progress")
-    assert "make it again" in str(site.restored(lost).reason)

@@ -2,6 +2,7 @@
 
 import signal
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -117,18 +118,17 @@ def test_calls_over_rabbitmq(zygote: Zygote, tmp_path: Path, files: Path, rabbit
         with pytest.raises(exception.UnknownResourceType, match="OS::Nothing"):
             client.show_protectable(context, resource_type="OS::Nothing")
         with pytest.raises(exception.PlanNotFound):
-            client.protect(context, plan_id=PROVIDER, provider_id=PROVIDER)
+            client.protect(context, checkpoint_id=PROVIDER, plan_id=PROVIDER, provider_id=PROVIDER, extra_info={})
 
-        created = client.protect(context, plan_id=site.plan("a"), provider_id=PROVIDER, extra_info={})
-        site.wait(created["id"], "available")
-        shown = client.show_checkpoint(context, provider_id=PROVIDER, checkpoint_id=created["id"])
-        assert shown["status"] == "available"
-        assert client.list_checkpoints(context, provider_id=PROVIDER) == [shown]
+        first, second = str(uuid.uuid4()), str(uuid.uuid4())
+        call = {"plan_id": site.plan("a"), "provider_id": PROVIDER, "extra_info": {}}
+        client.protect(context, checkpoint_id=first, **call)
+        site.wait(first, "available")
 
         site.cloud.fault(**{"main:a": "wait"})
-        second = client.protect(context, plan_id=site.plan("a"), provider_id=PROVIDER, extra_info={})
-        client.cancel(context, operation_id=site.operation(checkpoint_id=second["id"]).id)
-        assert site.wait(second["id"], "error").reason == "cancelled"
+        client.protect(context, checkpoint_id=second, **call)
+        client.cancel(context, operation_id=site.operation(checkpoint_id=second).id)
+        assert site.wait(second, "error").reason == "cancelled"
 
         process.signal(signal.SIGTERM)
         assert process.died() == 0, process.log.read_text()[-3000:]

@@ -59,10 +59,9 @@ class Notifier:
         ("failed", "error"),
         ("missed", "error"),
         ("skipped", "error"),
-        (None, "error"),
     ],
 )
-def test_phases(status: str | None, phase: str):
+def test_phases(status: str, phase: str):
     assert notifications.phase(status) == phase
 
 
@@ -112,7 +111,7 @@ def test_what_is_too_much_is_dropped_and_nobody_waits(monkeypatch, caplog):
     notifier = Notifier()
     sender = notifications.Sender(notifier, ManualClock())  # type: ignore[arg-type]
     for number in range(10):
-        sender.tell([Change(checkpoint(id=str(number)), None, "protecting")])
+        sender.notify([Change(checkpoint(id=str(number)), None, "protecting")])
     assert notifier.sent == []
     notifier.may_send.set()
     sender.close()
@@ -127,7 +126,7 @@ def test_closing_does_not_wait_for_ever(monkeypatch, caplog):
     notifier = Notifier()
     sender = notifications.Sender(notifier, ManualClock())  # type: ignore[arg-type]
     for _ in range(3):
-        sender.tell([Change(checkpoint(), None, "protecting")])
+        sender.notify([Change(checkpoint(), None, "protecting")])
     sender.close()
     assert "were not sent" in caplog.text
     notifier.may_send.set()
@@ -138,6 +137,6 @@ def test_one_that_cannot_be_sent_does_not_stop_the_others(caplog):
     notifier.may_send.set()
     notifier.failing = True
     sender = notifications.Sender(notifier, ManualClock())  # type: ignore[arg-type]
-    sender.tell([Change(checkpoint(), None, "protecting")])
+    sender.notify([Change(checkpoint(), None, "protecting")])
     sender.close()
     assert "notification checkpoint.update.start of c is dropped" in caplog.text

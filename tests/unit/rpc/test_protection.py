@@ -11,33 +11,41 @@ from oslo_config import cfg
 from karbor_like import exception, secret, service
 from karbor_like.context import RequestContext
 from karbor_like.rpc import protection, transport
+from karbor_like.rpc.server import rpc_method
+
+
+class PrivateError(exception.ProviderNotFound):
+    """A class that the client does not know."""
 
 
 class Endpoint:
-    """Answers with what it was asked."""
+    """Returns its arguments."""
+
+    target = oslo_messaging.Target(version=protection.VERSION)
 
     def __init__(self) -> None:
         self.contexts: list[RequestContext] = []
-        self.looked = threading.Event()
+        self.woken = threading.Event()
 
-    def protect(self, ctxt: RequestContext, **arguments: Any) -> dict[str, Any]:
+    def protect(self, ctxt: RequestContext, **arguments: Any) -> None:
         self.contexts.append(ctxt)
-        return arguments
+        self.protected = arguments
 
     def copy(self, ctxt: RequestContext, **arguments: Any) -> dict[str, Any]:
         return arguments
 
-    def restore(self, ctxt: RequestContext, restore_id: str, restore_auth: Any) -> None:
-        self.restored = (restore_id, restore_auth)
+    def restore(self, ctxt: RequestContext, **arguments: Any) -> None:
+        self.restored = arguments
 
+    @rpc_method
     def show_provider(self, ctxt: RequestContext, provider_id: str) -> None:
-        raise exception.ProviderNotFound(f"provider {provider_id} could not be found")
+        raise PrivateError(f"provider {provider_id} could not be found")
 
     def list_providers(self, ctxt: RequestContext) -> None:
         raise KeyError("a bug")
 
-    def look(self, ctxt: RequestContext) -> None:
-        self.looked.set()
+    def wake(self, ctxt: RequestContext) -> None:
+        self.woken.set()
 
 
 @pytest.fixture
@@ -81,9 +89,10 @@ def context() -> RequestContext:
 
 
 def test_arguments_and_identity_arrive_whole(client, endpoint, context):
-    answer = client.protect(context, plan_id="plan", provider_id="provider", extra_info={"a": 1})
+    call = {"checkpoint_id": "c", "plan_id": "plan", "provider_id": "provider", "extra_info": {"a": 1}}
+    client.protect(context, **call)
 
-    assert answer == {"plan_id": "plan", "provider_id": "provider", "extra_info": {"a": 1}, "checkpoint_id": None}
+    assert endpoint.protected == call
     (seen,) = endpoint.contexts
     assert (seen.user_id, seen.project_id, seen.roles, seen.request_id) == ("alice", "p1", ["member"], "req-1")
     assert (seen.auth_token, seen.trust_id) == ("the token", "the trust")
@@ -91,17 +100,17 @@ def test_arguments_and_identity_arrive_whole(client, endpoint, context):
 
 
 def test_a_copy_says_what_is_left_to_the_service(client, endpoint, context):
-    answer = client.copy(context, plan_id="plan", provider_id="provider")
+    answer = client.copy(context, copy_id="c", plan_id="plan", provider_id="provider")
     assert answer == {
+        "copy_id": "c",
         "plan_id": "plan",
         "provider_id": "provider",
         "target_provider_id": None,
         "checkpoint_ids": None,
         "parameters": {},
-        "copy_id": None,
     }
-    chosen = client.copy(context, plan_id="plan", provider_id="provider", checkpoint_ids=(), copy_id="c")
-    assert (chosen["checkpoint_ids"], chosen["copy_id"]) == ([], "c"), "none is not all"
+    chosen = client.copy(context, copy_id="c", plan_id="plan", provider_id="provider", checkpoint_ids=())
+    assert chosen["checkpoint_ids"] == [], "none is not all"
 
 
 def test_secrets_are_never_on_the_bus_in_clear(conf, context):
@@ -111,12 +120,19 @@ def test_secrets_are_never_on_the_bus_in_clear(conf, context):
 
 
 def test_a_target_s_credential_travels_encrypted(client, endpoint, context, conf):
-    client.restore(context, restore_id="r1", restore_auth={"password": "open sesame"})
+    call = {
+        "restore_id": "r1",
+        "provider_id": "provider",
+        "checkpoint_id": "c",
+        "parameters": {},
+        "restore_target": "http://k",
+    }
+    client.restore(context, **call, restore_auth={"password": "open sesame"})
 
-    restore_id, sealed = endpoint.restored
-    assert restore_id == "r1"
-    assert "sesame" not in sealed
-    assert secret.Cipher.from_conf(conf).decrypt(sealed) == {"password": "open sesame"}
+    encrypted = endpoint.restored.pop("restore_auth")
+    assert endpoint.restored == call
+    assert "sesame" not in encrypted
+    assert secret.Cipher.from_conf(conf).decrypt(encrypted) == {"password": "open sesame"}
 
 
 def test_an_error_comes_as_its_own_class_and_message(client, context):
@@ -134,12 +150,18 @@ def test_where_nobody_answers_the_error_says_so(conf, context):
 
 def test_what_is_not_json_is_refused_by_the_sender(client, context):
     with pytest.raises(TypeError):
-        client.protect(context, plan_id="plan", provider_id="provider", extra_info={"a": object()})
+        client.protect(context, checkpoint_id="c", plan_id="plan", provider_id="provider", extra_info={"a": object()})
 
 
-def test_a_hint_is_heard(client, endpoint, context):
-    client.look(context)
-    assert endpoint.looked.wait(10)
+def test_services_are_woken(client, endpoint, context):
+    client.wake(context)
+    assert endpoint.woken.wait(10)
+
+
+def test_a_service_of_another_version_is_not_available(client, endpoint, context):
+    endpoint.target = oslo_messaging.Target(version="1.0")
+    with pytest.raises(exception.Unavailable, match=r"does not support version 2\.0 of its RPC; upgrade all services"):
+        client.list_protectables(context)
 
 
 def test_rabbitmq_queues_are_replicated_by_default(conf):

@@ -1,4 +1,5 @@
-from collections.abc import Mapping
+import builtins
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -9,14 +10,11 @@ from karbor_like.api import errors, progress, validation, views
 from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
 from karbor_like.api.schemas import checkpoints as schemas
-from karbor_like.db import operations
+from karbor_like.db import checkpoints
 from karbor_like.db.checkpoints import CHECKPOINTS
-from karbor_like.db.plans import PLANS
-from karbor_like.domain import states
+from karbor_like.db.models import Checkpoint
+from karbor_like.domain.operation import CREATING
 from karbor_like.policies import checkpoints as rules
-
-#: Deleting a checkpoint in these states cancels the operation that is making it.
-_UNFINISHED = (states.PROTECTING, states.WAIT_COPYING, states.COPYING)
 
 #: Why the protection service may find that a plan cannot be protected: to the client it is all one, a bad request.
 _REFUSED = (
@@ -35,139 +33,113 @@ class Checkpoints(base.Controller):
     def list(self, provider_id: str, query: Mapping[str, Any]) -> dict[str, Any]:
         """List the checkpoints of a provider that are not deleted, newest first."""
         page = self.page(query)
-        provider_id = _known(provider_id, exception.ProviderNotFound)
-        if page.marker:
-            _known(page.marker, exception.CheckpointNotFound)
-        found = self.deps.protection.list_checkpoints(
-            self.context,
-            provider_id=provider_id,
-            filters=self._filters(query),
-            limit=page.limit,
-            marker=page.marker,
-            sort=page.sort,
-        )
-        return self.links("checkpoints", self._shown(found), page)
+        provider_id = _canonical(provider_id, exception.ProviderNotFound)
+        with self.deps.database.reader() as session:
+            rows = checkpoints.page(
+                session,
+                provider_id,
+                project_id=self._project(query),
+                filters={name: query[name] for name in ("plan_id", "status") if name in query},
+                **_days(query),
+                limit=page.limit,
+                marker=_canonical(page.marker, exception.CheckpointNotFound) if page.marker else None,
+                sort=page.sort,
+            )
+            found = self._views(session, rows)
+        if not found:
+            # An unknown provider has no checkpoints either.
+            self.deps.protection.show_provider(self.context, provider_id=provider_id)
+        return self.links("checkpoints", found, page)
 
-    def _filters(self, query: Mapping[str, Any]) -> dict[str, Any]:
-        filters = {name: query[name] for name in ("plan_id", "status") if name in query}
-        if not self.all_tenants(query):
-            filters["project_id"] = self.project_id
-        elif "project_id" in query:
-            filters["project_id"] = query["project_id"]
-        # An end without a start has never meant anything.
-        for name in ("start_date", "end_date") if "start_date" in query else ():
-            if name in query:
-                filters[name] = _day(name, query[name])
-        return filters
+    def _project(self, query: Mapping[str, Any]) -> str | None:
+        return query.get("project_id") if self.all_tenants(query) else self.project_id
 
     @expose(policy=rules.GET, response=schemas.SHOWN)
     def show(self, provider_id: str, checkpoint_id: str) -> dict[str, Any]:
         """Show a checkpoint; for some time also one that is deleted."""
-        return {"checkpoint": self._shown([self._get(provider_id, checkpoint_id)])[0]}
+        return self._show(**_ids(provider_id, checkpoint_id))
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN, starts_operation=True)
     def create(self, provider_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Protect a plan. Answers when the checkpoint stands in the bank and its operation goes on by itself."""
         asked = body["checkpoint"]
-        checkpoint_id, again = self.new_id()
-        if again and (made := self._made(checkpoint_id)):
-            return {"checkpoint": made}
-        plan_id = self._plan(provider_id, asked["plan_id"])
+        provider_id = validation.path_id("provider_id", provider_id)
         extra_info = asked.get("extra-info") or asked.get("extra_info") or {"created_by": "manual"}
+        checkpoint_id = self.new_id()
         try:
-            checkpoint = self.deps.protection.protect(
+            self.deps.protection.protect(
                 self.context,
-                plan_id=plan_id,
-                provider_id=validation.canonical_id(provider_id),
-                extra_info={name: value for name, value in extra_info.items() if value is not None},
                 checkpoint_id=checkpoint_id,
+                plan_id=validation.canonical_id(asked["plan_id"]),
+                provider_id=provider_id,
+                extra_info={name: value for name, value in extra_info.items() if value is not None},
             )
+        except exception.PlanNotFound:
+            raise
         except (*_REFUSED, exception.LeaseLost) as error:
-            # Of two same requests at once, one finds what the other made; and what a service lost, another goes on with.
-            if made := self._made(checkpoint_id):
-                return {"checkpoint": made}
-            if isinstance(error, exception.LeaseLost):
-                raise
-            raise errors.BadRequest(error, f"create failed: {error}") from None
-        return {"checkpoint": self._shown([checkpoint])[0]}
-
-    def _made(self, checkpoint_id: str) -> dict[str, Any] | None:
-        with self.deps.database.reader() as session:
-            row = CHECKPOINTS.find(session, checkpoint_id)
-        if row is None:
-            return None
-        found = self.deps.protection.show_checkpoint(
-            self.context, provider_id=row.provider_id, checkpoint_id=checkpoint_id
-        )
-        return self._shown([found])[0]
-
-    def _plan(self, provider_id: str, plan_id: str) -> str:
-        with self.deps.database.reader() as session:
-            plan = PLANS.get(session, validation.canonical_id(plan_id), self.scope)
-            if validation.path_id("provider_id", provider_id) != plan.provider_id:
-                raise exception.PlanWrongProvider(
-                    f"plan {plan.id} is for provider {plan.provider_id}, not for {provider_id} as the path says"
-                )
-            return plan.id
+            # A checkpoint that exists says itself what became of it. After a lost lease, another service creates it.
+            if not self._exists(checkpoint_id):
+                if isinstance(error, exception.LeaseLost):
+                    raise
+                raise errors.BadRequest(error, f"create failed: {error}") from None
+        return self._show(provider_id, checkpoint_id)
 
     @expose(policy=(rules.GET, rules.DELETE), response=schemas.NOTHING)
     def delete(self, provider_id: str, checkpoint_id: str) -> dict[str, Any]:
         """Delete a checkpoint. One that is still being made is cancelled instead, and ends in ``error``."""
-        checkpoint = self._get(provider_id, checkpoint_id)
-        if checkpoint["status"] in _UNFINISHED and self._cancel(checkpoint["id"]):
-            return {}
-        self.deps.protection.delete_checkpoint(
-            self.context, provider_id=validation.canonical_id(provider_id), checkpoint_id=checkpoint["id"]
-        )
+        self.deps.protection.delete_checkpoint(self.context, **_ids(provider_id, checkpoint_id))
         return {}
-
-    def _cancel(self, checkpoint_id: str) -> bool:
-        with self.deps.database.reader() as session:
-            found = operations.unfinished_of(session, checkpoint_id=checkpoint_id)
-            making = [row.id for row in found if row.operation_type in progress.MAKING]
-        for operation_id in making:
-            self.deps.protection.cancel(self.context, operation_id=operation_id)
-        return bool(making)
 
     @expose(policy=(rules.GET, rules.UPDATE), body=schemas.RESET, response=schemas.NOTHING)
     def reset(self, provider_id: str, checkpoint_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Reset the state of a checkpoint."""
-        checkpoint = self._get(provider_id, checkpoint_id)
-        if checkpoint["status"] not in states.RESETTABLE:
-            raise errors.BadRequest(
-                exception.WrongState(
-                    f"checkpoint {checkpoint['id']} is {checkpoint['status']!r}; its state can only be reset from "
-                    f"{', '.join(sorted(states.RESETTABLE))}"
-                )
+        with errors.as_bad_request(exception.WrongState):
+            self.deps.protection.reset_checkpoint(
+                self.context, **_ids(provider_id, checkpoint_id), state=body["os-resetState"]["state"]
             )
-        self.deps.protection.reset_checkpoint(
-            self.context,
-            provider_id=validation.canonical_id(provider_id),
-            checkpoint_id=checkpoint["id"],
-            state=body["os-resetState"]["state"],
-        )
         return {}
 
-    def _get(self, provider_id: str, checkpoint_id: str) -> dict[str, Any]:
-        return self.checkpoint(
-            validation.path_id("provider_id", provider_id), validation.path_id("checkpoint_id", checkpoint_id)
-        )
-
-    def _shown(self, found: Any) -> Any:
+    def _exists(self, checkpoint_id: str) -> bool:
         with self.deps.database.reader() as session:
-            shown = progress.of(session, "checkpoint_id", [one["id"] for one in found], progress.MAKING)
-        return [views.checkpoint(one, shown[one["id"]]) for one in found]
+            return CHECKPOINTS.find(session, checkpoint_id, self.context.scope) is not None
+
+    def _show(self, provider_id: str, checkpoint_id: str) -> dict[str, Any]:
+        with self.deps.database.reader() as session:
+            row = checkpoints.get(session, checkpoint_id, provider_id, self.context.scope)
+            return {"checkpoint": self._views(session, [row])[0]}
+
+    def _views(self, session: Any, rows: Sequence[Checkpoint]) -> builtins.list[dict[str, Any]]:
+        shown = progress.of(session, "checkpoint_id", [row.id for row in rows], CREATING)
+        return [views.checkpoint(row, shown[row.id]) for row in rows]
 
 
-def _known(text: str, error: type[exception.NotFound]) -> str:
-    """An id in its canonical form; one that cannot be an id is one that does not exist."""
+def _ids(provider_id: str, checkpoint_id: str) -> dict[str, str]:
+    """Return the ids of a path in canonical form.
+
+    :raises InvalidInput: one is not a UUID
+    """
+    return {
+        "provider_id": validation.path_id("provider_id", provider_id),
+        "checkpoint_id": validation.path_id("checkpoint_id", checkpoint_id),
+    }
+
+
+def _canonical(text: str, error: type[exception.NotFound]) -> str:
+    """Return an id in canonical form. An object whose id is not a UUID does not exist."""
     if not uuidutils.is_uuid_like(text):
         raise error(f"{text!r} could not be found")
     return validation.canonical_id(text)
 
 
-def _day(name: str, text: str) -> str:
+def _days(query: Mapping[str, Any]) -> dict[str, date]:
+    """Return the filters by day. As always in this API, an end without a start is ignored."""
+    if "start_date" not in query:
+        return {}
+    return {name: _day(name, query[name]) for name in ("start_date", "end_date") if name in query}
+
+
+def _day(name: str, text: str) -> date:
     try:
-        return date.fromisoformat(text).isoformat()
+        return date.fromisoformat(text)
     except ValueError:
         raise exception.InvalidInput(f"{name}: {text!r} is not a day; use YYYY-MM-DD") from None

@@ -30,4 +30,4 @@ class OperationLogs(base.Controller):
         """Show an operation log."""
         operation_log_id = validation.path_id("operation_log_id", operation_log_id)
         with self.deps.database.reader() as session:
-            return {"operation_log": views.operation_log(OPERATIONS.get(session, operation_log_id, self.scope))}
+            return {"operation_log": views.operation_log(OPERATIONS.get(session, operation_log_id, self.context.scope))}

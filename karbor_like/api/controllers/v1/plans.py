@@ -2,7 +2,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from karbor_like import exception
-from karbor_like.api import errors, parameters, validation, views
+from karbor_like.api import errors, validation, views
 from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
 from karbor_like.api.schemas import plans as schemas
@@ -33,27 +33,21 @@ class Plans(base.Controller):
     def show(self, plan_id: str) -> dict[str, Any]:
         """Show a plan."""
         with self.deps.database.reader() as session:
-            return {"plan": views.plan(PLANS.get(session, validation.path_id("plan_id", plan_id), self.scope))}
+            return {"plan": views.plan(PLANS.get(session, validation.path_id("plan_id", plan_id), self.context.scope))}
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN)
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Create a plan, suspended."""
         asked = body["plan"]
-        provider = self._provider(asked["provider_id"])
+        provider_id = validation.canonical_id(asked["provider_id"])
         values = {
             "project_id": self.project_id,
             "name": asked["name"],
             "description": asked.get("description"),
-            "provider_id": provider["id"],
+            "provider_id": provider_id,
             "status": states.SUSPENDED,
             "resources": _resources(asked["resources"]),
-            "parameters": parameters.checked(
-                asked["parameters"],
-                provider["extended_info_schema"]["options_schema"],
-                root="plan.parameters",
-                strict=False,
-                installed=self.resource_types,
-            ),
+            "parameters": self._check_parameters(provider_id, asked["parameters"]),
         }
         limits = dict(self.deps.conf.quota)
 
@@ -72,7 +66,7 @@ class Plans(base.Controller):
             asked["resources"] = _resources(asked["resources"])
 
         def change(session: Any) -> Plan:
-            row = PLANS.get(session, plan_id, self.scope, lock=True)
+            row = PLANS.get(session, plan_id, self.context.scope, lock=True)
             if row.status != states.SUSPENDED and set(asked) != {"status"}:
                 raise exception.PlanNotSuspended(
                     f"plan {plan_id} is {row.status!r} and can only be changed while suspended; "
@@ -90,7 +84,7 @@ class Plans(base.Controller):
         plan_id = validation.path_id("plan_id", plan_id)
 
         def remove(session: Any) -> None:
-            PLANS.get(session, plan_id, self.scope, lock=True)
+            PLANS.get(session, plan_id, self.context.scope, lock=True)
             used = scheduled_operations.of_plan(session, plan_id)
             if used:
                 names = ", ".join(f"{row.name} ({row.id})" for row in used)
@@ -99,14 +93,13 @@ class Plans(base.Controller):
 
         self.deps.database.write(remove)
 
-    def _provider(self, provider_id: str) -> dict[str, Any]:
+    def _check_parameters(self, provider_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            found = self.deps.protection.show_provider(self.context, provider_id=validation.canonical_id(provider_id))
+            return self.deps.protection.check_plan(self.context, provider_id=provider_id, parameters=parameters)
         except exception.ProviderNotFound:
             raise errors.InvalidRequest(
                 [errors.Field("plan.provider_id", "enum", f"there is no provider {provider_id}")]
             ) from None
-        return views.provider(found)
 
 
 def _resources(asked: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

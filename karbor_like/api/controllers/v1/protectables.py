@@ -44,13 +44,11 @@ class Protectables(base.Controller):
     def show_instance(self, protectable_type: str, resource_id: str, query: Mapping[str, Any]) -> dict[str, Any]:
         """Show a resource and its direct children."""
         parameters = _parameters(query)
-        try:
+        # The state of the resource forbids its protection.
+        with errors.as_bad_request(exception.Conflict):
             found = self.deps.protection.show_instance(
                 self.context, resource_type=protectable_type, resource_id=resource_id, parameters=parameters
             )
-        except exception.Conflict as error:
-            # It is in a state that forbids protecting it.
-            raise errors.BadRequest(error) from None
         return {"instance": views.instance(found)}
 
 

@@ -2,6 +2,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib import parse
 
+from karbor_like import exception
 from karbor_like.api import errors, validation, views
 from karbor_like.api.controllers import requests
 from karbor_like.api.expose import expose
@@ -15,17 +16,16 @@ class Restores(requests.Requests):
 
     noun = "restore"
     repository = RESTORES
-    options_of = "restore_schema"
 
     @expose(policy=rules.GET_ALL, query=schemas.LIST, response=schemas.PAGE)
     def list(self, query: Mapping[str, Any]) -> dict[str, Any]:
         """List restores."""
-        return self.listing(query)
+        return self.list_requests(query)
 
     @expose(policy=rules.GET, response=schemas.SHOWN)
     def show(self, restore_id: str) -> dict[str, Any]:
         """Show a restore."""
-        return self.shown(validation.path_id("restore_id", restore_id))
+        return self.show_request(validation.path_id("restore_id", restore_id))
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN, starts_operation=True)
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,18 +33,24 @@ class Restores(requests.Requests):
         asked = body["restore"]
         _check_target(asked.get("restore_target"))
         auth = {name: value for name, value in (asked.get("restore_auth") or {}).items() if value is not None}
-        return self.started(asked, restore_target=asked.get("restore_target"), auth=auth)
+        restore_id = self.new_id()
+        with errors.as_bad_request(exception.CheckpointNotAvailable):
+            self.deps.protection.restore(
+                self.context,
+                restore_id=restore_id,
+                restore_target=asked.get("restore_target"),
+                restore_auth=auth,
+                **self.arguments(asked),
+            )
+        return self.show_request(restore_id)
 
     @expose(policy=rules.CANCEL)
     def cancel(self, restore_id: str) -> None:
         """Cancel a restore that is in progress: it ends as ``fail``, and what it made is removed."""
-        self.cancelled(validation.path_id("restore_id", restore_id))
+        self.cancel_request(validation.path_id("restore_id", restore_id))
 
     def view(self, row: Any, progress: Mapping[str, Any]) -> dict[str, Any]:
         return views.restore(row, progress)
-
-    def begin(self, request_id: str, auth: Mapping[str, Any] | None = None) -> None:
-        self.deps.protection.restore(self.context, restore_id=request_id, restore_auth=auth or None)
 
 
 def _check_target(target: str | None) -> None:

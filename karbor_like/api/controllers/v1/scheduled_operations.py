@@ -8,9 +8,8 @@ from karbor_like.api import errors, validation, views
 from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
 from karbor_like.api.schemas import scheduled_operations as schemas
-from karbor_like.db import checkpoints
+from karbor_like.db import checkpoints, plans
 from karbor_like.db.models import ScheduledOperation
-from karbor_like.db.plans import PLANS
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.triggers import TRIGGERS
 from karbor_like.domain import retention
@@ -44,7 +43,7 @@ class ScheduledOperations(base.Controller):
         """Show a scheduled operation."""
         operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
         with self.deps.database.reader() as session:
-            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.scope)
+            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.context.scope)
             return {"scheduled_operation": views.scheduled_operation(row)}
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN)
@@ -83,7 +82,7 @@ class ScheduledOperations(base.Controller):
         operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
         enabled = body["scheduled_operation"]["enabled"]
         with self.deps.database.reader() as session:
-            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.scope)
+            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.context.scope)
         if enabled:
             if (row.user_id, row.project_id) != (self.context.user_id, self.project_id):
                 raise exception.NotAuthorized(
@@ -95,7 +94,7 @@ class ScheduledOperations(base.Controller):
 
     def _switched(self, operation_id: str, *, enabled: bool) -> dict[str, Any]:
         def switch(session: Any) -> ScheduledOperation:
-            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.scope, lock=True)
+            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.context.scope, lock=True)
             if row.enabled != enabled:
                 values = {"enabled": enabled, "disabled_reason": None}
                 SCHEDULED_OPERATIONS.update(session, operation_id, values)
@@ -109,7 +108,7 @@ class ScheduledOperations(base.Controller):
         """Show what the retention rules would delete now, what they would keep, and why. Deletes nothing."""
         operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
         with self.deps.database.reader() as session:
-            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.scope)
+            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.context.scope)
             available = checkpoints.available_of_plan(
                 session, row.operation_definition["provider_id"], row.project_id, row.plan_id
             )
@@ -122,22 +121,21 @@ class ScheduledOperations(base.Controller):
         return {"retention": views.retention(limits, available, decisions)}
 
     def _check_trigger(self, session: Any, trigger_id: str) -> None:
-        row = TRIGGERS.get(session, trigger_id, self.scope, lock=True)
+        row = TRIGGERS.get(session, trigger_id, self.context.scope, lock=True)
         if row.project_id != self.project_id:
             raise exception.InvalidInput(
                 f"scheduled_operation.trigger_id: trigger {trigger_id} belongs to another project"
             )
 
     def _check_plan(self, session: Any, definition: Mapping[str, Any]) -> None:
-        plan = PLANS.find(session, definition["plan_id"], self.project_id, lock=True)
-        if plan is None:
+        try:
+            plans.get(session, definition["plan_id"], definition["provider_id"], self.project_id, lock=True)
+        except exception.PlanNotFound:
             raise errors.InvalidRequest(
                 [errors.Field(f"{_PATH}.plan_id", "enum", f"there is no plan {definition['plan_id']}")]
-            )
-        if plan.provider_id != definition["provider_id"]:
-            raise errors.InvalidRequest(
-                [errors.Field(f"{_PATH}.provider_id", "const", f"plan {plan.id} is for provider {plan.provider_id}")]
-            )
+            ) from None
+        except exception.InvalidInput as error:
+            raise errors.InvalidRequest([errors.Field(f"{_PATH}.provider_id", "const", error.message)]) from None
 
     @expose(policy=rules.DELETE)
     def delete(self, scheduled_operation_id: str) -> None:
@@ -145,7 +143,7 @@ class ScheduledOperations(base.Controller):
         operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
 
         def remove(session: Any) -> ScheduledOperation:
-            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.scope, lock=True)
+            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.context.scope, lock=True)
             SCHEDULED_OPERATIONS.delete(session, operation_id)
             return row
 

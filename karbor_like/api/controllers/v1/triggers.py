@@ -35,7 +35,7 @@ class Triggers(base.Controller):
     def show(self, trigger_id: str) -> dict[str, Any]:
         """Show a trigger."""
         with self.deps.database.reader() as session:
-            row = TRIGGERS.get(session, validation.path_id("trigger_id", trigger_id), self.scope)
+            row = TRIGGERS.get(session, validation.path_id("trigger_id", trigger_id), self.context.scope)
             return {"trigger_info": views.trigger(row)}
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN)
@@ -60,11 +60,11 @@ class Triggers(base.Controller):
         if asked.get("properties"):
             # To find the times may take long, so nothing is locked meanwhile; a trigger's type does not change.
             with self.deps.database.reader() as session:
-                kind = self._kind(TRIGGERS.get(session, trigger_id, self.scope).type)
+                kind = self._kind(TRIGGERS.get(session, trigger_id, self.context.scope).type)
             values.update(self._timed(kind, asked["properties"]))
 
         def change(session: Any) -> Trigger:
-            row = TRIGGERS.get(session, trigger_id, self.scope, lock=True)
+            row = TRIGGERS.get(session, trigger_id, self.context.scope, lock=True)
             if row.next_run_at is not None and row.next_run_at <= self.deps.clock.now():
                 # An engine has yet to fire what is due; it goes on from there by the new properties.
                 values.pop("next_run_at", None)
@@ -81,7 +81,7 @@ class Triggers(base.Controller):
         trigger_id = validation.path_id("trigger_id", trigger_id)
 
         def remove(session: Any) -> None:
-            TRIGGERS.get(session, trigger_id, self.scope, lock=True)
+            TRIGGERS.get(session, trigger_id, self.context.scope, lock=True)
             used = triggers.users(session, trigger_id)
             if used:
                 names = ", ".join(f"{row.name} ({row.id})" for row in used)

@@ -1,3 +1,6 @@
+import re
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,27 +9,10 @@ from karbor_like import exception
 from karbor_like.domain.resource import Resource
 from karbor_like.protection.registry import parameters
 
-VOLUME = Resource("OS::Cinder::Volume", "v1")
+VOLUME = Resource("OS::Cinder::Volume", "77aa0000-0000-4000-8000-000000000001")
 
 names = st.text(min_size=1, max_size=3)
-options = st.dictionaries(names, st.none() | st.booleans() | st.integers() | st.text(max_size=3), max_size=4)
-
-
-@given(options, options, options)
-def test_a_resource_s_own_options_win_key_by_key_and_nulls_are_not_given(of_type, of_resource, of_another):
-    given_ = {VOLUME.type: of_type, VOLUME.key: of_resource, f"{VOLUME.type}#v2": of_another}
-    found = parameters.effective(given_, VOLUME)
-    for name in {*of_type, *of_resource}:
-        wanted = of_resource[name] if name in of_resource else of_type[name]
-        assert found.get(name) == wanted
-    assert None not in found.values()
-    assert set(found) <= {*of_type, *of_resource}
-
-
-def test_no_options_at_all():
-    assert parameters.effective({}, VOLUME) == {}
-    assert parameters.effective({VOLUME.type: None}, VOLUME) == {}  # type: ignore[dict-item]
-
+options = st.dictionaries(names, st.booleans() | st.integers() | st.text(min_size=1, max_size=3), max_size=4)
 
 SCHEMAS = {
     VOLUME.type: {
@@ -38,37 +24,58 @@ SCHEMAS = {
 }
 
 
+def check(values: Any, *, strict: bool = True) -> dict[str, dict[str, Any]]:
+    return parameters.check(values, SCHEMAS, ["Third::Party"], root="restore.parameters", strict=strict)
+
+
+@given(options, options, options)
+def test_a_resource_s_own_options_override_those_of_its_type(of_type, of_resource, of_another):
+    values = {VOLUME.type: of_type, VOLUME.key: of_resource, f"{VOLUME.type}#other": of_another}
+    assert parameters.effective(values, VOLUME) == {**of_type, **of_resource}
+
+
+def test_no_options_at_all():
+    assert parameters.effective({}, VOLUME) == {}
+
+
 @pytest.mark.parametrize(
-    "accepted",
+    ("accepted", "normalized"),
     [
-        {},
-        {VOLUME.type: {}},
-        {VOLUME.type: {"restore_name": None, "force": None}},
-        {VOLUME.type: {"restore_name": "", "force": ""}},
-        {VOLUME.key: {"restore_name": "abc", "force": False}},
-        {"OS::Keystone::Project": {}},
-        {"OS::Nova::Server": {"restore_name": None}},
-        {"OS::Nova::Server": None},
+        ({}, {}),
+        ({VOLUME.type: {}}, {VOLUME.type: {}}),
+        ({VOLUME.type: {"restore_name": None, "force": ""}}, {VOLUME.type: {}}),
+        ({VOLUME.key: {"restore_name": "abc", "force": False}}, {VOLUME.key: {"restore_name": "abc", "force": False}}),
+        ({VOLUME.type: {"force": "True"}}, {VOLUME.type: {"force": True}}),
+        ({"OS::Keystone::Project": {}}, {"OS::Keystone::Project": {}}),
+        ({"OS::Nova::Server": {"restore_name": None}}, {"OS::Nova::Server": {}}),
+        ({"Third::Party": {}}, {"Third::Party": {}}),
     ],
 )
-def test_what_clients_send_is_accepted(accepted):
-    parameters.check(accepted, SCHEMAS, "restore")
+def test_what_clients_send_is_normalized(accepted, normalized):
+    assert check(accepted) == normalized
 
 
 @pytest.mark.parametrize(
     ("refused", "message"),
     [
+        ({"OS::Nova::Server": {"x": 1}}, "OS::Nova::Server: the provider takes no options for OS::Nova::Server"),
         (
-            {"OS::Nova::Server": {"restore_name": "x"}},
-            r"parameters\['OS::Nova::Server'\]: the provider takes no restore parameters for OS::Nova::Server, "
-            "only for OS::Cinder::Volume, OS::Keystone::Project",
+            {VOLUME.type: {"name": "x"}},
+            f"{VOLUME.type}.name: is not an option of {VOLUME.type}; allowed: restore_name, force",
         ),
-        ({VOLUME.type: {"name": "x"}}, "no restore parameter 'name'; known: force, restore_name"),
-        ({"OS::Keystone::Project": {"name": "x"}}, "no restore parameter 'name'; known: none"),
-        ({VOLUME.key: {"force": "yes"}}, r"\['OS::Cinder::Volume#v1'\]\['force'\]: 'yes' is not of type 'boolean'"),
-        ({VOLUME.type: {"restore_name": "too long"}}, "'too long' is too long"),
+        ({"OS::Keystone::Project": {"name": "x"}}, "name: is not an option of OS::Keystone::Project; allowed: none"),
+        ({VOLUME.key: {"force": "perhaps"}}, f"{VOLUME.key}.force: 'perhaps' is not of type 'boolean'"),
+        ({VOLUME.type: {"restore_name": "too long"}}, "restore_name: 'too long' is too long"),
+        ({f"{VOLUME.type}#v1": {}}, "'v1' after # is not a UUID"),
+        ({"OS::No::Such": {}}, "'OS::No::Such' is not one of OS::Keystone::Project"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_key(refused, message):
-    with pytest.raises(exception.InvalidInput, match=message):
-        parameters.check(refused, SCHEMAS, "restore")
+def test_what_is_wrong_is_said_with_its_path(refused, message):
+    with pytest.raises(exception.InvalidInput, match=re.escape(message)) as caught:
+        check(refused)
+    assert caught.value.message.startswith("restore.parameters.")
+
+
+def test_options_without_a_schema_are_kept_unchecked_unless_strict():
+    values = {"OS::Nova::Server": {"x": 1, "y": None}}
+    assert check(values, strict=False) == {"OS::Nova::Server": {"x": 1}}

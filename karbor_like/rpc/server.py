@@ -1,0 +1,39 @@
+"""Server side of RPC: what the endpoints of the services have in common."""
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import oslo_messaging
+
+from karbor_like import exception
+from karbor_like.context import RequestContext
+
+LOG = logging.getLogger(__name__)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def rpc_method(method: F) -> F:
+    """Make a method of an endpoint answer RPC calls.
+
+    The project's errors are sent as classes of ``exception.py`` and logged in one line. Any other error is a bug: it is
+    logged with its traceback, and the caller gets ``oslo_messaging.RemoteError``.
+    """
+
+    @functools.wraps(method)
+    def wrapper(self: Any, context: RequestContext, **arguments: Any) -> Any:
+        # oslo.log takes the request id and the project of each line from here.
+        context.update_store()
+        try:
+            return method(self, context, **arguments)
+        except exception.KarborLikeError as error:
+            LOG.info("%s is refused: %s", method.__name__, error.message)
+            # Callers know the classes of exception.py, but not those that a package derives from them.
+            known = next(kind for kind in type(error).__mro__ if kind.__module__ == exception.__name__)
+            try:
+                raise known(error.message) from error
+            except exception.KarborLikeError:
+                raise oslo_messaging.ExpectedException from None
+
+    return wrapper  # type: ignore[return-value]
