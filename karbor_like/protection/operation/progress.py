@@ -18,7 +18,9 @@ class DatabaseProgressRecorder:
 
     A record that the database refuses is logged and dropped: progress is not worth failing a backup.
 
-    :param interval: minimum seconds between two records of progress
+    Each record is a transaction. So progress is throttled, and sizes are recorded by :meth:`flush`.
+
+    :param interval: minimum seconds between a record of progress and the record before it
     """
 
     def __init__(self, database: Database, clock: Clock, operation_id: str, resource_key: str, interval: float) -> None:
@@ -29,33 +31,42 @@ class DatabaseProgressRecorder:
         self._interval = interval
         self._lock = threading.Lock()
         self._recorded: float | None = None
-        self._pending: dict[str, Any] | None = None
+        self._pending: dict[str, Any] = {}
         #: The current step, for the message if it fails.
         self.current = ""
 
     def step(self, name: str) -> None:
         self.current = name
-        self._record({"step": name[:255]})
+        with self._lock:
+            values = self._take_pending() | {"step": name[:255]}
+            self._recorded = self._clock.monotonic()
+        self._record(values)
 
     def progress(self, done: int, total: int | None) -> None:
-        values = {"bytes_done": done, "bytes_total": total}
+        values: dict[str, Any] = {"bytes_done": done, "bytes_total": total}
         with self._lock:
             now = self._clock.monotonic()
             if self._recorded is not None and now - self._recorded < self._interval:
-                self._pending = values
+                self._pending.update(values)
                 return
-            self._recorded, self._pending = now, None
+            values = self._take_pending() | values
+            self._recorded = now
         self._record(values)
 
     def sizes(self, *, logical: int, new: int, stored: int) -> None:
-        self._record({"logical_bytes": logical, "new_bytes": new, "stored_bytes": stored})
+        with self._lock:
+            self._pending.update({"logical_bytes": logical, "new_bytes": new, "stored_bytes": stored})
 
     def flush(self) -> None:
-        """Record the last progress that was throttled."""
+        """Record the sizes and the last progress, if it was throttled. Call it when a hook ends."""
         with self._lock:
-            values, self._pending = self._pending, None
+            values = self._take_pending()
         if values:
             self._record(values)
+
+    def _take_pending(self) -> dict[str, Any]:
+        values, self._pending = self._pending, {}
+        return values
 
     def _record(self, values: dict[str, Any]) -> None:
         try:

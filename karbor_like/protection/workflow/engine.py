@@ -106,7 +106,8 @@ class Flows:
             LOG.debug("Flow %s ended with %r", flow_id, error)
         finally:
             executor.shutdown(cancel_futures=True)
-        return _settled(backend.get_connection().get_flow_details(flow_id)) or Outcome.UNFINISHED
+        # TaskFlow changes the detail only after it has saved the change.
+        return _settled(detail) or Outcome.UNFINISHED
 
     def _run(
         self, flow: Flow, detail: models.FlowDetail, backend: Any, executor: futures.Executor, *, undo: bool

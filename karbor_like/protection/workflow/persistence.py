@@ -12,12 +12,16 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exception
 from sqlalchemy import orm
 from taskflow import exceptions as taskflow_exceptions
+from taskflow import states
 from taskflow.persistence import models
 from taskflow.persistence.backends import impl_sqlalchemy
 from taskflow.persistence.backends.sqlalchemy import tables
 
 from karbor_like.db import migration
 from karbor_like.db.session import Database
+
+#: States of a flow without an outcome. A flow resumes from the states of its atoms, whichever of these is saved.
+_UNSETTLED = frozenset({None, states.PENDING, states.RESUMING, states.RUNNING, states.SUSPENDING, states.SUSPENDED})
 
 #: Called with the connection at the start of each transaction; raises LeaseLost.
 Fence = Callable[[sa.Connection], None]
@@ -71,8 +75,10 @@ class FencedBackend(impl_sqlalchemy.SQLAlchemyBackend):
     def __init__(self, engine: "_FencedEngine", connect: Callable[[Any], "_Connection"]) -> None:
         super().__init__({}, engine=engine)
         self._connect = connect
+        #: The saved state of the flow, once it was read or written.
+        self.flow_state: str | None = None
         #: atom -> its saved state and intention
-        self.saved: dict[str, tuple[str | None, str | None]] = {}
+        self.atoms: dict[str, tuple[str | None, str | None]] = {}
 
     def get_connection(self) -> "_Connection":
         connection = self._connect(self.engine)
@@ -94,6 +100,28 @@ class _Connection(impl_sqlalchemy.Connection):
     def backend(self) -> FencedBackend | None:
         return self.owner
 
+    def get_flow_details(self, fd_uuid: str, lazy: bool = False) -> models.FlowDetail:
+        """Load a flow, and remember what is saved of it."""
+        detail = super().get_flow_details(fd_uuid, lazy=lazy)
+        self._remember(detail)
+        return detail
+
+    def update_flow_details(self, flow_detail: models.FlowDetail) -> models.FlowDetail:
+        """Save a flow as the library does, unless only its state changed and it has no outcome yet.
+
+        The library also saves that it prepares, suspends and starts a flow, which no resume depends on.
+        """
+        assert self.owner is not None
+        if {self.owner.flow_state, flow_detail.state} <= _UNSETTLED and self.owner.atoms == _states(flow_detail):
+            return flow_detail
+        saved = super().update_flow_details(flow_detail)
+        self._remember(flow_detail)
+        return saved
+
+    def _remember(self, detail: models.FlowDetail) -> None:
+        assert self.owner is not None
+        self.owner.flow_state, self.owner.atoms = detail.state, _states(detail)
+
     def update_atom_details(self, atom_detail: models.AtomDetail) -> models.AtomDetail:
         """Save an atom as the library does, unless neither its state nor its intention changed.
 
@@ -101,11 +129,15 @@ class _Connection(impl_sqlalchemy.Connection):
         """
         assert self.owner is not None
         values = (atom_detail.state, atom_detail.intention)
-        if self.owner.saved.get(atom_detail.uuid) == values:
+        if self.owner.atoms.get(atom_detail.uuid) == values:
             return atom_detail
         saved = super().update_atom_details(atom_detail)
-        self.owner.saved[atom_detail.uuid] = values
+        self.owner.atoms[atom_detail.uuid] = values
         return saved
+
+
+def _states(detail: models.FlowDetail) -> dict[str, tuple[str | None, str | None]]:
+    return {atom.uuid: (atom.state, atom.intention) for atom in detail}
 
 
 class _FencedEngine:

@@ -1,8 +1,8 @@
-"""A cloud of nothing but files, its protectable plugin and its protection plugin, for tests of flows.
+"""A cloud made of files, its protectable plugin and its protection plugin, for tests of flows.
 
 The directory in the environment variable ``KARBOR_LIKE_TEST_CLOUD`` is the cloud. ``tree.json`` in it says which nodes
-exist and what hangs below what; what is in a node is in the file ``content <node>``. Every hook appends to ``calls``, and
-reads ``faults.json`` for what is to go wrong in it. Things that hooks "create" are files in ``things``.
+exist and which are their children. The content of a node is in the file ``content <node>``. Every hook appends to ``calls``
+and reads its faults from ``faults.json``. The resources that hooks create are files in ``things``.
 """
 
 import fcntl
@@ -25,6 +25,11 @@ GROUP = "Test::Group"
 VARIABLE = "KARBOR_LIKE_TEST_CLOUD"
 
 HOOKS = ("prepare_begin", "prepare_finish", "main", "complete")
+
+
+def die() -> None:
+    """End the process as ``kill -9`` does. Tests that run operations in their own process replace this."""
+    os._exit(9)
 
 
 class Cloud:
@@ -67,7 +72,8 @@ class Cloud:
 
     def meet(self, run: HookContext, where: str) -> None:
         """The fault planned for *where*: ``exit`` (once: the process dies), ``always exit``, ``fail``, ``bug``, ``long`` (an
-        error with a long text), ``wait`` (until ``go`` exists), or ``remark`` (the hook has something to say).
+        error with a long text), ``wait`` (until ``go`` exists), ``remark`` (the hook returns remarks), or ``steps`` (more
+        steps).
         """
         fault = self.planned(where)
         marker = self.path / f"met {where}".replace(":", " ")
@@ -79,9 +85,9 @@ class Cloud:
             raise KeyError(object())
         if fault == "exit" and not marker.exists():
             marker.touch()
-            os._exit(9)
+            die()
         if fault == "always exit":
-            os._exit(9)
+            die()
         while fault == "wait" and not (self.path / "go").exists():
             run.check()
             time.sleep(0.02)
@@ -134,7 +140,7 @@ class Scripted(ResourceOperation):
         run.report.step(f"step of {hook}")
         result = self._main(run, cloud) if hook == "main" else None
         if cloud.planned(where) == "remark":
-            result = {**(result or {}), "remarks": [f"{where} is not as it was", "the moon is gone"]}
+            result = {**(result or {}), "remarks": [f"{where} is not as it was", "the moon has set"]}
         cloud.meet(run, where)
         if hook == "main" and self.kind is OperationType.PROTECT:
             (cloud.things / run.journal.intend("thing").name).unlink(missing_ok=True)
@@ -148,6 +154,9 @@ class Scripted(ResourceOperation):
         entry = run.journal.intend("thing", keep=self.kind is OperationType.RESTORE)
         (cloud.things / entry.name).touch()
         run.journal.made("thing", f"id-{entry.name}")
+        if cloud.planned(f"main:{run.resource.id}") == "steps":
+            for number in range(6):
+                run.report.step(f"step {number} of main")
         run.report.progress(1, 2)
         run.report.progress(2, 2)
         if self.kind is OperationType.PROTECT:

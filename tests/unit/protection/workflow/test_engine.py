@@ -1,4 +1,4 @@
-"""What TaskFlow does at the edges, and that it does not matter. SQLite, as everywhere without a server."""
+"""Edge cases of TaskFlow: interrupted, half reverted and lost flows."""
 
 import threading
 import uuid
@@ -74,7 +74,7 @@ class Story:
     def detail(self):
         return self.flows.persistence.backend(lambda connection: None).get_connection().get_flow_details(self.id)
 
-    def set(self, state: str, **atoms: str) -> None:
+    def set(self, state: str | None, **atoms: str) -> None:
         """Make the saved flow what a crash or a bug of the library leaves."""
         connection = self.flows.persistence.backend(lambda connection: None).get_connection()
         detail = connection.get_flow_details(self.id)
@@ -89,14 +89,14 @@ def story(flows: Flows) -> Story:
     return Story(flows)
 
 
-def test_to_the_end_and_never_again(story):
+def test_a_finished_flow_is_never_run_again(story):
     assert story.run() is Outcome.DONE
     assert story.notes == ["do a", "do b", "do c"]
     assert story.run() is Outcome.DONE
     assert story.notes == []
 
 
-def test_a_failure_is_undone_newest_first_and_never_done_again(story):
+def test_a_failure_is_reverted_newest_first_and_never_run_again(story):
     story.fault["do c"] = fail
     assert story.run() is Outcome.REVERTED
     assert story.notes == ["do a", "do b", "do c", "undo c", "undo b", "undo a"]
@@ -112,7 +112,18 @@ def test_an_interrupted_task_runs_again_and_those_before_it_do_not(story):
     assert story.notes == ["do b", "do c"]
 
 
-def test_an_interrupted_undoing_goes_on(story):
+@pytest.mark.parametrize("state", [None, states.PENDING, states.RESUMING, states.RUNNING, states.SUSPENDED])
+def test_a_flow_resumes_from_the_states_of_its_tasks_only(story, state):
+    story.run()
+    story.set(state, b=states.RUNNING, c=states.PENDING)
+    assert story.run() is Outcome.DONE
+    assert story.notes == ["do b", "do c"]
+    story.set(state, b=states.RUNNING, c=states.PENDING)
+    assert story.run(undo=True) is Outcome.REVERTED
+    assert story.notes == ["undo b", "undo a"]
+
+
+def test_an_interrupted_revert_is_resumed(story):
     story.fault["do c"] = fail
     story.run()
     story.set(states.RUNNING, b=states.REVERTING, a=states.SUCCESS)
@@ -121,7 +132,7 @@ def test_an_interrupted_undoing_goes_on(story):
     assert story.notes == ["undo b", "undo a"]
 
 
-def test_an_undoing_that_raised_is_tried_again(story):
+def test_a_revert_that_raised_is_retried(story):
     story.fault["do c"] = fail
     story.fault["undo b"] = fail
     assert story.run() is Outcome.UNFINISHED
@@ -131,14 +142,14 @@ def test_an_undoing_that_raised_is_tried_again(story):
     assert story.notes == ["undo b", "undo a"]
 
 
-def test_a_flow_that_the_library_calls_reverted_though_tasks_were_running_goes_on(story):
+def test_a_flow_that_the_library_calls_reverted_while_tasks_ran_is_resumed(story):
     story.run()
     story.set(states.REVERTED, b=states.RUNNING, c=states.PENDING)
     assert story.run() is Outcome.DONE
     assert story.notes == ["do b", "do c"]
 
 
-def test_undoing_what_was_half_done(story):
+def test_a_flow_that_was_half_done_is_reverted(story):
     story.run()
     story.set(states.RUNNING, b=states.RUNNING, c=states.PENDING)
     assert story.run(undo=True) is Outcome.REVERTED
@@ -146,17 +157,17 @@ def test_undoing_what_was_half_done(story):
     assert not [note for note in story.notes if note.startswith("do")]
 
 
-def test_undoing_what_never_began(story):
+def test_a_flow_that_never_began_is_reverted(story):
     assert story.run(undo=True) is Outcome.REVERTED
     assert not [note for note in story.notes if note.startswith("do")]
 
 
-def test_what_is_done_is_not_undone(story):
+def test_a_finished_flow_is_not_reverted(story):
     story.run()
     assert story.run(undo=True) is Outcome.DONE
 
 
-def test_who_lost_the_operation_saves_nothing_more(story):
+def test_a_process_that_lost_the_operation_saves_nothing_more(story):
     def lose() -> None:
         def fence(connection: object) -> None:
             raise exception.LeaseLost("gone")
@@ -177,22 +188,22 @@ def test_who_lost_the_operation_saves_nothing_more(story):
     assert story.notes == ["do b", "do c"]
 
 
-def test_a_storage_that_fails_leaves_a_flow_that_can_be_gone_on_with(story, monkeypatch):
-    # The library tries again after five seconds, twice.
+def test_a_storage_failure_leaves_a_flow_that_can_be_resumed(story, monkeypatch):
+    # The library retries after five seconds, twice.
     monkeypatch.setattr(storage.Storage._save_atom_detail.retry, "wait", lambda state: 0)
     monkeypatch.setattr(storage.Storage._save_flow_detail.retry, "wait", lambda state: 0)
 
-    def away() -> None:
+    def disconnect() -> None:
         def fence(connection: object) -> None:
-            raise db_exception.DBConnectionError(Exception("the database is away"))
+            raise db_exception.DBConnectionError(Exception("the database is unreachable"))
 
         story.fence = fence
         threading.Timer(0.3, lambda: setattr(story, "fence", lambda connection: None)).start()
 
-    story.fault["do b"] = away
+    story.fault["do b"] = disconnect
     try:
         outcome = story.run()
-    except Exception:  # noqa: BLE001 - what the database's absence is reported as is the library's choice
+    except Exception:  # noqa: BLE001 - the library chooses the error that reports the database's absence
         outcome = Outcome.UNFINISHED
     assert outcome is Outcome.UNFINISHED
     story.fence = lambda connection: None
@@ -201,7 +212,7 @@ def test_a_storage_that_fails_leaves_a_flow_that_can_be_gone_on_with(story, monk
     assert story.notes == ["do b", "do c"]
 
 
-def test_forgetting(story):
+def test_a_flow_is_deleted(story):
     story.run()
     for _ in range(2):
         with story.flows.persistence._database.writer() as session:
@@ -211,7 +222,7 @@ def test_forgetting(story):
             assert session.execute(sa.text(f"select count(*) from {table}")).scalar_one() == 0
 
 
-def test_saving_stands_or_falls_with_the_transaction(flows):
+def test_a_flow_is_saved_in_the_transaction_of_its_session(flows):
     def save_and_fail(session: orm.Session) -> None:
         flows.persistence.save(session, "f1", "story")
         raise ZeroDivisionError
@@ -226,10 +237,10 @@ def test_tables_may_be_upgraded_twice(flows):
     flows.persistence.upgrade()
 
 
-def test_an_unknown_driver_is_a_mistake_of_the_configuration(flows):
+def test_an_unknown_driver_is_a_configuration_error(flows):
     conf = service.configure([], files=[])
     conf.set_override("executor", "fax", group="taskflow")
-    with pytest.raises(exception.ConfigurationError, match="no 'fax' in karbor_like.executors"):
+    with pytest.raises(exception.ConfigurationError, match="no 'fax' is installed in karbor_like.executors"):
         Flows(conf, flows.persistence._database)
 
 
