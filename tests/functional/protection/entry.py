@@ -1,4 +1,4 @@
-"""What test processes run."""
+"""Entry points of test processes."""
 
 import queue
 import signal
@@ -10,10 +10,10 @@ from tests.functional.protection.site import Site
 
 
 def serve(argv: list[str]) -> int:
-    """The service without its supervisor, which would start a dead worker again: here the test does that."""
+    """Run the service without its supervisor, which would restart a dead worker: the test does that."""
     conf = service.prepare(argv)
     protection = ProtectionService(conf)
-    # Nothing with a lock: the signal may come while this very thread holds it.
+    # SimpleQueue takes no lock: a signal may arrive while this thread holds one.
     asked: queue.SimpleQueue[int] = queue.SimpleQueue()
     signal.signal(signal.SIGTERM, lambda number, frame: asked.put(number))
     protection.start()
@@ -24,7 +24,7 @@ def serve(argv: list[str]) -> int:
 
 
 def take_a_call(argv: list[str]) -> int:
-    """Protect ``a``, without running anything."""
+    """Protect ``a``, and run no operation."""
     path = Path(argv[1])
     Site(path.parent, path).protect("a")
     return 0

@@ -1,4 +1,4 @@
-"""Protection services as processes of their own, which tests kill."""
+"""Protection services in their own processes, which tests kill."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ deadly = {stores.__name__}:DeadlyStore
 
 
 def install(directory: Path) -> Path:
-    """A directory for PYTHONPATH that makes the tests' plugins known as if they were installed."""
+    """Return a directory for PYTHONPATH that declares the tests' plugins as if they were installed."""
     info = directory / "installed" / "karbor_like_tests-1.dist-info"
     info.mkdir(parents=True, exist_ok=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: karbor-like-tests\nVersion: 1\n")
@@ -75,7 +75,7 @@ class Zygote:
         return self._started.get(timeout=240)
 
     def wait(self, pid: int, seconds: float) -> int:
-        """How a process ended."""
+        """Wait for the end of a process. Returns its exit code."""
         with self._ended:
             assert self._ended.wait_for(lambda: pid in self._codes, seconds), f"{pid} runs on after {seconds} s"
             return self._codes[pid]
@@ -102,11 +102,11 @@ class Process:
         )
 
     def died(self, seconds: float = 240) -> int:
-        """Wait for its end; how it ended."""
+        """Wait for the end of the process. Returns its exit code."""
         return self._zygote.wait(self.pid, seconds)
 
     def kill(self) -> None:
-        """As the kernel does when memory runs out."""
+        """As the kernel does when it runs out of memory."""
         self.signal(signal.SIGKILL)
         self.died()
 
@@ -117,7 +117,7 @@ class Process:
 
 @contextlib.contextmanager
 def started(zygote: Zygote, config: Path, name: str = "service") -> Iterator[Process]:
-    """A service that is killed at the end if it has not ended."""
+    """Start a service, and kill it at the end of the block."""
     process = Process(zygote, config, name)
     try:
         yield process

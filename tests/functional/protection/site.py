@@ -27,7 +27,7 @@ from tests.functional.protection import plugins
 PROVIDER = "11111111-1111-4111-8111-111111111111"
 OTHER_PROVIDER = "22222222-2222-4222-8222-222222222222"
 PROJECT = "p" * 32
-#: Seconds, more than any machine stands still: for where nobody is to take over.
+#: Seconds. Longer than any machine pauses: no other service takes an operation over.
 LEASE = 60
 _PLUGINS = f"{plugins.__name__}:"
 
@@ -71,7 +71,7 @@ def write_files(
 ) -> Path:
     """The configuration of a site in *directory*. Returns the main file.
 
-    :param lease: seconds after which others may take over what a site runs
+    :param lease: seconds after which other services may take over operations of the site
     """
     for name in ("providers.d", "cloud"):
         (directory / name).mkdir(exist_ok=True)
@@ -102,14 +102,14 @@ def write_provider(directory: Path, provider_id: str = PROVIDER, name: str = "te
 
 
 def make_environment(conf: cfg.ConfigOpts) -> ServiceContext:
-    """As the service makes it, but for the protectable plugins: those of the tests are not installed."""
+    """Build the context as the service does, with the protectable plugins of the tests, which are not installed."""
     found: list[Any] = [plugins.Groups(), plugins.Nodes()]
     protectables = Protectables({plugin.resource_type: plugin for plugin in found})
     return dataclasses.replace(ServiceContext.make(conf), protectables=protectables)
 
 
 class Site:
-    """What a test does with a running service. Calls go to the endpoint, as RPC would make them."""
+    """A service for tests. Calls go to the endpoint, as RPC would make them."""
 
     def __init__(self, directory: Path, path: Path, **overrides: Any) -> None:
         self.cloud = plugins.Cloud(directory / "cloud")
@@ -241,7 +241,7 @@ class Site:
 
 
 def unwrap(call: Callable[[], Any]) -> Any:
-    """What an RPC call returns or raises, without the library's envelope."""
+    """Return or raise the result of an RPC call, without the library's envelope."""
     import oslo_messaging
 
     try:
@@ -251,13 +251,15 @@ def unwrap(call: Callable[[], Any]) -> Any:
 
 
 def until(get: Callable[[], Any], done: Callable[[Any], bool], seconds: float, what: str) -> Any:
-    """Ask until *done*. Fails the test after *seconds*."""
+    """Poll until *done*. Fails the test after *seconds*."""
     deadline = time.monotonic() + seconds
     while True:
         found = get()
         if done(found):
             return found
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what} in vain; last seen {shown(found)}"
+        assert time.monotonic() < deadline, (
+            f"waited {seconds} s for {what}, which did not happen; last seen {shown(found)}"
+        )
         time.sleep(0.02)
 
 
@@ -270,7 +272,7 @@ def shown(row: Any) -> str:
 
 @contextlib.contextmanager
 def running(site: Site) -> Iterator[Site]:
-    """With the executor at work."""
+    """Start the executor, and stop it at the end of the block."""
     site.executor.start()
     try:
         yield site

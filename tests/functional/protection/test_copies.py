@@ -71,7 +71,7 @@ def bank_of(site: Site, provider_id: str):
 
 
 def no_leases(site: Site, provider_id: str) -> bool:
-    """Whether everybody gave back what they took of a bank."""
+    """Return whether all leases of a bank were released."""
     return all(lease.released for lease in bank_of(site, provider_id).leases.list())
 
 
@@ -133,7 +133,7 @@ def test_only_what_is_not_copied_yet_is_copied_and_only_what_changed_is_stored(p
     first, second = protected(pair, plan_id), protected(pair, plan_id)
     made = pair.copy(plan_id)
     assert list(made) == [first, second], "oldest first"
-    # Those that wait or go on count as copied.
+    # Waiting and running copies count as copied.
     assert pair.copy(plan_id) == {}
     rows = [pair.wait(copy_id, "available", "error") for copy_id in made.values()]
     assert [row.status for row in rows] == ["available", "available"]
@@ -148,7 +148,7 @@ def test_only_what_is_not_copied_yet_is_copied_and_only_what_changed_is_stored(p
     assert pair.copy(plan_id) == {}
     assert list(copied(pair, plan_id, checkpoint_ids=[third])) == [third], "what is named is copied again"
 
-    # A copy that is deleted or failed is none.
+    # A deleted or failed copy does not count.
     pair.delete(made[first], OTHER_PROVIDER)
     pair.wait(made[first], "deleted")
     assert list(copied(pair, plan_id)) == [first]

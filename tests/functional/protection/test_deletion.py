@@ -1,4 +1,4 @@
-"""Deletions that fail halfway: they can be tried again to the end, and no site takes for whole what is not."""
+"""Deletions that fail halfway: a retry finishes them, and no site treats a half deleted checkpoint as available."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -22,14 +22,14 @@ from tests.functional.protection.stores import intercept
 
 
 class StoredNodeProtection(plugins.NodeProtection):
-    """Whose deletion is that of the plugins for volumes and images."""
+    """A plugin that deletes as those for volumes and images do."""
 
     operations = {**plugins.NodeProtection.operations, OperationType.DELETE: data.Delete}
 
 
 @pytest.fixture
 def created(site: Site) -> str:
-    """An available checkpoint with something in it."""
+    """An available checkpoint with content."""
     site.cloud.plant({"a": ["b"], "b": []})
     for name in "ab":
         site.cloud.content(name, name.encode() * 3000)
@@ -43,7 +43,7 @@ def bank_of(site: Site):
 
 
 @pytest.mark.parametrize("broken", ["-available.json", "plan.json"])
-def test_one_that_failed_after_its_tombstone_is_tried_again_to_the_end(
+def test_a_deletion_that_failed_after_its_tombstone_is_retried_to_the_end(
     tmp_path: Path, site: Site, created: str, broken: str
 ):
     path = tmp_path / "providers.d" / "test.conf"
@@ -86,7 +86,7 @@ def sync(site: Site) -> SyncReport:
     return Sync(site.env.database, site.env.providers.get(PROVIDER)).run()
 
 
-def test_the_bank_says_that_it_is_being_deleted_before_anything_goes(site: Site, other: Site, created: str):
+def test_the_bank_records_a_deletion_before_anything_is_deleted(site: Site, other: Site, created: str):
     site.cloud.fault(**{"main:b": "wait"})
     site.delete(created)
     until(site.cloud.calls, lambda calls: "delete:main:b:begin" in calls, 30, "main of b")
@@ -117,7 +117,7 @@ def test_a_deletion_that_stalled_elsewhere_can_be_finished_here(site: Site, othe
     assert other.wait(created, "deleted", "error-deleting").status == "deleted"
 
 
-def test_a_flow_that_was_saved_without_the_first_task_goes_on(
+def test_a_flow_that_was_saved_without_the_first_task_is_resumed(
     site: Site, tmp_path: Path, files: Path, created, monkeypatch
 ):
     def build(operation: OperationSession) -> Flow:

@@ -1,4 +1,4 @@
-"""How operations are taken from the queue: how many at once, in which order, and which not yet."""
+"""How operations are claimed from the queue: how many concurrently, in which order, and which not yet."""
 
 import dataclasses
 from pathlib import Path
@@ -16,7 +16,7 @@ OTHER = "q" * 32
 
 @pytest.fixture
 def site(tmp_path: Path, files: Path) -> Site:
-    """Two places; not running yet."""
+    """Two slots; not running yet."""
     found = Site(tmp_path, files, max_operations=2)
     found.cloud.plant({f"n{number}": [] for number in range(8)})
     found.cloud.fault(**{f"main:n{number}": "wait" for number in range(8)})
@@ -42,12 +42,12 @@ def test_a_bounded_number_runs_at_once_and_projects_take_turns(site: Site):
         (site.cloud.path / "go").touch()
         for checkpoint_id in [*mine, other]:
             assert site.wait(checkpoint_id, "available", "error").status == "available"
-    # By when they were taken: two that run at once may get to their hooks in any order.
+    # Compare when they were claimed: two concurrent ones may reach their hooks in any order.
     started = [site.operation(checkpoint_id=checkpoint_id).started_at for checkpoint_id in mine]
     assert started == sorted(started)
 
 
-def test_one_that_is_cancelled_in_the_queue_ends_without_having_begun(site: Site):
+def test_an_operation_that_is_cancelled_in_the_queue_never_begins(site: Site):
     first = [protect(site, name) for name in ("n0", "n1")]
     with running(site):
         until(lambda: begun(site), lambda found: len(found) == 2, 30, "two operations")
@@ -62,7 +62,7 @@ def test_one_that_is_cancelled_in_the_queue_ends_without_having_begun(site: Site
     assert "n2" not in begun(site)
 
 
-def test_one_whose_provider_is_not_loaded_waits_until_it_is(tmp_path: Path, site: Site):
+def test_an_operation_waits_until_its_provider_is_loaded(tmp_path: Path, site: Site):
     path = tmp_path / "providers.d" / "test.conf"
     created = protect(site, "n0")
     cancelled = protect(site, "n1")
@@ -78,7 +78,7 @@ def test_one_whose_provider_is_not_loaded_waits_until_it_is(tmp_path: Path, site
         assert site.wait(created, "available", "error").status == "available"
 
 
-def test_one_that_is_cancelled_waits_for_its_provider_where_it_made_something(tmp_path: Path, site: Site, files: Path):
+def test_a_cancelled_operation_that_created_resources_waits_for_its_provider(tmp_path: Path, site: Site, files: Path):
     path, aside = tmp_path / "providers.d" / "test.conf", tmp_path / "aside"
     with running(site):
         created = protect(site, "n0")
@@ -97,13 +97,13 @@ def test_one_that_is_cancelled_waits_for_its_provider_where_it_made_something(tm
     assert later.things() == []
 
 
-def test_the_lease_of_one_that_was_lost_is_not_renewed(site: Site):
+def test_the_lease_of_a_lost_operation_is_not_renewed(site: Site):
     protect(site, "n0")
     clock = ManualClock()
     executor = Executor(dataclasses.replace(site.env, clock=clock))
     row = site.operation()
     claim = site.env.database.write(lambda session: operations.claim(session, row, "here", 3))
-    # Held as in the midst of a run, which stops at its next look.
+    # Held as during a run, which stops at its next check.
     held = executor._running[row.id] = ActiveClaim(claim, clock, clock.monotonic(), 3)
     before = site.operation().lease_until
     clock.advance(1)

@@ -53,7 +53,7 @@ def test_protect_restore_delete(site: Site):
 
 
 def test_hooks_run_in_the_order_of_the_contract(site: Site):
-    # The group between implements only main: order reaches through it.
+    # The group between implements only main: the order is transitive.
     site.cloud.plant({"a": [], "g": ["a", "b"], "b": [], "gg": ["g"], "top": []})
     tree = {"gtop": ["gmid"], "gmid": ["leaf"], "leaf": [], "node": ["child"], "child": []}
     site.cloud.plant(tree)
@@ -70,7 +70,7 @@ def test_hooks_run_in_the_order_of_the_contract(site: Site):
     assert [call for call in calls if ":gtop" in call] == ["protect:main:gtop:begin", "protect:main:gtop:end"]
 
 
-def test_a_parent_s_complete_sees_what_was_made_for_all_below_it(site: Site):
+def test_a_parent_s_complete_sees_the_restored_resources_of_its_descendants(site: Site):
     site.cloud.plant({"top": ["gmid"], "gmid": ["leaf"], "leaf": []} | {"top": ["mid"], "mid": ["leaf"]})
     created = site.protect("top")
     site.wait(created["id"], "available")
@@ -134,7 +134,7 @@ def test_a_cancelled_operation_stops_and_is_undone(site: Site):
     assert site.things() == []
 
 
-def test_a_clean_up_that_fails_is_tried_again(site: Site):
+def test_a_clean_up_that_fails_is_retried(site: Site):
     site.cloud.plant({"a": []})
     site.cloud.fault(**{"main:a": "fail", "cleanup:a": "fail"})
     created = site.protect("a")
@@ -178,7 +178,7 @@ def test_a_failed_restore_says_which_resource_and_why(site: Site):
     assert site.checkpoint(created["id"]).status == "available"
 
 
-def test_what_could_not_be_as_it_was_is_said_though_nothing_failed(site: Site):
+def test_remarks_are_shown_although_nothing_failed(site: Site):
     site.cloud.plant({"a": ["b"], "b": []})
     created = site.protect("a")
     site.wait(created["id"], "available")
@@ -191,11 +191,11 @@ def test_what_could_not_be_as_it_was_is_said_though_nothing_failed(site: Site):
     assert (row.status, row.reason) == ("success", None)
     assert row.resources_reason == {
         f"{plugins.NODE}#new-a": "",
-        f"{plugins.NODE}#new-b": "main:b is not as it was; the moon is gone",
+        f"{plugins.NODE}#new-b": "main:b is not as it was; the moon has set",
     }
 
 
-def test_a_restore_shows_what_it_made_while_it_goes_on(site: Site):
+def test_a_restore_shows_its_resources_while_it_runs(site: Site):
     site.cloud.plant({"a": ["b"], "b": []})
     created = site.protect("a")
     site.wait(created["id"], "available")
@@ -211,7 +211,7 @@ def test_a_restore_shows_what_it_made_while_it_goes_on(site: Site):
     assert site.wait_done(restore_id=restore_id).status == "success"
 
 
-def test_a_failed_deletion_may_be_tried_again(site: Site):
+def test_a_failed_deletion_can_be_retried(site: Site):
     site.cloud.plant({"a": []})
     created = site.protect("a")
     site.wait(created["id"], "available")

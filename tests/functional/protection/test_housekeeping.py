@@ -1,4 +1,4 @@
-"""The index follows the bank, and what is due is done once."""
+"""Synchronization with the bank, and jobs that run once when they are due."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_what_another_site_deleted_is_deleted(site: Site, other: Site):
     created = site.protect("a")["id"]
     site.wait(created, "available")
     sync(other)
-    # Listings may lag, so a young row is not looked for.
+    # Listings may lag, so a young row is not treated as missing.
     long_ago = datetime.now(UTC) - timedelta(hours=5)
     other.env.database.write(lambda session: checkpoints.CHECKPOINTS.update(session, created, {"created_at": long_ago}))
     site.delete(created)
@@ -58,7 +58,7 @@ def test_what_another_site_deleted_is_deleted(site: Site, other: Site):
 
 
 def available(site: Site, number: int) -> list[str]:
-    """Checkpoints that are old enough to be looked for."""
+    """Checkpoints that are old enough to be treated as missing."""
     site.cloud.plant({"a": []})
     created = [site.protect("a")["id"] for _ in range(number)]
     long_ago = {"created_at": datetime.now(UTC) - timedelta(hours=5)}
@@ -69,7 +69,7 @@ def available(site: Site, number: int) -> list[str]:
 
 
 def lose(site: Site, checkpoint_id: str) -> None:
-    """Somebody removes all of it from the bank by other means."""
+    """Remove all objects of the checkpoint from the bank, as an operator might."""
     store = site.env.providers.get(PROVIDER).bank.store
     for prefix in ("checkpoints/", "indices/"):
         for info in store.list(prefix):
@@ -81,7 +81,7 @@ def statuses(site: Site, created: list[str]) -> list[str]:
     return [site.checkpoint(one).status for one in created]
 
 
-def test_a_bank_that_is_not_there_is_not_believed(tmp_path: Path, site: Site):
+def test_a_bank_that_is_unreachable_deletes_nothing(tmp_path: Path, site: Site):
     created = available(site, 2)
     bank, away = tmp_path / "bank", tmp_path / "away"
     bank.rename(away)
@@ -99,7 +99,7 @@ def test_a_bank_that_is_not_there_is_not_believed(tmp_path: Path, site: Site):
     assert sync(site) == SyncReport()
 
 
-def test_what_was_taken_for_deleted_comes_back_with_the_bank(tmp_path: Path, site: Site):
+def test_checkpoints_reappear_with_the_bank(tmp_path: Path, site: Site):
     created = available(site, 2)
     bank, away = tmp_path / "bank", tmp_path / "away"
     bank.rename(away)
@@ -117,7 +117,7 @@ def test_what_was_taken_for_deleted_comes_back_with_the_bank(tmp_path: Path, sit
     assert sync(site) == SyncReport()
 
 
-def test_what_has_a_tombstone_does_not_come_back(site: Site):
+def test_a_checkpoint_with_a_tombstone_does_not_reappear(site: Site):
     (created,) = available(site, 1)
     store = site.env.providers.get(PROVIDER).bank.store
     kept = {info.key: store.get(info.key) for prefix in ("checkpoints/", "indices/") for info in store.list(prefix)}
@@ -142,7 +142,7 @@ def test_up_to_half_of_the_checkpoints_may_be_missing_without_a_trace(site: Site
         sync(site)
 
 
-def test_most_of_the_checkpoints_missing_without_a_trace_is_not_believed(site: Site):
+def test_no_checkpoint_is_deleted_when_most_are_missing_without_a_trace(site: Site):
     created = available(site, 3)
     for one in created[:2]:
         lose(site, one)
@@ -152,7 +152,7 @@ def test_most_of_the_checkpoints_missing_without_a_trace_is_not_believed(site: S
     assert sync(site, force=True) == SyncReport(deleted=2)
 
 
-def test_one_that_is_being_made_elsewhere_is_followed_until_it_is_settled(site: Site, other: Site):
+def test_a_checkpoint_in_progress_elsewhere_is_followed_until_its_end(site: Site, other: Site):
     site.cloud.plant({"a": []})
     site.cloud.fault(**{"main:a": "wait"})
     created = site.protect("a")["id"]
@@ -169,7 +169,7 @@ def test_one_that_is_being_made_elsewhere_is_followed_until_it_is_settled(site: 
     assert other.checkpoint(created).status == "available"
 
 
-def test_the_index_leaves_alone_what_is_being_worked_on(site: Site):
+def test_a_checkpoint_in_use_is_left_alone(site: Site):
     site.cloud.plant({"a": []})
     site.cloud.fault(**{"main:a": "wait"})
     created = site.protect("a")["id"]
@@ -189,7 +189,7 @@ def test_an_unreadable_checkpoint_does_not_stop_the_others(site: Site, other: Si
     assert sync(other) == SyncReport(added=1, unreadable=1)
 
 
-def test_every_job_is_done_when_it_is_due_by_one_of_many(site: Site):
+def test_one_of_many_processes_runs_a_job_when_it_is_due(site: Site):
     site.cloud.plant({"a": []})
     housekeepers = [Housekeeping(site.env), Housekeeping(site.env)]
     for housekeeper in housekeepers:

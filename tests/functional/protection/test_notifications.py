@@ -1,4 +1,4 @@
-"""Every change of state of a checkpoint, restore or verification is told, as it was committed and without a secret."""
+"""Every committed status change of a checkpoint, restore or verification is notified, without a secret."""
 
 import json
 import threading
@@ -19,7 +19,7 @@ from tests.functional.protection.site import PROJECT, PROVIDER, Site, running, u
 
 @pytest.fixture
 def site(tmp_path: Path, files: Path, told: Told) -> Iterator[Site]:  # noqa: F811 - the fixture
-    """A running service that tells."""
+    """A running service that sends notifications."""
     switch_on(files)
     with running(Site(tmp_path, files)) as found:
         found.cloud.plant({"a": []})
@@ -97,7 +97,7 @@ def test_restores_and_verifications(site: Site, told: Told):  # noqa: F811
     assert (found["plan_id"], found["checkpoint_id"]) == (site.checkpoint(created).plan_id, created)
 
 
-def test_a_cancelled_one(site: Site, told: Told):  # noqa: F811
+def test_a_cancelled_protect(site: Site, told: Told):  # noqa: F811
     created = site.protect("a")["id"]
     site.wait(created, "available")
     site.cloud.fault(**{"verify:a": "wait"})
@@ -107,7 +107,7 @@ def test_a_cancelled_one(site: Site, told: Told):  # noqa: F811
     assert told.last("verification.run.error")["reason"] == "cancelled"
 
 
-def test_a_refused_one_is_not_told(site: Site, told: Told):  # noqa: F811
+def test_a_refused_verification_sends_no_notification(site: Site, told: Told):  # noqa: F811
     created = site.protect("a")["id"]
     site.wait(created, "available")
     site.delete(created)
@@ -128,7 +128,7 @@ def test_a_reset_by_request_and_a_change_at_another_site(site: Site, told: Told)
     assert told.last("checkpoint.update.end")["old_status"] == "error"
 
 
-def test_what_the_bank_refused_was_never_told(site: Site, told: Told):  # noqa: F811
+def test_a_change_that_the_bank_refused_is_not_notified(site: Site, told: Told):  # noqa: F811
     site.cloud.fault(**{"main:a": "fail"})
     created = site.protect("a")["id"]
     site.wait(created, "error")
@@ -141,7 +141,7 @@ def test_what_the_bank_refused_was_never_told(site: Site, told: Told):  # noqa: 
     assert "available" not in {new for _, _, new in told.events(created)}
 
 
-def test_no_secret_is_told(site: Site, told: Told, caplog: pytest.LogCaptureFixture):  # noqa: F811
+def test_notifications_carry_no_secret(site: Site, told: Told, caplog: pytest.LogCaptureFixture):  # noqa: F811
     created = site.protect("a")["id"]
     site.wait(created, "available")
     target = f"http://127.0.0.1:{free_port()}/v3"
@@ -156,7 +156,7 @@ def test_no_secret_is_told(site: Site, told: Told, caplog: pytest.LogCaptureFixt
         assert secret not in text
 
 
-def test_nothing_is_told_unless_it_is_switched_on(tmp_path: Path, files: Path, told: Told):  # noqa: F811
+def test_nothing_is_sent_unless_notifications_are_switched_on(tmp_path: Path, files: Path, told: Told):  # noqa: F811
     site = Site(tmp_path, files)
     assert "notifications" not in {thread.name for thread in threading.enumerate()}
     with running(site):
@@ -165,7 +165,7 @@ def test_nothing_is_told_unless_it_is_switched_on(tmp_path: Path, files: Path, t
     assert told.messages() == []
 
 
-def test_a_bus_that_is_away_delays_nothing(tmp_path: Path, files: Path):
+def test_an_unreachable_bus_delays_nothing(tmp_path: Path, files: Path):
     files.write_text(
         files.read_text() + "\n[oslo_messaging_notifications]\ndriver = messagingv2\n"
         f"transport_url = rabbit://guest:guest@127.0.0.1:{free_port()}/\n"

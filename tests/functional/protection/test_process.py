@@ -46,7 +46,7 @@ def lease() -> int:
 
 @pytest.fixture
 def process(tmp_path: Path, files: Path) -> Iterator[Process]:
-    """``karbor-like-protection``, ready."""
+    """``karbor-like-protection`` once it is ready."""
     site = Site(tmp_path, files)
     site.cloud.plant({"a": []})
     site.env.close()
@@ -58,7 +58,7 @@ def process(tmp_path: Path, files: Path) -> Iterator[Process]:
 
 @pytest.fixture
 def site(tmp_path: Path, files: Path, process: Process) -> Iterator[Site]:
-    """Takes calls, which *process* runs."""
+    """Answers calls; *process* runs the operations."""
     found = Site(tmp_path, files)
     yield found
     found.env.close()
@@ -77,7 +77,7 @@ def test_it_reports_that_it_is_alive(process: Process, site: Site):
     assert until(beats, bool, 30, "a heartbeat") == [("karbor-protection", "here")]
 
 
-def test_sighup_reads_providers_and_mutable_options_again_while_work_goes_on(
+def test_sighup_reloads_providers_and_mutable_options_while_operations_run(
     tmp_path: Path, files: Path, process: Process, site: Site
 ):
     site.cloud.fault(**{"main:a": "wait"})
@@ -96,7 +96,7 @@ def test_sighup_reads_providers_and_mutable_options_again_while_work_goes_on(
     assert site.operation(checkpoint_id=created).attempts == 1
 
 
-def test_a_worker_that_dies_is_started_again_and_goes_on(process: Process, site: Site):
+def test_a_worker_that_dies_is_restarted_and_resumes_its_operations(process: Process, site: Site):
     site.cloud.fault(**{"main:a": "exit"})
     created = site.protect("a")["id"]
 
@@ -112,7 +112,7 @@ def test_a_worker_ends_when_its_supervisor_is_killed(process: Process):
     worker.wait(45)
 
 
-def test_all_in_one_on_a_cloud_of_its_own(tmp_path: Path):
+def test_all_in_one_on_its_own_cloud(tmp_path: Path):
     directory = tmp_path / "site"
     log = tmp_path / "allinone.log"
     for _ in range(2):

@@ -65,7 +65,7 @@ def test_a_failure_with_a_long_text_is_stored_and_undone(site: Site):
     assert site.things() == []
 
 
-def test_a_killed_operation_is_gone_on_with(zygote: Zygote, tmp_path: Path, files: Path, database: str):
+def test_a_killed_operation_is_resumed(zygote: Zygote, tmp_path: Path, files: Path, database: str):
     path = write_files(tmp_path, database=database, lease=3)
     site = Site(tmp_path, path)
     site.cloud.plant({"a": ["b"], "b": []})
@@ -80,7 +80,7 @@ def test_a_killed_operation_is_gone_on_with(zygote: Zygote, tmp_path: Path, file
     site.env.close()
 
 
-def test_requests_for_copies_at_once_copy_once(site: Site, tmp_path: Path):
+def test_concurrent_requests_for_copies_copy_once(site: Site, tmp_path: Path):
     write_provider(tmp_path, OTHER_PROVIDER, "other", "other-bank")
     site.env.providers.load()
     site.cloud.plant({"a": []})

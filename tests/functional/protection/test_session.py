@@ -1,4 +1,4 @@
-"""What an operation takes for as long as a process runs it, it gives back."""
+"""The resources that an operation holds while a process runs it are released."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from karbor_like.protection.operation.session import OperationSession
 from tests.functional.protection.site import PROVIDER, Site, running
 
 
-def test_a_lease_is_given_back_where_the_database_fails_just_after_it_was_taken(tmp_path: Path, files: Path):
+def test_a_lease_is_released_if_the_database_fails_after_its_acquisition(tmp_path: Path, files: Path):
     with running(Site(tmp_path, files)) as first:
         first.cloud.plant({"a": []})
         first.wait(first.protect("a")["id"], "available")

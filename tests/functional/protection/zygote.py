@@ -1,4 +1,4 @@
-"""Forks services out of a process that has imported everything already: imports take longer than most tests.
+"""Forks services from a process that has already imported everything: imports take longer than most tests.
 
 Reads one JSON object per line from stdin: ``{"argv": [...], "log": path, "environment": {...}, "call": "module:function"}``.
 Answers with the pid; when that process ends, with ``{"pid": ..., "code": ...}``.
@@ -12,7 +12,7 @@ import sys
 from pkgutil import resolve_name
 from typing import Any
 
-from karbor_like.protection import service  # noqa: F401 - this is what takes long
+from karbor_like.protection import service  # noqa: F401 - the import that takes long
 from tests.functional.protection import entry  # noqa: F401
 
 

@@ -7,11 +7,11 @@ from karbor_like.protection.slots import TransferSlots
 
 
 def nothing() -> None:
-    """Nobody cancels."""
+    """No cancellation."""
 
 
 class Worker(threading.Thread):
-    """Takes a place, says so, and holds it until told."""
+    """Acquires a slot, logs that, and holds it until the test sets ``end``."""
 
     def __init__(self, slots: TransferSlots, project_id: str, log: list[str]) -> None:
         super().__init__(daemon=True)

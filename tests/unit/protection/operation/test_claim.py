@@ -18,7 +18,7 @@ def claim(clock: ManualClock) -> ActiveClaim:
     return ActiveClaim(Claim("o1", 1, "me"), clock, clock.monotonic(), lease=60)
 
 
-def test_it_lasts_as_long_as_its_lease_less_a_margin(claim, clock):
+def test_a_claim_lasts_as_long_as_its_lease_less_a_margin(claim, clock):
     clock.advance(53)
     claim.check()
     clock.advance(2)
@@ -27,7 +27,7 @@ def test_it_lasts_as_long_as_its_lease_less_a_margin(claim, clock):
             check()
 
 
-def test_a_renewal_counts_from_when_it_was_begun(claim, clock):
+def test_a_renewal_counts_from_its_start(claim, clock):
     clock.advance(50)
     claim.extend(clock.monotonic() - 10)
     clock.advance(43)
@@ -37,7 +37,7 @@ def test_a_renewal_counts_from_when_it_was_begun(claim, clock):
         claim.check()
 
 
-def test_one_that_was_found_lost_does_not_come_back_to_life(claim, clock):
+def test_a_renewal_does_not_revive_a_lost_claim(claim, clock):
     assert not claim.is_lost()
     clock.advance(55)
     assert claim.is_lost()
@@ -48,11 +48,11 @@ def test_one_that_was_found_lost_does_not_come_back_to_life(claim, clock):
             check()
 
 
-def test_what_was_let_go_stays_so(claim, clock):
-    claim.abandon("somebody else has it")
+def test_an_abandoned_claim_stays_abandoned(claim, clock):
+    claim.abandon("another process has it")
     claim.abandon("a later reason")
     claim.extend(clock.monotonic())
-    with pytest.raises(exception.LeaseLost, match="somebody else has it"):
+    with pytest.raises(exception.LeaseLost, match="another process has it"):
         claim.check()
 
 
@@ -71,7 +71,7 @@ def test_siblings_of_a_failure_stop_and_can_be_undone(claim):
     claim.ensure_held()
 
 
-def test_that_it_is_lost_comes_before_that_it_was_cancelled(claim):
+def test_a_loss_is_reported_before_a_cancellation(claim):
     claim.cancel()
     claim.abandon("gone")
     with pytest.raises(exception.LeaseLost):
