@@ -14,7 +14,7 @@ checkpoint, read it back and collect garbage::
     newest = bank.checkpoints.index.list(project_id=record.project_id, limit=1)[0]
     section = bank.section(newest.id, newest.project_id, "OS::Cinder::Volume#1")
     with section.read("data") as reader:
-        data = b"".join(reader)
+        data = b"".join(bytes(chunk) for chunk in reader)
 
     findings = list(verify.full(bank))
     report = Collector(bank).run()

@@ -1,4 +1,4 @@
-"""What is damaged, or was put there by somebody else, stops neither the collector, nor verification, nor new checkpoints."""
+"""Damaged and foreign objects stop neither the collector, nor verification, nor new checkpoints."""
 
 import random
 
@@ -16,7 +16,7 @@ from tests.unit.bank import banks
 DATA = random.Random(1).randbytes(4000)
 LONG = TEST.lease_duration + TEST.quarantine + TEST.grace.total_seconds() + 1
 
-#: What a well-meant copy, a crashed tool or a vandal may leave: keys of the store, but of no object of ours.
+#: Names that a copy, a crashed tool or an attacker may leave: valid in a store, but not keys of a bank.
 FOREIGN = [
     "data/project-1/packs/00000000000000000000000000000000.partial",
     "data/project-1/packs/README",
@@ -60,7 +60,7 @@ def test_each_damaged_byte_of_a_header_is_damage(bank, mask):
 
 
 @pytest.mark.parametrize("kind", ["plan.json", "manifests", "segments"])
-def test_work_goes_on_beside_a_header_that_names_no_key(bank, clock, kind):
+def test_a_header_that_names_no_key_stops_nothing_else(bank, clock, kind):
     banks.protect(bank, "c1", DATA)
     key = next(info.key for info in bank.store.list("checkpoints/") if kind in info.key)
     bad = bytearray(bank.store.get(key))
@@ -75,12 +75,12 @@ def test_work_goes_on_beside_a_header_that_names_no_key(bank, clock, kind):
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_what_is_not_ours_is_left_alone(bank, clock, name):
+def test_foreign_objects_are_left_alone(bank, clock, name):
     banks.protect(bank, "c0", DATA[::-1])
     with bank.leases.acquire(holder="test") as lease:
         section = banks.new_section(bank, "c1", lease)
         section.write("data", [DATA])
-        bank.store.put(name, b"somebody else's")
+        bank.store.put(name, b"foreign")
         bank.checkpoints.commit("c1", lease)
     assert not [finding for finding in verify.scrub(bank) if name not in finding.problem]
     assert not list(verify.quick(bank))
@@ -92,6 +92,6 @@ def test_what_is_not_ours_is_left_alone(bank, clock, name):
         clock.advance(LONG)
         Collector(bank).run()
     assert not list(bank.store.list("checkpoints/c0/"))
-    assert bank.store.get(name) == b"somebody else's"
+    assert bank.store.get(name) == b"foreign"
     banks.protect(bank, "c2", DATA, bases=("c1",))
     assert banks.read(bank.section("c2", banks.PROJECT, banks.VOLUME)) == DATA

@@ -1,4 +1,4 @@
-"""What banks of tests stand on."""
+"""The clock and the store of the banks in tests."""
 
 import pytest
 
@@ -13,5 +13,5 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def shared(clock: ManualClock) -> MemoryStore:
-    """The store that several banks, or views of it, have in common."""
+    """The store that several banks, or views of it, share."""
     return MemoryStore(clock)

@@ -1,4 +1,4 @@
-"""Processes that advance one call of the store at a time, each with a clock of its own: what concurrency is made of."""
+"""Processes that advance by single calls to the store, each with its own clock, for tests of concurrency."""
 
 import contextlib
 import threading
@@ -16,12 +16,12 @@ from tests.unit.bank import banks
 
 _T = TypeVar("_T")
 
-#: Seconds of real time after which a process that neither ends nor calls the store is taken for hung.
+#: Seconds of real time after which a process that neither ends nor calls the store is treated as hung.
 _PATIENCE = 60
 
 
 class HostClock:
-    """Runs with the true time, but may show another: machines disagree."""
+    """A clock that runs as fast as the true one, but may show another time."""
 
     def __init__(self, true: ManualClock) -> None:
         self._true = true
@@ -45,7 +45,7 @@ class HostClock:
 
 
 class Gate(FaultyStore):
-    """Lets calls through one by one, when it is told to. However many threads of the process call.
+    """Lets calls of all threads of a process through one by one, as allowed.
 
     :param log: called with every call that is let through
     :param true: every call takes a millisecond
@@ -65,7 +65,7 @@ class Gate(FaultyStore):
 
     @contextlib.contextmanager
     def free(self) -> Iterator[None]:
-        """What this thread calls meanwhile is let through without being told to."""
+        """Let all calls of this thread through meanwhile."""
         self._free.now = True
         try:
             yield
@@ -168,7 +168,7 @@ class Host:
         def run() -> None:
             try:
                 work(self.bank)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the test is told
+            except BaseException as error:  # noqa: BLE001 - the test is given any error
                 self.error = error
             finally:
                 self.gate.end()
@@ -181,7 +181,7 @@ class Host:
         self.go(0)
 
     def go(self, calls: int) -> BaseException | None:
-        """Let the work go on for so many calls. Returns what it raised, if it ended by that."""
+        """Let the work continue for *calls* calls. Returns the error that ended it, if any."""
         assert self._thread is not None
         self.gate.allow(calls)
         if not self.gate._ended:
@@ -192,8 +192,8 @@ class Host:
         return self.error
 
     def renew(self) -> None:
-        """What the thread of its lease does from time to time, whatever the rest of the process waits for."""
-        # The lock is held where the process stands in the middle of taking, renewing or releasing it.
+        """Renew the lease, as its thread does independently of the rest of the process."""
+        # The lock is held if the process was stopped while it acquired, renewed or released the lease.
         if self.lease is None or not self.lease._lock.acquire(blocking=False):
             return
         try:
@@ -203,7 +203,7 @@ class Host:
             self.lease._lock.release()
 
     def crash(self, *, after_next: bool) -> None:
-        """Kill the process and start another one, which knows nothing."""
+        """Kill the process and start another one without any state."""
         if self._thread is not None:
             self.log("is killed")
             self.gate.kill(after_next=after_next)

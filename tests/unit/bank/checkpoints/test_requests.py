@@ -29,19 +29,19 @@ def encrypted(request) -> bool:
 
 
 class Process:
-    """A process that opens the bank *shared* anew."""
+    """A process that has just opened the bank *shared*."""
 
     def __init__(self, shared: MemoryStore, clock: ManualClock, encrypted: bool) -> None:
         self.store = CountingStore(shared, clock)
         self.bank = banks.make_bank(self.store, clock=clock, encrypted=encrypted)
 
     def begin(self, checkpoint_id: str) -> None:
-        """What happens before the call that asks for a checkpoint answers."""
+        """Do what happens before the call that asks for a checkpoint answers."""
         with self.bank.leases.acquire(holder="call") as lease:
             self.bank.checkpoints.begin(banks.record(checkpoint_id), lease)
 
     def run(self, checkpoint_id: str, *bases: str) -> None:
-        """What the operation does: each hook opens the section of the volume."""
+        """Do what the operation does. Each hook opens the section of the volume."""
         with self.bank.leases.acquire(holder="operation", bases=bases) as lease:
             self.bank.checkpoints.create(banks.record(checkpoint_id), lease)
             for state in ("snapshot", "image", "stored"):

@@ -1,4 +1,4 @@
-"""Whatever is wrong with an object of a bank is found by reading and by verifying, and named; nothing wrong is handed out."""
+"""Reading and verification find any damage of an object and name it; no damaged bytes are returned."""
 
 import dataclasses
 import os
@@ -13,7 +13,7 @@ from tests.unit.bank import banks
 
 DATA = os.urandom(12 * banks.BLOCK) + b"text " * 300 + bytes(1000) + os.urandom(30 * banks.BLOCK)
 
-#: What one must be told of an object, in any of these classes.
+#: The errors that name a damaged object.
 DAMAGE = (errors.Corrupted, errors.UnsupportedVersion, errors.KeyUnavailable)
 
 
@@ -119,7 +119,7 @@ def swap(bank, one, other):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("where", ["checkpoint", "resource", "project"])
 def test_swapped_objects_are_found(encrypted, kind, where):
-    """Each object is a true one, of another place."""
+    """Each object is authentic, but of another place."""
     bank = banks.make_bank(encrypted=encrypted)
     checkpoint = "c1"
     resource = "OS::Cinder::Volume#v2" if where == "resource" else banks.VOLUME
@@ -171,7 +171,7 @@ def test_a_damaged_document_is_named(encrypted, how):
 
 
 def test_an_object_that_another_projects_key_sealed_is_refused():
-    """Whoever got hold of one project's key can forge nothing of another project."""
+    """With the key of one project, nothing of another project can be forged."""
     bank = banks.make_bank()
     section = banks.protect(bank, "c0", DATA)
     banks.protect(bank, "c1", DATA, project_id="project-2")

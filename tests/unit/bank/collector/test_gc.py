@@ -1,4 +1,4 @@
-"""The collector takes what nobody needs, in time, and says why it does not take the rest."""
+"""The collector deletes what no checkpoint needs, in time, and reports why it keeps the rest."""
 
 import contextlib
 import random

@@ -1,8 +1,8 @@
-"""Everything at once: writers, deleters and collectors that are interleaved at every call of the store, killed and stopped
-there, on machines whose clocks are set at will, over a store whose listings lag.
+"""Concurrent writers, deletions and collectors, interleaved, stopped and killed at any call to the store.
 
-What holds all the time: an available checkpoint has everything that it needs, and reads back byte for byte. What holds in
-the end: when everything was deleted and time has passed, the bank is empty.
+The clocks of their hosts are set at will, and the listings of the store lag. At any time, an available checkpoint has
+everything that it needs, and reads back byte for byte. At the end, when everything was deleted and time has passed, the
+bank is empty.
 
 The number of steps is that of a profile: ``KARBOR_LIKE_HYPOTHESIS_PROFILE=developer`` takes some seconds, ``ci`` (the
 default) takes at least 20,000 steps.
@@ -50,20 +50,20 @@ HOSTS = WRITERS + COLLECTORS
 PROJECTS = ("p1", "p1", "p1", "p2")
 VOLUMES = ("OS::Cinder::Volume#v1", "OS::Cinder::Volume#v2")
 
-#: What may be raised because somebody was too late, was taken over, or lost what he worked on.
+#: Errors of processes that were late, were taken over, or lost the objects that they worked on.
 EXPECTED = (errors.LeaseLost, exception.Conflict, exception.NotFound, errors.Corrupted)
 
 _ALL = 10**6
-#: Seconds between renewals of a lease; and in which everything runs out.
+#: Seconds between renewals of a lease, and seconds after which everything has expired.
 _RENEWAL = 40
 _DAYS = int(TEST.lease_duration + TEST.quarantine + TEST.grace.total_seconds()) + 1
 
 
 class How(NamedTuple):
-    """How far something gets.
+    """How far a process gets.
 
-    :param calls: of the store that it makes now, before it stops there
-    :param fate: what happens to its process then: "" goes on some other time
+    :param calls: calls to the store that it makes now, before it stops
+    :param fate: what happens to the process then; "" lets it continue later
     """
 
     calls: int
@@ -93,7 +93,7 @@ class BankMachine(RuleBasedStateMachine):
         self.random = random.Random(seed)
         self.projects: dict[str, str] = {}  # checkpoint id -> project
         self.planned: dict[str, tuple[str, ...]] = {}  # checkpoint id -> volumes
-        self.done: set[tuple[str, str]] = set()  # checkpoint id, volume or "": somebody was told that it was written
+        self.done: set[tuple[str, str]] = set()  # checkpoint id, volume or "": it was reported as written
         self.contents: dict[tuple[str, str], list[bytes]] = {}  # checkpoint id, volume -> what was ever written for it
         self.created: dict[str, datetime] = {}
         self.needs: dict[str, set[str]] = {}  # commit event -> keys of everything that it promises
@@ -107,7 +107,7 @@ class BankMachine(RuleBasedStateMachine):
             )
             self.time_passes(int(TEST.grace.total_seconds()))
 
-    # Somebody begins something, and gets so many calls of the store far with it.
+    # A process begins an operation, and makes a number of calls to the store.
 
     @rule(
         writer=st.sampled_from(WRITERS),
@@ -133,7 +133,7 @@ class BankMachine(RuleBasedStateMachine):
         how=HOW,
     )
     def take_over(self, writer: str, which: int, volumes: int, change: int, how: How) -> None:
-        """Another process goes on with a protect operation: some of the volumes that are done it writes again, others not."""
+        """Another process continues a protect operation. It writes some of the finished volumes again."""
         checkpoint_id = list(self.projects)[-1 - which]
         undone = [v for v in self.planned[checkpoint_id] if (checkpoint_id, v) not in self.done]
         again = [v for v in self.planned[checkpoint_id] if v in undone or v in VOLUMES[:volumes]]
@@ -151,7 +151,7 @@ class BankMachine(RuleBasedStateMachine):
 
     @rule(host=st.sampled_from(HOSTS))
     def delete_all_that_are_available(self, host: str) -> None:
-        """Also those that somebody is building on."""
+        """Delete also those that a writer is building on."""
         bank = banks.make_bank(self.raw, clock=self.true, threads=1)
         for checkpoint_id in [
             entry.id for entry in bank.checkpoints.index.list() if self._is_available(bank, entry.id)
@@ -168,7 +168,7 @@ class BankMachine(RuleBasedStateMachine):
 
     @rule(collector=st.sampled_from(COLLECTORS))
     def collect_for_days(self, collector: str) -> None:
-        """Enough time and runs for everything that may go to go; whoever is in the middle of something stays there."""
+        """Run often and long enough to delete all that may be deleted. Processes that were stopped do not continue."""
         for _ in range(3):
             self.collect(collector, TO_THE_END, _DAYS)
 
@@ -187,7 +187,7 @@ class BankMachine(RuleBasedStateMachine):
         how=HOW,
     )
     def say(self, host: str, which: int, status: str, how: How) -> None:
-        """Somebody gives an operation up, or resets what he thinks is whole."""
+        """Give an operation up, or reset a checkpoint to available."""
         checkpoint_id = list(self.projects)[-1 - which % len(self.projects)]
         self._begin(
             host, f"say {checkpoint_id} {status}", lambda bank: bank.checkpoints.event(checkpoint_id, status), how
@@ -200,7 +200,7 @@ class BankMachine(RuleBasedStateMachine):
         then=HOW,
     )
     def interrupt(self, what: str, stop: int, meanwhile: list[str], then: How) -> None:
-        """One process stops at some call; others do this and that; it goes on."""
+        """Stop a process at some call, let others work, then let it continue."""
         host = COLLECTORS[0] if what == "collect" else WRITERS[0]
         self._do(what, host, How(stop))
         for other in meanwhile:
@@ -220,7 +220,7 @@ class BankMachine(RuleBasedStateMachine):
             case "wait":
                 self.time_passes(101)
 
-    # It goes on, stops, or ends.
+    # It continues, stops, or ends.
 
     @rule(host=st.sampled_from(HOSTS), how=HOW)
     def go_on(self, host: str, how: How) -> None:
@@ -230,7 +230,7 @@ class BankMachine(RuleBasedStateMachine):
         seconds=st.sampled_from([1, 10, 21, 40, 61, 101, 150, 400]), asleep=st.sets(st.sampled_from(HOSTS), max_size=2)
     )
     def time_passes(self, seconds: int, asleep: set[str] = frozenset()) -> None:
-        """Leases are renewed meanwhile, but for those of hosts that are asleep."""
+        """Let time pass, and renew the leases meanwhile, except for those of hosts that are asleep."""
         for passed in range(0, seconds, _RENEWAL):
             self.true.advance(min(seconds - passed, _RENEWAL))
             for name in HOSTS:
@@ -301,7 +301,7 @@ class BankMachine(RuleBasedStateMachine):
         error = host.go(how.calls)
         if error is not None:
             counts[type(error).__name__] += 1
-            # Writers look whether packs are there before they commit; but that must not be what saves them.
+            # Writers check before their commit that packs exist. Safety must not depend on that check.
             if not isinstance(error, EXPECTED) or "pack" in str(error):
                 raise AssertionError(self._what_happened(repr(error), "")) from error
         if host.busy and how.fate:
@@ -398,7 +398,7 @@ class BankMachine(RuleBasedStateMachine):
         return needed
 
     def _check_content(self, bank: Bank, checkpoint_id: str) -> None:
-        """An available checkpoint holds, for each of its volumes, what somebody wrote, byte for byte."""
+        """Check that an available checkpoint holds, for each of its volumes, what a process wrote, byte for byte."""
         try:
             record = bank.checkpoints.get(checkpoint_id)
         except exception.CheckpointNotFound:

@@ -1,4 +1,4 @@
-"""A lease is valid exactly as long as everybody agrees that it is."""
+"""The owner of a lease regards it as lost before other processes regard it as expired."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ SECONDS = TEST.lease_duration
 
 
 class Host:
-    """A machine with a clock of its own, which runs with the store's but may show any time."""
+    """A host whose clock runs as fast as the store's, but may show any time."""
 
     def __init__(self, true: ManualClock, store, offset: float = 0.0) -> None:
         self._true = true
