@@ -9,6 +9,7 @@ import pytest
 
 from karbor_like.db import migration, operations
 from karbor_like.db.checkpoints import CHECKPOINTS
+from karbor_like.db.models import JournalEntry
 from karbor_like.db.operations import OPERATIONS
 from karbor_like.db.plans import PLANS
 from karbor_like.db.restores import RESTORES
@@ -64,8 +65,9 @@ def test_operations_are_read(database: Database) -> None:
         assert (operation.owner, operation.attempts) == ("host:1:protection", 1)
         (resource,) = operations.resources_of(session, [PROTECT])
         assert (resource.resource_key, resource.status) == (f"OS::Cinder::Volume#{VOLUME}", "available")
-        (entry,) = operations.journal(session, PROTECT)
-        assert (entry.role, entry.name, entry.gone) == ("snapshot", "karbor-snapshot-1", True)
+        entry = session.get_one(JournalEntry, (PROTECT, f"OS::Cinder::Volume#{VOLUME}", "snapshot"))
+        assert (entry.name, entry.cloud_id) == ("karbor-snapshot-1", "11111111-aaaa-4bbb-8ccc-000000000001")
+        assert operations.journal(session, PROTECT) == []
 
 
 def test_a_restore_that_waits_is_run(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""Several buffers read as one file, so that an HTTP client sends them without joining them first."""
+"""A file over several buffers, so that an HTTP client sends them without a copy."""
 
 import bisect
 import io
@@ -9,14 +9,14 @@ from karbor_like.bank.objectstore import base
 
 
 class Body(io.RawIOBase):
-    """A file over *buffers*, which it neither copies nor changes."""
+    """A read-only file whose contents are *buffers*, which are not copied."""
 
     def __init__(self, buffers: Sequence[base.Buffer]) -> None:
         super().__init__()
         self._buffers = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
         self._ends = list(itertools.accumulate(view.nbytes for view in self._buffers))
         self._at = 0
-        #: Bytes in all.
+        #: Total bytes.
         self.size = self._ends[-1] if self._ends else 0
 
     def readable(self) -> bool:
@@ -33,7 +33,7 @@ class Body(io.RawIOBase):
         return self._at
 
     def readinto(self, target: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Copy what fits into *target*; 0 only at the end."""
+        """Copy as many bytes as fit into *target*. Returns 0 only at the end."""
         number = bisect.bisect_right(self._ends, self._at)
         done = 0
         while done < len(target) and number < len(self._buffers):

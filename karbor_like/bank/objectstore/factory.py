@@ -1,4 +1,4 @@
-"""From a provider's file to the store that a bank uses: the driver it names, with retries around it."""
+"""The store of a bank, from a provider's file: the driver that it names, wrapped with retries."""
 
 from importlib import metadata
 from typing import cast
@@ -15,10 +15,11 @@ NAMESPACE = "karbor_like.banks"
 
 
 def open_store(conf: cfg.ConfigOpts, name: str, clock: Clock) -> base.ObjectStore:
-    """The store that *conf*, a provider's file, describes. Talks to nobody yet.
+    """Create the store that a provider's file describes, without connecting to it.
 
+    :param conf: the provider's file; the options of the driver are registered here
     :param name: of the driver: an entry point of the namespace ``karbor_like.banks``
-    Raises ConfigurationError for a driver that there is not or that cannot be loaded, and for its wrong options.
+    :raises ConfigurationError: the driver does not exist or cannot be loaded, or an option is wrong
     """
     driver = _load(name)
     for group, options in driver.options.items():
@@ -29,16 +30,16 @@ def open_store(conf: cfg.ConfigOpts, name: str, clock: Clock) -> base.ObjectStor
 def _load(name: str) -> type[base.ObjectStore]:
     try:
         manager: drivers.DriverManager[type[base.ObjectStore]] = drivers.DriverManager(
-            NAMESPACE, name, on_load_failure_callback=_failed, on_missing_entrypoints_callback=None
+            NAMESPACE, name, on_load_failure_callback=_raise_failure, on_missing_entrypoints_callback=None
         )
     except stevedore_errors.NoMatches:
-        known = ", ".join(sorted(metadata.entry_points(group=NAMESPACE).names))
-        raise exception.ConfigurationError(f"there is no bank {name!r}; installed are: {known}") from None
+        installed = ", ".join(sorted(metadata.entry_points(group=NAMESPACE).names))
+        raise exception.ConfigurationError(f"bank {name!r}: is not installed; installed are {installed}") from None
     return cast(type[base.ObjectStore], manager.driver)
 
 
-def _failed(manager: object, entry_point: metadata.EntryPoint, error: BaseException) -> None:
+def _raise_failure(manager: object, entry_point: metadata.EntryPoint, error: BaseException) -> None:
     raise exception.ConfigurationError(
-        f"the bank {entry_point.name!r} cannot be loaded: {error}; what a driver needs beyond the base installation is"
-        f" in the extra of its name, as in pip install karbor_like[{entry_point.name}]"
+        f"bank {entry_point.name!r}: cannot be loaded: {error}; additional dependencies of a driver are in the extra with"
+        f" its name: pip install karbor_like[{entry_point.name}]"
     ) from error

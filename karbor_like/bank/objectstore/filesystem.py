@@ -1,9 +1,9 @@
-"""Objects as files below one directory: a local disk, or a shared file system that every host has mounted.
+"""Objects as files below one directory: on a local disk, or on a shared file system that every host has mounted.
 
-A key is the path of its file. A file is written under a name in ``.tmp``, flushed to disk and renamed, so that a key
-shows the whole object or none, and keeps it after a power failure. The rename also dates it: that is when it appears. No
-segment of a key starts with a dot, so nothing in ``.tmp`` is ever taken for an object. Directories are entered one at a
-time and never through a symbolic link; where one is met the store refuses to go on, since what it hides would look deleted.
+A key is the path of its file. A file is written in ``.tmp``, flushed to disk and renamed. So an object appears whole or not
+at all, and survives a power failure. The rename also sets the time of the object. No segment of a key starts with a dot, so
+that nothing in ``.tmp`` is mistaken for an object. Directories are opened one at a time, and never through a symbolic link.
+The store refuses to follow a link, because objects that it hides would look deleted.
 """
 
 import contextlib
@@ -28,22 +28,22 @@ _OPTS = [
     cfg.StrOpt(
         "file_system_bank_path",
         help="""
-Directory that holds the bank, absolute. It must exist; for a bank on a shared file system this is where that is mounted,
-on every host that runs the protection service. Services need to own it, nobody else needs to read it.
+Absolute path of the directory that contains the bank. It must exist. For a shared file system, it is the mount point, on
+every host that runs the protection service. The services must own it, and no other user needs access.
 """,
     ),
     cfg.BoolOpt(
         "file_system_bank_mounted",
         default=False,
         help="""
-file_system_bank_path is a mount point: refuse to work while nothing is mounted there. Set it for NFS and the like: without,
-the empty directory of a file system that is not mounted looks like an empty bank.
+Whether file_system_bank_path is a mount point, so that the bank is unavailable while nothing is mounted there. Set it for NFS
+and similar file systems: otherwise, the directory of an unmounted file system looks like an empty bank.
 """,
     ),
     cfg.StrOpt(
         "bank_object_container",
         default="karbor",
-        help="Name of the directory below file_system_bank_path that objects are kept in. Made when first needed.",
+        help="Directory below file_system_bank_path for the bank's objects. Created when it is first needed.",
     ),
 ]
 
@@ -56,11 +56,11 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP})
 _IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG})
 
-# How often a put makes its directories again because a delete just removed them, empty as they were.
+# How often a put recreates its directories after concurrent deletes removed them because they were empty.
 _RACES: Final = 100
 
-#: Seconds after which a file in ``.tmp`` is nobody's: no put takes a day.
-LEFTOVER_AGE: Final = 86400.0
+#: Seconds after which a file in ``.tmp`` is stale: no put takes a day.
+STALE_AGE: Final = 86400.0
 
 
 class FilesystemStore(base.ObjectStore):
@@ -68,12 +68,12 @@ class FilesystemStore(base.ObjectStore):
 
     :param path: directory that exists
     :param container: name of the directory in it that holds the objects
-    :param mounted: whether to refuse to work while no file system is mounted at *path* itself
+    :param mounted: whether to raise ConnectionFailed while no file system is mounted at *path* itself
     """
 
     options = {_GROUP: _OPTS}
 
-    # A file is mostly read by copying memory: threads beyond the processors only take turns at it.
+    # Most of the time of reading a file is spent on copying memory, which more threads than processors do not speed up.
     requests_at_once = 2
 
     def __init__(self, path: str, container: str = "karbor", *, mounted: bool = False) -> None:
@@ -88,11 +88,11 @@ class FilesystemStore(base.ObjectStore):
         path, container = group.file_system_bank_path, group.bank_object_container
         if not path or not os.path.isabs(path):
             raise exception.ConfigurationError(
-                f"[{_GROUP}] file_system_bank_path is {path!r}: give the absolute path of the bank's directory"
+                f"[{_GROUP}] file_system_bank_path: {path!r} is not valid; expected the absolute path of a directory"
             )
         if not base.is_key(container) or "/" in container:
             raise exception.ConfigurationError(
-                f"[{_GROUP}] bank_object_container is {container!r}: give the name of one directory"
+                f"[{_GROUP}] bank_object_container: {container!r} is not valid; expected the name of one directory"
             )
         return cls(path, container, mounted=group.file_system_bank_mounted)
 
@@ -101,10 +101,10 @@ class FilesystemStore(base.ObjectStore):
         buffers = base.pieces(data)
         if not self._swept.is_set():
             self._swept.set()
-            self.remove_leftovers()
+            self.remove_stale_uploads()
         with (
             self._writing(key),
-            self._folder([_TEMPORARY], make=True) as temporary,
+            self._folder([_TEMPORARY], create=True) as temporary,
             _written(temporary, buffers) as temporary_name,
         ):
             self._rename(temporary, temporary_name, folders, name)
@@ -126,7 +126,7 @@ class FilesystemStore(base.ObjectStore):
 
     @contextlib.contextmanager
     def _opened(self, key: str) -> Iterator[tuple[int, int]]:
-        """The open file of an object, and its size."""
+        """Open the file of an object. Yields its descriptor and size."""
         *folders, name = layout.check_key(key).split("/")
         with self._reading(key), self._folder(folders) as folder:
             fd = os.open(name, _READ, dir_fd=folder)
@@ -143,14 +143,14 @@ class FilesystemStore(base.ObjectStore):
     def list(self, prefix: str, marker: str = "", limit: int = 1000) -> Sequence[base.ObjectInfo]:
         base.check_prefix(prefix)
         top = prefix[: prefix.rfind("/") + 1]
-        found: list[base.ObjectInfo] = []
+        infos: list[base.ObjectInfo] = []
         with self._reading(prefix or "/"):
             self._check_mounted()
-            for info in self._walk(top, _Wanted(prefix, marker, limit)):
-                if len(found) >= limit:
+            for info in self._walk(top, _Selection(prefix, marker, limit)):
+                if len(infos) >= limit:
                     break
-                found.append(info)
-        return found
+                infos.append(info)
+        return infos
 
     def delete(self, key: str) -> None:
         *folders, name = layout.check_key(key).split("/")
@@ -161,15 +161,15 @@ class FilesystemStore(base.ObjectStore):
                 os.fsync(folder)
             self._remove_empty(folders)
 
-    def remove_leftovers(self, age: float = LEFTOVER_AGE) -> int:
-        """Remove what writers that died left in ``.tmp``, where older than *age* seconds. Returns how many files.
+    def remove_stale_uploads(self, age: float = STALE_AGE) -> int:
+        """Delete the files that crashed writers left in ``.tmp``. Returns how many. The first put calls this.
 
-        Ages are measured by the clock of the file system: beside a file made now. Runs by itself before a store's first put.
+        :param age: seconds; younger files are kept. The clock of the file system counts: ages are compared with a new file
         """
         removed = 0
         with (
             self._writing(_TEMPORARY),
-            self._folder([_TEMPORARY], make=True) as folder,
+            self._folder([_TEMPORARY], create=True) as folder,
             _written(folder, []) as probe,
         ):
             before = os.stat(probe, dir_fd=folder).st_mtime - age
@@ -182,25 +182,25 @@ class FilesystemStore(base.ObjectStore):
 
     def _rename(self, temporary: int, temporary_name: str, folders: Sequence[str], name: str) -> None:
         for _ in range(_RACES):
-            # A delete may remove a directory at any moment before the first file is in it.
-            with contextlib.suppress(FileNotFoundError), self._folder(folders, make=True) as folder:
+            # A concurrent delete may remove a directory at any moment before it contains a file.
+            with contextlib.suppress(FileNotFoundError), self._folder(folders, create=True) as folder:
                 os.rename(temporary_name, name, src_dir_fd=temporary, dst_dir_fd=folder)
                 os.fsync(folder)
                 return
-        raise FileNotFoundError(errno.ENOENT, "directories disappear as fast as they are made", "/".join(folders))
+        raise FileNotFoundError(errno.ENOENT, "its directories were removed repeatedly", "/".join(folders))
 
     @contextlib.contextmanager
-    def _folder(self, segments: Sequence[str], make: bool = False) -> Iterator[int]:
-        """An open directory of the store; its path is made on demand. No segment may be a symbolic link."""
+    def _folder(self, segments: Sequence[str], create: bool = False) -> Iterator[int]:
+        """Open a directory of the store, and create its path on demand. No segment may be a symbolic link."""
         fd = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             if self._mounted and os.fstat(fd).st_dev == os.stat("..", dir_fd=fd).st_dev:
                 raise errors.ConnectionFailed(
-                    f"nothing is mounted at {self._path}: mount the bank's file system, or correct"
+                    f"{self._path}: nothing is mounted; mount the bank's file system, or correct"
                     f" [{_GROUP}] file_system_bank_path, which must be the mount point itself"
                 )
             for segment in (self._container, *segments):
-                child = _enter(fd, segment, make)
+                child = _open_directory(fd, segment, create)
                 os.close(fd)
                 fd = child
             yield fd
@@ -213,32 +213,33 @@ class FilesystemStore(base.ObjectStore):
                 with self._folder(folders[: depth - 1]) as parent:
                     os.rmdir(folders[depth - 1], dir_fd=parent)
             except OSError:
-                return  # not empty, or not there any more: either way nothing is left to do
+                return  # it is not empty, or was removed concurrently
 
-    def _walk(self, path: str, wanted: "_Wanted") -> Iterator[base.ObjectInfo]:
-        """Objects below directory *path* (empty, or with a slash at its end), in order."""
+    def _walk(self, path: str, selection: "_Selection") -> Iterator[base.ObjectInfo]:
+        """Yield the objects below directory *path* (empty, or ending with a slash), in order."""
         last = ""
         while True:
             try:
                 with self._folder(path.split("/")[:-1]) as folder:
-                    names = heapq.nsmallest(wanted.limit, (n for n in _names(folder, path) if n > last and n in wanted))
-                    # Only of these: a directory may hold a hundred thousand names, and each page looks at all.
-                    ours = [name for name in names if base.is_key(name.removesuffix("/"))]
-                    infos = {name: _info_or_none(folder, name) for name in ours if not name.endswith("/")}
+                    selected = (name for name in _names(folder, path) if name > last and name in selection)
+                    names = heapq.nsmallest(selection.limit, selected)
+                    # Checks only these: a directory may hold a hundred thousand names, and each page reads all of them.
+                    keys = [name for name in names if base.is_key(name.removesuffix("/"))]
+                    infos = {name: _info_or_none(folder, name) for name in keys if not name.endswith("/")}
             except (FileNotFoundError, NotADirectoryError):
-                return  # no key has this prefix, or all were deleted since the parent was read
-            for name in ours:
+                return  # no key has this prefix, or all were deleted after the parent was read
+            for name in keys:
                 if name.endswith("/"):
-                    yield from self._walk(name, wanted)
+                    yield from self._walk(name, selection)
                 elif info := infos[name]:
                     yield info
-            if len(names) < wanted.limit:
+            if len(names) < selection.limit:
                 return
             last = names[-1]
 
     def _check_mounted(self) -> None:
         if not os.path.isdir(self._path):
-            raise errors.ConnectionFailed(f"there is no directory {self._path}: is its file system mounted?")
+            raise errors.ConnectionFailed(f"{self._path}: is not a directory; check that its file system is mounted")
 
     @contextlib.contextmanager
     def _reading(self, key: str) -> Iterator[None]:
@@ -256,22 +257,26 @@ class FilesystemStore(base.ObjectStore):
             yield
         except OSError as error:
             if error.errno in _IN_THE_WAY:
-                raise errors.InvalidKey(f"{key}: a part of this path is a file, or all of it is a directory") from error
+                raise errors.InvalidKey(
+                    f"{key}: a part of this path is a file, or the whole path is a directory"
+                ) from error
             raise self._bank_error(key, error) from error
 
     def _bank_error(self, key: str, error: OSError) -> errors.BankError:
         if error.errno == errno.ENOENT:
             self._check_mounted()
-        where = f"{os.path.join(self._path, self._container)}: {key}: {error.strerror}"
+        message = f"{os.path.join(self._path, self._container)}: {key}: {error.strerror}"
         if error.errno in _FULL:
-            return errors.BankFull(f"{where}; make room or raise the quota")
+            return errors.BankFull(f"{message}; free space or raise the quota")
         if error.errno in _DENIED:
-            return errors.AccessDenied(f"{where}; the service needs to own the directory, and it may hold no links")
-        return errors.ConnectionFailed(where)
+            return errors.AccessDenied(
+                f"{message}; the service must own the directory, which must not contain symbolic links"
+            )
+        return errors.ConnectionFailed(message)
 
 
-class _Wanted:
-    """Which files and directories (these with a slash at their end) a listing has to look at."""
+class _Selection:
+    """The files and directories that a listing must visit. The names of directories end with a slash."""
 
     def __init__(self, prefix: str, marker: str, limit: int) -> None:
         self._prefix = prefix
@@ -285,11 +290,11 @@ class _Wanted:
         return in_prefix and (name > self._marker or self._marker.startswith(name))
 
 
-def _enter(parent: int, name: str, make: bool) -> int:
+def _open_directory(parent: int, name: str, create: bool) -> int:
     try:
         return os.open(name, _DIRECTORY, dir_fd=parent)
     except FileNotFoundError:
-        if not make:
+        if not create:
             raise
     except NotADirectoryError:
         _regular_or_folder(os.stat(name, dir_fd=parent, follow_symlinks=False))
@@ -301,7 +306,7 @@ def _enter(parent: int, name: str, make: bool) -> int:
 
 
 def _names(folder: int, path: str) -> Iterator[str]:
-    """What an open directory holds, directories with a slash at their end: keys, ``.tmp``, and what is not ours."""
+    """Yield the names in an open directory: keys, ``.tmp`` and foreign files. Those of directories end with a slash."""
     with os.scandir(folder) as entries:
         for entry in entries:
             yield path + entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "")
@@ -309,7 +314,7 @@ def _names(folder: int, path: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _written(folder: int, buffers: Sequence[base.Buffer]) -> Iterator[str]:
-    """The name of a new file in *folder* that holds *buffers*, on disk. It is removed unless renamed."""
+    """Write *buffers* to a new file in *folder* and flush it to disk. Yields its name. Deletes it unless it was renamed."""
     name = uuid.uuid4().hex
     try:
         with open(os.open(name, _WRITE, 0o600, dir_fd=folder), "wb") as file:
@@ -327,7 +332,7 @@ def _read(fd: int, start: int, length: int) -> bytes:
     while length > 0:
         chunk = os.pread(fd, length, start)
         if not chunk:
-            raise OSError(errno.EIO, "the file ended before its size")
+            raise OSError(errno.EIO, "the file is shorter than its size")
         chunks.append(chunk)
         start += len(chunk)
         length -= len(chunk)
@@ -338,7 +343,7 @@ def _read_into(fd: int, start: int, target: memoryview) -> None:
     while target:
         length = os.preadv(fd, [target], start)
         if not length:
-            raise OSError(errno.EIO, "the file ended before its size")
+            raise OSError(errno.EIO, "the file is shorter than its size")
         start += length
         target = target[length:]
 
@@ -356,7 +361,7 @@ def _regular(status: os.stat_result) -> os.stat_result:
 
 
 def _modified(status: os.stat_result) -> datetime:
-    # The time of the last write is before the rename, and a put may stand still between the two. The rename sets the ctime.
+    # The last write sets the mtime, but a put may be suspended between it and the rename, which sets the ctime.
     return datetime.fromtimestamp(max(status.st_mtime, status.st_ctime), UTC)
 
 
@@ -368,5 +373,5 @@ def _info_or_none(folder: int, key: str) -> base.ObjectInfo | None:
     try:
         status = os.stat(key.rpartition("/")[2], dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
-        return None  # deleted since the directory was read
+        return None  # deleted after the directory was read
     return _info(key, status) if modes.S_ISREG(_regular_or_folder(status).st_mode) else None

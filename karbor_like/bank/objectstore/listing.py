@@ -1,4 +1,4 @@
-"""Listings of more objects than a page holds. What they show may lag behind puts and deletes, as every listing does."""
+"""Listings of any number of objects. Like every listing, they may lag behind puts and deletes."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -14,39 +14,40 @@ _T = TypeVar("_T")
 _PAGE: Final = 1000
 
 
-def objects(store: ObjectStore, prefix: str, marker: str = "", at_once: int = _PAGE) -> Iterator[ObjectInfo]:
-    """Every object below *prefix*, in order.
+def objects(store: ObjectStore, prefix: str, marker: str = "", page_size: int = _PAGE) -> Iterator[ObjectInfo]:
+    """Yield every object below *prefix*, in order.
 
-    :param marker: only those with keys behind it
-    :param at_once: how many to ask the store for at a time
+    :param marker: only keys that sort after it are listed
+    :param page_size: number of objects in one request
     """
     while True:
-        page = store.list(prefix, marker, at_once)
+        page = store.list(prefix, marker, page_size)
         yield from page
-        if len(page) < at_once:
+        if len(page) < page_size:
             return
         marker = page[-1].key
 
 
 def parsed(
-    store: ObjectStore, prefix: str, parse: Callable[[str], _T], marker: str = "", at_once: int = _PAGE
+    store: ObjectStore, prefix: str, parse: Callable[[str], _T], marker: str = "", page_size: int = _PAGE
 ) -> Iterator[tuple[ObjectInfo, _T]]:
-    """What :func:`objects` gives, each with what *parse* makes of its key.
+    """Yield the objects of :func:`objects`, each with its parsed key.
 
-    :param parse: raises InvalidKey for keys that are not ours: those are left alone, with a warning
+    :param parse: raises InvalidKey for the keys of foreign objects, which are skipped with a warning
     """
-    for info in objects(store, prefix, marker, at_once):
+    for info in objects(store, prefix, marker, page_size):
         try:
-            what = parse(info.key)
+            parsed_key = parse(info.key)
         except errors.InvalidKey as error:
             _warn(info.key, error)
             continue
-        yield info, what
+        yield info, parsed_key
 
 
 def segments(store: ObjectStore, prefix: str) -> Iterator[str]:
-    """What follows *prefix* in keys up to the next slash or the end, unquoted, each once, in the order of keys. Much less is
-    listed than there is where many objects have one of them in common. What is not ours is left alone, with a warning.
+    """Yield the segments that follow *prefix* in keys, unquoted, each once, in the order of keys.
+
+    The listing skips most objects of a segment that many objects share. Foreign objects are skipped with a warning.
 
     :param prefix: ends with a slash
     """
@@ -69,9 +70,9 @@ def _segments(store: ObjectStore, prefix: str) -> Iterator[str]:
             last = segment
         if len(page) < _PAGE:
             return
-        # Behind all that is below this segment: no key has a character after "z".
+        # After everything below this segment: no key has a character that sorts after "z".
         marker = f"{prefix}{last}/~" if page[-1].key.startswith(f"{prefix}{last}/") else page[-1].key
 
 
-def _warn(what: str, error: errors.InvalidKey) -> None:
-    LOG.warning("%s: somebody else put it there, it is left alone: %s", what, error)
+def _warn(key: str, error: errors.InvalidKey) -> None:
+    LOG.warning("%s: is a foreign object and is ignored: %s", key, error)

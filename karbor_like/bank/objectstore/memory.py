@@ -1,4 +1,4 @@
-"""Objects in this process's memory: for tests and for trying things out."""
+"""Objects in the memory of this process, for tests and experiments."""
 
 import bisect
 import threading
@@ -13,9 +13,9 @@ from karbor_like.bank.objectstore import base
 
 
 class MemoryStore(base.ObjectStore):
-    """A real store that forgets everything when it is dropped.
+    """A complete store without persistence.
 
-    :param clock: what dates objects
+    :param clock: source of the objects' times
     """
 
     def __init__(self, clock: clocks.Clock | None = None) -> None:
@@ -39,9 +39,9 @@ class MemoryStore(base.ObjectStore):
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         base.check_range(start, length)
         value, _ = self._find(key)
-        found = value[start : None if length is None else start + length]
-        base.check_size(key, len(found))
-        return found
+        content = value[start : None if length is None else start + length]
+        base.check_size(key, len(content))
+        return content
 
     def stat(self, key: str) -> base.ObjectInfo:
         value, modified = self._find(key)
@@ -49,16 +49,16 @@ class MemoryStore(base.ObjectStore):
 
     def list(self, prefix: str, marker: str = "", limit: int = 1000) -> Sequence[base.ObjectInfo]:
         base.check_prefix(prefix)
-        found: list[base.ObjectInfo] = []
+        infos: list[base.ObjectInfo] = []
         with self._lock:
             after = bisect.bisect_right(self._keys, marker)
             for at in range(max(after, bisect.bisect_left(self._keys, prefix)), len(self._keys)):
                 key = self._keys[at]
-                if len(found) == limit or not key.startswith(prefix):
+                if len(infos) == limit or not key.startswith(prefix):
                     break
                 value, modified = self._objects[key]
-                found.append(base.ObjectInfo(key, len(value), modified))
-        return found
+                infos.append(base.ObjectInfo(key, len(value), modified))
+        return infos
 
     def delete(self, key: str) -> None:
         layout.check_key(key)

@@ -1,4 +1,4 @@
-"""Makes calls again that got no answer: the one place where that is done for any store."""
+"""Retries of requests that a store did not answer: the only place that retries, for every store."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -12,17 +12,19 @@ from karbor_like.clock import Clock
 
 LOG = logging.getLogger(__name__)
 
-#: The longest pause between two attempts, seconds.
+#: Maximum seconds between two attempts.
 MAX_WAIT: Final = 30.0
 
 _T = TypeVar("_T")
 
 
 class RetryingStore(base.ObjectStore):
-    """Calls *inner* again, with growing pauses, for as long as it raises ConnectionFailed and *policy* allows.
+    """A store that retries a request of *inner*, with exponential backoff, while it raises ConnectionFailed.
 
-    No other error is tried again. Every operation can be repeated: objects are whole and the same bytes are put. Where a
-    ``delete`` is repeated and the object is not there any more, the lost answer was a success, and so is the call.
+    Other errors are not retried. Every operation is idempotent, because objects are whole and the same bytes are put. If a
+    retried ``delete`` does not find its object, the lost response was a success, and so is the call.
+
+    :param policy: limits the retries
     """
 
     def __init__(self, inner: base.ObjectStore, policy: base.RetryPolicy, clock: Clock) -> None:
@@ -32,7 +34,7 @@ class RetryingStore(base.ObjectStore):
         self._clock = clock
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(errors.ConnectionFailed),
-            stop=self._late,
+            stop=self._must_stop,
             wait=tenacity.wait_exponential_jitter(initial=policy.backoff, max=MAX_WAIT, jitter=policy.backoff),
             sleep=clock.sleep,
             before_sleep=_log,
@@ -74,10 +76,10 @@ class RetryingStore(base.ObjectStore):
     def _call(self, function: Callable[[], _T]) -> _T:
         return self._retrying(_run, self._clock.monotonic() + self._policy.total, function)
 
-    def _late(self, state: tenacity.RetryCallState) -> bool:
+    def _must_stop(self, state: tenacity.RetryCallState) -> bool:
         deadline: float = state.args[0]
-        late = self._clock.monotonic() + state.upcoming_sleep > deadline
-        return late or state.attempt_number >= self._policy.attempts
+        is_late = self._clock.monotonic() + state.upcoming_sleep > deadline
+        return is_late or state.attempt_number >= self._policy.attempts
 
 
 def _run(deadline: float, function: Callable[[], _T]) -> _T:
@@ -86,4 +88,4 @@ def _run(deadline: float, function: Callable[[], _T]) -> _T:
 
 def _log(state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    LOG.warning("%s; attempt %d failed, the next follows in %.1f s", error, state.attempt_number, state.upcoming_sleep)
+    LOG.warning("%s; attempt %d failed, retrying in %.1f s", error, state.attempt_number, state.upcoming_sleep)

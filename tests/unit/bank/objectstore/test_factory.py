@@ -41,7 +41,9 @@ def test_calls_are_retried(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_told_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(exception.ConfigurationError, match="no bank 'tape'; installed are: filesystem, s3, swift"):
+    with pytest.raises(
+        exception.ConfigurationError, match="bank 'tape': is not installed; installed are filesystem, s3, swift"
+    ):
         factory.open_store(provider(tmp_path, ""), "tape", ManualClock())
 
 

@@ -114,7 +114,7 @@ def test_an_empty_mount_point_is_not_an_empty_bank(tmp_path: Path, call: str) ->
     store = filesystem.FilesystemStore.from_conf(
         conf(file_system_bank_path=str(tmp_path), file_system_bank_mounted=True)
     )
-    with pytest.raises(errors.ConnectionFailed, match="nothing is mounted at"):
+    with pytest.raises(errors.ConnectionFailed, match="nothing is mounted"):
         CALLS[call](store, "a/b")
     assert files(tmp_path) == []
 
@@ -265,14 +265,14 @@ def test_a_disk_that_fails_is_not_a_missing_object(
 def test_leftovers_of_dead_writers_are_removed(store: filesystem.FilesystemStore, root: Path) -> None:
     tmp = root / ".tmp"
     tmp.mkdir(parents=True)
-    for name, age in (("dead", 2 * filesystem.LEFTOVER_AGE), ("busy", 60)):
+    for name, age in (("dead", 2 * filesystem.STALE_AGE), ("busy", 60)):
         (tmp / name).write_bytes(b"half")
         stamp = tmp.stat().st_mtime - age
         os.utime(tmp / name, (stamp, stamp))
     assert list(store.list("")) == []
     store.put("k", b"x")
     assert os.listdir(tmp) == ["busy"]
-    assert store.remove_leftovers(age=0) == 1
+    assert store.remove_stale_uploads(age=0) == 1
     assert os.listdir(tmp) == []
     assert store.get("k") == b"x"
 

@@ -26,7 +26,7 @@ def test_all_is_seen_once_and_in_order_whatever_a_page_holds(paths, page):
     names = sorted(ROOT + path for path in paths if not any(other.startswith(f"{path}/") for other in paths))
     for name in names:
         store.put(name, b"")
-    assert [info.key for info in listing.objects(store, ROOT, at_once=page)] == names
+    assert [info.key for info in listing.objects(store, ROOT, page_size=page)] == names
     for number, name in enumerate(names):
         assert [info.key for info in listing.objects(store, ROOT, name, page)] == names[number + 1 :]
     with pytest.MonkeyPatch.context() as patch:
@@ -62,4 +62,4 @@ def test_what_is_not_ours_is_left_alone_and_said(shared, caplog):
     shared.put("data/stranger", b"")
     with caplog.at_level(logging.WARNING):
         assert [what for _, what in listing.parsed(shared, ROOT, parse)] == ["DATA/1"]
-    assert "data/stranger: somebody else put it there" in caplog.text
+    assert "data/stranger: is a foreign object" in caplog.text

@@ -115,7 +115,7 @@ def test_a_disabled_provider_is_invisible(registry, directory, good):
             "infra.conf:6: .*no plugin 'volume-glanze'; installed: .*noop",
         ),
         ("plugin = noop\nplugin = volume-glance\n", "", r"infra.conf: \[provider\] plugin is missing"),
-        ("bank = filesystem", "bank = tape", "infra.conf.*: there is no bank 'tape'; installed are: filesystem"),
+        ("bank = filesystem", "bank = tape", "infra.conf.*: bank 'tape': is not installed; installed are filesystem"),
         ("enabled = true", "enabled = perhaps", "infra.conf:8: .*perhaps"),
         ("file_system_bank_path", "file_system_bank_paht", "file_system_bank_path is None"),
         (
@@ -186,7 +186,7 @@ def test_a_mistake_made_later_leaves_the_provider_as_it_was(registry, directory,
     registry.load()
     assert registry.get(ID) is before
     assert "stays as it was" in caplog.text
-    assert "there is no bank 'tape'" in caplog.text
+    assert "bank 'tape': is not installed" in caplog.text
 
     path.write_text(good.replace("Infra", "Renamed"))
     registry.load()
