@@ -1,7 +1,7 @@
-"""What every object store promises: inherited by one class of tests per store.
+"""The contract of object stores: one class of tests, which a test class per store inherits.
 
-A subclass offers a fixture ``store`` with an empty store that is its own. Where somebody else could place objects in the
-same container, it overrides :meth:`ObjectStoreContract.plant`.
+A subclass has a fixture ``store`` with an empty store for each test. If other programs can put objects into the same
+container, it overrides :meth:`ObjectStoreContract.plant`.
 """
 
 import concurrent.futures
@@ -22,7 +22,7 @@ BAD_KEYS = [
     "a%2e", "x" * 256, "/".join(["x" * 200] * 5),
 ]  # fmt: skip
 
-#: Keys whose order differs between code points, locales and path-wise comparison.
+#: Keys whose order differs between code points, locales and comparison by path segments.
 TRICKY = ["A", "B/x", "B0", "_", "a+b", "a,b", "a-b", "a.b", "a/0", "a/B", "a/b.json", "a/b/c", "a/b0"]
 TRICKY += ["a0", "a:b", "a=b", "a@b", "b"]
 
@@ -31,7 +31,7 @@ _keys = st.lists(_segments, min_size=1, max_size=3).map("/".join)
 
 
 def without_folders(keys: set[str]) -> set[str]:
-    """*keys* without those that are a folder of another."""
+    """Remove the keys that are a folder of another key."""
     return {key for key in keys if not any(other.startswith(key + "/") for other in keys)}
 
 
@@ -40,7 +40,7 @@ def keys_of(infos: Sequence[base.ObjectInfo]) -> list[str]:
 
 
 def pages(store: base.ObjectStore, prefix: str, limit: int, marker: str = "") -> list[str]:
-    """All keys with *prefix*, asked for *limit* at a time."""
+    """List all keys with *prefix*, in pages of *limit*."""
     keys: list[str] = []
     while page := keys_of(store.list(prefix, marker, limit)):
         keys += page
@@ -51,12 +51,12 @@ def pages(store: base.ObjectStore, prefix: str, limit: int, marker: str = "") ->
 
 
 class ObjectStoreContract:
-    #: Examples of each property. Fewer where a call goes over a network.
+    #: Examples of each property. Fewer if a call uses a network.
     examples = 40
 
     def plant(self, store: base.ObjectStore, name: str) -> None:
-        """Place an object under *name*, which need not be a key, behind the store's back."""
-        pytest.skip("nobody else can write here")
+        """Put a foreign object under *name*, which need not be a key, without the store."""
+        pytest.skip("no other program can write here")
 
     def test_put_then_get(self, store: base.ObjectStore) -> None:
         data = os.urandom(1 << 20)
@@ -66,7 +66,7 @@ class ObjectStoreContract:
     @pytest.mark.parametrize(
         "data",
         [b"", b"x", bytearray(b"abc"), memoryview(b"0123")[1:3], [], [b""], [b"ab", memoryview(b"cd"), b"", b"e"]],
-        ids=["nothing", "bytes", "bytearray", "view", "none", "one-empty", "several"],
+        ids=["nothing", "bytes", "bytearray", "view", "no-buffers", "one-empty", "several"],
     )
     def test_any_buffers_are_joined(
         self, store: base.ObjectStore, data: base.Buffer | Sequence[bytes | memoryview]
@@ -106,16 +106,14 @@ class ObjectStoreContract:
         ("start", "room", "expected"),
         [(0, 10, b"0123456789"), (3, 4, b"3456"), (8, 5, b"89"), (10, 5, b""), (50, 5, b""), (2, 0, b"")],
     )
-    def test_a_range_into_memory_that_is_there(
-        self, store: base.ObjectStore, start: int, room: int, expected: bytes
-    ) -> None:
+    def test_a_range_into_a_buffer(self, store: base.ObjectStore, start: int, room: int, expected: bytes) -> None:
         store.put("k", b"0123456789")
         memory = bytearray(b"?" * 20)
         assert store.get_into("k", start, memoryview(memory)[3 : 3 + room]) == len(expected)
         assert memory[3 : 3 + len(expected)] == expected
         assert memory[:3] + memory[3 + room :] == b"?" * (20 - room)
 
-    def test_a_pack_into_memory_that_is_there(self, store: base.ObjectStore) -> None:
+    def test_a_pack_into_a_buffer(self, store: base.ObjectStore) -> None:
         data = os.urandom(3 << 20)
         store.put("pack", data)
         memory = bytearray(1 << 20)
@@ -135,12 +133,12 @@ class ObjectStoreContract:
         with pytest.raises(ValueError, match="range"):
             store.get("k", start, length)
 
-    def test_a_range_into_memory_does_not_begin_before_the_object(self, store: base.ObjectStore) -> None:
+    def test_a_range_into_a_buffer_does_not_begin_before_the_object(self, store: base.ObjectStore) -> None:
         store.put("k", b"0123456789")
         with pytest.raises(ValueError, match="range"):
             store.get_into("k", -1, memoryview(bytearray(5)))
 
-    def test_what_is_not_there_is_not_found(self, store: base.ObjectStore) -> None:
+    def test_what_does_not_exist_is_not_found(self, store: base.ObjectStore) -> None:
         for prepare in (False, True):
             if prepare:
                 store.put("a/b/c", b"x")
@@ -177,7 +175,7 @@ class ObjectStoreContract:
         assert store.stat("k").size == 11
         assert keys_of(store.list("")) == ["k"]
 
-    def test_deleted_is_gone(self, store: base.ObjectStore) -> None:
+    def test_a_deleted_object_is_not_found(self, store: base.ObjectStore) -> None:
         store.put("a/b/c", b"x")
         store.put("a/b/d", b"y")
         store.delete("a/b/c")
@@ -192,7 +190,7 @@ class ObjectStoreContract:
         assert store.get("a/b/c") == b"again"
 
     @pytest.mark.parametrize("key", ["", *BAD_KEYS], ids=lambda key: repr(key[:20]))
-    def test_what_is_no_key_is_refused(self, store: base.ObjectStore, key: str) -> None:
+    def test_invalid_keys_are_refused(self, store: base.ObjectStore, key: str) -> None:
         for call in (
             lambda: store.put(key, b"x"),
             lambda: store.get(key),
@@ -203,7 +201,7 @@ class ObjectStoreContract:
                 call()
 
     @pytest.mark.parametrize("prefix", BAD_KEYS, ids=lambda key: repr(key[:20]))
-    def test_a_prefix_of_no_key_is_refused(self, store: base.ObjectStore, prefix: str) -> None:
+    def test_invalid_prefixes_are_refused(self, store: base.ObjectStore, prefix: str) -> None:
         with pytest.raises(errors.InvalidKey):
             store.list(prefix)
 
@@ -221,7 +219,7 @@ class ObjectStoreContract:
         with pytest.raises(errors.ObjectNotFound):
             store.stat("k")
 
-    def test_more_than_an_object_may_have_is_not_read(
+    def test_an_object_that_is_too_large_is_not_read(
         self, store: base.ObjectStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store.put("k/small", bytes(1000))
@@ -261,7 +259,7 @@ class ObjectStoreContract:
         assert pages(store, "data/", 1000) == sorted(keys)
         assert keys_of(store.list("data/", limit=5000)) == sorted(keys)
 
-    def test_what_is_no_key_is_not_listed(self, store: base.ObjectStore) -> None:
+    def test_foreign_names_are_not_listed(self, store: base.ObjectStore) -> None:
         keys = ["a/1", "a/2", "a/3", "b", "c"]
         for key in keys:
             store.put(key, b"x")
@@ -271,17 +269,17 @@ class ObjectStoreContract:
         assert pages(store, "", 2) == keys
         assert keys_of(store.list("a/", limit=3)) == ["a/1", "a/2", "a/3"]
 
-    def test_threads_get_their_own_answers(self, store: base.ObjectStore) -> None:
-        def one(number: int) -> bool:
+    def test_threads_get_their_own_responses(self, store: base.ObjectStore) -> None:
+        def put_and_get(number: int) -> bool:
             key, data = f"t/{number % 7}/{number}", os.urandom(100 + number)
             store.put(key, data)
             return store.get(key) == data and store.stat(key).size == len(data) and store.get(key, 10, 5) == data[10:15]
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            assert all(pool.map(one, range(100)))
+            assert all(pool.map(put_and_get, range(100)))
         assert len(store.list("t/")) == 100
 
-    def test_a_reader_beside_a_writer_sees_whole_objects(self, store: base.ObjectStore) -> None:
+    def test_a_concurrent_reader_sees_whole_objects(self, store: base.ObjectStore) -> None:
         versions = [bytes([n]) * (50_000 + n) for n in range(8)]
         store.put("k", versions[0])
 
@@ -296,14 +294,14 @@ class ObjectStoreContract:
             for writer in writers:
                 writer.result()
 
-    def test_puts_beside_deletes_in_one_folder(self, store: base.ObjectStore) -> None:
-        def one(number: int) -> None:
+    def test_concurrent_puts_and_deletes_in_one_folder(self, store: base.ObjectStore) -> None:
+        def put_and_delete(number: int) -> None:
             for _ in range(15):
                 store.put(f"f/g/{number}", b"x")
                 store.delete(f"f/g/{number}")
 
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
-            list(pool.map(one, range(6)))
+            list(pool.map(put_and_delete, range(6)))
         assert list(store.list("")) == []
 
     def test_any_key_goes_in_and_comes_out(self, store: base.ObjectStore) -> None:

@@ -13,4 +13,4 @@ class TestFilesystemStore(objectstore.ObjectStoreContract):
         return filesystem.FilesystemStore(str(tmp_path))
 
     def plant(self, store: base.ObjectStore, name: str) -> None:
-        (self.path / name).write_bytes(b"somebody else's")
+        (self.path / name).write_bytes(b"a foreign object")

@@ -1,4 +1,4 @@
-"""The contract over S3: on moto's server, and on the S3 API of a real Swift."""
+"""The contract on S3: with the server of moto, and with the S3 API of a real Swift."""
 
 import uuid
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.fixtures.swift import Swift
 
 
 def configured(endpoint: str, access_key: str, secret_key: str) -> cfg.ConfigOpts:
-    """A provider's configuration with a bucket of its own."""
+    """Create a provider's configuration with a new bucket."""
     conf = cfg.ConfigOpts()
     for group, opts in s3.S3Store.options.items():
         conf.register_opts(opts, group=group)
@@ -45,7 +45,7 @@ class _Contract(objectstore.ObjectStoreContract):
         self._driver.close()
 
     def plant(self, store: base.ObjectStore, name: str) -> None:
-        self._driver._client.put_object(Bucket=self._driver._container, Key=name, Body=b"somebody else's")
+        self._driver._client.put_object(Bucket=self._driver._container, Key=name, Body=b"a foreign object")
 
 
 class TestS3StoreOnMoto(_Contract):
@@ -55,7 +55,7 @@ class TestS3StoreOnMoto(_Contract):
 
     @pytest.fixture
     def store(self, driver: s3.S3Store) -> base.ObjectStore:
-        # moto answers 500 now and then when one object is put by several at once.
+        # moto sometimes answers 500 to concurrent puts of one object.
         return retry.RetryingStore(driver, base.RetryPolicy(attempts=20), ManualClock())
 
 

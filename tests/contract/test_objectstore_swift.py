@@ -1,4 +1,4 @@
-"""The contract on a real Swift, on the sandbox's with Keystone, and on another one that KARBOR_LIKE_TEST_SWIFT names."""
+"""The contract on a real Swift, on the sandbox with Keystone, and on a Swift that KARBOR_LIKE_TEST_SWIFT names."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ ELSEWHERE = "KARBOR_LIKE_TEST_SWIFT"
 
 
 def configured(options: dict[str, str]) -> cfg.ConfigOpts:
-    """A provider's configuration with *options* in [swift_client] and a container of its own."""
+    """Create a provider's configuration with *options* in [swift_client] and a new container."""
     conf = cfg.ConfigOpts()
     for group, opts in driver.SwiftStore.options.items():
         conf.register_opts(opts, group=group)
@@ -44,11 +44,11 @@ class _Contract(objectstore.ObjectStoreContract):
         store.close()
 
     def clear(self, store: driver.SwiftStore) -> None:
-        """Remove the container; the Swift of a session goes as a whole."""
+        """Remove the container, except from a Swift that ends with the session."""
 
     def plant(self, store: base.ObjectStore, name: str) -> None:
         assert isinstance(store, driver.SwiftStore)
-        store._connect().put_object(self.container, name, body.Body([b"somebody else's"]))
+        store._connect().put_object(self.container, name, body.Body([b"a foreign object"]))
 
 
 class TestSwiftStore(_Contract):
@@ -88,7 +88,7 @@ if ELSEWHERE in os.environ:
 
         def clear(self, store: driver.SwiftStore) -> None:
             connection = store._connect()
-            with contextlib.suppress(swiftclient.ClientException):  # there is none where nothing was put
+            with contextlib.suppress(swiftclient.ClientException):  # a container exists only after a put
                 for row in connection.get_container(self.container, full_listing=True)[1]:
                     connection.delete_object(self.container, row["name"])
                 connection.delete_container(self.container)

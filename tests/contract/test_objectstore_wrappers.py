@@ -1,4 +1,4 @@
-"""Wrappers keep the contract of what they wrap; retries even over a store that fails every third time."""
+"""Wrappers keep the contract of the wrapped store; retries do so even if it fails every third time."""
 
 import pytest
 
@@ -25,10 +25,12 @@ class TestRetryingStore(objectstore.ObjectStoreContract):
     def store(self) -> base.ObjectStore:
         inner = memory.MemoryStore()
         faulty = stores.FaultyStore(inner, ManualClock())
-        faulty.randomly(0.3, [stores.FAIL, stores.LOSE, stores.slow(1)], where=lambda call: not _in_vain(inner, call))
+        faulty.randomly(
+            0.3, [stores.FAIL, stores.LOSE, stores.slow(1)], where=lambda call: not _finds_nothing(inner, call)
+        )
         return retry.RetryingStore(faulty, base.RetryPolicy(attempts=50, total=1e9), ManualClock())
 
 
-def _in_vain(store: base.ObjectStore, call: stores.Call) -> bool:
-    """Whether this deletes what is not there. With a lost answer before it, that looks like a success."""
+def _finds_nothing(store: base.ObjectStore, call: stores.Call) -> bool:
+    """Whether this deletes an object that does not exist. After a lost response, that looks like a success."""
     return call.op == "delete" and call.key not in [info.key for info in store.list("", limit=100_000)]

@@ -27,7 +27,7 @@ def test_whole_blocks_are_not_copied():
     assert batch.pieces[0].obj is chunk
 
 
-def test_what_the_source_may_change_is_copied():
+def test_mutable_chunks_are_copied():
     chunk = bytearray(b"before")
     (batch,) = Batcher(3, 100, 100).split(_reusing(chunk))
     assert b"".join(batch.pieces) == b"before"

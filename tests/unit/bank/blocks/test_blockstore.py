@@ -1,4 +1,4 @@
-"""Streams in and out: what comes back is what went in, whatever the sizes, bases and options."""
+"""Streams read back as they were written, for all sizes, bases and options."""
 
 import contextlib
 import itertools
@@ -21,7 +21,7 @@ from tests.unit.bank import banks
 
 BLOCK = banks.BLOCK
 
-#: A piece of a stream: zeros, noise, something that gets smaller, or a block that is met again.
+#: A piece of a stream: zeros, noise, compressible text, or a repeated block.
 pieces = st.one_of(
     st.builds(bytes, st.integers(1, 40 * BLOCK)),
     st.builds(lambda seed, size: random.Random(seed).randbytes(size), st.integers(), st.integers(1, 900)),
@@ -33,7 +33,7 @@ edits = st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=2 * B
 
 
 def changed(data, changes):
-    """*data* with some places overwritten."""
+    """Return *data* with some places overwritten."""
     new = bytearray(data)
     for where, what in changes:
         at = int(where * len(new))
@@ -91,7 +91,7 @@ def test_only_what_changed_is_stored():
     assert stats.new == BLOCK
 
 
-def test_any_checkpoint_can_go_and_the_others_stay_whole():
+def test_any_checkpoint_can_be_deleted_and_the_others_stay_whole():
     bank = banks.make_bank()
     versions = {"c0": os.urandom(50 * BLOCK)}
     for number in range(1, 4):
@@ -117,13 +117,13 @@ def test_zeros_are_only_counted():
     assert objects[0] == objects[1]
 
 
-def test_a_block_that_is_met_again_is_stored_once():
+def test_a_repeated_block_is_stored_once():
     bank = banks.make_bank(threads=1)
     stats = banks.protect(bank, "c0", os.urandom(BLOCK) * 40).stats("data")
     assert stats.new == BLOCK
 
 
-def test_a_bank_of_other_block_sizes_is_no_base_and_no_harm():
+def test_a_base_with_another_block_size_is_ignored():
     store = MemoryStore()
     data = os.urandom(3000)
     banks.protect(banks.make_bank(store), "c0", data)
@@ -145,10 +145,10 @@ def test_progress_and_check_are_called():
     assert len(checks) > 3
 
 
-# What is built on.
+# Bases.
 
 
-def test_blocks_in_packs_that_ought_to_empty_are_stored_anew():
+def test_blocks_in_packs_on_a_refresh_list_are_stored_again():
     bank = banks.make_bank()
     data = os.urandom(50 * BLOCK)
     banks.protect(bank, "c0", data)
@@ -168,7 +168,7 @@ def uses(bank, section):
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_what_a_damaged_pack_of_the_base_held_is_stored_anew(damage):
+def test_blocks_in_a_damaged_pack_of_the_base_are_stored_again(damage):
     bank = banks.make_bank()
     data = os.urandom(50 * BLOCK)
     banks.protect(bank, "c0", data)
@@ -183,7 +183,7 @@ def test_what_a_damaged_pack_of_the_base_held_is_stored_anew(damage):
 
 
 @pytest.mark.parametrize("part", ["manifests", "segments"])
-def test_a_base_that_cannot_be_read_is_done_without(part):
+def test_a_base_that_cannot_be_read_is_ignored(part):
     bank = banks.make_bank()
     data = os.urandom(50 * BLOCK)
     banks.protect(bank, "c0", data)
@@ -212,7 +212,7 @@ def test_a_base_of_another_project_is_refused():
             section.write("data", [b"x"], bases=[base])
 
 
-# What goes wrong.
+# Failures.
 
 
 def bank_threads():
@@ -286,7 +286,7 @@ def test_a_segment_that_cannot_be_stored_stops_it():
 
 
 @pytest.mark.parametrize("fault", [CORRUPT, SHORT])
-def test_a_head_that_does_not_read_back_is_noticed(fault):
+def test_a_head_that_fails_its_read_back_is_detected(fault):
     store = FaultyStore(MemoryStore())
     bank = banks.make_bank(store)
     with bank.leases.acquire(holder="test") as lease:
@@ -311,7 +311,7 @@ def test_a_writer_without_its_lease_stores_no_head():
     assert not banks.head_keys(bank, "c0")
 
 
-def test_a_reader_that_is_left_ends_its_threads():
+def test_a_closed_reader_ends_its_threads():
     bank = banks.make_bank()
     section = banks.protect(bank, "c0", os.urandom(200_000))
     with section.read("data") as reader:
@@ -320,7 +320,7 @@ def test_a_reader_that_is_left_ends_its_threads():
     assert list(reader) == []
 
 
-def test_what_a_reader_gave_cannot_be_used_after_the_next_was_asked_for():
+def test_a_chunk_cannot_be_used_after_the_next_one_was_requested():
     bank = banks.make_bank(block_size=64 * 1024, pack_size=1 << 20)
     data = os.urandom(5 << 20)
     section = banks.protect(bank, "c0", data, chunk=1 << 20)
@@ -337,7 +337,7 @@ def test_what_a_reader_gave_cannot_be_used_after_the_next_was_asked_for():
             bytes(chunk)
 
 
-def test_many_short_streams_are_read_at_once():
+def test_many_short_streams_are_read_concurrently():
     bank = banks.make_bank(block_size=64 * 1024, pack_size=1 << 20, memory_budget=40 << 20)
     section = banks.protect(bank, "c0", os.urandom(1000))
 
@@ -365,7 +365,7 @@ def test_a_reader_can_be_stopped():
     assert not bank_threads()
 
 
-def test_streams_at_once_stay_within_the_budget_and_do_not_block_each_other():
+def test_concurrent_streams_stay_within_the_budget_and_do_not_block_each_other():
     bank = banks.make_bank(block_size=4096, pack_size=1 << 20, memory_budget=40 << 20)
     data = [os.urandom(3 << 20) for _ in range(6)]
     failures = []
@@ -387,8 +387,8 @@ def test_streams_at_once_stay_within_the_budget_and_do_not_block_each_other():
     assert not any(thread.is_alive() for thread in threads)
 
 
-def test_readers_and_writers_at_once_give_way_to_each_other():
-    """More of them than fit into the budget, of streams with zeros in between."""
+def test_concurrent_readers_and_writers_do_not_block_each_other():
+    """There are more of them than fit into the budget, and their streams contain zeros."""
     bank = banks.make_bank(block_size=64 * 1024, pack_size=1 << 20, segment_blocks=64, memory_budget=40 << 20)
     data = b"".join(os.urandom(1 << 20) + bytes((number % 3) << 20) for number in range(12))
     section = banks.protect(bank, "c0", data, chunk=1 << 20)
@@ -400,7 +400,7 @@ def test_readers_and_writers_at_once_give_way_to_each_other():
 
 
 def test_copies_within_a_bank_do_not_block_each_other():
-    """Each is a writer whose source is a reader of the same bank."""
+    """Each copy is a writer whose source is a reader of the same bank."""
     bank = banks.make_bank(block_size=4096, pack_size=1 << 20, memory_budget=40 << 20)
     data = os.urandom(3 << 20)
     section = banks.protect(bank, "c0", data, chunk=1 << 20)

@@ -14,7 +14,7 @@ def nothing():
     pass
 
 
-def test_what_is_free_may_be_borrowed_and_is_all_given_back():
+def test_free_memory_is_borrowed_and_released():
     budget = Budget(100)
     with budget.reserve(40, nothing) as share:
         assert share.borrow(60)
@@ -25,14 +25,14 @@ def test_what_is_free_may_be_borrowed_and_is_all_given_back():
         assert not share.borrow(1)
 
 
-def test_more_than_there_is_means_all_of_it():
+def test_a_reservation_above_the_total_takes_all_of_it():
     budget = Budget(100)
     with budget.reserve(1000, nothing) as share:
         assert not share.borrow(1)
     assert budget.borrow(100)
 
 
-def test_who_waits_gets_what_is_given_back_and_others_do_not_borrow_it():
+def test_a_waiting_stream_gets_released_memory_before_borrowers():
     budget = Budget(100)
     waiting = threading.Event()
     with ThreadPoolExecutor(1) as pool, budget.reserve(50, nothing) as share:
@@ -58,7 +58,7 @@ def test_waiting_can_be_stopped():
         assert not budget.has_waiters
 
 
-def test_buffers_are_used_again_and_never_more_than_allowed():
+def test_buffers_are_reused_and_limited():
     budget = Budget(100)
     with budget.reserve(10, nothing) as share:
         buffers = Buffers(share, 10, 3)
@@ -71,7 +71,7 @@ def test_buffers_are_used_again_and_never_more_than_allowed():
             assert waiting.result(10) is taken[0]
 
 
-def test_who_does_not_want_to_wait_takes_what_was_used_last():
+def test_try_get_prefers_the_most_recently_used_buffer():
     budget = Budget(50)
     with budget.reserve(20, nothing) as share:
         buffers = Buffers(share, 10, 4, reserved=2)
@@ -86,7 +86,7 @@ def test_who_does_not_want_to_wait_takes_what_was_used_last():
         assert buffers.try_get() is None
 
 
-def test_a_stream_gets_along_with_one_buffer_where_nothing_can_be_borrowed():
+def test_one_buffer_is_enough_if_nothing_can_be_borrowed():
     budget = Budget(10)
     with budget.reserve(10, nothing) as share:
         buffers = Buffers(share, 10, 3)
@@ -97,7 +97,7 @@ def test_a_stream_gets_along_with_one_buffer_where_nothing_can_be_borrowed():
             assert waiting.result(10) is buffer
 
 
-def test_a_buffer_goes_where_another_stream_waits():
+def test_a_borrowed_buffer_is_released_if_another_stream_waits():
     budget = Budget(30)
     waiting = threading.Event()
     with ThreadPoolExecutor(1) as pool, budget.reserve(10, nothing) as share:
@@ -111,7 +111,7 @@ def test_a_buffer_goes_where_another_stream_waits():
             pass
 
 
-def test_stopped_buffers_let_nobody_wait():
+def test_stop_ends_every_wait():
     with Budget(10).reserve(10, nothing) as share:
         buffers = Buffers(share, 10, 1)
         buffers.get()

@@ -11,16 +11,16 @@ MASTERS = {"m1": bytes([7]) * 32}
 
 
 def objects(store):
-    found, marker = {}, ""
+    contents, marker = {}, ""
     while page := store.list("", marker):
-        found |= {info.key: store.get(info.key) for info in page}
+        contents |= {info.key: store.get(info.key) for info in page}
         marker = page[-1].key
-    return found
+    return contents
 
 
 @pytest.mark.parametrize("encrypted", [True, False])
 @pytest.mark.parametrize("size", [0, 1, 64, 65, 5000, 16 * 64, 16 * 64 * 3 + 1])
-def test_a_reader_written_from_the_document_restores_what_was_stored(encrypted, size):
+def test_an_independent_reader_restores_what_was_stored(encrypted, size):
     noise = random.Random(size)
     first = bytearray(noise.randbytes(size))
     first[size // 3 : size // 2] = bytes(size // 2 - size // 3)
@@ -51,7 +51,7 @@ def test_it_reads_what_was_written_after_a_rotation_and_by_a_second_attempt():
     assert Reader(objects(store), {"m2": bytes([8]) * 32}).stream("c1", banks.VOLUME, "data") == second
 
 
-def test_it_reads_what_the_commit_pinned_whatever_came_later():
+def test_it_reads_what_the_commit_pinned_despite_later_attempts():
     store = MemoryStore()
     bank = banks.make_bank(store)
     with bank.leases.acquire(holder="test") as lease:
@@ -62,7 +62,7 @@ def test_it_reads_what_the_commit_pinned_whatever_came_later():
     assert Reader(objects(store), MASTERS).stream("c1", banks.VOLUME, "data") == b"committed"
 
 
-def test_it_does_not_read_what_a_tombstone_says_was_deleted():
+def test_it_does_not_read_a_checkpoint_with_a_tombstone():
     store = MemoryStore()
     bank = banks.make_bank(store)
     banks.protect(bank, "c1", b"one")
@@ -70,7 +70,7 @@ def test_it_does_not_read_what_a_tombstone_says_was_deleted():
     before = objects(store)
     bank.checkpoints.delete("c1")
     assert [key for key in objects(store) if key not in before] == ["checkpoints/c1/deleted"]
-    # As a deletion that was killed after its first step leaves it: all else is there.
+    # The state after a deletion was killed after its first step: everything else exists.
     reader = Reader({**before, "checkpoints/c1/deleted": b""}, MASTERS)
     with pytest.raises(AssertionError, match="was deleted"):
         reader.stream("c1", banks.VOLUME, "data")

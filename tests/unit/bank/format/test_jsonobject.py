@@ -1,4 +1,4 @@
-"""What lies in a bank as JSON may be anything: it is an object, or an error of ours."""
+"""JSON in a bank is untrusted: it is decoded to an object, or refused with a bank error."""
 
 import contextlib
 
@@ -62,7 +62,7 @@ def test_another_version_is_named(raw):
         ).map(jsonobject.dump),
     )
 )
-def test_lists_and_claims_are_understood_or_refused_with_an_error_of_ours(raw):
+def test_lists_and_claims_are_decoded_or_refused_with_a_bank_error(raw):
     store = MemoryStore(ManualClock())
     store.put(layout.collector_key(layout.QUARANTINE, "p", "f" * 32), raw)
     store.put(layout.writer_key("c", 0), raw)

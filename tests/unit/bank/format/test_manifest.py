@@ -56,7 +56,7 @@ def what(place):
 
 
 def write_segment(store, blocks, entries, of=None):
-    """A stored segment 0 of *blocks* blocks; *entries*: block -> (place, hash). Returns the head that lists it."""
+    """Store segment 0 with *blocks* blocks; *entries*: block -> (place, hash). Returns the head that lists it."""
     of = of or head()
     builder = segments.SegmentBuilder(blocks + 3)
     for block, (place, block_hash) in entries.items():
@@ -163,7 +163,7 @@ def test_heads_of_another_version_are_refused(version):
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"nope", b"\xff", b"[" * 200_000])
-def test_heads_that_are_no_object_are_refused(payload):
+def test_heads_that_are_not_objects_are_refused(payload):
     with pytest.raises(errors.Corrupted):
         manifest.decode_head(HEAD_KEY, payload)
 
@@ -216,7 +216,7 @@ def test_hostile_segments_are_refused(table, entries, stored):
         hostile_segment(table, entries, stored)()
 
 
-def test_random_entries_never_do_anything_but_be_refused():
+def test_random_entries_are_refused():
     noise = random.Random(1)
     for _ in range(300):
         payload = entry(*(noise.getrandbits(8 * noise.randrange(5)) for _ in range(3)))
@@ -232,7 +232,7 @@ def test_random_entries_never_do_anything_but_be_refused():
         assert place.offset + place.length <= 500
 
 
-def test_a_missing_or_cut_segment_is_named():
+def test_a_missing_or_truncated_segment_is_named():
     store = MemoryStore()
     of = write_segment(store, 8, {0: (segments.Place(segments.PackRef(bytes(16), 500), 40, 100, 0), bytes(32))})
     key = of.segment_key(0)

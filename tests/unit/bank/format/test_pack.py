@@ -73,7 +73,7 @@ def test_blocks_read_back(data_key, contents):
 @pytest.mark.parametrize("data_key", [KEY, None])
 @settings(deadline=None)
 @given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-def test_a_flipped_bit_is_found_without_a_key(data_key, where, bit):
+def test_a_flipped_bit_is_detected_without_a_key(data_key, where, bit):
     key, data, _ = fill([b"a" * 100, os.urandom(300)], data_key)
     broken = bytearray(data)
     broken[int(where * len(data))] ^= 1 << bit
@@ -82,7 +82,7 @@ def test_a_flipped_bit_is_found_without_a_key(data_key, where, bit):
 
 
 @pytest.mark.parametrize("data_key", [KEY, None])
-def test_a_wrong_block_is_found(data_key):
+def test_a_wrong_block_is_detected(data_key):
     key, data, added = fill([os.urandom(300), os.urandom(300)], data_key)
     reader = pack.BlockReader("p1", data_key)
     (first, first_hash), (second, second_hash) = added
@@ -139,14 +139,14 @@ def test_another_version_is_refused():
 
 
 @given(st.binary(max_size=300), st.booleans())
-def test_noise_is_no_pack(data, with_magic):
+def test_noise_is_not_a_pack(data, with_magic):
     key = layout.pack_key("p1", "0" * 32)
     with pytest.raises((errors.Corrupted, errors.UnsupportedVersion)):
         pack.check(key, b"KLPK\x01\x00\x00\x00" + data if with_magic else data)
 
 
 @pytest.mark.parametrize("trailer", [(0, 0, 0), (40, 0xFFFFFFFF, 1), (41, 45, 1), (40, 45, 0xFFFFFFFF), (40, 45, 0)])
-def test_a_frame_that_lies_under_a_right_checksum_is_refused(trailer):
+def test_a_wrong_frame_with_a_right_checksum_is_refused(trailer):
     key, data, _ = fill([b"x" * 10], None)
     body = data[:-44] + struct.pack("<III", *trailer)
     with pytest.raises(errors.Corrupted, match=key):

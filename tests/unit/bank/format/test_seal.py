@@ -27,7 +27,7 @@ def resolver_for(secret):
 
 @pytest.mark.parametrize("secret", [SECRET, None])
 @given(payload=payloads)
-def test_opens_where_it_was_sealed_for(secret, payload):
+def test_an_object_opens_only_under_its_key(secret, payload):
     data = seal.seal("a/b", payload, secret, part="x")
     assert seal.unseal("a/b", data, resolver_for(secret), part="x") == payload
     for key, part in (("a/c", "x"), ("a/b", "y"), ("a/b", "")):
@@ -37,7 +37,7 @@ def test_opens_where_it_was_sealed_for(secret, payload):
 
 @pytest.mark.parametrize("secret", [SECRET, None])
 @given(payload=payloads, where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-def test_a_flipped_bit_is_found(secret, payload, where, bit):
+def test_a_flipped_bit_is_detected(secret, payload, where, bit):
     data = bytearray(seal.seal("a/b", payload, secret))
     data[int(where * len(data))] ^= 1 << bit
     with pytest.raises((errors.Corrupted, errors.UnsupportedVersion, errors.KeyUnavailable), match="a/b|no key"):
@@ -46,7 +46,7 @@ def test_a_flipped_bit_is_found(secret, payload, where, bit):
 
 @pytest.mark.parametrize("secret", [SECRET, None])
 @given(payload=payloads, keep=st.floats(0, 1, exclude_max=True))
-def test_a_cut_object_is_found(secret, payload, keep):
+def test_a_truncated_object_is_detected(secret, payload, keep):
     data = seal.seal("a/b", payload, secret)
     with pytest.raises(errors.Corrupted, match="a/b"):
         seal.unseal("a/b", data[: int(keep * len(data))], resolver_for(secret))
@@ -68,12 +68,12 @@ def test_another_version_is_refused():
         seal.unseal("a/b", data, None)
 
 
-def test_an_encrypted_bank_refuses_what_is_only_checksummed():
+def test_an_encrypted_bank_refuses_objects_with_only_a_checksum():
     with pytest.raises(errors.Corrupted, match="not encrypted"):
         seal.unseal("a/b", seal.seal("a/b", b"x", None), resolver_for(SECRET))
 
 
-def test_a_bank_without_keys_says_which_key_is_missing():
+def test_a_bank_without_keys_names_the_missing_key():
     with pytest.raises(errors.KeyUnavailable, match="p1/0000"):
         seal.unseal("a/b", seal.seal("a/b", b"x", SECRET), None)
 
@@ -84,7 +84,7 @@ def test_equal_payloads_do_not_look_equal():
 
 
 def checksummed(body, size, compression):
-    """A sealed object as somebody without scruples would write it."""
+    """A sealed object as an attacker would write it."""
     import hashlib
 
     header = struct.pack("<4sBBBB", b"KLSO", 1, 0, compression, 0) + struct.pack("<I", size)
@@ -100,7 +100,7 @@ def checksummed(body, size, compression):
         (codec.compress(bytes(100), 3) + b"x", 100, 1),
         (codec.compress(bytes(100), 3) * 2, 100, 1),
         (codec.compress(bytes(100), 3)[:-1], 100, 1),
-        # a frame that claims 2^60 bytes, and one that does not say how large it is
+        # a frame that claims 2^60 bytes, and one that does not state its size
         (b"\x28\xb5\x2f\xfd\xe0" + struct.pack("<Q", 1 << 60) + b"\x01\x00\x00", 100, 1),
         (b"\x28\xb5\x2f\xfd\x00\x58\x01\x00\x00", 100, 1),
         (b"", 100, 1),
@@ -109,17 +109,17 @@ def checksummed(body, size, compression):
         (b"x", 1, 2),
     ],
 )
-def test_bodies_that_lie_about_their_size_are_refused(body, size, compression):
+def test_bodies_with_a_wrong_size_are_refused(body, size, compression):
     with pytest.raises(errors.Corrupted, match="a/b"):
         seal.unseal("a/b", checksummed(body, size, compression), None)
 
 
-def test_a_secret_whose_name_does_not_fit_is_refused():
+def test_a_secret_with_a_name_that_is_too_long_is_refused():
     with pytest.raises(errors.InvalidKey, match="too long"):
         seal.seal("a/b", b"x", DataKey("p" * 230, "0" * 32, bytes(32)))
 
 
-def test_what_is_too_large_is_not_sealed():
+def test_a_payload_that_is_too_large_is_not_sealed():
     with pytest.raises(ValueError, match="limit"):
         seal.seal("a/b", bytes(seal.MAX_PAYLOAD + 1), None)
 

@@ -12,10 +12,10 @@ OLD, NEW = master_key("old", 1), master_key("new", 2)
 
 
 def keyring(store: ObjectStore, *lines: str) -> Keyring:
-    """A keyring with the master keys *lines*; without them, with OLD."""
+    """Create a keyring with the master keys *lines*, or with OLD."""
     return Keyring(store, ConfiguredMasterKeys(lines or (OLD,)))
 
 
 def wrapped(store: ObjectStore) -> Sequence[tuple[str, str, str]]:
-    """Project, data key and master key of every wrapped data key that a listing shows."""
+    """List project, data key and master key of every wrapped data key."""
     return [layout.parse_wrapped_key(info.key) for info in store.list("keys/")]

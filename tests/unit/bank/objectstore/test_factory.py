@@ -17,7 +17,7 @@ def provider(path: Path, text: str) -> cfg.ConfigOpts:
     return conf
 
 
-def test_the_named_driver_is_opened_as_the_file_says(tmp_path: Path) -> None:
+def test_the_driver_in_the_file_is_opened(tmp_path: Path) -> None:
     conf = provider(tmp_path, f"[file_system_bank_plugin]\nfile_system_bank_path = {tmp_path}\n")
     store = factory.open_store(conf, "filesystem", ManualClock())
     store.put("a/b", b"x")
@@ -40,7 +40,7 @@ def test_calls_are_retried(tmp_path: Path) -> None:
     assert clock.monotonic() > 15
 
 
-def test_an_unknown_name_is_told_with_the_known_ones(tmp_path: Path) -> None:
+def test_an_unknown_driver_is_reported_with_the_installed_ones(tmp_path: Path) -> None:
     with pytest.raises(
         exception.ConfigurationError, match="bank 'tape': is not installed; installed are filesystem, s3, swift"
     ):
@@ -49,7 +49,7 @@ def test_an_unknown_name_is_told_with_the_known_ones(tmp_path: Path) -> None:
 
 def test_a_driver_that_cannot_be_loaded_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "karbor_like.bank.objectstore.s3", None)
-    with pytest.raises(exception.ConfigurationError, match=r"'s3' cannot be loaded.*karbor_like\[s3\]"):
+    with pytest.raises(exception.ConfigurationError, match=r"'s3': cannot be loaded.*karbor_like\[s3\]"):
         factory.open_store(provider(tmp_path, ""), "s3", ManualClock())
 
 

@@ -45,7 +45,7 @@ def conf(**values: str | bool) -> cfg.ConfigOpts:
 
 @contextlib.contextmanager
 def failing(monkeypatch: pytest.MonkeyPatch, call: str, number: int) -> Iterator[None]:
-    """Let a system call fail with an error number, as a full or broken disk would."""
+    """Make a system call fail with an error number, like a full or broken disk."""
 
     def fail(*args: object, **kwargs: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -64,13 +64,13 @@ def test_a_key_is_the_path_of_its_file(store: filesystem.FilesystemStore, root: 
     assert (root / "checkpoints/1/plan.json").read_bytes() == b"{}"
 
 
-def test_nobody_else_may_read(store: filesystem.FilesystemStore, root: Path) -> None:
+def test_other_users_have_no_access(store: filesystem.FilesystemStore, root: Path) -> None:
     store.put("a/b", b"secret")
     assert (root / "a/b").stat().st_mode & 0o777 == 0o600
     assert root.stat().st_mode & 0o777 == (root / "a").stat().st_mode & 0o777 == 0o700
 
 
-def test_empty_directories_go_with_their_last_file(store: filesystem.FilesystemStore, root: Path) -> None:
+def test_empty_directories_are_removed_with_their_last_file(store: filesystem.FilesystemStore, root: Path) -> None:
     store.put("a/b/c/1", b"")
     store.put("a/2", b"")
     store.delete("a/b/c/1")
@@ -119,7 +119,7 @@ def test_an_empty_mount_point_is_not_an_empty_bank(tmp_path: Path, call: str) ->
     assert files(tmp_path) == []
 
 
-def test_a_bank_where_something_is_mounted(tmp_path: Path) -> None:
+def test_a_bank_on_a_mount_point(tmp_path: Path) -> None:
     container = f"test-{uuid.uuid4().hex}"
     (tmp_path / "bank").symlink_to("/dev/shm")
     try:
@@ -155,7 +155,7 @@ def test_a_link_to_a_file_is_not_followed(store: filesystem.FilesystemStore, roo
         CALLS[call](store, "a")
 
 
-def test_put_replaces_a_link_and_not_what_it_shows(store: filesystem.FilesystemStore, root: Path) -> None:
+def test_put_replaces_a_link_and_not_its_target(store: filesystem.FilesystemStore, root: Path) -> None:
     (root.parent / "precious").write_bytes(b"precious")
     root.mkdir()
     (root / "a").symlink_to(root.parent / "precious")
@@ -171,7 +171,7 @@ def test_the_bank_itself_may_be_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "disk/karbor/a").exists()
 
 
-def test_what_is_no_file_is_no_object(store: filesystem.FilesystemStore, root: Path) -> None:
+def test_only_regular_files_are_objects(store: filesystem.FilesystemStore, root: Path) -> None:
     store.put("a", b"x")
     os.mkfifo(root / "pipe")
     with pytest.raises(errors.ObjectNotFound):
@@ -231,14 +231,14 @@ def test_an_object_appears_only_when_it_is_on_disk(
     assert seen == [["first"], ["first", "k"]]  # the file before the rename, the directory after it
 
 
-def test_an_object_is_dated_when_it_appears(
+def test_the_time_of_an_object_is_when_it_appears(
     store: filesystem.FilesystemStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rename = os.rename
     resumed = 0.0
 
     def suspended(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
-        """Goes on when the clock of the file system has, as after the machine stood still."""
+        """Continue after the clock of the file system has advanced, as after a suspension of the machine."""
         nonlocal resumed
         written = os.stat(source, dir_fd=src_dir_fd).st_ctime
         while resumed <= written:
@@ -262,7 +262,7 @@ def test_a_disk_that_fails_is_not_a_missing_object(
             CALLS[call](store, "a/b")
 
 
-def test_leftovers_of_dead_writers_are_removed(store: filesystem.FilesystemStore, root: Path) -> None:
+def test_stale_uploads_of_dead_writers_are_removed(store: filesystem.FilesystemStore, root: Path) -> None:
     tmp = root / ".tmp"
     tmp.mkdir(parents=True)
     for name, age in (("dead", 2 * filesystem.STALE_AGE), ("busy", 60)):
@@ -283,5 +283,5 @@ def test_a_file_cut_short_while_it_is_read(store: filesystem.FilesystemStore, mo
     monkeypatch.setattr(os, "pread", lambda fd, length, start: pread(fd, min(length, 4), start))
     assert store.get("k", 1) == b"123456789"
     monkeypatch.setattr(os, "pread", lambda fd, length, start: b"")
-    with pytest.raises(errors.ConnectionFailed, match="k: the file ended"):
+    with pytest.raises(errors.ConnectionFailed, match="k: the file is shorter"):
         store.get("k")

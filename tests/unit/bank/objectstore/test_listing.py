@@ -1,4 +1,4 @@
-"""Listings go over pages, see each thing once, and do not read what they need not."""
+"""Listings read all pages, list each object once, and skip what they do not need."""
 
 import logging
 
@@ -20,9 +20,9 @@ keys = strategies.lists(strategies.lists(segment, min_size=1, max_size=3).map("/
 
 
 @hypothesis.given(keys, strategies.integers(1, 7))
-def test_all_is_seen_once_and_in_order_whatever_a_page_holds(paths, page):
+def test_everything_is_listed_once_and_in_order_for_every_page_size(paths, page):
     store = MemoryStore(ManualClock())
-    # No key is also the folder of another.
+    # No key is also the folder of another key.
     names = sorted(ROOT + path for path in paths if not any(other.startswith(f"{path}/") for other in paths))
     for name in names:
         store.put(name, b"")
@@ -52,14 +52,14 @@ def test_many_segments_with_few_objects_share_a_page(shared, clock):
     assert store.calls == 2
 
 
-def test_what_is_not_ours_is_left_alone_and_said(shared, caplog):
+def test_foreign_objects_are_skipped_with_a_warning(shared, caplog):
     def parse(key):
-        if "stranger" in key:
-            raise errors.InvalidKey("no key of ours")
+        if "foreign" in key:
+            raise errors.InvalidKey("not a key")
         return key.upper()
 
     shared.put("data/1", b"")
-    shared.put("data/stranger", b"")
+    shared.put("data/foreign", b"")
     with caplog.at_level(logging.WARNING):
         assert [what for _, what in listing.parsed(shared, ROOT, parse)] == ["DATA/1"]
-    assert "data/stranger: is a foreign object" in caplog.text
+    assert "data/foreign: is a foreign object" in caplog.text

@@ -20,14 +20,14 @@ def retrying(faulty: stores.FaultyStore, clock: ManualClock, **policy: float) ->
     return retry.RetryingStore(faulty, base.RetryPolicy(**policy), clock)  # type: ignore[arg-type]
 
 
-def test_a_call_that_failed_is_made_again(faulty: stores.FaultyStore, clock: ManualClock) -> None:
+def test_a_failed_call_is_retried(faulty: stores.FaultyStore, clock: ManualClock) -> None:
     faulty.inject(stores.FAIL, times=2)
     retrying(faulty, clock, attempts=3).put("k", b"x")
     assert faulty.inner.get("k") == b"x"
     assert faulty.calls == 3
 
 
-def test_a_read_into_memory_that_failed_is_made_again(faulty: stores.FaultyStore, clock: ManualClock) -> None:
+def test_a_failed_read_into_a_buffer_is_retried(faulty: stores.FaultyStore, clock: ManualClock) -> None:
     faulty.inner.put("k", b"0123")
     faulty.inject(stores.FAIL, times=2)
     memory = bytearray(2)
@@ -36,21 +36,21 @@ def test_a_read_into_memory_that_failed_is_made_again(faulty: stores.FaultyStore
     assert faulty.calls == 3
 
 
-def test_a_read_into_memory_takes_no_more_than_was_asked_for(faulty: stores.FaultyStore) -> None:
+def test_a_read_into_a_buffer_reads_no_more_than_requested(faulty: stores.FaultyStore) -> None:
     faulty.inner.put("k", b"0123")
     faulty.inject(stores.Fault("more", change=lambda data: data + b"4"))
-    with pytest.raises(errors.Corrupted, match="k: 2 bytes were asked for, and 3 came"):
+    with pytest.raises(errors.Corrupted, match="k: the store returned 3 bytes; requested were 2"):
         faulty.get_into("k", 1, memoryview(bytearray(2)))
 
 
-def test_the_last_error_is_told(faulty: stores.FaultyStore, clock: ManualClock) -> None:
+def test_the_last_error_is_raised(faulty: stores.FaultyStore, clock: ManualClock) -> None:
     faulty.inject(stores.FAIL, times=9)
     with pytest.raises(errors.ConnectionFailed, match="put k"):
         retrying(faulty, clock, attempts=3).put("k", b"x")
     assert faulty.calls == 3
 
 
-def test_pauses_grow_up_to_a_bound(faulty: stores.FaultyStore, clock: ManualClock) -> None:
+def test_backoff_grows_up_to_a_limit(faulty: stores.FaultyStore, clock: ManualClock) -> None:
     faulty.inject(stores.FAIL, times=99)
     pauses: list[float] = []
     clock.sleep = pauses.append  # type: ignore
@@ -61,7 +61,7 @@ def test_pauses_grow_up_to_a_bound(faulty: stores.FaultyStore, clock: ManualCloc
         assert min(2.0**number, retry.MAX_WAIT) <= pause <= min(2.0**number + 1.0, retry.MAX_WAIT)
 
 
-def test_total_time_is_bounded(faulty: stores.FaultyStore, clock: ManualClock) -> None:
+def test_total_time_is_limited(faulty: stores.FaultyStore, clock: ManualClock) -> None:
     faulty.inject(stores.Fault("hang", before=errors.ConnectionFailed, delay=50), times=99)
     with pytest.raises(errors.ConnectionFailed):
         retrying(faulty, clock, attempts=99, total=120).stat("k")
@@ -70,9 +70,7 @@ def test_total_time_is_bounded(faulty: stores.FaultyStore, clock: ManualClock) -
 
 
 @pytest.mark.parametrize("fault", [stores.FULL, stores.DENY])
-def test_what_does_not_pass_is_not_tried_again(
-    faulty: stores.FaultyStore, clock: ManualClock, fault: stores.Fault
-) -> None:
+def test_permanent_errors_are_not_retried(faulty: stores.FaultyStore, clock: ManualClock, fault: stores.Fault) -> None:
     faulty.inject(fault, times=9)
     with pytest.raises((errors.BankFull, errors.AccessDenied)):
         retrying(faulty, clock).put("k", b"x")
@@ -80,20 +78,20 @@ def test_what_does_not_pass_is_not_tried_again(
     assert clock.monotonic() == 0
 
 
-def test_a_crash_is_not_tried_again(faulty: stores.FaultyStore, clock: ManualClock) -> None:
+def test_a_crash_is_not_retried(faulty: stores.FaultyStore, clock: ManualClock) -> None:
     faulty.inject(stores.CRASH)
     with pytest.raises(stores.Crashed):
         retrying(faulty, clock).put("k", b"x")
     assert faulty.calls == 1
 
 
-def test_a_put_whose_answer_was_lost(faulty: stores.FaultyStore, clock: ManualClock) -> None:
+def test_a_put_whose_response_was_lost(faulty: stores.FaultyStore, clock: ManualClock) -> None:
     faulty.inject(stores.LOSE)
     retrying(faulty, clock).put("k", [b"x", b"y"])
     assert faulty.inner.get("k") == b"xy"
 
 
-def test_a_delete_whose_answer_was_lost(faulty: stores.FaultyStore, clock: ManualClock) -> None:
+def test_a_delete_whose_response_was_lost(faulty: stores.FaultyStore, clock: ManualClock) -> None:
     faulty.inner.put("k", b"x")
     faulty.inject(stores.LOSE)
     store = retrying(faulty, clock)
@@ -102,7 +100,7 @@ def test_a_delete_whose_answer_was_lost(faulty: stores.FaultyStore, clock: Manua
         store.delete("k")
 
 
-def test_close_closes_what_is_wrapped(clock: ManualClock) -> None:
+def test_close_closes_the_wrapped_store(clock: ManualClock) -> None:
     class Inner(memory.MemoryStore):
         closed = False
 

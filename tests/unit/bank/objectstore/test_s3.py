@@ -1,4 +1,4 @@
-"""What the S3 servers of the contract suite do not do on demand: errors and cut answers."""
+"""Errors and truncated responses, which the S3 servers of the contract suite do not produce on demand."""
 
 import base64
 import hashlib
@@ -64,7 +64,7 @@ def first(running: scripted.Server) -> Iterator[s3.S3Store]:
 
 @pytest.fixture
 def store(first: s3.S3Store) -> s3.S3Store:
-    """A new one over the same client: boto3 takes a while to make one."""
+    """A new store with the same client, because boto3 is slow to create one."""
     return s3.S3Store(first._client, first._container, first._region)
 
 
@@ -127,13 +127,13 @@ def test_a_dropped_connection(store: s3.S3Store, server: scripted.Server, call: 
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_nobody_there(call: str) -> None:
+def test_an_unreachable_server(call: str) -> None:
     options = {"s3_endpoint": "http://127.0.0.1:1", "s3_access_key": "a", "s3_secret_key": "b"}
     with pytest.raises(errors.ConnectionFailed):
         CALLS[call](s3.S3Store.from_conf(configured(**options)))
 
 
-def test_a_cut_answer_is_noticed(store: s3.S3Store, server: scripted.Server) -> None:
+def test_a_truncated_response_is_detected(store: s3.S3Store, server: scripted.Server) -> None:
     server.answer = lambda request: Answer(body=b"0123456789", cut=4)
     with pytest.raises(errors.ConnectionFailed):
         store.get("a/b")
@@ -147,45 +147,45 @@ def test_the_server_can_check_what_is_put(store: s3.S3Store, server: scripted.Se
     assert request.headers["Content-MD5"] == base64.b64encode(digest).decode()
 
 
-def test_a_bucket_is_made_by_the_first_put(store: s3.S3Store, server: scripted.Server) -> None:
-    made: list[str] = []
+def test_the_first_put_creates_the_bucket(store: s3.S3Store, server: scripted.Server) -> None:
+    methods: list[str] = []
 
     def answer(request: Request) -> Answer:
         if request.path == "/karbor":
-            made.append(request.method)
+            methods.append(request.method)
             return refusal(409, "BucketAlreadyOwnedByYou")  # another service was faster
-        return Answer() if made else refusal(404, "NoSuchBucket")
+        return Answer() if methods else refusal(404, "NoSuchBucket")
 
     server.answer = answer
     store.put("a/b", [b"x", b"y"])
-    assert made == ["PUT"]
+    assert methods == ["PUT"]
     assert server.requests[-1].body == b"xy"
 
 
-def test_two_first_puts_at_once(store: s3.S3Store, server: scripted.Server) -> None:
-    asked, made, done = threading.Event(), threading.Event(), threading.Event()
+def test_two_concurrent_first_puts(store: s3.S3Store, server: scripted.Server) -> None:
+    requested, created, done = threading.Event(), threading.Event(), threading.Event()
 
     def answer(request: Request) -> Answer:
         if request.path == "/karbor":
-            made.set()
+            created.set()
             return Answer()
-        there = made.is_set()
-        if request.path.endswith("/slow") and not there:
-            asked.set()
+        exists = created.is_set()
+        if request.path.endswith("/slow") and not exists:
+            requested.set()
             assert done.wait(30)
-        return Answer() if there else refusal(404, "NoSuchBucket")
+        return Answer() if exists else refusal(404, "NoSuchBucket")
 
     server.answer = answer
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(store.put, "a/slow", b"x")
-        assert asked.wait(30)
+        assert requested.wait(30)
         store.put("a/quick", b"y")
         done.set()
         slow.result(30)
     assert server.requests[-1].body == b"x"
 
 
-def test_a_bucket_that_was_there_is_not_empty(store: s3.S3Store, server: scripted.Server) -> None:
+def test_a_bucket_that_existed_before_is_not_empty(store: s3.S3Store, server: scripted.Server) -> None:
     server.answer = lambda request: refusal(404, "NoSuchBucket")
     assert list(store.list("a/", marker="a/b")) == []
     with pytest.raises(errors.ObjectNotFound):
@@ -232,7 +232,7 @@ def test_a_listing_that_ends_in_the_middle(store: s3.S3Store, server: scripted.S
         store.list("a/")
 
 
-def test_a_bucket_of_somebody_else(store: s3.S3Store, server: scripted.Server) -> None:
+def test_a_bucket_of_another_account(store: s3.S3Store, server: scripted.Server) -> None:
     server.answer = lambda request: refusal(
         *((409, "BucketAlreadyExists") if request.path == "/karbor" else (404, "No"))
     )
@@ -240,7 +240,7 @@ def test_a_bucket_of_somebody_else(store: s3.S3Store, server: scripted.Server) -
         store.put("a/b", b"x")
 
 
-def test_a_bucket_is_made_in_its_region(server: scripted.Server) -> None:
+def test_a_bucket_is_created_in_its_region(server: scripted.Server) -> None:
     options = {"s3_endpoint": server.url, "s3_access_key": "a", "s3_secret_key": "b", "s3_region": "eu-north-1"}
     server.answer = lambda request: Answer() if request.path == "/karbor" or "/karbor" in paths() else Answer(404)
 
@@ -271,6 +271,6 @@ def test_a_wrong_option_is_named(values: dict[str, object], option: str) -> None
         s3.S3Store.from_conf(configured(**{**good, **values}))
 
 
-def test_retries_are_the_operators() -> None:
+def test_retries_are_configurable() -> None:
     conf = configured(s3_retry_attempts=3, s3_retry_backoff=2.0)
     assert s3.S3Store.retry_policy(conf) == base.RetryPolicy(attempts=3, backoff=2.0)

@@ -1,4 +1,4 @@
-"""What a real Swift does not do on demand: errors, cut answers, expired tokens, Keystone's catalogue."""
+"""What a real Swift does not produce on demand: errors, truncated responses, expired tokens, Keystone catalogs."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ def configured(**values: object) -> cfg.ConfigOpts:
 
 
 class Tempauth:
-    """A Swift whose tokens are numbered and whose answers to all else are the test's."""
+    """A Swift with numbered tokens. The test provides all other responses."""
 
     def __init__(self) -> None:
         self.tokens = 0
@@ -125,7 +125,7 @@ def test_a_dropped_connection(store: swift.SwiftStore, cloud: Tempauth, call: st
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_nobody_there(call: str) -> None:
+def test_an_unreachable_server(call: str) -> None:
     store = swift.SwiftStore.from_conf(
         configured(swift_auth_version="1", swift_auth_url="http://127.0.0.1:1/auth", swift_user="u", swift_key="k")
     )
@@ -133,9 +133,7 @@ def test_nobody_there(call: str) -> None:
         CALLS[call](store)
 
 
-def test_a_silent_server_is_not_waited_for_for_ever(
-    store: swift.SwiftStore, cloud: Tempauth, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_silent_server_times_out(store: swift.SwiftStore, cloud: Tempauth, monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
     monkeypatch.setattr(remote, "TIMEOUT", 0.3)
     url = store._connect().authurl
@@ -162,7 +160,7 @@ def test_a_refused_login(store: swift.SwiftStore, cloud: Tempauth, login: int, e
         store.get("a/b")
 
 
-def test_a_cut_answer_is_noticed(store: swift.SwiftStore, cloud: Tempauth) -> None:
+def test_a_truncated_response_is_detected(store: swift.SwiftStore, cloud: Tempauth) -> None:
     cloud.answer = lambda request: Answer(body=b"0123456789", cut=4)
     with pytest.raises(errors.ConnectionFailed):
         store.get("a/b")
@@ -176,9 +174,7 @@ def test_a_server_that_ignores_ranges(store: swift.SwiftStore, cloud: Tempauth) 
     assert store.get("a/b", 7) == b"789"
 
 
-def test_what_is_put_is_checked_on_both_sides(
-    store: swift.SwiftStore, cloud: Tempauth, server: scripted.Server
-) -> None:
+def test_uploads_are_checked_on_both_sides(store: swift.SwiftStore, cloud: Tempauth, server: scripted.Server) -> None:
     digest = hashlib.md5(b"abcd", usedforsecurity=False).hexdigest()
     cloud.answer = lambda request: Answer(201, {"ETag": digest})
     store.put("a/b", [b"ab", b"cd"])
@@ -203,47 +199,45 @@ def test_an_expired_token_is_renewed_once(store: swift.SwiftStore, cloud: Tempau
     assert cloud.tokens == 2
 
 
-def test_a_container_is_made_by_the_first_put(
-    store: swift.SwiftStore, cloud: Tempauth, server: scripted.Server
-) -> None:
-    made: list[str] = []
+def test_the_first_put_creates_the_container(store: swift.SwiftStore, cloud: Tempauth, server: scripted.Server) -> None:
+    methods: list[str] = []
 
     def answer(request: Request) -> Answer:
         if request.path == "/v1/AUTH_bank/karbor":
-            made.append(request.method)
+            methods.append(request.method)
             return Answer(201)
-        return Answer(201 if made else 404, {"ETag": hashlib.md5(request.body, usedforsecurity=False).hexdigest()})
+        return Answer(201 if methods else 404, {"ETag": hashlib.md5(request.body, usedforsecurity=False).hexdigest()})
 
     cloud.answer = answer
     store.put("a/b", [b"x", b"y"])
-    assert made == ["PUT"]
+    assert methods == ["PUT"]
     assert server.requests[-1].body == b"xy"
 
 
-def test_two_first_puts_at_once(store: swift.SwiftStore, cloud: Tempauth, server: scripted.Server) -> None:
-    asked, made, done = threading.Event(), threading.Event(), threading.Event()
+def test_two_concurrent_first_puts(store: swift.SwiftStore, cloud: Tempauth, server: scripted.Server) -> None:
+    requested, created, done = threading.Event(), threading.Event(), threading.Event()
 
     def answer(request: Request) -> Answer:
         if request.path == "/v1/AUTH_bank/karbor":
-            made.set()
+            created.set()
             return Answer(201)
-        there = made.is_set()
-        if request.path.endswith("/slow") and not there:
-            asked.set()
+        exists = created.is_set()
+        if request.path.endswith("/slow") and not exists:
+            requested.set()
             assert done.wait(30)
-        return Answer(201 if there else 404, {"ETag": hashlib.md5(request.body, usedforsecurity=False).hexdigest()})
+        return Answer(201 if exists else 404, {"ETag": hashlib.md5(request.body, usedforsecurity=False).hexdigest()})
 
     cloud.answer = answer
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(store.put, "a/slow", b"x")
-        assert asked.wait(30)
+        assert requested.wait(30)
         store.put("a/quick", b"y")
         done.set()
         slow.result(30)
     assert server.requests[-1].body == b"x"
 
 
-def test_a_container_that_was_there_is_not_empty(
+def test_a_container_that_existed_before_is_not_empty(
     store: swift.SwiftStore, cloud: Tempauth, server: scripted.Server
 ) -> None:
     cloud.answer = lambda request: Answer(404)
@@ -268,7 +262,7 @@ def test_a_listing_that_ends_in_the_middle(
         store.list("a/")
 
 
-def test_a_container_that_cannot_be_made(store: swift.SwiftStore, cloud: Tempauth) -> None:
+def test_a_container_that_cannot_be_created(store: swift.SwiftStore, cloud: Tempauth) -> None:
     cloud.answer = lambda request: Answer(404)
     with pytest.raises(errors.ConnectionFailed, match="could not be created"):
         store.put("a/b", b"x")
@@ -294,16 +288,16 @@ def test_a_wrong_option_is_named(values: dict[str, object], option: str) -> None
         swift.SwiftStore.from_conf(configured(**{**good, **values}))
 
 
-def test_retries_are_the_operators() -> None:
+def test_retries_are_configurable() -> None:
     conf = configured(swift_retry_attempts=3, swift_retry_backoff=2.0)
     assert swift.SwiftStore.retry_policy(conf) == base.RetryPolicy(attempts=3, backoff=2.0)
 
 
 class Keystone:
-    """A Keystone that gives tokens and a catalogue, in front of a Swift that has one object."""
+    """A Keystone with tokens and a catalog, and a Swift with one object."""
 
-    def __init__(self, catalogue: bool = True, status: int = 201) -> None:
-        self.catalogue = catalogue
+    def __init__(self, catalog: bool = True, status: int = 201) -> None:
+        self.catalog = catalog
         self.status = status
         self.asked: dict = {}
 
@@ -331,7 +325,7 @@ class Keystone:
         return {
             "methods": ["password"],
             "expires_at": "2099-01-01T00:00:00.000000Z",
-            "catalog": [swift_service] if self.catalogue else [],
+            "catalog": [swift_service] if self.catalog else [],
             "user": {"id": "u", "name": "u", "domain": {"id": "d", "name": "d"}},
             "project": {"id": "p", "name": "t", "domain": {"id": "d", "name": "d"}},
         }
@@ -342,7 +336,7 @@ def keystoned(keystone: scripted.Server, **values: object) -> swift.SwiftStore:
     return swift.SwiftStore.from_conf(configured(swift_auth_url=f"{keystone.url}/identity", **options))
 
 
-def test_keystones_catalogue_says_where_swift_is() -> None:
+def test_swift_is_found_in_keystones_catalog() -> None:
     keystone = Keystone()
     with scripted.serving(keystone) as server:
         assert keystoned(server, swift_user_domain_name="people").get("a/b") == b"content"
@@ -350,14 +344,14 @@ def test_keystones_catalogue_says_where_swift_is() -> None:
     assert keystone.asked["scope"]["project"] == {"name": "t", "domain": {"name": "Default"}}
 
 
-def test_another_endpoint_than_the_catalogues() -> None:
+def test_another_endpoint_than_in_the_catalog() -> None:
     with scripted.serving(Keystone()) as server:
         store = keystoned(server, swift_endpoint=f"{server.url}/v1/AUTH_p", swift_region_name="Three")
         assert store.get("a/b") == b"content"
 
 
 @pytest.mark.parametrize("values", [{"swift_region_name": "Three"}, {"swift_catalog_info": "objects:x:internalURL"}])
-def test_a_catalogue_without_swift(values: dict[str, str]) -> None:
+def test_a_catalog_without_swift(values: dict[str, str]) -> None:
     with scripted.serving(Keystone()) as server, pytest.raises(errors.BankError, match="swift_catalog_info"):
         keystoned(server, **values).get("a/b")
 
@@ -370,7 +364,7 @@ def test_keystone_refuses(status: int, error: type[errors.BankError]) -> None:
         keystoned(server).get("a/b")
 
 
-def test_keystone_is_not_there() -> None:
+def test_an_unreachable_keystone() -> None:
     store = swift.SwiftStore.from_conf(
         configured(swift_auth_url="http://127.0.0.1:1", swift_user="u", swift_key="k", swift_tenant_name="t")
     )
@@ -378,7 +372,7 @@ def test_keystone_is_not_there() -> None:
         store.get("a/b")
 
 
-def test_a_file_of_certificates(tmp_path: Path) -> None:
+def test_a_file_with_ca_certificates(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("")
     options = {"swift_auth_url": "http://k", "swift_user": "u", "swift_key": "k", "swift_tenant_name": "t"}
     store = swift.SwiftStore.from_conf(configured(**options, swift_ca_cert_file=str(tmp_path / "ca.pem")))

@@ -117,7 +117,7 @@ def test_a_disabled_provider_is_invisible(registry, directory, good):
         ("plugin = noop\nplugin = volume-glance\n", "", r"infra.conf: \[provider\] plugin is missing"),
         ("bank = filesystem", "bank = tape", "infra.conf.*: bank 'tape': is not installed; installed are filesystem"),
         ("enabled = true", "enabled = perhaps", "infra.conf:8: .*perhaps"),
-        ("file_system_bank_path", "file_system_bank_paht", "file_system_bank_path is None"),
+        ("file_system_bank_path", "file_system_bank_paht", "file_system_bank_path: None is not valid"),
         (
             "encryption = false",
             "encryption = false\nencrpytion = true",
@@ -249,7 +249,7 @@ def test_the_master_key_may_be_in_a_key_manager(registry, directory, in_vault):
 def test_a_key_manager_that_does_not_give_the_key_is_said_and_its_token_is_not(registry, directory, in_vault, old, new):
     (directory / "infra.conf").write_text(in_vault.replace(old, new))
     registry.load()
-    with pytest.raises(errors.KeyUnavailable, match="the key manager does not give master key") as raised:
+    with pytest.raises(errors.KeyUnavailable, match="the key manager did not return it") as raised:
         banks.protect(registry.get(ID).bank, "c1", b"data")
     assert vault.TOKEN not in str(raised.value)
 
