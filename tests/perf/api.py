@@ -1,11 +1,10 @@
-"""How fast the API reads, and whether lists stay fast as a bank fills: ``python -m tests.perf.api``.
+"""Benchmark of the API's reads, and of lists as a bank fills: ``python -m tests.perf.api``.
 
-The processes that an operator would run, on MariaDB and RabbitMQ of their own (``--embedded``: one process on SQLite), with
-tokens of the sandbox's Keystone, asked over HTTP. Prints requests per second, alone and per core (of processor time that the
-API's worker used), and how long a page of 100 checkpoints takes beside 100 checkpoints and beside many, for a bank of
-files and one in a Swift of its own. Lists come from the database; for comparison a page of the bank's own index is
-measured, with as many checkpoints in it as can be put there in ``--fill-seconds``. It is no test: it never fails for a
-figure.
+The benchmark starts the processes of a deployment, with MariaDB and RabbitMQ (``--embedded``: one process with SQLite), and
+sends HTTP requests with tokens of the sandbox's Keystone. It prints requests per second, also per second of CPU time of the
+API's worker. It prints the latency of a page of 100 checkpoints out of 100 and out of many, for a bank in a file system and
+one in Swift. Lists come from the database; for comparison, a page of the bank's own index is measured, with as many
+checkpoints as can be put into it in ``--fill-seconds``. This is not a test: no result makes it fail.
 """
 
 import argparse
@@ -65,7 +64,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 class Caller:
-    """One tenant on one connection, which stays open."""
+    """A tenant with one persistent connection."""
 
     def __init__(self, system: System) -> None:
         session = system.cloud.session("alice")
@@ -85,7 +84,7 @@ class Caller:
 
 
 def reads(system: System, plan_id: str, clients: int, seconds: float) -> tuple[float, float, list[float]]:
-    """Requests per second, requests per second of the API's processor time, and milliseconds of each."""
+    """Measure requests per second, requests per second of the API's CPU time, and milliseconds of each."""
     callers = [Caller(system) for _ in range(clients)]
     for caller in callers:
         caller.get(f"/plans/{plan_id}")
@@ -119,7 +118,7 @@ def _busy(processes: Sequence[psutil.Process]) -> float:
 
 
 def fill(database: Database, project_id: str, provider_id: str, first: int, count: int) -> None:
-    """Rows of checkpoints from number *first* on, 100 for each day. Of every 100 plans, one has all of the first 100."""
+    """Create rows of checkpoints from number *first* on, 100 for each day. One plan has all of the first 100."""
     for start in range(first, first + count, 2000):
         rows = [_row(project_id, provider_id, number) for number in range(start, min(start + 2000, first + count))]
         with database.writer() as session:
@@ -145,7 +144,7 @@ def _row(project_id: str, provider_id: str, number: int) -> dict[str, Any]:
 
 
 def pages(system: System, database: Database, provider_id: str, rounds: int) -> dict[str, float]:
-    """The median of milliseconds of each kind of page."""
+    """Measure the median of the milliseconds of each kind of page."""
     caller = Caller(system)
     path = f"/providers/{provider_id}/checkpoints?limit={PAGE}"
     with database.reader() as session:
@@ -177,7 +176,9 @@ def _median(work: Callable[[], Any], rounds: int) -> float:
 
 
 def index_of_the_bank(system: System, name: str, limit: int, seconds: float, rounds: int) -> tuple[int, float, float]:
-    """How many checkpoints could be put into a bank's own index; milliseconds of its page beside 100 and beside all."""
+    """Fill a bank's own index. Returns how many checkpoints fit into the time, and the milliseconds of a page out of 100 and
+    out of all.
+    """
     provider = providers.read(system.directory / "providers.d" / f"{name}.conf", SystemClock())
     assert provider is not None
     found, until = provider.bank.checkpoints, time.perf_counter() + seconds
@@ -185,7 +186,7 @@ def index_of_the_bank(system: System, name: str, limit: int, seconds: float, rou
     directory = system.directory / "bank" / "karbor" if name == "files" else None
 
     def put(number: int) -> int:
-        """An empty object: the one of all index keys of a checkpoint by which the page below is found."""
+        """Put the index key that the page below uses."""
         if number >= PAGE and time.perf_counter() > until:
             return 0
         row = _row("p" * 32, provider.id, number)
@@ -194,7 +195,7 @@ def index_of_the_bank(system: System, name: str, limit: int, seconds: float, rou
         if directory is None:
             provider.bank.store.put(key, b"")
         else:
-            # Without waiting for the disk each time, as the driver would.
+            # Unlike the driver, this does not wait for the disk each time.
             (directory / key).parent.mkdir(parents=True, exist_ok=True)
             (directory / key).touch()
         return 1
@@ -215,7 +216,7 @@ def index_of_the_bank(system: System, name: str, limit: int, seconds: float, rou
 
 
 def measure(system: System, database: Database, arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """All figures: name, value, unit, goal."""
+    """Measure everything. Returns name, value, unit and goal of each figure."""
     figures = []
     project_id = Caller(system).project_id
     plan = {"project_id": project_id, "name": "nightly", "provider_id": system.noop_provider, "status": "suspended"}
@@ -255,11 +256,11 @@ def measure(system: System, database: Database, arguments: argparse.Namespace) -
 
 @contextlib.contextmanager
 def running(embedded: bool) -> Iterator[System]:
-    """The services on a sandbox cloud, with a bank in a real Swift."""
+    """Run the services with a sandbox cloud and a bank in a real Swift."""
     state = Path(tempfile.mkdtemp(prefix="karbor_like-perf-", dir="/var/tmp"))
     state.chmod(0o755)
     supervisor = Supervisor(state)
-    # So that no server outlives a benchmark that is told to end.
+    # So that no server outlives a benchmark that is terminated.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, state, ignore_errors=True)
@@ -284,7 +285,7 @@ def running(embedded: bool) -> Iterator[System]:
 
 
 def _use(system: System, store: swift.Swift) -> None:
-    """Put the bank that would be in the sandbox's Swift into *store*."""
+    """Move the bank from the sandbox's Swift to *store*."""
     path = system.directory / "providers.d" / "swift.conf"
     lines = [line for line in path.read_text().splitlines() if not line.startswith("swift_")]
     client = [f"swift_auth_url = {store.auth_url}", f"swift_user = {store.user}", f"swift_key = {store.key}"]

@@ -1,9 +1,9 @@
-"""How much protecting and restoring a volume costs on top of what the cloud's own steps cost. Prints, never judges.
+"""Benchmark of protecting and restoring a volume, in comparison with the same steps by hand. No result makes it fail.
 
-``python -m tests.perf.glance_path`` on real OpenStack (started if it does not run; root on Debian): a 1 GiB volume with
-300 MiB of random data goes by hand through the steps of the Glance path (snapshot, temporary volume, image, download),
-then through a checkpoint; an image of it is uploaded and made a volume by hand, then the checkpoint is restored. Memory
-is the most that the protection service's process ever had.
+``python -m tests.perf.glance_path`` uses a real OpenStack, and starts it if necessary (as root on Debian). A 1 GiB volume
+with 300 MiB of random data goes by hand through the steps of the Glance path (snapshot, temporary volume, image, download),
+and then through a checkpoint. Its image is uploaded and turned into a volume by hand, and then the checkpoint is restored.
+The memory is the peak of the processes of the protection service.
 """
 
 import argparse
@@ -29,7 +29,7 @@ MEMORY_GOAL_MIB = 256
 
 
 class Bench:
-    """One volume, and the two ways of each direction."""
+    """One volume, protected and restored by hand and through the service."""
 
     def __init__(self, cloud: RealCloud, system: System) -> None:
         self._system = system
@@ -42,21 +42,21 @@ class Bench:
     def by_hand_protect(self) -> None:
         cinder, glance = self._alice.cinder, self._alice.glance
         snapshot = cinder.volume_snapshots.create(self._volume.id, force=True)
-        until(lambda: cinder.volume_snapshots.get(snapshot.id), lambda found: found.status == "available")
+        until(lambda: cinder.volume_snapshots.get(snapshot.id), lambda state: state.status == "available")
         copy = cinder.volumes.create(1, snapshot_id=snapshot.id)
-        until(lambda: cinder.volumes.get(copy.id), lambda found: found.status == "available")
+        until(lambda: cinder.volumes.get(copy.id), lambda state: state.status == "available")
         _, answer = cinder.volumes.upload_to_image(copy.id, False, "bench", "bare", "raw", "private", False)
         image = answer["os-volume_upload_image"]["image_id"]
-        until(lambda: glance.images.get(image), lambda found: found.status == "active")
+        until(lambda: glance.images.get(image), lambda state: state.status == "active")
         for _ in glance.images.data(image, do_checksum=False):
             pass
         self._clean = (image, copy.id, snapshot.id)
 
     def clean(self) -> None:
-        """Not part of what is measured by hand, though the checkpoint's clean-up is part of its time."""
+        """Delete what was created by hand. Not measured, although the clean-up of a checkpoint is part of its time."""
         image, volume, snapshot = self._clean
         self._alice.glance.images.delete(image)
-        until(lambda: self._alice.cinder.volumes.get(volume), lambda found: found.status == "available")
+        until(lambda: self._alice.cinder.volumes.get(volume), lambda state: state.status == "available")
         self._alice.delete_volume(volume)
         self._alice.cinder.volume_snapshots.delete(snapshot)
         until(lambda: self._alice.belongings()["snapshots"], lambda found: snapshot not in found)
@@ -70,10 +70,10 @@ class Bench:
         glance, cinder = self._alice.glance, self._alice.cinder
         image = glance.images.create(name="bench", disk_format="raw", container_format="bare")
         glance.images.upload(image.id, _Chunks(self._cloud.read_volume(self._volume.id)), image_size=1 << 30)
-        made = cinder.volumes.create(1, imageRef=image.id)
-        until(lambda: cinder.volumes.get(made.id), lambda found: found.status == "available")
+        volume = cinder.volumes.create(1, imageRef=image.id)
+        until(lambda: cinder.volumes.get(volume.id), lambda state: state.status == "available")
         glance.images.delete(image.id)
-        self._restored = made.id
+        self._restored = volume.id
 
     def restore(self) -> None:
         ((self._restored,),) = self._alice.restored(self.checkpoint).values()
@@ -87,7 +87,7 @@ class Bench:
 
 
 class _Chunks:
-    """A file of an iterator of mebibytes."""
+    """A file over an iterator of mebibytes."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -106,7 +106,7 @@ def _timed(work: Callable[[], Any], after: Callable[[], Any]) -> float:
 
 
 def _peak_mib(system: System) -> float:
-    """The most memory that any process of the protection service ever had."""
+    """Return the peak memory of the processes of the protection service."""
     parent = psutil.Process(system.process("protection"))
     peaks = []
     for process in (parent, *parent.children(recursive=True)):

@@ -1,8 +1,8 @@
-"""How fast and how small the block store is, beside restic and borg: ``python -m tests.perf.blockstore``.
+"""Benchmark of the block store in comparison with restic and borg: ``python -m tests.perf.blockstore``.
 
-Prints figures with the goals they were set and writes them, with all that was measured, to a JSON file. It is no test: it
-never fails for a figure. The whole of it takes about half an hour and 6 GiB of disk; ``--quick`` some minutes. The
-environment it runs from should not lie below ``/tmp``: there stevedore looks for plugins anew at each start.
+It prints figures with their goals, and writes them with all measurements to a JSON file. This is not a test: no result makes
+it fail. The complete benchmark takes about half an hour and 6 GiB of disk; ``--quick`` takes some minutes. The virtual
+environment should not be below ``/tmp``, where stevedore searches for plugins again at each start.
 """
 
 import argparse
@@ -25,9 +25,9 @@ PARTS = ("volumes", "memory", "sparse", "collection")
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.perf.blockstore", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="everything a good deal smaller, one round")
-    parser.add_argument("--only", choices=PARTS, action="append", help="measure this alone; may be given several times")
-    parser.add_argument("--directory", type=Path, help="where volumes and banks are made; kept when given")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, one round")
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure only this; can be repeated")
+    parser.add_argument("--directory", type=Path, help="directory for volumes and banks; kept if given")
     parser.add_argument("--output", type=Path, default=Path("perf-results/blockstore.json"))
     parser.add_argument("--no-peers", action="store_true", help="do not run restic and borg")
     sizes = parser.add_argument_group("sizes")
@@ -52,7 +52,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def machine() -> dict[str, Any]:
-    """Where the figures come from."""
+    """Describe the machine and versions of the measurement."""
 
     def first_line(*argv: str) -> str:
         try:
@@ -74,14 +74,14 @@ def machine() -> dict[str, Any]:
 
 
 def measure(options: argparse.Namespace, directory: Path) -> tuple[list[Figure], dict[str, Any]]:
-    """Measure everything that is asked for, and print it part by part."""
+    """Measure the requested parts, and print each one."""
     bench = Bench(directory, lambda text: print(f"... {text}", flush=True))
     made = volumes.make(directory, options.volume)
     others = () if options.no_peers else peers.PEERS[:1] if options.quick else peers.PEERS
     jobs = {
         "volumes": lambda: figures.beside_peers(bench, made, options.rounds, others),
         "memory": lambda: figures.stream_memory(bench, options.stream * GIB),
-        # Two percent are written: 20 GiB of 1 TiB.
+        # Two percent are not zero: 20 GiB of 1 TiB.
         "sparse": lambda: figures.sparse_volume(bench, options.sparse * GIB, options.sparse * 20 * MIB),
         "collection": lambda: figures.collection(bench, -(-options.blocks // 4096) * 4096),
     }
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     described = machine()
     if described["load"] > 0.5:
-        print(f"!!! this machine is busy (load {described['load']:.1f}): the figures will not be worth much")
+        print(f"!!! this machine is busy (load {described['load']:.1f}): the figures are unreliable")
     with tempfile.TemporaryDirectory(prefix="blockstore-", dir="/var/tmp") as temporary:
         found, raw = measure(options, options.directory or Path(temporary))
     options.output.parent.mkdir(parents=True, exist_ok=True)

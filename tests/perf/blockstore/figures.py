@@ -1,4 +1,4 @@
-"""What is measured, and how: each function gives figures, with the goal that they were set."""
+"""The measurements: each function returns figures with their goals."""
 
 import functools
 import json
@@ -18,9 +18,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Figure:
-    """:param value: what was measured, in *unit*
-    :param goal: text of the goal; empty where there is none
-    :param met: whether it is; None where there is none
+    """A measurement.
+
+    :param value: in *unit*
+    :param goal: text of the goal; empty if there is no goal
+    :param met: whether the goal is met; None if there is no goal
     """
 
     name: str
@@ -33,19 +35,19 @@ class Figure:
         return asdict(self)
 
 
-#: Share of one processor that the host of a virtual machine may give to others: beyond that, what is measured is the host.
+#: Share of one CPU that the host of a virtual machine may give to others. With a larger share, the host is what is measured.
 QUIET = 0.02
-#: How often a round is tried to find such a moment.
+#: How often a round is repeated to find such a moment.
 TRIES = 3
 
-#: Python keeps what it compiled, as in an installation, whatever is usual where the benchmark runs.
+#: Python caches compiled modules, as in an installation, regardless of the environment of the benchmark.
 _INSTALLED = {"PYTHONDONTWRITEBYTECODE": ""}
 
 
 class Bench:
-    """Runs jobs of our own, each in a process of its own.
+    """Runs jobs of the block store, each in its own process.
 
-    :param directory: for banks and reports; what is in it under names of ours is removed
+    :param directory: for banks and reports; earlier ones are deleted
     """
 
     def __init__(self, directory: Path, say: Say) -> None:
@@ -53,14 +55,14 @@ class Bench:
         self.say = say
 
     def empty_bank(self, name: str) -> str:
-        """A new directory for a bank."""
+        """Create a directory for a bank."""
         path = self.directory / name
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)
         return str(path)
 
     def job(self, name: str, *, compare: Path | None = None, **arguments: Any) -> dict[str, Any]:
-        """What the job reported, and of its process ``process_seconds``, ``process_cpu`` and ``process_stolen``: see
+        """Run a job. Returns its report, with ``process_seconds``, ``process_cpu`` and ``process_stolen`` of its process: see
         :class:`tests.perf.blockstore.processes.Run`.
         """
         report = self.directory / "report.json"
@@ -75,7 +77,7 @@ class Bench:
 
 
 def measure_volumes(bench: Bench, volumes: Volumes) -> dict[str, float]:
-    """The same as :func:`tests.perf.blockstore.peers.measure`, for our own bank."""
+    """Measure the block store like :func:`tests.perf.blockstore.peers.measure`."""
     bank = bench.empty_bank("bank")
     processes.warm(volumes.first)
     first = bench.job("backup", directory=bank, volume=str(volumes.first), checkpoint="one", bases=[])
@@ -106,7 +108,7 @@ def measure_volumes(bench: Bench, volumes: Volumes) -> dict[str, float]:
 def beside_peers(
     bench: Bench, volumes: Volumes, repeat: int, others: Sequence[peers.Peer]
 ) -> tuple[list[Figure], dict[str, Any]]:
-    """Both backups and the restore, in turn with the other programs; the median of *repeat* rounds counts."""
+    """Measure both backups and the restore, alternating with the other programs: the median of *repeat* rounds."""
     rounds: dict[str, list[Mapping[str, float]]] = {}
     measure: dict[str, Callable[[], Mapping[str, float]]] = {"ours": lambda: measure_volumes(bench, volumes)}
     for peer in others:
@@ -126,7 +128,7 @@ def beside_peers(
 
 
 def _quietly(bench: Bench, job: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
-    """What *job* measures while the host leaves the processors to us; failing that, when it took the least."""
+    """Return the measurement of *job* with little CPU time stolen by the host; otherwise the one with the least."""
     tried = []
     for _ in range(TRIES):
         tried.append(job())
@@ -166,12 +168,12 @@ def _compared(middle: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
 
 
 def _goal(title: str, value: float, peer: str, goal: str, met: bool) -> Figure:
-    """A figure beside a peer: goals are set beside restic."""
+    """Return a figure in comparison with a peer. Goals apply to restic only."""
     return Figure(title, value, "", goal, met) if peer == peers.RESTIC.name else Figure(title, value, "")
 
 
 def stream_memory(bench: Bench, long: int) -> tuple[list[Figure], dict[str, Any]]:
-    """The peak with a stream of 1 GiB, and with one of *long* bytes."""
+    """Measure the peak memory with a stream of 1 GiB, and with one of *long* bytes."""
     runs = {}
     for size in (GIB, long):
         bench.say(f"memory with a stream of {size // GIB} GiB")
@@ -192,14 +194,14 @@ def stream_memory(bench: Bench, long: int) -> tuple[list[Figure], dict[str, Any]
 
 
 def sparse_volume(bench: Bench, size: int, written: int) -> tuple[list[Figure], dict[str, Any]]:
-    """A large volume of which little was ever written, beside what looking at it and hashing it cost by themselves."""
+    """Measure a large volume that is mostly zeros, in comparison with only comparing and hashing it."""
     runs = {}
     for job in ("read_stream", "hash_stream"):
         bench.say(f"sparse volume of {size // GIB} GiB: {job}")
         runs[job] = bench.job(job, size=size, written=written)
     bench.say(f"sparse volume of {size // GIB} GiB: backup")
     run = runs["stream"] = bench.job("stream", directory=bench.empty_bank("sink"), size=size, written=written)
-    # The bytes that were written cost what they always cost: measured alone, and taken off.
+    # The cost of the bytes that are not zero is measured separately and subtracted.
     bench.say(f"the {written // MIB} MiB that are written in it: backup")
     alone = runs["written"] = bench.job("stream", directory=bench.empty_bank("sink"), size=written, written=written)
     zeros = (run["seconds"] - alone["seconds"]) / ((size - written) / GIB)
@@ -224,7 +226,7 @@ def sparse_volume(bench: Bench, size: int, written: int) -> tuple[list[Figure], 
 
 
 def collection(bench: Bench, blocks: int, parts: int = 4) -> tuple[list[Figure], dict[str, Any]]:
-    """Collect a bank when it holds a quarter, a half ... and all of *blocks* blocks."""
+    """Measure the collection of a bank with a quarter, a half, three quarters and all of *blocks* blocks."""
     bank = bench.empty_bank("collected")
     runs = {}
     for part in range(1, parts + 1):

@@ -1,4 +1,4 @@
-"""What one would take instead: restic and borg, on the same volumes, encrypted, into a local directory."""
+"""The alternatives: restic and borg, with the same volumes, encrypted, into a local directory."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -47,12 +47,12 @@ PEERS = (RESTIC, _borg("lz4"), _borg("zstd,3"))
 
 
 def missing() -> Sequence[str]:
-    """Programs that are not installed."""
+    """Return the programs that are not installed."""
     return [program for program in ("restic", "borg") if not shutil.which(program)]
 
 
 def measure(peer: Peer, volumes: Volumes, directory: Path) -> dict[str, float]:
-    """Back up both volumes and restore the second, from nothing. Seconds, and bytes."""
+    """Back up both volumes to a new repository, and restore the second one. Returns seconds and bytes."""
     repository = directory / "repository"
     for path in directory.glob("repository*"):
         shutil.rmtree(path)

@@ -1,6 +1,6 @@
-"""Runs a program and tells how long it took and how much memory it held at most.
+"""Execution of a program, with measurements of its time and peak memory.
 
-What a process inherits counts towards its peak, so this one must stay small: no import of the package here.
+Inherited memory counts towards the peak of a process, so the parent must stay small: this module does not import the package.
 """
 
 import contextlib
@@ -15,10 +15,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Run:
-    """:param seconds: wall clock, from start to end of the process
-    :param cpu: seconds of all processors together: what a busy machine changes little
-    :param peak: bytes of memory at most (resident)
-    :param stolen: seconds of all processors together that the host of a virtual machine gave to others meanwhile
+    """The measurements of one process.
+
+    :param seconds: wall-clock time of the process
+    :param cpu: seconds of CPU time, on which the load of the machine has little influence
+    :param peak: maximum bytes of resident memory
+    :param stolen: seconds of CPU time that the host of the virtual machine gave to others meanwhile
     """
 
     seconds: float
@@ -28,7 +30,7 @@ class Run:
 
 
 class Failed(Exception):
-    """A program ended with an error; says which, and what it printed."""
+    """A program ended with an error. The text has the command and its output."""
 
 
 def run(
@@ -38,9 +40,9 @@ def run(
     stdout: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Run:
-    """Run a program to its end. Raises Failed."""
+    """Run a program and wait until it ends. Raises Failed."""
     started, stolen = time.monotonic(), _stolen()
-    # What is in the way is written over, not cut: as a volume.
+    # An existing file is overwritten, not truncated, like a volume.
     with open(stdin or os.devnull, "rb") as source, open(stdout or os.devnull, "r+b") as sink:
         process = subprocess.Popen(
             argv, stdin=source, stdout=sink, stderr=subprocess.PIPE, env={**os.environ, **(env or {})}
@@ -56,23 +58,22 @@ def run(
 
 
 def run_and_compare(argv: Sequence[str], expected: Path, *, env: Mapping[str, str] | None = None) -> Run:
-    """Run a program whose output must be the bytes of *expected*; comparing takes none of its time. Raises Failed where they
-    are others.
+    """Run a program whose output must be the bytes of *expected*. The comparison is not part of the measured time.
 
-    The output goes over what a file of that size holds, as that of a restore goes over a volume. What a new file's memory
-    costs differs by a second from one time to the next, and has nothing to do with the program.
+    The output overwrites a file of that size, as a restore overwrites a volume. The time for the page cache of a new file
+    varies by a second, independently of the program. Raises Failed if the output differs.
     """
     with _scribbled(expected) as output:
         warm(expected, output)
         done = run(argv, stdout=output, env=env)
         if not filecmp.cmp(output, expected, shallow=False):
-            raise Failed(f"{' '.join(argv)} gave other bytes than {expected} has")
+            raise Failed(f"{' '.join(argv)}: the output differs from {expected}")
     return done
 
 
 @contextlib.contextmanager
 def _scribbled(expected: Path) -> Iterator[Path]:
-    """A file as long as *expected* that holds nothing of it."""
+    """Create a file of the size of *expected* with other contents."""
     output = expected.with_name("restored")
     try:
         with output.open("wb") as file:
@@ -90,12 +91,12 @@ def _stolen() -> float:
 
 
 def stored(directory: Path) -> int:
-    """Bytes of all files below *directory*."""
+    """Sum the bytes of all files below *directory*."""
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def warm(*paths: Path) -> None:
-    """Have files in the page cache and everything else on disk, so that nobody pays for his predecessor."""
+    """Read files into the page cache and flush everything else to disk, so that no program pays for the previous one."""
     os.sync()
     for path in paths:
         with path.open("rb") as file:

@@ -1,6 +1,6 @@
-"""The two standard volumes, and streams that are too long to be kept.
+"""The two standard volumes, and streams that are too long to be stored.
 
-Everything is deterministic, so that figures of different days and machines are of the same bytes.
+Everything is deterministic, so that figures of different days and machines refer to the same bytes.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _WORDS: Final = 4000
 
 @dataclass(frozen=True)
 class Volumes:
-    """Two files: a volume, and the same a day later."""
+    """Two files: a volume, and the same volume a day later."""
 
     first: Path
     second: Path
@@ -39,7 +39,7 @@ class _Content:
         return self._random.randbytes(size)
 
     def text(self, size: int) -> bytes:
-        """Words with spaces between them and now and then a new line: what zstd makes half as large."""
+        """Return words with spaces and occasional newlines, which zstd compresses to half the size."""
         lines = bytearray()
         while len(lines) < size:
             lines += b" ".join(self._random.choices(self._words, k=2000)) + b"\n"
@@ -50,10 +50,10 @@ class _Content:
 
 
 def make(directory: Path, mebibytes: int) -> Volumes:
-    """The standard volumes in *directory*, made unless they are there.
+    """Create the standard volumes in *directory*, unless they exist.
 
-    The first is a quarter random, a quarter text-like and half zero; the second is the same with two percent of its
-    pieces of 64 KiB rewritten, anywhere.
+    The first one is a quarter random, a quarter text-like and half zero. The second one is the same with two percent of its
+    64 KiB pieces rewritten, at random positions.
     """
     directory.mkdir(parents=True, exist_ok=True)
     volumes = Volumes(directory / f"first-{mebibytes}", directory / f"second-{mebibytes}", mebibytes * MIB)
@@ -76,19 +76,20 @@ def make(directory: Path, mebibytes: int) -> Volumes:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def noise(seed: str, size: int) -> bytes:
-    """*size* random bytes, others for every *seed*."""
+    """Return *size* random bytes, which depend on *seed*."""
     return random.Random(seed).randbytes(size)
 
 
 def long_stream(size: int) -> Iterator[bytes]:
-    """A stream of *size* bytes like the first volume, of which no two blocks are equal but zeros: in mebibytes, in turn
-    random, text-like, zero and zero. Takes no time worth mentioning and two mebibytes of memory.
+    """Yield a stream of *size* bytes like the first volume, in mebibytes: random, text-like, zero and zero, in turn.
+
+    No two blocks are equal, except zeros. It needs negligible time and two mebibytes of memory.
     """
     content = _Content(seed=11)
     kinds = [content.noise(MIB), content.text(MIB), bytes(MIB), bytes(MIB)]
@@ -98,7 +99,7 @@ def long_stream(size: int) -> Iterator[bytes]:
 
 
 def sparse_stream(size: int, written: int) -> Iterator[bytes]:
-    """A stream of *size* bytes that is zero but for *written* bytes of random and text-like mebibytes, evenly spread."""
+    """Yield *size* bytes of zeros with *written* bytes of random and text-like mebibytes in between, evenly spread."""
     content = _Content(seed=13)
     kinds, zeros = [content.noise(MIB), content.text(MIB)], bytes(MIB)
     total, full = size // MIB, written // MIB
@@ -112,7 +113,7 @@ def sparse_stream(size: int, written: int) -> Iterator[bytes]:
 
 
 def _unlike_all_others(template: bytes, number: int) -> bytes:
-    """*template* with its number in every 4 KiB, so that no block of it is in any other mebibyte."""
+    """Return *template* with its number in every 4 KiB, so that its blocks differ from those of all other mebibytes."""
     data = bytearray(template)
     stamp = number.to_bytes(8, "big")
     for at in range(0, len(data), 4096):

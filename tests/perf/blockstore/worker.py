@@ -1,6 +1,6 @@
-"""One measured job of our own bank, in a process of its own: ``python -m tests.perf.blockstore.worker JOB JSON``.
+"""One measured job of the block store, in its own process: ``python -m tests.perf.blockstore.worker JOB JSON``.
 
-Writes what it found, and the most memory it held, to the file ``report`` of its arguments.
+It writes its measurements and its peak memory to the file ``report`` of its arguments.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ _CHUNK = 2 << 20
 
 
 class SinkStore(FilesystemStore):
-    """Keeps nothing of a pack but its size, in a file that is one hole, so that streams may be longer than the disk."""
+    """A store that keeps only the size of a pack, in a sparse file, so that streams can be larger than the disk."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -55,7 +55,7 @@ class SinkStore(FilesystemStore):
 
 
 def configured_bank(directory: str) -> Bank:
-    """A bank in *directory* as an operator's file describes it, encrypted."""
+    """Open an encrypted bank in *directory* with the options of an operator."""
     file = Path(directory, "provider.conf")
     file.write_text(
         f"[file_system_bank_plugin]\nfile_system_bank_path = {directory}\n[bank]\nmaster_keys = {_MASTER_KEY}\n"
@@ -66,7 +66,7 @@ def configured_bank(directory: str) -> Bank:
 
 
 def bank_over(store: ObjectStore, options: BankOptions) -> Bank:
-    """A bank with other options than operators have, encrypted."""
+    """Open an encrypted bank with options that operators cannot set."""
     keyring = Keyring(store, ConfiguredMasterKeys([_MASTER_KEY]))
     return Bank(store, keyring=keyring, options=options, clock=SystemClock(), safety=safety.DEFAULT)
 
@@ -74,7 +74,7 @@ def bank_over(store: ObjectStore, options: BankOptions) -> Bank:
 def protect(
     bank: Bank, checkpoint_id: str, stream: Iterable[bytes], size: int, bases: Sequence[str] = ()
 ) -> StreamStats:
-    """Write a stream as a checkpoint of its own and commit that."""
+    """Write a stream to a new checkpoint, and commit it."""
     with bank.leases.acquire(holder="benchmark", bases=bases) as lease:
         record = CheckpointRecord(
             id=checkpoint_id,
@@ -112,7 +112,7 @@ def restore(directory: str, checkpoint: str) -> dict[str, Any]:
 
 
 def stream(directory: str, size: int, written: int | None) -> dict[str, Any]:
-    """Store a stream that is made on the way: like the volumes, or zero but for *written* bytes."""
+    """Store a generated stream: like the volumes, or zero except for *written* bytes."""
     store = SinkStore(directory)
     source = volumes.long_stream(size) if written is None else volumes.sparse_stream(size, written)
     with contextlib.closing(bank_over(store, BankOptions())) as bank:
@@ -128,26 +128,26 @@ def stream(directory: str, size: int, written: int | None) -> dict[str, Any]:
 
 
 def read_stream(size: int, written: int) -> dict[str, Any]:
-    """Only compare every mebibyte of the sparse stream with zeros: what looking at all of it costs at least."""
+    """Only compare every mebibyte of the sparse stream with zeros: the minimum cost of reading all of it."""
     zeros = bytes(volumes.MIB)
     return {"zeros": sum(zeros == chunk for chunk in volumes.sparse_stream(size, written))}
 
 
 def hash_stream(size: int, written: int) -> dict[str, Any]:
-    """Only compute the SHA-256 of the sparse stream, which every manifest states."""
+    """Only compute the SHA-256 of the sparse stream, which every manifest contains."""
     digest = hashlib.sha256()
     for chunk in volumes.sparse_stream(size, written):
         digest.update(chunk)
     return {"digest": digest.hexdigest()}
 
 
-#: Blocks and packs a hundredth of their usual size, so that a million blocks fit into a test.
+#: Blocks and packs of a hundredth of their usual size, so that a million blocks fit into a test.
 SMALL_BLOCK = 1024
 _SMALL = BankOptions(block_size=SMALL_BLOCK, segment_blocks=8192, pack_size=160 * 1024)
 
 
 def fill(directory: str, checkpoint: str, blocks: int) -> dict[str, Any]:
-    """A checkpoint of *blocks* blocks that are nowhere else, in packs of as many blocks as usual."""
+    """Write a checkpoint of *blocks* unique blocks, in packs of the usual number of blocks."""
 
     def source() -> Iterator[bytes]:
         content = volumes.noise(checkpoint, SMALL_BLOCK * 1024)
@@ -163,8 +163,8 @@ def fill(directory: str, checkpoint: str, blocks: int) -> dict[str, Any]:
 
 
 def collect(directory: str) -> dict[str, Any]:
-    """Collect the garbage of a bank: all of it, for real."""
-    from karbor_like.bank.collector.gc import Collector  # here, since no other job should load what it needs
+    """Collect the garbage of a bank, not in a dry run."""
+    from karbor_like.bank.collector.gc import Collector  # here, because other jobs should not import what it needs
 
     with contextlib.closing(bank_over(FilesystemStore(directory), _SMALL)) as bank:
         report = Collector(bank).run()
@@ -172,7 +172,7 @@ def collect(directory: str) -> dict[str, Any]:
 
 
 def peak() -> int:
-    """The most memory (resident) that this process has held so far, bytes."""
+    """Return the peak of resident memory of this process so far, in bytes."""
     status = Path("/proc/self/status").read_text()
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))) * 1024
 

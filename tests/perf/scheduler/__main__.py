@@ -1,9 +1,9 @@
-"""How fast triggers are fired where most are not due: ``python -m tests.perf.scheduler``.
+"""Benchmark of firing triggers of which most are not due: ``python -m tests.perf.scheduler``.
 
-Fills an empty database with triggers of one operation each, some of them due at the same moment, and prints with the goals
-they were set: the time until all of those are claimed and their runs recorded, by one engine and by three at once; what an
-idle look costs beside a table of a hundredth of the size; and what becomes of memory over many rounds. It is no test: it
-never fails for a figure.
+It fills an empty database with triggers of one operation each, some of them due at the same time. It prints, with goals: the
+time until all due triggers are claimed and their runs recorded, by one engine and by three concurrent ones; the cost of an
+idle poll in comparison with a table of a hundredth of the size; and the growth of memory over many rounds. This is not a
+test: no result makes it fail.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _properties(number: int) -> dict[str, Any]:
-    """As many different ones as tenants would have: both formats, some with a zone."""
+    """Return patterns as different as those of tenants: both formats, some with a time zone."""
     minute, hour = number % 60, number // 60 % 24
     zone = {"timezone": "Europe/Berlin"} if number % 4 == 0 else {}
     if number % 2:
@@ -65,7 +65,7 @@ def _properties(number: int) -> dict[str, Any]:
 
 
 def fill(database: Database, first: int, count: int) -> list[str]:
-    """Triggers from number *first* on, none due before tomorrow. Their ids."""
+    """Insert triggers from number *first* on, none due before tomorrow. Returns their ids."""
     now, ids = datetime.now(UTC), []
     for start in range(first, first + count, 5000):
         triggers, operations = [], []
@@ -97,7 +97,7 @@ def fill(database: Database, first: int, count: int) -> list[str]:
 
 
 def make_due(database: Database, ids: Sequence[str], count: int, number: int) -> None:
-    """Let *count* triggers be due now, spread over the table; what was recorded before has ended."""
+    """Make *count* triggers due now, spread over the table, and end all recorded runs."""
     step = len(ids) // count
     now = datetime.now(UTC).replace(microsecond=0)
     with database.writer() as session:
@@ -107,17 +107,17 @@ def make_due(database: Database, ids: Sequence[str], count: int, number: int) ->
 
 
 def fire_alone(database: Database, engine: Scheduler, wanted: int) -> float:
-    """Seconds until all are fired."""
+    """Measure the seconds until all are fired."""
     started = time.perf_counter()
     fired = engine.fire()
     seconds = time.perf_counter() - started
-    # As time goes by, some of the others come due by themselves.
+    # Meanwhile, some of the others become due by themselves.
     assert fired >= wanted, f"{fired} fired, not {wanted}"
     return seconds
 
 
 class Together:
-    """Engines in processes of their own."""
+    """Engines, each in its own process."""
 
     def __init__(self, url: str, count: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -132,7 +132,7 @@ class Together:
             self._done.get()
 
     def fire(self, wanted: int) -> float:
-        """Seconds until all are fired, by whichever engine."""
+        """Measure the seconds until all are fired, by any engine."""
         started = time.time()
         for orders in self._orders:
             orders.put(started + 60)
@@ -148,7 +148,7 @@ class Together:
 
 
 def idle(database: Database, engine: Scheduler, looks: int = 200) -> float:
-    """Milliseconds of one look that finds nothing due and no run to work on; the median."""
+    """Measure the median milliseconds of a poll that finds no due trigger and no run to continue."""
     taken = []
     for _ in range(looks):
         started = time.perf_counter()
@@ -160,7 +160,7 @@ def idle(database: Database, engine: Scheduler, looks: int = 200) -> float:
 
 
 def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """All figures: name, value, unit, goal."""
+    """Measure everything. Returns name, value, unit and goal of each figure."""
     database = open_database(arguments.database)
     Base.metadata.drop_all(database.engine)
     migration.sync(database)
@@ -217,11 +217,11 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def server(kind: str) -> Iterator[str]:
-    """An empty database on a server of its own."""
+    """Start a database server with an empty database."""
     state = Path(tempfile.mkdtemp(prefix="karbor_like-perf-", dir="/var/tmp"))
     state.chmod(0o755)
     supervisor = Supervisor(state)
-    # So that the server does not outlive a benchmark that is told to end.
+    # So that the server does not outlive a benchmark that is terminated.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     started = {"mariadb": MariaDB, "postgresql": PostgreSQL}[kind](state / kind, free_port())
     try:

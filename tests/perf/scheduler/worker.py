@@ -1,4 +1,4 @@
-"""An engine of the benchmark's; a module of its own, so that a spawned process can import it."""
+"""An engine of the benchmark, in its own module so that a spawned process can import it."""
 
 import time
 from typing import Any
