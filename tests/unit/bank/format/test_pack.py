@@ -138,6 +138,7 @@ def test_another_version_is_refused():
         pack.check(key, data[:4] + b"\x02" + data[5:])
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.booleans())
 def test_noise_is_not_a_pack(data, with_magic):
     key = layout.pack_key("p1", "0" * 32)
