@@ -1,7 +1,7 @@
-"""The bytes of Glance images, as streams.
+"""Streaming of the bytes of Glance images.
 
-Not through glanceclient: its download hashes what the bank hashes anyway (a third of the speed), and its upload sends an
-empty body when a request has to be sent again with a new token.
+glanceclient is not used: its download computes a hash that the bank computes anyway (a third of the speed), and its upload
+sends an empty body if the request must be resent with a new token.
 """
 
 from collections.abc import Generator, Iterable
@@ -15,9 +15,9 @@ CHUNK: Final = 1024 * 1024
 
 
 def download(clients: Clients, image_id: str) -> Generator[bytes]:
-    """The image's bytes in order, in pieces of at most 1 MiB. Close the iterator where it is not read to its end.
+    """Yield the image's bytes in order, in pieces of at most 1 MiB. Close the iterator if it is not read to its end.
 
-    Raises Unavailable where the connection is cut or stalls: a stream that ends without an error is complete.
+    Raises Unavailable if the connection is cut or stalls: a stream that ends without an exception is complete.
     """
     with translated(f"downloading image {image_id}"):
         response = clients.adapter("glance").get(
@@ -30,9 +30,9 @@ def download(clients: Clients, image_id: str) -> Generator[bytes]:
 
 
 def upload(clients: Clients, image_id: str, data: Iterable[bytes | memoryview]) -> None:
-    """Fill the queued image with *data*, which must yield the same bytes each time it is iterated over.
+    """Upload *data* to the queued image.
 
-    When *data* raises, that is what this raises, and the image stays queued.
+    :param data: yields the same bytes each time it is iterated over; its exceptions propagate and leave the image queued
     """
     with translated(f"uploading image {image_id}"):
         clients.adapter("glance").put(

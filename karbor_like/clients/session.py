@@ -1,12 +1,12 @@
-"""As whom other services are asked: keystoneauth plugins for a tenant, for a trust, and for an account in another cloud.
+"""Identities for requests to other services: keystoneauth plugins for a tenant, a trust and an account in another cloud.
 
-What lives how long (https://docs.openstack.org/keystone/latest/admin/manage-services.html#configuring-services-to-use-service-tokens):
+Lifetimes of tokens (https://docs.openstack.org/keystone/latest/admin/manage-services.html#configuring-services-to-use-service-tokens):
 
-* A tenant's token is accepted after its expiry as long as a valid service token goes with it, so an operation may take longer
-  than a token lives.
-* A trust's token is not: a new one is taken from the trust whenever it is about to expire. The service user is the trustee.
-  A token from a trust that somebody else was given (Heat, a user) is used as it is, for as long as it lives.
-* For another cloud there is a password, and a new token whenever one is needed.
+* Services accept a tenant's token after its expiry if a valid service token accompanies it, so an operation may outlive the
+  token.
+* They do not accept an expired token of a trust: a new one is issued from the trust when it is about to expire. The service
+  user is the trustee. A token of a trust with another trustee (Heat, a user) is used until it expires.
+* For another cloud a password is available, and a new token is issued when one is needed.
 """
 
 import logging
@@ -28,7 +28,7 @@ from karbor_like.context import RequestContext
 
 LOG = logging.getLogger(__name__)
 
-#: What a trust fixes by itself: a plugin that is given any of these as well is refused as having two scopes.
+#: Options that state a scope. A trust states one itself, and Keystone refuses two.
 _SCOPES: Final = frozenset(
     {
         "project_id",
@@ -45,7 +45,7 @@ _SCOPES: Final = frozenset(
 
 
 class Identities:
-    """Makes keystoneauth plugins. One per process: the service user's token is taken once for all.
+    """Creates keystoneauth plugins. One per process, so that all of them share the service user's token.
 
     :param conf: with the groups of ``conf/clients.py``
     """
@@ -54,32 +54,34 @@ class Identities:
         self._conf = conf
         self._service = self._load()
         if self._service is None:
-            LOG.warning("[service_auth] is not configured: operations end when the token that started them expires")
+            LOG.warning(
+                "[service_auth] is not configured: operations fail when the token of the request that started them expires"
+            )
 
     def for_context(self, context: RequestContext) -> plugin.BaseAuthPlugin:
-        """Acts as *context*'s user: through its trust where that is the service user's, else with its token and a service
-        token.
+        """Return a plugin that acts as *context*'s user.
 
-        Raises NotAuthorized where the context holds neither, ConfigurationError where a trust cannot be used, Unavailable
-        where Keystone cannot be asked whose it is.
+        It uses the context's trust if the service user is its trustee, else the token together with a service token.
+        Raises NotAuthorized if the context has neither, ConfigurationError if the trust cannot be used, Unavailable if
+        Keystone does not answer who the trustee is.
         """
         if context.trust_id and self._is_ours(context):
             return self._for_trust(context.trust_id)
         if not context.auth_token:
             raise exception.NotAuthorized(
-                "the request carries neither a token nor a trust: nothing can be asked in its name"
+                "the request has neither a token nor a trust; other services cannot be called on its behalf"
             )
         user = access_plugin.AccessInfoPlugin(_access(context))
         return service_token.ServiceTokenAuthWrapper(user, self._service) if self._service else user
 
     def for_target(self, auth_url: str, auth: Mapping[str, Any]) -> v3.Password:
-        """Acts as the account *auth* in the cloud whose Keystone is at *auth_url*.
+        """Return a plugin that acts as the account *auth* in the cloud whose Keystone is at *auth_url*.
 
         :param auth: ``type`` ("password", the default), ``username``, ``password``; optional ``project_id`` or
             ``project_name`` (default: the account's default project, or its only one), ``user_domain_name`` and
             ``project_domain_name`` ("Default"), or the same with ``_id``
 
-        Raises InvalidInput where the URL is not allowed or something is missing, NotAuthorized where that Keystone refuses.
+        Raises InvalidInput if the URL is not allowed or *auth* is incomplete, NotAuthorized if that Keystone refuses it.
         """
         url = self._allowed(auth_url)
         account = _account(auth)
@@ -89,26 +91,24 @@ class Identities:
         return v3.Password(auth_url=url, reauthenticate=True, **account, **scope)
 
     def for_service(self) -> plugin.BaseAuthPlugin:
-        """Acts as the service user. Raises ConfigurationError where ``[service_auth]`` names none."""
+        """Return a plugin that acts as the service user. Raises ConfigurationError if ``[service_auth]`` names none."""
         if self._service is None:
-            raise exception.ConfigurationError(
-                "[service_auth] is not configured: nothing can be asked as the service user"
-            )
+            raise exception.ConfigurationError("[service_auth] is not configured; requests as the service user need it")
         return self._service
 
     def service_user_id(self) -> str:
-        """The id of the service user, who signs in anew for this: it shows that the account works.
+        """Sign in as the service user again, which shows that the account works, and return its id.
 
-        Raises ConfigurationError where ``[service_auth]`` names none, NotAuthorized where Keystone refuses it.
+        Raises ConfigurationError if ``[service_auth]`` names none, NotAuthorized if Keystone refuses it.
         """
         if self._service is None:
-            raise exception.ConfigurationError("[service_auth] is not configured: no trust can be made without it")
+            raise exception.ConfigurationError("[service_auth] is not configured; trusts need it")
         self._service.invalidate()
         with errors.translated("signing in as the service user"):
             return str(self.session(options.SERVICE_AUTH.name, self._service).get_user_id())
 
     def session(self, group: str, auth: plugin.BaseAuthPlugin) -> ksa_session.Session:
-        """A session with the TLS options and the time-out of option group *group*."""
+        """Return a session with the TLS options and the timeout of option group *group*."""
         return loading.load_session_from_conf_options(self._conf, group, auth=auth)
 
     def _load(self, **overrides: Any) -> plugin.BaseAuthPlugin | None:
@@ -118,9 +118,9 @@ class Identities:
             raise exception.ConfigurationError(f"[service_auth]: {error}") from error
 
     def _is_ours(self, context: RequestContext) -> bool:
-        """Whether the service user is the trustee of *context*'s trust. What others are trusted with they use themselves."""
+        """Return whether the service user is the trustee of *context*'s trust. Only the trustee can use a trust."""
         if not context.auth_token or context.trustee_id is None:
-            return True  # the engine's own: nobody has asked
+            return True  # the operation engine's own, without a request
         if self._service is None:
             return False
         with errors.translated("signing in as the service user"):
@@ -129,21 +129,21 @@ class Identities:
     def _for_trust(self, trust_id: str) -> plugin.BaseAuthPlugin:
         auth_type = self._conf.service_auth.auth_type
         if not auth_type:
-            raise exception.ConfigurationError("[service_auth] is not configured: no trust can be used without it")
+            raise exception.ConfigurationError("[service_auth] is not configured; trusts need it")
         accepted = {option.dest for option in loading.get_plugin_options(auth_type)}
         if "trust_id" not in accepted:
             raise exception.ConfigurationError(
-                f"[service_auth] auth_type = {auth_type} cannot use a trust: use v3password"
+                f"[service_auth] auth_type = {auth_type} does not support trusts; use v3password"
             )
-        found = self._load(trust_id=trust_id, **dict.fromkeys(accepted & _SCOPES))
-        assert found is not None  # noqa: S101 - there is an auth_type
-        return found
+        auth = self._load(trust_id=trust_id, **dict.fromkeys(accepted & _SCOPES))
+        assert auth is not None  # noqa: S101 - auth_type is set
+        return auth
 
     def _allowed(self, auth_url: str) -> str:
         if _comparable(auth_url) not in map(_comparable, self._conf.restore_target.allowed_urls):
             raise exception.InvalidInput(
-                f"restore_target {auth_url!r} is not among the clouds that this service may restore into;"
-                " the operator names them in [restore_target] allowed_urls"
+                f"restore_target {auth_url!r} is not allowed;"
+                " the operator lists allowed clouds in [restore_target] allowed_urls"
             )
         return f"{_comparable(auth_url)}/v3"
 
@@ -153,18 +153,18 @@ class Identities:
             default = session.get_project_id()
             if default:
                 return default
-            found = session.get(f"{url}/auth/projects").json()["projects"]
-        if len(found) != 1:
+            projects = session.get(f"{url}/auth/projects").json()["projects"]
+        if len(projects) != 1:
             raise exception.InvalidInput(
-                f"restore_auth: {account['username']!r} has {len(found)} projects at {url};"
-                " say which with project_id or project_name"
+                f"restore_auth: {account['username']!r} has {len(projects)} projects at {url};"
+                " choose one with project_id or project_name"
             )
-        return found[0]["id"]
+        return projects[0]["id"]
 
 
 def _access(context: RequestContext) -> access.AccessInfoV3:
-    """What Keystone would answer about the token of *context*."""
-    # The expiry is not known here, and does not matter: nothing can renew this token, and a service token revives it.
+    """Return what Keystone would answer about the token of *context*."""
+    # The expiry is unknown and irrelevant: this token cannot be renewed, and a service token makes an expired one valid.
     body = {
         "token": {
             "methods": ["token"],
@@ -183,7 +183,7 @@ def _access(context: RequestContext) -> access.AccessInfoV3:
 
 
 def _catalogue(services: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A catalogue as version 3 of the API has it; keystonemiddleware hands it on in the form of version 2."""
+    """Convert a catalogue from version 2 of the API, which keystonemiddleware passes on, to version 3."""
     return [
         {**service, "endpoints": [e for endpoint in service.get("endpoints", []) for e in _endpoints(endpoint)]}
         for service in services
@@ -202,9 +202,9 @@ def _endpoints(endpoint: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _comparable(url: str) -> str:
-    """*url* without what does not tell clouds apart: case of the host, a slash or the version at the end.
+    """Normalize *url* for comparisons: case of the host, trailing slash and version.
 
-    Raises InvalidInput where it is none.
+    Raises InvalidInput if it is no URL.
     """
     try:
         parts = parse.urlsplit(url.strip())
@@ -216,7 +216,7 @@ def _comparable(url: str) -> str:
 
 def _account(auth: Mapping[str, Any]) -> dict[str, Any]:
     if (auth.get("type") or "password") != "password":
-        raise exception.InvalidInput(f"restore_auth.type is {auth['type']!r}: only 'password' is offered")
+        raise exception.InvalidInput(f"restore_auth.type is {auth['type']!r}; only 'password' is supported")
     for name in ("username", "password"):
         if not auth.get(name):
             raise exception.InvalidInput(f"restore_auth.{name} is missing")

@@ -1,4 +1,4 @@
-"""Waiting for a cloud: polls that back off, end in time, end early when the cloud reports a failure, and can be cancelled."""
+"""Polls and retries with back-off, timeout, early failure and cancellation."""
 
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -12,21 +12,21 @@ from karbor_like.clock import Clock
 T = TypeVar("T")
 Check = Callable[[], None]
 
-#: Each pause is this much longer than the one before: then it is about a twentieth of the time waited so far, which bounds
-#: how late the end of a job is noticed by the job's own length.
+#: Growth factor of the pauses. A pause is about a twentieth of the time waited so far, so the delay in noticing the end of a
+#: job is proportional to the job's duration.
 _GROWTH: Final = 1.05
 
-#: The longest anybody waits for a cancellation to be noticed, seconds.
+#: Longest delay before a cancellation is noticed, seconds.
 _CHECK_INTERVAL: Final = 1.0
 
 
 class Waiter:
     """Polls and retries.
 
-    :param interval: seconds between the first polls
-    :param max_interval: most seconds between two polls
-    :param timeout: seconds after which :meth:`until` gives up, unless told otherwise
-    :param retries: how often :meth:`call` tries again
+    :param interval: pause between the first polls, seconds
+    :param max_interval: longest pause between two polls, seconds
+    :param timeout: default timeout of :meth:`until`, seconds
+    :param retries: number of retries of :meth:`call`
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Waiter:
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts, clock: Clock) -> "Waiter":
-        """The waiter that group ``[waiter]`` describes."""
+        """Create a waiter from the options of group ``[waiter]``."""
         group = conf.waiter
         return cls(
             clock,
@@ -66,15 +66,15 @@ class Waiter:
         timeout: float | None = None,
         check: Check | None = None,
     ) -> T:
-        """Poll *get* until *done*, and return what it got then. The first poll is made at once.
+        """Poll *get* until *done* accepts its result, and return that. The first poll is immediate.
 
-        :param what: what is waited for, as it reads after "waiting for", such as "volume X to become available"
-        :param get: asks the cloud; its :class:`~karbor_like.exception.Unavailable` is waited out, other errors end the wait
-        :param failed: the reason why *done* will never come, or None while it may
-        :param timeout: seconds; None means the configured ones
+        :param what: object and condition, such as "volume X to become available", for messages
+        :param get: asks the cloud; :class:`~karbor_like.exception.Unavailable` is retried, other errors end the wait
+        :param failed: returns the reason why the condition will never hold, or None
+        :param timeout: seconds; None: the configured timeout
         :param check: raises to stop waiting; called before each poll and at least once a second
 
-        Raises ResourceFailed with *failed*'s reason, Timeout, and what *get* and *check* raise.
+        Raises ResourceFailed with the reason of *failed*, Timeout, and the exceptions of *get* and *check*.
         """
         seconds = self.timeout if timeout is None else timeout
         deadline = self._clock.monotonic() + seconds
@@ -89,7 +89,7 @@ class Waiter:
             return value
 
         def give_up(state: tenacity.RetryCallState) -> T:
-            raise exception.Timeout(f"waited {seconds:g} s for {what} in vain{_last_seen(state)}")
+            raise exception.Timeout(f"timed out after {seconds:g} s waiting for {what}{_last_seen(state)}")
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(exception.Unavailable)
@@ -110,7 +110,7 @@ class Waiter:
         timeout: float | None = None,
         check: Check | None = None,
     ) -> None:
-        """Poll *get* until it raises NotFound. *what* reads like "volume X". The rest is as in :meth:`until`."""
+        """Poll *get* until it raises NotFound. *what* is an object, such as "volume X". Otherwise like :meth:`until`."""
 
         def get_or_none() -> T | None:
             try:
@@ -119,7 +119,7 @@ class Waiter:
                 return None
 
         self.until(
-            f"{what} to be gone",
+            f"{what} to be deleted",
             get_or_none,
             done=lambda value: value is None,
             failed=lambda value: None if value is None else failed(value),
@@ -128,9 +128,9 @@ class Waiter:
         )
 
     def call(self, function: Callable[[], T], *, check: Check | None = None) -> T:
-        """*function*'s result; it is tried again where it raises Unavailable, a bounded number of times.
+        """Return *function*'s result. Retry a limited number of times if it raises Unavailable.
 
-        *function* must be one that may be repeated: what creates something looks first whether it is there already.
+        *function* must be idempotent: before it creates an object, it checks whether the object exists.
         """
 
         def attempt() -> T:
@@ -160,6 +160,6 @@ def _last_seen(state: tenacity.RetryCallState) -> str:
     if outcome is None:
         return ""
     if outcome.failed:
-        return f" (at last: {outcome.exception()})"
+        return f" (last error: {outcome.exception()})"
     status: Any = getattr(outcome.result(), "status", None)
-    return f" (it was last seen {status!r})" if isinstance(status, str) else ""
+    return f" (last status: {status!r})" if isinstance(status, str) else ""

@@ -1,31 +1,33 @@
-"""The resource graph of a checkpoint: what is protected, and what hangs below what.
+"""The resource graph of a checkpoint: the protected resources, their children and their dependencies.
 
-A pure value: plugins find children, this module walks, orders and writes. Its text is part of the REST API (members
-``nodes`` and ``adjacency`` in a two-element JSON array) and is what a bank keeps, so readers are strict.
+Pure values: plugins find children and dependencies, this module orders and serializes them. The text of a graph is part of
+the REST API (a JSON array of ``nodes`` and ``adjacency``) and is stored in banks, so reading it is strict.
 """
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from karbor_like import exception
 from karbor_like.domain.resource import Resource
 
-#: Finds the direct children of many resources at once. A resource without children may be left out.
-FindChildren = Callable[[Sequence[Resource]], Mapping[Resource, Sequence[Resource]]]
+#: Finds resources related to each of many others. Resources without any may be left out.
+FindRelated = Callable[[Sequence[Resource]], Mapping[Resource, Sequence[Resource]]]
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Resources in depth-first post-order (children first), and the direct children of those that have any.
+    """Resources, each once, after its children and dependencies.
 
-    A resource is in it once, however many parents it has.
+    :param edges: the direct children of the resources that have any
+    :param dependencies: the resources to restore first, for the resources that have any
     """
 
     nodes: tuple[Resource, ...]
     edges: Mapping[Resource, tuple[Resource, ...]]
+    dependencies: Mapping[Resource, tuple[Resource, ...]] = field(default_factory=dict)
 
     @cached_property
     def _numbers(self) -> dict[Resource, int]:
@@ -33,21 +35,28 @@ class Graph:
 
     @cached_property
     def roots(self) -> tuple[Resource, ...]:
-        """Resources that are nobody's child."""
+        """The resources without a parent."""
         below = {child for children in self.edges.values() for child in children}
         return tuple(node for node in self.nodes if node not in below)
 
     def children(self, resource: Resource) -> tuple[Resource, ...]:
-        """Direct children."""
+        """Return the direct children of *resource*."""
         return self.edges.get(resource, ())
 
     def node_id(self, resource: Resource) -> str:
-        """How the text names *resource*: its place in the post-order, ``0x0``, ``0x1`` ..."""
+        """Return the id of *resource* in the text: its position in the order, ``0x0``, ``0x1`` ..."""
         return hex(self._numbers[resource])
 
     def to_text(self) -> str:
-        """The JSON text that the API shows and banks keep."""
-        nodes = {hex(n): [node.type, node.id, node.name, node.extra_info] for n, node in enumerate(self.nodes)}
+        """Return the JSON text that the API shows and banks store.
+
+        A node is an array of type, id, name and extra_info. The ids of its dependencies follow if it has any.
+        """
+        nodes: dict[str, list[Any]] = {}
+        for number, node in enumerate(self.nodes):
+            nodes[hex(number)] = [node.type, node.id, node.name, node.extra_info]
+            if self.dependencies.get(node):
+                nodes[hex(number)].append([self.node_id(other) for other in self.dependencies[node]])
         adjacency = [
             [self.node_id(node), [self.node_id(child) for child in self.edges[node]]]
             for node in self.nodes
@@ -57,24 +66,20 @@ class Graph:
 
     @classmethod
     def from_text(cls, text: str) -> "Graph":
-        """The inverse of :meth:`to_text`. Raises InvalidInput for anything that is not such a text."""
+        """Create a graph from :meth:`to_text`'s text. Raises InvalidInput for any other text."""
         try:
             nodes, adjacency = json.loads(text)
-            found = {name: _node(value) for name, value in nodes.items()}
-            order = sorted(found, key=lambda name: int(name, 16))
-            edges: dict[Resource, tuple[Resource, ...]] = {}
+            by_id = {node_id: _node(value) for node_id, value in nodes.items()}
+            order = sorted(by_id, key=lambda node_id: int(node_id, 16))
             if not isinstance(adjacency, list):
                 raise TypeError("adjacency must be an array")
-            for parent, children in adjacency:
-                _check_order(parent, children)
-                if found[parent] in edges:
-                    raise ValueError(f"{parent} is a parent twice")
-                edges[found[parent]] = tuple(found[child] for child in children)
+            edges = _related(adjacency, by_id)
+            dependencies = _related([(node_id, value[4]) for node_id, value in nodes.items() if len(value) > 4], by_id)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
             raise exception.InvalidInput(f"not a resource graph ({error!r}): {text[:200]!r}") from None
-        if len(set(found.values())) != len(found):
+        if len(set(by_id.values())) != len(by_id):
             raise exception.InvalidInput(f"a resource graph names a resource twice: {text[:200]!r}")
-        return cls(tuple(found[name] for name in order), edges)
+        return cls(tuple(by_id[node_id] for node_id in order), edges, dependencies)
 
 
 def _node(value: Sequence[Any]) -> Resource:
@@ -84,66 +89,93 @@ def _node(value: Sequence[Any]) -> Resource:
     return Resource(resource_type, resource_id, name or "", extra_info)
 
 
-def _check_order(parent: str, children: Sequence[str]) -> None:
-    """Post-order is what makes a text free of cycles."""
-    for child in children:
-        if int(child, 16) >= int(parent, 16):
-            raise ValueError(f"child {child} does not come before its parent {parent}")
+def _related(
+    pairs: Sequence[tuple[str, Sequence[str]]], by_id: Mapping[str, Resource]
+) -> dict[Resource, tuple[Resource, ...]]:
+    """Read children or dependencies. Their order in the text rules out cycles."""
+    related: dict[Resource, tuple[Resource, ...]] = {}
+    for node_id, others in pairs:
+        for other in others:
+            if int(other, 16) >= int(node_id, 16):
+                raise ValueError(f"{other} does not come before {node_id}")
+        if by_id[node_id] in related:
+            raise ValueError(f"{node_id} is a parent twice")
+        related[by_id[node_id]] = tuple(by_id[other] for other in others)
+    return related
 
 
-def walk(starts: Sequence[Resource], find_children: FindChildren) -> Graph:
-    """The graph below *starts*. *find_children* is called once per level of the tree, never twice for one resource.
+def walk(starts: Sequence[Resource], find_children: FindRelated, find_dependencies: FindRelated | None = None) -> Graph:
+    """Build the graph of *starts* and everything below them.
 
-    A start that is also somebody's child is no root. Raises InvalidInput for a cycle, naming its members.
+    A start that is the child of another resource is no root. Dependencies outside the graph are left out.
+
+    :param find_children: called once per level of the tree, never twice for the same resource
+    :param find_dependencies: called once, with all resources
+
+    Raises InvalidInput for a cycle, naming its members.
     """
-    return _post_order(starts, _discover(starts, find_children))
+    known, edges = _discover(starts, find_children)
+    related = find_dependencies(list(known)) if find_dependencies and known else {}
+    dependencies = {}
+    for resource, others in related.items():
+        inside = tuple(known[other] for other in dict.fromkeys(others) if other in known)
+        if inside:
+            dependencies[known[resource]] = inside
+    return Graph(_ordered(starts, edges, dependencies), edges, dependencies)
 
 
-def _discover(starts: Sequence[Resource], find_children: FindChildren) -> dict[Resource, tuple[Resource, ...]]:
-    known = dict.fromkeys(starts)
-    # The first sighting of a resource gives it its name; equal ones are replaced by it, so that one object is one node.
-    first = {resource: resource for resource in known}
+def _discover(
+    starts: Sequence[Resource], find_children: FindRelated
+) -> tuple[dict[Resource, Resource], dict[Resource, tuple[Resource, ...]]]:
+    """Return all resources, and the children of those that have any. The first object found for a resource stands for it."""
+    known = {start: start for start in dict.fromkeys(starts)}
     edges: dict[Resource, tuple[Resource, ...]] = {}
     level = list(known)
     while level:
-        found = find_children(level)
+        children_of = find_children(level)
         below: list[Resource] = []
         for parent in level:
-            children = tuple(first.setdefault(child, child) for child in dict.fromkeys(found.get(parent, ())))
+            children = dict.fromkeys(children_of.get(parent, ()))
+            below += [child for child in children if child not in known]
             if children:
-                edges[parent] = children
-            for child in children:
-                if child not in known:
-                    known[child] = None
-                    below.append(child)
+                edges[parent] = tuple(known.setdefault(child, child) for child in children)
         level = below
-    return edges
+    return known, edges
 
 
-def _post_order(starts: Sequence[Resource], edges: Mapping[Resource, tuple[Resource, ...]]) -> Graph:
+def _ordered(
+    starts: Sequence[Resource],
+    edges: Mapping[Resource, tuple[Resource, ...]],
+    dependencies: Mapping[Resource, tuple[Resource, ...]],
+) -> tuple[Resource, ...]:
+    """Return all resources in depth-first post-order."""
+
+    def before(node: Resource) -> Iterator[Resource]:
+        return iter((*edges.get(node, ()), *dependencies.get(node, ())))
+
     done: dict[Resource, None] = {}
-    # The path from a start to where the walk stands, with the children still to be visited: no recursion, so no limit
-    # on depth.
+    # The path from a start to the current resource, each with the resources still to be visited. Without recursion, depth
+    # is unlimited.
     path: dict[Resource, Iterator[Resource]] = {}
     for start in starts:
         if start in done:
             continue
-        path[start] = iter(edges.get(start, ()))
+        path[start] = before(start)
         while path:
-            node, children = next(reversed(path.items()))
-            child = next((child for child in children if child not in done), None)
-            if child is None:
+            node, rest = next(reversed(path.items()))
+            following = next((other for other in rest if other not in done), None)
+            if following is None:
                 done[node] = None
                 del path[node]
-            elif child in path:
-                raise _cycle(list(path), child)
+            elif following in path:
+                raise _cycle(list(path), following)
             else:
-                path[child] = iter(edges.get(child, ()))
-    return Graph(tuple(done), edges)
+                path[following] = before(following)
+    return tuple(done)
 
 
-def _cycle(path: list[Resource], again: Resource) -> exception.InvalidInput:
-    members = [*path[path.index(again) :], again]
+def _cycle(path: list[Resource], repeated: Resource) -> exception.InvalidInput:
+    members = [*path[path.index(repeated) :], repeated]
     return exception.InvalidInput(
         f"resources depend on each other in a circle: {' -> '.join(member.key for member in members)}"
     )

@@ -1,7 +1,7 @@
-"""The contract of a scheduled operation's type: what is done when its trigger fires.
+"""The contract of the types of scheduled operations, which define the action when a trigger fires.
 
 Types are entry points ``karbor_like.operations``. The operation engine records runs, retries them within their window and
-follows what they start; a type says what to ask of the REST API, and nothing else. Every call may be made again.
+follows the operations that they start. A type only makes the requests to the REST API. Every call must be idempotent.
 """
 
 from abc import ABC, abstractmethod
@@ -12,18 +12,18 @@ from typing import Any, Protocol
 
 
 class Api(Protocol):
-    """The REST API, acting as the owner of the scheduled operation. Calls raise the errors of the error tree."""
+    """The REST API, acting as the owner of the scheduled operation. Calls raise the exceptions of this project."""
 
     def protect(self, provider_id: str, plan_id: str, extra_info: Mapping[str, Any], key: str) -> str:
-        """Begin a checkpoint and return its id. The same *key* never begins a second one."""
+        """Create a checkpoint and return its id. Repeated with the same *key*, return the same checkpoint."""
         ...
 
     def checkpoints(self, provider_id: str, plan_id: str) -> Sequence[Mapping[str, Any]]:
-        """All available checkpoints of a plan."""
+        """Return all available checkpoints of a plan."""
         ...
 
     def delete(self, provider_id: str, checkpoint_id: str) -> bool:
-        """Begin to delete a checkpoint. False where it is gone already or is in use."""
+        """Start the deletion of a checkpoint. Return False if it does not exist or is in use."""
         ...
 
 
@@ -32,8 +32,8 @@ class ScheduledCall:
     """One run of one scheduled operation.
 
     :param definition: the operation's ``operation_definition``
-    :param extra_info: what the checkpoint is to say of who made it
-    :param key: the same for every attempt to begin the same thing
+    :param extra_info: the origin of the checkpoint, stored with it
+    :param key: idempotency key, the same for every attempt at the run
     :param now: timezone-aware UTC
     """
 
@@ -48,8 +48,8 @@ class ScheduledOperationType(ABC):
 
     @abstractmethod
     def begin(self, api: Api, run: ScheduledCall) -> str:
-        """Ask for a checkpoint and return its id; the engine follows it until it is available or failed."""
+        """Create a checkpoint and return its id. The engine follows it until it is available or failed."""
 
     def finish(self, api: Api, run: ScheduledCall) -> str | None:
-        """The checkpoint is available. Returns what was done besides, in a few words, for the log."""
+        """Run when the checkpoint is available. Return a few words on further actions for the log, or None."""
         return None

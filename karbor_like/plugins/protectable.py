@@ -51,3 +51,13 @@ class ProtectablePlugin(ABC):
         :param parents: resources of the types in :attr:`parent_types`; a parent without children may be left out of the
             result
         """
+
+    def dependencies(self, clients: Clients, resources: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
+        """Return the resources that must be restored before each of *resources*, because that one refers to them.
+
+        They may be of any type, but neither parents of the resource nor dependent on it: resources that refer to each other
+        contribute to the template of the restore instead. Those that are not part of the checkpoint are ignored.
+
+        :param resources: resources of this plugin's type; those without dependencies may be left out of the result
+        """
+        return {}

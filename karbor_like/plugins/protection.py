@@ -1,21 +1,33 @@
-"""The contract of a protection plugin: how resources of some types are protected, restored, deleted, verified and copied.
+"""The contract of protection plugins, which protect, restore, delete, verify and copy resources of some types.
 
-The host (``karbor_like.protection``) decides when and where hooks run, persists what must survive, and hands everything a
-hook needs to it as a :class:`HookContext`. A plugin imports no database, no TaskFlow and no bank internals.
+The host (``karbor_like.protection``) decides when and where hooks run and persists the state that must survive a crash. A
+hook receives everything that it needs as a :class:`HookContext`. Plugins import no database, no TaskFlow and no bank
+internals.
 
-Hooks are **at least once**: a process may be killed anywhere and the hook runs again from the start, in another process.
-So before a hook creates something in the cloud it says so in the :class:`Journal`, and finds there what an earlier
-attempt made. Hooks of one resource run in the order ``prepare_begin``, ``prepare_finish``, ``main``, ``complete``;
-between parent and child: parent.prepare_begin before child.prepare_begin, child.prepare_finish before
-parent.prepare_finish, child.complete before parent.complete; every ``main`` runs in parallel with the others.
+Hooks run **at least once**. If a process is killed, another process runs the interrupted hook again from the start. Before
+a hook creates something in the cloud, it therefore records the intention in the :class:`Journal`, where it also finds what
+an earlier attempt created.
 
-When any hook of any resource fails, the host calls :meth:`ResourceOperation.cleanup` of every resource whose hooks ran,
+Order of the hooks:
+
+* of one resource: ``prepare_begin``, ``prepare_finish``, ``main``, ``complete``;
+* of parent and child: parent.prepare_begin before child.prepare_begin, child.prepare_finish before parent.prepare_finish,
+  child.complete before parent.complete;
+* of a restore, if a resource depends on others: their ``main`` before its ``main``, their ``complete`` before its
+  ``complete``;
+* otherwise ``main`` runs in parallel with that of every other resource.
+
+A restore calls two more hooks, each in one step for all resources that implement it: ``plan`` before any other hook, and
+``contribute`` after every ``main`` and before any ``complete``.
+
+If any hook of any resource fails, the host calls :meth:`ResourceOperation.cleanup` of every resource whose hooks ran,
 children first.
 """
 
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, ClassVar, Final, Protocol
 
 from oslo_config import cfg
@@ -25,23 +37,36 @@ from karbor_like.clients.factory import Clients
 from karbor_like.clients.waiter import Waiter
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
+from karbor_like.domain.template import Template
 
 #: Version of this contract. It rises when plugins written for an earlier version stop working.
 API_VERSION: Final = 1
 
-HOOKS = ("prepare_begin", "prepare_finish", "main", "complete")
+#: Hooks that run once per resource, in order.
+HOOKS: Final = ("prepare_begin", "prepare_finish", "main", "complete")
+#: Hooks of a restore that the host calls in one step for all resources.
+RESTORE_HOOKS: Final = ("plan", "contribute")
+
+#: Restore parameter of ``Type#id``: the id of an existing resource of the target to use in place of that resource. A plugin
+#: that supports it adds the parameter, with schema :data:`MAP_TO_SCHEMA`, to its restore schema.
+MAP_TO: Final = "map_to"
+MAP_TO_SCHEMA: Final[Mapping[str, Any]] = {
+    "type": "string",
+    "title": "Map To",
+    "description": "The ID of an existing resource to use instead of restoring this one.",
+}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that this operation makes in the cloud for one resource.
+    """An object that this operation creates in the cloud for one resource.
 
-    :param role: what it is for, unique per resource and operation, such as ``snapshot`` or ``temporary-image``
-    :param name: the unique, deterministic name to create it under, by which a re-run finds it in the cloud even when the
-        process died between the creation and :meth:`Journal.made`
-    :param cloud_id: its id, or None while nobody knows whether it was created
-    :param keep: False for temporary things, which must be gone when the operation ends, however it ends; True for results
-        (a restored volume), which are removed only when the operation fails
+    :param role: its purpose, unique per resource and operation, such as ``snapshot`` or ``temporary-image``
+    :param name: the unique, deterministic name to create it under. By it a retry finds the object even if the process died
+        between the creation and :meth:`Journal.made`.
+    :param cloud_id: its id, or None while it is unknown whether the object was created
+    :param keep: False for temporary objects, which must be deleted before the operation ends; True for results, such as a
+        restored volume, which are deleted only if the operation fails
     """
 
     role: str
@@ -51,56 +76,86 @@ class Entry:
 
 
 class Journal(Protocol):
-    """What this operation created for this resource: durable before the cloud is asked. All calls are idempotent."""
+    """Durable record of the objects that this operation creates for this resource. All calls are idempotent."""
 
     def intend(self, role: str, *, keep: bool = False) -> Entry:
-        """Say that something is about to be created. Returns the entry, with the id that an earlier attempt noted, if any."""
+        """Record the intention to create an object. Return its entry, with the id if an earlier attempt recorded one."""
         ...
 
     def made(self, role: str, cloud_id: str) -> Entry:
-        """Note the id of what was created, before it is waited for."""
+        """Record the id of the created object. Call it before waiting for the object."""
         ...
 
     def gone(self, role: str) -> None:
-        """Note that it does not exist (any more)."""
+        """Record that the object no longer exists."""
         ...
 
     def entries(self) -> Sequence[Entry]:
-        """What was intended and is not gone, in order of :meth:`intend`."""
+        """Return the objects that were intended and are not recorded as gone, in order of :meth:`intend`."""
         ...
 
 
 class ProgressRecorder(Protocol):
-    """How a resource tells the world how it is doing. Cheap to call often; the host throttles what it stores."""
+    """Records the progress of a resource. Calls are cheap: the host throttles what it stores."""
 
     def step(self, name: str) -> None:
-        """The step that begins now, in a few words for people: it is named when the operation fails in it."""
+        """Record the current step, in a few words. If the operation fails in it, the error message names it."""
         ...
 
     def progress(self, done: int, total: int | None) -> None:
-        """Bytes of the resource done and in all (None: not known yet)."""
+        """Record the bytes done and the total bytes of the resource (None if unknown)."""
         ...
 
     def sizes(self, *, logical: int, new: int, stored: int) -> None:
-        """Logical bytes of the resource, bytes that no base had, and bytes the bank stored for those."""
+        """Record sizes in bytes: of the resource, of its data that no base has, and of what the bank stored for that."""
         ...
+
+
+class Action(StrEnum):
+    """What a restore would do for a resource."""
+
+    CREATE = "create"
+    #: Use the resource that the restore request maps it to.
+    MAP = "map"
+    #: Use the original, which still exists.
+    REUSE = "reuse"
+    SKIP = "skip"
+    #: The restore cannot succeed.
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True)
+class PlannedAction:
+    """One line of a restore plan.
+
+    :param resource_key: ``Type#id`` of the resource in the checkpoint, or of another resource that it refers to
+    :param reason: why the action is planned; required for conflicts
+    """
+
+    action: Action
+    resource_key: str
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class HookContext:
-    """One hook call of one resource of one operation.
+    """Everything that one hook call receives.
 
-    :param operation_id: UUID of the operation; what is created in the cloud carries it in its metadata
-        (``karbor_like_operation``) and in its name
-    :param resource: what is protected, or what was protected (restore, delete, verify, copy)
-    :param parameters: the options for this resource: those of its type overlaid with those of ``Type#id``, nulls left out,
-        checked against the plugin's schema
-    :param clients: acts in the cloud as the operation's owner (for a restore elsewhere: in the target cloud)
-    :param section: this resource's part of the checkpoint in the bank (copy: of the new checkpoint, in its bank)
-    :param bases: sections of this resource in earlier checkpoints, newest first, to store against
-    :param restored: after a child's hook returned: original ``Type#id`` -> id of what was made for it (restore)
+    :param operation_id: UUID of the operation. Objects created in the cloud carry it in their metadata
+        (``karbor_like_operation``) and in their names.
+    :param resource: the resource to protect, or the protected one (restore, delete, verify, copy)
+    :param parameters: the options for this resource, checked against the plugin's schema: those of its type overlaid with
+        those of ``Type#id``, without nulls
+    :param clients: act in the cloud as the owner of the operation; for a restore elsewhere, in the target cloud
+    :param section: the resource's part of the checkpoint in the bank (copy: of the new checkpoint, in its bank)
+    :param bases: sections of this resource in earlier checkpoints, newest first, to deduplicate against
+    :param restored: original ``Type#id`` -> id of the restored resource, for all hooks that have returned (restore)
     :param check: raises Cancelled or LeaseLost when the hook must stop; call it in every loop
-    :param source: this resource's part of the checkpoint that is copied, in another provider's bank (copy)
+    :param source: the resource's part of the checkpoint to copy, in another provider's bank (copy)
+    :param dependencies: resources of the checkpoint that this one depends on
+    :param mapping: original ``Type#id`` -> id of the existing resource that the restore request maps it to (restore);
+        includes resources that are not in the checkpoint
+    :param template: the contributions of all resources (``complete`` of a restore)
     """
 
     operation_id: str
@@ -118,52 +173,77 @@ class HookContext:
     restored: Mapping[str, str]
     check: Callable[[], None]
     source: Section | None = None
+    dependencies: Sequence[Resource] = ()
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    template: Template | None = None
 
 
-class ResourceOperation(ABC):  # noqa: B024 - a plugin implements the hooks that it needs, and may need none
-    """One kind of operation on one resource type. Implement the hooks that are needed: a hook that is not implemented makes
-    no task. A hook may return a JSON object: ``{"restored": {"Type#id": "new id"}}`` feeds :attr:`HookContext.restored`, and
-    ``{"remarks": [...]}`` tells people in sentences what could not be as it was: it is the resource's reason, though nothing
-    failed. What a later hook remarks takes its place.
+class ResourceOperation(ABC):  # noqa: B024 - a plugin implements only the hooks that it needs, possibly none
+    """One type of operation on resources of one type.
+
+    A subclass implements the hooks that it needs. Hooks that it does not implement create no task. A hook may return a JSON
+    object with these members:
+
+    * ``restored``: ``{"Type#id": "new id"}``, added to :attr:`HookContext.restored`;
+    * ``remarks``: a list of sentences on what could not be restored as it was. They become the resource's reason although
+      nothing failed, and replace the remarks of earlier hooks.
     """
 
     def __init__(self, plugin: "ProtectionPlugin") -> None:
         self.plugin = plugin
 
-    def prepare_begin(self, run: HookContext) -> dict[str, Any] | None:
-        """Before the children's ``prepare_begin``."""
+    def plan(self, context: HookContext) -> Sequence[PlannedAction]:
+        """Return what a restore of this resource would do. Create and change nothing, and leave the journal alone.
+
+        If any resource plans a conflict, the restore fails with the reasons of all conflicts before any other hook runs.
+        """
         raise NotImplementedError
 
-    def prepare_finish(self, run: HookContext) -> dict[str, Any] | None:
-        """After the children's ``prepare_finish``."""
+    def prepare_begin(self, context: HookContext) -> dict[str, Any] | None:
+        """Run before ``prepare_begin`` of the children."""
         raise NotImplementedError
 
-    def main(self, run: HookContext) -> dict[str, Any] | None:
-        """In parallel with every other resource's."""
+    def prepare_finish(self, context: HookContext) -> dict[str, Any] | None:
+        """Run after ``prepare_finish`` of the children."""
         raise NotImplementedError
 
-    def complete(self, run: HookContext) -> dict[str, Any] | None:
-        """After the children's ``complete``."""
+    def main(self, context: HookContext) -> dict[str, Any] | None:
+        """Run in parallel with ``main`` of other resources. Move the bytes here: the host bounds concurrent transfers."""
         raise NotImplementedError
 
-    def cleanup(self, run: HookContext) -> None:
-        """The operation failed: remove from the cloud everything the journal names, dependents first. Runs at least once,
-        may find anything already gone, and goes on to the next thing when one cannot be removed; raises ResourceFailed at
-        the end naming what is left over. ``run.check`` raises LeaseLost only: a cancelled operation is cleaned up as well.
+    def contribute(self, context: HookContext, template: Template) -> None:
+        """Add to the one template of the whole restore.
+
+        Create and change nothing: the host may call the hook repeatedly, also in another process. Children and
+        dependencies contribute first. ``complete`` reads the finished template from :attr:`HookContext.template`.
+        """
+        raise NotImplementedError
+
+    def complete(self, context: HookContext) -> dict[str, Any] | None:
+        """Run after ``complete`` of the children."""
+        raise NotImplementedError
+
+    def cleanup(self, context: HookContext) -> None:
+        """Delete everything that the journal names from the cloud, dependents first. Called when the operation failed.
+
+        Runs at least once. Objects may already be deleted. If one cannot be deleted, continue with the next, and raise
+        ResourceFailed at the end that names the remaining ones. ``context.check`` raises LeaseLost only: cancelled
+        operations are cleaned up as well.
         """
 
     @classmethod
     def hooks(cls) -> tuple[str, ...]:
-        """The hooks that this class implements, in order."""
-        return tuple(hook for hook in HOOKS if getattr(cls, hook) is not getattr(ResourceOperation, hook))
+        """Return the names of the hooks that this class implements: :data:`HOOKS` in order, then :data:`RESTORE_HOOKS`."""
+        names = (*HOOKS, *RESTORE_HOOKS)
+        return tuple(hook for hook in names if getattr(cls, hook) is not getattr(ResourceOperation, hook))
 
 
 @dataclass(frozen=True)
 class Schemas:
-    """JSON schemas (objects) of what a tenant may say about a resource of one type, and of what is shown of it.
+    """JSON schemas (objects) of the options of one resource type and of the information shown about it.
 
-    Clients make forms of them and send null for what nobody filled in, and some schemas, being older than this code,
-    require what has null for its default. So the host drops nulls before it checks, and holds nobody to ``required``.
+    Clients generate forms from them and send null for empty fields, and some schemas, which are older than this code,
+    require members whose default is null. The host therefore drops nulls before it validates, and ignores ``required``.
     """
 
     options: Mapping[str, Any]
@@ -175,24 +255,24 @@ class Schemas:
 EMPTY_SCHEMA: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 
-class ProtectionPlugin(ABC):  # noqa: B024 - everything a plugin declares is class-level
-    """How a provider protects resources of some types. One object per provider, built from the provider's file."""
+class ProtectionPlugin(ABC):  # noqa: B024 - plugins declare everything as class attributes
+    """The way in which a provider protects resources of some types. One instance per provider."""
 
     #: The version of the contract that the plugin was written for. The loader refuses any other than :data:`API_VERSION`.
     api_version: ClassVar[int | None] = None
     #: Section of the provider's file that holds :attr:`options`.
     group: ClassVar[str] = ""
     options: ClassVar[Sequence[cfg.Opt]] = ()
-    #: The resource types served, each with its schemas.
+    #: The schemas of each resource type that the plugin protects.
     schemas: Mapping[str, Schemas] = {}
-    #: The operations offered. A kind that is missing is answered with Unsupported. Where all of a checkpoint is in the bank,
-    #: :class:`karbor_like.plugins.toolkit.copying.SectionCopy` copies it.
+    #: The operations offered; others are answered with Unsupported. A plugin that keeps everything in the bank copies with
+    #: :class:`karbor_like.plugins.toolkit.copying.SectionCopy`.
     operations: ClassVar[Mapping[OperationType, type[ResourceOperation]]] = {}
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self.conf: Any = conf[self.group] if self.group else None
 
     def operation(self, kind: OperationType, resource_type: str) -> ResourceOperation | None:
-        """The operation of *kind*, or None where this plugin does not offer it."""
+        """Create the operation of type *kind*. Return None if the plugin does not offer it."""
         operation = self.operations.get(kind)
         return operation(self) if operation and resource_type in self.schemas else None

@@ -19,7 +19,8 @@ from karbor_like.clock import SystemClock
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import IMAGE, VOLUME, Resource
 from karbor_like.plugins import loader
-from tests.contract.plugins.running import Host, context_of, make_conf
+from karbor_like.testing.host import Host
+from karbor_like.testing.sandbox import context_of, make_conf
 from tests.fixtures.cloud import CloudHandle
 from tests.scenario.tenant import Tenant, random_bytes
 

@@ -1,4 +1,4 @@
-"""What is kept of a Cinder volume beside its bytes, and how a restored volume gets it back."""
+"""The properties of a Cinder volume: how they are stored and restored."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,13 +6,13 @@ from typing import Any, Final
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
 
-#: Cinder shows these among a volume's metadata although they are none.
+#: Members that Cinder adds to the metadata it shows.
 _READONLY: Final = "readonly"
 _NOT_METADATA: Final = frozenset({_READONLY, "attached_mode"})
 
 
 def describe(volume: Any) -> dict[str, Any]:
-    """The document of *volume*, as JSON. Size is in GiB."""
+    """Return the properties of *volume* as a JSON object. Size is in GiB."""
     return {
         "id": volume.id,
         "name": volume.name or "",
@@ -28,18 +28,18 @@ def describe(volume: Any) -> dict[str, Any]:
 
 
 def placement(clients: Clients, document: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
-    """Where a volume like this one can be made: arguments for its creation, and remarks on what could not be as it was.
+    """Return arguments for the creation of a volume like this one, and remarks on what must differ.
 
-    A type or zone that does not exist (any more, or in this cloud) must not make a restore impossible.
+    The restore must succeed even if volume type or availability zone do not exist in this cloud.
     """
     wanted, remarks = {}, []
     with translated("the volume types and availability zones"):
         if document["volume_type"]:
-            offered = {found.name for found in clients.cinder().volume_types.list()}
+            offered = {volume_type.name for volume_type in clients.cinder().volume_types.list()}
             if document["volume_type"] in offered:
                 wanted["volume_type"] = document["volume_type"]
             else:
-                remarks.append(f"there is no volume type {document['volume_type']!r}: the default one was taken")
+                remarks.append(f"volume type {document['volume_type']!r} does not exist; the default type was used")
         if document["availability_zone"]:
             zones = clients.cinder().availability_zones.list(detailed=False)
             if document["availability_zone"] in {
@@ -48,15 +48,16 @@ def placement(clients: Clients, document: Mapping[str, Any]) -> tuple[dict[str, 
                 wanted["availability_zone"] = document["availability_zone"]
             else:
                 remarks.append(
-                    f"there is no availability zone {document['availability_zone']!r}: the default one was taken"
+                    f"availability zone {document['availability_zone']!r} does not exist; the default zone was used"
                 )
     return wanted, remarks
 
 
 def apply(clients: Clients, volume_id: str, document: Mapping[str, Any], name: str) -> None:
-    """Make the available volume look like the one in *document*, but for its name, which becomes *name*. Repeatable.
+    """Give the available volume the properties in *document* and the name *name*. Idempotent.
 
-    It was made from an image, so Cinder took it for bootable and noted the image; and it bears the marks of the operation.
+    Because the volume was created from an image, Cinder set it bootable and added the image's metadata. It also carries the
+    markers of the operation.
     """
     manager = clients.cinder().volumes
     with translated(f"restoring the metadata of volume {volume_id}"):

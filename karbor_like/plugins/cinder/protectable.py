@@ -1,4 +1,4 @@
-"""Cinder volumes."""
+"""The protectable plugin for Cinder volumes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ HIDDEN = frozenset({"error", "deleting", "error_deleting"})
 
 
 class VolumeProtectable(ProtectablePlugin):
-    """Volumes hang below their project and below the servers that they are attached to."""
+    """Lists volumes. Their parents are their project and the servers that they are attached to."""
 
     api_version = 1
     resource_type = resource.VOLUME
@@ -39,13 +39,13 @@ class VolumeProtectable(ProtectablePlugin):
 
 
 def _volumes(clients: Clients) -> list[Any]:
-    """The volumes of the caller's project that can be protected, with one call (per page)."""
+    """Return the protectable volumes of the calling project, with one request per page."""
     try:
         with translated("the volumes of the project"):
-            found = clients.cinder().volumes.list()
+            listed = clients.cinder().volumes.list()
     except exception.Unsupported:
         return []  # a cloud without Cinder has no volumes
-    return [v for v in found if _owner(v) == clients.project_id and not _obstacle(v)]
+    return [v for v in listed if _owner(v) == clients.project_id and not _obstacle(v)]
 
 
 def _owner(volume: Any) -> str | None:

@@ -1,9 +1,9 @@
-"""Volumes, through Glance into the bank: the checkpoint holds all that is needed to make the volume again in any cloud.
+"""The plugin for volumes that copies through Glance and stores everything that any cloud needs for the restore in the bank.
 
-Protect: 1. a temporary snapshot of the volume, 2. a temporary volume from it, 3. a temporary image of that, 4. the image's
-bytes into the bank, 5. the temporary things are deleted (image, volume, snapshot: each depends on the next), 6. the
-metadata into the bank. Restore: 1. an image with the bytes from the bank, 2. a volume from it, 3. wait for the volume,
-4. the image is deleted.
+Protect: 1. create a temporary snapshot of the volume, 2. a temporary volume of the snapshot, 3. a temporary image of that
+volume; 4. store the image's bytes and 5. the metadata in the bank; 6. delete image, volume and snapshot, each of which
+depends on the next. Restore: 1. create an image of the stored bytes, 2. a volume of the image; 3. wait for the volume;
+4. delete the image.
 """
 
 import logging
@@ -11,18 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from oslo_config import cfg
-
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.cinder import metadata
+from karbor_like.plugins.cinder.objects import Snapshots, Volumes, cinder_message
 from karbor_like.plugins.glance import data
+from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
-from karbor_like.plugins.toolkit import cloud_objects, ownership
-from karbor_like.plugins.toolkit.cloud_objects import Images, Snapshots, Volumes
+from karbor_like.plugins.toolkit import cleanup, cloud_objects, ownership, transfer
 from karbor_like.plugins.toolkit.copying import SectionCopy
+from karbor_like.plugins.toolkit.transfer import TransferTimeout
 
 LOG = logging.getLogger(__name__)
 
@@ -31,13 +31,16 @@ TEMPORARY_VOLUME: Final = "temporary-volume"
 TEMPORARY_IMAGE: Final = "temporary-image"
 VOLUME: Final = "volume"
 
-#: States in which Cinder takes a snapshot.
+_GIB: Final = 1024**3
+
+#: States in which Cinder allows a snapshot.
 _USABLE: Final = frozenset({"available", "in-use"})
 
-#: How often in a row a volume may look as if Cinder was not uploading it, before that is believed: a replica may lag.
+#: Consecutive polls in which Cinder does not show the volume as uploading before the upload counts as failed. A replica of
+#: Cinder's database may lag.
 _GIVEN_UP: Final = 3
 
-# Both schemas are to the letter those that clients have known for years; see Schemas on what "required" means in them.
+# Clients know both schemas, which must not change. See Schemas for the meaning of "required" in them.
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     "title": "Volume Glance Protection Options",
     "type": "object",
@@ -80,163 +83,170 @@ SAVED_INFO_SCHEMA: Final[Mapping[str, Any]] = {
 
 
 class Protect(ResourceOperation):
-    """Six steps. The first one is in ``prepare_finish``, so that all volumes of a plan are snapshotted close to each other,
-    before the bytes of their parent move.
+    """The six steps of protect.
+
+    The first one is in ``prepare_finish``, so that the snapshots of all volumes of a plan are taken close together.
     """
 
     plugin: "VolumeGlanceProtection"
 
-    def prepare_finish(self, run: HookContext) -> None:
-        run.report.step("waiting for the volume to be at rest")
-        volume = _at_rest(run)
-        data.put_metadata(run, volume=metadata.describe(volume))
-        run.report.step("taking a snapshot")
+    def prepare_finish(self, context: HookContext) -> None:
+        context.report.step("waiting for the volume to be idle")
+        volume = _wait_until_idle(context)
+        # As it is when the snapshot is taken, for the main hook of whichever process runs it.
+        data.put_metadata(context, {"volume": metadata.describe(volume)})
+        context.report.step("taking a snapshot")
 
-        def create(name: str, marks: Mapping[str, str]) -> str:
+        def create(name: str, markers: Mapping[str, str]) -> str:
             with translated(f"creating the temporary snapshot of volume {volume.id}"):
-                # force: of volumes in use as well.
-                made = run.clients.cinder().volume_snapshots.create(
-                    volume.id, force=True, name=name, description=run.parameters.get("description"), metadata=marks
+                # force: also of volumes in use.
+                snapshot = context.clients.cinder().volume_snapshots.create(
+                    volume.id,
+                    force=True,
+                    name=name,
+                    description=context.parameters.get("description"),
+                    metadata=markers,
                 )
-            return made.id
+            return snapshot.id
 
-        snapshots = Snapshots(run.clients)
-        cloud_objects.wait(run, snapshots, cloud_objects.ensure(run, snapshots, SNAPSHOT, create))
+        snapshots = Snapshots(context.clients)
+        cloud_objects.wait(context, snapshots, cloud_objects.ensure(context, snapshots, SNAPSHOT, create))
 
-    def main(self, run: HookContext) -> None:
-        if not data.is_stored(run):
-            image = self._image(run)
-            data.put_metadata(run, image=data.describe(image))
-            data.store(run, image)
-        run.report.step("deleting the temporary image, volume and snapshot")
-        cloud_objects.remove(run, Images(run.clients), TEMPORARY_IMAGE)
-        cloud_objects.remove(run, Volumes(run.clients), TEMPORARY_VOLUME)
-        cloud_objects.remove(run, Snapshots(run.clients), SNAPSHOT)
-        run.report.step("storing the metadata")
-        data.put_metadata(
-            run,
-            digest=run.section.stats(data.DATA).digest,
-            backup_name=run.parameters.get("backup_name"),
-            description=run.parameters.get("description"),
-        )
-        data.report_sizes(run)
+    def main(self, context: HookContext) -> None:
+        document = data.get_metadata(context)
+        stats = data.find_stored(context)
+        if stats is None or "digest" not in document:
+            image = self._image(context)
+            stats = stats or data.store(context, image)
+            members = {
+                **document,
+                "image": data.describe(image),
+                "digest": stats.digest,
+                "backup_name": context.parameters.get("backup_name"),
+                "description": context.parameters.get("description"),
+            }
+            context.report.step("storing the metadata")
+            data.put_metadata(context, members)
+        context.report.step("deleting the temporary image, volume and snapshot")
+        cleanup.remove(context, Images(context.clients), TEMPORARY_IMAGE)
+        cleanup.remove(context, Volumes(context.clients), TEMPORARY_VOLUME)
+        cleanup.remove(context, Snapshots(context.clients), SNAPSHOT)
+        data.report_sizes(context, stats)
 
-    def cleanup(self, run: HookContext) -> None:
-        snapshots, volumes, images = Snapshots(run.clients), Volumes(run.clients), Images(run.clients)
-        cloud_objects.remove_all(run, {SNAPSHOT: snapshots, TEMPORARY_VOLUME: volumes, TEMPORARY_IMAGE: images})
+    def cleanup(self, context: HookContext) -> None:
+        snapshots, volumes, images = Snapshots(context.clients), Volumes(context.clients), Images(context.clients)
+        cleanup.remove_all(context, {SNAPSHOT: snapshots, TEMPORARY_VOLUME: volumes, TEMPORARY_IMAGE: images})
 
-    def _image(self, run: HookContext) -> Any:
-        """Steps 2 and 3: the temporary image, complete. Each finds what an earlier attempt made."""
-        run.report.step("making a temporary volume of the snapshot")
-        size, volume_id = self._temporary_volume(run)
-        run.report.step("making an image of the temporary volume")
+    def _image(self, context: HookContext) -> Any:
+        """Perform steps 2 and 3 and return the active temporary image. Each step uses the result of an earlier attempt."""
+        context.report.step("creating a temporary volume of the snapshot")
+        size, volume_id = self._temporary_volume(context)
+        context.report.step("creating an image of the temporary volume")
 
-        def create(name: str, marks: Mapping[str, str]) -> str:
-            with translated(f"creating the temporary image of volume {run.resource.id}"):
-                _, answer = run.clients.cinder().volumes.upload_to_image(
+        def create(name: str, markers: Mapping[str, str]) -> str:
+            with translated(f"creating the temporary image of volume {context.resource.id}"):
+                _, answer = context.clients.cinder().volumes.upload_to_image(
                     volume_id, False, name, "bare", "raw", "private", False
                 )
             image_id: str = answer["os-volume_upload_image"]["image_id"]
             return image_id
 
-        image_id = cloud_objects.ensure(run, Images(run.clients), TEMPORARY_IMAGE, create)
-        image = _Upload(run, volume_id, image_id).wait(self.plugin.timeout(run, size))
-        # Not before: Glance writes the state along with what is changed, as it was when the change began, so that an upload
-        # which begins or ends meanwhile is lost. Until then the image's name tells whose it is.
-        run.waiter.call(lambda: _mark(run, image_id), check=run.check)
+        image_id = cloud_objects.ensure(context, Images(context.clients), TEMPORARY_IMAGE, create)
+        image = _Upload(context, volume_id, image_id).wait(self.plugin.timeout(context, size * _GIB))
+        # Not before: with every change Glance writes the state that the image had when the change began. A concurrent upload
+        # would lose its state. Until then only the image's name tells that the image belongs to the operation.
+        context.waiter.call(lambda: _mark(context, image_id), check=context.check)
         return image
 
-    def _temporary_volume(self, run: HookContext) -> tuple[int, str]:
-        """Size (GiB) and id of a volume with the snapshot's content. Cinder may already be making an image of it."""
-        snapshots, volumes = Snapshots(run.clients), Volumes(run.clients)
-        snapshot_id = cloud_objects.known(run, snapshots, SNAPSHOT)
+    def _temporary_volume(self, context: HookContext) -> tuple[int, str]:
+        """Return size (GiB) and id of a volume of the snapshot. Cinder may already be uploading it to an image."""
+        snapshots, volumes = Snapshots(context.clients), Volumes(context.clients)
+        snapshot_id = cloud_objects.find_existing(context, snapshots, SNAPSHOT)
         if snapshot_id is None:
             raise exception.ResourceFailed(
-                f"the temporary snapshot of volume {run.resource.id} was deleted by somebody"
+                f"volume {context.resource.id}: its temporary snapshot was deleted during the operation; protect it again"
             )
-        size = cloud_objects.look(run, snapshots, snapshot_id).size
+        size = cloud_objects.fetch(context, snapshots, snapshot_id).size
 
-        def create(name: str, marks: Mapping[str, str]) -> str:
-            with translated(f"creating the temporary volume of volume {run.resource.id}"):
-                return run.clients.cinder().volumes.create(size, snapshot_id=snapshot_id, name=name, metadata=marks).id
+        def create(name: str, markers: Mapping[str, str]) -> str:
+            with translated(f"creating the temporary volume of volume {context.resource.id}"):
+                return (
+                    context.clients.cinder()
+                    .volumes.create(size, snapshot_id=snapshot_id, name=name, metadata=markers)
+                    .id
+                )
 
-        volume_id = cloud_objects.ensure(run, volumes, TEMPORARY_VOLUME, create)
-        run.waiter.until(
+        volume_id = cloud_objects.ensure(context, volumes, TEMPORARY_VOLUME, create)
+        context.waiter.until(
             f"volume {volume_id} to become available",
             lambda: volumes.get(volume_id),
             done=lambda volume: volume.status in ("available", "uploading"),
             failed=volumes.failure,
-            timeout=self.plugin.timeout(run, size),
-            check=run.check,
+            timeout=self.plugin.timeout(context, size * _GIB),
+            check=context.check,
         )
         return size, volume_id
 
 
 class Restore(ResourceOperation):
-    """Four steps. The restored volume is a result: it goes only when the operation fails."""
+    """The four steps of restore. The restored volume is a result, which is deleted only if the operation fails."""
 
     plugin: "VolumeGlanceProtection"
 
-    def main(self, run: HookContext) -> dict[str, Any]:
-        document = data.get_metadata(run)
-        timeout = self.plugin.timeout(run, document["volume"]["size"])
+    def main(self, context: HookContext) -> dict[str, Any]:
+        document = data.get_metadata(context)
+        timeout = self.plugin.timeout(context, document["volume"]["size"] * _GIB)
         remarks: list[str] = []
-        volumes = Volumes(run.clients)
-        volume_id = cloud_objects.known(run, volumes, VOLUME)
+        volumes = Volumes(context.clients)
+        volume_id = cloud_objects.find_existing(context, volumes, VOLUME)
         if volume_id is None:
-            run.report.step("making an image")
-            image = data.make_image(run, TEMPORARY_IMAGE, document["image"], keep=False, timeout=timeout)
-            run.report.step("making a volume of the image")
-            volume_id, remarks = self._create(run, volumes, image.id, document["volume"])
-        run.report.step("waiting for the volume")
-        cloud_objects.wait(run, volumes, volume_id, timeout)
-        run.report.step("deleting the temporary image")
-        cloud_objects.remove(run, Images(run.clients), TEMPORARY_IMAGE)
-        run.report.step("restoring the volume's metadata")
-        name = run.parameters.get("restore_name") or document["volume"]["name"]
-        run.waiter.call(lambda: metadata.apply(run.clients, volume_id, document["volume"], name), check=run.check)
-        return {"restored": {run.resource.key: volume_id}, "remarks": remarks}
+            context.report.step("creating an image")
+            image = data.make_image(context, TEMPORARY_IMAGE, document["image"], keep=False, timeout=timeout)
+            context.report.step("creating a volume of the image")
+            volume_id, remarks = self._create(context, volumes, image.id, document["volume"])
+        context.report.step("waiting for the volume")
+        cloud_objects.wait(context, volumes, volume_id, timeout)
+        context.report.step("deleting the temporary image")
+        cleanup.remove(context, Images(context.clients), TEMPORARY_IMAGE)
+        context.report.step("restoring the volume's metadata")
+        name = context.parameters.get("restore_name") or document["volume"]["name"]
+        context.waiter.call(
+            lambda: metadata.apply(context.clients, volume_id, document["volume"], name), check=context.check
+        )
+        return {"restored": {context.resource.key: volume_id}, "remarks": remarks}
 
-    def cleanup(self, run: HookContext) -> None:
-        cloud_objects.remove_all(run, {TEMPORARY_IMAGE: Images(run.clients), VOLUME: Volumes(run.clients)})
+    def cleanup(self, context: HookContext) -> None:
+        cleanup.remove_all(context, {TEMPORARY_IMAGE: Images(context.clients), VOLUME: Volumes(context.clients)})
 
     def _create(
-        self, run: HookContext, volumes: Volumes, image_id: str, document: Mapping[str, Any]
+        self, context: HookContext, volumes: Volumes, image_id: str, document: Mapping[str, Any]
     ) -> tuple[str, list[str]]:
-        arguments, remarks = run.waiter.call(lambda: metadata.placement(run.clients, document), check=run.check)
+        arguments, remarks = context.waiter.call(
+            lambda: metadata.placement(context.clients, document), check=context.check
+        )
         for remark in remarks:
-            LOG.warning("%s: %s", run.resource.key, remark)
+            LOG.warning("%s: %s", context.resource.key, remark)
 
-        def create(name: str, marks: Mapping[str, str]) -> str:
-            with translated(f"creating a volume for {run.resource.key}"):
-                made = run.clients.cinder().volumes.create(
+        def create(name: str, markers: Mapping[str, str]) -> str:
+            with translated(f"creating a volume for {context.resource.key}"):
+                volume = context.clients.cinder().volumes.create(
                     document["size"],
                     imageRef=image_id,
                     name=name,
-                    metadata={**document["metadata"], **marks},
+                    metadata={**document["metadata"], **markers},
                     **arguments,
                 )
-            return made.id
+            return volume.id
 
-        return cloud_objects.ensure(run, volumes, VOLUME, create, keep=True), remarks
+        return cloud_objects.ensure(context, volumes, VOLUME, create, keep=True), remarks
 
 
-class VolumeGlanceProtection(ProtectionPlugin):
-    """Volumes of any Cinder driver, stored whole in the bank."""
+class VolumeGlanceProtection(TransferTimeout, ProtectionPlugin):
+    """Stores volumes of any Cinder driver completely in the bank."""
 
     api_version = 1
     group = "volume_glance_plugin"
-    options = (
-        cfg.IntOpt(
-            "seconds_per_gib",
-            default=120,
-            min=1,
-            help="""
-How long Cinder and Glance may take for each GiB of a volume whenever they copy it, on top of [waiter] timeout, before the
-operation is given up.
-""",
-        ),
-    )
+    options = (transfer.seconds_per_gib("Cinder or Glance copies of a volume"),)
     schemas = {resource.VOLUME: Schemas(OPTIONS_SCHEMA, RESTORE_SCHEMA, SAVED_INFO_SCHEMA, data.VERIFY_SCHEMA)}
     operations = {
         OperationType.PROTECT: Protect,
@@ -246,44 +256,40 @@ operation is given up.
         OperationType.COPY: SectionCopy,
     }
 
-    def timeout(self, run: HookContext, size: int) -> float:
-        """Seconds that a cloud may take to copy *size* GiB."""
-        return run.waiter.timeout + size * self.conf.seconds_per_gib
 
-
-def _at_rest(run: HookContext) -> Any:
-    """The volume to protect, when nothing is being done to it."""
-    volumes, what = Volumes(run.clients), f"volume {run.resource.id}"
+def _wait_until_idle(context: HookContext) -> Any:
+    """Return the volume to protect as soon as Cinder is not busy with it."""
+    volumes, what = Volumes(context.clients), f"volume {context.resource.id}"
 
     def get() -> Any:
-        volume = volumes.get(run.resource.id)
-        if getattr(volume, "os-vol-tenant-attr:tenant_id", run.project_id) != run.project_id:
+        volume = volumes.get(context.resource.id)
+        if getattr(volume, "os-vol-tenant-attr:tenant_id", context.project_id) != context.project_id:
             raise exception.ResourceNotFound(f"{what} does not exist")
         return volume
 
-    volume = run.waiter.until(
+    volume = context.waiter.until(
         f"{what} to become available or in-use",
         get,
-        done=lambda seen: seen.status in _USABLE,
-        failed=lambda seen: "it is being deleted" if seen.status == "deleting" else volumes.failure(seen),
-        check=run.check,
+        done=lambda current: current.status in _USABLE,
+        failed=lambda current: "it is being deleted" if current.status == "deleting" else volumes.failure(current),
+        check=context.check,
     )
     if volume.encrypted:
         raise exception.Unsupported(
-            f"{what} is encrypted by Cinder: its image would be readable only with a key that is deleted with the image."
-            " Protect it with a plugin that stores Cinder backups"
+            f"{what} is encrypted by Cinder: its image would need a key that is deleted with the image;"
+            " protect it with a plugin that stores Cinder backups"
         )
     return volume
 
 
-def _mark(run: HookContext, image_id: str) -> None:
-    marks = ownership.make(run.operation_id, TEMPORARY_IMAGE, run.resource.key)
-    with translated(f"marking the temporary image of volume {run.resource.id}"):
-        run.clients.glance().images.update(image_id, **marks)
+def _mark(context: HookContext, image_id: str) -> None:
+    markers = ownership.markers(context.operation_id, TEMPORARY_IMAGE, context.resource.key)
+    with translated(f"marking the temporary image of volume {context.resource.id}"):
+        context.clients.glance().images.update(image_id, **markers)
 
 
 @dataclass
-class _Seen:
+class _UploadState:
     volume: Any
     image: Any | None
 
@@ -293,47 +299,50 @@ class _Seen:
 
 
 class _Upload:
-    """Cinder's upload of the temporary volume: the image tells when it is complete, the volume when Cinder has given up."""
+    """Cinder's upload of the temporary volume.
 
-    def __init__(self, run: HookContext, volume_id: str, image_id: str) -> None:
-        self._run = run
-        self._volumes = Volumes(run.clients)
-        self._images = Images(run.clients)
+    The image shows when it is complete, the volume when Cinder has given up.
+    """
+
+    def __init__(self, context: HookContext, volume_id: str, image_id: str) -> None:
+        self._context = context
+        self._volumes = Volumes(context.clients)
+        self._images = Images(context.clients)
         self._volume_id = volume_id
         self._image_id = image_id
         self._idle = 0
 
     def wait(self, timeout: float) -> Any:
-        """The active image. Raises ResourceFailed with Cinder's reason as soon as it is known that there will be none."""
-        seen = self._run.waiter.until(
+        """Wait for the active image and return it. Raises ResourceFailed with Cinder's reason once the upload failed."""
+        upload = self._context.waiter.until(
             f"image {self._image_id} to become active",
-            self._look,
-            done=lambda seen: seen.status == self._images.ready,
+            self._poll,
+            done=lambda upload: upload.status == self._images.ready,
             failed=self._failure,
             timeout=timeout,
-            check=self._run.check,
+            check=self._context.check,
         )
-        return seen.image
+        return upload.image
 
-    def _look(self) -> _Seen:
-        # The volume first: when it is seen at rest, the upload is over, and what the image then says is final.
+    def _poll(self) -> _UploadState:
+        # The volume first: once it is idle, the upload has ended, and the image state that is read afterwards is final.
         volume = self._volumes.get(self._volume_id)
         try:
-            return _Seen(volume, self._images.get(self._image_id))
+            return _UploadState(volume, self._images.get(self._image_id))
         except exception.ResourceNotFound:
-            return _Seen(volume, None)
+            return _UploadState(volume, None)
 
-    def _failure(self, seen: _Seen) -> str | None:
-        if seen.image is None:
+    def _failure(self, state: _UploadState) -> str | None:
+        if state.image is None:
             return f"it was deleted: {self._message()}"
-        failure = self._images.failure(seen.image) or self._volumes.failure(seen.volume)
+        failure = self._images.failure(state.image) or self._volumes.failure(state.volume)
         if failure:
             return failure
-        at_rest = seen.volume.status != "uploading" and seen.image.status != self._images.ready
-        self._idle = self._idle + 1 if at_rest else 0
+        idle = state.volume.status != "uploading" and state.image.status != self._images.ready
+        self._idle = self._idle + 1 if idle else 0
         if self._idle < _GIVEN_UP:
             return None
         return f"Cinder gave up uploading volume {self._volume_id}: {self._message()}"
 
     def _message(self) -> str:
-        return cloud_objects.cinder_message(self._run.clients, self._volume_id)
+        return cinder_message(self._context.clients, self._volume_id)

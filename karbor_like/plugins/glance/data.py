@@ -1,7 +1,7 @@
-"""An image's bytes into the bank and out of it again: what the volume and image plugins share.
+"""Transfer of an image's bytes into the bank and back, shared by the volume and image plugins.
 
-A resource's section holds the stream :data:`DATA` and the document :data:`METADATA`, whose member ``image`` says of which
-size, format and hash the image was.
+The section of a resource holds the stream :data:`DATA` and the document :data:`METADATA`. The document's member ``image``
+states size, format and hash of the image, ``digest`` that the stream is complete.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,17 +9,17 @@ from contextlib import closing
 from typing import Any, Final
 
 from karbor_like import exception
-from karbor_like.bank import errors
+from karbor_like.bank import StreamStats, errors
 from karbor_like.clients import imagedata
 from karbor_like.clients.errors import translated
+from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.protection import HookContext, ResourceOperation
-from karbor_like.plugins.toolkit import cloud_objects
-from karbor_like.plugins.toolkit.cloud_objects import Images
+from karbor_like.plugins.toolkit import cleanup, cloud_objects
 
 DATA: Final = "data"
 METADATA: Final = "metadata"
 
-#: Of the documents that this code writes. A reader refuses others.
+#: Version of the documents that this code writes. Readers refuse other versions.
 VERSION: Final = 1
 
 VERIFY_SCHEMA: Final[Mapping[str, Any]] = {
@@ -38,38 +38,33 @@ VERIFY_SCHEMA: Final[Mapping[str, Any]] = {
 }
 
 
-def put_metadata(run: HookContext, **members: Any) -> None:
-    """Add *members* to the document of this resource."""
-    try:
-        earlier = run.section.get(METADATA)
-    except errors.ObjectNotFound:
-        earlier = {"version": VERSION}
-    run.section.put(METADATA, {**earlier, **members})
+def put_metadata(context: HookContext, members: Mapping[str, Any]) -> None:
+    """Write the document of this resource, in place of an earlier one."""
+    context.section.put(METADATA, {"version": VERSION, **members})
 
 
-def get_metadata(run: HookContext) -> dict[str, Any]:
-    """The document of this resource. Raises ResourceFailed for one that a later version of this code wrote."""
-    document = run.section.get(METADATA)
+def get_metadata(context: HookContext) -> dict[str, Any]:
+    """Return the document of this resource. Raises ResourceFailed if a later version of this code wrote it."""
+    document = context.section.get(METADATA)
     if document["version"] != VERSION:
         raise exception.ResourceFailed(
-            f"{run.resource.key} was protected by a later version of this software: its metadata has version"
-            f" {document['version']}, this one knows {VERSION}"
+            f"{context.resource.key} was protected by a later version of this software: its metadata has version"
+            f" {document['version']}, this version reads {VERSION}"
         )
     return document
 
 
-def is_stored(run: HookContext) -> bool:
-    """Whether an earlier attempt at this hook got all the bytes into the bank."""
-    # Not by names(): a listing may lag behind what the attempt did before it died.
+def find_stored(context: HookContext) -> StreamStats | None:
+    """Return the statistics of the stream if an earlier attempt at this hook stored all bytes, else None."""
+    # Not by names(): a listing may lag behind the writes of the attempt.
     try:
-        run.section.stats(DATA)
+        return context.section.stats(DATA)
     except errors.ObjectNotFound:
-        return False
-    return True
+        return None
 
 
 def describe(image: Any) -> dict[str, Any]:
-    """What is kept of an active Glance image to check a copy of it by."""
+    """Return the members of an active Glance image by which a restored image is checked."""
     return {
         "size": image.size,
         "disk_format": image.disk_format,
@@ -80,77 +75,81 @@ def describe(image: Any) -> dict[str, Any]:
     }
 
 
-def store(run: HookContext, image: Any) -> None:
-    """Stream the active *image* from Glance into the bank, without keeping any of it here."""
-    run.report.step("storing the bytes")
-    run.report.progress(0, image.size)
-    with closing(imagedata.download(run.clients, image.id)) as data:
-        run.section.write(
+def store(context: HookContext, image: Any) -> StreamStats:
+    """Stream the active *image* from Glance into the bank."""
+    context.report.step("storing the bytes")
+    context.report.progress(0, image.size)
+    with closing(imagedata.download(context.clients, image.id)) as data:
+        return context.section.write(
             DATA,
             data,
             size=image.size,
-            bases=run.bases,
-            progress=lambda done: run.report.progress(done, image.size),
-            check=run.check,
+            bases=context.bases,
+            progress=lambda done: context.report.progress(done, image.size),
+            check=context.check,
         )
 
 
-def report_sizes(run: HookContext) -> None:
-    stats = run.section.stats(DATA)
-    run.report.sizes(logical=stats.logical, new=stats.new, stored=stats.stored)
+def report_sizes(context: HookContext, stats: StreamStats) -> None:
+    """Record the sizes of the stored stream."""
+    context.report.sizes(logical=stats.logical, new=stats.new, stored=stats.stored)
 
 
-def make_image(run: HookContext, role: str, recorded: Mapping[str, Any], *, keep: bool, timeout: float) -> Any:
-    """An active image of the stored bytes, made now unless an earlier attempt did.
+def make_image(context: HookContext, role: str, recorded: Mapping[str, Any], *, keep: bool, timeout: float) -> Any:
+    """Return an active image of the stored bytes. Create it unless an earlier attempt did.
 
-    :param recorded: what :func:`describe` said of the image that was protected
-    :param timeout: seconds that Glance may take after it has all the bytes
+    :param recorded: :func:`describe`'s members of the protected image
+    :param timeout: time limit for Glance after it has received all bytes, seconds
 
-    Raises ResourceFailed where Glance ends up with other bytes than it gave.
+    Raises ResourceFailed if the image differs from the protected one.
     """
-    images = Images(run.clients)
+    images = Images(context.clients)
 
-    def create(name: str, marks: Mapping[str, str]) -> str:
-        with translated(f"creating an image for {run.resource.key}"):
-            made = run.clients.glance().images.create(
+    def create(name: str, markers: Mapping[str, str]) -> str:
+        with translated(f"creating an image for {context.resource.key}"):
+            created = context.clients.glance().images.create(
                 name=name,
                 disk_format=recorded["disk_format"],
                 container_format=recorded["container_format"],
                 visibility="private",
-                **marks,
+                **markers,
             )
-        return made.id
+        return created.id
 
-    image = cloud_objects.look(run, images, cloud_objects.ensure(run, images, role, create, keep=keep))
+    def ensure() -> Any:
+        image_id = cloud_objects.ensure(context, images, role, create, keep=keep)
+        return cloud_objects.fetch(context, images, image_id)
+
+    image = ensure()
     if image.status not in ("queued", images.ready):
-        # A process died while it sent the bytes. What Glance holds of them cannot be continued.
-        cloud_objects.remove(run, images, role)
-        image = cloud_objects.look(run, images, cloud_objects.ensure(run, images, role, create, keep=keep))
+        # A process died during its upload, which cannot be continued.
+        cleanup.remove(context, images, role)
+        image = ensure()
     if image.status == "queued":
-        run.report.step("sending the bytes to Glance")
-        imagedata.upload(run.clients, image.id, _Stored(run))
-    image = cloud_objects.wait(run, images, image.id, timeout)
+        context.report.step("sending the bytes to Glance")
+        imagedata.upload(context.clients, image.id, _Stored(context))
+    image = cloud_objects.wait(context, images, image.id, timeout)
     _compare(image, recorded)
     return image
 
 
 class _Stored:
-    """The stored bytes. Each iteration reads them anew, because a request may have to be sent twice."""
+    """The stored bytes. Each iteration reads them again, because a request may have to be resent."""
 
-    def __init__(self, run: HookContext) -> None:
-        self._run = run
+    def __init__(self, context: HookContext) -> None:
+        self._context = context
 
     def __iter__(self) -> Iterator[memoryview]:
-        run, done = self._run, 0
-        with run.section.read(DATA, check=run.check) as reader:
+        context, done = self._context, 0
+        with context.section.read(DATA, check=context.check) as reader:
             for piece in reader:
                 yield piece
                 done += len(piece)
-                run.report.progress(done, reader.size)
+                context.report.progress(done, reader.size)
 
 
 def _compare(image: Any, recorded: Mapping[str, Any]) -> None:
-    """The bank has checked what it gave; this checks what Glance got, by the hash that Glance itself once made."""
+    """Check the bytes that Glance received, by the hash that Glance computed of the original."""
     names = ["size"]
     if image.get("os_hash_algo") == recorded["os_hash_algo"]:
         names.append("os_hash_value")
@@ -159,28 +158,28 @@ def _compare(image: Any, recorded: Mapping[str, Any]) -> None:
     for name in names:
         if image.get(name) != recorded[name]:
             raise exception.ResourceFailed(
-                f"image {image.id} is not what was protected: its {name} is {image.get(name)}, not {recorded[name]}"
+                f"image {image.id}: it differs from the protected one; its {name} is {image.get(name)}, not {recorded[name]}"
             )
 
 
 class Delete(ResourceOperation):
-    """Nothing of a checkpoint is in the cloud: its objects go from the bank."""
+    """Deletes the section in the bank, which holds everything."""
 
-    def main(self, run: HookContext) -> None:
-        run.report.step("deleting the objects in the bank")
-        run.section.delete()
+    def main(self, context: HookContext) -> None:
+        context.report.step("deleting the objects in the bank")
+        context.section.delete()
 
 
 class Verify(ResourceOperation):
-    """Checks that what a restore needs is in the bank."""
+    """Checks that the bank holds everything that a restore needs."""
 
-    def main(self, run: HookContext) -> None:
-        run.report.step("checking what is stored")
-        get_metadata(run)
-        total = run.section.stats(DATA).logical
-        run.section.verify(
+    def main(self, context: HookContext) -> None:
+        context.report.step("checking the stored data")
+        get_metadata(context)
+        total = context.section.stats(DATA).logical
+        context.section.verify(
             DATA,
-            run.parameters.get("level", "full"),
-            progress=lambda done: run.report.progress(done, total),
-            check=run.check,
+            context.parameters.get("level", "full"),
+            progress=lambda done: context.report.progress(done, total),
+            check=context.check,
         )

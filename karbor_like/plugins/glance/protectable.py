@@ -1,4 +1,4 @@
-"""Glance images."""
+"""The protectable plugin for Glance images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,14 +14,14 @@ from karbor_like.plugins.toolkit import states
 
 HIDDEN = frozenset({"killed", "deleted", "pending_delete", "deactivated"})
 
-#: As many as Glance gives in one page.
+#: Glance's limit for one page.
 _PAGE = 1000
 
 
 class ImageProtectable(ProtectablePlugin):
-    """Images hang below the project that owns them and below the servers that were booted from them.
+    """Lists images. Their parents are the project that owns them and the servers that were booted from them.
 
-    The caller's own images and those that others share with him or with everybody can be protected.
+    Protectable are the images of the calling project and those that others share with it or with all projects.
     """
 
     api_version = 1
@@ -41,26 +41,26 @@ class ImageProtectable(ProtectablePlugin):
         return _resource(image)
 
     def children(self, clients: Clients, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
-        known = {image.id: image for image in _images(clients)}
-        found: dict[Resource, Sequence[Resource]] = {}
+        images = {image.id: image for image in _images(clients)}
+        children: dict[Resource, Sequence[Resource]] = {}
         booted = _boot_images(clients) if any(parent.type == resource.SERVER for parent in parents) else {}
         for parent in parents:
             if parent.type == resource.PROJECT:
-                found[parent] = [_resource(image) for image in known.values() if image.owner == parent.id]
+                children[parent] = [_resource(image) for image in images.values() if image.owner == parent.id]
             elif parent.id in booted:
-                image = known.get(booted[parent.id]) or _unlisted(clients, booted[parent.id])
-                found[parent] = [_resource(image, {"server_id": parent.id})] if image else []
-        return found
+                image = images.get(booted[parent.id]) or _unlisted(clients, booted[parent.id])
+                children[parent] = [_resource(image, {"server_id": parent.id})] if image else []
+        return children
 
 
 def _images(clients: Clients) -> list[Any]:
-    """The images that the caller sees and that can be protected, with one call (per page)."""
+    """Return the protectable images that the calling project sees, with one request per page."""
     try:
         with translated("the images of the project"):
-            found = list(clients.glance().images.list(page_size=_PAGE))
+            listed = list(clients.glance().images.list(page_size=_PAGE))
     except exception.Unsupported:
         return []  # a cloud without Glance has no images
-    return [image for image in found if is_visible(image, clients) and not _obstacle(image)]
+    return [image for image in listed if is_visible(image, clients) and not _obstacle(image)]
 
 
 def _image(clients: Clients, image_id: str) -> Any:
@@ -69,7 +69,7 @@ def _image(clients: Clients, image_id: str) -> Any:
 
 
 def _unlisted(clients: Clients, image_id: str) -> Any | None:
-    """An image that lists leave out although it can be had (community, hidden), or None where it is gone or unusable."""
+    """Return an image that lists leave out (community, hidden), or None if it does not exist or cannot be protected."""
     try:
         image = _image(clients, image_id)
     except exception.ResourceNotFound:
@@ -78,13 +78,15 @@ def _unlisted(clients: Clients, image_id: str) -> Any | None:
 
 
 def _boot_images(clients: Clients) -> dict[str, str]:
-    """Server id -> id of the image it was booted from; servers that were booted from a volume are left out."""
+    """Return the boot image's id by server id, without the servers that were booted from a volume."""
     return {server.id: server.image["id"] for server in servers(clients) if server.image}
 
 
 def is_visible(image: Any, clients: Clients) -> bool:
-    """Whether the project may know of *image*. Glance has decided that, but for administrators, who see everybody's; of
-    those only what is open to all is shown beside their own.
+    """Return whether the calling project may see *image*.
+
+    Glance decides that except for administrators, to whom it shows the images of all projects. They see their own images and
+    those open to all projects.
     """
     if image.owner == clients.project_id or image.visibility in ("public", "community"):
         return True

@@ -1,4 +1,4 @@
-"""The caller's project: the root below which all its resources hang."""
+"""The protectable plugin for projects, the roots of all resources."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from karbor_like.plugins.toolkit import states
 
 
 class ProjectProtectable(ProtectablePlugin):
-    """There is exactly one: the caller's."""
+    """Lists exactly one project, the calling one."""
 
     api_version = 1
     resource_type = resource.PROJECT
@@ -30,7 +30,7 @@ class ProjectProtectable(ProtectablePlugin):
 
 
 def _name(clients: Clients) -> str:
-    """For a token whose context lacks the name."""
+    """Return the project's name from Keystone, for contexts without it."""
     with translated(f"project {clients.project_id}"):
         answer = clients.keystone().get(f"/projects/{clients.project_id}")
     return answer.json()["project"]["name"]

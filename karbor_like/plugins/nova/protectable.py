@@ -1,4 +1,4 @@
-"""Nova servers."""
+"""The protectable plugin for Nova servers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ HIDDEN = frozenset({"DELETED", "ERROR", "UNKNOWN", "SOFT_DELETED", "RESCUED", "R
 
 
 class ServerProtectable(ProtectablePlugin):
-    """Servers hang below their project."""
+    """Lists servers. Their parent is their project."""
 
     api_version = 1
     resource_type = resource.SERVER
@@ -34,18 +34,18 @@ class ServerProtectable(ProtectablePlugin):
         return _resource(server)
 
     def children(self, clients: Clients, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
-        found = servers(clients)
-        return {parent: [_resource(server) for server in found if server.tenant_id == parent.id] for parent in parents}
+        own = servers(clients)
+        return {parent: [_resource(server) for server in own if server.tenant_id == parent.id] for parent in parents}
 
 
 def servers(clients: Clients) -> list[Any]:
-    """The servers of the caller's project that can be protected, as novaclient has them, with one call (per page)."""
+    """Return novaclient's objects of the protectable servers of the calling project, with one request per page."""
     try:
         with translated("the servers of the project"):
-            found = clients.nova().servers.list(limit=-1)
+            listed = clients.nova().servers.list(limit=-1)
     except exception.Unsupported:
         return []  # a cloud without Nova has no servers
-    return [s for s in found if s.tenant_id == clients.project_id and not _obstacle(s)]
+    return [s for s in listed if s.tenant_id == clients.project_id and not _obstacle(s)]
 
 
 def _obstacle(server: Any) -> str | None:

@@ -1,7 +1,7 @@
-"""The copy of a resource, for every plugin whose checkpoints are whole in the bank.
+"""The copy of a resource, for plugins that keep everything in the bank.
 
-Such a plugin names :class:`SectionCopy` for ``Kind.COPY``. One that keeps something elsewhere must not: a copy of what is in
-the bank would not be one.
+Such a plugin offers :class:`SectionCopy` for ``OperationType.COPY``. A plugin that keeps data elsewhere must not: a copy of
+the section would be incomplete.
 """
 
 from karbor_like.bank import copy_section
@@ -9,20 +9,24 @@ from karbor_like.plugins.protection import HookContext, ResourceOperation
 
 
 class SectionCopy(ResourceOperation):
-    """All that the source's bank has of the resource, as it stands. Asks no cloud, so it needs nothing of the resource."""
+    """Copies the section of the source. Makes no request to the cloud, where the resource may no longer exist."""
 
-    def main(self, run: HookContext) -> None:
-        assert run.source is not None, "only a copy has a source"
-        run.report.step("copying from the other bank")
+    def main(self, context: HookContext) -> None:
+        assert context.source is not None, "only a copy has a source"
+        context.report.step("copying from the other bank")
         copied = copy_section(
-            run.source, run.section, bases=run.bases, progress=run.report.progress, check=run.check
+            context.source,
+            context.section,
+            bases=context.bases,
+            progress=context.report.progress,
+            check=context.check,
         ).values()
-        run.report.sizes(
+        context.report.sizes(
             logical=sum(stats.logical for stats in copied),
             new=sum(stats.new for stats in copied),
             stored=sum(stats.stored for stats in copied),
         )
 
-    def cleanup(self, run: HookContext) -> None:
-        # Nobody builds on a copy that failed, and the bank may be full because of it.
-        run.section.delete()
+    def cleanup(self, context: HookContext) -> None:
+        # No checkpoint is based on a failed copy, which may have filled the bank.
+        context.section.delete()

@@ -1,4 +1,7 @@
-"""Names of and marks on what an operation creates in a cloud, by which people, a re-run and the protectables know it."""
+"""Names and metadata of the objects that operations create in a cloud.
+
+By them retries find the objects, protectable plugins hide them, and operators recognize them.
+"""
 
 import re
 from collections.abc import Mapping
@@ -13,22 +16,23 @@ ALL: Final = (OPERATION, ROLE, RESOURCE)
 _NAME: Final = re.compile(r"karbor-like-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-")
 
 
-def name(operation_id: str, resource: str) -> str:
-    """What the names of all things begin with that *operation_id* creates for one resource.
+def name_prefix(operation_id: str, resource: str) -> str:
+    """Return the beginning of the names of all objects that *operation_id* creates for one resource.
 
-    :param resource: tells it from the operation's other resources
+    :param resource: unique among the resources of the operation
     """
     return f"karbor-like-{operation_id}-{resource}"
 
 
-def make(operation_id: str, role: str, resource_key: str) -> dict[str, str]:
-    """Metadata (properties, for an image) of something that *operation_id* creates as *role* for *resource_key*."""
+def markers(operation_id: str, role: str, resource_key: str) -> dict[str, str]:
+    """Return the metadata (of an image: properties) of the object that *operation_id* creates as *role*."""
     return {OPERATION: operation_id, ROLE: role, RESOURCE: resource_key}
 
 
 def operation_of(name: str | None, metadata: Mapping[str, Any]) -> str | None:
-    """The operation that something with this name and metadata belongs to, or None where it is the tenant's own. A restored
-    resource loses both when it is complete.
+    """Return the id of the operation that created the object, or None if the object belongs to the tenant.
+
+    A restored resource loses name and metadata when it is complete.
     """
-    named = _NAME.match(name or "")
-    return metadata.get(OPERATION) or (named[1] if named else None)
+    match = _NAME.match(name or "")
+    return metadata.get(OPERATION) or (match[1] if match else None)

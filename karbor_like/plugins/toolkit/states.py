@@ -1,4 +1,4 @@
-"""The one rule by which a protectable plugin shows a resource or does not, in lists, as a child and alone."""
+"""Rules by which protectable plugins show or hide a resource, in lists, as a child and by id."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,22 +11,25 @@ from karbor_like.clients.errors import translated
 from karbor_like.plugins.toolkit import ownership
 
 
-def obstacle(thing: Any, hidden: frozenset[str], metadata: Mapping[str, Any]) -> str | None:
-    """Why *thing* (of an SDK, with ``name`` and ``status``) cannot be protected, or None where it can.
+def obstacle(item: Any, hidden: frozenset[str], metadata: Mapping[str, Any]) -> str | None:
+    """Return why an object of a client library cannot be protected, or None if it can.
 
-    :param hidden: the states in which nobody could protect it
-    :param metadata: its metadata: what an operation of ours made for itself is no tenant's resource
+    :param item: has ``name`` and ``status``
+    :param hidden: the states that forbid protecting it
+    :param metadata: its metadata, by which objects that an operation of this service created are recognized
     """
-    if thing.status in hidden:
-        return f"it is in state {thing.status!r}"
-    operation = ownership.operation_of(thing.name, metadata)
-    return f"it belongs to operation {operation}, which is still running or has to be cleaned up" if operation else None
+    if item.status in hidden:
+        return f"it is in state {item.status!r}"
+    operation = ownership.operation_of(item.name, metadata)
+    return f"it belongs to operation {operation}, which is running or must be cleaned up" if operation else None
 
 
 @contextmanager
 def looking_up(what: str, resource_id: str) -> Iterator[None]:
-    """Run the SDK call that asks for one resource. ResourceNotFound also where *resource_id* cannot be an id, which must not
-    end up in the path of a request, and where the cloud does not have the service.
+    """Translate the exceptions of the client call in the block, which looks up one resource.
+
+    Raises ResourceNotFound also if *resource_id* is no UUID, before it gets into the path of a request, and if the cloud
+    does not have the service.
     """
     if not uuidutils.is_uuid_like(resource_id):
         raise exception.ResourceNotFound(f"{what} {resource_id!r} does not exist")
@@ -38,6 +41,6 @@ def looking_up(what: str, resource_id: str) -> Iterator[None]:
 
 
 def require_ours(what: str, resource_id: str, owner: str | None, project_id: str) -> None:
-    """Raise ResourceNotFound where *owner* is another project: administrators are shown those as well."""
+    """Raise ResourceNotFound if *owner* is another project. Clouds show administrators those resources as well."""
     if owner != project_id:
         raise exception.ResourceNotFound(f"{what} {resource_id!r} does not exist")

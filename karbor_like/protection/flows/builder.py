@@ -1,9 +1,7 @@
-"""The resource graph as a flow: one task per hook, in order.
+"""The flow of an operation's hooks, ordered by the resource graph.
 
-For one resource: prepare_begin, prepare_finish, main, complete. Between parent and child: the parent's prepare_begin
-before the child's, the child's prepare_finish before the parent's, the child's complete before the parent's. A hook that
-a resource does not implement has no task, and the order is transitive: the parent's ``complete`` waits for all tasks of its
-descendants, regardless of their hooks.
+:mod:`karbor_like.plugins.protection` states the order. A hook that a resource does not implement creates no task, and the
+order is transitive: ``complete`` of a parent waits for all tasks of its descendants, regardless of their hooks.
 """
 
 from collections.abc import Iterable
@@ -11,7 +9,9 @@ from collections.abc import Iterable
 from taskflow.patterns import graph_flow
 from taskflow.types import graph as taskflow_graph
 
+from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
+from karbor_like.plugins.protection import HOOKS
 from karbor_like.protection.flows.tasks import BeginTask, HookTask, Step
 from karbor_like.protection.operation.session import OperationSession
 
@@ -34,13 +34,15 @@ class _Builder:
         self._operation = operation
         self._graph = operation.spec.graph
         self.tasks: dict[tuple[Resource, str], HookTask] = {}
-        self.edges: dict[tuple[HookTask, HookTask], None] = {}
+        self.edges: dict[tuple[Step, Step], None] = {}
         self._ends: dict[tuple[Resource, str], tuple[HookTask, ...]] = {}
+        #: The tasks after which a resource and its dependencies are past a hook.
+        self._past: dict[tuple[Resource, str], tuple[HookTask, ...]] = {}
 
     def add(self, resource: Resource) -> None:
         """Add the tasks of one resource. Nodes come in post-order, so those of its children exist."""
         hooks = self._operation.spec.hooks.get(resource.type, ())
-        rest = [hook for hook in hooks if hook != _FIRST]
+        rest = [hook for hook in hooks if hook in HOOKS and hook != _FIRST]
         # A saved flow is matched by the names of its tasks only: keep them short, ASCII and deterministic.
         number = self._graph.node_id(resource)
         begin = BeginTask(
@@ -67,6 +69,24 @@ class _Builder:
                 if task is not None:
                     self.edges.update(dict.fromkeys((end, task) for end in self._after(child, hook)))
 
+    def order(self, resource: Resource) -> None:
+        """Add the order between *resource* and its dependencies, for which this was called before."""
+        dependencies = self._graph.dependencies.get(resource, ())
+        last = self.tasks[resource, _FIRST]
+        for hook in HOOKS[1:]:
+            task = self.tasks.get((resource, hook), last)
+            if hook in ("main", "complete"):
+                before = dict.fromkeys(end for other in dependencies for end in self._past[other, hook])
+                if task is not last:
+                    self.edges.update(dict.fromkeys((end, task) for end in before))
+                self._past[resource, hook] = (task,) if task is not last else (task, *before)
+            last = task
+
+    def insert(self, step: Step) -> None:
+        """Run *step* after every ``main`` and before every ``complete``."""
+        for (_, hook), task in self.tasks.items():
+            self.edges[(step, task) if hook == "complete" else (task, step)] = None
+
     def _after(self, resource: Resource, hook: str) -> tuple[HookTask, ...]:
         """Return the tasks after which *resource* and its descendants are past *hook*."""
         known = self._ends.get((resource, hook))
@@ -81,14 +101,21 @@ class _Builder:
         return tuple(dict.fromkeys([own, *below]))
 
 
-def resources(operation: OperationSession) -> graph_flow.Flow:
-    """Build the flow of all hooks of all resources."""
+def resources(operation: OperationSession, before_complete: Step | None = None) -> graph_flow.Flow:
+    """Build the flow of all hooks of all resources.
+
+    :param before_complete: a step between every ``main`` and every ``complete``
+    """
     builder = _Builder(operation)
     for resource in operation.spec.graph.nodes:
         builder.add(resource)
     for resource in operation.spec.graph.nodes:
         builder.connect(resource)
+        if operation.spec.kind is OperationType.RESTORE:
+            builder.order(resource)
+    if before_complete is not None:
+        builder.insert(before_complete)
     flow = _GraphFlow("resources")
-    flow.add(*builder.tasks.values(), resolve_requires=False)
+    flow.add(*builder.tasks.values(), *([before_complete] if before_complete else []), resolve_requires=False)
     flow.connect(builder.edges)
     return flow

@@ -4,6 +4,7 @@ Tasks are stateless: a flow is rebuilt from its operation after a crash, and an 
 in another process than the task before it.
 """
 
+import dataclasses
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -137,6 +138,9 @@ class HookTask(Step):
         operation = self.operation.resource_operation(self.resource)
         hook = getattr(operation, str(self.hook))
         assert self._recorder is not None
+        if self.hook == "complete" and self.operation.spec.kind is OperationType.RESTORE:
+            context = self.operation.hook_context(self.resource, self._recorder)
+            return hook(dataclasses.replace(context, template=self.operation.template))
         if self.hook != "main":
             return hook(self.operation.hook_context(self.resource, self._recorder))
         with self.operation.transfer_slot():

@@ -18,6 +18,7 @@ from karbor_like.domain import states
 from karbor_like.domain.graph import Graph
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
+from karbor_like.domain.template import Template
 from karbor_like.plugins.protection import HookContext, ResourceOperation
 from karbor_like.plugins.toolkit import ownership
 from karbor_like.protection.context import ServiceContext
@@ -209,18 +210,33 @@ class OperationSession:
                 self.env.database,
                 self.claim.record,
                 resource.key,
-                ownership.name(spec.id, spec.graph.node_id(resource)),
+                ownership.name_prefix(spec.id, spec.graph.node_id(resource)),
             ),
             report=recorder,
             waiter=self.env.waiter,
             restored=self._restored(),
             check=check,
             source=self._source_section(resource),
+            dependencies=spec.graph.dependencies.get(resource, ()),
+            mapping=parameters.mapping(spec.parameters) if spec.kind is OperationType.RESTORE else {},
         )
 
     def _source_section(self, resource: Resource) -> Section | None:
         source = self.source
         return lazy.LazySection(lambda: source.section(resource.key)) if source else None
+
+    def implementing(self, hook: str) -> list[Resource]:
+        """Return the resources whose operation implements *hook*, children and dependencies first."""
+        return [node for node in self.spec.graph.nodes if hook in self.spec.hooks.get(node.type, ())]
+
+    @cached_property
+    def template(self) -> Template:
+        """The contributions of all resources. Every process that runs the operation collects them again."""
+        template = Template()
+        for resource in self.implementing("contribute"):
+            context = self.hook_context(resource, self.progress(resource))
+            self.resource_operation(resource).contribute(context, template)
+        return template
 
     def _restored(self) -> dict[str, str]:
         if self.spec.kind is not OperationType.RESTORE:

@@ -9,6 +9,7 @@ from oslo_utils import uuidutils
 from karbor_like import exception
 from karbor_like.domain import coercion
 from karbor_like.domain.resource import Resource
+from karbor_like.plugins.protection import MAP_TO
 
 Parameters = Mapping[str, Mapping[str, Any]]
 Schemas = Mapping[str, Mapping[str, Any]]
@@ -23,6 +24,11 @@ def effective(parameters: Parameters, of: Resource) -> dict[str, Any]:
     :param parameters: as :func:`check` returned them
     """
     return {**parameters.get(of.type, {}), **parameters.get(of.key, {})}
+
+
+def mapping(parameters: Parameters) -> dict[str, str]:
+    """Return the ids of existing resources that a restore request names for ``Type#id``, by that key."""
+    return {key: options[MAP_TO] for key, options in parameters.items() if "#" in key and options.get(MAP_TO)}
 
 
 def check(

@@ -90,7 +90,17 @@ class Protectables:
         return graph.walk(
             [self._current(clients, resource) for resource in dict.fromkeys(planned)],
             lambda parents: self.children(clients, parents),
+            lambda resources: self.dependencies(clients, resources),
         )
+
+    def dependencies(self, clients: Clients, resources: Sequence[Resource]) -> dict[Resource, Sequence[Resource]]:
+        """Return the dependencies of *resources* of every type."""
+        dependencies: dict[Resource, Sequence[Resource]] = {}
+        for resource_type, plugin in self._plugins.items():
+            own = [resource for resource in resources if resource.type == resource_type]
+            if own:
+                dependencies.update(plugin.dependencies(clients, own))
+        return dependencies
 
     def _current(self, clients: Clients, planned: Resource) -> Resource:
         now = self.get(planned.type).show(clients, planned.id)

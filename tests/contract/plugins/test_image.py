@@ -14,15 +14,15 @@ from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
 from karbor_like.plugins import loader
 from karbor_like.sandbox.cloud import Sandbox
-from tests.contract import protection
-from tests.contract.plugins import running
-from tests.contract.plugins.running import Host
-from tests.contract.protection import Belongings, sha256
+from karbor_like.testing import sandbox
+from karbor_like.testing.host import Host
+from karbor_like.testing.protection import Belongings, sha256
+from tests.contract.plugins.streams import GlanceStreamContract
 
 BYTES = random.Random(2).randbytes(1_500_000)
 
 
-class ImageSubject(protection.Subject):
+class ImageSubject(sandbox.Subject):
     """An image with everything that an image can have."""
 
     def __init__(self, cloud: Sandbox, clients: Any, data: bytes = BYTES, **arguments: Any) -> None:
@@ -61,10 +61,10 @@ class ImageSubject(protection.Subject):
 
 @pytest.fixture
 def subject(cloud: Sandbox, factory: ClientFactory) -> ImageSubject:
-    return ImageSubject(cloud, factory.for_context(running.context_of(cloud)))
+    return ImageSubject(cloud, factory.for_context(sandbox.context_of(cloud)))
 
 
-class TestImage(protection.CopyContract, protection.ProtectionContract):
+class TestImage(sandbox.CopyContract, GlanceStreamContract, sandbox.ProtectionContract):
     size = len(BYTES)
 
     def test_protected_image(self, host: Host, cloud: Sandbox, factory: ClientFactory) -> None:
@@ -79,7 +79,7 @@ class TestImage(protection.CopyContract, protection.ProtectionContract):
         assert subject.belongings() == before
 
     def test_somebody_else_s_public_image(self, host: Host, cloud: Sandbox, factory: ClientFactory) -> None:
-        admin = factory.for_context(running.context_of(cloud, "admin"))
+        admin = factory.for_context(sandbox.context_of(cloud, "admin"))
         theirs = ImageSubject(cloud, admin, visibility="public")
         restored = host.restore(theirs.resource, host.protect(theirs.resource).checkpoint_id)
         image = host.clients.glance().images.get(restored)
@@ -93,13 +93,13 @@ class TestImage(protection.CopyContract, protection.ProtectionContract):
         factory: ClientFactory,
         bank: Any,
     ) -> None:
-        admin = factory.for_context(running.context_of(cloud, "admin"))
+        admin = factory.for_context(sandbox.context_of(cloud, "admin"))
         subject = ImageSubject(cloud, admin, visibility="public")
         host = Host(subject.plugin, admin, bank)
         checkpoint = host.protect(subject.resource).checkpoint_id
         result = host.perform(host.operation(OperationType.RESTORE, subject.resource, checkpoint))
         assert admin.glance().images.get(result["restored"][subject.resource.key]).visibility == "private"
-        assert result["remarks"] == ["the image was public: the restored one is private"]
+        assert result["remarks"] == ["the image was public; the restored one is private"]
 
     def test_empty_image(self, host: Host, cloud: Sandbox) -> None:
         subject = ImageSubject(cloud, host.clients, data=b"")
@@ -118,6 +118,6 @@ class TestImage(protection.CopyContract, protection.ProtectionContract):
             section = host.bank.section(checkpoint, subject.project_id, subject.resource.key, lease=lease)
             document = section.get("metadata")
             section.put("metadata", {**document, "image": {**document["image"], "os_hash_value": "00"}})
-            with pytest.raises(exception.ResourceFailed, match="is not what was protected: its os_hash_value"):
+            with pytest.raises(exception.ResourceFailed, match="differs from the protected one; its os_hash_value"):
                 host.restore(subject.resource, checkpoint)
         assert subject.belongings() == before

@@ -16,8 +16,8 @@ from karbor_like.plugins.glance.protectable import ImageProtectable
 from karbor_like.plugins.keystone.protectable import ProjectProtectable
 from karbor_like.plugins.nova.protectable import ServerProtectable
 from karbor_like.sandbox.cloud import Sandbox
-from tests.contract.plugins import running
-from tests.contract.protectable import ProtectableContract
+from karbor_like.testing import sandbox
+from karbor_like.testing.sandbox import ProtectableContract
 
 MARKS = {"karbor_like_operation": "an operation", "karbor_like_role": "temporary", "karbor_like_resource": "a resource"}
 
@@ -200,7 +200,7 @@ class TestImage(ProtectableContract):
 )
 def test_cloud_without_the_service(plugin: Any, cloud: Sandbox, factory: ClientFactory) -> None:
     """What does not exist in a cloud is no failure of it."""
-    context = running.context_of(cloud)
+    context = sandbox.context_of(cloud)
     context.service_catalog = [s for s in context.service_catalog if s["type"] == "identity"]
     clients = factory.for_context(context)
     assert plugin.list(clients) == []

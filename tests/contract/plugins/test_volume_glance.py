@@ -18,10 +18,11 @@ from karbor_like.plugins import loader
 from karbor_like.plugins.cinder.volume_glance import VolumeGlanceProtection
 from karbor_like.plugins.glance.protectable import ImageProtectable
 from karbor_like.sandbox.cloud import Sandbox
-from tests.contract import protection
-from tests.contract.plugins import running
-from tests.contract.plugins.running import Host
-from tests.contract.protection import Belongings, Struck
+from karbor_like.testing import sandbox
+from karbor_like.testing.host import Host
+from karbor_like.testing.protection import Belongings
+from karbor_like.testing.sandbox import Struck
+from tests.contract.plugins.streams import GlanceStreamContract
 
 #: GiB, as Cinder counts.
 SIZE = 2
@@ -37,7 +38,7 @@ def settled(get: Any, resource_id: str, status: str = "available") -> Any:
     )
 
 
-class VolumeSubject(protection.Subject):
+class VolumeSubject(sandbox.Subject):
     """A volume with everything that a volume can have."""
 
     def __init__(self, cloud: Sandbox, clients: Any, **arguments: Any) -> None:
@@ -54,7 +55,7 @@ class VolumeSubject(protection.Subject):
         }
         made = self.cinder.volumes.create(SIZE, **{**values, **arguments})
         settled(self.cinder.volumes.get, made.id)
-        cloud.write_volume(made.id, random.Random(1).randbytes(running.SMALL_GIB), offset=running.SMALL_GIB // 2)
+        cloud.write_volume(made.id, random.Random(1).randbytes(sandbox.SMALL_GIB), offset=sandbox.SMALL_GIB // 2)
         self.resource = Resource(resource.VOLUME, made.id, "data-1")
 
     def digest(self, resource_id: str) -> str:
@@ -76,11 +77,11 @@ class VolumeSubject(protection.Subject):
 
 @pytest.fixture
 def subject(cloud: Sandbox, factory: ClientFactory) -> VolumeSubject:
-    return VolumeSubject(cloud, factory.for_context(running.context_of(cloud)))
+    return VolumeSubject(cloud, factory.for_context(sandbox.context_of(cloud)))
 
 
-class TestVolumeGlance(protection.CopyContract, protection.ProtectionContract):
-    size = SIZE * running.SMALL_GIB
+class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.ProtectionContract):
+    size = SIZE * sandbox.SMALL_GIB
 
     # The six steps and the four
 
@@ -230,7 +231,7 @@ class TestVolumeGlance(protection.CopyContract, protection.ProtectionContract):
         fault = subject.cloud.fault(service="volume", method="POST", path="/snapshots$", kind="hold")
         host.waiter.timeout = 0.2
         operation = host.operation(OperationType.PROTECT, subject.resource)
-        with pytest.raises(exception.Timeout, match="snapshot .* to become available in vain.*'creating'"):
+        with pytest.raises(exception.Timeout, match="timed out .* for snapshot .* to become available.*'creating'"):
             host.attempt(operation)
         subject.cloud.clear_faults(fault)
         host.waiter.timeout = 120
@@ -250,7 +251,7 @@ class TestVolumeGlance(protection.CopyContract, protection.ProtectionContract):
         status: str,
         told: str,
     ) -> None:
-        admin = factory.for_context(running.context_of(cloud, "admin"))
+        admin = factory.for_context(sandbox.context_of(cloud, "admin"))
         admin.cinder().volumes.reset_state(subject.resource.id, status)
         with pytest.raises(exception.ResourceFailed, match=told):
             host.protect(subject.resource)
@@ -261,7 +262,9 @@ class TestVolumeGlance(protection.CopyContract, protection.ProtectionContract):
         operation = host.operation(OperationType.PROTECT, subject.resource)
         with pytest.raises(exception.ResourceFailed, match="lvremove: busy"):
             host.attempt(operation)
-        with pytest.raises(exception.ResourceFailed, match=r"left over in the cloud.*volume .*snapshot .*dependent"):
+        with pytest.raises(
+            exception.ResourceFailed, match=r"not deleted from the cloud.*volume .*snapshot .*dependent"
+        ):
             host.cleanup(operation)
         assert {entry.role for entry in operation.journal.entries()} == {"snapshot", "temporary-volume"}
 

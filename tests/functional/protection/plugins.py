@@ -16,8 +16,18 @@ from typing import Any
 from karbor_like import exception
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
+from karbor_like.domain.template import Template
 from karbor_like.plugins.protectable import ProtectablePlugin
-from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
+from karbor_like.plugins.protection import (
+    MAP_TO,
+    MAP_TO_SCHEMA,
+    Action,
+    HookContext,
+    PlannedAction,
+    ProtectionPlugin,
+    ResourceOperation,
+    Schemas,
+)
 from karbor_like.plugins.toolkit.copying import SectionCopy
 
 NODE = "Test::Node"
@@ -46,6 +56,14 @@ class Cloud:
 
     def tree(self) -> dict[str, list[str]]:
         return json.loads((self.path / "tree.json").read_text())
+
+    def need(self, **needs: Sequence[str]) -> None:
+        """Nodes and their dependencies."""
+        (self.path / "needs.json").write_text(json.dumps(needs))
+
+    def needs(self) -> dict[str, list[str]]:
+        path = self.path / "needs.json"
+        return json.loads(path.read_text()) if path.exists() else {}
 
     def content(self, name: str, data: bytes) -> None:
         """Put *data* into a node."""
@@ -114,6 +132,11 @@ class Nodes(ProtectablePlugin):
             parent: [self._resource(child) for child in tree.get(parent.id, ()) if self._is_mine(child)]
             for parent in parents
         }
+
+    def dependencies(self, clients: Any, resources: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
+        """A node whose file ``needs`` names others depends on those."""
+        needs = Cloud().needs()
+        return {node: [self._resource(other) for other in needs.get(node.id, ())] for node in resources}
 
     def _is_mine(self, name: str) -> bool:
         return name.startswith("g") == (self.resource_type == GROUP)
@@ -202,6 +225,30 @@ class RestoreAll(AllHooks):
     kind = OperationType.RESTORE
 
 
+class RestoreTopology(RestoreAll):
+    """Plans, contributes a description that refers to the dependencies, and notes the template when it completes."""
+
+    def plan(self, context: HookContext) -> Sequence[PlannedAction]:
+        Cloud().note(f"restore:plan:{context.resource.id}")
+        if context.mapping:
+            Cloud().note(f"mapping:{json.dumps(dict(context.mapping), separators=(',', ':'))}")
+        mapped = context.mapping.get(context.resource.key)
+        if Cloud().planned(f"plan:{context.resource.id}") == "conflict":
+            return [PlannedAction(Action.CONFLICT, context.resource.key, f"no room for {context.resource.id}")]
+        return [PlannedAction(Action.MAP if mapped else Action.CREATE, context.resource.key, mapped or "")]
+
+    def contribute(self, context: HookContext, template: Template) -> None:
+        Cloud().note(f"restore:contribute:{context.resource.id}")
+        links = [Template.reference(other.key) for other in context.dependencies]
+        template.add(context.resource.id, "Node", {"links": links}, restores=context.resource.key)
+
+    def complete(self, context: HookContext) -> dict[str, Any] | None:
+        assert context.template is not None
+        resources = context.template.resolve({**context.restored, **context.mapping})
+        Cloud().note(f"template:{context.resource.id}:{json.dumps(resources, separators=(',', ':'))}")
+        return super().complete(context)
+
+
 class VerifyMain(Scripted):
     kind = OperationType.VERIFY
 
@@ -248,6 +295,13 @@ class NodeProtection(ProtectionPlugin):
         OperationType.VERIFY: VerifyMain,
         OperationType.COPY: CopyMain,
     }
+
+
+class TopologyProtection(NodeProtection):
+    """Every hook, and those of a restore."""
+
+    schemas = {NODE: Schemas(OPTIONS, {**OPTIONS, "properties": {MAP_TO: MAP_TO_SCHEMA}}, {}, OPTIONS)}
+    operations = {**NodeProtection.operations, OperationType.RESTORE: RestoreTopology}
 
 
 class GroupProtection(ProtectionPlugin):

@@ -74,7 +74,9 @@ def test_error_state_ends_it_at_once_with_the_reason(clock: ManualClock) -> None
 @given(st.floats(min_value=0.5, max_value=5000))
 def test_gives_up_in_time_and_says_what_it_saw(timeout: float) -> None:
     clock = ManualClock()
-    with pytest.raises(exception.Timeout, match=r"waited .* s for volume x .* in vain \(it was last seen 'creating'\)"):
+    with pytest.raises(
+        exception.Timeout, match=r"timed out after .* s waiting for volume x .* \(last status: 'creating'\)"
+    ):
         until(clock, Cloud(clock, ["creating"]), timeout=timeout)
     assert clock.monotonic() == pytest.approx(timeout)
 
@@ -112,7 +114,7 @@ def test_gone_is_what_is_not_found(clock: ManualClock) -> None:
 
 
 def test_what_cannot_go_fails(clock: ManualClock) -> None:
-    with pytest.raises(exception.ResourceFailed, match="volume x to be gone: busy"):
+    with pytest.raises(exception.ResourceFailed, match="volume x to be deleted: busy"):
         Waiter(clock).until_gone("volume x", Cloud(clock, ["deleting", "error_deleting"]).get, failed=busy)
 
 

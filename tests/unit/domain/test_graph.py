@@ -16,7 +16,7 @@ def resource(name: str) -> Resource:
     return Resource("OS::Cinder::Volume", name, f"name of {name}")
 
 
-def finder(edges: Mapping[str, Sequence[str]]) -> graph.FindChildren:
+def finder(edges: Mapping[str, Sequence[str]]) -> graph.FindRelated:
     asked: set[Resource] = set()
 
     def find(parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
@@ -172,4 +172,53 @@ def test_the_text_is_read_back_as_the_same_graph(drawn, values):
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(max_size=4), lambda x: st.lists(x)).map(json.dumps))
 def test_no_text_makes_the_reader_fail_otherwise(text):
     with pytest.raises(exception.InvalidInput):
+        graph.Graph.from_text(text)
+
+
+def depend(
+    starts: Sequence[str], edges: Mapping[str, Sequence[str]], needs: Mapping[str, Sequence[str]]
+) -> graph.Graph:
+    return graph.walk([resource(start) for start in starts], finder(edges), finder(needs))
+
+
+def test_dependencies_come_before_what_needs_them_and_are_no_children():
+    plan = depend(
+        ["server", "network"], {"server": ["port"]}, {"server": ["network", "elsewhere"], "port": ["network"]}
+    )
+    assert [node.id for node in plan.nodes] == ["network", "port", "server"]
+    assert [node.id for node in plan.roots] == ["network", "server"]
+    assert plan.dependencies == {
+        resource("server"): (resource("network"),),
+        resource("port"): (resource("network"),),
+    }
+
+
+def test_text_of_dependencies_is_read_back_and_leaves_the_rest_as_it_was():
+    plan = depend(["server", "network"], {}, {"server": ["network"]})
+    nodes, adjacency = json.loads(plan.to_text())
+    assert nodes["0x1"] == ["OS::Cinder::Volume", "server", "name of server", None, ["0x0"]]
+    assert len(nodes["0x0"]) == 4
+    assert adjacency == []
+    assert graph.Graph.from_text(plan.to_text()) == plan
+
+
+@pytest.mark.parametrize(
+    ("edges", "needs"),
+    [
+        ({}, {"a": ["a"]}),
+        ({}, {"a": ["b"], "b": ["a"]}),
+        ({"a": ["b"]}, {"b": ["a"]}),
+        ({"a": ["c"]}, {"c": ["b"], "b": ["a"]}),
+    ],
+    ids=str,
+)
+def test_circle_of_dependencies_is_an_error(edges, needs):
+    with pytest.raises(exception.InvalidInput, match="in a circle"):
+        depend(["a", "b"], edges, needs)
+
+
+@pytest.mark.parametrize("needs", [["0x1"], ["0x7"], [7], 7])
+def test_text_with_wrong_dependencies_is_refused(needs):
+    text = json.dumps([{"0x0": ["T", "a", "", None], "0x1": ["T", "b", "", None, needs]}, []])
+    with pytest.raises(exception.InvalidInput, match="not a resource graph"):
         graph.Graph.from_text(text)

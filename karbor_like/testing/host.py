@@ -1,72 +1,49 @@
-"""Runs a protection plugin's operations as the protection service would: hooks in their order, clean-up after a failure, a
-journal that outlives a crash; against a sandbox and with a bank in memory.
-"""
+"""The protection service in small: it runs the hooks of a plugin on one resource, with a bank and a journal in memory."""
 
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
-import pytest
-import requests.adapters
-from keystoneauth1 import loading
-from oslo_config import cfg
-
-from karbor_like.bank.bank import Bank
-from karbor_like.bank.checkpoints.section import ResourceSection
-from karbor_like.bank.leases.lease import Lease
+from karbor_like import exception
+from karbor_like.bank import Bank, Lease, ResourceSection
+from karbor_like.bank.objectstore.memory import MemoryStore
+from karbor_like.bank.options import BankOptions
 from karbor_like.clients.factory import Clients
 from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import SystemClock
-from karbor_like.conf import opts
 from karbor_like.context import RequestContext
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
-from karbor_like.plugins.protection import Entry, HookContext, ProtectionPlugin
+from karbor_like.domain.template import Template
+from karbor_like.plugins.protection import (
+    HOOKS,
+    Action,
+    Entry,
+    HookContext,
+    PlannedAction,
+    ProtectionPlugin,
+    ResourceOperation,
+)
 from karbor_like.plugins.toolkit import ownership
-from karbor_like.sandbox.cloud import Sandbox
-
-#: Bytes per GiB of a volume's size: tests run dozens of times over every volume.
-SMALL_GIB = 1 << 20
 
 
-class Crash(BaseException):
-    """The process dies here: nothing that only errors would trigger may run."""
+def memory_bank() -> Bank:
+    """Create an empty bank without encryption. Close it after use."""
+    return Bank(MemoryStore(), keyring=None, options=BankOptions(), clock=SystemClock())
 
 
-def make_conf(cloud: Sandbox) -> cfg.ConfigOpts:
-    """The configuration of a service that works for tenants of *cloud*."""
-    conf = cfg.ConfigOpts()
-    conf([], project="karbor_like", default_config_files=[])
-    opts.register(conf)
-    conf.register_opts(loading.get_auth_plugin_conf_options("v3password"), group="service_auth")
-    for name, value in {"auth_type": "v3password", **cloud.credentials("karbor")}.items():
-        conf.set_override(name, value, "service_auth")
-    return conf
-
-
-def context_of(cloud: Sandbox, user: str = "alice", project: str | None = None) -> RequestContext:
-    """What the API makes of a request with *user*'s token."""
-    session = cloud.session(user, project)
-    access = session.auth.get_access(session)
-    return RequestContext(
-        auth_token=access.auth_token,
-        user_id=access.user_id,
-        project_id=access.project_id,
-        project_name=access.project_name,
-        roles=access.role_names,
-        is_admin="admin" in access.role_names,
-        service_catalog=access.service_catalog.catalog,
-    )
+def clients_without_cloud(project_id: str) -> Clients:
+    """Return the clients of a tenant for plugins that call no OpenStack service: any such call fails."""
+    return Clients(RequestContext(project_id=project_id, user_id="user"), cast(Any, None), cast(Any, None))
 
 
 class MemoryJournal:
-    """A journal that outlives the attempts of one operation."""
+    """A journal that survives all attempts at one operation."""
 
     def __init__(self, operation_id: str, resource: Resource) -> None:
-        self._prefix = ownership.name(operation_id, resource.id)
+        self._prefix = ownership.name_prefix(operation_id, resource.id)
         self._entries: dict[str, Entry] = {}
 
     def intend(self, role: str, *, keep: bool = False) -> Entry:
@@ -84,8 +61,8 @@ class MemoryJournal:
 
 
 @dataclass
-class MemoryReport:
-    """What a resource reported."""
+class MemoryProgress:
+    """The recorded progress of a resource."""
 
     steps: list[str] = field(default_factory=list)
     bytes_done: int = 0
@@ -107,25 +84,30 @@ class MemoryReport:
 
 @dataclass
 class Operation:
-    """One operation on one resource, over all its attempts; *source* is what a copy is made of."""
+    """One operation on one resource, over all its attempts.
+
+    :param source: the section that a copy reads
+    :param mapping: see :attr:`HookContext.mapping`
+    """
 
     kind: OperationType
     resource: Resource
     checkpoint_id: str
     parameters: Mapping[str, Any]
     source: ResourceSection | None = None
+    mapping: Mapping[str, str] = field(default_factory=dict)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def __post_init__(self) -> None:
         self.journal = MemoryJournal(self.id, self.resource)
-        self.report = MemoryReport()
+        self.report = MemoryProgress()
         self.done: set[str] = set()
 
 
 class Host:
-    """The protection service in small.
+    """Runs operations of *plugin*.
 
-    :param clients: acts as the tenant
+    :param clients: act as the tenant
     """
 
     def __init__(self, plugin: ProtectionPlugin, clients: Clients, bank: Bank) -> None:
@@ -137,25 +119,45 @@ class Host:
     def operation(
         self, kind: OperationType, resource: Resource, checkpoint_id: str | None = None, **parameters: Any
     ) -> Operation:
+        """Create an operation on a checkpoint, by default a new one."""
         return Operation(kind, resource, checkpoint_id or str(uuid.uuid4()), parameters)
 
     def attempt(self, operation: Operation, check: Callable[[], None] = lambda: None, bases: Sequence[str] = ()) -> Any:
-        """Run the hooks that have not run; raises what a hook raises. Returns the last hook's result."""
-        result = None
-        with self._run(operation, check, bases) as run:
-            plugin_operation = self.plugin.operation(operation.kind, operation.resource.type)
+        """Run the hooks that have not run. Return the members of their results, or None. Raise what a hook raises."""
+        results: dict[str, Any] = {}
+        with self._context(operation, check, bases) as context:
+            plugin_operation = self._of(operation)
+            if operation.kind is OperationType.RESTORE and "plan" in plugin_operation.hooks():
+                conflicts = [line for line in plugin_operation.plan(context) if line.action is Action.CONFLICT]
+                if conflicts:
+                    raise exception.Conflict("; ".join(f"{line.resource_key}: {line.reason}" for line in conflicts))
             for hook in plugin_operation.hooks():
-                if hook not in operation.done:
-                    result = getattr(plugin_operation, hook)(run)
+                if hook in HOOKS and hook not in operation.done:
+                    if hook == "complete" and operation.kind is OperationType.RESTORE:
+                        context = replace(context, template=self._template(plugin_operation, context))
+                    result = getattr(plugin_operation, hook)(context) or {}
                     operation.done.add(hook)
-        return result
+                    context = replace(context, restored={**context.restored, **(result.get("restored") or {})})
+                    results.update(result)
+        return results or None
+
+    def plan(self, operation: Operation) -> Sequence[PlannedAction]:
+        """Return the plan of a restore whose operation class implements ``plan``."""
+        with self._context(operation) as context:
+            return self._of(operation).plan(context)
+
+    def contribute(self, operation: Operation) -> Template:
+        """Return the contribution to a restore whose operation class implements ``contribute``."""
+        with self._context(operation) as context:
+            return self._template(self._of(operation), context)
 
     def cleanup(self, operation: Operation, check: Callable[[], None] = lambda: None) -> None:
-        with self._run(operation, check, ()) as run:
-            self.plugin.operation(operation.kind, operation.resource.type).cleanup(run)
+        """Run the clean-up that follows a failure."""
+        with self._context(operation, check) as context:
+            self._of(operation).cleanup(context)
 
     def perform(self, operation: Operation, **kwargs: Any) -> Any:
-        """Attempt, and clean up when that fails. What is temporary must be gone then, however it ended."""
+        """Attempt an operation, and clean up if it fails. Check that no temporary object remains."""
         try:
             result = self.attempt(operation, **kwargs)
         except Exception:
@@ -166,34 +168,48 @@ class Host:
         return result
 
     def protect(self, resource: Resource, bases: Sequence[str] = (), **parameters: Any) -> Operation:
-        """A finished checkpoint."""
+        """Perform a protect. Its ``checkpoint_id`` is a finished checkpoint."""
         operation = self.operation(OperationType.PROTECT, resource, **parameters)
         self.perform(operation, bases=bases)
         return operation
 
     def copy(self, source: "Host", resource: Resource, checkpoint_id: str) -> Operation:
-        """A finished copy of a checkpoint of *source*."""
+        """Copy a checkpoint of *source*."""
         operation = self.operation(OperationType.COPY, resource)
         operation.source = source.section(checkpoint_id, resource)
         self.perform(operation)
         return operation
 
     def section(self, checkpoint_id: str, resource: Resource, lease: Lease | None = None) -> ResourceSection:
-        """The resource's part of a checkpoint."""
-        return self.bank.section(checkpoint_id, self.clients.context.project_id, resource.key, lease=lease)
+        """Return the resource's part of a checkpoint."""
+        return self.bank.section(checkpoint_id, self.clients.project_id, resource.key, lease=lease)
 
     def restore(self, resource: Resource, checkpoint_id: str, **parameters: Any) -> str:
-        """The id of what was restored."""
+        """Perform a restore and return the id of the restored resource."""
         result = self.perform(self.operation(OperationType.RESTORE, resource, checkpoint_id, **parameters))
         return result["restored"][resource.key]
 
+    def _of(self, operation: Operation) -> ResourceOperation:
+        plugin_operation = self.plugin.operation(operation.kind, operation.resource.type)
+        assert plugin_operation is not None, f"the plugin does not offer {operation.kind}"
+        return plugin_operation
+
+    @staticmethod
+    def _template(plugin_operation: ResourceOperation, context: HookContext) -> Template:
+        template = Template()
+        if "contribute" in plugin_operation.hooks():
+            plugin_operation.contribute(context, template)
+        return template
+
     @contextmanager
-    def _run(self, operation: Operation, check: Callable[[], None], bases: Sequence[str]) -> Iterator[HookContext]:
+    def _context(
+        self, operation: Operation, check: Callable[[], None] = lambda: None, bases: Sequence[str] = ()
+    ) -> Iterator[HookContext]:
         with self.bank.leases.acquire(holder=f"test {operation.id}", bases=bases) as lease:
             yield HookContext(
                 operation_id=operation.id,
                 checkpoint_id=operation.checkpoint_id,
-                project_id=self.clients.context.project_id,
+                project_id=self.clients.project_id,
                 resource=operation.resource,
                 children=[],
                 parameters=operation.parameters,
@@ -206,41 +222,5 @@ class Host:
                 restored={},
                 check=check,
                 source=operation.source,
+                mapping=operation.mapping,
             )
-
-
-class Line:
-    """The network between this process and the cloud. A call is one request to anything but the sandbox's own API."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._send = requests.adapters.HTTPAdapter.send
-        self._local = threading.local()
-        line = self
-
-        def send(self: requests.adapters.HTTPAdapter, request: Any, **kwargs: Any) -> requests.Response:
-            return line._pass(lambda: line._send(self, request, **kwargs), request)
-
-        monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
-
-    @contextmanager
-    def crash(self, nth: int, *, answered: bool) -> Iterator[None]:
-        """Within this, the process dies at the *nth* call (from 1): before it is sent, or when its answer is there.
-
-        :ivar calls: after it: how many calls there were
-        """
-        self._local.left, self._local.answered = nth, answered
-        try:
-            yield
-        finally:
-            self._local.left = None
-
-    def _pass(self, send: Callable[[], requests.Response], request: Any) -> requests.Response:
-        left = getattr(self._local, "left", None)
-        if left is None or "/sandbox/" in request.url:
-            return send()
-        self._local.left = left - 1
-        if left > 1:
-            return send()
-        if self._local.answered:
-            send()
-        raise Crash(f"{request.method} {request.url}")

@@ -1,0 +1,248 @@
+"""The contract suite of protection plugins that store the bytes of a resource.
+
+The tests of a plugin inherit :class:`ProtectionContract`, and :class:`CopyContract` if the plugin offers copies.
+"""
+
+import base64
+import hashlib
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from karbor_like import exception
+from karbor_like.bank import Bank
+from karbor_like.bank.keys.keyring import Keyring
+from karbor_like.bank.keys.masters import ConfiguredMasterKeys
+from karbor_like.bank.objectstore.memory import MemoryStore
+from karbor_like.bank.options import BankOptions
+from karbor_like.clients.factory import Clients
+from karbor_like.clock import SystemClock
+from karbor_like.domain.operation import OperationType
+from karbor_like.domain.resource import Resource
+from karbor_like.plugins.protection import API_VERSION, HOOKS, RESTORE_HOOKS, Action, PlannedAction, ProtectionPlugin
+from karbor_like.testing.host import Host, Operation, memory_bank
+
+#: Ids of a tenant's objects by kind.
+Belongings = dict[str, set[str]]
+
+
+class Subject(ABC):
+    """A resource of the tenant, and ways to examine such resources without the plugin."""
+
+    plugin: ProtectionPlugin
+    resource: Resource
+
+    @abstractmethod
+    def digest(self, resource_id: str) -> str:
+        """Return the SHA-256 of the resource's bytes."""
+
+    @abstractmethod
+    def looks(self, resource_id: str) -> dict[str, Any]:
+        """Return the properties that a restored resource must have in common with the original."""
+
+    @abstractmethod
+    def destroy(self) -> None:
+        """Delete the original and wait until it is deleted."""
+
+    @abstractmethod
+    def belongings(self) -> Belongings:
+        """Return the ids of everything that the tenant has."""
+
+
+class CopyContract:
+    """The further contract of plugins that offer copies. Inherit it together with :class:`ProtectionContract`."""
+
+    size: ClassVar[int]
+
+    @pytest.fixture
+    def elsewhere(self, host: Host) -> Iterator[Host]:
+        """The same plugin with an encrypted bank."""
+        store = MemoryStore()
+        keyring = Keyring(store, ConfiguredMasterKeys([f"m:{base64.b64encode(bytes(32)).decode()}"]))
+        bank = Bank(store, keyring=keyring, options=BankOptions(), clock=SystemClock())
+        yield Host(host.plugin, host.clients, bank)
+        bank.close()
+
+    def test_copy_is_as_good_as_its_source(
+        self, host: Host, elsewhere: Host, subject: Subject, checkpoint: str
+    ) -> None:
+        digest, looks = subject.digest(subject.resource.id), subject.looks(subject.resource.id)
+        copy = elsewhere.copy(host, subject.resource, checkpoint)
+        assert copy.report.bytes_done == copy.report.bytes_total == copy.report.logical == self.size
+
+        host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
+        subject.destroy()
+        elsewhere.perform(elsewhere.operation(OperationType.VERIFY, subject.resource, copy.checkpoint_id))
+        restored = elsewhere.restore(subject.resource, copy.checkpoint_id)
+        assert subject.digest(restored) == digest
+        assert subject.looks(restored) == looks
+
+    def test_failed_copy_leaves_nothing(self, host: Host, elsewhere: Host, subject: Subject, checkpoint: str) -> None:
+        operation = elsewhere.operation(OperationType.COPY, subject.resource)
+        operation.source = host.section(checkpoint, subject.resource)
+        elsewhere.attempt(operation)
+        elsewhere.cleanup(operation)
+        assert elsewhere.section(operation.checkpoint_id, subject.resource).names() == []
+
+
+class ProtectionContract:
+    """Protect, restore, verify and delete; retries, cancellation and clean-up.
+
+    A subclass provides the fixtures ``subject`` and ``clients`` (of the tenant that owns the subject's resource).
+    """
+
+    #: Bytes that the plugin stores of the subject.
+    size: ClassVar[int]
+
+    @pytest.fixture
+    def bank(self) -> Iterator[Bank]:
+        bank = memory_bank()
+        yield bank
+        bank.close()
+
+    @pytest.fixture
+    def host(self, clients: Clients, bank: Bank, subject: Subject) -> Host:
+        return Host(subject.plugin, clients, bank)
+
+    @pytest.fixture
+    def before(self, subject: Subject) -> Belongings:
+        """The tenant's belongings at the beginning of the test."""
+        return subject.belongings()
+
+    @pytest.fixture
+    def checkpoint(self, host: Host, subject: Subject) -> str:
+        """The id of a finished checkpoint."""
+        return host.protect(subject.resource).checkpoint_id
+
+    def test_declarations(self, subject: Subject) -> None:
+        plugin = subject.plugin
+        assert plugin.api_version == API_VERSION
+        assert subject.resource.type in plugin.schemas
+        for schemas in plugin.schemas.values():
+            for schema in (schemas.options, schemas.restore, schemas.saved_info, schemas.verify):
+                assert schema["type"] == "object"
+                assert isinstance(schema["properties"], dict)
+        for kind, operation in plugin.operations.items():
+            assert set(operation.hooks()) <= {*HOOKS, *RESTORE_HOOKS}
+            assert isinstance(plugin.operation(kind, subject.resource.type), operation)
+            assert plugin.operation(kind, "OS::Un::Known") is None
+
+    def test_restored_resource_equals_the_original(self, host: Host, subject: Subject, checkpoint: str) -> None:
+        digest, looks = subject.digest(subject.resource.id), subject.looks(subject.resource.id)
+        subject.destroy()
+        restored = host.restore(subject.resource, checkpoint)
+        assert restored != subject.resource.id
+        assert subject.digest(restored) == digest
+        assert subject.looks(restored) == looks
+
+    def test_restoring_twice_creates_two_resources(self, host: Host, subject: Subject, checkpoint: str) -> None:
+        assert host.restore(subject.resource, checkpoint) != host.restore(subject.resource, checkpoint)
+
+    def test_no_temporary_object_remains(self, host: Host, subject: Subject, before: Belongings) -> None:
+        operation = host.protect(subject.resource)
+        assert subject.belongings() == before
+        restored = host.restore(subject.resource, operation.checkpoint_id)
+        assert added(before, subject.belongings()) == {restored}
+
+    def test_steps_bytes_and_sizes_are_recorded(self, host: Host, subject: Subject) -> None:
+        protect = host.protect(subject.resource)
+        assert protect.report.steps
+        assert protect.report.bytes_done == protect.report.bytes_total == protect.report.logical == self.size
+        restore = host.operation(OperationType.RESTORE, subject.resource, protect.checkpoint_id)
+        host.perform(restore)
+        assert restore.report.steps
+        assert restore.report.bytes_done == restore.report.bytes_total == self.size
+
+    def test_second_checkpoint_stores_nothing_new(self, host: Host, subject: Subject, checkpoint: str) -> None:
+        assert host.protect(subject.resource, bases=[checkpoint]).report.new == 0
+
+    def test_verify(self, host: Host, subject: Subject, checkpoint: str) -> None:
+        host.perform(host.operation(OperationType.VERIFY, subject.resource, checkpoint))
+
+    def test_delete_is_idempotent(self, host: Host, subject: Subject, checkpoint: str) -> None:
+        for _ in range(2):
+            host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
+        with pytest.raises(exception.NotFound):
+            host.perform(host.operation(OperationType.VERIFY, subject.resource, checkpoint))
+        with pytest.raises(exception.NotFound):
+            host.restore(subject.resource, checkpoint)
+
+    def test_plan_and_contribution_change_nothing(
+        self, host: Host, subject: Subject, checkpoint: str, before: Belongings
+    ) -> None:
+        operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
+        hooks = subject.plugin.operations[OperationType.RESTORE].hooks()
+        for _ in range(2):
+            plan = host.plan(operation) if "plan" in hooks else []
+            assert all(isinstance(line, PlannedAction) for line in plan)
+            assert all(line.reason for line in plan if line.action is Action.CONFLICT)
+        if "contribute" in hooks:
+            assert host.contribute(operation).resources == host.contribute(operation).resources
+        assert subject.belongings() == before
+        assert operation.journal.entries() == []
+
+    @pytest.mark.parametrize("kind", [OperationType.PROTECT, OperationType.RESTORE])
+    def test_cancellation_anywhere_leaves_nothing(
+        self, host: Host, subject: Subject, checkpoint: str, before: Belongings, kind: OperationType
+    ) -> None:
+        for nth in itertools.count(1):
+            check = Cancel(nth)
+            try:
+                host.perform(self.first(host, subject, kind, checkpoint), check=check)
+            except exception.Cancelled:
+                assert subject.belongings() == before
+            if check.remaining > 0:
+                break
+
+    @pytest.mark.parametrize("kind", [OperationType.PROTECT, OperationType.RESTORE])
+    def test_repeated_hooks_create_nothing_twice(
+        self, host: Host, subject: Subject, checkpoint: str, kind: OperationType
+    ) -> None:
+        """Hooks run at least once: every hook runs again from the start, as after a crash at its end."""
+        before = subject.belongings()
+        operation = self.first(host, subject, kind, checkpoint)
+        host.attempt(operation)
+        operation.done.clear()
+        result = host.perform(operation) or {}
+        assert added(before, subject.belongings()) == set(result.get("restored", {}).values())
+
+    def test_unknown_resource(self, host: Host, subject: Subject, before: Belongings) -> None:
+        unknown = Resource(subject.resource.type, "6f1b2c3d-0000-4000-8000-000000000000", "unknown")
+        with pytest.raises(exception.ResourceNotFound):
+            host.protect(unknown)
+        assert subject.belongings() == before
+
+    @staticmethod
+    def first(host: Host, subject: Subject, kind: OperationType, checkpoint: str) -> Operation:
+        """Create an operation of type *kind*: a protect into a new checkpoint, or a restore of *checkpoint*."""
+        return host.operation(kind, subject.resource, checkpoint if kind is OperationType.RESTORE else None)
+
+
+class Cancel:
+    """A ``check`` that raises Cancelled at its n-th call."""
+
+    def __init__(self, nth: int) -> None:
+        self.remaining = nth
+
+    def __call__(self) -> None:
+        self.remaining -= 1
+        if self.remaining == 0:
+            raise exception.Cancelled("cancelled by the test")
+
+
+def sha256(pieces: Iterable[bytes]) -> str:
+    """Return the SHA-256 of all *pieces*."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def added(before: Belongings, after: Belongings) -> set[str]:
+    """Return the ids in *after* that are not in *before*. Check that none is missing."""
+    for kind, ids in before.items():
+        assert ids <= after[kind]
+    return {new for kind, ids in after.items() for new in ids - before[kind]}

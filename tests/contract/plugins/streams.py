@@ -1,0 +1,45 @@
+"""The further contract of plugins that move bytes through Glance and describe them in a document."""
+
+from typing import ClassVar
+
+import pytest
+
+from karbor_like import exception
+from karbor_like.domain.operation import OperationType
+from karbor_like.testing.host import Host
+from karbor_like.testing.protection import Belongings
+from karbor_like.testing.sandbox import Subject
+
+
+class GlanceStreamContract:
+    """Connections that are cut, and documents of later versions."""
+
+    size: ClassVar[int]
+
+    def test_cut_download_ends_it(self, host: Host, subject: Subject, before: Belongings) -> None:
+        for done in (0, 1, self.size // 2, self.size - 1):
+            subject.cloud.fault(service="image", method="GET", path="/file$", kind="cut", after_bytes=done)
+            operation = host.operation(OperationType.PROTECT, subject.resource)
+            with pytest.raises(exception.Unavailable, match="downloading image"):
+                host.perform(operation)
+            subject.cloud.clear_faults()
+            assert subject.belongings() == before
+            with pytest.raises(exception.NotFound):
+                host.perform(host.operation(OperationType.VERIFY, subject.resource, operation.checkpoint_id))
+
+    def test_cut_upload_ends_it(self, host: Host, subject: Subject, checkpoint: str, before: Belongings) -> None:
+        for done in (0, self.size // 2):
+            subject.cloud.fault(
+                service="image", method="PUT", path="/file$", kind="cut", where="request", after_bytes=done
+            )
+            with pytest.raises(exception.Unavailable, match="uploading image"):
+                host.restore(subject.resource, checkpoint)
+            subject.cloud.clear_faults()
+            assert subject.belongings() == before
+
+    def test_document_of_a_later_version(self, host: Host, subject: Subject, checkpoint: str) -> None:
+        with host.bank.leases.acquire(holder="test") as lease:
+            section = host.bank.section(checkpoint, subject.project_id, subject.resource.key, lease=lease)
+            section.put("metadata", {**section.get("metadata"), "version": 99})
+            with pytest.raises(exception.ResourceFailed, match="later version"):
+                host.restore(subject.resource, checkpoint)

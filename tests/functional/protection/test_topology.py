@@ -1,0 +1,90 @@
+"""Restores of resources that refer to each other: order, plan, mapping and the template of the whole restore."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.functional.protection.plugins import NODE
+from tests.functional.protection.site import Site, order, running
+
+
+@pytest.fixture
+def topology(tmp_path: Path, files: Path) -> Iterator[Site]:
+    """A service whose plugin implements the hooks of a whole restore."""
+    provider = tmp_path / "providers.d" / "test.conf"
+    provider.write_text(provider.read_text().replace("NodeProtection", "TopologyProtection"))
+    with running(Site(tmp_path, files)) as site:
+        yield site
+
+
+def checkpoint(site: Site) -> str:
+    """Protect a server and a network below one project; the server depends on the network. Return the checkpoint's id."""
+    site.cloud.plant({"project": ["server", "network"], "server": [], "network": []})
+    site.cloud.need(server=["network"])
+    created = site.protect("project")
+    site.wait(created["id"], "available")
+    return created["id"]
+
+
+def test_dependencies_are_in_the_graph(topology: Site) -> None:
+    row = topology.checkpoint(checkpoint(topology))
+    nodes, adjacency = json.loads(row.resource_graph)
+    assert [node[1] for node in nodes.values()] == ["network", "server", "project"]
+    assert nodes["0x1"][4] == ["0x0"]
+    assert adjacency == [["0x2", ["0x1", "0x0"]]]
+
+
+@pytest.mark.parametrize("plugin", ["NodeProtection", "TopologyProtection"])
+def test_dependencies_are_restored_first(tmp_path: Path, files: Path, plugin: str) -> None:
+    provider = tmp_path / "providers.d" / "test.conf"
+    provider.write_text(provider.read_text().replace("NodeProtection", plugin))
+    with running(Site(tmp_path, files)) as site:
+        checkpoint_id = checkpoint(site)
+        assert site.wait_done(restore_id=site.restore(checkpoint_id)).status == "success"
+        calls = site.cloud.calls()
+    assert order(calls, "restore:main:network:end", "restore:main:server:begin")
+    assert order(calls, "restore:complete:network:end", "restore:complete:server:begin")
+    (restored,) = [call for call in calls if call.startswith("restored:server:")]
+    assert "new-network" in restored
+
+
+def test_one_template_holds_all_contributions_when_a_resource_completes(topology: Site) -> None:
+    restore_id = topology.restore(checkpoint(topology))
+    assert topology.wait_done(restore_id=restore_id).status == "success"
+    calls = topology.cloud.calls()
+    contributed = [call for call in calls if ":contribute:" in call]
+    assert contributed == [f"restore:contribute:{name}" for name in ("network", "server", "project")]
+    for name in ("network", "server", "project"):
+        assert order(calls, f"restore:plan:{name}", "restore:prepare_begin:project:begin")
+        assert order(calls, f"restore:main:{name}:end", contributed[0])
+        assert order(calls, contributed[-1], f"restore:complete:{name}:begin")
+    templates = {call.partition(":")[2].partition(":")[2] for call in calls if call.startswith("template:")}
+    assert [json.loads(template) for template in templates] == [
+        {
+            "network": {"type": "Node", "properties": {"links": []}},
+            "server": {"type": "Node", "properties": {"links": [{"get_resource": "network"}]}},
+            "project": {"type": "Node", "properties": {"links": []}},
+        }
+    ]
+
+
+def test_conflicts_of_the_plan_end_a_restore_before_anything_is_made(topology: Site) -> None:
+    checkpoint_id = checkpoint(topology)
+    topology.cloud.fault(**{"plan:server": "conflict", "plan:network": "conflict"})
+    restore_id = topology.restore(checkpoint_id)
+    assert topology.wait_done(restore_id=restore_id).status == "fail"
+    reason = topology.restored(restore_id).reason
+    assert reason == f"nothing was restored: {NODE}#network: no room for network; {NODE}#server: no room for server"
+    assert not [call for call in topology.cloud.calls() if call.startswith("restore:prepare_begin:")]
+    assert topology.things() == []
+
+
+def test_mapping_of_the_request_reaches_every_resource(topology: Site) -> None:
+    checkpoint_id = checkpoint(topology)
+    mapped = {f"{NODE}#network": {"map_to": "net-1"}, NODE: {"map_to": "ignored"}, f"{NODE}#foreign": {"map_to": "f"}}
+    topology.wait_done(restore_id=topology.restore(checkpoint_id, mapped))
+    seen = [call for call in topology.cloud.calls() if call.startswith("mapping:")]
+    assert set(seen) == {f'mapping:{{"{NODE}#network":"net-1","{NODE}#foreign":"f"}}'}
+    assert len(seen) == 3
