@@ -1,0 +1,1 @@
+"""Protection of documents: an example of plugins in a package of their own."""
