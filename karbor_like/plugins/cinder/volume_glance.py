@@ -93,7 +93,7 @@ class Protect(ResourceOperation):
     def prepare_finish(self, context: HookContext) -> None:
         context.report.step("waiting for the volume to be idle")
         volume = _wait_until_idle(context)
-        # As it is when the snapshot is taken, for the main hook of whichever process runs it.
+        # The properties at the time of the snapshot. Another process may run the main hook.
         data.put_metadata(context, {"volume": metadata.describe(volume)})
         context.report.step("taking a snapshot")
 

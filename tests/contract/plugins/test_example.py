@@ -29,6 +29,6 @@ def installed(tmp_path: Path) -> Path:
 def test_installed_example_passes_the_contract_suites(installed: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(installed / "site"), "XDG_CACHE_HOME": str(installed / "cache")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "source/tests"]
-    # Outside the sources, so that the package is imported from where it is installed.
+    # Outside the sources, so that the installed package is imported.
     answer = subprocess.run(command, cwd=installed, env=environment, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout

@@ -1,4 +1,4 @@
-"""The image plugin: the suite of all plugins, and what only images have."""
+"""The image plugin: the contract suites, and what is specific to images."""
 
 import io
 import random
@@ -23,7 +23,7 @@ BYTES = random.Random(2).randbytes(1_500_000)
 
 
 class ImageSubject(sandbox.Subject):
-    """An image with everything that an image can have."""
+    """An image with every kind of property."""
 
     def __init__(self, cloud: Sandbox, clients: Any, data: bytes = BYTES, **arguments: Any) -> None:
         super().__init__(cloud, clients)
@@ -68,7 +68,7 @@ class TestImage(sandbox.CopyContract, GlanceStreamContract, sandbox.ProtectionCo
     size = len(BYTES)
 
     def test_protected_image(self, host: Host, cloud: Sandbox, factory: ClientFactory) -> None:
-        """The flag is restored, and does not hinder the clean-up of an operation that fails later."""
+        """The flag is restored, and does not prevent the clean-up of an operation that fails later."""
         subject = ImageSubject(cloud, host.clients, protected=True)
         checkpoint = host.protect(subject.resource).checkpoint_id
         before = subject.belongings()
@@ -78,7 +78,7 @@ class TestImage(sandbox.CopyContract, GlanceStreamContract, sandbox.ProtectionCo
         host.cleanup(restore)
         assert subject.belongings() == before
 
-    def test_somebody_else_s_public_image(self, host: Host, cloud: Sandbox, factory: ClientFactory) -> None:
+    def test_public_image_of_another_project(self, host: Host, cloud: Sandbox, factory: ClientFactory) -> None:
         admin = factory.for_context(sandbox.context_of(cloud, "admin"))
         theirs = ImageSubject(cloud, admin, visibility="public")
         restored = host.restore(theirs.resource, host.protect(theirs.resource).checkpoint_id)
@@ -87,7 +87,7 @@ class TestImage(sandbox.CopyContract, GlanceStreamContract, sandbox.ProtectionCo
         assert image.owner == host.clients.context.project_id
         assert theirs.digest(restored) == theirs.digest(theirs.resource.id)
 
-    def test_own_public_image_is_not_published_again(
+    def test_public_image_is_restored_private(
         self,
         cloud: Sandbox,
         factory: ClientFactory,
@@ -111,8 +111,10 @@ class TestImage(sandbox.CopyContract, GlanceStreamContract, sandbox.ProtectionCo
         with pytest.raises(exception.Conflict, match="'queued'"):
             host.protect(Resource(resource.IMAGE, queued.id, "nothing yet"))
 
-    def test_image_that_is_not_what_it_was(self, host: Host, subject: ImageSubject, checkpoint: str) -> None:
-        """The bank gives what it got; that Glance got the same is checked by the hash that Glance made then."""
+    def test_restored_image_is_compared_with_the_original(
+        self, host: Host, subject: ImageSubject, checkpoint: str
+    ) -> None:
+        """The bank checks the bytes that it returns. Glance's hash of the original checks the bytes that Glance received."""
         before = subject.belongings()
         with host.bank.leases.acquire(holder="test") as lease:
             section = host.bank.section(checkpoint, subject.project_id, subject.resource.key, lease=lease)

@@ -1,4 +1,4 @@
-"""The protectable plugins: the suite of all, and what each has of its own."""
+"""The protectable plugins: the contract suite, and what is specific to each."""
 
 import io
 from typing import Any
@@ -19,7 +19,11 @@ from karbor_like.sandbox.cloud import Sandbox
 from karbor_like.testing import sandbox
 from karbor_like.testing.sandbox import ProtectableContract
 
-MARKS = {"karbor_like_operation": "an operation", "karbor_like_role": "temporary", "karbor_like_resource": "a resource"}
+MARKERS = {
+    "karbor_like_operation": "an operation",
+    "karbor_like_role": "temporary",
+    "karbor_like_resource": "a resource",
+}
 
 
 def until(get: Any, status: str) -> Any:
@@ -43,7 +47,7 @@ def make_image(clients: Clients, name: str = "golden", **arguments: Any) -> Reso
 
 
 def make_server(clients: Clients, image: Resource | None, name: str = "web") -> Resource:
-    """A server that was booted from *image*, or from a volume where that is None."""
+    """Create a server that boots from *image*, or from a volume if that is None."""
     servers = clients.nova().servers
     disk = {"source_type": "volume", "destination_type": "volume", "boot_index": 0}
     disks = None if image else [{**disk, "uuid": make_volume(clients, "root").id}]
@@ -69,7 +73,7 @@ class TestProject(ProtectableContract):
     def theirs(self, bob: Clients) -> Resource:
         return project_of(bob)
 
-    def test_name_that_the_context_lacks(self, plugin: ProjectProtectable, alice: Clients, mine: Resource) -> None:
+    def test_name_missing_from_the_context(self, plugin: ProjectProtectable, alice: Clients, mine: Resource) -> None:
         alice.context.project_name = None
         assert plugin.show(alice, mine.id).name == mine.name
 
@@ -88,7 +92,7 @@ class TestVolume(ProtectableContract):
         return make_volume(bob)
 
     @pytest.mark.parametrize("status", ["error", "deleting", "error_deleting"])
-    def test_unusable_ones_are_hidden_everywhere(
+    def test_unusable_volumes_are_hidden(
         self, plugin: VolumeProtectable, alice: Clients, admin: Clients, mine: Resource, status: str
     ) -> None:
         server = make_server(alice, make_image(alice))
@@ -100,23 +104,21 @@ class TestVolume(ProtectableContract):
         with pytest.raises(exception.Conflict, match=f"'{status}'"):
             plugin.show(alice, mine.id)
 
-    def test_ours_are_no_tenants_resources(self, plugin: VolumeProtectable, alice: Clients, mine: Resource) -> None:
-        temporary = make_volume(alice, "temporary", metadata=MARKS)
+    def test_objects_of_operations_are_hidden(self, plugin: VolumeProtectable, alice: Clients, mine: Resource) -> None:
+        temporary = make_volume(alice, "temporary", metadata=MARKERS)
         assert plugin.list(alice) == [mine]
         assert plugin.children(alice, [project_of(alice)]) == {project_of(alice): [mine]}
         with pytest.raises(exception.Conflict, match="an operation"):
             plugin.show(alice, temporary.id)
 
-    def test_below_the_server_it_is_attached_to(
-        self, plugin: VolumeProtectable, alice: Clients, mine: Resource
-    ) -> None:
+    def test_volume_is_a_child_of_its_server(self, plugin: VolumeProtectable, alice: Clients, mine: Resource) -> None:
         image = make_image(alice)
         first, second = make_server(alice, image, "first"), make_server(alice, image, "second")
         alice.nova().volumes.create_server_volume(first.id, mine.id)
         until(lambda: alice.cinder().volumes.get(mine.id), "in-use")
         assert plugin.children(alice, [first, second]) == {first: [mine], second: []}
 
-    def test_nameless_one(self, plugin: VolumeProtectable, alice: Clients) -> None:
+    def test_volume_without_a_name(self, plugin: VolumeProtectable, alice: Clients) -> None:
         nameless = make_volume(alice, "")
         assert plugin.show(alice, nameless.id).name == ""
 
@@ -134,7 +136,7 @@ class TestServer(ProtectableContract):
     def theirs(self, bob: Clients) -> Resource:
         return make_server(bob, make_image(bob))
 
-    def test_unusable_ones_are_hidden(
+    def test_unusable_resources_are_hidden(
         self, plugin: ServerProtectable, alice: Clients, cloud: Sandbox, mine: Resource
     ) -> None:
         cloud.fault(service="compute", method="POST", path="/servers$", kind="error")
@@ -158,7 +160,7 @@ class TestImage(ProtectableContract):
     def theirs(self, bob: Clients) -> Resource:
         return make_image(bob)
 
-    def test_public_ones_are_everybody_s(
+    def test_public_images_are_visible_to_all_projects(
         self, plugin: ImageProtectable, alice: Clients, admin: Clients, mine: Resource
     ) -> None:
         public = make_image(admin, "debian", visibility="public")
@@ -166,7 +168,7 @@ class TestImage(ProtectableContract):
         assert plugin.show(alice, public.id) == public
         assert plugin.children(alice, [project_of(alice)]) == {project_of(alice): [mine]}
 
-    def test_below_the_server_booted_from_it(
+    def test_image_is_a_child_of_its_server(
         self, plugin: ImageProtectable, alice: Clients, admin: Clients, mine: Resource
     ) -> None:
         community = make_image(admin, "unlisted", visibility="community")
@@ -177,13 +179,13 @@ class TestImage(ProtectableContract):
         assert [list(found.get(server, [])) for server in servers] == [[mine], [mine], [community], [], []]
         assert found[servers[0]][0].extra_info == {"server_id": servers[0].id}
 
-    def test_ours_are_no_tenants_resources(self, plugin: ImageProtectable, alice: Clients, mine: Resource) -> None:
-        temporary = make_image(alice, "temporary", **MARKS)
+    def test_objects_of_operations_are_hidden(self, plugin: ImageProtectable, alice: Clients, mine: Resource) -> None:
+        temporary = make_image(alice, "temporary", **MARKERS)
         assert plugin.list(alice) == [mine]
         with pytest.raises(exception.Conflict, match="an operation"):
             plugin.show(alice, temporary.id)
 
-    def test_unusable_ones_are_hidden(
+    def test_unusable_resources_are_hidden(
         self, plugin: ImageProtectable, alice: Clients, cloud: Sandbox, mine: Resource
     ) -> None:
         cloud.fault(service="image", method="PUT", path="/file$", kind="error")
@@ -199,7 +201,7 @@ class TestImage(ProtectableContract):
     "plugin", [ServerProtectable(), VolumeProtectable(), ImageProtectable()], ids=["server", "volume", "image"]
 )
 def test_cloud_without_the_service(plugin: Any, cloud: Sandbox, factory: ClientFactory) -> None:
-    """What does not exist in a cloud is no failure of it."""
+    """A cloud without the service has no resources of that type."""
     context = sandbox.context_of(cloud)
     context.service_catalog = [s for s in context.service_catalog if s["type"] == "identity"]
     clients = factory.for_context(context)

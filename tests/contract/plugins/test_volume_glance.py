@@ -1,4 +1,4 @@
-"""The volume plugin that goes through Glance: the suite of all plugins, and what only volumes have."""
+"""The volume plugin: the contract suites, and what is specific to volumes."""
 
 import io
 import random
@@ -29,7 +29,7 @@ SIZE = 2
 
 
 def settled(get: Any, resource_id: str, status: str = "available") -> Any:
-    """What *get* returns when it has *status*."""
+    """Wait until the object has *status* and return it."""
     return Waiter(SystemClock(), interval=0.005, max_interval=0.05, timeout=120).until(
         f"{resource_id} to become {status}",
         lambda: get(resource_id),
@@ -39,7 +39,7 @@ def settled(get: Any, resource_id: str, status: str = "available") -> Any:
 
 
 class VolumeSubject(sandbox.Subject):
-    """A volume with everything that a volume can have."""
+    """A volume with every kind of property."""
 
     def __init__(self, cloud: Sandbox, clients: Any, **arguments: Any) -> None:
         super().__init__(cloud, clients)
@@ -53,10 +53,10 @@ class VolumeSubject(sandbox.Subject):
             "availability_zone": "nova",
             "metadata": {"colour": "blue"},
         }
-        made = self.cinder.volumes.create(SIZE, **{**values, **arguments})
-        settled(self.cinder.volumes.get, made.id)
-        cloud.write_volume(made.id, random.Random(1).randbytes(sandbox.SMALL_GIB), offset=sandbox.SMALL_GIB // 2)
-        self.resource = Resource(resource.VOLUME, made.id, "data-1")
+        created = self.cinder.volumes.create(SIZE, **{**values, **arguments})
+        settled(self.cinder.volumes.get, created.id)
+        cloud.write_volume(created.id, random.Random(1).randbytes(sandbox.SMALL_GIB), offset=sandbox.SMALL_GIB // 2)
+        self.resource = Resource(resource.VOLUME, created.id, "data-1")
 
     def digest(self, resource_id: str) -> str:
         return self.cloud.volume_digest(resource_id)
@@ -83,8 +83,6 @@ def subject(cloud: Sandbox, factory: ClientFactory) -> VolumeSubject:
 class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.ProtectionContract):
     size = SIZE * sandbox.SMALL_GIB
 
-    # The six steps and the four
-
     def test_steps_of_protect(self, host: Host, subject: VolumeSubject) -> None:
         subject.cloud.forget_calls()
         host.protect(subject.resource)
@@ -104,7 +102,7 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         host.restore(subject.resource, checkpoint)
         assert changes(subject.cloud)[:4] == ["POST images", "PUT images/file", "POST volumes", "DELETE images"]
 
-    def test_all_that_is_made_says_whose_it_is(self, host: Host, subject: VolumeSubject, before: Belongings) -> None:
+    def test_created_objects_name_their_operation(self, host: Host, subject: VolumeSubject, before: Belongings) -> None:
         operation = host.operation(OperationType.PROTECT, subject.resource)
         with Struck(subject.cloud, "/file$", kind="status", status=403), pytest.raises(exception.NotAuthorized):
             host.attempt(operation)
@@ -122,9 +120,10 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         host.cleanup(operation)
         assert subject.belongings() == before
 
-    def test_image_is_left_alone_until_cinder_has_filled_it(self, host: Host, subject: VolumeSubject) -> None:
-        """Glance writes an image's state with each change of it, as it was when the change began: an upload that began or
-        ended meanwhile is lost. Until its marks are on it, the image's name says that it is no tenant's.
+    def test_image_is_not_changed_before_cinder_has_filled_it(self, host: Host, subject: VolumeSubject) -> None:
+        """With every change Glance writes the state that the image had when the change began.
+
+        A concurrent upload would lose its state. Until the image has its markers, its name identifies the operation.
         """
         subject.cloud.fault(service="volume", method="POST", path="/action$", kind="hold")
         subject.cloud.forget_calls()
@@ -150,8 +149,8 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
     def test_snapshot_is_taken_before_bytes_move(self, subject: VolumeSubject) -> None:
         assert subject.plugin.operation(OperationType.PROTECT, resource.VOLUME).hooks() == ("prepare_finish", "main")
 
-    def test_content_is_that_of_the_snapshot(self, host: Host, subject: VolumeSubject) -> None:
-        """What is written between the first hook and the others is not in the checkpoint."""
+    def test_checkpoint_has_the_content_of_the_snapshot(self, host: Host, subject: VolumeSubject) -> None:
+        """Bytes written after the first hook are not in the checkpoint."""
         digest = subject.digest(subject.resource.id)
         operation = host.operation(OperationType.PROTECT, subject.resource)
         struck = Struck(subject.cloud, "/volumes$", method="POST", kind="status", status=403)
@@ -173,25 +172,27 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         assert subject.digest(restored) == subject.digest(subject.resource.id)
         assert subject.cinder.volumes.get(restored).status == "available"
 
-    def test_bootable_volume_keeps_what_its_image_gave_it(self, host: Host, subject: VolumeSubject) -> None:
+    def test_bootable_volume_keeps_its_image_metadata(self, host: Host, subject: VolumeSubject) -> None:
         glance = host.clients.glance()
         image = glance.images.create(name="os", disk_format="raw", container_format="bare", os_distro="debian")
         glance.images.upload(image.id, io.BytesIO(b"kernel"))
-        made = settled(
+        created = settled(
             subject.cinder.volumes.get, subject.cinder.volumes.create(SIZE, name="root", imageRef=image.id).id
         )
-        root = Resource(resource.VOLUME, made.id, "root")
+        root = Resource(resource.VOLUME, created.id, "root")
         restored = host.restore(root, host.protect(root).checkpoint_id)
-        assert subject.looks(restored) == subject.looks(made.id)
+        assert subject.looks(restored) == subject.looks(created.id)
         assert subject.looks(restored)["image"]["os_distro"] == "debian"
         assert subject.looks(restored)["bootable"] == "true"
 
-    def test_read_only_volume_stays_so(self, host: Host, subject: VolumeSubject) -> None:
+    def test_read_only_volume_is_restored_read_only(self, host: Host, subject: VolumeSubject) -> None:
         subject.cinder.volumes.update_readonly_flag(subject.resource.id, True)
         restored = host.restore(subject.resource, host.protect(subject.resource).checkpoint_id)
         assert subject.looks(restored) == subject.looks(subject.resource.id)
 
-    def test_type_and_zone_that_are_gone(self, host: Host, subject: VolumeSubject, checkpoint: str) -> None:
+    def test_missing_type_and_zone_are_replaced_by_defaults(
+        self, host: Host, subject: VolumeSubject, checkpoint: str
+    ) -> None:
         with host.bank.leases.acquire(holder="test") as lease:
             section = host.bank.section(checkpoint, subject.project_id, subject.resource.key, lease=lease)
             document = section.get("metadata")
@@ -204,13 +205,11 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         assert "gold" in result["remarks"][0]
         assert "moon" in result["remarks"][1]
 
-    # What the cloud says
-
     @pytest.mark.parametrize(
         ("path", "noun"),
         [("/snapshots$", "snapshot"), ("/volumes$", "volume"), ("/action$", "image")],
     )
-    def test_cinder_s_own_reason_is_told_at_once(
+    def test_reason_of_cinder_ends_the_wait(
         self, host: Host, subject: VolumeSubject, before: Belongings, path: str, noun: str
     ) -> None:
         subject.cloud.fault(service="volume", method="POST", path=path, kind="error", reason="the disk caught fire")
@@ -219,7 +218,7 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         subject.cloud.clear_faults()
         assert subject.belongings() == before
 
-    def test_restored_volume_that_goes_to_error(self, host: Host, subject: VolumeSubject, checkpoint: str) -> None:
+    def test_restored_volume_in_error(self, host: Host, subject: VolumeSubject, checkpoint: str) -> None:
         before = subject.belongings()
         subject.cloud.fault(service="volume", method="POST", path="/volumes$", kind="error", reason="no valid host")
         with pytest.raises(exception.ResourceFailed, match=r"waiting for volume.*'error': no valid host"):
@@ -227,7 +226,7 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         subject.cloud.clear_faults()
         assert subject.belongings() == before
 
-    def test_what_never_happens_is_given_up(self, host: Host, subject: VolumeSubject) -> None:
+    def test_snapshot_that_is_never_ready_causes_a_timeout(self, host: Host, subject: VolumeSubject) -> None:
         fault = subject.cloud.fault(service="volume", method="POST", path="/snapshots$", kind="hold")
         host.waiter.timeout = 0.2
         operation = host.operation(OperationType.PROTECT, subject.resource)
@@ -256,7 +255,7 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         with pytest.raises(exception.ResourceFailed, match=told):
             host.protect(subject.resource)
 
-    def test_deletion_that_fails_is_told(self, host: Host, subject: VolumeSubject) -> None:
+    def test_failed_deletion_is_reported(self, host: Host, subject: VolumeSubject) -> None:
         cloud = subject.cloud
         cloud.fault(service="volume", method="DELETE", path="/volumes/", kind="error", reason="lvremove: busy")
         operation = host.operation(OperationType.PROTECT, subject.resource)
@@ -268,8 +267,8 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
             host.cleanup(operation)
         assert {entry.role for entry in operation.journal.entries()} == {"snapshot", "temporary-volume"}
 
-    def test_image_that_somebody_deletes(self, host: Host, subject: VolumeSubject, before: Belongings) -> None:
-        """Cinder's upload cannot end then, and there is nothing to wait for."""
+    def test_image_that_a_user_deletes(self, host: Host, subject: VolumeSubject, before: Belongings) -> None:
+        """Cinder's upload then never ends, and the wait ends early."""
         operation = host.operation(OperationType.PROTECT, subject.resource)
         with Struck(subject.cloud, "/file$", kind="status", status=403), pytest.raises(exception.NotAuthorized):
             host.attempt(operation)
@@ -279,7 +278,7 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         assert subject.belongings() == before
 
 
-def test_schemas_are_those_of_the_specification() -> None:
+def test_schemas_are_those_that_clients_know() -> None:
     schemas = VolumeGlanceProtection.schemas[resource.VOLUME]
     assert schemas.options["required"] == ["backup_name"]
     assert schemas.options["properties"]["backup_name"]["default"] is None
@@ -289,7 +288,7 @@ def test_schemas_are_those_of_the_specification() -> None:
 
 
 def changes(cloud: Sandbox) -> list[str]:
-    """The calls that change something or move bytes, as "METHOD collection[/part]"."""
+    """Return the requests that change something or move bytes, as "METHOD collection[/part]"."""
     found = []
     for call in cloud.calls():
         path = call["path"].rstrip("/").split("/")

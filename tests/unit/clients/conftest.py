@@ -1,4 +1,4 @@
-"""A sandbox for the tests of this folder, and the configuration of a service that works in it."""
+"""A sandbox and the configuration of a service in it."""
 
 from collections.abc import Iterator
 
@@ -20,14 +20,14 @@ def shared_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def cloud(shared_cloud: Sandbox) -> Iterator[Sandbox]:
-    """The sandbox, working."""
+    """A sandbox without faults."""
     yield shared_cloud
     shared_cloud.clear_faults()
 
 
 @pytest.fixture
 def conf(cloud: Sandbox) -> cfg.ConfigOpts:
-    """With the service user, and a target that is allowed."""
+    """The configuration with the service user and an allowed target."""
     conf = cfg.ConfigOpts()
     conf([], default_config_files=[])
     opts.register(conf)
@@ -40,7 +40,7 @@ def conf(cloud: Sandbox) -> cfg.ConfigOpts:
 
 @pytest.fixture
 def context(cloud: Sandbox) -> RequestContext:
-    """Alice, as the API sees her."""
+    """The context of a request by Alice."""
     return make_context(cloud, "alice")
 
 

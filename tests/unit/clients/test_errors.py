@@ -1,4 +1,4 @@
-"""Every SDK's way to say the same few things."""
+"""Translation of the exceptions of every client library."""
 
 import glanceclient.exc
 import novaclient.exceptions
@@ -46,19 +46,19 @@ def test_translation(raised: Exception, expected: type[Exception]) -> None:
     assert type(caught.value) is expected
 
 
-def test_rate_limit_is_no_quota() -> None:
+def test_rate_limit_is_not_over_quota() -> None:
     limited = cinder.OverLimit(413, "This request was rate-limited.")
     limited.retry_after = 3
     with pytest.raises(exception.Unavailable), errors.translated("asking"):
         raise limited
 
 
-def test_cloud_s_own_words_are_kept() -> None:
+def test_message_of_the_cloud_is_kept() -> None:
     with pytest.raises(exception.OverQuota) as caught, errors.translated("creating the temporary volume of volume x"):
         raise cinder.OverLimit(413, "VolumeLimitExceeded: Maximum number of volumes allowed (10) exceeded")
     assert "Maximum number of volumes allowed (10) exceeded" in str(caught.value)
 
 
-def test_bugs_are_not_dressed_up() -> None:
+def test_bugs_are_not_translated() -> None:
     with pytest.raises(TypeError), errors.translated("asking"):
         raise TypeError("a bug")

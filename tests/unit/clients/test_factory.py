@@ -16,19 +16,19 @@ from karbor_like.context import RequestContext
 from karbor_like.sandbox.cloud import Sandbox
 
 
-def test_each_thread_has_sdks_of_its_own(conf: cfg.ConfigOpts, context: RequestContext) -> None:
+def test_each_thread_has_its_own_clients(conf: cfg.ConfigOpts, context: RequestContext) -> None:
     clients = ClientFactory(conf).for_context(context)
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(clients.cinder())) for _ in range(2)]
+    created = []
+    threads = [threading.Thread(target=lambda: created.append(clients.cinder())) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({id(sdk) for sdk in [*found, clients.cinder()]}) == 3
+    assert len({id(client) for client in [*created, clients.cinder()]}) == 3
     assert clients.cinder() is clients.cinder()
 
 
-def test_sdks_share_their_connections(conf: cfg.ConfigOpts, context: RequestContext) -> None:
+def test_clients_share_their_connections(conf: cfg.ConfigOpts, context: RequestContext) -> None:
     clients = ClientFactory(conf).for_context(context)
     assert clients.glance().http_client.session is clients.adapter("glance").session
 
@@ -41,7 +41,7 @@ def test_endpoint_can_be_overridden(conf: cfg.ConfigOpts, context: RequestContex
     ClientFactory(conf).for_context(context).cinder().volumes.list()
 
 
-def test_silent_peer_does_not_hang_anybody(conf: cfg.ConfigOpts, context: RequestContext, cloud: Sandbox) -> None:
+def test_silent_service_causes_a_timeout(conf: cfg.ConfigOpts, context: RequestContext, cloud: Sandbox) -> None:
     conf.set_override("timeout", 0.2, "cinder_client")
     clients = ClientFactory(conf).for_context(context)
     cloud.fault(service="volume", kind="stall", where="request")
@@ -50,9 +50,7 @@ def test_silent_peer_does_not_hang_anybody(conf: cfg.ConfigOpts, context: Reques
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_row_of_the_table_is_all_that_a_service_needs(
-    conf: cfg.ConfigOpts, context: RequestContext, name: str
-) -> None:
+def test_service_needs_one_row_of_the_table(conf: cfg.ConfigOpts, context: RequestContext, name: str) -> None:
     service = SERVICES[name]
     assert conf[f"{name}_client"].service_type == service.catalogue_type
     assert conf[f"{name}_client"].timeout == service.timeout > 0
@@ -67,7 +65,7 @@ def test_a_row_of_the_table_is_all_that_a_service_needs(
             raise raised()
 
 
-def test_sdks_are_imported_when_they_are_used() -> None:
+def test_client_libraries_are_imported_at_first_use() -> None:
     sdks = "{'cinderclient', 'glanceclient', 'novaclient', 'heatclient', 'keystoneclient'}"
     code = f"import sys, karbor_like.clients.factory; print(sorted({sdks} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Streams of images."""
+"""Streams of image bytes."""
 
 import random
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ BYTES = random.Random(3).randbytes(3_000_000)
 
 
 class Source:
-    """Bytes that can be read again."""
+    """Bytes that can be read repeatedly."""
 
     def __init__(self, data: bytes, fail_after: int | None = None) -> None:
         self.data = data
@@ -27,7 +27,7 @@ class Source:
     def __iter__(self) -> Iterator[bytes]:
         for start in range(0, len(self.data), 100_000):
             if self.fail_after is not None and start >= self.fail_after:
-                raise exception.Cancelled("told to stop")
+                raise exception.Cancelled("cancelled by the test")
             yield self.data[start : start + 100_000]
 
 
@@ -41,7 +41,7 @@ def image_id(clients: Clients) -> str:
     return clients.glance().images.create(name="image", disk_format="raw", container_format="bare").id
 
 
-def test_what_is_sent_comes_back_in_pieces(clients: Clients, image_id: str) -> None:
+def test_uploaded_bytes_are_downloaded_in_pieces(clients: Clients, image_id: str) -> None:
     imagedata.upload(clients, image_id, Source(BYTES))
     pieces = list(imagedata.download(clients, image_id))
     assert b"".join(pieces) == BYTES
@@ -77,7 +77,7 @@ def test_unknown_image(clients: Clients) -> None:
         list(imagedata.download(clients, "0c8f7e6d-0000-4000-8000-000000000000"))
 
 
-def test_source_that_fails_leaves_the_image_queued(clients: Clients, image_id: str) -> None:
+def test_failing_source_leaves_the_image_queued(clients: Clients, image_id: str) -> None:
     with pytest.raises(exception.Cancelled):
         imagedata.upload(clients, image_id, Source(BYTES, fail_after=1_000_000))
     Waiter(SystemClock(), interval=0.01, timeout=120).until(
@@ -90,8 +90,8 @@ def test_source_that_fails_leaves_the_image_queued(clients: Clients, image_id: s
     assert clients.glance().images.get(image_id).size == len(BYTES)
 
 
-def test_request_that_has_to_be_sent_again_is_sent_whole(clients: Clients, image_id: str, cloud: Sandbox) -> None:
-    """With a new token, after a 401 that came when the body had gone out already."""
+def test_resent_request_is_complete(clients: Clients, image_id: str, cloud: Sandbox) -> None:
+    """After a 401 that arrived when the body was sent, the request is resent with a new token."""
     cloud.fault(service="image", method="PUT", path="/file$", kind="status", status=401)
     imagedata.upload(clients, image_id, Source(BYTES))
     assert b"".join(imagedata.download(clients, image_id)) == BYTES

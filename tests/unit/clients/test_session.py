@@ -1,4 +1,4 @@
-"""As whom other services are asked, against a Keystone that checks."""
+"""Identities for requests to other services, against a Keystone that checks them."""
 
 import json
 import logging
@@ -32,7 +32,7 @@ class TestUser:
         assert made.user_id == context.user_id
         assert clients.session.get_project_id() == context.project_id
 
-    def test_expired_token_goes_on_with_a_service_token(
+    def test_expired_token_is_accepted_with_a_service_token(
         self, conf: cfg.ConfigOpts, context: RequestContext, cloud: Sandbox
     ) -> None:
         clients = ClientFactory(conf).for_context(context)
@@ -40,7 +40,7 @@ class TestUser:
         volumes_of(clients)
         assert list(clients.glance().images.list()) == []
 
-    def test_service_token_is_taken_anew(self, conf: cfg.ConfigOpts, context: RequestContext, cloud: Sandbox) -> None:
+    def test_service_token_is_renewed(self, conf: cfg.ConfigOpts, context: RequestContext, cloud: Sandbox) -> None:
         clients = ClientFactory(conf).for_context(context)
         volumes_of(clients)
         cloud.expire_token(context.auth_token)
@@ -48,7 +48,7 @@ class TestUser:
         cloud.expire_tokens_of(service.get_user_id())
         volumes_of(clients)
 
-    def test_without_a_service_user_it_ends_with_the_token(
+    def test_without_a_service_user_expiry_ends_it(
         self, conf: cfg.ConfigOpts, context: RequestContext, cloud: Sandbox
     ) -> None:
         conf.clear_override("auth_type", "service_auth")
@@ -68,7 +68,7 @@ class TestUser:
             ClientFactory(conf).for_context(RequestContext(user_id="u", project_id="p"))
 
     def test_catalogue_of_version_2(self, conf: cfg.ConfigOpts, context: RequestContext) -> None:
-        """As keystonemiddleware's header has it."""
+        """The form in keystonemiddleware's header."""
         context.service_catalog = [
             {
                 "type": service["type"],
@@ -85,7 +85,7 @@ class TestUser:
         with pytest.raises(exception.Unsupported, match="Elsewhere"), translated("servers"):
             ClientFactory(conf).for_context(context).nova().servers.list()
 
-    def test_wrong_plugin_is_the_operators_mistake(self, conf: cfg.ConfigOpts) -> None:
+    def test_plugin_without_trusts_is_a_configuration_error(self, conf: cfg.ConfigOpts) -> None:
         conf.set_override("auth_type", "no such plugin", "service_auth")
         with pytest.raises(exception.ConfigurationError, match=r"\[service_auth\].*no such plugin"):
             ClientFactory(conf)
@@ -94,7 +94,7 @@ class TestUser:
 class TestTrust:
     @pytest.fixture
     def trusting(self, cloud: Sandbox, context: RequestContext) -> RequestContext:
-        """Alice's context as a scheduled operation has it: a trust for the service user, and no token."""
+        """Alice's context in a scheduled operation: a trust for the service user, no token."""
         session = cloud.session("alice")
         body = {
             "trustor_user_id": context.user_id,
@@ -129,10 +129,10 @@ class TestTrust:
 
 
 class TestTokenOfATrust:
-    """Requests whose token was taken from a trust: one that the engine made, or anybody's."""
+    """Requests with a token that was issued from a trust, of the operation engine or of another trustee."""
 
     def context(self, conf: cfg.ConfigOpts, cloud: Sandbox, trustee: str) -> RequestContext:
-        """What the API makes of a token from a trust that alice gave *trustee*."""
+        """Return the context of a request with a token of Alice's trust for *trustee*."""
         alice = cloud.session("alice")
         body = {
             "trustor_user_id": alice.get_user_id(),
@@ -153,7 +153,7 @@ class TestTokenOfATrust:
         request.environ["keystone.token_info"] = access._data
         return read_identity(request, policy.make_enforcer(conf))
 
-    def test_another_s_trust_is_used_by_its_token(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+    def test_trust_of_another_trustee_is_used_by_its_token(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
         context = self.context(conf, cloud, "bob")
         context = RequestContext.from_dict(
             context.to_dict(), overwrite=False, auth_token=context.auth_token, trust_id=context.trust_id
@@ -161,11 +161,11 @@ class TestTokenOfATrust:
         clients = ClientFactory(conf).for_context(context)
         assert clients.cinder().volumes.create(1).user_id == context.user_id
 
-    def test_another_s_trust_needs_no_service_user(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+    def test_trust_of_another_trustee_needs_no_service_user(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
         conf.clear_override("auth_type", "service_auth")
         volumes_of(ClientFactory(conf).for_context(self.context(conf, cloud, "bob")))
 
-    def test_our_own_trust_outlives_its_token(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+    def test_trust_of_the_service_user_outlives_its_token(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
         context = self.context(conf, cloud, "karbor")
         clients = ClientFactory(conf).for_context(context)
         cloud.session("admin").delete(
@@ -183,7 +183,7 @@ class TestTarget:
         assert clients.context.project_name == "bob"
 
     @pytest.mark.parametrize("change", [str, str.upper, lambda url: url + "/", lambda url: url.removesuffix("/v3")])
-    def test_the_same_url_otherwise_written(self, conf: cfg.ConfigOpts, cloud: Sandbox, change: Any) -> None:
+    def test_equivalent_url_is_allowed(self, conf: cfg.ConfigOpts, cloud: Sandbox, change: Any) -> None:
         scheme, rest = cloud.auth_url.split("://", 1)
         host, path = rest.split("/", 1)
         url = f"{change(scheme) if change is str.upper else scheme}://{host}/{path if change is str.upper else change(path)}"
@@ -194,7 +194,7 @@ class TestTarget:
         assert clients.context.project_name == "bob"
 
     @pytest.mark.parametrize("nulls", [{"project_name": None}, {"type": None, "user_domain_id": None}])
-    def test_nulls_are_as_good_as_nothing(self, conf: cfg.ConfigOpts, cloud: Sandbox, nulls: dict[str, None]) -> None:
+    def test_nulls_count_as_absent(self, conf: cfg.ConfigOpts, cloud: Sandbox, nulls: dict[str, None]) -> None:
         ClientFactory(conf).for_target(cloud.auth_url, {**TARGET_AUTH, **nulls})
 
     @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ class TestTarget:
             ({"password": ""}, "restore_auth.password is missing"),
         ],
     )
-    def test_what_is_missing_is_told(
+    def test_missing_members_are_named(
         self, conf: cfg.ConfigOpts, cloud: Sandbox, change: dict[str, Any], told: str
     ) -> None:
         with pytest.raises(exception.InvalidInput, match=told):
@@ -217,21 +217,21 @@ class TestTarget:
             ClientFactory(conf).for_target(url, TARGET_AUTH)
 
     @pytest.mark.parametrize("url", ["http://[", "http://[::1/v3", "http://k\u2100/v3"])
-    def test_what_is_no_url_is_refused(self, conf: cfg.ConfigOpts, url: str) -> None:
+    def test_invalid_url_is_refused(self, conf: cfg.ConfigOpts, url: str) -> None:
         with pytest.raises(exception.InvalidInput, match="restore_target .* is not a URL"):
             ClientFactory(conf).for_target(url, TARGET_AUTH)
 
-    def test_none_is_allowed_by_default(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+    def test_no_cloud_is_allowed_by_default(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
         conf.clear_override("allowed_urls", "restore_target")
         with pytest.raises(exception.InvalidInput, match="allowed_urls"):
             ClientFactory(conf).for_target(cloud.auth_url, TARGET_AUTH)
 
-    def test_wrong_password_is_told_without_it(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+    def test_wrong_password_is_not_in_the_message(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
         with pytest.raises(exception.NotAuthorized, match="'bob'") as caught:
             ClientFactory(conf).for_target(cloud.auth_url, {**TARGET_AUTH, "password": "hunter2"})
         assert "hunter2" not in str(caught.value)
 
-    def test_this_cloud_s_endpoints_do_not_apply(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+    def test_endpoints_of_this_cloud_do_not_apply(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
         conf.set_override("endpoint_override", "http://127.0.0.1:1/", "cinder_client")
         conf.set_override("region_name", "Elsewhere", "cinder_client")
         volumes_of(ClientFactory(conf).for_target(cloud.auth_url, TARGET_AUTH))

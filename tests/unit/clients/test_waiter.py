@@ -1,4 +1,4 @@
-"""Waiting, on a clock that moves only when somebody sleeps on it."""
+"""The waiter, with a clock that only sleeping moves."""
 
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from karbor_like.clock import ManualClock
 
 
 class Cloud:
-    """Answers with what it is given, one after the other; the last one for ever."""
+    """Answers with the given values in order, and with the last one from then on."""
 
     def __init__(self, clock: ManualClock, answers: Iterable[Any]) -> None:
         self.clock = clock
@@ -45,12 +45,12 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-def test_polls_at_once(clock: ManualClock) -> None:
+def test_first_poll_is_immediate(clock: ManualClock) -> None:
     assert until(clock, Cloud(clock, ["available"])).status == "available"
     assert clock.monotonic() == 0
 
 
-def test_polls_less_and_less_often(clock: ManualClock) -> None:
+def test_polls_back_off(clock: ManualClock) -> None:
     cloud = Cloud(clock, ["creating"] * 30 + ["available"])
     until(clock, cloud, timeout=10_000)
     pauses = [b - a for a, b in zip(cloud.polls, cloud.polls[1:], strict=False)]
@@ -59,20 +59,20 @@ def test_polls_less_and_less_often(clock: ManualClock) -> None:
     assert all(pause <= 1 + 0.051 * start for start, pause in zip(cloud.polls, pauses, strict=False))
 
 
-def test_no_pause_is_longer_than_the_most(clock: ManualClock) -> None:
+def test_pauses_are_limited(clock: ManualClock) -> None:
     cloud = Cloud(clock, ["creating"] * 90 + ["available"])
     until(clock, cloud, timeout=10_000)
     assert max(b - a for a, b in zip(cloud.polls, cloud.polls[1:], strict=False)) == pytest.approx(20)
 
 
-def test_error_state_ends_it_at_once_with_the_reason(clock: ManualClock) -> None:
+def test_error_state_ends_the_wait_with_its_reason(clock: ManualClock) -> None:
     with pytest.raises(exception.ResourceFailed, match="volume x to become available: no valid host"):
         until(clock, Cloud(clock, ["creating", "error"]))
     assert clock.monotonic() == pytest.approx(1)
 
 
 @given(st.floats(min_value=0.5, max_value=5000))
-def test_gives_up_in_time_and_says_what_it_saw(timeout: float) -> None:
+def test_timeout_names_the_last_status(timeout: float) -> None:
     clock = ManualClock()
     with pytest.raises(
         exception.Timeout, match=r"timed out after .* s waiting for volume x .* \(last status: 'creating'\)"
@@ -81,18 +81,18 @@ def test_gives_up_in_time_and_says_what_it_saw(timeout: float) -> None:
     assert clock.monotonic() == pytest.approx(timeout)
 
 
-def test_cloud_that_does_not_answer_is_waited_out(clock: ManualClock) -> None:
+def test_unavailable_cloud_is_polled_again(clock: ManualClock) -> None:
     cloud = Cloud(clock, [exception.Unavailable("503"), exception.Unavailable("cut"), "available"])
     assert until(clock, cloud).status == "available"
 
 
-def test_cloud_that_never_answers_is_given_up(clock: ManualClock) -> None:
+def test_cloud_that_never_answers_causes_a_timeout(clock: ManualClock) -> None:
     with pytest.raises(exception.Timeout, match="at last: cinder is on fire"):
         until(clock, Cloud(clock, [exception.Unavailable("cinder is on fire")]))
     assert clock.monotonic() == pytest.approx(100)
 
 
-def test_other_errors_end_it_at_once(clock: ManualClock) -> None:
+def test_other_errors_end_the_wait(clock: ManualClock) -> None:
     with pytest.raises(exception.ResourceNotFound):
         until(clock, Cloud(clock, ["creating", exception.ResourceNotFound("volume x")]))
 
@@ -100,20 +100,20 @@ def test_other_errors_end_it_at_once(clock: ManualClock) -> None:
 def test_cancel_is_noticed_in_a_long_pause(clock: ManualClock) -> None:
     def check() -> None:
         if clock.monotonic() > 60:
-            raise exception.Cancelled("told to stop")
+            raise exception.Cancelled("cancelled by the test")
 
     with pytest.raises(exception.Cancelled):
         until(clock, Cloud(clock, ["creating"]), timeout=10_000, check=check)
     assert clock.monotonic() <= 62
 
 
-def test_gone_is_what_is_not_found(clock: ManualClock) -> None:
+def test_deletion_ends_with_not_found(clock: ManualClock) -> None:
     cloud = Cloud(clock, ["deleting", exception.ResourceNotFound("volume x")])
     Waiter(clock).until_gone("volume x", cloud.get)
     assert len(cloud.polls) == 2
 
 
-def test_what_cannot_go_fails(clock: ManualClock) -> None:
+def test_failed_deletion_ends_the_wait(clock: ManualClock) -> None:
     with pytest.raises(exception.ResourceFailed, match="volume x to be deleted: busy"):
         Waiter(clock).until_gone("volume x", Cloud(clock, ["deleting", "error_deleting"]).get, failed=busy)
 
@@ -122,19 +122,19 @@ def busy(seen: SimpleNamespace) -> str | None:
     return "busy" if seen.status == "error_deleting" else None
 
 
-def test_call_is_repeated_while_the_cloud_is_out_of_order(clock: ManualClock) -> None:
+def test_call_is_retried_while_the_cloud_is_unavailable(clock: ManualClock) -> None:
     cloud = Cloud(clock, [exception.Unavailable("503")] * 3 + ["ok"])
     assert Waiter(clock, retries=3).call(cloud.get).status == "ok"
 
 
-def test_call_is_repeated_a_bounded_number_of_times(clock: ManualClock) -> None:
+def test_retries_of_a_call_are_limited(clock: ManualClock) -> None:
     cloud = Cloud(clock, [exception.Unavailable("503")])
     with pytest.raises(exception.Unavailable, match="503"):
         Waiter(clock, retries=3).call(cloud.get)
     assert len(cloud.polls) == 4
 
 
-def test_call_is_not_repeated_after_an_answer(clock: ManualClock) -> None:
+def test_call_is_not_retried_after_an_answer(clock: ManualClock) -> None:
     cloud = Cloud(clock, [exception.OverQuota("no")])
     with pytest.raises(exception.OverQuota):
         Waiter(clock).call(cloud.get)

@@ -31,7 +31,7 @@ def walk(starts: Sequence[str], edges: Mapping[str, Sequence[str]]) -> graph.Gra
     return graph.walk([resource(start) for start in starts], finder(edges))
 
 
-def test_the_text_of_two_servers_that_share_a_volume_is_that_of_the_api():
+def test_text_of_two_servers_that_share_a_volume():
     volume = Resource("OS::Cinder::Volume", "v", "data", {"availability_zone": "az1"})
     servers = [Resource("OS::Nova::Server", "a", "web-1"), Resource("OS::Nova::Server", "b", "web-2")]
 
@@ -52,13 +52,13 @@ def test_node_ids_are_lower_case_hex():
     assert list(json.loads(found.to_text())[0])[-1] == "0xa"
 
 
-def test_a_planned_resource_that_is_also_a_child_is_no_root():
+def test_planned_resource_that_is_also_a_child_is_no_root():
     found = walk(["child", "parent"], {"parent": ["child"]})
     assert [node.id for node in found.nodes] == ["child", "parent"]
     assert [node.id for node in found.roots] == ["parent"]
 
 
-def test_a_resource_named_twice_is_one_node_under_its_first_name():
+def test_resource_given_twice_is_one_node_with_its_first_name():
     renamed = Resource("OS::Cinder::Volume", "a", "new name")
     found = graph.walk([resource("a"), renamed, resource("b")], lambda parents: {resource("b"): [renamed]})
     assert [node.name for node in found.nodes] == ["name of a", "name of b"]
@@ -72,12 +72,12 @@ def test_a_resource_named_twice_is_one_node_under_its_first_name():
         (["x", "a"], {"x": ["a"], "a": ["b"], "b": ["c"], "c": ["a"]}, "a -> OS::Cinder::Volume#b"),
     ],
 )
-def test_a_circle_is_an_error_that_names_its_members(starts, edges, circle):
+def test_circle_is_an_error_that_names_its_members(starts, edges, circle):
     with pytest.raises(exception.InvalidInput, match=circle):
         walk(starts, edges)
 
 
-def test_depth_has_no_limit():
+def test_depth_is_unlimited():
     found = walk(["0"], {str(n): [str(n + 1)] for n in range(5000)})
     assert found.nodes[0].id == "5000"
 
@@ -99,7 +99,7 @@ def test_depth_has_no_limit():
         '[{"0x0": ["t", "a", "n", null], "0x1": ["t", "b", "n", null]}, [["0x1", ["0x0"]], ["0x1", ["0x0"]]]]',
     ],
 )
-def test_a_text_that_is_no_graph_is_refused(text):
+def test_text_that_is_no_graph_is_refused(text):
     with pytest.raises(exception.InvalidInput, match="resource"):
         graph.Graph.from_text(text)
 
@@ -117,7 +117,7 @@ def acyclic(draw: st.DrawFn) -> tuple[list[str], dict[str, list[str]]]:
 
 @PATIENT
 @given(acyclic())
-def test_every_reachable_resource_is_there_once_and_children_come_first(drawn):
+def test_every_reachable_resource_occurs_once_after_its_children(drawn):
     starts, edges = drawn
     found = walk(starts, edges)
 
@@ -136,7 +136,7 @@ def test_every_reachable_resource_is_there_once_and_children_come_first(drawn):
 
 @PATIENT
 @given(acyclic())
-def test_adjacency_is_ordered_as_readers_demand(drawn):
+def test_adjacency_has_the_order_that_readers_require(drawn):
     nodes, adjacency = json.loads(walk(*drawn).to_text())
     done: set[str] = set()
     parents = {parent for parent, _ in adjacency}
@@ -154,7 +154,7 @@ extras = st.none() | st.dictionaries(names, st.none() | st.booleans() | st.integ
 
 @PATIENT
 @given(acyclic(), st.lists(st.tuples(names, extras), min_size=12, max_size=12))
-def test_the_text_is_read_back_as_the_same_graph(drawn, values):
+def test_text_is_read_back_as_the_same_graph(drawn, values):
     starts, edges = drawn
     resources = {f"r{n}": Resource("T", f"r{n}", *value) for n, value in enumerate(values)}
     found = graph.walk(
@@ -170,7 +170,7 @@ def test_the_text_is_read_back_as_the_same_graph(drawn, values):
 
 @PATIENT
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(max_size=4), lambda x: st.lists(x)).map(json.dumps))
-def test_no_text_makes_the_reader_fail_otherwise(text):
+def test_any_text_is_read_or_refused(text):
     with pytest.raises(exception.InvalidInput):
         graph.Graph.from_text(text)
 
@@ -181,7 +181,7 @@ def depend(
     return graph.walk([resource(start) for start in starts], finder(edges), finder(needs))
 
 
-def test_dependencies_come_before_what_needs_them_and_are_no_children():
+def test_dependencies_come_first_and_are_no_children():
     plan = depend(
         ["server", "network"], {"server": ["port"]}, {"server": ["network", "elsewhere"], "port": ["network"]}
     )
@@ -193,7 +193,7 @@ def test_dependencies_come_before_what_needs_them_and_are_no_children():
     }
 
 
-def test_text_of_dependencies_is_read_back_and_leaves_the_rest_as_it_was():
+def test_text_of_dependencies_is_read_back():
     plan = depend(["server", "network"], {}, {"server": ["network"]})
     nodes, adjacency = json.loads(plan.to_text())
     assert nodes["0x1"] == ["OS::Cinder::Volume", "server", "name of server", None, ["0x0"]]

@@ -1,4 +1,4 @@
-"""Finding plugins by name."""
+"""Loading plugins."""
 
 from importlib import metadata
 from typing import Any
@@ -25,7 +25,7 @@ def conf() -> cfg.ConfigOpts:
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A distribution is installed whose plugins cannot be imported."""
+    """Install a distribution whose plugins cannot be imported."""
     cache = stevedore.extension.ExtensionManager.ENTRY_POINT_CACHE
     for group in (loader.PROTECTABLES, loader.PROTECTIONS):
         broken = metadata.EntryPoint("broken", "karbor_like_extra.missing:Plugin", group)
@@ -38,13 +38,13 @@ def test_protectables() -> None:
     assert all(plugin.resource_type == kind for kind, plugin in found.items())
 
 
-def test_protection_by_its_name(conf: cfg.ConfigOpts) -> None:
+def test_protection_by_name(conf: cfg.ConfigOpts) -> None:
     plugin = loader.load_protection("volume-glance", conf, "infra")
     assert isinstance(plugin, VolumeGlanceProtection)
     assert plugin.conf.seconds_per_gib > 0
 
 
-def test_protection_by_the_path_of_its_class(conf: cfg.ConfigOpts) -> None:
+def test_protection_by_path_of_the_class(conf: cfg.ConfigOpts) -> None:
     path = "karbor_like.plugins.noop:NoopProtection"
     assert isinstance(loader.load_protection(path, conf, "infra"), NoopProtection)
 
@@ -63,12 +63,12 @@ def test_two_providers_have_two_plugins(conf: cfg.ConfigOpts) -> None:
         ("karbor_like.plugins.loader:load_protection", "is not a ProtectionPlugin"),
     ],
 )
-def test_mistakes_name_plugin_and_provider(conf: cfg.ConfigOpts, name: str, told: str) -> None:
+def test_errors_name_plugin_and_provider(conf: cfg.ConfigOpts, name: str, told: str) -> None:
     with pytest.raises(exception.ConfigurationError, match=f"provider infra: .*{told}"):
         loader.load_protection(name, conf, "infra")
 
 
-def test_plugin_that_does_not_import(conf: cfg.ConfigOpts, broken: None) -> None:
+def test_plugin_that_cannot_be_imported(conf: cfg.ConfigOpts, broken: None) -> None:
     told = "provider infra: plugin 'broken' cannot be loaded: .*karbor_like_extra"
     with pytest.raises(exception.ConfigurationError, match=told):
         loader.load_protection("broken", conf, "infra")
@@ -76,7 +76,7 @@ def test_plugin_that_does_not_import(conf: cfg.ConfigOpts, broken: None) -> None
         loader.protectables()
 
 
-def test_option_with_a_wrong_value(tmp_path: Any) -> None:
+def test_wrong_value_of_an_option(tmp_path: Any) -> None:
     path = tmp_path / "infra.conf"
     path.write_text("[volume_glance_plugin]\nseconds_per_gib = many\n")
     conf = cfg.ConfigOpts()
@@ -126,15 +126,15 @@ def test_protectable_for_another_version_is_left_out(
     assert "supports version 1" in caplog.text
 
 
-def test_plugins_of_other_people(conf: cfg.ConfigOpts) -> None:
-    class Silent(ProtectionPlugin):
+def test_plugin_without_operations(conf: cfg.ConfigOpts) -> None:
+    class Empty(ProtectionPlugin):
         pass
 
-    assert Silent(conf).operations == {}
+    assert Empty(conf).operations == {}
 
 
 @pytest.mark.parametrize(
     "name", ["karbor-volume-glance-plugin", "karbor-image-protection-plugin", "karbor-noop-protection-plugin"]
 )
-def test_names_that_older_provider_files_use(conf: cfg.ConfigOpts, name: str) -> None:
+def test_names_in_older_provider_files(conf: cfg.ConfigOpts, name: str) -> None:
     assert loader.load_protection(name, conf, "infra").operations

@@ -17,7 +17,7 @@ def test_every_installed_type_and_every_operation_is_accepted() -> None:
             assert operation.hooks() == ()
 
 
-def test_schemas_are_schemas() -> None:
+def test_schemas_are_valid() -> None:
     """An empty object in place of a schema broke clients."""
     for schemas in NoopProtection(cfg.ConfigOpts()).schemas.values():
         for schema in (schemas.options, schemas.restore, schemas.saved_info, schemas.verify):
