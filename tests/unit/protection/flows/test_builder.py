@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from karbor_like.domain.graph import Graph, walk
+from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
 from karbor_like.plugins.protection import HOOKS
 from karbor_like.protection.flows import builder
+from karbor_like.protection.flows.tasks import Step
 
 #: Building a flow takes milliseconds, on a busy machine many.
 PATIENT = settings(deadline=None, max_examples=50)
@@ -30,7 +32,7 @@ def scopes(draw: st.DrawFn) -> Any:
         for resource in resources
     }
     graph = walk(resources[:1] + resources[-1:], lambda parents: {parent: children[parent] for parent in parents})
-    return SimpleNamespace(spec=SimpleNamespace(graph=graph, hooks=hooks))
+    return SimpleNamespace(spec=SimpleNamespace(kind=OperationType.PROTECT, graph=graph, hooks=hooks))
 
 
 def tasks_of(operation: Any) -> tuple[networkx.DiGraph, dict[tuple[Resource, str], Any]]:
@@ -97,8 +99,38 @@ def test_no_main_waits_for_another_resource_s_main(operation):
 def test_names_are_the_same_whenever_the_flow_is_built(operation):
     names = [sorted(task.name for task in tasks_of(operation)[1].values()) for _ in range(2)]
     again = SimpleNamespace(
-        spec=SimpleNamespace(graph=Graph.from_text(operation.spec.graph.to_text()), hooks=operation.spec.hooks)
+        spec=SimpleNamespace(
+            kind=operation.spec.kind, graph=Graph.from_text(operation.spec.graph.to_text()), hooks=operation.spec.hooks
+        )
     )
     names.append(sorted(task.name for task in tasks_of(again)[1].values()))
     assert names[0] == names[1] == names[2]
     assert all(name.isascii() and len(name) < 200 for name in names[0])
+
+
+@PATIENT
+@given(scopes(), st.data())
+def test_restore_orders_dependencies_and_the_step_in_the_middle_without_a_circle(scope, data):
+    nodes = scope.work.graph.nodes
+    # Any order that the graph's order allows: nodes come after their children and dependencies.
+    needs = {
+        node: tuple(data.draw(st.lists(st.sampled_from(nodes[:number]), max_size=3, unique=True)))
+        for number, node in enumerate(nodes)
+        if number
+    }
+    scope.work.graph = Graph(nodes, scope.work.graph.edges, needs)
+    scope.work.kind = OperationType.RESTORE
+    step = Step(scope, "in the middle")
+    flow = builder.resources(scope, step)
+    graph = networkx.DiGraph((before, after) for before, after, _ in flow.iter_links())
+    assert networkx.is_directed_acyclic_graph(graph)
+    order = networkx.transitive_closure(graph)
+    tasks = {(task.resource, task.hook): task for task, _ in flow.iter_nodes() if task is not step}
+    for (node, hook), task in tasks.items():
+        if hook == "complete":
+            assert order.has_edge(step, task)
+        else:
+            assert order.has_edge(task, step)
+        for other in needs.get(node, ()):
+            if hook in ("main", "complete") and (other, hook) in tasks:
+                assert order.has_edge(tasks[other, hook], task)
