@@ -29,7 +29,7 @@ SUITES = {
     "bank/options.py": ["unit/bank/test_bank.py"],
     "bank/verify.py": ["unit/cmd/manage/test_bank.py", "unit/bank/checkpoints/test_section_corruption.py"],
     "clients": ["unit/clients"],
-    "cmd": ["functional/test_harness.py", "structure/test_noeventlet.py"],
+    "cmd": ["scenario", "functional/protection/test_process.py"],
     "conf": ["structure/test_samples.py"],
     "db": ["contract/database"],
     "db/models": ["contract/database/test_migration.py"],

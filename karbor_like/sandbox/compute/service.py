@@ -74,12 +74,12 @@ class ComputeService(web.Service):
         return web.answer(202, {"server": {"id": server["id"], "links": [], "adminPass": "none"}})
 
     def index(self, call: web.Call) -> webob.Response:
-        found, _ = listing.page(call, listing.select(call, self._servers.all()))
-        return web.answer(body={"servers": [{"id": s["id"], "name": s["name"], "links": []} for s in found]})
+        servers, _ = listing.page(call, listing.select(call, self._servers.all()))
+        return web.answer(body={"servers": [{"id": s["id"], "name": s["name"], "links": []} for s in servers]})
 
     def detail(self, call: web.Call) -> webob.Response:
-        found, _ = listing.page(call, listing.select(call, self._servers.all()))
-        return web.answer(body={"servers": [self._shown(call, server) for server in found]})
+        servers, _ = listing.page(call, listing.select(call, self._servers.all()))
+        return web.answer(body={"servers": [self._shown(call, server) for server in servers]})
 
     def show(self, call: web.Call, key: str) -> webob.Response:
         return web.answer(body={"server": self._shown(call, self._servers.get(call.identity, key))})

@@ -85,16 +85,16 @@ class IdentityService(web.Service):
         def index(call: web.Call) -> webob.Response:
             _require_admin(call)
             name = call.query.get("name")
-            found = [_shown(d) for d in self._accounts.all(kind) if name in (None, d["name"])]
-            return web.answer(body={plural: found, "links": {"next": None}})
+            documents = [_shown(d) for d in self._accounts.all(kind) if name in (None, d["name"])]
+            return web.answer(body={plural: documents, "links": {"next": None}})
 
-        one, many = f"/v3/{plural}/{{key}}", f"/v3/{plural}"
+        item, collection = f"/v3/{plural}/{{key}}", f"/v3/{plural}"
         return [
-            web.Route("POST", many, create),
-            web.Route("GET", many, index),
-            web.Route("GET", one, show),
-            web.Route("PATCH", one, update),
-            web.Route("DELETE", one, delete),
+            web.Route("POST", collection, create),
+            web.Route("GET", collection, index),
+            web.Route("GET", item, show),
+            web.Route("PATCH", item, update),
+            web.Route("DELETE", item, delete),
         ]
 
     def project_of(self, path: str, arguments: dict[str, str]) -> None:
@@ -173,14 +173,14 @@ class IdentityService(web.Service):
 
     def list_endpoints(self, call: web.Call) -> webob.Response:
         _require_admin(call)
-        found = [
+        endpoints = [
             {**endpoint, "service_id": entry["id"], "enabled": True, "links": {}}
             for entry in self._catalogue.of(call.base_url, "%(project_id)s")
             for endpoint in entry["endpoints"]
         ]
         for key in ("service_id", "interface", "region_id"):
-            found = [e for e in found if call.query.get(key) in (None, e[key])]
-        return web.answer(body={"endpoints": found, "links": {"next": None}})
+            endpoints = [e for e in endpoints if call.query.get(key) in (None, e[key])]
+        return web.answer(body={"endpoints": endpoints, "links": {"next": None}})
 
     # projects and roles
 
@@ -200,7 +200,7 @@ class IdentityService(web.Service):
     def list_assignments(self, call: web.Call) -> webob.Response:
         _require_admin(call)
         grants = self._accounts.assignments(call.query.get("user.id"), call.query.get("scope.project.id"))
-        found = [
+        assignments = [
             {
                 "user": self._named("user", grant["user_id"]),
                 "role": self._named("role", grant["role_id"]),
@@ -209,7 +209,7 @@ class IdentityService(web.Service):
             }
             for grant in grants
         ]
-        return web.answer(body={"role_assignments": found, "links": {"next": None}})
+        return web.answer(body={"role_assignments": assignments, "links": {"next": None}})
 
     def _named(self, kind: str, key: str) -> dict[str, Any]:
         return {"id": key, "name": self._accounts.get(kind, key)["name"], "domain": accounts_module.DOMAIN}
@@ -249,8 +249,8 @@ class IdentityService(web.Service):
         trustor, trustee = call.query.get("trustor_user_id"), call.query.get("trustee_user_id")
         if call.identity.user_id not in (trustor, trustee):
             _require_admin(call)
-        found = [_linked(call, trust) for trust in self._trusts.all(trustor, trustee)]
-        return web.answer(body={"trusts": found, "links": {"next": None}})
+        trusts = [_linked(call, trust) for trust in self._trusts.all(trustor, trustee)]
+        return web.answer(body={"trusts": trusts, "links": {"next": None}})
 
     def delete_trust(self, call: web.Call, trust_id: str) -> webob.Response:
         self._trusts.delete(call.identity, trust_id)

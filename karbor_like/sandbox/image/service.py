@@ -55,10 +55,10 @@ class ImageService(web.Service):
     def versions(self, call: web.Call) -> webob.Response:
         link = {"rel": "self", "href": f"{call.base_url}/image/v2/"}
         numbers = [*range(17, -1, -1)]
-        found = [
+        versions = [
             {"id": f"v2.{n}", "status": "CURRENT" if n == numbers[0] else "SUPPORTED", "links": [link]} for n in numbers
         ]
-        return web.answer(300 if call.path == "/" else 200, {"versions": found})
+        return web.answer(300 if call.path == "/" else 200, {"versions": versions})
 
     def create(self, call: web.Call) -> webob.Response:
         body = call.json()
@@ -71,20 +71,20 @@ class ImageService(web.Service):
         return web.answer(body=_shown(self._images.get(call.identity, image_id)))
 
     def index(self, call: web.Call) -> webob.Response:
-        found = [image for image in self._images.all(call.identity) if _matches(call, image)]
+        visible = [image for image in self._images.all(call.identity) if _matches(call, image)]
         for key, descending in reversed(_sorting(call)):
-            found.sort(key=lambda image: (image.get(key) is not None, image.get(key) or 0), reverse=descending)
+            visible.sort(key=lambda image: (image.get(key) is not None, image.get(key) or 0), reverse=descending)
         if marker := call.query.get("marker"):
-            ids = [image["id"] for image in found]
+            ids = [image["id"] for image in visible]
             if marker not in ids:
                 raise errors.bad_request(f"Invalid marker: image {marker} could not be found.")
-            found = found[ids.index(marker) + 1 :]
+            visible = visible[ids.index(marker) + 1 :]
         limit = _limit(call)
-        body: dict[str, Any] = {"images": [_shown(image) for image in found[:limit]]}
+        body: dict[str, Any] = {"images": [_shown(image) for image in visible[:limit]]}
         body |= {"first": "/v2/images", "schema": "/v2/schemas/images"}
-        if len(found) > limit > 0:
+        if len(visible) > limit > 0:
             query = call.request.GET.copy()
-            query["marker"] = found[limit - 1]["id"]
+            query["marker"] = visible[limit - 1]["id"]
             body["next"] = f"/v2/images?{urllib.parse.urlencode(list(query.items()))}"
         return web.answer(body=body)
 

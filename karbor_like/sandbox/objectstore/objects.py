@@ -59,8 +59,8 @@ class Objects:
 
     def containers(self, account: str) -> list[state.Document]:
         """List the containers of an account by name."""
-        found = [document for document in self._store.all("container") if document["account"] == account]
-        return sorted(found, key=lambda document: document["name"])
+        containers = [document for document in self._store.all("container") if document["account"] == account]
+        return sorted(containers, key=lambda document: document["name"])
 
     def container(self, account: str, name: str) -> state.Document:
         """Return a container.
@@ -201,23 +201,23 @@ class Objects:
 
     def listing(self, account: str, container: str, wanted: Selection) -> list[StoredObject | str]:
         """List objects in the order of their names, and common prefixes as text if there is a delimiter."""
-        found: list[StoredObject | str] = []
+        entries: list[StoredObject | str] = []
         after = wanted.marker
-        while len(found) < wanted.limit:
-            rows = self._rows(account, container, wanted, after, wanted.limit - len(found))
+        while len(entries) < wanted.limit:
+            rows = self._rows(account, container, wanted, after, wanted.limit - len(entries))
             if not rows:
                 break
             for row in rows:
                 folded = _folded(row[0], wanted)
                 if folded is None:
-                    found.append(_stored(row))
+                    entries.append(_stored(row))
                     after = row[0]
                     continue
                 if folded != wanted.marker:  # a prefix as the marker means after all its objects
-                    found.append(folded)
+                    entries.append(folded)
                 after = folded + "\U0010ffff"
                 break  # query again, to skip the objects with the prefix
-        return found
+        return entries
 
     def _rows(self, account: str, container: str, wanted: Selection, after: str, limit: int) -> list[tuple[Any, ...]]:
         conditions, values = ["account = ?", "container = ?", "name > ?"], [account, container, after]

@@ -28,7 +28,7 @@ class ObjectStoreService(web.Service):
         super().__init__()
 
     def routes(self) -> Sequence[web.Route]:
-        account, container, one = "/v1/{account}", "/v1/{account}/{container}", "/v1/{account}/{container}/{name:*}"
+        account, container, item = "/v1/{account}", "/v1/{account}/{container}", "/v1/{account}/{container}/{name:*}"
         return (
             web.Route("GET", account, self.show_account),
             web.Route("HEAD", account, self.show_account),
@@ -37,11 +37,11 @@ class ObjectStoreService(web.Service):
             web.Route("GET", container, self.show_container),
             web.Route("HEAD", container, self.show_container),
             web.Route("DELETE", container, self.delete_container),
-            web.Route("PUT", one, self.put),
-            web.Route("POST", one, self.change),
-            web.Route("GET", one, self.get),
-            web.Route("HEAD", one, self.get),
-            web.Route("DELETE", one, self.delete),
+            web.Route("PUT", item, self.put),
+            web.Route("POST", item, self.change),
+            web.Route("GET", item, self.get),
+            web.Route("HEAD", item, self.get),
+            web.Route("DELETE", item, self.delete),
         )
 
     def render(self, error: errors.ApiError) -> webob.Response:
@@ -69,15 +69,15 @@ class ObjectStoreService(web.Service):
         headers = {"X-Account-Container-Count": len(containers), "X-Account-Object-Count": count}
         headers["X-Account-Bytes-Used"] = size
         wanted = _selection(call)
-        found = []
+        listed = []
         for container in containers:
             name = container["name"]
             if name.startswith(wanted.prefix) and name > wanted.marker:
                 held, held_bytes = self._objects.usage(account, name)
-                found.append(
+                listed.append(
                     {"name": name, "count": held, "bytes": held_bytes, "last_modified": _iso(container["created"])}
                 )
-        return _listing(call, found[: wanted.limit], headers)
+        return _listing(call, listed[: wanted.limit], headers)
 
     def make_container(self, call: web.Call, account: str, container: str) -> webob.Response:
         self._own(call, account)
@@ -175,15 +175,15 @@ def _selection(call: web.Call) -> objects.Selection:
     return objects.Selection(**texts, limit=int(limit))
 
 
-def _entry(found: objects.StoredObject | str) -> dict[str, Any]:
-    if isinstance(found, str):
-        return {"subdir": found}
+def _entry(listed: objects.StoredObject | str) -> dict[str, Any]:
+    if isinstance(listed, str):
+        return {"subdir": listed}
     return {
-        "name": found.name,
-        "hash": found.etag,
-        "bytes": found.size,
-        "content_type": found.content_type,
-        "last_modified": _iso(found.modified),
+        "name": listed.name,
+        "hash": listed.etag,
+        "bytes": listed.size,
+        "content_type": listed.content_type,
+        "last_modified": _iso(listed.modified),
     }
 
 

@@ -197,19 +197,19 @@ class VolumeService(web.Service):
     def list_services(self, call: web.Call) -> webob.Response:
         _require_admin(call, "volume_extension:services:index")
         common = {"host": "sandbox", "zone": volumes_module.ZONE, "status": "enabled", "state": "up"}
-        found = [
+        services = [
             {"binary": binary, **common, "updated_at": self._volumes.now(), "disabled_reason": None}
             for binary in ("cinder-scheduler", "cinder-volume")
         ]
-        return web.answer(body={"services": found})
+        return web.answer(body={"services": services})
 
     def list_zones(self, call: web.Call) -> webob.Response:
         zone = {"zoneName": volumes_module.ZONE, "zoneState": {"available": True}}
         return web.answer(body={"availabilityZoneInfo": [zone]})
 
     def list_messages(self, call: web.Call) -> webob.Response:
-        found, _ = listing.page(call, listing.select(call, self._messages.all()))
-        return web.answer(body={"messages": found})
+        messages, _ = listing.page(call, listing.select(call, self._messages.all()))
+        return web.answer(body={"messages": messages})
 
     def show_message(self, call: web.Call, key: str) -> webob.Response:
         return web.answer(body={"message": self._messages.get(call.identity, key)})
@@ -224,10 +224,10 @@ def _readers(noun: str, store: records.Records, shown: Shown) -> list[web.Route]
     plural = f"{noun}s"
 
     def index(call: web.Call, view: Shown) -> webob.Response:
-        found, more = listing.page(call, listing.select(call, store.all()))
-        body: dict[str, Any] = {plural: [view(document) for document in found]}
+        documents, more = listing.page(call, listing.select(call, store.all()))
+        body: dict[str, Any] = {plural: [view(document) for document in documents]}
         if more:
-            query = {**call.query, "marker": found[-1]["id"]}
+            query = {**call.query, "marker": documents[-1]["id"]}
             href = f"{call.base_url}/volume{call.path}?{urllib.parse.urlencode(query)}"
             body[f"{plural}_links"] = [{"rel": "next", "href": href}]
         return web.answer(body=body)
@@ -258,16 +258,16 @@ def _readers(noun: str, store: records.Records, shown: Shown) -> list[web.Route]
         store.change_metadata(call.identity, key, lambda old: {k: v for k, v in old.items() if k != item})
         return web.answer(200)
 
-    many, one = f"/v3/{plural}", f"/v3/{plural}/{{key}}"
+    collection, item = f"/v3/{plural}", f"/v3/{plural}/{{key}}"
     return [
-        web.Route("GET", many, lambda call: index(call, brief)),
-        web.Route("GET", f"{many}/detail", lambda call: index(call, shown)),
-        web.Route("GET", one, show),
-        web.Route("PUT", one, update),
-        web.Route("GET", f"{one}/metadata", show_metadata),
-        web.Route("POST", f"{one}/metadata", merge_metadata),
-        web.Route("PUT", f"{one}/metadata", replace_metadata),
-        web.Route("DELETE", f"{one}/metadata/{{item}}", delete_metadata),
+        web.Route("GET", collection, lambda call: index(call, brief)),
+        web.Route("GET", f"{collection}/detail", lambda call: index(call, shown)),
+        web.Route("GET", item, show),
+        web.Route("PUT", item, update),
+        web.Route("GET", f"{item}/metadata", show_metadata),
+        web.Route("POST", f"{item}/metadata", merge_metadata),
+        web.Route("PUT", f"{item}/metadata", replace_metadata),
+        web.Route("DELETE", f"{item}/metadata/{{item}}", delete_metadata),
     ]
 
 
