@@ -66,4 +66,4 @@ def test_limits_that_contradict_each_other_end_a_process_at_its_start(tmp_path: 
         command, env=processes.environment(), cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert ended.returncode not in (os.EX_OK, None)
-    assert "[trigger] min_window 900 must be less than max_window 3600" in ended.stdout + ended.stderr
+    assert "[trigger] min_window 900, max_window 3600, min_interval" in ended.stdout + ended.stderr
