@@ -116,7 +116,7 @@ def record(session: orm.Session, runs: Sequence[Mapping[str, Any]]) -> None:
 # Claims on runs
 
 
-def _is_pending(now: datetime) -> Sequence[sa.ColumnElement[bool]]:
+def _pending(now: datetime) -> Sequence[sa.ColumnElement[bool]]:
     """Match runs whose next step is due at *now* and that no engine has claimed."""
     return (
         ScheduledRun.state == STARTED,
@@ -127,7 +127,7 @@ def _is_pending(now: datetime) -> Sequence[sa.ColumnElement[bool]]:
 
 def has_pending(session: orm.Session, now: datetime) -> bool:
     """Return whether the next step of any run is due. Locks nothing, so that idle engines do not contend."""
-    return session.execute(sa.select(ScheduledRun.id).where(*_is_pending(now)).limit(1)).first() is not None
+    return session.execute(sa.select(ScheduledRun.id).where(*_pending(now)).limit(1)).first() is not None
 
 
 def claim(session: orm.Session, owner: str, now: datetime, lease_seconds: float, limit: int) -> Sequence[ScheduledRun]:
@@ -138,7 +138,7 @@ def claim(session: orm.Session, owner: str, now: datetime, lease_seconds: float,
     """
     query = (
         sa.select(ScheduledRun)
-        .where(*_is_pending(now))
+        .where(*_pending(now))
         .order_by(ScheduledRun.next_look_at, ScheduledRun.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
