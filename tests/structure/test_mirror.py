@@ -35,7 +35,7 @@ SUITES = {
     "db/models": ["contract/database/test_migration.py"],
     "db/scheduled_runs.py": ["contract/operationengine/test_scheduler.py"],
     "operationengine": ["functional/operationengine", "contract/operationengine"],
-    "plugins": ["contract/protection.py", "contract/plugins"],
+    "plugins": ["contract/plugins"],
     "protection": ["functional/protection"],
     "rpc": ["unit/rpc", "functional/api/test_bus.py"],
     "sandbox": ["functional/sandbox"],
