@@ -89,8 +89,6 @@ class LeaseLost(KarborLikeError):
 class ConfigurationError(KarborLikeError):
     """A file of the operator has an error. The message names the file, section, option or line."""
 
-    type = "configuration.invalid"
-
 
 class ResourceFailed(KarborLikeError):
     """A resource in the cloud is in an error state. The message has the reason that the cloud gives."""

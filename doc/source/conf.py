@@ -21,6 +21,9 @@ extensions = [
     "reno.sphinxext",
 ]
 
+# Included by another page.
+exclude_patterns = ["contributor/walks.rst"]
+
 html_theme = "alabaster"
 html_theme_options = {
     "description": "Application data protection as a service for OpenStack",
