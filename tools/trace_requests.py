@@ -7,6 +7,7 @@ profiler attached, and writes ``doc/source/contributor/walks.rst``.
 import contextlib
 import re
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import threading
@@ -191,9 +192,10 @@ class Tracer:
         """Return the file and the function of *code*; None outside of the package and in unnamed code."""
         if code not in self._places:
             path, name = Path(code.co_filename), code.co_qualname
-            ours = path.is_relative_to(PACKAGE) and not name.endswith(">")
-            named = name.split(".<locals>")[0]
-            self._places[code] = (path.relative_to(PACKAGE).as_posix(), named) if ours else None
+            if path.is_relative_to(PACKAGE) and not name.endswith(">"):
+                self._places[code] = path.relative_to(PACKAGE).as_posix(), name.split(".<locals>")[0]
+            else:
+                self._places[code] = None
         return self._places[code]
 
     def _called(self, frame: FrameType, path: str, function: str) -> None:
@@ -244,25 +246,24 @@ class Site:
         """Create the database, start the services, and publish the API in the catalog of the cloud."""
         # After the profiler is attached: threads that these modules start are traced.
         from keystoneauth1 import adapter
-        from oslo_db import options
 
         from karbor_like import service
         from karbor_like.api.server import ApiService
-        from karbor_like.cmd import allinone, embedded
+        from karbor_like.cmd import embedded
         from karbor_like.operationengine.service import OperationEngine
         from karbor_like.protection.service import ProtectionService
         from karbor_like.rpc import transport
 
         path = embedded.write(self._directory, self.cloud.credentials("karbor"))
+        command = [sys.executable, "-m", "karbor_like.cmd.manage", "--config-file", str(path), "db", "sync"]
+        subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own
         conf = service.prepare(["--config-file", str(path), "--log-file", str(self._directory / "log")])
         conf.set_override("provider_config_dir", str(self._directory / "providers.d"), group="protection")
         # Services are notified of requests. Without polls in between, the order of first entry is that of the request.
         conf.set_override("poll_interval", 3600, group="protection")
         conf.set_override("poll_interval", 5, group="operationengine")
         conf.set_override("follow_interval", 1, group="operationengine")
-        options.set_defaults(conf)
         transport.stay_inside(conf)
-        allinone._migrate(conf)
         api = ApiService(conf)
         for process in (ProtectionService(conf), OperationEngine(conf), api):
             process.start()
@@ -299,14 +300,14 @@ class Site:
         """Protect a plan. Return the id of the checkpoint when it is available."""
         body = {"checkpoint": {"plan_id": plan_id}}
         checkpoint = self.post(f"/providers/{self._provider}/checkpoints", body)["checkpoint"]["id"]
-        self.wait(lambda: self.query("SELECT state FROM operations WHERE checkpoint_id = ?", checkpoint) == "done")
+        self.wait(lambda: self.query("SELECT ended_at FROM operations WHERE checkpoint_id = ?", checkpoint) is not None)
         return checkpoint
 
     def restore(self, checkpoint_id: str) -> None:
         """Restore a checkpoint, until the restore has ended."""
         body = {"provider_id": self._provider, "checkpoint_id": checkpoint_id, "parameters": {}}
         restore = self.post("/restores", {"restore": body})["restore"]["id"]
-        self.wait(lambda: self.query("SELECT state FROM operations WHERE restore_id = ?", restore) == "done")
+        self.wait(lambda: self.query("SELECT ended_at FROM operations WHERE restore_id = ?", restore) is not None)
 
     def schedule(self, plan_id: str) -> str:
         """Return the id of a trigger that runs retention_protect for a plan, at night."""
@@ -417,4 +418,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
