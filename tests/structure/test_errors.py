@@ -40,8 +40,18 @@ def test_every_class_with_a_status_of_its_own_has_a_type(catalogue) -> None:
     assert {kind for kind, _ in errors.STATUS if issubclass(kind, exception.KarborLikeError)} <= typed
 
 
+def descendants(kind: type[exception.KarborLikeError]) -> set[type[exception.KarborLikeError]]:
+    return {kind}.union(*(descendants(child) for child in kind.__subclasses__()))
+
+
 def test_a_type_survives_the_bus(catalogue) -> None:
     assert {kind.__module__ for kind, _ in catalogue} <= {exception.__name__, *_OWN}
+    # A service sends an error of a family, such as that of the bank, as the nearest class of the error tree.
+    for kind in descendants(exception.KarborLikeError):
+        if kind.__module__ not in _OWN:
+            sent = next(ancestor for ancestor in kind.__mro__ if ancestor.__module__ == exception.__name__)
+            assert issubclass(sent, exception.KarborLikeError)
+            assert kind.type == sent.type, kind
 
 
 def test_the_reference_has_every_type(catalogue) -> None:
