@@ -11,6 +11,7 @@ from karbor_like.api import openapi
 from tests.fixtures import bodies
 from tests.fixtures.api import PROJECT_A, PROJECT_B, token
 from tests.fixtures.bodies import UNKNOWN_ID
+from tests.fixtures.fake_protection import PROVIDER
 
 
 @pytest.fixture
@@ -245,6 +246,21 @@ def test_a_bug_says_nothing_of_the_inside(alice, protection, caplog):
     assert "secret" not in json.dumps(answer)
     assert answer["computeFault"]["type"] == "server.error"
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_programs_can_tell_errors_of_one_status_apart(alice):
+    plan = alice.post("/plans", bodies.plan())["plan"]["id"]
+    trigger = alice.post("/triggers", bodies.trigger())["trigger_info"]["id"]
+    alice.post("/scheduled_operations", bodies.scheduled_operation(trigger, plan))
+    assert alice.delete(f"/plans/{plan}", status=409)["conflictingRequest"]["type"] == "plan.in_use"
+    assert alice.delete(f"/triggers/{trigger}", status=424)["computeFault"]["type"] == "trigger.in_use"
+    key = {"Idempotency-Key": "k1"}
+    path = f"/providers/{PROVIDER}/checkpoints"
+    alice.post(path, bodies.checkpoint(plan), headers=key)
+    answer = alice.post(path, bodies.checkpoint(plan, extra_info={"a": "b"}), headers=key, status=409)
+    assert answer["conflictingRequest"]["type"] == "idempotency_key.reused"
+    foreign = alice.post(f"/providers/{UNKNOWN_ID}/checkpoints", bodies.checkpoint(plan), status=400)
+    assert foreign["badRequest"]["type"] == "plan.wrong_provider"
 
 
 def test_health(anonymous, protection, database):
