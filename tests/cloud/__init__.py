@@ -1,1 +1,1 @@
-"""Real OpenStack on this machine, for the tests: see README.rst beside this file."""
+"""Real OpenStack on this machine for the tests: see README.rst in this directory."""

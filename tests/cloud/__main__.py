@@ -13,13 +13,13 @@ from tests.cloud.layout import PASSWORD, REGION, Layout
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.cloud", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    install = commands.add_parser("install", help="install what the servers need, and start nothing")
+    install = commands.add_parser("install", help="install the packages and start nothing")
     install.add_argument("what", choices=["servers", "cloud"])
-    commands.add_parser("up", help="bring everything up")
-    commands.add_parser("down", help="stop everything; data stays for the next time")
-    run = commands.add_parser("run", help="run a command with everything up; what did not run before is stopped after")
+    commands.add_parser("up", help="install and start everything that is missing")
+    commands.add_parser("down", help="stop everything; the data is kept")
+    run = commands.add_parser("run", help="run a command while the cloud is up; stop it unless it ran before")
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
-    commands.add_parser("status", help="show which processes run; ends with code 1 unless all do")
+    commands.add_parser("status", help="show which processes run; the exit code is 1 unless all do")
     env = commands.add_parser("env", help="print the environment for the openstack command line")
     env.add_argument("user", choices=["admin", "alice", "bob"], nargs="?", default="alice")
     args = parser.parse_args(argv)
@@ -42,14 +42,14 @@ def _run(args: argparse.Namespace, layout: Layout) -> int:
     cloud = Cloud(layout)
     if args.command == "status":
         for name, pid in cloud.status().items():
-            print(f"{name:20} {pid or 'gone'}")
+            print(f"{name:20} {pid or 'not running'}")
         return 0 if cloud.running() else 1
     if args.command == "run":
         try:
             with cloud.session():
                 return subprocess.call(args.argv)
         except CannotRun as error:
-            # The command decides what it makes of a missing cloud: the tests skip, or fail where it must be there.
+            # The command decides how to handle a missing cloud: tests are skipped, or fail if a cloud is required.
             print(f"no cloud: {error}", flush=True)
             return subprocess.call(args.argv)
     {"install": cloud.install, "up": cloud.up, "down": cloud.down}[args.command]()

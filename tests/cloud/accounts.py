@@ -1,4 +1,4 @@
-"""Who and what Keystone knows: service users, the catalogue, and two tenants."""
+"""Content of Keystone: service users, the catalogue, and two tenants."""
 
 import json
 from collections.abc import Mapping
@@ -25,11 +25,11 @@ class Accounts:
         self._layout = layout
 
     def key(self) -> str:
-        """Changes when :meth:`create` has something new to do."""
+        """Return a text that changes whenever :meth:`create` has something new to do."""
         return json.dumps([self._catalogue(), SERVICE_USERS, TENANTS])
 
     def create(self) -> None:
-        """Create what is missing, put right what is otherwise; :meth:`grant` comes after it."""
+        """Create or update projects, users, roles and endpoints. Idempotent; call :meth:`grant` afterwards."""
         for project, user, role in _ROLES:
             self._named("project", project, domain_id="default")
             self._named("user", user, domain_id="default", password=PASSWORD)
@@ -38,27 +38,27 @@ class Accounts:
             self.endpoint(kind, name, url)
 
     def grant(self) -> None:
-        """Give everybody the roles that are missing. Cheap where none is."""
+        """Grant the missing roles to all users. Only reads if no role is missing."""
         projects, users, roles = (self._ids(kind) for kind in ("project", "user", "role"))
         held = {
-            (one["scope"].get("project", {}).get("id"), one.get("user", {}).get("id"), one["role"]["id"])
-            for one in self._identity.get("/role_assignments").json()["role_assignments"]
+            (entry["scope"].get("project", {}).get("id"), entry.get("user", {}).get("id"), entry["role"]["id"])
+            for entry in self._identity.get("/role_assignments").json()["role_assignments"]
         }
         for project, user, role in ((projects[p], users[u], roles[r]) for p, u, r in _ROLES):
             if (project, user, role) not in held:
                 self._identity.put(f"/projects/{project}/users/{user}/roles/{role}")
 
     def endpoint(self, kind: str, name: str, url: str) -> None:
-        """Say in the catalogue that the service of type *kind* is at *url*."""
+        """Publish the endpoint *url* of the service of type *kind* in the catalogue."""
         service = self._service(kind, name)
         params = {"service_id": service}
-        have = {e["interface"]: e for e in self._identity.get("/endpoints", params=params).json()["endpoints"]}
+        present = {e["interface"]: e for e in self._identity.get("/endpoints", params=params).json()["endpoints"]}
         for interface in ("public", "internal", "admin"):
-            if interface not in have:
+            if interface not in present:
                 body = {"service_id": service, "interface": interface, "region_id": REGION, "url": url}
                 self._identity.post("/endpoints", json={"endpoint": body})
-            elif have[interface]["url"] != url:
-                path = f"/endpoints/{have[interface]['id']}"
+            elif present[interface]["url"] != url:
+                path = f"/endpoints/{present[interface]['id']}"
                 self._identity.patch(path, json={"endpoint": {"url": url}})
 
     def _catalogue(self) -> Mapping[str, tuple[str, str]]:
@@ -72,16 +72,16 @@ class Accounts:
         }
 
     def _named(self, kind: str, name: str, **body: str) -> str:
-        """The id of the project, user, role or service of that name, made if it is missing."""
-        found = self._identity.get(f"/{kind}s", params={"name": name}).json()[f"{kind}s"]
-        if found:
-            return str(found[0]["id"])
+        """Return the id of the project, user, role or service with that name. Create it if it is missing."""
+        matches = self._identity.get(f"/{kind}s", params={"name": name}).json()[f"{kind}s"]
+        if matches:
+            return str(matches[0]["id"])
         answer: dict[str, Any] = self._identity.post(f"/{kind}s", json={kind: {"name": name, **body}}).json()
         return str(answer[kind]["id"])
 
     def _ids(self, kind: str) -> Mapping[str, str]:
-        return {one["name"]: one["id"] for one in self._identity.get(f"/{kind}s").json()[f"{kind}s"]}
+        return {item["name"]: item["id"] for item in self._identity.get(f"/{kind}s").json()[f"{kind}s"]}
 
     def _service(self, kind: str, name: str) -> str:
-        found = self._identity.get("/services", params={"type": kind}).json()["services"]
-        return str(found[0]["id"]) if found else self._named("service", name, type=kind)
+        services = self._identity.get("/services", params={"type": kind}).json()["services"]
+        return str(services[0]["id"]) if services else self._named("service", name, type=kind)

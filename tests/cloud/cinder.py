@@ -1,6 +1,6 @@
-"""Volumes: Cinder with its NFS driver, whose "share" is a directory of this machine, mounted by a bind mount.
+"""Volumes: Cinder with its NFS driver, whose "share" is a bind mount of a local directory.
 
-So volumes are files, snapshots qcow2 overlays and clones copies, without a kernel module.
+Volumes are files, snapshots are qcow2 overlays, and clones are copies. No kernel module is needed.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ class Cinder:
         self._config = self._etc / "cinder.conf"
         self._data = site.layout.data("cinder")
         self.volumes = site.layout.data("volumes")
-        """Directory of the volumes' files."""
+        """Directory of the volume files."""
 
     def prepare(self) -> None:
         site, shipped = self._site, self._site.layout.venv / "etc" / "cinder"
@@ -46,7 +46,10 @@ class Cinder:
         site.sync("cinder", [site.program("cinder-manage"), "--config-file", str(self._config), "db", "sync"])
 
     def _write_sudo(self) -> None:
-        """Cinder calls ``sudo``, which may be missing and drops the environment's PATH. We are root already."""
+        """Write a ``sudo`` that only executes its command, because the processes are root already.
+
+        The real one may be missing, and it resets PATH.
+        """
         sudo = self._sudo_directory / "sudo"
         sudo.parent.mkdir(exist_ok=True)
         sudo.write_text('#!/bin/sh\nwhile [ "${1#-}" != "$1" ]; do shift; done\nexec "$@"\n')
@@ -58,7 +61,7 @@ class Cinder:
 
     @property
     def _mount_point(self) -> Path:
-        # The driver takes what is mounted at this name for the share itself.
+        # The driver treats a mount at this path as its share.
         return self._data / "mnt" / hashlib.md5(_SHARE.encode()).hexdigest()
 
     def _mount(self) -> None:
@@ -68,12 +71,12 @@ class Cinder:
             run(command, log=self._site.layout.log("mount"))
 
     def _mounted(self) -> bool:
-        # Path.is_mount() does not see a bind mount within one file system.
+        # Path.is_mount() does not detect a bind mount within one file system.
         mounts = Path("/proc/self/mounts").read_text().splitlines()
         return str(self._mount_point) in [line.split()[1] for line in mounts]
 
     def release(self) -> None:
-        """Unmount the share, after the processes ended."""
+        """Unmount the share. The processes must have ended."""
         while self._mounted():
             subprocess.run(["umount", "--lazy", str(self._mount_point)], check=True)
 
@@ -91,7 +94,7 @@ class Cinder:
                 "state_path": self._data,
                 "image_conversion_dir": self._data / "conversion",
                 "api_paste_config": site.layout.venv / "etc" / "cinder" / "api-paste.ini",
-                # Without it Cinder refuses every filter of a list; packages put it into /etc/cinder.
+                # Without it, Cinder rejects every filter of a list. Distribution packages install it in /etc/cinder.
                 "resource_query_filters_file": site.layout.venv / "etc" / "cinder" / "resource_filters.json",
                 "rootwrap_config": self._etc / "rootwrap.conf",
                 "enable_force_upload": True,
@@ -126,5 +129,5 @@ class Cinder:
     def _worker(self, name: str) -> Daemon:
         path = f"{self._sudo_directory}:{self._site.layout.venv}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         argv = [self._site.program(name), "--config-file", str(self._config)]
-        # Whether it works is asked of the API later, for all of them at once.
+        # Always ready: Cloud.up asks the API for the state of all workers later.
         return Daemon(name, argv, lambda: True, env={"PATH": path}, configs=[self._config, self._site.installed])

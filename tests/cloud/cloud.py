@@ -1,4 +1,4 @@
-"""The cloud as a whole: install, up, down, status. All are safe to repeat, and one runs at a time."""
+"""The whole cloud: install, up, down, status. All are idempotent; a lock serializes those that change the cloud."""
 
 import contextlib
 import fcntl
@@ -26,14 +26,14 @@ from tests.cloud.servers import MariaDB, Memcached, PostgreSQL, RabbitMQ
 from tests.cloud.swift import Swift
 
 _SESSION = "KARBOR_LIKE_CLOUD_SESSION"
-"""Environment variable: the state directory of the cloud that an ancestor process holds for itself."""
+"""Environment variable: the state directory of the cloud that an ancestor process has locked for its session."""
 _REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
 
 class Cloud:
     """Real OpenStack on this machine.
 
-    :param say: is given a line for each step that was done, with its seconds
+    :param say: called with a line for each completed step and its duration in seconds
     """
 
     def __init__(self, layout: Layout, say: Callable[[str], None] = print) -> None:
@@ -49,7 +49,7 @@ class Cloud:
     def install(self) -> None:
         """Install everything that :meth:`up` starts.
 
-        :raises CannotRun: this machine or user cannot
+        :raises CannotRun: the machine or the user does not meet the requirements
         :raises HarnessError: a package could not be installed
         """
         with self._locked():
@@ -62,10 +62,10 @@ class Cloud:
             return packages.install_python(_REQUIREMENTS, self.layout.venv, self.layout.log("pip"))
 
     def up(self) -> None:
-        """Install, start and fill the cloud, as far as that is not done.
+        """Install and start the cloud, and create its accounts. Idempotent.
 
-        :raises CannotRun: this machine or user cannot
-        :raises HarnessError: something did not start; with the end of its log
+        :raises CannotRun: the machine or the user does not meet the requirements
+        :raises HarnessError: a process did not start; the message ends with its log
         """
         with self._locked():
             site = Site(self.layout, self.mariadb, self.rabbitmq, self._install())
@@ -83,14 +83,14 @@ class Cloud:
             with self._step("accounts"):
                 accounts = self.accounts()
                 self.layout.once("accounts", site.release + accounts.key(), accounts.create)
-                # Each time: a run that was killed may have left a tenant without his role. Nothing else of it is put back,
-                # as the system that a test has running is in the catalogue.
+                # Always: a killed run may have left a tenant without its role. Endpoints are not reset, because the
+                # catalogue has the system that a test is running.
                 accounts.grant()
             with self._step("volume service"):
                 self._wait_for_volumes()
 
     def _wait_for_volumes(self, timeout: float = 180) -> None:
-        """Wait until Cinder can place a volume, and see that its volume type exists."""
+        """Wait until Cinder can schedule a volume, and create the volume type if it is missing."""
         volume = self.admin("volumev3")
         deadline = time.monotonic() + timeout
         while True:
@@ -99,9 +99,11 @@ class Cloud:
                 break
             for name in ("cinder-scheduler", "cinder-volume"):
                 if self.supervisor.process(name) is None:
-                    raise HarnessError(f"{name} ended while it was starting.\n{self.supervisor.tail(name)}")
+                    raise HarnessError(f"{name}: ended during its start\n{self.supervisor.tail(name)}")
             if time.monotonic() > deadline:
-                raise HarnessError(f"Cinder has no volume service.\n{self.supervisor.tail('cinder-volume')}")
+                raise HarnessError(
+                    f"Cinder: no volume service is up after {timeout:.0f} s.\n{self.supervisor.tail('cinder-volume')}"
+                )
             time.sleep(0.3)
         types = volume.get("/types").json()["volume_types"]
         if VOLUME_TYPE not in {kind["name"] for kind in types}:
@@ -109,38 +111,38 @@ class Cloud:
             volume.post("/types", json={"volume_type": body})
 
     def down(self) -> None:
-        """Stop everything that runs, also what an earlier boot of the machine left as files. Data stays."""
+        """Stop all processes and delete stale records of processes from an earlier boot. The data is kept."""
         with self._locked():
             self.supervisor.stop_all(last=("mariadb", "postgresql", "rabbitmq", "memcached"))
             Cinder(Site(self.layout, self.mariadb, self.rabbitmq, "")).release()
 
     @contextlib.contextmanager
     def session(self) -> Iterator[None]:
-        """Have the cloud up, for us alone, and leave it as it was found: stopped where it did not run before.
+        """Keep the cloud up for the exclusive use of this process. Afterwards stop it unless it ran before.
 
-        Scenarios share the catalogue and the tenants: two runs at once would disturb each other, so the second one waits.
-        What the first one starts (its environment says so) belongs to it.
+        Scenarios share the catalogue and the tenants, so a second concurrent run waits. Child processes of the first
+        one share its session, which they recognize by their environment.
         """
         with contextlib.ExitStack() as stack:
             if os.environ.get(_SESSION) != str(self.layout.state):
                 stack.enter_context(self._locked("session.lock"))
                 stack.callback(os.environ.pop, _SESSION)
                 os.environ[_SESSION] = str(self.layout.state)
-            found = self.running()
+            was_running = self.running()
             try:
                 self.up()
                 yield
             finally:
-                if not found:
+                if not was_running:
                     self.down()
 
     def status(self) -> dict[str, int | None]:
-        """Every process that was ever started, with its pid, or None where it is gone."""
-        found = {name: self.supervisor.process(name) for name in self.supervisor.names()}
-        return {name: process.pid if process else None for name, process in found.items()}
+        """Return the pid of every process that was ever started, or None if it no longer runs."""
+        processes = {name: self.supervisor.process(name) for name in self.supervisor.names()}
+        return {name: process.pid if process else None for name, process in processes.items()}
 
     def running(self) -> bool:
-        """Whether :meth:`up` finished once and all its processes live."""
+        """Return whether all processes run that :meth:`up` starts."""
         status = self.status()
         return "cinder-volume" in status and None not in status.values()
 
@@ -148,7 +150,7 @@ class Cloud:
         return Accounts(self.admin("identity", self.layout.auth_url), self.layout)
 
     def admin(self, service_type: str, endpoint: str | None = None) -> Adapter:
-        """An administrator's client of one service, with the catalogue as it is now."""
+        """Create an administrator's client of one service, with a new token and thus the current catalogue."""
         auth = Password(
             self.layout.auth_url,
             username="admin",
@@ -162,7 +164,7 @@ class Cloud:
     @contextlib.contextmanager
     def _locked(self, name: str = "lock") -> Iterator[None]:
         if os.geteuid() != 0:
-            raise CannotRun("the real cloud takes root (it mounts a directory and installs packages)")
+            raise CannotRun("the real cloud needs root: it mounts a directory and installs packages")
         self.layout.state.mkdir(parents=True, exist_ok=True)
         self.layout.state.chmod(0o755)
         with (self.layout.state / name).open("w") as lock:

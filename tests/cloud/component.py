@@ -1,4 +1,4 @@
-"""What every OpenStack service here shares: how it is prepared, started and configured."""
+"""Common base of the OpenStack services: preparation, configuration and start."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ Sections = Mapping[str, Mapping[str, object]]
 
 @dataclass(frozen=True)
 class Site:
-    """What a service needs to know of the others."""
+    """What a service needs to know about the others."""
 
     layout: Layout
     mariadb: MariaDB
     rabbitmq: RabbitMQ
     release: str
-    """Changes with the installed release: database migrations run again then."""
+    """Identifies the installed release: when it changes, the database migrations run again."""
 
     @property
     def installed(self) -> Path:
@@ -30,15 +30,15 @@ class Site:
         return self.layout.venv / packages.STAMP
 
     def program(self, name: str) -> str:
-        """A program of the release's virtual environment."""
+        """Return the path of a program in the virtual environment of the release."""
         return str(self.layout.venv / "bin" / name)
 
     def database(self, name: str) -> Mapping[str, object]:
-        """The ``[database]`` section of a service."""
+        """Return the ``[database]`` section of a service."""
         return {"connection": self.mariadb.url(name)}
 
     def sync(self, component: str, *commands: Sequence[str]) -> None:
-        """Make the component's database and run *commands* (its migrations), once per release."""
+        """Create the component's database and run *commands* (its migrations), once per release."""
 
         def action() -> None:
             self.mariadb.create(component)
@@ -48,7 +48,7 @@ class Site:
         self.layout.once(f"{component}-sync", self.release, action)
 
     def credentials(self, user: str) -> Mapping[str, object]:
-        """Options of keystoneauth with which a service acts as itself."""
+        """Return the options of keystoneauth for a service user."""
         return {
             "auth_type": "password",
             "auth_url": self.layout.auth_url,
@@ -61,7 +61,7 @@ class Site:
         }
 
     def authtoken(self, user: str) -> Mapping[str, object]:
-        """Options of keystonemiddleware: only users with the role ``service`` may vouch for expired tokens."""
+        """Return the options of keystonemiddleware. Only service tokens of users with the role ``service`` are accepted."""
         return {
             **self.credentials(user),
             "www_authenticate_uri": self.layout.auth_url,
@@ -73,13 +73,13 @@ class Site:
     def wsgi(
         self, name: str, application: str, config: Path, *, path: str, env: Mapping[str, str] | None = None
     ) -> Daemon:
-        """A WSGI application under gunicorn.
+        """Describe a WSGI application that runs under gunicorn.
 
-        The services read ``sys.argv`` for their configuration file, so gunicorn takes its own options from a file that
-        is named in the environment, and each worker gets an argument vector fit for the service.
+        The services parse ``sys.argv`` to find their configuration file. Gunicorn therefore reads its own options from a
+        file that the environment names, and each worker sets the arguments that the service expects.
 
-        :param path: what answers when the application works
-        :param env: more environment
+        :param path: path of the URL that responds when the application is ready
+        :param env: additional environment variables
         """
         port = self.layout.port(name.removesuffix("-api"))
         gunicorn = self.layout.etc("gunicorn") / f"{name}.py"
@@ -104,16 +104,16 @@ class Component(Protocol):
     """One OpenStack service."""
 
     def prepare(self) -> None:
-        """Write configuration and bring data into shape; the SQL server runs already."""
+        """Write the configuration and migrate the data. The SQL server is already running."""
         ...
 
     def daemons(self) -> Sequence[Daemon]:
-        """The processes, after :meth:`prepare`."""
+        """Describe the processes. Call after :meth:`prepare`."""
         ...
 
 
 def write_ini(path: Path, sections: Sections) -> Path:
-    """Write an ini file from a mapping of sections; answers with its path."""
+    """Write a mapping of sections to an ini file, and return its path."""
     lines = []
     for section, options in sections.items():
         lines += [f"[{section}]", *(f"{name} = {value}" for name, value in options.items()), ""]

@@ -1,9 +1,9 @@
-"""What goes wrong while servers for the tests are brought up."""
+"""Errors of starting the servers for the tests."""
 
 
 class HarnessError(Exception):
-    """A server could not be installed, started or reached; the message carries the end of its log."""
+    """A server could not be installed, started or reached. The message ends with its log."""
 
 
 class CannotRun(HarnessError):
-    """This machine or user cannot run what was asked for at all (not root, not Debian); says why."""
+    """The machine or the user does not meet a requirement, such as Debian or root. The message says which."""

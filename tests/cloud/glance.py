@@ -1,4 +1,4 @@
-"""Images: Glance on a directory."""
+"""Images: Glance with its file store."""
 
 from collections.abc import Sequence
 

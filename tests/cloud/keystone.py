@@ -23,7 +23,7 @@ class Keystone:
             {
                 "database": site.database("keystone"),
                 "token": {"provider": "fernet", "expiration": 86400},
-                # The cheapest hash: tests ask for many tokens.
+                # The cheapest hash, because tests request many tokens.
                 "identity": {"password_hash_rounds": 4},
                 "fernet_tokens": {"key_repository": keys["fernet"]},
                 "credential": {"key_repository": keys["credential"]},

@@ -1,4 +1,4 @@
-"""Where the cloud keeps its state and on which ports it listens."""
+"""Directories and ports of the cloud."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -10,12 +10,12 @@ from tests.cloud.net import HOST
 STATE = "KARBOR_LIKE_CLOUD"
 """Environment variable: the state directory."""
 PORTS = "KARBOR_LIKE_CLOUD_PORTS"
-"""Environment variable: the first of the hundred ports that the cloud takes."""
+"""Environment variable: the first of the hundred ports of the cloud."""
 DATA_PROTECT_PORT = "KARBOR_LIKE_CLOUD_DATA_PROTECT_PORT"
-"""Environment variable: where the catalogue says that the data-protect service is."""
+"""Environment variable: the port of the data-protect endpoint in the catalogue."""
 
 PASSWORD = "secret"
-"""Of every user."""
+"""Password of every user."""
 REGION = "RegionOne"
 
 
@@ -41,11 +41,11 @@ class Layout:
         return self.state / "venv"
 
     def etc(self, component: str) -> Path:
-        """A component's configuration directory; made if it is missing."""
+        """Return the configuration directory of a component. Create it if it is missing."""
         return _made(self.state / "etc" / component)
 
     def data(self, component: str) -> Path:
-        """A component's data directory; made if it is missing."""
+        """Return the data directory of a component. Create it if it is missing."""
         return _made(self.state / "data" / component)
 
     def log(self, name: str) -> Path:
@@ -64,7 +64,7 @@ class Layout:
 
     @property
     def object_url(self) -> str:
-        """Of the S3 API, and the start of the Swift API's URLs."""
+        """URL of the S3 API, and the base of the URLs of the Swift API."""
         return f"http://{HOST}:{self.port('swift')}"
 
     @property
@@ -76,7 +76,7 @@ class Layout:
         return f"http://{HOST}:{self.data_protect_port}/v1/%(project_id)s"
 
     def once(self, name: str, key: str, action: Callable[[], None]) -> None:
-        """Do *action* unless it was done to its end before under the same *key*."""
+        """Run *action* unless it completed before with the same *key*."""
         stamp = _made(self.state / "done") / name
         if not stamp.exists() or stamp.read_text() != key:
             action()

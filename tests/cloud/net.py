@@ -1,4 +1,4 @@
-"""Small questions to the network: is a port open, does a URL answer, which port is free."""
+"""Network probes: free ports, open ports, and URLs that respond."""
 
 import socket
 import urllib.error
@@ -8,21 +8,21 @@ HOST = "127.0.0.1"
 
 
 def free_port() -> int:
-    """A TCP port on the loopback that nobody uses right now."""
+    """Return a TCP port of the loopback interface that is not in use at the moment."""
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         return int(listener.getsockname()[1])
 
 
 def port_open(port: int) -> bool:
-    """Whether somebody accepts connections on that loopback port."""
+    """Return whether a process accepts connections on a port of the loopback interface."""
     with socket.socket() as probe:
         probe.settimeout(2)
         return probe.connect_ex((HOST, port)) == 0
 
 
 def answers(url: str) -> bool:
-    """Whether an HTTP server answers there with anything below 500."""
+    """Return whether an HTTP server responds with a status below 500."""
     try:
         with urllib.request.urlopen(url, timeout=5):
             return True

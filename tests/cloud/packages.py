@@ -1,4 +1,4 @@
-"""Installs what the servers need: Debian packages with apt-get, OpenStack with pip into an environment of its own."""
+"""Installation of the servers: Debian packages with apt-get, OpenStack with pip in a separate virtual environment."""
 
 import fcntl
 import hashlib
@@ -19,26 +19,26 @@ CLOUD = (*SERVERS, *Memcached.packages, "qemu-utils", "nfs-common")
 _CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
 _APT_LOCK = Path("/run/lock/karbor_like-apt")
 STAMP = ".requirements"
-"""File of a virtual environment that says what is installed: changes with it."""
+"""Name of the file in a virtual environment that identifies its content, and changes with it."""
 
 
 def install_debian(packages: Sequence[str], log: Path) -> None:
-    """Install those of *packages* that are missing. What comes with a service of the system's own leaves it stopped.
+    """Install those of *packages* that are missing. System services that come with them are not started.
 
-    :raises CannotRun: something is missing and this is no Debian machine, or we are not root
+    :raises CannotRun: packages are missing, and the machine is not Debian or the user is not root
     :raises HarnessError: apt-get failed
     """
     missing = [name for name in packages if not _installed(name)]
     if not missing:
         return
     if os.geteuid() != 0:
-        raise CannotRun(f"{', '.join(missing)} must be installed, which takes root")
+        raise CannotRun(f"packages {', '.join(missing)}: not installed; root can install them")
     if shutil.which("apt-get") is None:
-        raise CannotRun(f"{', '.join(missing)} must be installed, and there is no apt-get here")
-    # RUNLEVEL=1 tells Debian's invoke-rc.d not to start what was just installed.
+        raise CannotRun(f"packages {', '.join(missing)}: not installed, and apt-get is missing; use Debian")
+    # RUNLEVEL=1 prevents Debian's invoke-rc.d from starting the installed services.
     env = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     with _APT_LOCK.open("w") as lock:
-        # Several test sessions may come here. apt-get itself does not wait for another one that updates its lists.
+        # Several test sessions may get here concurrently, and apt-get does not wait while another one updates its lists.
         fcntl.flock(lock, fcntl.LOCK_EX)
         run(["apt-get", "update", "-q"], log=log, env=env)
         run(["apt-get", "install", "-y", "-q", "--no-install-recommends", *missing], log=log, env=env)
@@ -53,10 +53,10 @@ def _installed(package: str) -> bool:
 
 
 def install_python(requirements: Path, venv: Path, log: Path) -> str:
-    """Keep a virtual environment that holds *requirements*, in the versions of ``constraints.txt`` next to that file.
+    """Create or renew a virtual environment with *requirements*, in the versions of ``constraints.txt`` next to that file.
 
-    :returns: a word that changes with the content of the environment
-    :raises HarnessError: the environment could not be made or filled
+    :returns: a text that changes with the content of the environment
+    :raises HarnessError: the environment could not be created, or an installation failed
     """
     constraints = requirements.with_name("constraints.txt")
     content = requirements.read_bytes() + constraints.read_bytes() + sys.version.encode()
@@ -68,7 +68,7 @@ def install_python(requirements: Path, venv: Path, log: Path) -> str:
     run([sys.executable, "-m", "venv", str(venv)], log=log)
     run([str(python), "-m", "pip", "install", "-q", "-c", str(_CONSTRAINTS), "uv"], log=log)
     install = [str(python), "-m", "uv", "pip", "install", "-q", "--python", str(python), "-r", str(requirements)]
-    # In the place of the constraints of the tests' own environment, which tox sets.
+    # Replaces the constraints of the tests' own environment, which tox sets.
     run(install, log=log, env={"UV_CONSTRAINT": str(constraints)})
     stamp.write_text(wanted)
     return wanted

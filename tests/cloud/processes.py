@@ -1,8 +1,8 @@
-"""Background processes that outlive the command that started them, and are found again by the next one.
+"""Background processes that outlive the command that started them. Later commands find and control them.
 
-Each process has a record under ``run/`` (pid and creation time, so that a pid that was given to somebody else after a
-restart of the machine is never taken for ours) and a log under ``log/``. Every process also inherits a mark in its
-environment, by which :meth:`Supervisor.stop_all` finds what daemonised itself or lost its record.
+Each process has a record under ``run/`` and a log under ``log/``. The record has the pid and the creation time, so that
+another process with a reused pid is not mistaken for ours. Every process also inherits a mark in its environment, by which
+:meth:`Supervisor.stop_all` finds processes that daemonised themselves or lost their record.
 """
 
 import contextlib
@@ -27,19 +27,19 @@ MARK = "KARBOR_LIKE_TEST_SERVERS"
 
 @dataclass(frozen=True)
 class Daemon:
-    """How one process is started, and how one knows that it answers."""
+    """Description of one process: how to start it, and how to check that it is ready."""
 
     name: str
     argv: Sequence[str]
     ready: Callable[[], bool]
     env: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
-    """The account it runs under when we are root; otherwise it runs under ours."""
+    """The account under which root runs it. Other users run it under their own account."""
     configs: Sequence[Path] = ()
-    """Files it reads when it starts: a changed one means a restart."""
+    """Files that it reads at start. When one changes, the process is restarted."""
     stop_signal: int = signal.SIGTERM
     start_timeout: float = 180.0
-    """Seconds until it must answer: generous, for machines that do other things as well."""
+    """Seconds within which it must be ready: generous, for loaded machines."""
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(json.dumps([list(self.argv), dict(self.env)]).encode())
@@ -61,9 +61,9 @@ class Supervisor:
         self._children: list[subprocess.Popen[bytes]] = []
 
     def ensure(self, *daemons: Daemon) -> None:
-        """Start those of *daemons* that do not run (or run with other settings), all at once, and wait for them all.
+        """Start those of *daemons* that do not run or run with other settings. Start them concurrently and wait for all.
 
-        :raises HarnessError: one ended, or did not answer in its time; all its siblings are left as they are
+        :raises HarnessError: one ended, or was not ready in time; the others are left as they are
         """
         for daemon in daemons:
             self._start(daemon)
@@ -106,15 +106,15 @@ class Supervisor:
             if running and daemon.ready():
                 return
             if not running:
-                raise HarnessError(f"{daemon.name} ended while it was starting.\n{self.tail(daemon.name)}")
+                raise HarnessError(f"{daemon.name}: ended during its start\n{self.tail(daemon.name)}")
             if time.monotonic() > deadline:
                 raise HarnessError(
-                    f"{daemon.name} did not answer within {daemon.start_timeout:.0f} s.\n{self.tail(daemon.name)}"
+                    f"{daemon.name}: not ready within {daemon.start_timeout:.0f} s\n{self.tail(daemon.name)}"
                 )
             time.sleep(0.1)
 
     def process(self, name: str) -> psutil.Process | None:
-        """The running process of that name, if there is one."""
+        """Return the running process with that name, or None."""
         record = self._record(name)
         if not record:
             return None
@@ -126,13 +126,13 @@ class Supervisor:
             return None
 
     def names(self) -> list[str]:
-        """Every process that was started here, running or not, in the order of their start."""
+        """List the names of all processes with a record, running or not, in the order of their start."""
         if not self._run.is_dir():
             return []
         return [path.stem for path in sorted(self._run.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)]
 
     def stop(self, *names: str, timeout: float = 15.0) -> None:
-        """End processes and their children, all at once: politely, and after *timeout* seconds for certain."""
+        """Stop processes and their children concurrently by signal. Kill those that still run after *timeout* seconds."""
         family: list[psutil.Process] = []
         for name in names:
             record, process = self._record(name), self.process(name)
@@ -145,26 +145,26 @@ class Supervisor:
             self._record_path(name).unlink(missing_ok=True)
 
     def kill(self, name: str) -> None:
-        """End one process and its children as a power cut would (SIGKILL), and forget it."""
+        """Kill one process and its children (SIGKILL), and delete its record."""
         if process := self.process(name):
             _kill([process, *process.children(recursive=True)])
         self._record_path(name).unlink(missing_ok=True)
 
     def stop_all(self, *, gently: bool = True, last: Collection[str] = ()) -> None:
-        """End everything, and whatever else carries our mark.
+        """Stop all processes with a record, and all others with our mark.
 
-        :param gently: let each put its data in order; otherwise that is lost
-        :param last: those that the others need until they ended
+        :param gently: let each process shut down cleanly; otherwise kill it, and data may be lost
+        :param last: processes to stop after the others, which need them
         """
         if gently:
             self.stop(*(name for name in self.names() if name not in last))
             self.stop(*(name for name in self.names() if name in last))
         for name in self.names():
             self.kill(name)
-        leftovers = list(self._marked())
-        for process in leftovers:
+        unrecorded = list(self._marked())
+        for process in unrecorded:
             _signal(process, signal.SIGTERM)
-        _, left = psutil.wait_procs(leftovers, 5)
+        _, left = psutil.wait_procs(unrecorded, 5)
         _kill(left)
 
     def _marked(self) -> Iterator[psutil.Process]:
@@ -179,7 +179,7 @@ class Supervisor:
         return self._log / f"{name}.log"
 
     def tail(self, name: str, lines: int = 40) -> str:
-        """The last *lines* lines of a process' log, under a line that names the file."""
+        """Return the last *lines* lines of a log, after a line that names the file."""
         path = self.log(name)
         text = path.read_text(errors="replace") if path.exists() else ""
         return "\n".join([f"--- end of {path}", *text.splitlines()[-lines:]])
@@ -195,9 +195,9 @@ class Supervisor:
 
 
 def run(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, user: str | None = None) -> None:
-    """Run a command to its end, with its output in *log*.
+    """Run a command until it ends, and append its output to *log*.
 
-    :raises HarnessError: it ended with another code than 0
+    :raises HarnessError: its exit code is not 0
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
@@ -212,11 +212,11 @@ def run(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None,
         )
     if code:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
-        raise HarnessError(f"{' '.join(argv)} ended with code {code}.\n--- end of {log}\n{tail}")
+        raise HarnessError(f"{' '.join(argv)}: exit code {code}\n--- end of {log}\n{tail}")
 
 
 def _identity(account: str | None) -> dict[str, Any]:
-    """What makes Popen run a command under *account*, where we are root."""
+    """Return the arguments of Popen to run a command under *account*. Empty unless this process is root."""
     if account is None or os.geteuid() != 0:
         return {}
     entry = pwd.getpwnam(account)

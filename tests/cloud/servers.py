@@ -1,7 +1,7 @@
-"""MariaDB, PostgreSQL, RabbitMQ and memcached from the system's packages, with data, ports and accounts of their own.
+"""MariaDB, PostgreSQL, RabbitMQ and memcached from the system's packages, with their own data, ports and accounts.
 
-Each class says how its server is started (``daemon``), prepares its data directory first (``prepare``) and gives what a
-client needs. All listen on the loopback only and give up durability for speed.
+Each class prepares the data directory of its server (``prepare``), describes its process (``daemon``) and provides what a
+client needs. All listen only on the loopback interface and trade durability for speed.
 """
 
 import json
@@ -23,33 +23,37 @@ from tests.cloud.processes import Daemon, run
 
 
 class SqlServer:
-    """What MariaDB and PostgreSQL have in common: databases that come and go."""
+    """Common interface of MariaDB and PostgreSQL: tests create and drop databases."""
 
     port: int
 
     def execute(self, statement: str) -> None:
-        """Run one statement as the server's administrator, outside any transaction."""
+        """Execute one statement as the server's administrator, outside any transaction."""
         raise NotImplementedError
 
     def url(self, database: str) -> str:
-        """The SQLAlchemy URL of a database."""
+        """Return the SQLAlchemy URL of a database."""
         raise NotImplementedError
 
     def create(self, database: str) -> str:
-        """Make an empty database and answer with its SQLAlchemy URL."""
+        """Create an empty database and return its SQLAlchemy URL."""
         raise NotImplementedError
 
     def new_database(self) -> str:
-        """Make an empty database under a name nobody has and answer with its SQLAlchemy URL."""
+        """Create an empty database with a unique name and return its SQLAlchemy URL."""
         return self.create(f"test_{uuid.uuid4().hex[:12]}")
 
     def drop(self, url: str) -> None:
-        """Remove a database that :meth:`create` or :meth:`new_database` made; connections to it are cut."""
+        """Drop the database with that SQLAlchemy URL, and close the connections to it."""
         raise NotImplementedError
 
 
 class MariaDB(SqlServer):
-    """:param directory: its data; :param port: TCP port"""
+    """A MariaDB server.
+
+    :param directory: its data
+    :param port: TCP port
+    """
 
     ACCOUNT = "tests"
     PASSWORD = "tests"
@@ -117,7 +121,11 @@ class MariaDB(SqlServer):
 
 
 class PostgreSQL(SqlServer):
-    """:param directory: its data; :param port: TCP port"""
+    """A PostgreSQL server.
+
+    :param directory: its data
+    :param port: TCP port
+    """
 
     packages = ("postgresql",)
 
@@ -144,7 +152,7 @@ class PostgreSQL(SqlServer):
         }
         argv = [_postgresql("postgres"), "-D", str(self.directory), "-p", str(self.port)]
         argv += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        # SIGTERM would wait for every client to leave; SIGINT sends them away.
+        # On SIGTERM, the server waits until all clients have disconnected. On SIGINT, it disconnects them.
         return Daemon("postgresql", argv, self._ready, user="postgres", stop_signal=signal.SIGINT)
 
     def _ready(self) -> bool:
@@ -174,7 +182,7 @@ class PostgreSQL(SqlServer):
 
 
 class RabbitMQ:
-    """A broker with its own Erlang port mapper, so that it neither meets nor disturbs another one on the machine.
+    """A broker with its own Erlang port mapper, so that it does not conflict with another one on the machine.
 
     :param directory: its data
     :param ports: for AMQP, management over HTTP, Erlang distribution and the port mapper
@@ -220,22 +228,26 @@ class RabbitMQ:
         return port_open(self.port) and port_open(self.management_port)
 
     def transport_url(self, vhost: str = "/") -> str:
-        """The oslo.messaging URL of a virtual host."""
+        """Return the oslo.messaging URL of a virtual host."""
         return f"rabbit://guest:guest@{HOST}:{self.port}/{'' if vhost == '/' else vhost}"
 
     def new_vhost(self) -> str:
-        """Make an empty virtual host and answer with its oslo.messaging URL."""
+        """Create an empty virtual host and return its oslo.messaging URL."""
         name = f"test-{uuid.uuid4().hex[:12]}"
         self.manage("PUT", f"vhosts/{name}")
         self.manage("PUT", f"permissions/{name}/guest", {"configure": ".*", "write": ".*", "read": ".*"})
         return self.transport_url(name)
 
     def drop(self, transport_url: str) -> None:
-        """Remove the virtual host of that URL with all its queues; connections to it are cut."""
+        """Delete the virtual host with that URL and all its queues, and close the connections to it."""
         self.manage("DELETE", f"vhosts/{_database(transport_url)}")
 
     def manage(self, method: str, path: str, body: object = None) -> object:
-        """Call the management API (``/api/`` is put before *path*) and answer with its JSON, if there is any."""
+        """Call the management API.
+
+        :param path: below ``/api/``
+        :returns: the JSON of the response, or None if it is empty
+        """
         request = urllib.request.Request(
             f"http://{HOST}:{self.management_port}/api/{path}",
             method=method,
@@ -251,7 +263,10 @@ class RabbitMQ:
 
 
 class Memcached:
-    """:param port: TCP port"""
+    """A memcached server.
+
+    :param port: TCP port
+    """
 
     packages = ("memcached",)
 
@@ -264,32 +279,35 @@ class Memcached:
 
 
 def own(directory: Path, account: str) -> None:
-    """Make a directory that, where we are root, belongs to *account*; all above it can be passed by anybody."""
+    """Create a directory, and change its owner to *account* if this process is root.
+
+    Every account must be able to traverse its parents.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
         shutil.chown(directory, account)
 
 
 def program(name: str) -> str:
-    """Where a program of the system is.
+    """Find a program of the system, and return its path.
 
     :raises CannotRun: it is not installed
     """
     path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin")
     if path is None:
-        raise CannotRun(f"{name} is not installed (as root, `python -m tests.cloud install servers` installs it)")
+        raise CannotRun(f"{name}: not installed; run `python -m tests.cloud install servers` as root")
     return path
 
 
 def _rabbitmq_server() -> str:
-    # Debian's /usr/sbin wrapper insists on changing the account by itself; the script beneath it does not.
+    # Debian's wrapper in /usr/sbin changes the account; the script that it calls does not.
     direct = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
     return str(direct) if direct.exists() else program("rabbitmq-server")
 
 
 def _postgresql(name: str) -> str:
-    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
-    return str(found[-1]) if found else program(name)
+    installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
+    return str(installed[-1]) if installed else program(name)
 
 
 def _database(url: str) -> str:

@@ -1,4 +1,4 @@
-"""Objects: a Swift of one device and one replica, with its S3 API."""
+"""Objects: Swift with one device, one replica and its S3 API."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,7 +98,7 @@ class Swift:
         port = self._site.layout.port("swift" if kind == "proxy" else kind)
         return Daemon(
             f"swift-{kind}",
-            # Without a syslog daemon its log goes nowhere: "verbose" prints it as well.
+            # Swift logs to syslog, which may be missing. "verbose" also prints the log.
             [self._site.program(f"swift-{kind}-server"), str(self._config(kind)), "verbose"],
             lambda: answers(f"http://{HOST}:{port}/healthcheck"),
             configs=[
@@ -111,5 +111,5 @@ class Swift:
 
 
 def _egg(name: str) -> dict[str, object]:
-    """Where a filter of the pipeline comes from: Swift, unless its own options say otherwise."""
+    """Return the option that loads a filter of the pipeline from Swift. The filter ``authtoken`` has its own factory."""
     return {} if name == "authtoken" else {"use": f"egg:swift#{name.replace('-', '_')}"}
