@@ -12,7 +12,7 @@ def alice(cloud, system):  # noqa: F811
 
 @pytest.fixture
 def full_size(cloud):  # noqa: F811
-    """Volumes of full size on the sandbox too, for a test that must interrupt the moving of bytes."""
+    """Use volumes of full size on the sandbox too, for tests that interrupt a transfer of data."""
     if cloud.real:
         yield
         return
@@ -28,7 +28,7 @@ def bob(cloud, system):  # noqa: F811
 
 
 def pytest_collection_modifyitems(items):
-    """Real bytes through real services take minutes on a busy machine; a hang takes for ever."""
+    """Extend the timeout: transfers through real services take minutes on a loaded machine."""
     for item in items:
         if "tests/scenario" in item.path.as_posix():
             item.add_marker(pytest.mark.timeout(1800))

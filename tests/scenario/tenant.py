@@ -1,4 +1,4 @@
-"""A tenant at work: what a person with a token, the clouds' clients and our REST API would do."""
+"""Actions of a tenant who uses a token, the clients of OpenStack and our REST API."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ from keystoneauth1.session import Session
 from tests.fixtures.cloud import CloudHandle
 
 MIB = 1 << 20
-#: How long anything may take on a busy machine before the test gives up, seconds.
+#: Seconds after which a test stops waiting: enough for any operation on a loaded machine.
 PATIENCE = 600
 
 _UNSETTLED = ("protecting", "deleting", "wait_copying", "copying")
@@ -25,14 +25,14 @@ VOLUME, IMAGE = "OS::Cinder::Volume", "OS::Glance::Image"
 
 
 def random_bytes(seed: int | str, mebibytes: int) -> Iterator[bytes]:
-    """The same random bytes for the same seed, a mebibyte at a time."""
+    """Yield random bytes, one mebibyte at a time. The same seed results in the same bytes."""
     source = random.Random(seed)
     for _ in range(mebibytes):
         yield source.randbytes(MIB)
 
 
 def until(get: Callable[[], Any], done: Callable[[Any], bool]) -> Any:
-    """What *get* returns as soon as *done* says so of it."""
+    """Call *get* until *done* accepts its result, and return the result. After ``PATIENCE``, return the last result."""
     return tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda result: not done(result)),
         wait=tenacity.wait_fixed(0.25),
@@ -42,14 +42,17 @@ def until(get: Callable[[], Any], done: Callable[[Any], bool]) -> Any:
 
 
 def member_role(cloud: CloudHandle, admin: Session, tenant: Session) -> str:
-    """The URL of a tenant's role in his project: DELETE takes it away, PUT gives it back."""
+    """Return the URL of a tenant's role in its project: DELETE revokes the role, PUT grants it."""
     (member,) = admin.get(f"{cloud.auth_url}/roles?name=member").json()["roles"]
     project, user = tenant.get_project_id(), tenant.get_user_id()
     return f"{cloud.auth_url}/projects/{project}/users/{user}/roles/{member['id']}"
 
 
 class Tenant:
-    """:param user: ``alice``, ``bob`` or ``admin``"""
+    """A user of the cloud and of our API.
+
+    :param user: ``alice``, ``bob`` or ``admin``
+    """
 
     def __init__(self, cloud: CloudHandle, user: str) -> None:
         self.cloud = cloud
@@ -58,15 +61,15 @@ class Tenant:
         self.glance = glance.Client("2", session=self.session)
         self.api = adapter.Adapter(self.session, service_type="data-protect", raise_exc=False)
 
-    # The cloud
+    # Cloud
 
     def volume(self, name: str, **values: Any) -> Any:
-        """Create a volume of size 1, that is of ``cloud.gib`` bytes, and return it when it is available."""
-        made = self.cinder.volumes.create(1, name=name, **values)
-        return until(lambda: self.cinder.volumes.get(made.id), lambda v: v.status not in ("creating", "downloading"))
+        """Create a volume of size 1, which has ``cloud.gib`` bytes, wait until it is available, and return it."""
+        volume = self.cinder.volumes.create(1, name=name, **values)
+        return until(lambda: self.cinder.volumes.get(volume.id), lambda v: v.status not in ("creating", "downloading"))
 
     def delete_volume(self, volume_id: str) -> None:
-        """Delete a volume and wait until it is gone."""
+        """Delete a volume and wait until it no longer exists."""
         self.cinder.volumes.delete(volume_id)
         until(self.volume_ids, lambda ids: volume_id not in ids)
 
@@ -74,20 +77,20 @@ class Tenant:
         return {volume.id for volume in self.cinder.volumes.list()}
 
     def image(self, name: str, data: bytes, **values: Any) -> Any:
-        """A new image of *data*."""
-        made = self.glance.images.create(name=name, disk_format="raw", container_format="bare", **values)
-        self.glance.images.upload(made.id, io.BytesIO(data), image_size=len(data))
-        return self.glance.images.get(made.id)
+        """Create an image with the content *data*, and return it."""
+        image = self.glance.images.create(name=name, disk_format="raw", container_format="bare", **values)
+        self.glance.images.upload(image.id, io.BytesIO(data), image_size=len(data))
+        return self.glance.images.get(image.id)
 
     def image_digest(self, image_id: str) -> str:
-        """SHA-256 of an image's bytes, as hex."""
+        """Return the SHA-256 of an image's bytes as hex."""
         digest = hashlib.sha256()
         for chunk in self.glance.images.data(image_id):
             digest.update(chunk)
         return digest.hexdigest()
 
     def belongings(self) -> dict[str, set[str]]:
-        """Ids of all volumes, snapshots and images that the tenant has."""
+        """Return the ids of all volumes, snapshots and images of the tenant."""
         project = self.session.get_project_id()
         return {
             "volumes": self.volume_ids(),
@@ -95,16 +98,16 @@ class Tenant:
             "images": {image.id for image in self.glance.images.list(filters={"owner": project})},
         }
 
-    # The API
+    # REST API
 
     def call(self, method: str, path: str, body: Any = None, expect: int = 200, **kwargs: Any) -> Any:
-        """The JSON answer of our API, which must have status *expect*."""
+        """Call our API, assert that the response has status *expect*, and return its JSON."""
         response = self.api.request(path, method, json=body, **kwargs)
         assert response.status_code == expect, f"{method} {path}: {response.status_code} {response.text}"
         return response.json() if response.content else None
 
     def refused(self, method: str, path: str, body: Any = None, **kwargs: Any) -> tuple[int, str]:
-        """Status and message of an answer that must be an error in the one error shape."""
+        """Call our API, assert that it responds with an error in the standard format, and return status and message."""
         try:
             response = self.api.request(path, method, json=body, **kwargs)
         except ksa.HttpError as error:
@@ -115,37 +118,37 @@ class Tenant:
         return response.status_code, error["message"]
 
     def plan(self, provider: str, *resources: tuple[str, Any], **values: Any) -> dict[str, Any]:
-        """A new plan of (type, object) pairs."""
-        listed = [{"type": kind, "id": thing.id, "name": thing.name} for kind, thing in resources]
+        """Create a plan of (type, object) pairs, and return it."""
+        listed = [{"type": kind, "id": item.id, "name": item.name} for kind, item in resources]
         body = {"name": "nightly", "provider_id": provider, "parameters": {}, "resources": listed, **values}
         return self.call("POST", "/plans", {"plan": body})["plan"]
 
     def protect(self, plan: dict[str, Any]) -> dict[str, Any]:
-        """Begin a checkpoint of *plan*."""
+        """Start the protection of *plan*, and return the new checkpoint."""
         path = f"/providers/{plan['provider_id']}/checkpoints"
         return self.call("POST", path, {"checkpoint": {"plan_id": plan["id"]}})["checkpoint"]
 
     def checkpoint(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
-        """The checkpoint as it is now."""
+        """Fetch a checkpoint in its current state."""
         return self.call("GET", path_of(checkpoint))["checkpoint"]
 
     def protected(self, plan: dict[str, Any]) -> dict[str, Any]:
-        """A checkpoint of *plan* when its protection ended, however it did."""
+        """Protect *plan*, and return the checkpoint after the operation has ended, successfully or not."""
         return self.settled(self.protect(plan))
 
     def settled(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
-        """The checkpoint when nothing is being done to it any more."""
+        """Wait until no operation on a checkpoint is in progress, and return the checkpoint."""
         return until(lambda: self.checkpoint(checkpoint), lambda c: c["status"] not in _UNSETTLED)
 
     def copied(self, plan: dict[str, Any], target: str, **asked: Any) -> list[dict[str, Any]]:
-        """Copies of a plan's checkpoints to the provider *target* when they ended, however they did; oldest first."""
+        """Copy a plan's checkpoints to the provider *target*, and return the copies after they have ended, oldest first."""
         body = {"copy": {"plan_id": plan["id"], "target_provider_id": target, **asked}}
-        made = self.call("POST", f"/providers/{plan['provider_id']}/checkpoints/action", body)["copy"]
-        ids = [pair["checkpoint_copy_id"] for pair in made["checkpoint_id"]]
-        return [self.settled({"id": one, "protection_plan": {"provider_id": target}}) for one in ids]
+        copy = self.call("POST", f"/providers/{plan['provider_id']}/checkpoints/action", body)["copy"]
+        ids = [pair["checkpoint_copy_id"] for pair in copy["checkpoint_id"]]
+        return [self.settled({"id": copy_id, "protection_plan": {"provider_id": target}}) for copy_id in ids]
 
     def restore(self, checkpoint: dict[str, Any], **values: Any) -> dict[str, Any]:
-        """A restore when it ended, however it did."""
+        """Restore a checkpoint, and return the restore after it has ended, successfully or not."""
         body = {
             "provider_id": checkpoint["protection_plan"]["provider_id"],
             "checkpoint_id": checkpoint["id"],
@@ -158,17 +161,17 @@ class Tenant:
         )
 
     def restored(self, checkpoint: dict[str, Any], **values: Any) -> dict[str, list[str]]:
-        """The ids of what a restore, which must succeed, made, by resource type."""
+        """Restore a checkpoint, assert success, and return the ids of the new resources by type."""
         restore = self.restore(checkpoint, **values)
         assert restore["status"] == "success", restore
-        made: dict[str, list[str]] = {}
+        created: dict[str, list[str]] = {}
         for key, status in restore["resources_status"].items():
             assert status == "available", restore
             kind, _, resource_id = key.partition("#")
-            made.setdefault(kind, []).append(resource_id)
-        return made
+            created.setdefault(kind, []).append(resource_id)
+        return created
 
 
 def path_of(checkpoint: dict[str, Any]) -> str:
-    """Where the API has a checkpoint."""
+    """Return the path of a checkpoint in our API."""
     return f"/providers/{checkpoint['protection_plan']['provider_id']}/checkpoints/{checkpoint['id']}"

@@ -1,4 +1,4 @@
-"""What every scenario relies on: both clouds do the same for whoever holds their handle."""
+"""Contract of the cloud handles, on which all scenarios rely: the sandbox and real OpenStack behave alike."""
 
 import hashlib
 from collections.abc import Iterator
@@ -38,13 +38,13 @@ def available(manager: Any, resource_id: str) -> None:
     Waiter(SystemClock(), timeout=PATIENCE).until(
         f"{resource_id} to become available",
         lambda: manager.get(resource_id),
-        done=lambda found: found.status == "available",
-        failed=lambda found: found.status if "error" in found.status else None,
+        done=lambda resource: resource.status == "available",
+        failed=lambda resource: resource.status if "error" in resource.status else None,
     )
 
 
 def digest(cloud: CloudHandle, *pieces: bytes) -> str:
-    """The SHA-256 of a volume that starts with *pieces* and is zero after them, as hex."""
+    """Return the SHA-256, as hex, of a volume with *pieces* followed by zeros."""
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)
@@ -56,16 +56,16 @@ def digest(cloud: CloudHandle, *pieces: bytes) -> str:
 def deleted(manager: Any, resource_id: str) -> None:
     manager.delete(resource_id)
     Waiter(SystemClock(), timeout=PATIENCE).until(
-        f"{resource_id} to be gone",
+        f"{resource_id} to be deleted",
         manager.list,
-        done=lambda found: resource_id not in [one.id for one in found],
-        failed=lambda found: next(
-            (one.status for one in found if one.id == resource_id and "error" in one.status), None
+        done=lambda resources: resource_id not in [resource.id for resource in resources],
+        failed=lambda resources: next(
+            (item.status for item in resources if item.id == resource_id and "error" in item.status), None
         ),
     )
 
 
-def test_bytes_written_are_bytes_read(cloud: CloudHandle, volume: str) -> None:
+def test_volumes_return_the_bytes_that_were_written(cloud: CloudHandle, volume: str) -> None:
     cloud.write_volume(volume, iter([PIECE, PIECE]))
     cloud.write_volume(volume, PIECE[::-1], offset=len(PIECE))
 
@@ -85,27 +85,27 @@ def test_bytes_can_be_written_after_a_snapshot(cloud: CloudHandle, cinder: Any, 
     available(cinder.volumes, copy)
     assert cloud.volume_digest(copy) == digest(cloud, PIECE)
 
-    # A snapshot can go only when what was made of it is gone.
+    # A snapshot can be deleted only after the volumes that were created from it.
     deleted(cinder.volumes, copy)
     deleted(cinder.volume_snapshots, snapshot)
 
 
-def test_tenants_are_apart(cloud: CloudHandle, volume: str) -> None:
+def test_a_tenant_does_not_see_the_volumes_of_another_one(cloud: CloudHandle, volume: str) -> None:
     bob = client.Client("3.70", session=cloud.session("bob"))
     with pytest.raises(exceptions.NotFound):
         bob.volumes.get(volume)
 
 
-def test_what_is_published_is_in_the_catalogue(cloud: CloudHandle) -> None:
+def test_a_published_endpoint_is_in_the_catalogue(cloud: CloudHandle) -> None:
     cloud.publish("cloud-handle-test", "http://127.0.0.1:1/v1/%(project_id)s")
 
     session = cloud.session("alice")
-    found = session.get_endpoint(service_type="cloud-handle-test")
-    assert found == f"http://127.0.0.1:1/v1/{session.get_project_id()}"
+    endpoint = session.get_endpoint(service_type="cloud-handle-test")
+    assert endpoint == f"http://127.0.0.1:1/v1/{session.get_project_id()}"
 
 
 @pytest.mark.cloud
-def test_a_role_that_a_killed_run_took_away_is_there_again(cloud: CloudHandle) -> None:
+def test_a_role_that_a_killed_run_revoked_is_granted_again(cloud: CloudHandle) -> None:
     admin = cloud.session("admin")
     admin.delete(member_role(cloud, admin, cloud.session("bob")))
     with pytest.raises(Unauthorized):
@@ -117,9 +117,7 @@ def test_a_role_that_a_killed_run_took_away_is_there_again(cloud: CloudHandle) -
 
 
 @pytest.mark.cloud
-def test_a_running_system_stays_in_the_catalogue_when_the_cloud_is_brought_up_again(
-    cloud: CloudHandle, system: System
-) -> None:
+def test_a_running_system_stays_in_the_catalogue_when_up_runs_again(cloud: CloudHandle, system: System) -> None:
     Cloud(Layout.from_environment()).up()
 
     session = cloud.session("alice")

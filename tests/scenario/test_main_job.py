@@ -1,4 +1,4 @@
-"""What the system is for: real volumes and an image are protected, lost, and come back."""
+"""The main use case: volumes and an image are protected, deleted, and restored."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ import pytest
 
 from tests.scenario.tenant import IMAGE, MIB, VOLUME, Tenant, path_of, random_bytes, until
 
-#: Of a volume, what holds random data. The rest is zeros.
+#: Fraction of the first volume that has random data. The rest is zeros.
 DATA = 0.3
 IMAGE_PROPERTIES = {"hw_disk_bus": "scsi", "os_distro": "debian", "note": "snow ❄"}
 
@@ -22,7 +22,7 @@ def image_data(request):
 def things(request, cloud, alice, image_data):
     """Two volumes, one with random data in its first third, and an image.
 
-    Each test has random data of its own: the tests share a bank, which stores equal blocks once.
+    Each test has different random data, because the tests share a bank, which stores equal blocks once.
     """
     test = request.node.name
     first = alice.volume("data-1", metadata={"role": "db"}, description="the first")
@@ -38,7 +38,7 @@ def things(request, cloud, alice, image_data):
 
 
 def _mebibytes(cloud) -> int:
-    """How much random data the first volume holds."""
+    """Return the number of mebibytes of random data in the first volume."""
     return int(cloud.gib * DATA) // MIB
 
 
@@ -54,52 +54,54 @@ def _main_job(cloud, system, alice: Tenant, things, during_protect=lambda checkp
     during_protect(checkpoint)
     checkpoint = alice.settled(checkpoint)
     assert checkpoint["status"] == "available", json.dumps({**checkpoint, "protection_plan": None}, indent=1)
-    assert alice.belongings() == before, "something temporary is left after protect"
+    assert alice.belongings() == before, "temporary cloud objects remain after protect"
 
     for volume in (first, second):
         alice.delete_volume(volume.id)
     alice.glance.images.delete(image.id)
-    made = alice.restored(checkpoint)
+    created = alice.restored(checkpoint)
 
-    restored = {volume.name: volume for volume in map(alice.cinder.volumes.get, made[VOLUME])}
+    restored = {volume.name: volume for volume in map(alice.cinder.volumes.get, created[VOLUME])}
     assert {name: cloud.volume_digest(volume.id) for name, volume in restored.items()} == digests
     assert restored["data-1"].description == "the first"
     assert restored["data-1"].metadata["role"] == "db"
     assert {volume.size for volume in restored.values()} == {1}
-    (image_id,) = made[IMAGE]
+    (image_id,) = created[IMAGE]
     assert alice.image_digest(image_id) == image_digest
-    back = alice.glance.images.get(image_id)
-    assert {name: back[name] for name in IMAGE_PROPERTIES} == IMAGE_PROPERTIES
-    assert (back.name, back.min_disk, back.tags, back.disk_format) == ("golden", 1, ["x"], "raw")
-    assert alice.belongings() == {"volumes": set(made[VOLUME]), "images": {image_id}, "snapshots": set()}
+    image = alice.glance.images.get(image_id)
+    assert {name: image[name] for name in IMAGE_PROPERTIES} == IMAGE_PROPERTIES
+    assert (image.name, image.min_disk, image.tags, image.disk_format) == ("golden", 1, ["x"], "raw")
+    assert alice.belongings() == {"volumes": set(created[VOLUME]), "images": {image_id}, "snapshots": set()}
     return checkpoint
 
 
 def _delete(system, alice: Tenant, checkpoint: dict) -> None:
     assert alice.call("DELETE", path_of(checkpoint)) == {}
     assert alice.settled(checkpoint)["status"] == "deleted"
-    left = [key for key in system.bank_keys() if checkpoint["id"] in key]
-    # The collector removes the tombstone when no listing can show what it stands for any more.
-    assert left in ([], [f"checkpoints/{checkpoint['id']}/deleted"])
+    remaining = [key for key in system.bank_keys() if checkpoint["id"] in key]
+    # The collector removes the tombstone when no listing can include the checkpoint any more.
+    assert remaining in ([], [f"checkpoints/{checkpoint['id']}/deleted"])
 
 
 @pytest.mark.parametrize("time", ["first", pytest.param("again", marks=[pytest.mark.once, pytest.mark.turns])])
-def test_volumes_and_an_image_come_back_bit_for_bit(cloud, system, alice, bob, things, time):
+def test_volumes_and_an_image_are_restored_bit_for_bit(cloud, system, alice, bob, things, time):
     checkpoint = _main_job(cloud, system, alice, things)
     _nobody_else_knows(bob, checkpoint)
     _delete(system, alice, checkpoint)
 
 
 @pytest.mark.turns
-def test_a_killed_protection_service_goes_on_where_it_was(full_size, cloud, system, alice, things):
+def test_a_killed_protection_service_continues_after_its_restart(full_size, cloud, system, alice, things):
     first = things[0]
 
     def kill(checkpoint):
-        def moving():
+        def bytes_done():
             progress = alice.checkpoint(checkpoint)["progress"]["resources"]
             return progress.get(f"{VOLUME}#{first.id}", {}).get("bytes_done") or 0
 
-        assert until(moving, lambda done: done > 0) < cloud.gib, "the volume was through before the service was killed"
+        assert until(bytes_done, lambda done: done > 0) < cloud.gib, (
+            "the volume was complete before the service was killed"
+        )
         system.kill()
         system.start()
 
@@ -108,7 +110,7 @@ def test_a_killed_protection_service_goes_on_where_it_was(full_size, cloud, syst
 
 
 def _nobody_else_knows(bob: Tenant, checkpoint: dict) -> None:
-    """Another tenant finds none of it, and cannot tell it from what never was."""
+    """Assert that for another tenant, the objects look as if they did not exist."""
     provider = checkpoint["protection_plan"]["provider_id"]
     plan = checkpoint["protection_plan"]["id"]
     body = {"provider_id": provider, "checkpoint_id": checkpoint["id"], "parameters": {}}
@@ -140,15 +142,15 @@ def test_a_second_checkpoint_stores_only_what_changed(cloud, system, alice, thin
     assert second["new_bytes"] == MIB
     _delete(system, alice, full)
     (volume_id,) = alice.restored(second)[VOLUME]
-    assert cloud.volume_digest(volume_id) == digest, "a checkpoint does not need the one it was stored against"
+    assert cloud.volume_digest(volume_id) == digest, "a checkpoint does not depend on the previous one"
 
 
-def test_an_image_digest_is_of_its_bytes(alice, things, image_data):
+def test_the_digest_of_an_image_covers_its_bytes(alice, things, image_data):
     assert alice.image_digest(things[2].id) == hashlib.sha256(image_data).hexdigest()
 
 
-def test_a_plan_is_no_way_to_an_administrator_s_volumes(cloud, system, bob):
-    """Bob's plan names a volume of the administrator's, and the administrator protects it."""
+def test_a_plan_gives_no_access_to_an_administrators_volumes(cloud, system, bob):
+    """Bob's plan contains a volume of the administrator, who then protects the plan."""
     admin = Tenant(cloud, "admin")
     theirs, mine = admin.volume("secret"), bob.volume("own")
     before = admin.belongings()

@@ -1,6 +1,6 @@
-"""The plugins alone on real OpenStack: what it and the sandbox must agree on, so that the plugins' suites mean something.
+"""The plugins without the services, on real OpenStack: it must behave like the sandbox, on which their suites run.
 
-With volumes only there: on the sandbox ``tests/contract/plugins`` does the same with smaller ones.
+Tests of volumes run only on real OpenStack. On the sandbox, ``tests/contract/plugins`` covers the same with smaller volumes.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from karbor_like.testing.sandbox import context_of, make_conf
 from tests.fixtures.cloud import CloudHandle
 from tests.scenario.tenant import Tenant, random_bytes
 
-#: What a copy has of its own.
+#: Attributes in which a copy differs from the original.
 _VOLUME = {"id", "created_at", "updated_at", "links", "user_id", "snapshot_id", "os-vol-mig-status-attr:migstat"}
 _IMAGE = {"id", "created_at", "updated_at", "file", "schema", "self", "direct_url"}
 
@@ -41,27 +41,27 @@ def alice(cloud: CloudHandle) -> Tenant:
 
 @pytest.fixture
 def bank() -> Iterator[Bank]:
-    made = Bank(MemoryStore(), keyring=None, options=BankOptions(), clock=SystemClock())
-    yield made
-    made.close()
+    bank = Bank(MemoryStore(), keyring=None, options=BankOptions(), clock=SystemClock())
+    yield bank
+    bank.close()
 
 
 def host(name: str, clients: Clients, bank: Bank) -> Host:
-    """A protection service in small, with one plugin."""
+    """Create a minimal protection service with one plugin."""
     conf = cfg.ConfigOpts()
     conf([], default_config_files=[])
-    made = Host(loader.load_protection(name, conf, "test"), clients, bank)
-    made.waiter = Waiter(SystemClock())
-    return made
+    plugin_host = Host(loader.load_protection(name, conf, "test"), clients, bank)
+    plugin_host.waiter = Waiter(SystemClock())
+    return plugin_host
 
 
 def of(operation_id: str, alice: Tenant) -> list[str]:
-    """Names of what an operation has in the cloud."""
-    found = [*alice.cinder.volumes.list(), *alice.cinder.volume_snapshots.list(), *alice.glance.images.list()]
-    return [thing.name for thing in found if thing.name and operation_id in thing.name]
+    """List the names of the objects of an operation in the cloud."""
+    objects = [*alice.cinder.volumes.list(), *alice.cinder.volume_snapshots.list(), *alice.glance.images.list()]
+    return [item.name for item in objects if item.name and operation_id in item.name]
 
 
-def test_image_with_all_it_can_have(clients: Clients, alice: Tenant, bank: Bank) -> None:
+def test_an_image_is_restored_with_all_its_attributes(clients: Clients, alice: Tenant, bank: Bank) -> None:
     data = b"".join(random_bytes(1, 3))
     image = alice.image(
         "golden",
@@ -78,12 +78,14 @@ def test_image_with_all_it_can_have(clients: Clients, alice: Tenant, bank: Bank)
     restored = images.restore(resource, images.protect(resource).checkpoint_id)
     assert b"".join(alice.glance.images.data(restored)) == data
     assert looks(alice.glance.images.get(restored), _IMAGE) == looks(alice.glance.images.get(image.id), _IMAGE)
-    for made in (image.id, restored):
-        alice.glance.images.delete(made)
+    for image_id in (image.id, restored):
+        alice.glance.images.delete(image_id)
 
 
 @pytest.mark.cloud
-def test_volume_with_all_it_can_have(cloud: CloudHandle, clients: Clients, alice: Tenant, bank: Bank) -> None:
+def test_a_volume_is_restored_with_all_its_attributes(
+    cloud: CloudHandle, clients: Clients, alice: Tenant, bank: Bank
+) -> None:
     image = alice.image("os", b"".join(random_bytes(2, 3)), os_distro="debian")
     volume = alice.volume("root", imageRef=image.id, description="what it is", metadata={"colour": "blue"})
     alice.cinder.volumes.update_readonly_flag(volume.id, True)
@@ -98,21 +100,21 @@ def test_volume_with_all_it_can_have(cloud: CloudHandle, clients: Clients, alice
     assert original["bootable"] == "true"
     assert original["volume_image_metadata"]["os_distro"] == "debian"
     assert of(protect.id, alice) + of(restore.id, alice) == []
-    for made in (volume.id, restored):
-        alice.delete_volume(made)
+    for volume_id in (volume.id, restored):
+        alice.delete_volume(volume_id)
     alice.glance.images.delete(image.id)
 
 
 @pytest.mark.cloud
-def test_cancel_while_cinder_uploads(clients: Clients, alice: Tenant, bank: Bank) -> None:
-    """Cinder deletes no volume that it uploads: the image must go first, and the volume when Cinder lets it."""
+def test_protection_is_cancelled_during_the_upload_by_cinder(clients: Clients, alice: Tenant, bank: Bank) -> None:
+    """Cinder refuses to delete a volume during its upload. Deletes the image first, then retries the volume."""
     volume = alice.volume("busy")
     volumes = host("volume-glance", clients, bank)
     operation = volumes.operation(OperationType.PROTECT, Resource(VOLUME, volume.id, "busy"))
 
     def check() -> None:
         if any(entry.role == "temporary-image" and entry.cloud_id for entry in operation.journal.entries()):
-            raise exception.Cancelled("told to stop")
+            raise exception.Cancelled("cancelled by the test")
 
     with pytest.raises(exception.Cancelled):
         volumes.perform(operation, check=check)
@@ -120,7 +122,7 @@ def test_cancel_while_cinder_uploads(clients: Clients, alice: Tenant, bank: Bank
     alice.delete_volume(volume.id)
 
 
-def looks(thing: Any, own: set[str]) -> dict[str, Any]:
-    """All of *thing* but what no copy can share."""
-    found = {key: value for key, value in dict(thing).items() if key not in own}
-    return {**found, "tags": sorted(found["tags"])} if "tags" in found else found
+def looks(item: Any, own: set[str]) -> dict[str, Any]:
+    """Return the attributes of *item* except for *own*, with sorted tags."""
+    shared = {key: value for key, value in dict(item).items() if key not in own}
+    return {**shared, "tags": sorted(shared["tags"])} if "tags" in shared else shared

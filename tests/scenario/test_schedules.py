@@ -1,4 +1,4 @@
-"""Schedules: what runs by itself, in a user's name, with nobody logged in, and what becomes of it when it may not."""
+"""Schedules run in the name of a user who is not logged in, and stop when the user loses the role."""
 
 import datetime
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ RUNS = 2
 
 @pytest.fixture
 def volume(cloud, alice) -> Iterator[Any]:
-    made = alice.volume("scheduled")
-    cloud.write_volume(made.id, random_bytes(7, 4))
-    yield made
-    alice.delete_volume(made.id)
+    volume = alice.volume("scheduled")
+    cloud.write_volume(volume.id, random_bytes(7, 4))
+    yield volume
+    alice.delete_volume(volume.id)
 
 
 @pytest.fixture
@@ -26,14 +26,14 @@ def admin(cloud):
 
 @pytest.fixture
 def role(cloud, alice, admin) -> Iterator[str]:
-    """The URL of alice's role in her project. She has it again at the end."""
+    """The URL of alice's role in her project. The role is granted again at the end."""
     url = member_role(cloud, admin, alice.session)
     yield url
     admin.put(url)
 
 
 def _schedule(alice: Tenant, plan: dict[str, Any], **rules: Any) -> dict[str, Any]:
-    """An operation that is due every minute."""
+    """Create a scheduled operation that is due every minute."""
     start = f"{datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=1):%Y-%m-%d %H:%M:%S}"
     timing = {"format": "crontab", "pattern": "* * * * *", "start_time": start, "window": 30}
     trigger = {"trigger_info": {"name": "every minute", "type": "time", "properties": timing}}
@@ -53,8 +53,8 @@ def _available(alice: Tenant, plan: dict[str, Any]) -> list[str]:
 
 
 def _logged(alice: Tenant, operation: dict[str, Any]) -> list[dict[str, Any]]:
-    found = alice.call("GET", "/operation_logs")["operation_logs"]
-    return [entry for entry in found if entry["scheduled_operation_id"] == operation["id"]]
+    entries = alice.call("GET", "/operation_logs")["operation_logs"]
+    return [entry for entry in entries if entry["scheduled_operation_id"] == operation["id"]]
 
 
 def _trusts(cloud, alice: Tenant) -> set[str]:
@@ -69,39 +69,41 @@ def _forget(alice: Tenant, operation: dict[str, Any]) -> None:
 
 
 @pytest.mark.timeout(1800)
-def test_it_runs_by_itself_keeps_one_and_stops_clearly_when_the_role_is_revoked(
+def test_a_schedule_keeps_one_checkpoint_and_is_disabled_when_the_role_is_revoked(
     cloud, alice, admin, volume, system, role
 ):
     plan = alice.plan(system.provider, (VOLUME, volume))
-    # A cloud that lives long may hold trusts of systems that were killed.
+    # A cloud that is used several times may have trusts of killed systems.
     before = _trusts(cloud, alice)
     operation = _schedule(alice, plan, max_backups=1)
     assert len(_trusts(cloud, alice) - before) == 1
-    # Whatever happens from here on, no token of hers is used for it: hers are gone.
+    # From here on the schedule depends on its trust: the token that created it is discarded.
     alice.session.invalidate()
 
-    first = until(lambda: _available(alice, plan), lambda found: found)[0]
-    until(lambda: _available(alice, plan), lambda found: found and first not in found)
+    first = until(lambda: _available(alice, plan), lambda ids: ids)[0]
+    until(lambda: _available(alice, plan), lambda ids: ids and first not in ids)
     done = until(
-        lambda: [one for one in _logged(alice, operation) if one["status"] == "available"],
-        lambda found: len(found) >= RUNS,
+        lambda: [entry for entry in _logged(alice, operation) if entry["status"] == "available"],
+        lambda entries: len(entries) >= RUNS,
     )
     assert len({entry["checkpoint_id"] for entry in done}) == len(done)
-    assert until(lambda: _available(alice, plan), lambda found: len(found) == 1)
+    assert until(lambda: _available(alice, plan), lambda ids: len(ids) == 1)
     dry = alice.call("GET", f"/scheduled_operations/{operation['id']}/retention")["retention"]
     assert dry["rules"] == {"max_backups": 1}
     assert len(dry["checkpoints"]) >= 1
 
     admin.delete(role)
     path = f"/scheduled_operations/{operation['id']}"
-    # She cannot ask herself any more.
+    # Alice can no longer get a token, so the administrator watches.
     watcher = Tenant(cloud, "admin")
-    found = until(lambda: watcher.call("GET", path)["scheduled_operation"], lambda one: not one["enabled"])
-    assert "trust" in found["disabled_reason"]
+    disabled = until(
+        lambda: watcher.call("GET", path)["scheduled_operation"], lambda operation: not operation["enabled"]
+    )
+    assert "trust" in disabled["disabled_reason"]
     admin.put(role)
     alice.session.invalidate()
     failed = [entry for entry in _logged(alice, operation) if (entry["error_info"] or "").startswith("failed: ")]
-    assert any(found["disabled_reason"] in entry["error_info"] for entry in failed)
+    assert any(disabled["disabled_reason"] in entry["error_info"] for entry in failed)
 
     body = {"scheduled_operation": {"enabled": True}}
     assert alice.call("PUT", path, body)["scheduled_operation"]["enabled"]
@@ -111,7 +113,7 @@ def test_it_runs_by_itself_keeps_one_and_stops_clearly_when_the_role_is_revoked(
 
 
 @pytest.mark.timeout(1800)
-def test_what_is_bound_together_cannot_be_torn_apart(alice, volume, system):
+def test_plans_and_triggers_that_a_schedule_uses_cannot_be_deleted(alice, volume, system):
     plan = alice.plan(system.noop_provider, (VOLUME, volume))
     operation = _schedule(alice, plan, daily=7, weekly=4)
     for path in (f"/plans/{plan['id']}", f"/triggers/{operation['trigger_id']}"):
