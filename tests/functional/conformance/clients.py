@@ -1,4 +1,4 @@
-"""The old clients in an environment of their own, made once and kept beside the sources."""
+"""The last released karbor clients in a separate virtual environment, which is created once, below ``.tox``."""
 
 import contextlib
 import fcntl
@@ -23,16 +23,16 @@ _SECONDS = 300
 
 
 class Clients:
-    """Runs programs of the environment.
+    """Programs of the virtual environment.
 
-    :param home: the environment
+    :param home: directory of the virtual environment
     """
 
     def __init__(self, home: Path) -> None:
         self._bin = home / "bin"
 
     def run(self, *command: str, env: dict[str, str], seconds: float = _SECONDS) -> subprocess.CompletedProcess[str]:
-        """The outcome of a program, whatever it is."""
+        """Run a program, and return its result regardless of its exit code."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "PYTHON"))}
         path = f"{self._bin}:{clean['PATH']}"
         return subprocess.run(
@@ -44,14 +44,14 @@ class Clients:
         )
 
     def openstack(self, *command: str, env: dict[str, str], output: bool = True) -> Any:
-        """What ``openstack data protection ...`` prints, as JSON where *output*."""
+        """Run ``openstack data protection ...``, assert success, and return its output: JSON if *output*, otherwise text."""
         arguments = ["openstack", "data", "protection", *command, *(("-f", "json") if output else ())]
         done = self.run(*arguments, env=env)
         assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
         return json.loads(done.stdout) if output else done.stdout
 
     def library(self, script: Path, *arguments: str) -> Any:
-        """What a script prints, as JSON."""
+        """Run a Python script, assert success, and return the JSON that it prints."""
         done = self.run("python", str(script), *arguments, env={})
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -68,14 +68,14 @@ def clients() -> Clients:
             except subprocess.CalledProcessError as error:
                 if must_run():
                     raise
-                pytest.skip(f"the old clients cannot be installed here: {error.stderr[-500:]}")
+                pytest.skip(f"conformance clients: not installed; {error.stderr[-500:]}")
             stamp.touch()
     return Clients(_HOME)
 
 
 @contextlib.contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Tests run in several processes, which share the environment."""
+    """Hold a lock, because tests run in several processes, which share the environment."""
     lock = _HOME.with_suffix(".lock")
     lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as file:

@@ -1,7 +1,7 @@
-"""Runs in the environment of the old clients: uses its library for everything it can, and prints what came of it.
+"""Script for the environment of the last released karbor clients: call all of the library, and print the results as JSON.
 
-Arguments: a JSON object with ``credentials`` (keystoneauth's), ``endpoint``, ``provider``, ``volume``, ``project`` and
-``mode``: "session" as programs use it, "token" as the dashboard does.
+The argument is a JSON object with ``credentials`` (of keystoneauth), ``endpoint``, ``provider``, ``volume``, ``project`` and
+``mode``: "session", as programs use the library, or "token", as the dashboard does.
 """
 
 import json
@@ -31,13 +31,13 @@ def refused(call, *args, **kwargs):
     return None
 
 
-seen["types"] = [one.protectable_type for one in karbor.protectables.list()]
-seen["instances"] = [one.to_dict() for one in karbor.protectables.list_instances("OS::Cinder::Volume")]
+seen["types"] = [item.protectable_type for item in karbor.protectables.list()]
+seen["instances"] = [item.to_dict() for item in karbor.protectables.list_instances("OS::Cinder::Volume")]
 seen["parameters"] = [
-    one.id
-    for one in karbor.protectables.list_instances("OS::Cinder::Volume", search_opts={"parameters": str({"name": "x"})})
+    item.id
+    for item in karbor.protectables.list_instances("OS::Cinder::Volume", search_opts={"parameters": str({"name": "x"})})
 ]
-seen["providers"] = [one.id for one in karbor.providers.list(sort_key="name", sort_dir="asc", limit=21)]
+seen["providers"] = [item.id for item in karbor.providers.list(sort_key="name", sort_dir="asc", limit=21)]
 
 resources = [{"id": volume, "type": "OS::Cinder::Volume", "name": "data-1"}]
 nulls = {"OS::Cinder::Volume": {"backup_name": None, "description": "from the library"}}
@@ -45,13 +45,13 @@ plan = karbor.plans.create("library", provider, resources, nulls, description="d
 seen["plan"] = karbor.plans.get(plan.id).to_dict()
 seen["updated"] = karbor.plans.update(plan.id, {"status": "started"}).status
 seen["found"] = karbor.plans.find(name="library").id == plan.id
-seen["listed"] = [one.id for one in karbor.plans.list(search_opts={"name": "library"}, limit=1, sort="name:asc")]
+seen["listed"] = [item.id for item in karbor.plans.list(search_opts={"name": "library"}, limit=1, sort="name:asc")]
 
 checkpoint = karbor.checkpoints.create(provider, plan.id, None)
 seen["checkpoint"] = checkpoint.to_dict()
 checkpoint.get()
 seen["reloaded"] = checkpoint.status
-seen["checkpoints"] = [one.id for one in karbor.checkpoints.list(provider, search_opts={"plan_id": plan.id})]
+seen["checkpoints"] = [item.id for item in karbor.checkpoints.list(provider, search_opts={"plan_id": plan.id})]
 
 trigger = karbor.triggers.create(
     "library", "time", {"format": "crontab", "pattern": "0 1 * * *", "window": 1000, "end_time": "2200-01-01 00:00:00"}
@@ -62,7 +62,7 @@ operation = karbor.scheduled_operations.create(
     "library", "retention_protect", trigger.id, {"provider_id": provider, "plan_id": plan.id, "max_backups": 3}
 )
 seen["operation"] = karbor.scheduled_operations.get(operation.id).to_dict()
-seen["operations"] = [one.id for one in karbor.scheduled_operations.list()]
+seen["operations"] = [item.id for item in karbor.scheduled_operations.list()]
 
 seen["errors"] = {
     "unknown plan": refused(karbor.plans.get, unknown),
@@ -78,7 +78,7 @@ karbor.scheduled_operations.delete(operation.id)
 karbor.triggers.delete(trigger.id)
 karbor.plans.delete(plan.id)
 seen["gone"] = refused(karbor.plans.get, plan.id)
-seen["logs"] = [one.checkpoint_id for one in karbor.operation_logs.list()]
+seen["logs"] = [item.checkpoint_id for item in karbor.operation_logs.list()]
 seen["quota"] = karbor.quotas.get(asked["project"], detail=False).to_dict()
 seen["detail"] = karbor.quotas.get(asked["project"], detail=True).to_dict()
 seen["defaults"] = karbor.quotas.defaults(asked["project"]).to_dict()

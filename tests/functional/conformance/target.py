@@ -1,4 +1,4 @@
-"""What the suite runs against: the whole system, on the sandbox or with ``--cloud real`` on real OpenStack."""
+"""The system under test: all services, on the sandbox or with ``--cloud real`` on real OpenStack."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from tests.scenario.tenant import Tenant, until
 _NAMES = {"user_domain_id": "OS_USER_DOMAIN_ID", "project_domain_id": "OS_PROJECT_DOMAIN_ID"}
 
 
-#: Triggers as an operator has them who changes nothing, not as tests that wait for them.
+#: Restores the defaults of the trigger options, which other tests shorten because they wait for triggers.
 _AS_DEFAULT = {
     "min_interval = 60": "min_interval = 3600",
     "min_window = 20": "min_window = 900",
@@ -26,9 +26,10 @@ _AS_DEFAULT = {
 class Target:
     """A running system, and a volume to protect.
 
-    :param provider: id and name of a provider that protects volumes
-    :param volume: a volume of alice's
-    :param configuration: the services' file
+    :param provider: id of a provider that protects volumes
+    :param provider_name: name of the same provider
+    :param volume: a volume of alice
+    :param configuration: the configuration file of the services
     """
 
     cloud: CloudHandle
@@ -39,7 +40,7 @@ class Target:
     configuration: Path
 
     def environment(self, user: str) -> dict[str, str]:
-        """What the openstack command reads."""
+        """Return the environment variables for the openstack command."""
         values = {_NAMES.get(name, f"OS_{name.upper()}"): text for name, text in self.cloud.credentials(user).items()}
         return {"OS_IDENTITY_API_VERSION": "3", **values}
 
@@ -47,11 +48,11 @@ class Target:
         return str(self.cloud.session(user).get_project_id())
 
     def settle(self, checkpoint_id: str) -> None:
-        """Wait until a checkpoint of alice's is made."""
+        """Wait until a checkpoint of alice is no longer in progress, and assert that it is available."""
         path = f"/providers/{self.provider}/checkpoints/{checkpoint_id}"
         alice = Tenant(self.cloud, "alice")
-        found = until(lambda: alice.call("GET", path)["checkpoint"], lambda one: one["status"] != "protecting")
-        assert found["status"] == "available", found
+        checkpoint = until(lambda: alice.call("GET", path)["checkpoint"], lambda c: c["status"] != "protecting")
+        assert checkpoint["status"] == "available", checkpoint
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +68,7 @@ def target(cloud: CloudHandle, tmp_path_factory: pytest.TempPathFactory) -> Iter
     try:
         system.up()
         yield Target(cloud, system.url, system.file_provider, "files", volume, system.configuration)
-        # Another session: the catalogue of the first one's token is older than the endpoint.
+        # A new session, because the catalogue in the token of the first one lacks the endpoint.
         _finish(Tenant(cloud, "alice"))
     finally:
         system.stop()
@@ -75,7 +76,7 @@ def target(cloud: CloudHandle, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def _finish(alice: Tenant) -> None:
-    """Wait until nothing is done any more, so that nothing holds on to the volume."""
+    """Wait until no operation is in progress, because an operation may still use the volume."""
     until(
         lambda: alice.call("GET", "/operation_logs")["operation_logs"],
         lambda logs: all(log["ended_at"] for log in logs),

@@ -1,6 +1,6 @@
-"""Every ``openstack data protection`` command of the old client, as a user types it.
+"""Every ``openstack data protection`` command of the last released client, as a user types it.
 
-The tests go from what there is to what is made of it, in the order of this file.
+The tests depend on the order in this file: they list resources, create objects, and then delete them.
 """
 
 import json
@@ -35,14 +35,14 @@ def plan(alice, target):
 
 @pytest.fixture(scope="module")
 def checkpoint(alice, target, plan):
-    made = alice("checkpoint", "create", target.provider, plan["id"], "--extra_info", "why=because")
-    target.settle(made["id"])
-    return made
+    created = alice("checkpoint", "create", target.provider, plan["id"], "--extra_info", "why=because")
+    target.settle(created["id"])
+    return created
 
 
 @pytest.fixture(scope="module")
 def trigger(clients, target):
-    # "trigger create" of this client fails before it sends anything, so the library makes it.
+    # "trigger create" of this client fails before it sends a request, so the library creates the trigger.
     script = f"""
 import json
 from keystoneauth1 import session
@@ -65,7 +65,7 @@ def operation(alice, target, plan, trigger):
 def test_protectables(alice, target):
     assert {"Protectable type": VOLUME} in alice("protectable", "list")
     assert alice("protectable", "show", VOLUME)["name"] == VOLUME
-    listed = {one["Id"]: one for one in alice("protectable", "instance", "list", VOLUME)}
+    listed = {item["Id"]: item for item in alice("protectable", "instance", "list", VOLUME)}
     expected = {"Id": target.volume.id, "Type": VOLUME, "Name": "data-1", "Dependent resources": "[]"}
     assert expected.items() <= listed[target.volume.id].items()
     shown = alice("protectable", "instance", "show", VOLUME, target.volume.id)
@@ -73,7 +73,7 @@ def test_protectables(alice, target):
 
 
 def test_providers(alice, target):
-    assert target.provider in [one["Id"] for one in alice("provider", "list")]
+    assert target.provider in [item["Id"] for item in alice("provider", "list")]
     assert alice("provider", "show", target.provider)["name"] == target.provider_name
     assert alice("provider", "show", target.provider_name)["id"] == target.provider
 
@@ -89,13 +89,13 @@ def test_plans(alice, target, plan):
     assert alice("plan", "show", "nightly") == plan
 
 
-def test_plans_change_and_go(alice, target):
+def test_plans_are_updated_and_deleted(alice, target):
     resource = f"{target.volume.id}={VOLUME}=data-1"
-    made = alice("plan", "create", "123", target.provider, resource, "--parameters-json", "{}", "--description", "d")
-    changed = alice("plan", "update", made["id"], "--name", "weekly", "--status", "started")
+    created = alice("plan", "create", "123", target.provider, resource, "--parameters-json", "{}", "--description", "d")
+    changed = alice("plan", "update", created["id"], "--name", "weekly", "--status", "started")
     assert (changed["name"], changed["status"], changed["description"]) == ("weekly", "started", "d")
-    alice("plan", "delete", made["id"], output=False)
-    assert made["id"] not in [one["Id"] for one in alice("plan", "list")]
+    alice("plan", "delete", created["id"], output=False)
+    assert created["id"] not in [item["Id"] for item in alice("plan", "list")]
 
 
 def test_checkpoints(alice, target, plan, checkpoint):
@@ -116,39 +116,39 @@ def test_checkpoints(alice, target, plan, checkpoint):
     assert set(shown) >= EXTRA
     day = checkpoint["created_at"]
     of_the_day = alice("checkpoint", "list", target.provider, "--start_date", day, "--end_date", day)
-    assert checkpoint["id"] in [one["Id"] for one in of_the_day]
+    assert checkpoint["id"] in [item["Id"] for item in of_the_day]
     assert alice("checkpoint", "list", target.provider, "--start_date", "2020-01-01", "--end_date", "2020-01-02") == []
 
 
 def test_checkpoints_are_reset_and_deleted(alice, target, plan):
-    made = alice("checkpoint", "create", target.provider, plan["id"])
-    target.settle(made["id"])
-    alice("checkpoint", "reset", "state", target.provider, made["id"], output=False)
-    assert alice("checkpoint", "show", target.provider, made["id"])["status"] == "error"
-    alice("checkpoint", "reset", "state", target.provider, made["id"], "--available", output=False)
-    alice("checkpoint", "delete", target.provider, made["id"], output=False)
-    assert alice("checkpoint", "show", target.provider, made["id"])["status"] in ("deleting", "deleted")
+    created = alice("checkpoint", "create", target.provider, plan["id"])
+    target.settle(created["id"])
+    alice("checkpoint", "reset", "state", target.provider, created["id"], output=False)
+    assert alice("checkpoint", "show", target.provider, created["id"])["status"] == "error"
+    alice("checkpoint", "reset", "state", target.provider, created["id"], "--available", output=False)
+    alice("checkpoint", "delete", target.provider, created["id"], output=False)
+    assert alice("checkpoint", "show", target.provider, created["id"])["status"] in ("deleting", "deleted")
 
 
 def test_restores(alice, target, checkpoint):
     parameters = f"resource_type={VOLUME},restore_name=again"
-    made = alice("restore", "create", target.provider, checkpoint["id"], "--parameters", parameters)
-    assert made["status"] == "in_progress"
-    assert json.loads(made["parameters"]) == {VOLUME: {"restore_name": "again"}}
-    listed = {one["Id"]: one for one in alice("restore", "list")}
-    assert listed[made["id"]]["Checkpoint id"] == checkpoint["id"]
-    assert alice("restore", "show", made["id"])["id"] == made["id"]
+    created = alice("restore", "create", target.provider, checkpoint["id"], "--parameters", parameters)
+    assert created["status"] == "in_progress"
+    assert json.loads(created["parameters"]) == {VOLUME: {"restore_name": "again"}}
+    listed = {item["Id"]: item for item in alice("restore", "list")}
+    assert listed[created["id"]]["Checkpoint id"] == checkpoint["id"]
+    assert alice("restore", "show", created["id"])["id"] == created["id"]
 
 
 def test_verifications(alice, target, checkpoint):
-    made = alice("verification", "create", target.provider, checkpoint["id"])
-    assert made["status"] == "in_progress"
-    assert made["id"] in [one["Id"] for one in alice("verification", "list")]
-    assert alice("verification", "show", made["id"])["checkpoint_id"] == checkpoint["id"]
+    created = alice("verification", "create", target.provider, checkpoint["id"])
+    assert created["status"] == "in_progress"
+    assert created["id"] in [item["Id"] for item in alice("verification", "list")]
+    assert alice("verification", "show", created["id"])["checkpoint_id"] == checkpoint["id"]
 
 
 def test_triggers(alice, trigger):
-    listed = {one["Id"]: one for one in alice("trigger", "list", "--name", "nightly")}
+    listed = {item["Id"]: item for item in alice("trigger", "list", "--name", "nightly")}
     assert listed[trigger["id"]]["Type"] == "time"
     assert alice("trigger", "show", trigger["id"])["properties"]["window"] == "900"
     start = trigger["properties"]["start_time"]
@@ -164,7 +164,7 @@ def test_scheduled_operations(alice, target, plan, trigger, operation):
     assert alice("scheduledoperation", "show", operation["id"])["enabled"] is True
 
 
-def test_what_is_used_cannot_go(clients, target, plan, trigger, operation):
+def test_plans_and_triggers_in_use_cannot_be_deleted(clients, target, plan, trigger, operation):
     env = target.environment("alice")
     for command in (("trigger", "delete", trigger["id"]), ("plan", "delete", plan["id"])):
         done = clients.run("openstack", "data", "protection", *command, env=env)
@@ -173,19 +173,19 @@ def test_what_is_used_cannot_go(clients, target, plan, trigger, operation):
 
 
 def test_operation_logs(alice, checkpoint):
-    listed = {one["Checkpoint id"]: one for one in alice("operationlog", "list", "--sort", "created_at:asc")}
+    listed = {item["Checkpoint id"]: item for item in alice("operationlog", "list", "--sort", "created_at:asc")}
     log = listed[checkpoint["id"]]
     assert alice("operationlog", "show", log["Id"])["checkpoint_id"] == checkpoint["id"]
 
 
-def test_schedules_go(alice, trigger, operation):
+def test_scheduled_operations_and_triggers_are_deleted(alice, trigger, operation):
     alice("scheduledoperation", "delete", operation["id"], output=False)
     alice("trigger", "delete", trigger["id"], output=False)
-    assert trigger["id"] not in [one["Id"] for one in alice("trigger", "list")]
+    assert trigger["id"] not in [item["Id"] for item in alice("trigger", "list")]
 
 
 def test_services(admin):
-    engine = next(one for one in admin("service", "list") if one["Binary"] == "karbor-operationengine")
+    engine = next(item for item in admin("service", "list") if item["Binary"] == "karbor-operationengine")
     assert (engine["Status"], engine["State"]) == ("enabled", "up")
     disabled = admin("service", "disable", str(engine["Id"]), "--reason", "new disks")
     assert (disabled["status"], disabled["disabled_reason"]) == ("disabled", "new disks")
@@ -208,12 +208,12 @@ def test_quota_classes(admin):
 
 
 def test_all_projects(admin, plan, checkpoint, target):
-    assert plan["id"] not in [one["Id"] for one in admin("plan", "list")]
-    assert plan["id"] in [one["Id"] for one in admin("plan", "list", "--all-projects")]
+    assert plan["id"] not in [item["Id"] for item in admin("plan", "list")]
+    assert plan["id"] in [item["Id"] for item in admin("plan", "list", "--all-projects")]
     project = checkpoint["project_id"]
-    assert plan["id"] in [one["Id"] for one in admin("plan", "list", "--project", project)]
+    assert plan["id"] in [item["Id"] for item in admin("plan", "list", "--project", project)]
     for noun in ("restore", "verification", "trigger", "scheduledoperation", "operationlog"):
         admin(noun, "list", "--all-projects")
     listed = admin("checkpoint", "list", target.provider, "--project_id", project)
-    assert checkpoint["id"] in [one["Id"] for one in listed]
-    assert checkpoint["id"] in [one["Id"] for one in admin("checkpoint", "list", target.provider, "--all-projects")]
+    assert checkpoint["id"] in [item["Id"] for item in listed]
+    assert checkpoint["id"] in [item["Id"] for item in admin("checkpoint", "list", target.provider, "--all-projects")]

@@ -1,4 +1,4 @@
-"""The old client's library, over both of its transports."""
+"""The library of the last released client, with both of its transports."""
 
 import json
 from pathlib import Path
@@ -25,9 +25,9 @@ def seen(request, clients, target):
     return clients.library(_SCRIPT, json.dumps(asked))
 
 
-def test_what_there_is(seen, target):
+def test_protectables_and_providers(seen, target):
     assert VOLUME in seen["types"]
-    assert target.volume.id in [one["id"] for one in seen["instances"]]
+    assert target.volume.id in [item["id"] for item in seen["instances"]]
     assert target.volume.id in seen["parameters"]
     assert target.provider in seen["providers"]
 
@@ -40,12 +40,12 @@ def test_plans(seen):
 
 
 def test_checkpoints(seen):
-    made = seen["checkpoint"]
-    assert made["status"] == "protecting"
+    checkpoint = seen["checkpoint"]
+    assert checkpoint["status"] == "protecting"
     assert seen["reloaded"] in ("protecting", "available")
-    assert json.loads(made["extra_info"]) == {"created_by": "manual"}
-    assert seen["checkpoints"] == [made["id"]]
-    assert made["id"] in seen["logs"]
+    assert json.loads(checkpoint["extra_info"]) == {"created_by": "manual"}
+    assert seen["checkpoints"] == [checkpoint["id"]]
+    assert checkpoint["id"] in seen["logs"]
 
 
 def test_schedules(seen):
@@ -68,14 +68,14 @@ def test_schedules(seen):
         ("no route", 404),
     ],
 )
-def test_errors_are_the_clients_own(seen, what, status):
-    name, found, text = seen["errors"][what]
-    assert found == status, text
+def test_the_client_raises_its_own_errors(seen, what, status):
+    name, actual, text = seen["errors"][what]
+    assert actual == status, text
     assert "(HTTP" in text
     assert name
 
 
-def test_limits(seen, target):
+def test_quotas_and_a_deleted_plan(seen, target):
     assert seen["gone"][1] == 404
     for name in ("quota", "defaults"):
         assert seen[name]["id"] == target.project_id("alice")
