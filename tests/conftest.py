@@ -1,20 +1,20 @@
-"""Fixtures every test may take, and the marks that follow from taking them."""
+"""Options of test runs, marks that follow from fixtures, and the selection of tests."""
 
 from collections.abc import Callable
 
 import pytest
 
-# Before any test imports oslo.messaging: the first to import oslo.service chooses its backend for the whole process.
+# Before any test imports oslo.messaging, because the first import of oslo.service selects its backend for the process.
 import karbor_like.service  # noqa: F401
 
 pytest_plugins = ["tests.fixtures.services"]
 
 _SERVERS = ("mariadb", "postgresql", "rabbitmq")
-#: Coverage nearly doubles the processor time of a test, so it is measured on the tests that are near to the code.
+#: Coverage nearly doubles the processor time of a test, so only the tests nearest to the code are measured.
 _MEASURED = ("tests/unit/", "tests/contract/", "tests/functional/api/")
 _TURNS = 3
 OTHER_TURNS = pytest.StashKey[list[str]]()
-"""Names of the tests that this run leaves to other turns."""
+"""Names of the tests that belong to other turns and do not run now."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,30 +22,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cloud",
         choices=["sandbox", "real"],
         default="sandbox",
-        help="what the scenarios run on: the sandbox, or real OpenStack, which is started (takes root, on Debian)",
+        help="cloud for the scenarios: the sandbox, or a real OpenStack, which is started (needs root on Debian)",
     )
     parser.addoption(
         "--real-follows",
         action="store_true",
-        help='real OpenStack belongs to the same run: leave to it what is marked "once"',
+        help='deselect tests marked "once", because a run on real OpenStack follows',
     )
     parser.addoption(
         "--turn",
         choices=["all", *map(str, range(_TURNS))],
         default="all",
-        help='which of the tests marked "turns" to run: each belongs to one turn',
+        help='the turn, which selects a third of the tests marked "turns"',
     )
     parser.addoption(
         "--storm-seconds",
         type=float,
         default=120,
-        help="for how long operation engines are killed at random (tests/functional/operationengine/test_storm.py)",
+        help="seconds in which test_storm.py kills operation engines at random",
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark tests that take a server's fixture with the server's name, and leave out what another run does."""
-    only_real = pytest.mark.skip(reason="needs real OpenStack: --cloud real")
+    """Mark tests that use the fixture of a server with its name. Skip or deselect tests that belong to other runs."""
+    only_real = pytest.mark.skip(reason="needs real OpenStack; run with --cloud real")
     for item in items:
         for name in _SERVERS:
             if name in getattr(item, "fixturenames", ()):
@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(only_real)
         if not item.nodeid.startswith(_MEASURED):
             item.add_marker(pytest.mark.no_cover)
-        # With `--dist loadgroup`: one process starts MariaDB and another one PostgreSQL.
+        # With `--dist loadgroup`, one process starts MariaDB and another one PostgreSQL.
         for name in _SERVERS[:2]:
             if item.get_closest_marker(name):
                 item.add_marker(pytest.mark.xdist_group(name))
@@ -62,20 +62,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what belongs to real OpenStack alone, and what belongs to another turn."""
-    left = [item for item in items if config.getoption("--real-follows") and item.get_closest_marker("once")]
+    """Deselect tests that run only on real OpenStack, and tests of other turns."""
+    deselected = [item for item in items if config.getoption("--real-follows") and item.get_closest_marker("once")]
     turn = config.getoption("--turn")
     in_turns = [item for item in items if item.get_closest_marker("turns")]
     others = [item for number, item in enumerate(in_turns) if turn not in ("all", str(number % _TURNS))]
     config.stash[OTHER_TURNS] = [item.name for item in others]
-    left += others
-    if left:
-        config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item not in left]
+    deselected += others
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item in items if item not in deselected]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def other_turns(request: pytest.FixtureRequest, record_testsuite_property: Callable[[str, object], None]) -> None:
-    """Say in the report which tests were left to other turns."""
+    """Record in the report which tests belong to other turns."""
     for name in request.config.stash[OTHER_TURNS]:
         record_testsuite_property("left to another commit", name)

@@ -1,4 +1,4 @@
-"""The tests' own machinery: processes that are started, found again and ended, and servers that give fresh databases."""
+"""The infrastructure of the tests: supervised processes, servers with empty databases, and the summary of test runs."""
 
 import json
 import subprocess
@@ -21,9 +21,9 @@ SLEEP = [sys.executable, "-c", "import time; print('here', flush=True); time.sle
 
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    found = Supervisor(tmp_path)
-    yield found
-    found.stop_all(gently=False)
+    supervisor = Supervisor(tmp_path)
+    yield supervisor
+    supervisor.stop_all(gently=False)
 
 
 def sleeper(supervisor: Supervisor, **values: object) -> Daemon:
@@ -33,7 +33,7 @@ def sleeper(supervisor: Supervisor, **values: object) -> Daemon:
     return Daemon(**{"name": "sleeper", "argv": SLEEP, "ready": ready, **values})  # type: ignore[arg-type]
 
 
-def test_a_running_process_is_found_again_by_the_next_supervisor(supervisor: Supervisor) -> None:
+def test_a_new_supervisor_finds_a_running_process(supervisor: Supervisor) -> None:
     supervisor.ensure(sleeper(supervisor))
     first = supervisor.process("sleeper")
 
@@ -44,7 +44,7 @@ def test_a_running_process_is_found_again_by_the_next_supervisor(supervisor: Sup
     assert second.process("sleeper") == first
 
 
-def test_a_process_that_was_killed_is_started_again(supervisor: Supervisor) -> None:
+def test_a_killed_process_is_restarted(supervisor: Supervisor) -> None:
     supervisor.ensure(sleeper(supervisor))
     first = supervisor.process("sleeper")
     supervisor.kill("sleeper")
@@ -55,22 +55,20 @@ def test_a_process_that_was_killed_is_started_again(supervisor: Supervisor) -> N
     assert supervisor.process("sleeper") not in (None, first)
 
 
-def test_a_pid_of_somebody_else_is_not_taken_for_ours(supervisor: Supervisor) -> None:
+def test_a_foreign_process_with_a_recorded_pid_is_not_stopped(supervisor: Supervisor) -> None:
     supervisor.ensure(sleeper(supervisor))
     pid = supervisor.process("sleeper").pid  # type: ignore[union-attr]
     record = supervisor.state / "run" / "sleeper.json"
-    with subprocess.Popen(SLEEP) as stranger:
+    with subprocess.Popen(SLEEP) as foreign:
         text = record.read_text()
-        record.write_text(
-            text.replace(f'"pid": {pid}', f'"pid": {stranger.pid}').replace('"created": ', '"created": 1')
-        )
+        record.write_text(text.replace(f'"pid": {pid}', f'"pid": {foreign.pid}').replace('"created": ', '"created": 1'))
         assert supervisor.process("sleeper") is None
         supervisor.stop("sleeper")
-        assert stranger.poll() is None
-        stranger.kill()
+        assert foreign.poll() is None
+        foreign.kill()
 
 
-def test_a_changed_configuration_file_means_a_restart(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_a_process_is_restarted_when_its_configuration_file_changes(supervisor: Supervisor, tmp_path: Path) -> None:
     config = tmp_path / "sleeper.conf"
     config.write_text("one")
     supervisor.ensure(sleeper(supervisor, configs=[config]))
@@ -84,14 +82,14 @@ def test_a_changed_configuration_file_means_a_restart(supervisor: Supervisor, tm
     assert supervisor.process("sleeper") not in (None, first)
 
 
-def test_a_process_that_fails_shows_the_end_of_its_log(supervisor: Supervisor) -> None:
+def test_the_error_about_a_failed_process_has_the_end_of_its_log(supervisor: Supervisor) -> None:
     with pytest.raises(HarnessError, match="no such option: --nonsense"):
         supervisor.ensure(
             sleeper(supervisor, argv=[sys.executable, "-c", "raise SystemExit('no such option: --nonsense')"])
         )
 
 
-def test_what_daemonised_itself_is_ended_too(supervisor: Supervisor) -> None:
+def test_a_process_that_daemonised_itself_is_stopped(supervisor: Supervisor) -> None:
     daemonise = f"import subprocess; subprocess.Popen({SLEEP!r}, start_new_session=True); print('here')"
     supervisor.ensure(sleeper(supervisor, argv=[sys.executable, "-c", f"{daemonise}; import time; time.sleep(600)"]))
     (orphan,) = supervisor.process("sleeper").children()  # type: ignore[union-attr]
@@ -118,15 +116,15 @@ def test_each_test_gets_an_empty_database(kind: str, request: pytest.FixtureRequ
         server.drop(url)
 
 
-def test_a_virtual_host_takes_quorum_queues(rabbitmq: RabbitMQ, transport_url: str) -> None:
+def test_a_virtual_host_supports_quorum_queues(rabbitmq: RabbitMQ, transport_url: str) -> None:
     with kombu.Connection(transport_url.replace("rabbit://", "amqp://")) as connection:
         queue = kombu.Queue("here", durable=True, queue_arguments={"x-queue-type": "quorum"})
         queue(connection.channel()).declare()
         queues = rabbitmq.manage("GET", f"queues/{transport_url.rpartition('/')[2]}")
-    assert [(found["name"], found["type"]) for found in queues] == [("here", "quorum")]  # type: ignore[attr-defined]
+    assert [(entry["name"], entry["type"]) for entry in queues] == [("here", "quorum")]  # type: ignore[attr-defined]
 
 
-def test_reports_of_several_runs_are_added_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_summary_adds_up_the_reports_of_several_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = '<testsuites><testsuite tests="{}" failures="{}" errors="{}" skipped="{}" time="1.5"/></testsuites>'
     (tmp_path / "one.xml").write_text(report.format(10, 0, 0, 3))
     assert summary.main(tmp_path) == 0

@@ -1,7 +1,6 @@
-"""Three engines as processes, killed and started again at random, while many triggers fire every few seconds: every due
-time is recorded once, and every run that began has one checkpoint.
+"""Three engine processes are killed and restarted at random while many triggers fire every few seconds.
 
-``--storm-seconds`` says for how long.
+Every due time is recorded once, and every successful run has one checkpoint. ``--storm-seconds`` sets the duration.
 """
 
 import collections
@@ -32,9 +31,9 @@ from tests.functional.operationengine.site import CONFIGURATION, account_of, con
 ENGINES = 3
 TRIGGERS = 200
 EVERY = 10
-#: Seconds; a run that an engine left behind is found when its claim has run out.
+#: Seconds. Another engine takes over a run of a killed engine after its claim has expired.
 LEASE, WINDOW = 5, 40
-#: Seconds that a slow machine may need to start an engine, and to end what it began.
+#: Seconds that a slow machine may need to start an engine, and to finish all runs.
 PATIENCE = 300
 
 _OPTIONS = f"""
@@ -48,7 +47,7 @@ workers = 4
 
 
 class Engines:
-    """Processes of their own, workers and all."""
+    """The engine processes with their workers, each in its own process group."""
 
     def __init__(self, directory: Path, text: str) -> None:
         self._directory = directory
@@ -107,23 +106,23 @@ def conf(url: str, transport_url: str, cloud: Any, tmp_path: Path) -> Any:
 
 @pytest.fixture
 def database(conf: Any) -> Iterator[Database]:
-    found = Database(conf)
-    migration.sync(found)
-    yield found
-    found.dispose()
+    database = Database(conf)
+    migration.sync(database)
+    yield database
+    database.dispose()
 
 
 @pytest.fixture
 def engines(conf: Any, database: Database, tmp_path: Path) -> Iterator[Engines]:
-    found = Engines(tmp_path, Path(conf.config_file[0]).read_text())
+    engines = Engines(tmp_path, Path(conf.config_file[0]).read_text())
     for number in range(ENGINES):
-        found.start(number)
-    yield found
-    found.close()
+        engines.start(number)
+    yield engines
+    engines.close()
 
 
 def _make_trust(conf: Any, context: Any) -> None:
-    """Over the bus, as the API does, as soon as an engine listens."""
+    """Create a trust over the bus, as the API does, as soon as an engine responds."""
     client = OperationEngineClient(conf)
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -131,7 +130,7 @@ def _make_trust(conf: Any, context: Any) -> None:
             client.ping(context, timeout=2)
             break
         except exception.Unavailable:
-            assert time.monotonic() < deadline, "no engine has started"
+            assert time.monotonic() < deadline, "no engine responds"
     client.ensure_trust(context)
     client.close()
 
@@ -139,8 +138,8 @@ def _make_trust(conf: Any, context: Any) -> None:
 def _storm(engines: Engines, seconds: float) -> None:
     source = random.Random(1)
     stop = time.monotonic() + seconds
-    while (left := stop - time.monotonic()) > 0:
-        time.sleep(min(left, source.uniform(1, 8)))
+    while (remaining := stop - time.monotonic()) > 0:
+        time.sleep(min(remaining, source.uniform(1, 8)))
         number = source.randrange(ENGINES)
         engines.kill(number)
         engines.start(number)
@@ -180,7 +179,7 @@ def test_every_due_time_is_recorded_once_and_has_one_checkpoint(
     operations = insert_schedules(database, context, properties, began, TRIGGERS)
 
     _storm(engines, request.config.getoption("--storm-seconds"))
-    # On a slow machine engines are killed before they get far: the calm after the storm is for those.
+    # On a slow machine, engines are killed before they make much progress, so wait until they have caught up.
     _wait(database, lambda states: states["succeeded"] >= TRIGGERS)
     _stop_triggers(database)
     states = _wait(database, lambda states: not states["started"])
@@ -197,12 +196,12 @@ def test_every_due_time_is_recorded_once_and_has_one_checkpoint(
         assert distances <= {timedelta(seconds=EVERY)}, "a due time is missing or was recorded twice"
         assert min(times) - began <= timedelta(seconds=EVERY)
 
-    made = collections.Counter()
+    created = collections.Counter()
     for checkpoint in rest_api.made.values():
         info = json.loads(checkpoint["extra_info"])
-        made[info["scheduled_operation_id"], info["due_at"]] += 1
-    assert set(made.values()) <= {1}, "a run has two checkpoints"
+        created[info["scheduled_operation_id"], info["due_at"]] += 1
+    assert set(created.values()) <= {1}, "a run has two checkpoints"
     succeeded = {(run.scheduled_operation_id, run.due_at.isoformat()) for run in runs if run.state == "succeeded"}
-    assert set(made) == succeeded
+    assert set(created) == succeeded
     assert len(succeeded) == len({run.checkpoint_id for run in runs if run.state == "succeeded"})
     assert set(states) <= {"succeeded", "skipped", "missed"}
