@@ -1,4 +1,4 @@
-"""Imports point down and are free of cycles, and the domain depends on nothing but the standard library."""
+"""Imports point down without cycles, and the domain imports only the standard library, ``exception`` and ``clock``."""
 
 import graphlib
 import subprocess
@@ -22,7 +22,7 @@ def test_import_contracts_hold() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_domain_imports_only_the_standard_library_errors_and_time() -> None:
+def test_the_domain_imports_only_the_standard_library_exception_and_clock() -> None:
     graph = grimp.build_graph("karbor_like", include_external_packages=True, cache_dir=None)
     domain = {module for module in graph.modules if f"{module}.".startswith("karbor_like.domain.")}
     imported = {name for module in domain for name in graph.find_modules_directly_imported_by(module)}

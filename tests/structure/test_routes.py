@@ -1,4 +1,4 @@
-"""Authorization of every route: one table of the status that each kind of caller gets."""
+"""Authorization of every route: a table of the status that each kind of caller gets."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The check of the word list finds prose, and nothing but prose."""
+"""The check of the word list finds avoided words in prose, and only there."""
 
 import importlib.util
 import sys
