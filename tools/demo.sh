@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Protects a volume on the sandbox, loses it and gets it back; needs neither root nor a cloud.
-# --serve leaves everything running and prints the environment for the openstack command line.
+# Protects, deletes and restores a volume on the sandbox. Needs neither root nor a cloud.
+# --serve keeps everything running and prints the environment for the openstack command line.
 set -euo pipefail
 . "$(dirname "$0")/venv.sh"
 
-[ -d .tox/demo ] || echo "Installing karbor_like and what it needs ..."
+[ -d .tox/demo ] || echo "Installing karbor_like and its dependencies ..."
 exec .venv/bin/tox run -q -e demo -- "$@"

@@ -1,6 +1,7 @@
-"""Adds up what tox and pytest reported: python tools/summary.py DIRECTORY. Ends with 1 if a test failed.
+"""Print a summary of the reports of tox and pytest: ``python tools/summary.py DIRECTORY``.
 
-The directory holds a JUnit file of each environment that ran tests, and ``tox.json``, the report of tox.
+The directory has a JUnit file of each environment that ran tests, and ``tox.json``, the report of tox. The exit code is 1 if
+a test failed.
 """
 
 import json
@@ -11,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SLOWEST = 30
-#: Tests that may run in more than one environment: on the sandbox and on real OpenStack.
+#: Packages of tests that can run in several environments: on the sandbox and on real OpenStack.
 _ON_A_CLOUD = ("tests.scenario", "tests.functional.conformance")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A test and how long it took, in seconds."""
+    """A test and its duration in seconds."""
 
     environment: str
     name: str
@@ -28,7 +29,7 @@ class Case:
 class Environment:
     """A tox environment.
 
-    :param seconds: how long it took, with the installation where tox says so
+    :param seconds: its duration, including the installation if tox reports it
     """
 
     name: str
@@ -36,7 +37,7 @@ class Environment:
     counts: Counter[str] = field(default_factory=Counter)
     cases: list[Case] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    """What tests recorded as properties."""
+    """Properties that tests recorded in the report."""
 
     @property
     def failed(self) -> int:
@@ -63,6 +64,10 @@ class Environment:
 
 
 def main(directory: Path) -> int:
+    """Print the summary of a directory of reports.
+
+    :returns: the exit code
+    """
     environments = _read(directory)
     cases = [case for environment in environments for case in environment.cases]
     print(f"\n{'environment':14}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
@@ -82,7 +87,7 @@ def main(directory: Path) -> int:
 
 
 def _print_tests(cases: list[Case]) -> None:
-    """Print the slowest tests, and where those ran that may run on more than one cloud."""
+    """Print the slowest tests, and the environments of the tests that can run on several clouds."""
     print("\nslowest tests, in seconds:")
     for case in sorted(cases, key=lambda case: -case.seconds)[:SLOWEST]:
         print(f"{case.seconds:>9.1f}  {case.environment}  {case.name}")
@@ -93,7 +98,7 @@ def _print_tests(cases: list[Case]) -> None:
 
 
 def _read(directory: Path) -> list[Environment]:
-    """The environments in the order in which tox lists them."""
+    """Read all reports, in the order in which tox lists the environments."""
     report = directory / "tox.json"
     listed = json.loads(report.read_text())["testenvs"] if report.exists() else {}
     seconds = {name: entry["result"]["duration"] for name, entry in listed.items() if "result" in entry}

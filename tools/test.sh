@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs all tests and checks, or only the tox environments that are named: tools/test.sh py3,lint
-# As root on Debian it also installs and starts real servers and real OpenStack for the tests that need them.
-# --all: also the long scenarios on real OpenStack that take turns, whose turn this commit is not.
+# Runs all tests and checks, or only the given tox environments: tools/test.sh py3,lint
+# As root on Debian, it also installs and starts the servers and the OpenStack that some tests need.
+# --all: run the long scenarios of all turns on real OpenStack, not only those of this commit's turn.
 set -euo pipefail
 . "$(dirname "$0")/venv.sh"
 
@@ -9,17 +9,17 @@ turn=all
 if [ "${1:-}" = --all ]; then
     shift
 elif [ "$(git rev-parse --is-shallow-repository 2>/dev/null)" = false ]; then
-    # The number of the commit, so that three commits in a row run them all.
+    # The number of the commit selects the turn, so that three consecutive commits run all scenarios.
     turn=$(($(git rev-list --count HEAD) % 3))
 fi
 environments=${1:-py3,install,lint,docs,releasenotes,services,cloud}
 export KARBOR_LIKE_CLOUD_RUN="--turn $turn"
 case ",$environments,:$(id -u)" in
-    # What one cloud is enough for runs on the real one.
+    # Tests for one cloud run on the real one.
     *,cloud,*:0) export KARBOR_LIKE_SANDBOX_RUN="--real-follows" ;;
 esac
 case "$environments" in
-    # py3 takes both cores and more; the checks fill the gaps. After it, services and cloud wait most of the time.
+    # py3 saturates two cores, and the checks use idle time. Afterwards, services and cloud mostly wait.
     *,*) run=(run-parallel --parallel 3 --parallel-no-spinner) ;;
     *) run=(run) ;;
 esac

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Makes .venv with tox in it, from nothing but Python 3.11 or newer. Sourced by the other scripts of this directory.
+# Creates .venv with tox. Needs only Python 3.11 or newer. The other scripts of this directory source it.
 
 find_python() {
     local candidate
@@ -9,23 +9,23 @@ find_python() {
             return
         fi
     done
-    echo "Python 3.11 or newer is needed; set PYTHON to one." >&2
+    echo "Python: no version 3.11 or newer found; install one, or set PYTHON to its path." >&2
     return 1
 }
 
 make_venv() {
     local python
     python=$(find_python)
-    # Debian keeps the module venv in a package of its own.
+    # On Debian, the module venv is in a separate package.
     if ! "$python" -c 'import ensurepip' 2>/dev/null; then
         if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-            echo "$python cannot make virtual environments; on Debian, install python3-venv." >&2
+            echo "$python: cannot create virtual environments; on Debian, install python3-venv." >&2
             return 1
         fi
         apt-get update -q >/dev/null
         DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3-venv >/dev/null
     fi
-    echo "Making a virtual environment in .venv ..."
+    echo "Creating a virtual environment in .venv ..."
     "$python" -m venv .venv
     .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -r tools/requirements.txt
 }
