@@ -15,7 +15,7 @@ fi
 environments=${1:-py3,install,lint,docs,releasenotes,services,cloud}
 export KARBOR_LIKE_CLOUD_RUN="--turn $turn"
 case ",$environments,:$(id -u)" in
-    # Tests for one cloud run on the real one.
+    # Tests that need only one cloud run on the real one.
     *,cloud,*:0) export KARBOR_LIKE_SANDBOX_RUN="--real-follows" ;;
 esac
 case "$environments" in
