@@ -110,18 +110,18 @@ def test_names_are_the_same_whenever_the_flow_is_built(operation):
 
 @PATIENT
 @given(scopes(), st.data())
-def test_restore_orders_dependencies_and_the_step_in_the_middle_without_a_circle(scope, data):
-    nodes = scope.work.graph.nodes
+def test_restore_orders_dependencies_and_the_step_in_the_middle_without_a_circle(operation, data):
+    nodes = operation.spec.graph.nodes
     # Any order that the graph's order allows: nodes come after their children and dependencies.
     needs = {
         node: tuple(data.draw(st.lists(st.sampled_from(nodes[:number]), max_size=3, unique=True)))
         for number, node in enumerate(nodes)
         if number
     }
-    scope.work.graph = Graph(nodes, scope.work.graph.edges, needs)
-    scope.work.kind = OperationType.RESTORE
-    step = Step(scope, "in the middle")
-    flow = builder.resources(scope, step)
+    operation.spec.graph = Graph(nodes, operation.spec.graph.edges, needs)
+    operation.spec.kind = OperationType.RESTORE
+    step = Step(operation, "in the middle")
+    flow = builder.resources(operation, step)
     graph = networkx.DiGraph((before, after) for before, after, _ in flow.iter_links())
     assert networkx.is_directed_acyclic_graph(graph)
     order = networkx.transitive_closure(graph)
