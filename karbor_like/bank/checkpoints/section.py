@@ -66,14 +66,14 @@ class ResourceSection:
 
     def put(self, name: str, value: Mapping[str, Any]) -> None:
         """Store a JSON object under *name*. Idempotent: the last one is valid. Raises LeaseLost."""
-        lease = self._writing()
+        lease = self._require_lease()
         key = self._versions.new_key(self._document_prefix(name), lease)
         self._store.put(key, self._blocks.seal(key, self.project_id, jsonobject.dump(value), lease))
         self._versions.acknowledge(key, lease)
 
     def get(self, name: str) -> dict[str, Any]:
         """Read the JSON object that is stored under *name*. Raises ObjectNotFound, or Corrupted."""
-        key = self._valid(self._document_prefix(name), f"document {name!r}")
+        key = self._find_valid(self._document_prefix(name), f"document {name!r}")
         try:
             data = self._store.get(key)
         except errors.ObjectNotFound:
@@ -86,15 +86,15 @@ class ResourceSection:
 
     def documents(self) -> Sequence[str]:
         """Return the names of all documents, as :meth:`names`."""
-        return sorted(self._named("documents"))
+        return sorted(self._find_names("documents"))
 
     def streams(self) -> Sequence[str]:
         """Return the names of all streams, as :meth:`names`."""
-        return sorted(self._named("manifests"))
+        return sorted(self._find_names("manifests"))
 
-    def _named(self, kind: str) -> Set[str]:
+    def _find_names(self, kind: str) -> Set[str]:
         prefix = layout.resource_prefix(self.checkpoint_id, self.resource_key)
-        keys = list(self._versions.pins.values()) if self._versions.pins else self._listed(prefix)
+        keys = list(self._versions.pins.values()) if self._versions.pins else self._list_keys(prefix)
         ours = (key for key in keys if key.startswith(prefix) and layout.kind_of(key) == kind)
         return {layout.parse_resource_key(key).name for key in ours}
 
@@ -121,11 +121,11 @@ class ResourceSection:
         :raises Unavailable: the stream ended too early or too late
         :raises LeaseLost: the lease expired, or another process took the checkpoint over
         """
-        lease = self._writing()
+        lease = self._require_lease()
         self._versions.claims.claim(lease)
         # The writer must know what the collector is about to delete before it reads what it builds on.
         lease.avoid(self.project_id)
-        heads = [head for head in (section._base(name) for section in bases) if head]
+        heads = [head for head in (section._find_base(name) for section in bases) if head]
         prefix = self._stream_id(name).prefix
         keys: list[str] = []
 
@@ -151,11 +151,11 @@ class ResourceSection:
 
         :param check: called every few MiB; may raise to stop
         """
-        return self._blocks.get(self._head(name), check=check)
+        return self._blocks.get(self._read_head(name), check=check)
 
     def stats(self, name: str) -> StreamStats:
         """Return what :meth:`write` returned for the stream. Raises ObjectNotFound, or Corrupted."""
-        return _stats(self._head(name))
+        return _stats(self._read_head(name))
 
     def verify(
         self,
@@ -178,7 +178,7 @@ class ResourceSection:
         if self._versions.valid(self._stream_id(name).prefix, self._lease) is None:
             self.get(name)
             return
-        head = self._head(name)
+        head = self._read_head(name)
         for problem in self._missing_packs(head, check):
             raise errors.Corrupted(f"{self._stream_id(name).prefix}: {problem}")
         if level == "full":
@@ -193,7 +193,7 @@ class ResourceSection:
         :raises Corrupted: a part of the manifest is missing or wrong
         :raises ObjectNotFound: there is no stream *name*
         """
-        return self._missing_packs(self._head(name), check)
+        return self._missing_packs(self._read_head(name), check)
 
     def _missing_packs(self, head: Head, check: Callable[[], None] | None) -> Iterator[str]:
         return presence.missing(self._store, self.project_id, self._blocks.pack_uses(head), check)
@@ -208,7 +208,7 @@ class ResourceSection:
 
     def delete(self) -> None:
         """Delete all documents and manifests, heads first. Idempotent. The collector deletes their packs."""
-        keys = self._listed(layout.resource_prefix(self.checkpoint_id, self.resource_key))
+        keys = self._list_keys(layout.resource_prefix(self.checkpoint_id, self.resource_key))
         for key in sorted(keys, key=lambda key: layout.kind_of(key) != "manifests"):
             try:
                 self._store.delete(key)
@@ -217,24 +217,24 @@ class ResourceSection:
         if self._lease is not None:
             self._versions.forget(layout.resource_prefix(self.checkpoint_id, self.resource_key), self._lease)
 
-    def _base(self, name: str) -> Head | None:
+    def _find_base(self, name: str) -> Head | None:
         """Return the head of the stream *name*, if a writer can build on it."""
         try:
-            return self._head(name)
+            return self._read_head(name)
         except errors.ObjectNotFound:
             return None
         except errors.UNREADABLE as error:
             LOG.warning("A stream is stored without one of its bases: %s", error)
             return None
 
-    def _head(self, name: str) -> Head:
-        key = self._valid(self._stream_id(name).prefix, f"stream {name!r}")
+    def _read_head(self, name: str) -> Head:
+        key = self._find_valid(self._stream_id(name).prefix, f"stream {name!r}")
         try:
             return self._blocks.head(key, self.project_id)
         except errors.ObjectNotFound:
             raise errors.Corrupted(f"{key}: this manifest is missing") from None
 
-    def _valid(self, prefix: str, what: str) -> str:
+    def _find_valid(self, prefix: str, what: str) -> str:
         key = self._versions.valid(prefix, self._lease)
         if key is None:
             raise errors.ObjectNotFound(
@@ -245,7 +245,7 @@ class ResourceSection:
             self._lease.names.add(prefix)
         return key
 
-    def _listed(self, prefix: str) -> list[str]:
+    def _list_keys(self, prefix: str) -> list[str]:
         return [info.key for info in listing.objects(self._store, prefix)]
 
     def _document_prefix(self, name: str) -> str:
@@ -254,7 +254,7 @@ class ResourceSection:
     def _stream_id(self, name: str) -> StreamId:
         return StreamId(self.project_id, self.checkpoint_id, self.resource_key, name)
 
-    def _writing(self) -> Lease:
+    def _require_lease(self) -> Lease:
         if self._lease is None:
             raise ValueError(f"section of {self.resource_key}: was opened without a lease; expected a write lease")
         return self._lease

@@ -20,7 +20,7 @@ from karbor_like.bank.collector.mark import Marker
 from karbor_like.bank.collector.stale import StaleObjects, StalePlan
 from karbor_like.bank.collector.sweep import Amount, ProjectPlan, Sweeper, Waiting
 from karbor_like.bank.leases import exclusions
-from karbor_like.bank.leases.lease import Lease, standing
+from karbor_like.bank.leases.lease import Lease, find_counting
 from karbor_like.bank.leases.safety import Safety
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class GcPlan:
     checkpoints: int = 0
     leases: Sequence[str] = ()
     projects: list[ProjectPlan] = field(default_factory=list)
-    leftovers: StalePlan = field(default_factory=StalePlan)
+    stale: StalePlan = field(default_factory=StalePlan)
 
 
 @dataclass
@@ -139,7 +139,7 @@ class Collector:
     def _decide(self, now: datetime, progress: Progress) -> GcPlan:
         bank = self._bank
         leases = bank.leases.list()
-        counting = standing(leases, now, self._safety)
+        counting = find_counting(leases, now, self._safety)
         resolve_key = bank.keyring.resolve_key if bank.keyring else None
         survey = Marker(bank.store, resolve_key, lambda done: progress("mark", done, None)).walk()
         sweeper = Sweeper(bank.store, self._safety, survey, now, counting)
@@ -149,7 +149,7 @@ class Collector:
         for done, project_id in enumerate(projects, 1):
             plan.projects.append(sweeper.plan(project_id))
             progress("sweep", done, len(projects))
-        plan.leftovers = StaleObjects(bank, self._safety, now).plan(survey, leases)
+        plan.stale = StaleObjects(bank, self._safety, now).plan(survey, leases)
         return plan
 
     def _act(self, plan: GcPlan, lease: Lease, progress: Progress) -> None:
@@ -164,8 +164,8 @@ class Collector:
                 progress("delete", done, deletions)
             self._remove(project.retire, lease)
             self._refresh(project, lease)
-        leftovers = StaleObjects(self._bank, self._safety, plan.now)
-        leftovers.remove(plan.leftovers, lambda keys: self._remove(keys, lease))
+        stale_objects = StaleObjects(self._bank, self._safety, plan.now)
+        stale_objects.remove(plan.stale, lambda keys: self._remove(keys, lease))
 
     def _quarantine(self, project: ProjectPlan, leases: Sequence[str]) -> None:
         # Packs and data keys are on separate lists, because lists of data keys are kept longer.
@@ -209,12 +209,12 @@ def _report(plan: GcPlan, *, dry_run: bool) -> GcReport:
         for name, item in project.waiting.items():
             _add(waiting.setdefault(name, Waiting(item.reason, item.until)).amount, item.amount)
     leftovers = {
-        "leases": len(plan.leftovers.leases),
-        "half_deleted_checkpoints": len(plan.leftovers.half_deleted),
-        "tombstones": len(plan.leftovers.tombstones),
-        "abandoned_checkpoints": len(plan.leftovers.abandoned),
-        "superseded_objects": sum(map(len, plan.leftovers.superseded.values())),
-        "index_keys": len(plan.leftovers.index_keys),
+        "leases": len(plan.stale.leases),
+        "half_deleted_checkpoints": len(plan.stale.half_deleted),
+        "tombstones": len(plan.stale.tombstones),
+        "abandoned_checkpoints": len(plan.stale.abandoned),
+        "superseded_objects": sum(map(len, plan.stale.superseded.values())),
+        "index_keys": len(plan.stale.index_keys),
         "lists": sum(len(project.retire) for project in plan.projects),
     }
     return GcReport(

@@ -113,17 +113,17 @@ class Marker:
         return self._survey
 
     def _mark(self, checkpoint_id: str, infos: Sequence[ObjectInfo]) -> None:
-        project_id, planned = self._plan(checkpoint_id)
+        project_id, planned = self._read_plan(checkpoint_id)
         heads: dict[str, manifest.Head] = {}
         problem = None
         for info in infos:
             if layout.kind_of(info.key) != "manifests":
                 continue
             try:
-                head = self._manifest(info.key)
+                head = self._mark_manifest(info.key)
             except errors.UNREADABLE as error:
                 problem = str(error)
-                project_id = project_id or self._project_of_seal(info.key)
+                project_id = project_id or self._read_sealing_project(info.key)
                 continue
             if head is not None:
                 heads[info.key] = head
@@ -132,14 +132,14 @@ class Marker:
             LOG.warning("A manifest cannot be read, so nothing of its project will be collected: %s", problem)
             self._survey.unreadable.setdefault(project_id or ANY_PROJECT, problem)
         tombstone = layout.tombstone_key(checkpoint_id)
-        status = DELETED if any(info.key == tombstone for info in infos) else _status(infos)
+        status = DELETED if any(info.key == tombstone for info in infos) else _find_status(infos)
         empty = all(info.key == tombstone for info in infos)
         touched = max(info.modified for info in infos)
         superseded = () if problem else _find_doubtful(infos, heads)
         state = CheckpointState(checkpoint_id, project_id, planned, status, empty, touched, superseded)
         self._survey.checkpoints[checkpoint_id] = state
 
-    def _manifest(self, key: str) -> manifest.Head | None:
+    def _mark_manifest(self, key: str) -> manifest.Head | None:
         """Mark the packs of one manifest. Returns None if it was deleted since it was listed."""
         try:
             head = manifest.read_head(self._store, key, self._resolve_key)
@@ -161,7 +161,7 @@ class Marker:
         streams.new += head.new
         return head
 
-    def _plan(self, checkpoint_id: str) -> tuple[str | None, bool]:
+    def _read_plan(self, checkpoint_id: str) -> tuple[str | None, bool]:
         """Return the project that ``plan.json`` names, if it can be read, and whether there is a ``plan.json``."""
         key = layout.plan_key(checkpoint_id)
         try:
@@ -173,9 +173,9 @@ class Marker:
             return (project_id if isinstance(project_id, str) else None), True
         except errors.UNREADABLE as error:
             LOG.warning("%s", error)
-            return self._project_of_seal(key), True
+            return self._read_sealing_project(key), True
 
-    def _project_of_seal(self, key: str) -> str | None:
+    def _read_sealing_project(self, key: str) -> str | None:
         """Return the project whose key encrypts an object, according to its header: enough to skip that project."""
         try:
             project, slash, _ = seal.read_header(key, self._store.get(key, 0, 4096)).seal_id.partition("/")
@@ -184,7 +184,7 @@ class Marker:
             return None
 
 
-def _status(infos: Iterable[ObjectInfo]) -> str | None:
+def _find_status(infos: Iterable[ObjectInfo]) -> str | None:
     names = []
     for info in infos:
         try:

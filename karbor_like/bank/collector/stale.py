@@ -59,25 +59,25 @@ class StaleObjects:
         for state in survey.checkpoints.values():
             quiet = self._now - state.touched
             if state.status == DELETED or not state.planned:
-                if quiet >= self._safety.seconds("leftovers"):
+                if quiet >= self._safety.seconds("stale_after"):
                     (plan.tombstones if state.empty else plan.half_deleted).append(state.id)
             elif state.is_unfinished:
-                if quiet >= self._safety.seconds("abandoned") and active.isdisjoint(self._writers(state)):
+                if quiet >= self._safety.seconds("abandoned") and active.isdisjoint(self._find_writers(state)):
                     plan.abandoned.append(state.id)
-            elif state.superseded and quiet >= self._safety.seconds("leftovers"):
-                plan.superseded[state.id] = self._superseded(state, active)
+            elif state.superseded and quiet >= self._safety.seconds("stale_after"):
+                plan.superseded[state.id] = self._find_superseded(state, active)
         planned = {state.id for state in survey.checkpoints.values() if state.planned}
-        plan.index_keys = self._index_keys(planned)
+        plan.index_keys = self._find_orphaned_index_keys(planned)
         return plan
 
-    def _writers(self, state: CheckpointState) -> Sequence[str]:
+    def _find_writers(self, state: CheckpointState) -> Sequence[str]:
         try:
             return WriterClaims(self._bank.store, state.id).read()
         except (errors.Corrupted, errors.UnsupportedVersion) as error:
             LOG.warning("Checkpoint %s: its writers are unknown: %s", state.id, error)
             return ()
 
-    def _superseded(self, state: CheckpointState, active: Set[str]) -> Sequence[str]:
+    def _find_superseded(self, state: CheckpointState, active: Set[str]) -> Sequence[str]:
         try:
             events = self._bank.checkpoints.get(state.id).events
             # A writer that took over before a listing showed it the commit may still commit. Then that commit is valid.
@@ -97,10 +97,10 @@ class StaleObjects:
             if layout.kind_of(key) == "segments" or (layout.name_prefix(key) in names and key not in valid)
         ]
 
-    def _index_keys(self, planned: set[str]) -> list[str]:
+    def _find_orphaned_index_keys(self, planned: set[str]) -> list[str]:
         orphaned = []
         for info, name in listing.parsed(self._bank.store, layout.INDICES, layout.parse_index_key):
-            old = info.modified <= self._now - self._safety.seconds("leftovers")
+            old = info.modified <= self._now - self._safety.seconds("stale_after")
             if name.checkpoint_id not in planned and old and not self._is_planned(name.checkpoint_id):
                 orphaned.append(info.key)
         return orphaned

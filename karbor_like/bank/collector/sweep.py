@@ -109,13 +109,13 @@ class Sweeper:
         # Read after the mark phase: the proof needs that these lists existed when it was over.
         lists = list(exclusions.read_lists(self._store, layout.QUARANTINE, project_id))
         plan.problem = self._survey.obstacle(project_id)
-        pending = self._packs(plan, lists)
+        pending = self._decide_packs(plan, lists)
         if not plan.problem:
-            pending |= self._keys(plan, lists)
+            pending |= self._decide_data_keys(plan, lists)
             plan.retire = [listed.key for listed in lists if listed.key not in pending]
         return plan
 
-    def _packs(self, plan: ProjectPlan, lists: Sequence[exclusions.ExclusionList]) -> set[str]:
+    def _decide_packs(self, plan: ProjectPlan, lists: Sequence[exclusions.ExclusionList]) -> set[str]:
         """Decide about all packs. Returns the keys of the lists that still have entries."""
         listed: dict[bytes, exclusions.ExclusionList] = {}
         for each in sorted(lists, key=lambda item: item.put, reverse=True):
@@ -136,20 +136,20 @@ class Sweeper:
                     plan.wait(f"a manifest of the project cannot be read: {plan.problem}", None, info.size)
                 elif pack in listed:
                     pending.add(listed[pack].key)
-                    self._condemned(plan, info, verdicts[listed[pack].key])
+                    self._decide_listed(plan, info, verdicts[listed[pack].key])
                 else:
-                    self._unlisted(plan, info, pack)
-        self._refresh(plan, refresh)
+                    self._decide_unlisted(plan, info, pack)
+        self._plan_refresh(plan, refresh)
         return pending
 
-    def _condemned(self, plan: ProjectPlan, info: ObjectInfo, verdict: tuple[str, datetime | None] | None) -> None:
+    def _decide_listed(self, plan: ProjectPlan, info: ObjectInfo, verdict: tuple[str, datetime | None] | None) -> None:
         if verdict is None:
             plan.delete.append(info.key)
             plan.deleted.add(info.size)
         else:
             plan.wait(*verdict, info.size)
 
-    def _unlisted(self, plan: ProjectPlan, info: ObjectInfo, pack: bytes) -> None:
+    def _decide_unlisted(self, plan: ProjectPlan, info: ObjectInfo, pack: bytes) -> None:
         quarantine_over = self._now + self._safety.seconds("quarantine")
         if self._young(info):
             until = info.modified + self._safety.seconds("young") + self._safety.seconds("quarantine")
@@ -184,19 +184,19 @@ class Sweeper:
         state = "released, counts" if lease.released else "valid"
         return f"the {lease.kind} lease {lease.id} of {lease.holder}, {state} until {lease.ends + self._safety.grace}"
 
-    def _refresh(self, plan: ProjectPlan, packs: Sequence[bytes]) -> None:
+    def _plan_refresh(self, plan: ProjectPlan, packs: Sequence[bytes]) -> None:
         lists = list(exclusions.read_lists(self._store, layout.REFRESH, plan.project_id))
         if set(packs) != {pack for listed in lists for pack in listed.packs}:
             plan.refresh = list(packs)
             plan.refresh_old = [listed.key for listed in lists]
 
-    def _keys(self, plan: ProjectPlan, lists: Sequence[exclusions.ExclusionList]) -> set[str]:
+    def _decide_data_keys(self, plan: ProjectPlan, lists: Sequence[exclusions.ExclusionList]) -> set[str]:
         """Decide about the data keys of a project that has nothing else. Returns the keys of lists that are still needed.
 
         A list of data keys is kept until they were deleted, even if the project becomes active again. Writers then use other
         keys.
         """
-        wrapped = self._wrapped(plan.project_id)
+        wrapped = self._list_wrapped_keys(plan.project_id)
         pending = {each.key for each in lists if any(key in wrapped for key in each.data_keys)}
         packs = plan.live.objects or plan.deleted.objects or plan.waiting
         if packs or self._survey.may_have_checkpoints(plan.project_id):
@@ -208,7 +208,7 @@ class Sweeper:
             if data_key_id in listed:
                 verdict = self._verdict(listed[data_key_id])
                 for info in infos:
-                    self._condemned(plan, info, verdict)
+                    self._decide_listed(plan, info, verdict)
             else:
                 if any(map(self._young, infos)) or self._oldest_writer is not None:
                     plan.wait("the first writer of its project may be active", None, sum(info.size for info in infos))
@@ -216,7 +216,7 @@ class Sweeper:
                     plan.condemn_keys.append(data_key_id)
         return pending
 
-    def _wrapped(self, project_id: str) -> Mapping[str, Sequence[ObjectInfo]]:
+    def _list_wrapped_keys(self, project_id: str) -> Mapping[str, Sequence[ObjectInfo]]:
         wrapped: dict[str, list[ObjectInfo]] = {}
         prefix = layout.wrapped_keys_prefix(project_id)
         for info, (_, data_key_id, _) in listing.parsed(self._store, prefix, layout.parse_wrapped_key):

@@ -148,11 +148,11 @@ class Lease:
             self._renew_now()
 
     def _renew_now(self) -> None:
-        seq = self._next()
+        seq = self._next_seq()
         before, wall = self._clock.monotonic(), self._clock.now()
         key = layout.lease_key(self.id, seq)
         self._objects[seq] = None
-        self._store.put(key, self._body(wall, released=False))
+        self._store.put(key, self._make_body(wall, released=False))
         put = self._store.stat(key).modified
         self._objects[seq] = self._clock.monotonic()
         if self._until is not None and put > self._until.store:
@@ -172,7 +172,7 @@ class Lease:
                 "The clocks of this host and of the bank differ by %.0f seconds; the bank does not depend on it", skew
             )
 
-    def _next(self) -> int:
+    def _next_seq(self) -> int:
         return max(self._objects, default=-1) + 1
 
     def _forget_old(self) -> None:
@@ -183,7 +183,7 @@ class Lease:
             _delete(self._store, layout.lease_key(self.id, seq))
             del self._objects[seq]
 
-    def _body(self, wall: datetime, *, released: bool) -> bytes:
+    def _make_body(self, wall: datetime, *, released: bool) -> bytes:
         body = {
             "version": VERSION,
             "holder": self.holder,
@@ -250,8 +250,8 @@ class Lease:
                 return
             self._released = True
             if self.kind == "write":
-                key = layout.lease_key(self.id, self._next())
-                self._store.put(key, self._body(self._clock.now(), released=True))
+                key = layout.lease_key(self.id, self._next_seq())
+                self._store.put(key, self._make_body(self._clock.now(), released=True))
                 return
             for seq in self._objects:
                 _delete(self._store, layout.lease_key(self.id, seq))
@@ -298,7 +298,7 @@ class Leases:
     def _read(self, lease_id: str, infos: Sequence[ObjectInfo]) -> LeaseInfo:
         objects = [info.key for info in infos]
         for info in reversed(infos):
-            body = self._body(info.key)
+            body = self._read_body(info.key)
             if body is None:
                 continue
             duration = timedelta(seconds=body["duration"])
@@ -311,7 +311,7 @@ class Leases:
         ends = max(info.modified for info in infos) + timedelta(seconds=self._safety.lease_duration)
         return LeaseInfo(lease_id, "unknown", "write", (), _EPOCH, ends, False, objects)
 
-    def _body(self, key: str) -> dict[str, Any] | None:
+    def _read_body(self, key: str) -> dict[str, Any] | None:
         try:
             body = jsonobject.load(key, self._store.get(key), VERSION)
             checks: dict[str, Callable[[Any], bool]] = {
@@ -335,7 +335,7 @@ class Leases:
             _delete(self._store, key)
 
 
-def standing(leases: Iterable[LeaseInfo], now: datetime, safety: Safety) -> Sequence[LeaseInfo]:
+def find_counting(leases: Iterable[LeaseInfo], now: datetime, safety: Safety) -> Sequence[LeaseInfo]:
     """Return those of *leases* that pin something at *now*: all that count, except for those of collectors."""
     return [lease for lease in leases if lease.kind != "gc" and lease.counts(now, safety)]
 

@@ -62,7 +62,7 @@ class Safety:
         before. The rest is time to notice a mistake before anything is deleted.
     :param young: unmarked packs younger than this are skipped: most likely a writer is using them. Keeps reports short;
         safety does not depend on it.
-    :param leftovers: stale objects outside of ``data/`` (parts of a deleted checkpoint, index keys without a checkpoint)
+    :param stale_after: stale objects outside of ``data/`` (parts of a deleted checkpoint, index keys without a checkpoint)
         are removed when they have not changed for this long.
     :param abandoned: a checkpoint that is still ``protecting``, that no counting lease has claimed, and that has not
         changed for this long, gets an ``error`` event, so that it can be deleted. The service recovers its own
@@ -78,7 +78,7 @@ class Safety:
     clock_skew: float = 60
     quarantine: float = 24 * 3600
     young: float = 3600
-    leftovers: float = 24 * 3600
+    stale_after: float = 24 * 3600
     abandoned: float = 7 * 24 * 3600
     refresh_below: float = 0.25
 
@@ -105,7 +105,7 @@ class Safety:
             lease_margin=group.lease_duration / 30,
             listing_lag=group.listing_lag,
             quarantine=group.quarantine,
-            leftovers=group.quarantine,
+            stale_after=group.quarantine,
         )
 
     @property
@@ -129,6 +129,6 @@ TEST: Final = Safety(
     clock_skew=1,
     quarantine=100,
     young=10,
-    leftovers=100,
+    stale_after=100,
     abandoned=1000,
 )

@@ -213,7 +213,7 @@ def test_a_commit_that_arrives_after_another_took_over_and_committed_changes_not
         bank.checkpoints.commit("c1", two)
     before = bank.checkpoints.get("c1")
     for _ in range(3):
-        clock.advance(TEST.leftovers + TEST.quarantine + TEST.grace.total_seconds() + 1)
+        clock.advance(TEST.stale_after + TEST.quarantine + TEST.grace.total_seconds() + 1)
         Collector(bank).run()
     assert len([key for key in keys(shared) if "/manifests/" in key]) == 1
     arrive()

@@ -387,7 +387,7 @@ def test_attempts_of_a_writer_at_work_stay_whatever_another_committed(bank, cloc
     for _ in range(10):
         clock.advance(TEST.lease_duration / 2)
         second.renew()
-    assert second.now() - second.started > timedelta(seconds=TEST.leftovers)
+    assert second.now() - second.started > timedelta(seconds=TEST.stale_after)
     Collector(bank).run()
     assert shared.exists(key)
     second.release()

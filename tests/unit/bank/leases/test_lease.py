@@ -9,7 +9,7 @@ import pytest
 
 from karbor_like.bank import errors, layout
 from karbor_like.bank.leases import exclusions
-from karbor_like.bank.leases.lease import Leases, standing
+from karbor_like.bank.leases.lease import Leases, find_counting
 from karbor_like.bank.leases.safety import TEST, Safety
 from karbor_like.bank.objectstore.memory import MemoryStore
 from karbor_like.clock import ManualClock, SystemClock
@@ -60,7 +60,7 @@ def host(clock, shared):
 
 
 def counting(host: Host, clock: ManualClock) -> list[str]:
-    return [lease.holder for lease in standing(host.leases.list(), clock.now(), TEST)]
+    return [lease.holder for lease in find_counting(host.leases.list(), clock.now(), TEST)]
 
 
 def test_a_lease_is_seen_by_others_as_it_is(clock, shared, host):
@@ -297,7 +297,7 @@ def test_a_lease_that_cannot_be_understood_pins_everything_until_it_ends(clock, 
     shared.delete(layout.lease_key("e" * 32, 0))
     shared.put(layout.lease_key("f" * 32, 0), raw)
     shared.put("leases/strange", b"")
-    (info,) = standing(host.leases.list(), clock.now(), TEST)
+    (info,) = find_counting(host.leases.list(), clock.now(), TEST)
     assert info.started < clock.now() - timedelta(days=365)
     clock.advance(SECONDS + TEST.grace.total_seconds() + 1)
     assert counting(host, clock) == []
