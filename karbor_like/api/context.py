@@ -1,4 +1,4 @@
-"""What controllers need to do their work, handed to them when the application is built."""
+"""Services that the controllers use, passed to them when the application is built."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from karbor_like.triggers.contract import TriggerType
 
 @dataclass(frozen=True)
 class ServiceContext:
-    """Made once per process, after the fork."""
+    """Created once per process, after the fork."""
 
     conf: cfg.ConfigOpts
     database: Database

@@ -15,7 +15,7 @@ _DEFAULT_KEY = "created_at"
 
 @dataclass(frozen=True)
 class Page:
-    """Which part of a list is wanted. ``sort``: (key, "asc" | "desc") in order of weight."""
+    """Part of a list. ``sort`` is pairs of a key and "asc" or "desc", in order of precedence."""
 
     limit: int
     offset: int
@@ -24,7 +24,7 @@ class Page:
 
 
 def page_of(query: Mapping[str, Any], max_limit: int) -> Page:
-    """The page that a checked query string asks for; more than *max_limit* items are never given."""
+    """Return the page that a validated query string selects, of at most *max_limit* items."""
     limit = min(query.get("limit", max_limit), max_limit)
     return Page(limit, query.get("offset", 0), query.get("marker"), _sort_of(query))
 
@@ -48,7 +48,7 @@ def _direction(text: str, field: str) -> str:
 
 
 def root_url(request: webob.Request, public_url: str | None) -> str:
-    """Scheme, host and path prefix for links: the operator's, or those the client used (through a proxy)."""
+    """Return scheme, host and path prefix for links: the configured ones, or those that the client used, also by a proxy."""
     if public_url:
         return public_url.rstrip("/")
     forwarded = request.headers.get("X-Forwarded-Host", "").split(",")[-1].strip()
@@ -57,7 +57,7 @@ def root_url(request: webob.Request, public_url: str | None) -> str:
 
 
 def next_link(request: webob.Request, public_url: str | None, marker: str) -> list[dict[str, str]]:
-    """The link to the page after the item *marker*, with everything else that was asked."""
+    """Return the link to the page after the item *marker*, with all other parameters of the request."""
     query = [(name, value) for name, value in request.GET.items() if name != "marker"]
     path = parse.quote(request.path_info, safe="/:@!$&'()*+,;=~-._")
     href = f"{root_url(request, public_url)}{path}?{parse.urlencode([*query, ('marker', marker)])}"

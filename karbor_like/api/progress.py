@@ -1,4 +1,4 @@
-"""How far the operations behind checkpoints, restores and verifications are: read in two queries for a whole page."""
+"""Progress of the operations behind checkpoints, restores and verifications, read in two queries for a whole page."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -10,16 +10,16 @@ from karbor_like.db import operations
 from karbor_like.domain.operation import OperationType
 
 
-def of(
+def progress_of(
     session: orm.Session, column: str, ids: Sequence[str], types: Collection[OperationType] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """The progress (``views.work``) behind each of *ids*, which are values of the operations' *column*."""
+    """Return the progress (see :func:`views.progress`) for each of *ids*, which are values of *column* of the operations."""
     latest = operations.latest_by(session, column, ids, types)
     rows: dict[str, list[Any]] = {}
     for row in operations.resources_of(session, [operation.id for operation in latest.values()]):
         rows.setdefault(row.operation_id, []).append(row)
     progress = {}
-    for one in ids:
-        operation = latest.get(one)
-        progress[one] = views.work(operation, rows.get(operation.id, []) if operation else [])
+    for object_id in ids:
+        operation = latest.get(object_id)
+        progress[object_id] = views.progress(operation, rows.get(operation.id, []) if operation else [])
     return progress

@@ -1,4 +1,4 @@
-"""Checks bodies and query strings against the JSON schemas that the OpenAPI document shows, and says what is wrong.
+"""Validation of bodies and query strings against the JSON schemas of the OpenAPI document.
 
 A message names the path of the field and the rule, and never repeats a value that may be a secret.
 """
@@ -27,19 +27,23 @@ def _is_uuid(value: object) -> bool:
 
 
 def validator(schema: Schema) -> jsonschema.Draft202012Validator:
-    """A reusable validator of *schema*."""
+    """Return a reusable validator of a schema."""
     return jsonschema.Draft202012Validator(schema, format_checker=FORMATS)
 
 
 def check(checker: jsonschema.Draft202012Validator, value: Any, root: str = "") -> None:
-    """Raises InvalidRequest naming the fields of *value* that break the schema. *root* begins their paths."""
-    found = sorted(checker.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
-    if found:
-        raise errors.InvalidRequest([_field(error, root) for error in found[:_MAX_FIELDS]])
+    """Validate a value.
+
+    :param root: prefix of the paths in messages
+    :raises InvalidRequest: naming the fields that violate the schema
+    """
+    violations = sorted(checker.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
+    if violations:
+        raise errors.InvalidRequest([_field(error, root) for error in violations[:_MAX_FIELDS]])
 
 
 def path_text(parts: Iterable[str | int], root: str = "") -> str:
-    """``plan.resources[0].id``."""
+    """Return a path such as ``plan.resources[0].id``."""
     text = root
     for part in parts:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
@@ -91,12 +95,15 @@ def _allowed(error: jsonschema.ValidationError) -> str:
 
 
 def canonical_id(text: str) -> str:
-    """A UUID, in whichever form it was written (``urn:uuid:``, braces, 32 digits), as the database holds it."""
+    """Convert a UUID of any form (``urn:uuid:``, braces, 32 digits) to the form that is stored in the database."""
     return str(uuid.UUID(text))
 
 
 def path_id(name: str, text: str) -> str:
-    """An id in a path, in its canonical form. Raises InvalidInput where it is not a UUID."""
+    """Convert an id in a path to its canonical form.
+
+    :raises InvalidInput: it is not a UUID
+    """
     if not uuidutils.is_uuid_like(text):
         raise exception.InvalidInput(f"{name} {_shown(text)} in the path is not a UUID")
     return canonical_id(text)

@@ -1,4 +1,4 @@
-"""Rows and answers of the protection service as the objects that clients know, member by member."""
+"""Objects of the REST API, built from rows and from results of the protection service."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ Json = dict[str, Any]
 
 
 def moment(value: datetime | None) -> str | None:
-    """UTC with microseconds and without a zone, as old clients parse it."""
+    """Format a time in UTC with microseconds and without a zone, as old clients parse it."""
     return None if value is None else value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
 def plan(row: models.Plan) -> Json:
-    """The plan's seven members; a resource shows ``extra_info`` only where it has any."""
+    """Return a plan. A resource without ``extra_info`` lacks the member."""
     return {
         "id": row.id,
         "name": row.name,
@@ -33,7 +33,7 @@ def plan(row: models.Plan) -> Json:
 
 
 def provider(value: Mapping[str, Any]) -> Json:
-    """A provider; all four maps of schemas are always there."""
+    """Return a provider, always with all four maps of schemas."""
     schemas = value.get("extended_info_schema") or {}
     names = ("options_schema", "restore_schema", "saved_info_schema", "verify_schema")
     return {
@@ -45,7 +45,7 @@ def provider(value: Mapping[str, Any]) -> Json:
 
 
 def instance(value: Mapping[str, Any]) -> Json:
-    """A resource that can be protected, and its direct children."""
+    """Return a resource that can be protected, with its direct children."""
     return {**_dependent(value), "dependent_resources": [_dependent(child) for child in value["dependent_resources"]]}
 
 
@@ -53,17 +53,17 @@ def _dependent(value: Mapping[str, Any]) -> Json:
     return {name: value.get(name) for name in ("id", "type", "name", "extra_info")}
 
 
-def work(operation: models.Operation | None, resources: Sequence[models.OperationResource]) -> Json:
-    """How far an operation is and what it cost: additions to the objects of old clients. Sizes and progress in bytes."""
+def progress(operation: models.Operation | None, resources: Sequence[models.OperationResource]) -> Json:
+    """Return the progress and sizes of an operation in bytes. These members are unknown to old clients."""
     totals = [row.bytes_total for row in resources]
     known = [total for total in totals if total is not None]
     return {
         "reason": operation.error_info if operation else None,
         "progress": {
             "bytes_done": sum(row.bytes_done for row in resources),
-            # A sum that leaves one out would jump when that one is known.
+            # Null until all are known: a partial sum would jump.
             "bytes_total": sum(known) if known and len(known) == len(totals) else None,
-            "resources": {row.resource_key: _resource_work(row) for row in resources},
+            "resources": {row.resource_key: _resource_progress(row) for row in resources},
         },
         **{name: _sum(getattr(row, name) for row in resources) for name in _SIZES},
     }
@@ -72,7 +72,7 @@ def work(operation: models.Operation | None, resources: Sequence[models.Operatio
 _SIZES = ("logical_bytes", "new_bytes", "stored_bytes")
 
 
-def _resource_work(row: models.OperationResource) -> Json:
+def _resource_progress(row: models.OperationResource) -> Json:
     names = ("status", "step", "reason", "bytes_done", "bytes_total", *_SIZES)
     return {name: getattr(row, name) for name in names}
 
@@ -83,7 +83,7 @@ def _sum(values: Any) -> int | None:
 
 
 def checkpoint(row: models.Checkpoint, progress: Mapping[str, Any]) -> Json:
-    """A checkpoint, with the progress of the operation that created it."""
+    """Return a checkpoint with the progress of the operation that created it."""
     shown = {
         "id": row.id,
         "project_id": row.project_id,
@@ -101,12 +101,12 @@ def checkpoint(row: models.Checkpoint, progress: Mapping[str, Any]) -> Json:
 
 
 def restore(row: models.Restore, progress: Mapping[str, Any]) -> Json:
-    """The restore's nine members and its progress."""
+    """Return a restore with the progress of its operation."""
     return {**verification(row, progress), "restore_target": row.restore_target}
 
 
 def verification(row: models.Restore | models.Verification, progress: Mapping[str, Any]) -> Json:
-    """The verification's eight members and its progress."""
+    """Return a verification with the progress of its operation."""
     return {
         "id": row.id,
         "project_id": row.project_id,
@@ -122,13 +122,13 @@ def verification(row: models.Restore | models.Verification, progress: Mapping[st
 
 
 def trigger(row: models.Trigger) -> Json:
-    """A trigger; the values of its properties are texts, as clients have always got them."""
+    """Return a trigger. The values of its properties are texts, as clients expect."""
     properties = {name: str(value) for name, value in row.properties.items() if value is not None}
     return {"id": row.id, "name": row.name, "type": row.type, "properties": properties}
 
 
 def scheduled_operation(row: models.ScheduledOperation) -> Json:
-    """A scheduled operation; the values of its definition are texts."""
+    """Return a scheduled operation. The values of its definition are texts."""
     return {
         "id": row.id,
         "name": row.name,
@@ -142,20 +142,26 @@ def scheduled_operation(row: models.ScheduledOperation) -> Json:
 
 
 def retention(
-    rules: Mapping[str, int], copies: Sequence[models.Checkpoint], decisions: Sequence[domain.Decision]
+    rules: Mapping[str, int], rows: Sequence[models.Checkpoint], decisions: Sequence[domain.Decision]
 ) -> Json:
-    """What retention rules would do with the checkpoints of a plan."""
-    made = {row.id: row.created_at.isoformat() for row in copies}
+    """Return what retention rules would do with the checkpoints of a plan."""
+    created_at = {row.id: row.created_at.isoformat() for row in rows}
     return {
         "rules": dict(rules),
         "checkpoints": [
-            {"id": one.id, "timestamp": made[one.id], "delete": one.delete, "reason": one.reason} for one in decisions
+            {
+                "id": decision.id,
+                "timestamp": created_at[decision.id],
+                "delete": decision.delete,
+                "reason": decision.reason,
+            }
+            for decision in decisions
         ],
     }
 
 
 def operation_log(row: models.Operation) -> Json:
-    """The log's twelve members, the verification it belongs to, and what a copy was made of."""
+    """Return an operation log. Old clients do not know ``verification_id`` and ``source_checkpoint_id``."""
     return {
         "id": row.id,
         "operation_type": row.operation_type,
@@ -175,7 +181,10 @@ def operation_log(row: models.Operation) -> Json:
 
 
 def service(row: models.Service, *, up: bool) -> Json:
-    """The service's seven members."""
+    """Return a service.
+
+    :param up: whether it sends heartbeats
+    """
     return {
         "id": row.id,
         "binary": row.binary,

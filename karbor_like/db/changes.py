@@ -1,8 +1,8 @@
-"""Changes of state, told once they are committed: of checkpoints, restores, verifications and scheduled runs.
+"""Status changes of checkpoints, restores, verifications and scheduled runs, reported after they are committed.
 
-Hooked into the session, through which every writer goes: an inserted row, a changed attribute and ``Repository.update`` all
-end in a flush. What was rolled back is never told, since what a session has collected goes with it. Deletions with plain
-SQL (rows that are too old) are no changes of state.
+All writers use the session: an inserted row, a changed attribute and ``Repository.update`` end in a flush, which is watched.
+Changes that are rolled back are not reported, because they are discarded with the session. Deletions with plain SQL
+(purged rows) are not changes of status.
 """
 
 import logging
@@ -18,7 +18,7 @@ from karbor_like.db.session import Database
 
 LOG = logging.getLogger(__name__)
 
-#: The column that is the state of a row.
+#: The column that holds the status of a row.
 STATE: Final[Mapping[type[Base], str]] = {
     Checkpoint: "status",
     Restore: "status",
@@ -26,25 +26,25 @@ STATE: Final[Mapping[type[Base], str]] = {
     ScheduledRun: "state",
 }
 
-#: The column of an operation that names what it changes.
+#: The column of an operation that links to the object that it changes.
 _LINK: Final[Mapping[type[Base], str]] = {
     Checkpoint: "checkpoint_id",
     Restore: "restore_id",
     Verification: "verification_id",
 }
 
-#: A row, its old and its new state.
+#: A row, its old and its new status.
 _Found = tuple[Any, str | None, str]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One change of state, with what belongs to it.
+    """One change of status, with the rows that belong to it.
 
     :param row: as it was committed
-    :param old: None where the row is new
-    :param operation: which the same transaction began or ended on it
-    :param checkpoint: that a restore or verification is about
+    :param old: None if the row is new
+    :param operation: the operation that the same transaction started or ended
+    :param checkpoint: the checkpoint of a restore or verification
     :param scheduled: the scheduled operation of a run
     """
 
@@ -56,45 +56,45 @@ class Change:
     scheduled: ScheduledOperation | None = None
 
 
-def watch(database: Database, tell: Callable[[Sequence[Change]], None]) -> None:
-    """Call *tell* with the changes of each transaction of *database* after it was committed, in the thread that did.
+def watch(database: Database, notify: Callable[[Sequence[Change]], None]) -> None:
+    """Call *notify* with the changes of each transaction of a database, after the commit and in the same thread.
 
-    *tell* must be quick. An error of it is logged: what is committed has happened, whether or not it can be told.
+    *notify* must be fast. Its errors are logged, because the transaction is already committed.
     """
-    watcher = _Watcher(tell)
+    watcher = _Watcher(notify)
     sa.event.listen(database.sessions, "after_flush", watcher.collect)
     sa.event.listen(database.sessions, "before_commit", watcher.complete)
     sa.event.listen(database.sessions, "after_commit", watcher.committed)
 
 
 class _Watcher:
-    """Its part of each session's ``info`` is what it has found in that session."""
+    """Collects changes in the ``info`` of each session."""
 
-    def __init__(self, tell: Callable[[Sequence[Change]], None]) -> None:
-        self._tell = tell
+    def __init__(self, notify: Callable[[Sequence[Change]], None]) -> None:
+        self._notify = notify
 
     def collect(self, session: orm.Session, context: object) -> None:
-        """What a flush writes."""
+        """Collect the changes that a flush writes."""
         found, operations = session.info.setdefault((self, "found"), ([], {}))
         found.extend(_changes(session))
         written = (row for rows in (session.new, session.dirty) for row in rows if isinstance(row, Operation))
         operations.update((row.id, row) for row in written)
 
     def complete(self, session: orm.Session) -> None:
-        """What belongs to the changes, while the session can still be asked."""
+        """Load the rows that belong to the changes, while the session can still be queried."""
         session.flush()
         found, operations = session.info.pop((self, "found"), ([], {}))
         session.info[self] = [_change(session, change, operations.values()) for change in found]
 
     def committed(self, session: orm.Session) -> None:
-        """Tell what was found."""
+        """Report the collected changes."""
         changes = session.info.pop(self, ())
         if not changes:
             return
         try:
-            self._tell(changes)
+            self._notify(changes)
         except Exception:  # noqa: BLE001 - the writer must not learn that its committed transaction failed
-            LOG.exception("changes of state could not be told")
+            LOG.exception("changes of status could not be reported")
 
 
 def _changes(session: orm.Session) -> Iterator[_Found]:
@@ -117,12 +117,12 @@ def _change(session: orm.Session, found: _Found, written: Iterable[Operation]) -
         scheduled = session.get(ScheduledOperation, row.scheduled_operation_id)
     elif not isinstance(row, Checkpoint):
         checkpoint = session.get(Checkpoint, row.checkpoint_id)
-    operation = next((one for one in written if _is_of(one, row)), None)
+    operation = next((candidate for candidate in written if _is_of(candidate, row)), None)
     return Change(row, old, new, operation, checkpoint, scheduled)
 
 
 def _is_of(operation: Operation, row: Any) -> bool:
     if isinstance(row, ScheduledRun):
-        # The log's entry of a run that did not succeed.
+        # The log entry of a run that did not succeed.
         return (operation.scheduled_operation_id, operation.started_at) == (row.scheduled_operation_id, row.due_at)
     return getattr(operation, _LINK[type(row)]) == row.id

@@ -56,7 +56,7 @@ def page(
     end_date: date | None = None,
     **paging: Any,
 ) -> Sequence[Checkpoint]:
-    """Checkpoints of a provider that are not deleted; both days (UTC) inclusive. *paging* as in ``Repository.list``."""
+    """Return checkpoints of a provider that are not deleted. Both days (UTC) are inclusive. See ``Repository.list``."""
     where: list[sa.ColumnElement[bool]] = [Checkpoint.provider_id == provider_id, Checkpoint.deleted_at.is_(None)]
     if start_date is not None:
         where.append(Checkpoint.created_at >= _midnight(start_date))
@@ -77,10 +77,10 @@ def of_plan(
     deleted: bool = False,
     lock: bool = False,
 ) -> Sequence[Checkpoint]:
-    """The checkpoints of a plan at a provider, oldest first.
+    """Return the checkpoints of a plan at a provider, oldest first.
 
-    :param deleted: also those that are deleted
-    :param lock: hold them until the transaction ends
+    :param deleted: whether to include those that are deleted
+    :param lock: whether to lock the rows until the transaction ends
     """
     query = sa.select(Checkpoint).where(
         Checkpoint.provider_id == provider_id,
@@ -94,23 +94,23 @@ def of_plan(
 
 
 def available_of_plan(session: orm.Session, provider_id: str, project_id: str, plan_id: str) -> Sequence[Checkpoint]:
-    """The available checkpoints of a plan at a provider."""
+    """Return the available checkpoints of a plan at a provider, oldest first."""
     return [row for row in of_plan(session, provider_id, project_id, plan_id) if row.status == states.AVAILABLE]
 
 
 def in_use(session: orm.Session, checkpoint_ids: Sequence[str]) -> Mapping[str, str]:
-    """Those of the checkpoints that something unfinished uses, and what that is."""
-    found = {}
+    """Return which of the checkpoints are used by an unfinished operation: checkpoint id -> text that names it."""
+    users = {}
     for used in (models.Operation.checkpoint_id, models.Operation.source_checkpoint_id):
         query = sa.select(used, models.Operation.operation_type).where(
             used.in_(list(checkpoint_ids)), models.Operation.queue_state != DONE
         )
-        found.update({str(checkpoint_id): f"{kind} goes on" for checkpoint_id, kind in session.execute(query)})
-    return found
+        users.update({str(checkpoint_id): f"{kind} is running" for checkpoint_id, kind in session.execute(query)})
+    return users
 
 
 def latest_available(session: orm.Session, provider_id: str, project_id: str, limit: int) -> Sequence[Checkpoint]:
-    """The newest available checkpoints of a project at a provider: what the next one is stored against."""
+    """Return the newest available checkpoints of a project at a provider: the bases of the next one."""
     query = (
         sa.select(Checkpoint)
         .where(
@@ -125,7 +125,7 @@ def latest_available(session: orm.Session, provider_id: str, project_id: str, li
 
 
 def move(session: orm.Session, checkpoint_id: str, to: str, allowed_from: Sequence[str], **values: Any) -> bool:
-    """Change the status if it is one of *allowed_from*. Returns whether it did."""
+    """Change the status if it is one of *allowed_from*. Return whether it was changed."""
     changes = {"status": to, **values}
     if to == states.DELETED:
         changes["deleted_at"] = db_session.now(session)

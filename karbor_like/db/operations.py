@@ -1,7 +1,7 @@
-"""The queue of the protection service, which is the operation log too: hold, claim, renew, finish; and its details.
+"""Queue of the protection service, which is also the operation log: hold, claim, renew and finish operations.
 
-A claim is a compare-and-set on ``epoch`` and the lease. Times of leases are the database's, so hosts need not agree on
-theirs. Nothing here blocks: a service asks for what is due, tries to claim it, and goes on where another one was faster.
+A claim is a compare-and-set on ``epoch`` and the lease. Leases are measured by the database's clock, so the clocks of hosts
+may differ. Nothing here blocks: a service asks which operations are due, and skips those that another service claims first.
 """
 
 from collections.abc import Collection, Sequence
@@ -42,7 +42,7 @@ QUEUED, RUNNING, DONE = "queued", "running", "done"
 
 @dataclass(frozen=True)
 class Claim:
-    """Proof that this process runs the operation: every write for the operation carries *epoch*."""
+    """Proof that this process runs an operation. Every write for the operation is fenced by *epoch*."""
 
     operation_id: str
     epoch: int
@@ -50,10 +50,12 @@ class Claim:
 
 
 def due(session: orm.Session, limit: int, providers: Collection[str]) -> Sequence[Operation]:
-    """Operations that wait to be run, or whose owner stopped renewing, fairest first: projects with the fewest running
-    operations, then the oldest. The copies of a plan to one provider come one after the other.
+    """Return operations that are queued, or whose lease has expired.
 
-    :param providers: ids of those whose operations can be run; others' only where they can be ended without it
+    Those of projects with the fewest running operations are first, then the oldest. The copies of a plan to one provider are
+    returned one at a time.
+
+    :param providers: ids of the providers that are loaded; operations of others are due only if they need no plugin to end
     """
     now = db_session.now(session)
     alive = sa.and_(Operation.queue_state == RUNNING, Operation.lease_until >= now)
@@ -81,7 +83,7 @@ def due(session: orm.Session, limit: int, providers: Collection[str]) -> Sequenc
 
 
 def waiting_for_others(session: orm.Session, providers: Collection[str]) -> dict[str, str]:
-    """Operations that :func:`due` leaves out because their providers are not among *providers*: id -> provider's id."""
+    """Return operations that :func:`due` omits because their providers are not loaded: operation id -> provider id."""
     query = sa.select(Operation.id, Operation.provider_id).where(
         _waiting(db_session.now(session)), Operation.provider_id.not_in(providers), ~_needless()
     )
@@ -95,13 +97,13 @@ def _waiting(now: datetime) -> sa.ColumnElement[bool]:
 
 
 def _needless() -> sa.ColumnElement[bool]:
-    """That an operation is not wanted any more and nothing of it is left: it can be ended without its plugins."""
+    """Match cancelled operations with an empty journal: they end without their plugins."""
     made = sa.select(JournalEntry.role).where(JournalEntry.operation_id == Operation.id, JournalEntry.gone.is_(False))
     return sa.and_(Operation.cancel_requested.is_(True), ~made.exists())
 
 
 def _behind() -> sa.ColumnElement[bool]:
-    """That an operation is a copy, still wanted, and one before it is unfinished: each is stored against the last one."""
+    """Match copies that wait for an earlier one of their plan, because each is deduplicated against the last one."""
     before = orm.aliased(Operation)
     unfinished = (
         sa.select(before.id)
@@ -131,7 +133,7 @@ def hold(session: orm.Session, operation: Operation, owner: str, lease_seconds: 
 
 
 def claim(session: orm.Session, operation: Operation, owner: str, lease_seconds: float) -> Claim | None:
-    """Take *operation* (as seen by :func:`due`) for *lease_seconds*. None where somebody else was faster."""
+    """Claim an operation that :func:`due` returned. Return None if another process has claimed it meanwhile."""
     now = db_session.now(session)
     epoch = operation.epoch + 1
     values = {
@@ -142,7 +144,7 @@ def claim(session: orm.Session, operation: Operation, owner: str, lease_seconds:
         "attempts": operation.attempts + 1,
         "started_at": operation.started_at or now,
     }
-    # The lease too: its owner may have renewed it since, after the database was away.
+    # Compares the lease, too: its owner may have renewed it since, after the database was unreachable.
     expected = {"epoch": operation.epoch, "queue_state": [QUEUED, RUNNING], "lease_until": operation.lease_until}
     if not OPERATIONS.update(session, operation.id, values, expected):
         return None
@@ -150,15 +152,15 @@ def claim(session: orm.Session, operation: Operation, owner: str, lease_seconds:
 
 
 def renew(session: orm.Session, held: Claim, lease_seconds: float) -> bool:
-    """Extend the lease. False: the operation is lost, stop touching it."""
+    """Extend the lease. Return False if the claim is lost: the caller must not change the operation any more."""
     until = db_session.now(session) + timedelta(seconds=lease_seconds)
     return OPERATIONS.update(session, held.operation_id, {"lease_until": until}, _held(held))
 
 
 def release(session: orm.Session, held: Claim, *, attempts: int | None = None) -> bool:
-    """Give an unfinished operation back to the queue, for any service to go on with.
+    """Return an unfinished operation to the queue, for any service to continue.
 
-    :param attempts: set the count of attempts, where the one that ends here is not to count
+    :param attempts: number of attempts to set, if the one that ends here must not count
     """
     values: dict[str, Any] = {"queue_state": QUEUED, "owner": None, "lease_until": None}
     if attempts is not None:
@@ -167,7 +169,7 @@ def release(session: orm.Session, held: Claim, *, attempts: int | None = None) -
 
 
 def finish(session: orm.Session, held: Claim, status: str, error_info: str | None = None) -> bool:
-    """Record the end. The credential is forgotten. False: the operation was lost before."""
+    """Record the end of an operation and erase its credential. Return False if the claim is lost."""
     values = {
         "queue_state": DONE,
         "status": status,
@@ -180,7 +182,10 @@ def finish(session: orm.Session, held: Claim, status: str, error_info: str | Non
 
 
 def check(session: orm.Session, held: Claim) -> Operation:
-    """The operation, locked, if the claim still holds. Raises LeaseLost."""
+    """Lock an operation and return it.
+
+    :raises LeaseLost: the claim no longer holds
+    """
     row = OPERATIONS.find(session, held.operation_id, lock=True)
     if row is None or row.epoch != held.epoch or row.queue_state != RUNNING:
         raise _lost(held)
@@ -188,8 +193,9 @@ def check(session: orm.Session, held: Claim) -> Operation:
 
 
 def fence(connection: sa.Connection, held: Claim) -> None:
-    """Lock the operation's row in *connection*'s transaction, for writers that have no session. Raises LeaseLost where the
-    claim no longer holds.
+    """Lock an operation in the transaction of a connection, for writers that have no session.
+
+    :raises LeaseLost: the claim no longer holds
     """
     columns = OPERATIONS.columns
     query = sa.select(columns["id"]).where(
@@ -208,31 +214,31 @@ def _held(held: Claim) -> dict[str, Any]:
 
 
 def request_cancel(session: orm.Session, operation_id: str) -> bool:
-    """Ask whoever runs it to stop. False where it is done already."""
+    """Ask the process that runs an operation to stop it. Return False if it has ended."""
     return OPERATIONS.update(session, operation_id, {"cancel_requested": True}, {"queue_state": [QUEUED, RUNNING]})
 
 
 def unfinished_of(session: orm.Session, **equal: Any) -> Sequence[Operation]:
-    """Operations that are queued or running and have these column values, oldest first."""
+    """Return operations that are queued or running and have these column values, oldest first."""
     query = sa.select(Operation).where(Operation.queue_state.in_((QUEUED, RUNNING))).filter_by(**equal)
     return session.execute(query.order_by(Operation.created_at)).scalars().all()
 
 
 def using(session: orm.Session, checkpoint_id: str) -> Sequence[Operation]:
-    """Unfinished operations on a checkpoint, and copies that are being made of it, oldest first."""
+    """Return unfinished operations on a checkpoint, and unfinished copies of it, oldest first."""
     either = sa.or_(Operation.checkpoint_id == checkpoint_id, Operation.source_checkpoint_id == checkpoint_id)
     query = sa.select(Operation).where(Operation.queue_state.in_((QUEUED, RUNNING)), either)
     return session.execute(query.order_by(Operation.created_at)).scalars().all()
 
 
 def latest_of(session: orm.Session, **equal: Any) -> Operation | None:
-    """The newest operation with these column values."""
+    """Return the newest operation with these column values."""
     query = sa.select(Operation).filter_by(**equal).order_by(Operation.created_at.desc(), Operation.id.desc()).limit(1)
     return session.execute(query).scalar_one_or_none()
 
 
 def set_resource(session: orm.Session, operation_id: str, resource_key: str, **values: Any) -> None:
-    """Record how a resource is doing."""
+    """Record the progress of a resource."""
     values["updated_at"] = db_session.now(session)
     row = session.get(OperationResource, (operation_id, resource_key))
     if row is None:
@@ -242,7 +248,7 @@ def set_resource(session: orm.Session, operation_id: str, resource_key: str, **v
 
 
 def resources_of(session: orm.Session, operation_ids: Sequence[str]) -> Sequence[OperationResource]:
-    """How all resources of these operations are doing."""
+    """Return the progress of all resources of these operations."""
     query = sa.select(OperationResource).where(OperationResource.operation_id.in_(list(operation_ids)))
     return (
         session.execute(query.order_by(OperationResource.operation_id, OperationResource.resource_key)).scalars().all()
@@ -250,7 +256,7 @@ def resources_of(session: orm.Session, operation_ids: Sequence[str]) -> Sequence
 
 
 def journal(session: orm.Session, operation_id: str, resource_key: str | None = None) -> Sequence[JournalEntry]:
-    """What the operation intended to create and is not known to be gone, in order."""
+    """Return what an operation intended to create and has not deleted, in order."""
     query = sa.select(JournalEntry).where(JournalEntry.operation_id == operation_id, JournalEntry.gone.is_(False))
     if resource_key is not None:
         query = query.where(JournalEntry.resource_key == resource_key)
@@ -260,7 +266,7 @@ def journal(session: orm.Session, operation_id: str, resource_key: str | None = 
 def intend(
     session: orm.Session, operation_id: str, resource_key: str, role: str, *, name: str, keep: bool
 ) -> JournalEntry:
-    """The entry for *role*, made where there is none; one that was gone begins anew."""
+    """Return the journal entry for *role*. Create it if there is none, and reset it if its object was deleted."""
     row = session.get(JournalEntry, (operation_id, resource_key, role), with_for_update=True)
     if row is None:
         used = sa.select(sa.func.coalesce(sa.func.max(JournalEntry.seq), 0)).where(
@@ -283,7 +289,10 @@ def intend(
 
 
 def note(session: orm.Session, operation_id: str, resource_key: str, role: str, **values: Any) -> JournalEntry:
-    """Change an entry: ``cloud_id``, ``gone``. Raises NotFound where nothing was intended."""
+    """Change ``cloud_id`` or ``gone`` of a journal entry.
+
+    :raises NotFound: there is no such entry
+    """
     row = session.get(JournalEntry, (operation_id, resource_key, role), with_for_update=True)
     if row is None:
         raise exception.NotFound(f"operation {operation_id} has no journal entry {role!r} for {resource_key}")
@@ -295,7 +304,7 @@ def note(session: orm.Session, operation_id: str, resource_key: str, role: str, 
 def latest_by(
     session: orm.Session, column: str, ids: Sequence[str], types: Collection[OperationType] | None = None
 ) -> dict[str, Operation]:
-    """The newest operation (of *types*) of each of *ids*, which are values of *column* (``restore_id`` ...)."""
+    """Return the newest operation (of *types*) for each of *ids*, which are values of *column*, such as ``restore_id``."""
     key = getattr(Operation, column)
     query = sa.select(Operation).where(key.in_(list(ids)))
     if types is not None:

@@ -1,4 +1,4 @@
-"""What the typed clients share: one call, with the errors of the error tree."""
+"""Base of the typed RPC clients: one call, which raises the errors of the error tree."""
 
 from typing import Any
 
@@ -11,20 +11,20 @@ from karbor_like.rpc import transport as rpc_transport
 from karbor_like.rpc.serializer import Serializer
 from karbor_like.secret import Cipher
 
-#: Seconds that a call may take which asks a cloud or a bank many things. The server shows that it is alive meanwhile.
+#: Limit in seconds for calls that wait for a cloud or a bank. The server sends heartbeats meanwhile.
 _LONG_SECONDS = 900
 
 
 class Client:
     """Calls any of the running services of one topic.
 
-    Every call may raise the errors of :mod:`karbor_like.exception` that the service raised, and Unavailable where no
-    service answered.
+    Every call raises the errors of :mod:`karbor_like.exception` that the service raised, and Unavailable if no service
+    answered.
 
-    :param transport: for sharing one between clients; otherwise made from *conf*
+    :param transport: to share between clients; None: create one from *conf*
     """
 
-    #: What the service is called in messages.
+    #: Name of the service in messages.
     service: str
     topic: str
     version: str
@@ -37,17 +37,19 @@ class Client:
         self._conf = conf
 
     def close(self) -> None:
-        """Give connections back."""
+        """Close the connections."""
         self._transport.cleanup()
 
     def ping(self, ctxt: RequestContext, *, timeout: float) -> dict[str, Any]:
-        """``{"host": ...}`` of a service that is alive and reaches its database. Raises Unavailable after *timeout*
-        seconds.
+        """Return the ``host`` of a service that is alive and reaches its database.
+
+        :param timeout: seconds
+        :raises Unavailable: no service answered in time
         """
         return self._call(ctxt, "ping", timeout)
 
     def _call(self, ctxt: RequestContext, method: str, timeout: float | None = None, **arguments: Any) -> Any:
-        # Without a timeout of its own a call may be long: then the server's heartbeats, not the answer, must be timely.
+        # A call without a timeout of its own may be long. Then the heartbeats of the server must be timely, not its answer.
         alive = self._conf.rpc_response_timeout
         options = {"timeout": timeout} if timeout else {"timeout": _LONG_SECONDS, "call_monitor_timeout": alive}
         try:
@@ -70,6 +72,6 @@ class Client:
 
 
 def _local(error: exception.KarborLikeError) -> exception.KarborLikeError:
-    """*error* as its own class: over the bus it comes as a subclass whose text has the server's stack in it."""
+    """Restore the class of an error: over the bus it arrives as a subclass whose text contains the server's traceback."""
     original = next(kind for kind in type(error).__mro__ if kind.__module__ == exception.__name__)
     return original(error.message)

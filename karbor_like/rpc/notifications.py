@@ -1,15 +1,14 @@
-"""Notifications: what changed its state, for whoever listens on the operator's message bus. Off until a driver is named.
+"""Notifications of status changes on the operator's message bus. Disabled until a driver is configured.
 
-Other libraries' options switch this on: ``[oslo_messaging_notifications]`` of oslo.messaging. Every notification is an
-object with name, version and data; the data is a :class:`StatusChange`, the same for all objects. The event type is
-``<object>.<action>.<phase>``:
+The options are ``[oslo_messaging_notifications]`` of oslo.messaging. Every notification is an object with name, version and
+data. The data is a :class:`StatusChange` for all objects. The event type is ``<object>.<action>.<phase>``:
 
 * an object is a ``checkpoint``, ``restore``, ``verification`` or ``scheduled_run``;
-* the action is the type of the operation that moves a checkpoint (``protect``, ``delete``, ``copy`` ...), or ``update``
-  where none does; for the others, ``run``;
+* the action for a checkpoint is the type of the operation that changes it (``protect``, ``delete``, ``copy``), or ``update``
+  without an operation; for other objects, it is ``run``;
 * the phase is ``start``, ``end`` or ``error``. The last one has the priority ERROR, the others INFO.
 
-Nobody waits for a bus: the process that made a change puts it into a queue, from which one thread sends. What cannot be
+Writers never wait for the bus: a change is put into a queue, from which one thread sends. A notification that cannot be
 sent is dropped and logged.
 """
 
@@ -41,11 +40,11 @@ VERSION: Final = "1.0"
 NAMESPACE: Final = "karbor_like"
 _DATA: Final = f"{NAMESPACE}_object.data"
 
-#: Notifications that wait while the bus is away; what comes on top is dropped.
+#: Size of the queue. While the bus is unreachable and the queue is full, notifications are dropped.
 _WAITING = 10_000
-#: Times that the library tries to reach the bus for one notification, where the operator says nothing else.
+#: Default number of retries for a notification.
 _RETRIES = 2
-#: Seconds for sending what waits when the process ends.
+#: Seconds for sending queued notifications when the process ends.
 _CLOSE_SECONDS = 5.0
 
 _OBJECTS: Final[Mapping[type[Base], str]] = {
@@ -67,9 +66,9 @@ _FAILED: Final = frozenset({words.failed for words in states.OPERATION.values()}
 
 @dataclasses.dataclass(frozen=True)
 class StatusChange:
-    """The data of a notification, version 1.0. Times are ISO 8601 in UTC, sizes bytes; null is "none" or "not known".
+    """Data of a notification, version 1.0. Times are ISO 8601 in UTC, sizes are bytes, null means absent or unknown.
 
-    A member may be added in a later 1.x; one that is removed or changes its meaning makes it 2.0.
+    An added member raises the minor version. A removed member or a changed meaning raises the major version.
     """
 
     id: str
@@ -94,11 +93,11 @@ class StatusChange:
 
 
 def attach(conf: cfg.ConfigOpts, database: Database, binary: str, clock: Clock | None = None) -> None:
-    """Send a notification for each change of state that *database* commits, until it is disposed of.
+    """Send a notification for each status change that *database* commits, until the database is closed.
 
-    Nothing happens and nothing is made where ``[oslo_messaging_notifications] driver`` is empty. To be called after a fork.
+    Must be called after a fork. Does nothing if ``[oslo_messaging_notifications] driver`` is empty.
 
-    :param binary: the first half of the publisher's id, ``<binary>:<host>``
+    :param binary: first half of the publisher id, ``<binary>:<host>``
     """
     transport.set_defaults()
     cfg.set_defaults(oslo_notifier._notifier_opts, retry=_RETRIES)
@@ -108,13 +107,13 @@ def attach(conf: cfg.ConfigOpts, database: Database, binary: str, clock: Clock |
     bus = oslo_messaging.get_notification_transport(conf)
     sender = Sender(oslo_messaging.Notifier(bus, f"{binary}:{conf.service.host}"), clock or SystemClock())
     changes.watch(database, sender.notify)
-    # Last one first: what waits is sent, and then the bus is left.
+    # Called in reverse order: queued notifications are sent before the connection is closed.
     database.on_dispose(bus.cleanup)
     database.on_dispose(sender.close)
 
 
 def event_type(change: Change) -> str:
-    """Object, action and phase of a change."""
+    """Return the event type of a change."""
     return f"{_OBJECTS[type(change.row)]}.{_action(change)}.{phase(change.new)}"
 
 
@@ -132,9 +131,9 @@ def phase(status: str) -> str:
 
 
 def status_change(change: Change, now: datetime) -> StatusChange:
-    """The data of a change that was made at *now*."""
+    """Return the data of a change that happened at *now*."""
     row, operation, context = change.row, change.operation, oslo_context.get_current()
-    # Nearest first: what the row itself says, then what belongs to it.
+    # In order of precedence: the row itself, then the rows that belong to it.
     sources = (row, change.scheduled, operation, change.checkpoint)
     request_id = operation.parameters.get("request_id") if operation else getattr(context, "request_id", None)
     sizes = {name: getattr(row, name, None) for name in ("logical_bytes", "new_bytes", "stored_bytes")}
@@ -172,7 +171,7 @@ def _time(value: datetime | None) -> str | None:
 
 
 def payload(change: Change, now: datetime) -> dict[str, Any]:
-    """What is sent for a change: the data, and what says which members it has."""
+    """Return the payload for a change: the data with its name and version."""
     return {
         f"{NAMESPACE}_object.name": StatusChange.__name__,
         f"{NAMESPACE}_object.namespace": NAMESPACE,
@@ -182,7 +181,7 @@ def payload(change: Change, now: datetime) -> dict[str, Any]:
 
 
 class Sender:
-    """Sends in a thread of its own, in the order in which it is told."""
+    """Sends notifications from its own thread, in the order of the changes."""
 
     def __init__(self, notifier: oslo_messaging.Notifier, clock: Clock) -> None:
         self._notifier = notifier
@@ -191,23 +190,25 @@ class Sender:
         self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
         self._thread.start()
 
-    def notify(self, found: Sequence[Change]) -> None:
-        """Have a notification sent for each; returns at once."""
+    def notify(self, committed: Sequence[Change]) -> None:
+        """Queue a notification for each change. Never blocks."""
         now = self._clock.now()
-        for change in found:
+        for change in committed:
             kind = event_type(change)
             try:
                 self._waiting.put_nowait((kind, payload(change, now)))
             except queue.Full:
-                LOG.warning("the message bus is away or slow: notification %s of %s is dropped", kind, change.row.id)
+                LOG.warning(
+                    "The message bus is unreachable or slow: notification %s of %s is dropped", kind, change.row.id
+                )
 
     def close(self) -> None:
-        """Send what waits, for a few seconds; what is left after that is dropped."""
+        """Send queued notifications for a few seconds, and drop the rest."""
         with contextlib.suppress(queue.Full):
             self._waiting.put(None, timeout=_CLOSE_SECONDS)
         self._thread.join(_CLOSE_SECONDS)
         if self._thread.is_alive():
-            LOG.warning("%s notifications were not sent: the message bus is away or slow", self._waiting.qsize())
+            LOG.warning("%s notifications were not sent: the message bus is unreachable or slow", self._waiting.qsize())
 
     def _run(self) -> None:
         while (item := self._waiting.get()) is not None:
@@ -215,5 +216,5 @@ class Sender:
             send = self._notifier.error if kind.endswith(".error") else self._notifier.info
             try:
                 send({}, kind, body)
-            except Exception:  # noqa: BLE001 - the border of a thread; what a driver cannot send it logs by itself
-                LOG.exception("notification %s of %s is dropped", kind, body[_DATA]["id"])
+            except Exception:  # noqa: BLE001 - top of a thread; drivers log delivery failures themselves
+                LOG.exception("Notification %s of %s is dropped", kind, body[_DATA]["id"])

@@ -1,4 +1,4 @@
-"""The operation engine as the API sees it. What is due it finds in the database; calls are only about trusts."""
+"""Client of the operation engine. Engines find due triggers in the database, so the calls are only about trusts."""
 
 from karbor_like.context import RequestContext
 from karbor_like.rpc import client
@@ -15,12 +15,12 @@ class OperationEngineClient(client.Client):
     version = VERSION
 
     def ensure_trust(self, ctxt: RequestContext) -> None:
-        """See that the engine may act for the caller in the caller's project when nobody is logged in.
+        """Create a trust, unless there is one, with which the engine acts for the caller in the caller's project.
 
-        Raises NotAuthorized where Keystone refuses the trust.
+        :raises NotAuthorized: Keystone refuses the trust
         """
         self._call(ctxt, "ensure_trust")
 
     def release_trust(self, ctxt: RequestContext, *, user_id: str, project_id: str) -> None:
-        """The user has one scheduled operation less in the project; after the last one the trust goes."""
+        """Report that a scheduled operation was deleted. The engine deletes the trust of the user after the last one."""
         self._call(ctxt, "release_trust", user_id=user_id, project_id=project_id)

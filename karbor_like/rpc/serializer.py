@@ -1,4 +1,4 @@
-"""What travels over the bus: plain JSON, and the caller's identity with its secrets encrypted."""
+"""Serializer of RPC messages: plain JSON, and the caller's identity with encrypted secrets."""
 
 import json
 from typing import Any
@@ -12,10 +12,10 @@ _SECRETS = "secrets"
 
 
 class Serializer(oslo_messaging.Serializer):
-    """Contexts as dictionaries, everything else as the JSON it already is.
+    """Serializes contexts to dictionaries, and copies everything else through JSON.
 
-    In-process transports hand objects over by reference, so values are copied through JSON: both sides see what they
-    would see through a broker, and a value that is not JSON is refused here.
+    In-process transports pass objects by reference. The copy makes both sides see what they would see through a broker, and
+    refuses a value that is not JSON.
     """
 
     def __init__(self, cipher: Cipher) -> None:

@@ -17,15 +17,15 @@ ERROR_MODULE = exception.__name__
 
 
 def set_defaults() -> None:
-    """Replicated queues where the broker is RabbitMQ: classic mirrored ones are gone."""
+    """Use replicated queues on RabbitMQ, which no longer has classic mirrored queues."""
     cfg.set_defaults(impl_rabbit.rabbit_opts, rabbit_quorum_queue=True, rabbit_transient_quorum_queue=True)
 
 
 def get(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
-    """The transport that ``transport_url`` names. Made after a fork, closed with ``cleanup()``."""
+    """Create the transport for ``transport_url``, after a fork. Close it with ``cleanup()``."""
     set_defaults()
     for group in ("metrics", "tracing"):
-        # The library registers these on its global configuration only, and reads them from ours. Older ones lack tracing.
+        # The library registers these only on its global configuration, but reads them from *conf*. Old versions lack tracing.
         with contextlib.suppress(ModuleNotFoundError):
             module = importlib.import_module(f"oslo_messaging._{group}.client")
             conf.register_opts(getattr(module, f"oslo_messaging_{group}"), group=f"oslo_messaging_{group}")
@@ -33,7 +33,7 @@ def get(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
 
 
 def stay_inside(conf: cfg.ConfigOpts) -> None:
-    """For all services in one process: without a ``transport_url`` of the operator's there is no broker."""
+    """Default to an in-process transport, for all services in one process: use a broker only if the operator names one."""
     conf.register_opts(oslo_messaging.transport._transport_opts)
     conf.set_default("transport_url", "fake://")
 
@@ -41,7 +41,7 @@ def stay_inside(conf: cfg.ConfigOpts) -> None:
 def server(
     conf: cfg.ConfigOpts, transport: oslo_messaging.Transport, target: oslo_messaging.Target, endpoint: Any
 ) -> oslo_messaging.MessageHandlingServer:
-    """A server that calls *endpoint*'s public methods, each call in a thread of its own."""
+    """Create a server that runs each call of a public method of *endpoint* in its own thread."""
     return oslo_messaging.get_rpc_server(
         transport,
         target,

@@ -1,4 +1,4 @@
-"""What all controllers share: who asks, whose rows that is, pages of tables, and requests that are sent again."""
+"""Base of all controllers: the caller, pages of tables, links and idempotent requests."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ _MAX_KEY = 255
 
 
 class Controller:
-    """One request to one noun. Made per request, so it may keep what belongs to the request."""
+    """Handles one request. There is one instance per request, so it may keep the state of the request."""
 
     def __init__(self, deps: ServiceContext, call: Call) -> None:
         self.deps = deps
@@ -29,18 +29,19 @@ class Controller:
 
     @property
     def context(self) -> RequestContext:
-        """The caller."""
+        """Identity of the caller."""
         return self.call.context
 
     @property
     def project_id(self) -> str:
-        """The caller's project."""
+        """Project of the caller."""
         return str(self.context.project_id)
 
     def all_tenants(self, query: Mapping[str, Any], *, strict: bool = False) -> bool:
-        """Whether the caller asked for every project's objects, and may.
+        """Return whether the caller requests the objects of all projects and is allowed to.
 
-        Raises InvalidInput for a value that is no boolean; a member's is not even read, unless *strict*.
+        :param strict: whether to check the value if the caller is no administrator, whose value counts as false
+        :raises InvalidInput: the value is not a boolean
         """
         if not (strict or self.context.is_admin) or "all_tenants" not in query:
             return False
@@ -50,11 +51,11 @@ class Controller:
         return wanted and bool(self.context.is_admin)
 
     def page(self, query: Mapping[str, Any]) -> paging.Page:
-        """The part of a list that is wanted."""
+        """Return the part of a list that the query string selects."""
         return paging.page_of(query, self.deps.conf.api.max_limit)
 
     def links(self, member: str, items: list[dict[str, Any]], page: paging.Page) -> dict[str, Any]:
-        """The answer of a list: *items* under *member*, and a link where there may be more."""
+        """Return the response of a list: *items* under *member*, and a link to the next page if the page is full."""
         answer: dict[str, Any] = {member: items}
         if items and len(items) >= page.limit:
             answer[f"{member}_links"] = paging.next_link(
@@ -72,13 +73,16 @@ class Controller:
         show: Callable[[Any, list[M]], list[dict[str, Any]]],
         strict: bool = False,
     ) -> list[dict[str, Any]]:
-        """A page of a table as *show* (session, rows) puts it. Members may filter by *for_members*, administrators by all
-        that the table can be filtered by.
+        """Return a page of a table.
+
+        :param for_members: filters that members may use; administrators may use all filters of the table
+        :param show: converts rows to items of the response
+        :param strict: see :meth:`all_tenants`
         """
         allowed = repository.filters if self.context.is_admin else for_members
         project_id = None if self.all_tenants(query, strict=strict) else self.project_id
         with self.deps.database.reader() as session:
-            found = repository.list(
+            rows = repository.list(
                 session,
                 project_id=project_id,
                 filters={name: query[name] for name in allowed if name in query},
@@ -87,7 +91,7 @@ class Controller:
                 limit=page.limit,
                 offset=page.offset,
             )
-            return show(session, list(found))
+            return show(session, list(rows))
 
     def new_id(self) -> str:
         """Return the id of the object that this request creates: the same for each repeat of an ``Idempotency-Key``.

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from karbor_like import exception
-from karbor_like.api import progress, validation
+from karbor_like.api import validation
 from karbor_like.api.controllers import base
+from karbor_like.api.progress import progress_of
 from karbor_like.db import operations
 from karbor_like.db.repository import Repository
 
@@ -33,7 +34,7 @@ class Requests(base.Controller):
             return {self.noun: self._views(session, [row])[0]}
 
     def _views(self, session: Any, rows: list[Any]) -> list[dict[str, Any]]:
-        shown = progress.of(session, f"{self.noun}_id", [row.id for row in rows])
+        shown = progress_of(session, f"{self.noun}_id", [row.id for row in rows])
         return [self.view(row, shown[row.id]) for row in rows]
 
     def arguments(self, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Finds the route of a request in the table of ``controllers/v1/__init__.py``."""
+"""Lookup of the route of a request in the table of ``controllers/v1/__init__.py``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from karbor_like.api.controllers.base import Controller
 
 @dataclass(frozen=True)
 class Route:
-    """*method* and *path* (segments in braces are variables; below ``/v1/{project_id}``) lead to ``controller.action``."""
+    """Maps a method and a path below ``/v1/{project_id}`` to a controller's method. Segments in braces are variables."""
 
     method: str
     path: str
@@ -18,27 +18,27 @@ class Route:
 
     @property
     def segments(self) -> tuple[str, ...]:
-        """The path, taken apart."""
+        """Segments of the path."""
         return tuple(self.path.strip("/").split("/"))
 
     @property
     def action(self) -> expose.Action:
-        """What the method asks and gives."""
+        """What the controller's method takes and returns."""
         return expose.action_of(getattr(self.controller, self.name))
 
     def variables(self, path: Sequence[str]) -> dict[str, str] | None:
-        """The values of the variables if *path* is one of this route's, else None."""
-        found = {}
-        for mine, given in zip(self.segments, path, strict=True):
-            if mine.startswith("{"):
-                found[mine.strip("{}")] = given
-            elif mine != given:
+        """Return the values of the variables if *path* matches this route, else None."""
+        variables = {}
+        for segment, given in zip(self.segments, path, strict=True):
+            if segment.startswith("{"):
+                variables[segment.strip("{}")] = given
+            elif segment != given:
                 return None
-        return found
+        return variables
 
 
 class Router:
-    """The table, sorted by method and number of segments. Order within the table decides between routes that both match."""
+    """The routes, indexed by method and number of segments. If two routes match, the first in the table is used."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes: dict[tuple[str, int], list[Route]] = {}
@@ -47,7 +47,7 @@ class Router:
             self._routes.setdefault((route.method, len(route.segments)), []).append(route)
 
     def find(self, method: str, path: Sequence[str]) -> tuple[Route, Mapping[str, str]] | None:
-        """The route for *method* and the segments of a path, and its variables; None where there is none."""
+        """Return the route for a method and the segments of a path, with its variables, or None."""
         for route in self._routes.get((method, len(path)), ()):
             variables = route.variables(path)
             if variables is not None:

@@ -1,6 +1,6 @@
-"""What can be protected: the installed protectable plugins, and the walk from resources to what hangs below them.
+"""Registry of protectable plugins, and the walk from the resources of a plan to their children.
 
-Who asks is an argument of every call and is never kept.
+The clients of the caller are an argument of every call and are never kept.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,20 +14,23 @@ from karbor_like.plugins.protectable import ProtectablePlugin
 
 
 class Protectables:
-    """The registry.
+    """The installed protectable plugins.
 
-    :param plugins: resource type -> plugin, in the order in which children are looked for
+    :param plugins: resource type -> plugin, in the order in which children are listed
     """
 
     def __init__(self, plugins: Mapping[str, ProtectablePlugin]) -> None:
         self._plugins = plugins
 
     def types(self) -> list[str]:
-        """The resource types that can be looked for."""
+        """Return the resource types that can be listed."""
         return list(self._plugins)
 
     def get(self, resource_type: str) -> ProtectablePlugin:
-        """Raises UnknownResourceType."""
+        """Return the plugin for a resource type.
+
+        :raises UnknownResourceType: there is none
+        """
         try:
             return self._plugins[resource_type]
         except KeyError:
@@ -36,7 +39,7 @@ class Protectables:
             ) from None
 
     def to_dict(self, resource_type: str) -> dict[str, Any]:
-        """What the API shows of a type."""
+        """Return a type as the API shows it."""
         self.get(resource_type)
         return {
             "name": resource_type,
@@ -52,27 +55,35 @@ class Protectables:
         limit: int | None = None,
         marker: str | None = None,
     ) -> list[dict[str, Any]]:
-        """A page of resources by id, each with its direct children. Raises NotFound for an unknown *marker*."""
-        found = sorted(self.get(resource_type).list(clients, parameters), key=lambda resource: resource.id)
+        """Return a page of resources sorted by id, each with its direct children.
+
+        :raises ResourceNotFound: *marker* is unknown
+        """
+        resources = sorted(self.get(resource_type).list(clients, parameters), key=lambda resource: resource.id)
         if marker is not None:
-            after = [n for n, resource in enumerate(found, start=1) if resource.id == marker]
+            after = [n for n, resource in enumerate(resources, start=1) if resource.id == marker]
             if not after:
                 raise exception.ResourceNotFound(f"marker {marker!r} is not the id of a {resource_type}")
-            found = found[after[0] :]
-        page = found[:limit]
+            resources = resources[after[0] :]
+        page = resources[:limit]
         children = self.children(clients, page)
         return [_instance(resource, children.get(resource, ())) for resource in page]
 
     def instance(
         self, clients: Clients, resource_type: str, resource_id: str, parameters: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """One resource with its direct children. Raises ResourceNotFound, Conflict for a state that forbids protecting."""
+        """Return one resource with its direct children.
+
+        :raises ResourceNotFound: there is no such resource in the caller's project
+        :raises Conflict: its state forbids protecting it
+        """
         resource = self.get(resource_type).show(clients, resource_id, parameters)
         return _instance(resource, self.children(clients, [resource]).get(resource, ()))
 
     def children(self, clients: Clients, parents: Sequence[Resource]) -> dict[Resource, list[Resource]]:
-        """The direct children of *parents* of every type. An error of a plugin is raised: what could not be listed would
-        be missing from a checkpoint without a word.
+        """Return the direct children of *parents*, of all types.
+
+        An error of a plugin is raised, because otherwise its resources would silently be missing from a checkpoint.
         """
         found: dict[Resource, list[Resource]] = {}
         for plugin in self._plugins.values():
@@ -83,9 +94,12 @@ class Protectables:
         return found
 
     def walk(self, clients: Clients, planned: Sequence[Resource]) -> graph.Graph:
-        """The graph below the resources of a plan, as they are in the cloud now.
+        """Return the graph of the resources of a plan and their children, as they are in the cloud now.
 
-        Raises ResourceNotFound, Conflict (a state that forbids protecting), UnknownResourceType, InvalidInput (a circle).
+        :raises ResourceNotFound: a resource does not exist
+        :raises Conflict: the state of a resource forbids protecting it
+        :raises UnknownResourceType: there is no plugin for the type of a resource
+        :raises InvalidInput: the graph has a cycle
         """
         return graph.walk(
             [self._current(clients, resource) for resource in dict.fromkeys(planned)],

@@ -1,4 +1,4 @@
-"""Reading a provider's file strictly: whatever is wrong in it is said with its line."""
+"""Strict reader for the file of a provider: every mistake is reported with its line."""
 
 import contextlib
 import re
@@ -13,15 +13,15 @@ _SYSTEM_DIRECTORY = Path("/etc/karbor_like")
 
 
 def find_directory(conf: cfg.ConfigOpts) -> Path | None:
-    """The directory of providers' files: beside the main configuration file, in the working directory, or the system's."""
-    wanted = Path(conf.protection.provider_config_dir)
-    beside = [Path(name).parent for name in conf.config_file or ()]
-    places = [base / wanted for base in (*beside, Path(), _SYSTEM_DIRECTORY)]
-    return next((place for place in places if place.is_dir()), None)
+    """Find the directory of provider files: next to the main configuration file, in the working directory, or in /etc."""
+    name = Path(conf.protection.provider_config_dir)
+    parents = [Path(file).parent for file in conf.config_file or ()]
+    candidates = [parent / name for parent in (*parents, Path(), _SYSTEM_DIRECTORY)]
+    return next((candidate for candidate in candidates if candidate.is_dir()), None)
 
 
 def parse(path: Path, opts: Sequence[cfg.Opt], group: str) -> cfg.ConfigOpts:
-    """*path* as a configuration of its own, with *opts* registered. Raises oslo.config's errors."""
+    """Parse a file as a separate configuration with *opts* registered. Raises the errors of oslo.config."""
     conf = cfg.ConfigOpts()
     conf.register_opts(opts, group=group)
     conf([], project="karbor_like", prog=path.stem, default_config_files=[str(path)], default_config_dirs=[])
@@ -30,7 +30,7 @@ def parse(path: Path, opts: Sequence[cfg.Opt], group: str) -> cfg.ConfigOpts:
 
 @contextlib.contextmanager
 def mistakes_of(path: Path) -> Iterator[None]:
-    """Errors of the block, of whatever kind, as one ConfigurationError that names *path* and the line."""
+    """Convert the configuration errors of a block to ConfigurationError, with the path and the line."""
     try:
         yield
     except exception.ConfigurationError as error:
@@ -47,7 +47,10 @@ def mistakes_of(path: Path) -> Iterator[None]:
 
 
 def check_options(path: Path, conf: cfg.ConfigOpts) -> None:
-    """Raises ConfigurationError for an option or section that nothing reads, and for a value of the wrong type."""
+    """Check a parsed file against the options that are registered by now.
+
+    :raises ConfigurationError: an option or section is unknown, or a value has the wrong type
+    """
     sections: dict[str, dict[str, list[str]]] = {}
     cfg.ConfigParser(str(path), sections).parse()
     for section, options in sections.items():
@@ -62,13 +65,13 @@ def check_options(path: Path, conf: cfg.ConfigOpts) -> None:
 
 
 def _place(path: Path, message: str) -> str:
-    """``path``, or ``path:line`` of the option that *message* speaks of (``[section] option = value``)."""
-    spoken = re.search(r"\[(?P<section>[\w.-]+)\] (?P<option>[\w-]+)(?: = (?P<value>\S+))?", message) or re.search(
+    """Return ``path:line`` of the option that a message names (``[section] option = value``), or ``path``."""
+    mentioned = re.search(r"\[(?P<section>[\w.-]+)\] (?P<option>[\w-]+)(?: = (?P<value>\S+))?", message) or re.search(
         r"option (?P<option>[\w-]+)", message
     )
-    if spoken is None:
+    if mentioned is None:
         return str(path)
-    section, value = spoken.groupdict().get("section"), spoken.groupdict().get("value")
+    section, value = mentioned.groupdict().get("section"), mentioned.groupdict().get("value")
     current = None
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
         header = re.fullmatch(r"\s*\[(.+?)\]\s*", line)
@@ -76,6 +79,6 @@ def _place(path: Path, message: str) -> str:
             current = header[1]
             continue
         option, _, given = (part.strip() for part in re.sub("[=:]", "=", line, count=1).partition("="))
-        if option == spoken["option"] and section in (None, current) and value in (None, given):
+        if option == mentioned["option"] and section in (None, current) and value in (None, given):
             return f"{path}:{number}"
     return str(path)

@@ -1,7 +1,7 @@
-"""Providers: a set of protection plugins and a bank, each described by one file of the operator's.
+"""Providers: a set of protection plugins and a bank, each configured by one file.
 
-Every file is a configuration of its own, apart from the service's. A file with a mistake is left out with a log line that
-says which file, which line and what is wrong; the service and the other providers go on.
+Every file is a configuration separate from that of the service. A file with a mistake is skipped, and a log line names the
+file, the line and the mistake. The service and the other providers continue.
 """
 
 import logging
@@ -33,15 +33,16 @@ OPTS: Final = [
         "plugin",
         default=[],
         help="""
-Protection plugins (entry points in karbor_like.protections), one per line. Of two for the same resource type the later wins.
+Protection plugins (entry points in karbor_like.protections), one per line. If two serve the same resource type, the later one
+is used.
 """,
     ),
     cfg.StrOpt("bank", required=True, help="Where checkpoints are kept (entry point in karbor_like.banks)."),
     cfg.StrOpt(
         "copy_to",
         help="""
-UUID of the provider to whose bank checkpoints are copied where a request for copies names none. It must have the same
-plugins for what is to be copied.
+UUID of the provider to which checkpoints are copied if a request for copies names none. It must have the same plugins for the
+resources that are copied.
 """,
     ),
 ]
@@ -50,9 +51,9 @@ _SCHEMAS: Final = ("options", "restore", "saved_info", "verify")
 
 
 class Provider:
-    """One provider, as its file describes it.
+    """One provider, as configured by its file.
 
-    :param conf: the file's isolated configuration
+    :param conf: configuration of the file
     :param plugins: resource type -> the plugin that serves it
     """
 
@@ -70,14 +71,17 @@ class Provider:
 
     @property
     def bank(self) -> Bank:
-        """The provider's bank, opened at the first use. Raises Unavailable where that is not possible now."""
+        """The bank of the provider, opened at the first use.
+
+        :raises Unavailable: the bank cannot be opened now
+        """
         with self._lock:
             if self._bank is None:
                 self._bank = open_bank(self._conf, self._conf.provider.bank, self._clock)
             return self._bank
 
     def to_dict(self) -> dict[str, Any]:
-        """What the API shows."""
+        """Return the provider as the API shows it."""
         schemas = {
             f"{name}_schema": {kind: dict(getattr(plugin.schemas[kind], name)) for kind, plugin in self.plugins.items()}
             for name in _SCHEMAS
@@ -90,11 +94,14 @@ class Provider:
         }
 
     def schemas(self, name: str) -> dict[str, Mapping[str, Any]]:
-        """The schemas ``options``, ``restore``, ``saved_info`` or ``verify`` by resource type."""
+        """Return the schemas ``options``, ``restore``, ``saved_info`` or ``verify`` by resource type."""
         return {kind: getattr(plugin.schemas[kind], name) for kind, plugin in self.plugins.items()}
 
     def operation(self, kind: OperationType, resource_type: str) -> ResourceOperation:
-        """Raises Unsupported where no plugin of this provider does *kind* with *resource_type*."""
+        """Return what a plugin does for an operation type and a resource type.
+
+        :raises Unsupported: no plugin of this provider supports it
+        """
         plugin = self.plugins.get(resource_type)
         operation = plugin.operation(kind, resource_type) if plugin else None
         if operation is None:
@@ -106,11 +113,14 @@ class Provider:
         return operation
 
     def hooks(self, kind: OperationType, resource_types: Iterable[str]) -> dict[str, list[str]]:
-        """The hooks that run for each type. Raises Unsupported for the first type that is not served."""
+        """Return the hooks that run for each type.
+
+        :raises Unsupported: no plugin of this provider supports one of the types
+        """
         return {name: list(self.operation(kind, name).hooks()) for name in sorted(set(resource_types))}
 
     def close(self) -> None:
-        """Give back the bank's connections."""
+        """Close the connections to the bank."""
         with self._lock:
             if self._bank is not None:
                 self._bank.close()
@@ -118,9 +128,9 @@ class Provider:
 
 
 class Providers:
-    """All enabled providers that could be loaded. Loading again (SIGHUP) keeps those whose files did not change.
+    """All enabled providers that could be loaded. A reload (SIGHUP) keeps those whose files did not change.
 
-    :param conf: the service's configuration
+    :param conf: configuration of the service
     """
 
     def __init__(self, conf: cfg.ConfigOpts, clock: Clock) -> None:
@@ -130,8 +140,9 @@ class Providers:
         self._contents: dict[Path, bytes] = {}
 
     def load(self) -> None:
-        """Read the directory of providers. Never raises for a file's mistake: its provider is left out at the first load, and
-        stays what it was later.
+        """Read the directory of providers.
+
+        A mistake in a file is only logged. Its provider is skipped at the first load, and kept unchanged at a reload.
         """
         found: dict[str, Provider] = {}
         contents: dict[Path, bytes] = {}
@@ -153,18 +164,21 @@ class Providers:
         LOG.info("Providers: %s", ", ".join(f"{p.name} ({p.id})" for p in found.values()) or "none")
 
     def list(self) -> list[Provider]:
-        """By id."""
+        """Return all loaded providers, sorted by id."""
         return sorted(self._loaded.values(), key=lambda provider: provider.id)
 
     def get(self, provider_id: str) -> Provider:
-        """Raises ProviderNotFound."""
+        """Return a loaded provider.
+
+        :raises ProviderNotFound: there is none with this id
+        """
         try:
             return self._loaded[str(uuid.UUID(provider_id))]
         except (KeyError, ValueError):
             raise exception.ProviderNotFound(f"provider {provider_id} could not be found") from None
 
     def close(self) -> None:
-        """Give back all banks' connections."""
+        """Close the connections to all banks."""
         for provider in self._loaded.values():
             provider.close()
 
@@ -173,12 +187,15 @@ def _add(found: dict[str, Provider], provider: Provider) -> None:
     twin = found.setdefault(provider.id, provider)
     if twin is not provider:
         raise exception.ConfigurationError(
-            f"{provider.path}: [provider] id = {provider.id} is that of {twin.path} already; ids must differ"
+            f"{provider.path}: [provider] id = {provider.id} is used by {twin.path}; ids must differ"
         )
 
 
 def read(path: Path, clock: Clock) -> Provider | None:
-    """The provider of one file, or None where it is not enabled. Raises ConfigurationError, naming file and line."""
+    """Read the provider of one file. Return None if it is not enabled.
+
+    :raises ConfigurationError: the file has a mistake; names file and line
+    """
     with provider_file.mistakes_of(path):
         conf = provider_file.parse(path, OPTS, GROUP)
         if not conf.provider.enabled:
@@ -188,9 +205,9 @@ def read(path: Path, clock: Clock) -> Provider | None:
             raise exception.ConfigurationError("[provider] plugin is missing: name at least one plugin")
         provider = Provider(conf, _plugins(conf), path, clock)
         try:
-            provider.bank  # noqa: B018 - registers the bank's options, so that its mistakes are found now
+            provider.bank  # noqa: B018 - registers the options of the bank, so that they are checked now
         except exception.Unavailable as error:
-            LOG.warning("Provider %s: its bank is not available now and will be tried again: %s", path, error)
+            LOG.warning("Provider %s: its bank is not available now and will be opened later: %s", path, error)
         provider_file.check_options(path, conf)
     return provider
 
@@ -206,11 +223,11 @@ def _check_ids(own: str, copy_to: str | None) -> None:
 
 
 def _plugins(conf: cfg.ConfigOpts) -> dict[str, ProtectionPlugin]:
-    found: dict[str, ProtectionPlugin] = {}
+    plugins: dict[str, ProtectionPlugin] = {}
     for name in conf.provider.plugin:
         try:
             plugin = loader.load_protection(name, conf, conf.provider.name)
         except exception.ConfigurationError as error:
             raise exception.ConfigurationError(f"[provider] plugin = {name} : {error.message}") from error
-        found.update(dict.fromkeys(plugin.schemas, plugin))
-    return found
+        plugins.update(dict.fromkeys(plugin.schemas, plugin))
+    return plugins

@@ -214,27 +214,27 @@ def _deletion_hooks(provider: Provider, row: Checkpoint) -> dict[str, list[str]]
 def _check_project(context: RequestContext, plan: Plan) -> None:
     """Refuse administrators with a token for another project than the plan's.
 
-    What a plan names is looked for in the token's project, and temporary volumes and images are made there: the plan of one
-    project would be protected with the resources of another.
+    The resources of a plan are looked up in the project of the token, and temporary volumes and images are created there.
+    Otherwise the plan of one project would be protected with the resources of another.
     """
     if context.project_id != plan.project_id:
         raise exception.NotAuthorized(
-            f"plan {plan.id} is of project {plan.project_id}: protecting it takes a token for that project, because its "
-            f"resources are looked for, and temporary ones are made, where the token is from ({context.project_id})"
+            f"plan {plan.id} belongs to project {plan.project_id}: use a token for that project, because resources are "
+            f"looked up in the project of the token ({context.project_id})"
         )
 
 
 def _scheduled_by(session: orm.Session, extra_info: Mapping[str, Any], project_id: str) -> str | None:
-    """The scheduled operation that *extra_info* names, if it is one of the project's: anybody may write anything there."""
+    """Return the scheduled operation that *extra_info* names if it is the project's: a tenant may write any id there."""
     named = extra_info.get("scheduled_operation_id")
     if not isinstance(named, str):
         return None
-    found = scheduled_operations.SCHEDULED_OPERATIONS.find(session, named, project_id)
-    return found.id if found else None
+    row = scheduled_operations.SCHEDULED_OPERATIONS.find(session, named, project_id)
+    return row.id if row else None
 
 
 def _planned(plan: Plan) -> dict[str, Any]:
-    """The API's ``protection_plan``, in which extra_info is a JSON text."""
+    """Return the ``protection_plan`` of the REST API, in which ``extra_info`` is a JSON text."""
     resources = [
         {
             "id": resource["id"],

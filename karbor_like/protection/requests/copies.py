@@ -1,4 +1,4 @@
-"""Copies on request: which checkpoints of a plan, to which provider; then a row, and an operation, for each."""
+"""Requests to copy checkpoints of a plan to another provider: a row and an operation for each copy."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -21,16 +21,16 @@ from karbor_like.protection.registry.parameters import Parameters, check
 from karbor_like.protection.registry.providers import Provider
 from karbor_like.protection.requests.queue import Queue
 
-#: A checkpoint with a copy in one of these states is copied, or will be.
+#: A checkpoint that has a copy with one of these statuses is copied, or will be.
 _COPIED = (states.WAIT_COPYING, states.COPYING, states.AVAILABLE)
 
 
 @dataclass(frozen=True)
 class _Request:
-    """Who wants what copied where.
+    """A request for copies.
 
     :param chosen: ids of checkpoints; None: every available one that is not copied yet
-    :param parameters: of the request, overlaid on the plan's
+    :param parameters: of the plan, overridden by those of the request
     """
 
     id: uuid.UUID
@@ -42,12 +42,12 @@ class _Request:
     parameters: Parameters
 
     def copy_id(self, source_id: str) -> str:
-        """The id of the copy of a checkpoint: the same for the same request, however often it is sent."""
+        """Return the id of the copy of a checkpoint, which is the same for each repeat of the request."""
         return str(uuid.uuid5(self.id, source_id))
 
 
 class Copies:
-    """The call that is about copies."""
+    """RPC call about copies."""
 
     def __init__(self, env: ServiceContext, queue: Queue) -> None:
         self._env = env
@@ -105,9 +105,9 @@ class Copies:
         return target
 
     def _begin(self, session: orm.Session, request: _Request) -> Sequence[str]:
-        """Ids of the checkpoints that *request* copies, whether it does so now or did when it was sent before."""
+        """Queue the copies of a request. Return the ids of the checkpoints that it copies, now or when it was sent before."""
         plan = request.plan
-        # This lock first: of two requests at once, the second one sees what the first one made.
+        # Taken first, so that the second of two concurrent requests sees the copies of the first.
         quotas.lock(session, plan.project_id)
         found = checkpoints.of_plan(session, request.source.id, plan.project_id, plan.id, lock=True)
         there = checkpoints.of_plan(session, request.target.id, plan.project_id, plan.id, deleted=True)
@@ -119,12 +119,12 @@ class Copies:
             quotas.enforce(session, plan.project_id, "checkpoints", dict(self._env.conf.quota), wanted=len(wanted))
         now = db_session.now(session)
         for number, row in enumerate(wanted):
-            # In the order of their sources also where the database's clock is coarse.
+            # In the order of their sources, even if the clock of the database is coarse.
             self._add(session, request, row, now + timedelta(microseconds=number))
         return [row.id for row in wanted]
 
     def _add(self, session: orm.Session, request: _Request, of: Checkpoint, when: datetime) -> None:
-        """The rows of one copy and its operation."""
+        """Insert the rows of one copy and its operation."""
         target = request.target
         row = checkpoints.CHECKPOINTS.insert(
             session,
@@ -151,13 +151,13 @@ class Copies:
 
 
 def _made(request: _Request, there: Sequence[Checkpoint]) -> Sequence[str]:
-    """The sources of what this request has made already."""
+    """Return the ids of the checkpoints that this request has copied before."""
     sources = {row.id: copies.source_of(row.extra_info) for row in there}
     return [source_id for row_id, source_id in sources.items() if source_id and row_id == request.copy_id(source_id)]
 
 
 def _missing(plan: Plan, found: Sequence[Checkpoint], there: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
-    """The available ones that are not copied yet, oldest first."""
+    """Return the available checkpoints that are not copied yet, oldest first."""
     if not found:
         raise exception.PlanNotProtected(f"plan {plan.id} has no checkpoint that could be copied")
     copied = {copies.source_of(row.extra_info) for row in there if row.status in _COPIED}
@@ -165,7 +165,7 @@ def _missing(plan: Plan, found: Sequence[Checkpoint], there: Sequence[Checkpoint
 
 
 def _chosen(plan: Plan, found: Sequence[Checkpoint], wanted: Sequence[str]) -> Sequence[Checkpoint]:
-    """Those that were named, oldest first, copied before or not."""
+    """Return the checkpoints that the request names, oldest first, copied before or not."""
     rows = {row.id: row for row in found}
     for checkpoint_id in wanted:
         if checkpoint_id not in rows:
@@ -178,16 +178,19 @@ def _chosen(plan: Plan, found: Sequence[Checkpoint], wanted: Sequence[str]) -> S
 
 
 def _hooks(source: Provider, target: Provider, types: set[str]) -> Mapping[str, Sequence[str]]:
-    """Raises Unsupported where the target could not use what the source's plugins wrote."""
+    """Return the hooks of the copies.
+
+    :raises Unsupported: the target has a different plugin, which could not restore a copy
+    """
     hooks = target.hooks(OperationType.COPY, types)
     for kind in types:
         if type(source.plugins.get(kind)) is not type(target.plugins[kind]):
             raise exception.Unsupported(
-                f"provider {target.id} has another plugin for {kind} than provider {source.id}: it could not restore a copy"
+                f"provider {target.id} has another plugin for {kind} than provider {source.id}; it could not restore a copy"
             )
     return hooks
 
 
 def _merged(ours: Parameters, given: Parameters) -> Parameters:
-    """The plan's parameters overlaid with those of the request, option by option."""
+    """Return the parameters of the plan, overridden by those of the request option by option."""
     return {key: {**ours.get(key, {}), **given.get(key, {})} for key in {**ours, **given}}

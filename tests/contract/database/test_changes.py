@@ -164,4 +164,4 @@ def test_a_listener_that_fails_does_not_make_the_writer_fail(database, caplog):
     created = database.write(_checkpoint)
     with database.reader() as session:
         assert checkpoints.CHECKPOINTS.get(session, created.id).status == "protecting"
-    assert "could not be told" in caplog.text
+    assert "could not be reported" in caplog.text

@@ -212,8 +212,8 @@ def test_a_copy_uses_its_source_too(database):
         for used in ("copy-1", "source-1"):
             assert [row.id for row in operations.using(session, used)] == [operation]
         assert checkpoints.in_use(session, ["source-1", "copy-1", "other"]) == {
-            "source-1": "copy goes on",
-            "copy-1": "copy goes on",
+            "source-1": "copy is running",
+            "copy-1": "copy is running",
         }
     held = _claim(database, _due(database)[0])
     database.write(lambda session: operations.finish(session, held, "available"))

@@ -162,7 +162,7 @@ def test_what_is_in_use_would_stay(alice, trigger, plan, copies):
     alice.post("/restores", bodies.restore(copies[4]))
     found = _decisions(alice, operation)
     assert [one["delete"] for one in found] == [False, False, False, True, False]
-    assert found[4]["reason"] == "it is in use: restore goes on"
+    assert found[4]["reason"] == "it is in use: restore is running"
 
 
 def test_the_last_one_would_stay(alice, trigger, plan, copies, clock):

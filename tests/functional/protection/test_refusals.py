@@ -290,11 +290,9 @@ def test_a_restore_elsewhere_needs_a_credential(tree: Site):
 
 @pytest.mark.parametrize("name", ["a", "z"])
 def test_an_administrator_protects_with_a_token_of_the_plan_s_project(tree: Site, name: str):
-    """Resources are looked for, and temporary ones made, where the token is from: whatever the plan names, in that project
-    it would be somebody else's.
-    """
+    """Resources are looked up in the project of the token. There they would belong to another tenant."""
     plan_id = tree.plan(name)
-    with pytest.raises(exception.NotAuthorized, match=f"of project {PROJECT}.* token for that project"):
+    with pytest.raises(exception.NotAuthorized, match=f"belongs to project {PROJECT}: use a token for that project"):
         tree.protect(plan_id=plan_id, context=tree.context(OTHER, is_admin=True))
     nothing_is_left(tree)
 

@@ -139,4 +139,4 @@ def test_one_that_cannot_be_sent_does_not_stop_the_others(caplog):
     sender = notifications.Sender(notifier, ManualClock())  # type: ignore[arg-type]
     sender.notify([Change(checkpoint(), None, "protecting")])
     sender.close()
-    assert "notification checkpoint.update.start of c is dropped" in caplog.text
+    assert "Notification checkpoint.update.start of c is dropped" in caplog.text

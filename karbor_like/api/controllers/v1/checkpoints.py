@@ -6,9 +6,10 @@ from typing import Any
 from oslo_utils import uuidutils
 
 from karbor_like import exception
-from karbor_like.api import errors, progress, validation, views
+from karbor_like.api import errors, validation, views
 from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
+from karbor_like.api.progress import progress_of
 from karbor_like.api.schemas import checkpoints as schemas
 from karbor_like.db import checkpoints
 from karbor_like.db.checkpoints import CHECKPOINTS
@@ -16,7 +17,7 @@ from karbor_like.db.models import Checkpoint
 from karbor_like.domain.operation import CREATING
 from karbor_like.policies import checkpoints as rules
 
-#: Why the protection service may find that a plan cannot be protected: to the client it is all one, a bad request.
+#: Errors with which the protection service refuses to protect a plan. Old clients expect one status for all of them.
 _REFUSED = (
     exception.InvalidInput,
     exception.NotFound,
@@ -27,7 +28,7 @@ _REFUSED = (
 
 
 class Checkpoints(base.Controller):
-    """What providers hold of plans."""
+    """Checkpoints of plans at providers."""
 
     @expose(policy=rules.GET_ALL, query=schemas.LIST, response=schemas.PAGE)
     def list(self, provider_id: str, query: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,12 +57,12 @@ class Checkpoints(base.Controller):
 
     @expose(policy=rules.GET, response=schemas.SHOWN)
     def show(self, provider_id: str, checkpoint_id: str) -> dict[str, Any]:
-        """Show a checkpoint; for some time also one that is deleted."""
+        """Show a checkpoint. A deleted one is shown until it is purged."""
         return self._show(**_ids(provider_id, checkpoint_id))
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN, starts_operation=True)
     def create(self, provider_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Protect a plan. Answers when the checkpoint stands in the bank and its operation goes on by itself."""
+        """Protect a plan. Returns when the checkpoint exists in the bank, and the operation continues."""
         asked = body["checkpoint"]
         provider_id = validation.path_id("provider_id", provider_id)
         extra_info = asked.get("extra-info") or asked.get("extra_info") or {"created_by": "manual"}
@@ -77,7 +78,7 @@ class Checkpoints(base.Controller):
         except exception.PlanNotFound:
             raise
         except (*_REFUSED, exception.LeaseLost) as error:
-            # A checkpoint that exists says itself what became of it. After a lost lease, another service creates it.
+            # The status of an existing checkpoint shows what happened. After a lost lease, another service creates it.
             if not self._exists(checkpoint_id):
                 if isinstance(error, exception.LeaseLost):
                     raise
@@ -86,7 +87,7 @@ class Checkpoints(base.Controller):
 
     @expose(policy=(rules.GET, rules.DELETE), response=schemas.NOTHING)
     def delete(self, provider_id: str, checkpoint_id: str) -> dict[str, Any]:
-        """Delete a checkpoint. One that is still being made is cancelled instead, and ends in ``error``."""
+        """Delete a checkpoint. If it is still being created, that is cancelled and the status becomes ``error``."""
         self.deps.protection.delete_checkpoint(self.context, **_ids(provider_id, checkpoint_id))
         return {}
 
@@ -109,7 +110,7 @@ class Checkpoints(base.Controller):
             return {"checkpoint": self._views(session, [row])[0]}
 
     def _views(self, session: Any, rows: Sequence[Checkpoint]) -> builtins.list[dict[str, Any]]:
-        shown = progress.of(session, "checkpoint_id", [row.id for row in rows], CREATING)
+        shown = progress_of(session, "checkpoint_id", [row.id for row in rows], CREATING)
         return [views.checkpoint(row, shown[row.id]) for row in rows]
 
 

@@ -9,11 +9,11 @@ from karbor_like.policies import copies as rules
 
 
 class Copies(base.Controller):
-    """Checkpoints of a plan, copied."""
+    """Copies of the checkpoints of a plan."""
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN, starts_operation=True)
     def create(self, provider_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Copy checkpoints of a plan to another provider's bank. Answers when each copy has its id, and waits or goes on."""
+        """Copy checkpoints of a plan to the bank of another provider. Returns when the copies are queued."""
         asked = body["copy"]
         target, chosen = asked.get("target_provider_id"), asked.get("checkpoint_ids")
         copy = self.deps.protection.copy(

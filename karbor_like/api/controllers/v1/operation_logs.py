@@ -10,7 +10,7 @@ from karbor_like.policies import operation_logs as rules
 
 
 class OperationLogs(base.Controller):
-    """What was done, and how it went."""
+    """Logs of operations."""
 
     @expose(policy=rules.LIST, query=schemas.LIST, response=schemas.PAGE)
     def list(self, query: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from karbor_like.policies import plans as rules
 
 
 class Plans(base.Controller):
-    """What tenants want protected, and how."""
+    """Plans: which resources to protect, and how."""
 
     @expose(policy=rules.GET_ALL, query=schemas.LIST, response=schemas.PAGE)
     def list(self, query: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,7 +103,10 @@ class Plans(base.Controller):
 
 
 def _resources(asked: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The resources with the members that are known. Raises InvalidRequest where one is named twice."""
+    """Return the resources without unknown members.
+
+    :raises InvalidRequest: a resource is named twice
+    """
     seen = set()
     resources = []
     for index, item in enumerate(asked):

@@ -12,16 +12,16 @@ from karbor_like.policies import protectables as rules
 
 
 class Protectables(base.Controller):
-    """Types of resources that can be protected, and the caller's resources of them."""
+    """Resource types that can be protected, and the caller's resources of these types."""
 
     @expose(policy=rules.GET_ALL, response=schemas.TYPES)
     def list(self) -> dict[str, Any]:
-        """List the types. The member is singular, as clients read it."""
+        """List the types. The member is singular, as clients expect."""
         return {"protectable_type": self.deps.protection.list_protectables(self.context)}
 
     @expose(policy=(rules.GET_ALL, rules.GET), response=schemas.TYPE)
     def show(self, protectable_type: str) -> dict[str, Any]:
-        """Show a type and the types that can hang below it."""
+        """Show a type and the types of its possible children."""
         found = self.deps.protection.show_protectable(self.context, resource_type=protectable_type)
         return {
             "protectable_type": {"name": found["name"], "dependent_types": sorted(found.get("dependent_types") or ())}
@@ -29,7 +29,7 @@ class Protectables(base.Controller):
 
     @expose(policy=(rules.GET_ALL, rules.INSTANCE_GET_ALL), query=schemas.LIST_INSTANCES, response=schemas.PAGE)
     def list_instances(self, protectable_type: str, query: Mapping[str, Any]) -> dict[str, Any]:
-        """List the caller's resources of a type, by id, each with its direct children."""
+        """List the caller's resources of a type with their direct children, sorted by id."""
         page = self.page(query)
         found = self.deps.protection.list_instances(
             self.context,
@@ -53,14 +53,14 @@ class Protectables(base.Controller):
 
 
 def _parameters(query: Mapping[str, Any]) -> dict[str, Any]:
-    """What goes to the plugin. Old clients send the text of a Python dictionary, others JSON."""
+    """Return the parameters for the plugin. Old clients send the text of a Python dictionary, others JSON."""
     text = query.get("parameters")
     if not text:
         return {}
     for read in (json.loads, ast.literal_eval):
         try:
             value = read(text)
-            # A dictionary of Python may hold what JSON cannot.
+            # A Python dictionary may contain values that are not JSON.
             return _json_object(value)
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             continue

@@ -12,7 +12,7 @@ from karbor_like.policies import restores as rules
 
 
 class Restores(requests.Requests):
-    """Checkpoints brought back, here or in another cloud."""
+    """Restores of checkpoints, in this or in another cloud."""
 
     noun = "restore"
     repository = RESTORES
@@ -46,7 +46,7 @@ class Restores(requests.Requests):
 
     @expose(policy=rules.CANCEL)
     def cancel(self, restore_id: str) -> None:
-        """Cancel a restore that is in progress: it ends as ``fail``, and what it made is removed."""
+        """Cancel a restore that is in progress: its status becomes ``fail``, and what it created is deleted."""
         self.cancel_request(validation.path_id("restore_id", restore_id))
 
     def view(self, row: Any, progress: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Restores(requests.Requests):
 
 def _check_target(target: str | None) -> None:
     try:
-        # Only whoever asks for the port learns that it is none.
+        # A malformed port is only detected when it is read.
         _ = parse.urlsplit(target or "").port
     except ValueError as error:
         raise errors.InvalidRequest(

@@ -22,7 +22,7 @@ _PATH = "scheduled_operation.operation_definition"
 
 
 class ScheduledOperations(base.Controller):
-    """What is done when a trigger fires. Operation engines read the rows; they are asked only about the user's trust."""
+    """Operations that triggers start. The operation engines read the rows; RPC calls are only about trusts."""
 
     @expose(policy=rules.LIST, query=schemas.LIST, response=schemas.PAGE)
     def list(self, query: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class ScheduledOperations(base.Controller):
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN)
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Bind an operation to a trigger. It will act in the caller's name, by a trust that is made now."""
+        """Bind an operation to a trigger. It acts as the caller, with a trust that is created now."""
         asked = body["scheduled_operation"]
         definition = _definition(asked["operation_definition"])
 
@@ -65,7 +65,7 @@ class ScheduledOperations(base.Controller):
                 trigger_id=validation.canonical_id(asked["trigger_id"]),
                 plan_id=definition["plan_id"],
                 operation_definition=definition,
-                # The row keeps the trust from being released, and does not run before there is one.
+                # The row keeps the trust from being released. It does not run before the trust exists.
                 enabled=False,
             )
 
@@ -74,11 +74,11 @@ class ScheduledOperations(base.Controller):
             undo.callback(self.deps.database.write, lambda session: SCHEDULED_OPERATIONS.delete(session, row.id))
             self.deps.engine.ensure_trust(self.context)
             undo.pop_all()
-        return {"scheduled_operation": self._switched(row.id, enabled=True)}
+        return {"scheduled_operation": self._switch(row.id, enabled=True)}
 
     @expose(policy=rules.UPDATE, body=schemas.UPDATE, response=schemas.SHOWN)
     def update(self, scheduled_operation_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Enable or disable a scheduled operation. Only the user in whose name it acts can enable it."""
+        """Enable or disable a scheduled operation. Only the user as whom it acts can enable it."""
         operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
         enabled = body["scheduled_operation"]["enabled"]
         with self.deps.database.reader() as session:
@@ -86,13 +86,13 @@ class ScheduledOperations(base.Controller):
         if enabled:
             if (row.user_id, row.project_id) != (self.context.user_id, self.project_id):
                 raise exception.NotAuthorized(
-                    f"scheduled operation {operation_id} acts in the name of user {row.user_id} in project "
-                    f"{row.project_id}: only that user can enable it, with a token of that project"
+                    f"scheduled operation {operation_id} acts as user {row.user_id} in project {row.project_id}; "
+                    "only that user can enable it, with a token for that project"
                 )
             self.deps.engine.ensure_trust(self.context)
-        return {"scheduled_operation": self._switched(operation_id, enabled=enabled)}
+        return {"scheduled_operation": self._switch(operation_id, enabled=enabled)}
 
-    def _switched(self, operation_id: str, *, enabled: bool) -> dict[str, Any]:
+    def _switch(self, operation_id: str, *, enabled: bool) -> dict[str, Any]:
         def switch(session: Any) -> ScheduledOperation:
             row = SCHEDULED_OPERATIONS.get(session, operation_id, self.context.scope, lock=True)
             if row.enabled != enabled:
@@ -105,7 +105,7 @@ class ScheduledOperations(base.Controller):
 
     @expose(policy=rules.GET, response=schemas.RETENTION)
     def retention(self, scheduled_operation_id: str) -> dict[str, Any]:
-        """Show what the retention rules would delete now, what they would keep, and why. Deletes nothing."""
+        """Show which checkpoints the retention rules would delete or keep now, and why. Deletes nothing."""
         operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
         with self.deps.database.reader() as session:
             row = SCHEDULED_OPERATIONS.get(session, operation_id, self.context.scope)
@@ -139,7 +139,7 @@ class ScheduledOperations(base.Controller):
 
     @expose(policy=rules.DELETE)
     def delete(self, scheduled_operation_id: str) -> None:
-        """Delete a scheduled operation. A run that goes on ends by itself."""
+        """Delete a scheduled operation. A run that has started continues."""
         operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
 
         def remove(session: Any) -> ScheduledOperation:
@@ -151,12 +151,12 @@ class ScheduledOperations(base.Controller):
         try:
             self.deps.engine.release_trust(self.context, user_id=row.user_id, project_id=row.project_id)
         except exception.KarborLikeError as error:
-            # The engines look for trusts that nothing needs any more by themselves.
-            LOG.warning("the trust of user %s in project %s was not released: %s", row.user_id, row.project_id, error)
+            # The engines periodically delete trusts that are no longer needed.
+            LOG.warning("The trust of user %s in project %s was not released: %s", row.user_id, row.project_id, error)
 
 
 def _definition(asked: Mapping[str, Any] | str) -> dict[str, Any]:
-    """The definition as an object; one client sends it as the text ``k=v,k=v``."""
+    """Return the definition as an object, with canonical ids. One client sends it as the text ``k=v,k=v``."""
     if isinstance(asked, str):
         items = (item.partition("=") for item in asked.split(",") if item)
         asked = {name.strip(): value.strip() for name, _, value in items}

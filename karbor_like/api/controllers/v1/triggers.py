@@ -15,7 +15,7 @@ TRIGGERS = triggers.TRIGGERS
 
 
 class Triggers(base.Controller):
-    """When scheduled operations run. Rows only: operation engines read them from the database."""
+    """Triggers of scheduled operations. The operation engines read them from the database."""
 
     @expose(policy=rules.LIST, query=schemas.LIST, response=schemas.PAGE)
     def list(self, query: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,10 +43,10 @@ class Triggers(base.Controller):
         """Create a trigger."""
         asked = body["trigger_info"]
         kind = self._kind(asked["type"])
-        timed = self._timed(kind, asked["properties"], new=True)
+        timing = self._timing(kind, asked["properties"], new=True)
         row = self.deps.database.write(
             lambda session: TRIGGERS.insert(
-                session, project_id=self.project_id, name=asked["name"], type=asked["type"], **timed
+                session, project_id=self.project_id, name=asked["name"], type=asked["type"], **timing
             )
         )
         return {"trigger_info": views.trigger(row)}
@@ -58,15 +58,15 @@ class Triggers(base.Controller):
         trigger_id = validation.path_id("trigger_id", trigger_id)
         values: dict[str, Any] = {"name": asked["name"]} if "name" in asked else {}
         if asked.get("properties"):
-            # To find the times may take long, so nothing is locked meanwhile; a trigger's type does not change.
+            # Computing the times may take long, so no row is locked meanwhile. The type of a trigger does not change.
             with self.deps.database.reader() as session:
                 kind = self._kind(TRIGGERS.get(session, trigger_id, self.context.scope).type)
-            values.update(self._timed(kind, asked["properties"]))
+            values.update(self._timing(kind, asked["properties"]))
 
         def change(session: Any) -> Trigger:
             row = TRIGGERS.get(session, trigger_id, self.context.scope, lock=True)
             if row.next_run_at is not None and row.next_run_at <= self.deps.clock.now():
-                # An engine has yet to fire what is due; it goes on from there by the new properties.
+                # The due run is still to be fired. The engine then continues with the new properties.
                 values.pop("next_run_at", None)
             if values:
                 TRIGGERS.update(session, trigger_id, values)
@@ -93,8 +93,13 @@ class Triggers(base.Controller):
     def _kind(self, name: str) -> contract.TriggerType:
         return contract.of_type(self.deps.trigger_types, name)
 
-    def _timed(self, kind: contract.TriggerType, properties: Mapping[str, Any], *, new: bool = False) -> dict[str, Any]:
-        """The columns that say when the trigger fires. Raises InvalidInput where the properties cannot be kept."""
+    def _timing(
+        self, kind: contract.TriggerType, properties: Mapping[str, Any], *, new: bool = False
+    ) -> dict[str, Any]:
+        """Return the columns that determine when the trigger fires.
+
+        :raises InvalidInput: the properties are invalid or exceed a limit
+        """
         validation.check(validation.validator(kind.schema), properties, "trigger_info.properties")
         now = self.deps.clock.now()
         properties = kind.completed(properties, now) if new else properties

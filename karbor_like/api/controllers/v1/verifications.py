@@ -11,7 +11,7 @@ from karbor_like.policies import verifications as rules
 
 
 class Verifications(requests.Requests):
-    """Checkpoints read back and compared with what was written."""
+    """Verifications of checkpoints against the checksums that were stored."""
 
     noun = "verification"
     repository = VERIFICATIONS
@@ -38,7 +38,7 @@ class Verifications(requests.Requests):
 
     @expose(policy=rules.CANCEL)
     def cancel(self, verification_id: str) -> None:
-        """Cancel a verification that is in progress: it ends as ``fail``."""
+        """Cancel a verification that is in progress: its status becomes ``fail``."""
         self.cancel_request(validation.path_id("verification_id", verification_id))
 
     def view(self, row: Any, progress: Mapping[str, Any]) -> dict[str, Any]:

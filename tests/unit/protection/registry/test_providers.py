@@ -153,7 +153,7 @@ def test_an_id_that_is_taken_is_refused(registry, directory, good, caplog):
     registry.load()
     assert [provider.name for provider in registry.list()] == ["Infra"]
     assert "b.conf" in caplog.text
-    assert "is that of" in caplog.text
+    assert "is used by" in caplog.text
 
 
 def test_loading_again_keeps_what_did_not_change(registry, directory, good):
