@@ -6,6 +6,8 @@ from alembic.migration import MigrationContext
 
 from karbor_like.db import migration
 from karbor_like.db.models import Base
+from karbor_like.db.operations import OPERATIONS
+from karbor_like.db.restores import RESTORES
 from tests.fixtures.database import open_database
 
 
@@ -37,6 +39,26 @@ def test_an_interrupted_migration_can_be_run_again(database_url):
         connection.exec_driver_sql(f"UPDATE {migration.VERSION_TABLE} SET version_num = '0001'")
     migration.sync(database)
     assert _differences(database) == []
+
+
+def test_requests_without_an_operation_fail(database_url):
+    database = open_database(database_url)
+    migration.sync(database, "0019")
+    values = {"project_id": "p", "provider_id": "v", "checkpoint_id": "c"}
+
+    def write(session):
+        lost, queued = (RESTORES.insert(session, **values).id for _ in range(2))
+        OPERATIONS.insert(session, operation_type="restore", status="in_progress", restore_id=queued, **values)
+        return lost, queued
+
+    lost, queued = database.write(write)
+    migration.sync(database)
+    with database.reader() as session:
+        assert RESTORES.get(session, queued).status == "in_progress"
+        assert (RESTORES.get(session, lost).status, RESTORES.get(session, lost).reason) == (
+            "fail",
+            "the request was lost before its operation was queued; send it again",
+        )
 
 
 def _sync(url):

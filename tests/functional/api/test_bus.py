@@ -56,8 +56,8 @@ def test_plan_checkpoint_restore(alice, protection):
 def test_errors_cross_the_bus_as_themselves(alice, protection):
     alice.get(f"/providers/{bodies.UNKNOWN_ID}", status=404)
     alice.get("/protectables/OS::No::Such", status=400)
-    protection.broken["list_providers"] = exception.Unavailable("the cloud is away")
-    assert alice.get("/providers", status=503)["serviceUnavailable"]["message"] == "the cloud is away"
+    protection.broken["list_providers"] = exception.Unavailable("the cloud is unreachable")
+    assert alice.get("/providers", status=503)["serviceUnavailable"]["message"] == "the cloud is unreachable"
     protection.broken["list_providers"] = KeyError("a bug with a secret in it")
     assert "secret" not in str(alice.get("/providers", status=500))
 

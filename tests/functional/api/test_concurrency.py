@@ -1,4 +1,4 @@
-"""Requests that meet, on every kind of database: limits hold, and no two of them leave a half of each."""
+"""Concurrent requests, on every kind of database: limits hold, and no update is half applied."""
 
 import threading
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def conf(database_url, tmp_path):
 
 
 def together(*calls: Callable[[], Any]) -> list[Any]:
-    """What each of *calls* gives, all begun at once."""
+    """Run all calls concurrently. Return their results."""
     answers: list[Any] = [None] * len(calls)
     gate = threading.Barrier(len(calls))
 

@@ -35,7 +35,7 @@ def _free_port() -> int:
 
 @pytest.fixture
 def config(tmp_path: Path) -> tuple[Path, int]:
-    """A configuration file and the port in it. Nobody answers on the bus, so a health check takes its whole timeout."""
+    """A configuration file and the port in it. No service answers on the bus, so a health check takes its whole timeout."""
     database = Database(configuration(tmp_path / "api.sqlite"))
     migration.sync(database)
     database.dispose()
@@ -112,7 +112,7 @@ def test_what_it_answers_without_a_token(config, start):
 def test_a_request_in_flight_ends_before_the_process(config, start):
     process = start()
     answers = []
-    # A health check without anybody on the bus is a request that takes two seconds.
+    # A health check without a service on the bus is a request that takes two seconds.
     asking = threading.Thread(target=lambda: answers.append(_get(config[1], "/healthcheck")[0]))
     asking.start()
     time.sleep(0.5)

@@ -124,7 +124,7 @@ def test_the_same_key_starts_it_once(alice, noun, protection, checkpoint):
 
 
 def test_a_key_remembers_no_password(alice, conf, database, checkpoint):
-    """Whoever reads the database cannot try passwords against what a request is recognized by, and a new key forgets none."""
+    """The fingerprint in the database does not allow guessing a password, and is still recognized after a key rotation."""
     auth = {"type": "password", "username": "u", "password": "hunter2"}
     body = bodies.restore(checkpoint, restore_auth=auth)
     headers = {"Idempotency-Key": "k"}

@@ -72,9 +72,9 @@ def test_switched_off_and_on(alice, operation, engine, database):
     engine.calls.clear()
     assert _switch(alice, operation, False)["scheduled_operation"] == {**operation, "enabled": False}
     assert engine.calls == []
-    values = {"disabled_reason": "the trust is gone"}
+    values = {"disabled_reason": "the trust was deleted"}
     database.write(lambda session: SCHEDULED_OPERATIONS.update(session, operation["id"], values))
-    assert alice.get(_path(operation))["scheduled_operation"]["disabled_reason"] == "the trust is gone"
+    assert alice.get(_path(operation))["scheduled_operation"]["disabled_reason"] == "the trust was deleted"
     assert _switch(alice, operation, True)["scheduled_operation"] == operation
     assert [name for name, _ in engine.calls] == ["ensure_trust"]
 

@@ -1,4 +1,4 @@
-"""What the server refuses before anybody has said who asks: it must not have to remember what strangers send."""
+"""What the server refuses before authentication: it must not keep in memory what unauthenticated clients send."""
 
 import itertools
 import socket
@@ -10,7 +10,7 @@ from karbor_like.api.server import ApiService
 from tests.fixtures.api import PROJECT_A, check_tokens
 
 _KIB, _MIB = 1 << 10, 1 << 20
-#: Bytes that a client can send at most although nobody reads them: what the kernel keeps for both ends.
+#: Maximum bytes that a client can send although the server does not read them: the kernel buffers of both ends.
 _IN_THE_KERNEL = 32 * _MIB
 
 
@@ -33,7 +33,7 @@ def _send(address: tuple[str, int], parts: Iterable[bytes]) -> tuple[int, bytes]
             for part in parts:
                 connection.sendall(part)
                 sent += len(part)
-                assert sent < 8 * _IN_THE_KERNEL, "it goes on reading"
+                assert sent < 8 * _IN_THE_KERNEL, "it continues to read"
         except (BrokenPipeError, ConnectionResetError):
             pass
         answer = b""

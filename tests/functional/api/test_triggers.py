@@ -62,7 +62,7 @@ def test_the_first_run_is_written_down(alice, database, trigger):
 
 
 def test_a_run_that_is_due_is_not_lost_by_a_change(alice, database, clock, trigger):
-    """What is due stays due until an engine looked, which then goes on by the new properties."""
+    """A due run stays due until an engine polls, which then continues with the new properties."""
     path = f"/triggers/{trigger['id']}"
     properties = {"format": "crontab", "pattern": "0 5 * * *", "start_time": "2030-01-01 00:00:00"}
     clock.advance(7200)

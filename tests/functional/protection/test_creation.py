@@ -1,4 +1,4 @@
-"""The call that asks for a checkpoint begins it in the bank; which failures it reports, and which process may report them."""
+"""The call that requests a checkpoint creates it in the bank. What fails there is recorded by the holder of the operation."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.functional.protection.site import PROVIDER, Site
 
 @pytest.fixture
 def idle(tmp_path: Path, files: Path) -> Iterator[Site]:
-    """A service that takes calls and runs nothing."""
+    """A service that accepts calls but runs no operation."""
     site = Site(tmp_path, files)
     site.cloud.plant({"a": []})
     yield site
@@ -21,7 +21,7 @@ def idle(tmp_path: Path, files: Path) -> Iterator[Site]:
 
 
 def take_over(site: Site) -> operations.Claim:
-    """Another service finds the lease of the newest operation run out."""
+    """Let another service take over the newest operation, as if its lease had expired."""
     row = site.operation()
     claim = site.env.database.write(lambda session: operations.claim(session, row, "another", 60))
     assert claim is not None

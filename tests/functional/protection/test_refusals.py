@@ -1,4 +1,4 @@
-"""What cannot be done is refused with a clear error, and leaves nothing behind."""
+"""Requests that are refused with a clear error and leave no rows."""
 
 import re
 import uuid
@@ -116,7 +116,7 @@ def test_the_same_checkpoint_twice_is_one(tree: Site):
 
 @pytest.fixture
 def full(site: Site) -> Callable[[str], None]:
-    """Makes the bank full for keys that hold a text."""
+    """Make the bank full for keys that contain a text."""
 
     def fill(pattern: str) -> None:
         def before(what: str) -> None:
@@ -241,7 +241,7 @@ def test_a_foreign_checkpoint_is_not_found(tree: Site):
 
 
 def requests(site: Site) -> tuple[int, int]:
-    """How many restores, and how many operations for them, there are."""
+    """Count the restores and their operations."""
     with site.env.database.reader() as session:
         operations_ = sa.select(sa.func.count()).select_from(Operation).where(Operation.restore_id.is_not(None))
         return RESTORES.count(session), session.execute(operations_).scalar_one()

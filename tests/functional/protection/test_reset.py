@@ -1,4 +1,4 @@
-"""A reset of the state: the bank is asked while nobody waits for the database, and what came between is not overwritten."""
+"""A reset of the state: the bank is asked outside of a transaction, and concurrent changes are not overwritten."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def reset(site: Site, checkpoint_id: str, state: str) -> None:
 
 
 def meanwhile(site: Site, work) -> None:
-    """Do *work* once, when the reset is about to tell the bank."""
+    """Do *work* once, when the reset is about to write to the bank."""
     left = [work]
 
     def before(what: str) -> None:

@@ -13,7 +13,7 @@ _MAX_NAME = 255
 
 
 class QuotaClasses(base.Controller):
-    """Named sets of limits. The one called ``default`` applies to projects that have no limits of their own."""
+    """Named sets of limits. The class ``default`` applies to projects without limits of their own."""
 
     @expose(policy=rules.GET, response=schemas.SHOWN_CLASS)
     def show(self, class_name: str) -> dict[str, Any]:

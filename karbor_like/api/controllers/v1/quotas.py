@@ -16,7 +16,7 @@ _MAX_ID = 64
 
 
 class Quotas(base.Controller):
-    """What a project may have."""
+    """Limits of projects."""
 
     @property
     def _defaults(self) -> dict[str, int]:
@@ -24,14 +24,14 @@ class Quotas(base.Controller):
 
     @expose(policy=rules.GET, response=schemas.SHOWN, owner=_OWNER)
     def show(self, target_project_id: str) -> dict[str, Any]:
-        """Show a project's limits."""
+        """Show the limits of a project."""
         project_id = _checked(target_project_id)
         with self.deps.database.reader() as session:
             return {"quota": {**quotas.limits(session, project_id, self._defaults), "id": project_id}}
 
     @expose(policy=rules.GET, response=schemas.DETAIL, owner=_OWNER)
     def detail(self, target_project_id: str) -> dict[str, Any]:
-        """Show a project's limits and what it uses."""
+        """Show the limits and the usage of a project."""
         project_id = _checked(target_project_id)
         with self.deps.database.reader() as session:
             used = quotas.usage(session, project_id)
@@ -42,14 +42,14 @@ class Quotas(base.Controller):
 
     @expose(policy=rules.GET_DEFAULT, response=schemas.SHOWN)
     def defaults(self, target_project_id: str) -> dict[str, Any]:
-        """Show the limits of projects that have none of their own."""
+        """Show the default limits."""
         project_id = _checked(target_project_id)
         with self.deps.database.reader() as session:
             return {"quota": {**quotas.default_limits(session, self._defaults), "id": project_id}}
 
     @expose(policy=rules.UPDATE, body=schemas.UPDATE, response=schemas.UPDATED, owner=_OWNER)
     def update(self, target_project_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Give a project limits of its own."""
+        """Set limits of a project."""
         project_id = _checked(target_project_id)
         values = limits_of(body["quota"])
 
@@ -62,13 +62,13 @@ class Quotas(base.Controller):
 
     @expose(policy=rules.DELETE, owner=_OWNER)
     def delete(self, target_project_id: str) -> None:
-        """Take a project's own limits away; what it uses stays counted."""
+        """Reset a project to the default limits. Its usage is still counted."""
         project_id = _checked(target_project_id)
         self.deps.database.write(lambda session: quotas.delete_limits(session, project_id))
 
 
 def limits_of(asked: Mapping[str, Any]) -> dict[str, int]:
-    """The limits that a checked body sets, as numbers."""
+    """Return the limits in a validated body as numbers."""
     return {name: int(asked[name]) for name in quotas.COUNTED if name in asked}
 
 

@@ -14,7 +14,7 @@ _ENABLED = "enabled"
 
 
 class Services(base.Controller):
-    """The processes that report they are alive."""
+    """Processes that send heartbeats."""
 
     @expose(policy=rules.GET_ALL, query=schemas.LIST, response=schemas.ALL)
     def list(self, query: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,7 +25,7 @@ class Services(base.Controller):
 
     @expose(policy=rules.UPDATE, body=schemas.UPDATE, response=schemas.SHOWN)
     def update(self, service_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Enable or disable an operation engine: a disabled one starts nothing."""
+        """Enable or disable an operation engine. A disabled one starts no runs."""
         status, reason = body["status"], body.get("disabled_reason")
         if status == _ENABLED and reason:
             raise exception.InvalidInput("disabled_reason: cannot be given together with the status 'enabled'")

@@ -11,7 +11,7 @@ class CloudObjects(base.Controller):
         """Show."""
 
     def hidden(self) -> None:
-        """Not for everybody."""
+        """For administrators."""
 
 
 def test_literal_and_variable_segments():
