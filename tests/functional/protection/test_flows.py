@@ -150,7 +150,7 @@ def test_a_clean_up_that_fails_is_retried(site: Site):
 
 def test_parameters_of_a_type_are_overlaid_by_those_of_a_resource(site: Site):
     site.cloud.plant({"a": [], "b": []})
-    parameters = {plugins.NODE: {"size": 1, "name": None}, f"{plugins.NODE}#b": {"size": 2}}
+    parameters = {plugins.NODE: {"size": 1}, f"{plugins.NODE}#b": {"size": 2}}
     plan_id = site.plan("a", "b", parameters=parameters)
 
     site.wait(site.protect(plan_id=plan_id)["id"], "available")
