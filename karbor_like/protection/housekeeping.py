@@ -26,7 +26,7 @@ class Housekeeping:
 
     def __init__(self, env: ServiceContext) -> None:
         self._env = env
-        self._periodic = Periodic("housekeeping", _CHECK_SECONDS, self._run_due, env.clock)
+        self._periodic = Periodic("housekeeping", _CHECK_SECONDS, self.run_due, env.clock)
 
     def start(self) -> None:
         """Start the thread that runs the jobs."""
@@ -36,7 +36,8 @@ class Housekeeping:
         """Start no further job. A running job is not waited for: it may be killed at any point."""
         self._periodic.stop(wait=False)
 
-    def _run_due(self) -> None:
+    def run_due(self) -> None:
+        """Run the jobs that are due and that no other process runs."""
         conf = self._env.conf.protection
         for provider in self._env.providers.list():
             self._run_job(f"sync {provider.id}", conf.sync_interval, functools.partial(self._sync, provider))

@@ -193,7 +193,7 @@ def test_one_of_many_processes_runs_a_job_when_it_is_due(site: Site):
     site.cloud.plant({"a": []})
     housekeepers = [Housekeeping(site.env), Housekeeping(site.env)]
     for housekeeper in housekeepers:
-        housekeeper.poll()
+        housekeeper.run_due()
     with site.env.database.reader() as session:
         rows = session.execute(sa.select(PeriodicJob)).scalars().all()
     assert {row.name for row in rows} == {f"sync {PROVIDER}", f"collect {PROVIDER}"}
