@@ -73,7 +73,7 @@ def test_a_changed_policy_file_is_read_within_a_second(tmp_path):
     context = caller(enforcer, "reader")
     policy.authorize(enforcer, context, plans.GET, {"project_id": "q"})
 
-    path.write_text(f'"{plans.GET}": "role:nobody"\n')
+    path.write_text(f'"{plans.GET}": "role:unassigned"\n')
     os.utime(path, (2**31, 2**31))
     policy.authorize(enforcer, context, plans.GET, {"project_id": "q"})
     clock.advance(1)
