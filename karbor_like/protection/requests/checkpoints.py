@@ -120,16 +120,16 @@ class Checkpoints:
             try:
                 lifecycle.finish(env, job, hold, [reason], done=False)
             except exception.LeaseLost as lost:
-                LOG.warning("%s; another service goes on, where %s", lost, reason)
+                LOG.warning("%s; another service continues after: %s", lost, reason)
                 return
-            # Only now: nobody else makes it any more.
+            # Only now, because no other process creates the checkpoint any more.
             with contextlib.suppress(exception.KarborLikeError):
                 bank.checkpoints.event(checkpoint_id, states.ERROR)
             raise
         try:
             env.database.write(lambda session: operations.release(session, claim))
         except db_exception.DBError as error:
-            LOG.warning("Operation %s waits for its lease to run out: %s", claim.operation_id, error)
+            LOG.warning("Operation %s waits until its lease expires: %s", claim.operation_id, error)
 
     def delete(self, context: RequestContext, *, provider_id: str, checkpoint_id: str) -> None:
         """See :meth:`karbor_like.rpc.protection.ProtectionClient.delete_checkpoint`."""

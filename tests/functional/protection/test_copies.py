@@ -278,7 +278,7 @@ def test_what_is_being_copied_is_in_use(pair: Site):
         with pytest.raises(exception.InUse, match=f"a running copy to checkpoint {made[created]}"):
             call()
     with pair.env.database.reader() as session:
-        assert checkpoints.in_use(session, [created]) == {created: "copy goes on"}
+        assert checkpoints.in_use(session, [created]) == {created: "copy is running"}
     (pair.cloud.path / "go").touch()
     pair.wait(made[created], "available")
     pair.delete(created)
