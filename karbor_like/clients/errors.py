@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from karbor_like import exception
-from karbor_like.clients.services import SERVICES
+from karbor_like.conf.clients import SERVICES
 
 #: Base classes that clients raise besides their own.
 _COMMON: Final = (

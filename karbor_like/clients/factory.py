@@ -1,5 +1,6 @@
-"""Clients of the services in :mod:`karbor_like.clients.services`. A client library is imported at its first use."""
+"""Clients of the services in :mod:`karbor_like.conf.clients`. A client library is imported at its first use."""
 
+import importlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from keystoneauth1.session import Session
 from oslo_config import cfg
 
 from karbor_like.clients import errors
-from karbor_like.clients.services import SERVICES
 from karbor_like.clients.session import Identities
 from karbor_like.conf import clients as options
 from karbor_like.context import RequestContext
@@ -67,12 +67,21 @@ class Clients:
         return self._session("keystone")
 
     def client(self, name: str) -> Any:
-        """Return this thread's client of service *name*, a key of :data:`~karbor_like.clients.services.SERVICES`."""
+        """Return this thread's client of service *name*, a key of :data:`~karbor_like.conf.clients.SERVICES`."""
         client = getattr(self._local, name, None)
         if client is None:
-            client = SERVICES[name].connect(self._session(name), **self._settings.endpoint(name))
+            client = self._connect(name)
             setattr(self._local, name, client)
         return client
+
+    def _connect(self, name: str) -> Any:
+        service, endpoint = options.SERVICES[name], self._settings.endpoint(name)
+        if service.client is None:
+            return adapter.Adapter(self._session(name), version=service.version, **endpoint)
+        module, _, attribute = service.client.partition(":")
+        endpoint[service.interface] = endpoint.pop("interface")
+        create = getattr(importlib.import_module(module), attribute)
+        return create(service.version, session=self._session(name), **endpoint)
 
     def cinder(self) -> Any:
         """Return a ``cinderclient.v3.client.Client``."""

@@ -109,16 +109,16 @@ class Checkpoints:
     def _create_in_bank(self, checkpoint_id: str, claim: operations.Claim) -> None:
         """Begin the checkpoint in the bank before the call answers. The first task of the flow completes its creation."""
         env = self._env
-        hold = ActiveClaim(claim, env.clock, env.clock.monotonic(), env.conf.protection.lease)
-        job, _, _ = spec.load(env.database, claim)
-        bank = env.providers.get(job.provider_id).bank
+        active = ActiveClaim(claim, env.clock, env.clock.monotonic(), env.conf.protection.lease)
+        operation, _, _ = spec.load(env.database, claim)
+        bank = env.providers.get(operation.provider_id).bank
         try:
             with bank.leases.acquire(holder=f"{env.owner} creates {checkpoint_id}") as lease:
-                bank.checkpoints.begin(protect.record(job), lease)
+                bank.checkpoints.begin(protect.record(operation), lease)
         except exception.KarborLikeError as error:
             reason = f"the checkpoint could not be created: {error.message}"
             try:
-                lifecycle.finish(env, job, hold, [reason], done=False)
+                lifecycle.finish(env, operation, active, [reason], done=False)
             except exception.LeaseLost as lost:
                 LOG.warning("%s; another service continues after: %s", lost, reason)
                 return
@@ -141,7 +141,7 @@ class Checkpoints:
                 return
             _check_unused(session, checkpoint_id)
             states.CHECKPOINT.check(checkpoint_id, row.status, states.DELETING)
-            row.update({"status": states.DELETING, "reason": None})
+            lifecycle.move_checkpoint(session, checkpoint_id, states.DELETING, reason=None)
             hooks = _deletion_hooks(provider, row)
             self._queue.add(session, context, OperationType.DELETE, row, hooks=hooks, parameters={})
 

@@ -11,7 +11,7 @@ from oslo_config import cfg
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import ClientFactory
-from karbor_like.clients.services import SERVICES
+from karbor_like.conf.clients import SERVICES
 from karbor_like.context import RequestContext
 from karbor_like.sandbox.cloud import Sandbox
 
