@@ -63,7 +63,7 @@ def read_digest(bank: Bank, checkpoint_id: str) -> str:
 
 
 def test_the_checkpoint_is_listed(bank: Bank) -> None:
-    (entry,) = bank.checkpoints.list()
+    (entry,) = bank.checkpoints.index.list()
     assert entry.id == CHECKPOINT
     record = bank.checkpoints.get(CHECKPOINT)
     assert (record.status, record.project_id, record.plan["name"]) == ("available", PROJECT, "nightly")

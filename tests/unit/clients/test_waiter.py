@@ -87,7 +87,7 @@ def test_unavailable_cloud_is_polled_again(clock: ManualClock) -> None:
 
 
 def test_cloud_that_never_answers_causes_a_timeout(clock: ManualClock) -> None:
-    with pytest.raises(exception.Timeout, match="at last: cinder is on fire"):
+    with pytest.raises(exception.Timeout, match="last error: cinder is on fire"):
         until(clock, Cloud(clock, [exception.Unavailable("cinder is on fire")]))
     assert clock.monotonic() == pytest.approx(100)
 
