@@ -26,6 +26,7 @@ from tests.functional.protection.site import (
     write_files,
     write_provider,
 )
+from tests.functional.protection.stores import intercept
 
 OTHER = "q" * 32
 KIB = 1024
@@ -193,9 +194,10 @@ def test_two_requests_at_once_copy_once(pair: Site):
 def test_a_copy_takes_the_plan_s_parameters_and_the_request_s(pair: Site):
     plan_id = pair.plan("a", parameters={plugins.NODE: {"size": 1, "restore_name": "x"}})
     protected(pair, plan_id)
-    (copy_id,) = copied(pair, plan_id, parameters={plugins.NODE: {"size": 2}, f"{plugins.NODE}#a": {}}).values()
+    other = f"{plugins.NODE}#{uuid.uuid4()}"
+    (copy_id,) = copied(pair, plan_id, parameters={plugins.NODE: {"size": 2}, other: {}}).values()
     parameters = pair.operation(checkpoint_id=copy_id).parameters["parameters"]
-    assert parameters == {plugins.NODE: {"size": 2, "restore_name": "x"}, f"{plugins.NODE}#a": {}}
+    assert parameters == {plugins.NODE: {"size": 2, "restore_name": "x"}, other: {}}
 
 
 # What is refused
@@ -215,7 +217,7 @@ def test_what_cannot_be_copied(pair: Site):
     unknown = str(uuid.uuid4())
     refused(pair, exception.PlanNotFound, unknown, unknown)
     refused(pair, exception.PlanNotFound, plan_id, plan_id, project_id=OTHER)
-    refused(pair, exception.InvalidInput, "belongs to provider", plan_id, provider_id=OTHER_PROVIDER)
+    refused(pair, exception.InvalidInput, "is for provider", plan_id, provider_id=OTHER_PROVIDER)
     refused(pair, exception.ProviderNotFound, unknown, plan_id, target_provider_id=unknown)
     refused(pair, exception.InvalidInput, "is the provider that has", plan_id, target_provider_id=PROVIDER)
     refused(pair, exception.CheckpointNotFound, unknown, plan_id, checkpoint_ids=[created, unknown])
@@ -223,7 +225,7 @@ def test_what_cannot_be_copied(pair: Site):
     foreign = protected(pair, other_plan)
     refused(pair, exception.CheckpointNotFound, foreign, plan_id, checkpoint_ids=[foreign])
     pair.conf.set_override("checkpoints", 2, group="quota")
-    refused(pair, exception.OverQuota, "is 2, of which 2 are used", plan_id)
+    refused(pair, exception.OverQuota, "limit 2, in use 2, requested 1", plan_id)
     pair.conf.clear_override("checkpoints", group="quota")
     reset(pair, created, "error")
     refused(pair, exception.Conflict, "is 'error'; only an available one", plan_id, checkpoint_ids=[created])
@@ -342,21 +344,6 @@ def test_a_damaged_source_fails_the_copy_which_names_it(pair: Site, tmp_path: Pa
     assert left_of(pair, copy_id) == []
 
 
-class BrokenStore:
-    """Wraps a store: what matches cannot be put."""
-
-    def __init__(self, store, pattern: str, error: Exception) -> None:
-        self._store, self._pattern, self._error = store, pattern, error
-
-    def __getattr__(self, name: str):
-        return getattr(self._store, name)
-
-    def put(self, key: str, data: object) -> None:
-        if self._pattern in key:
-            raise self._error
-        self._store.put(key, data)
-
-
 @pytest.mark.parametrize(
     ("pattern", "step"),
     [
@@ -372,18 +359,19 @@ def test_a_target_that_takes_nothing_is_an_error_and_the_next_request_copies_aga
 ):
     plan_id = pair.plan("b")
     created = protected(pair, plan_id)
-    bank = bank_of(pair, OTHER_PROVIDER)
-    store = BrokenStore(bank.store, pattern, error)
-    parts = (bank.checkpoints, bank.checkpoints._events, bank.leases, bank._blocks)
-    for part in parts:
-        part._store = store
+    broken = True
+
+    def refuse(what: str) -> None:
+        if broken and what.startswith("put ") and pattern in what:
+            raise error
+
+    intercept(bank_of(pair, OTHER_PROVIDER).store, refuse)
 
     (copy_id,) = pair.copy(plan_id).values()
     row = pair.wait(copy_id, "available", "error")
 
     assert (row.status, row.reason) == ("error", f"{step}{error}")
-    for part in parts:
-        part._store = bank.store
+    broken = False
     assert left_of(pair, copy_id) == []
     assert until(lambda: all(no_leases(pair, one) for one in (PROVIDER, OTHER_PROVIDER)), bool, 10, "leases")
     assert list(copied(pair, plan_id)) == [created]

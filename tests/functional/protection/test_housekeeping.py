@@ -159,7 +159,7 @@ def test_a_checkpoint_in_progress_elsewhere_is_followed_until_its_end(site: Site
     until(site.cloud.calls, lambda calls: "protect:main:a:begin" in calls, 30, "main of a")
     assert sync(other) == SyncReport(added=1)
     assert other.checkpoint(created).status == "protecting"
-    with pytest.raises(exception.InvalidInput, match="is 'protecting'"):
+    with pytest.raises(exception.CheckpointNotAvailable, match="is 'protecting'"):
         other.restore(created)
 
     (site.cloud.path / "go").touch()

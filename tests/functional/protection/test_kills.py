@@ -152,7 +152,7 @@ def test_a_stopped_service_releases_its_operations_immediately(zygote: Zygote, f
         process.signal(signal.SIGTERM)
         assert process.died() == 0, process.log.read_text()[-3000:]
     row = site.operation(checkpoint_id=created)
-    assert (row.state, row.attempts) == ("queued", 0)
+    assert (row.queue_state, row.attempts) == ("queued", 0)
     (site.cloud.path / "go").touch()
 
     with started(zygote, files, "second"):

@@ -112,7 +112,7 @@ def test_a_refused_verification_sends_no_notification(site: Site, told: Told):  
     site.wait(created, "available")
     site.delete(created)
     site.wait(created, "deleted")
-    with pytest.raises(exception.InvalidInput):
+    with pytest.raises(exception.CheckpointNotAvailable):
         site.verify(created)
     told.last("checkpoint.delete.end")
     assert not [event for event, _, _ in told.events() if event.startswith("verification")]

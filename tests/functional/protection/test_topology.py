@@ -1,6 +1,7 @@
 """Restores of resources that refer to each other: order, plan, mapping and the template of the whole restore."""
 
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,8 +84,9 @@ def test_conflicts_of_the_plan_end_a_restore_before_anything_is_made(topology: S
 
 def test_mapping_of_the_request_reaches_every_resource(topology: Site) -> None:
     checkpoint_id = checkpoint(topology)
-    mapped = {f"{NODE}#network": {"map_to": "net-1"}, NODE: {"map_to": "ignored"}, f"{NODE}#foreign": {"map_to": "f"}}
+    network, foreign = (f"{NODE}#{uuid.UUID(int=number)}" for number in (1, 2))
+    mapped = {network: {"map_to": "net-1"}, NODE: {"map_to": "ignored"}, foreign: {"map_to": "f"}}
     topology.wait_done(restore_id=topology.restore(checkpoint_id, mapped))
     seen = [call for call in topology.cloud.calls() if call.startswith("mapping:")]
-    assert set(seen) == {f'mapping:{{"{NODE}#network":"net-1","{NODE}#foreign":"f"}}'}
+    assert set(seen) == {f'mapping:{{"{network}":"net-1","{foreign}":"f"}}'}
     assert len(seen) == 3
