@@ -1,6 +1,6 @@
 """Client of the protection service: one method per call, with plain JSON as arguments and results.
 
-RPC is for actions, providers and protectables. Callers read objects from the database.
+RPC is for actions, providers and protectables. The API reads everything else from the database.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +25,9 @@ class ProtectionClient(client.Client):
     The calls that start something take the id of what they create. They are idempotent: a repeat with the same id changes
     nothing. When such a call returns, the rows of the object and of its operation are committed. When the service refuses
     it, there are none.
+
+    A provider that does not exist is ProviderNotFound in every call. A checkpoint that does not exist, or belongs to another
+    project or provider, is CheckpointNotFound.
     """
 
     service = "protection service"
@@ -60,6 +63,11 @@ class ProtectionClient(client.Client):
         If the bank refuses the checkpoint, the call fails although its row exists, with the status ``error``.
 
         :param checkpoint_id: id of the checkpoint to create
+        :raises PlanNotFound: there is no such plan, or it belongs to another project
+        :raises PlanWrongProvider: the plan is for another provider
+        :raises PlanEmpty: the plan has no resources
+        :raises NotAuthorized: the caller's token is for another project than the plan
+        :raises OverQuota: the project has as many checkpoints as its quota allows
         """
         self._call(
             ctxt,
@@ -86,6 +94,8 @@ class ProtectionClient(client.Client):
         :param restore_id: id of the restore to create
         :param restore_target: Keystone URL of another cloud; None: this one
         :param restore_auth: credential for *restore_target*; travels encrypted
+        :raises CheckpointNotAvailable: the status of the checkpoint is not ``available``
+        :raises InvalidInput: the provider does not accept the parameters, or *restore_auth* is missing
         """
         self._call(
             ctxt,
@@ -110,6 +120,8 @@ class ProtectionClient(client.Client):
         """Start to verify a checkpoint.
 
         :param verification_id: id of the verification to create
+        :raises CheckpointNotAvailable: the status of the checkpoint is not ``available``
+        :raises InvalidInput: the provider does not accept the parameters
         """
         self._call(
             ctxt,
@@ -136,6 +148,11 @@ class ProtectionClient(client.Client):
         :param copy_id: id of the request, from which the ids of the copies are derived
         :param target_provider_id: None: the one that the provider's file names
         :param checkpoint_ids: None: every available one that was not copied there yet
+        :raises PlanNotProtected: the plan has no checkpoint at the provider
+        :raises CheckpointNotFound: the plan has no such checkpoint at the provider
+        :raises CheckpointNotAvailable: the status of a checkpoint in *checkpoint_ids* is not ``available``
+        :raises InvalidInput: the target is unknown or the provider itself
+        :raises OverQuota: the project would have more checkpoints than its quota allows
         """
         return self._call(
             ctxt,
@@ -152,7 +169,7 @@ class ProtectionClient(client.Client):
         """Ask an operation to stop.
 
         :raises OperationLogNotFound: there is no such operation, or it belongs to another project
-        :raises Conflict: it has ended
+        :raises OperationEnded: it has ended
         """
         self._call(ctxt, "cancel", operation_id=operation_id)
 
@@ -172,16 +189,17 @@ class ProtectionClient(client.Client):
 
         If an operation is still creating the checkpoint, that operation is cancelled instead.
 
-        :raises Conflict: the status is not ``available``, ``error`` or ``error-deleting``
-        :raises InUse: the checkpoint is being restored, verified, copied or deleted
+        :raises WrongState: the status is not ``available``, ``error`` or ``error-deleting``
+        :raises CheckpointInUse: the checkpoint is being restored, verified, copied or deleted
         """
         self._call(ctxt, "delete_checkpoint", provider_id=provider_id, checkpoint_id=checkpoint_id)
 
     def reset_checkpoint(self, ctxt: RequestContext, *, provider_id: str, checkpoint_id: str, state: str) -> None:
         """Set the status of a checkpoint to ``available`` or ``error``.
 
-        :raises InvalidInput: the status cannot be reset
-        :raises Conflict: an operation uses the checkpoint, or the bank refuses the new status
+        :raises WrongState: the status cannot be reset
+        :raises CheckpointInUse: an operation uses the checkpoint
+        :raises Conflict: the bank refuses the new status
         """
         self._call(ctxt, "reset_checkpoint", provider_id=provider_id, checkpoint_id=checkpoint_id, state=state)
 

@@ -22,7 +22,7 @@ from tests.fixtures.api import (  # noqa: F401 - fixtures
     engine,
     protection,
 )
-from tests.fixtures.fake_protection import PROVIDER, SERVER, VOLUME
+from tests.fixtures.fake_catalogue import PROVIDER, SERVER, VOLUME
 
 _CHECKPOINTS = "/providers/{provider_id}/checkpoints"
 _INSTANCES = "/protectables/{protectable_type}/instances"

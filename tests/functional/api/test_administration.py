@@ -8,7 +8,7 @@ from karbor_like.db import services
 from tests.fixtures import bodies
 from tests.fixtures.api import PROJECT_A, PROJECT_B
 from tests.fixtures.bodies import UNKNOWN_ID
-from tests.fixtures.fake_protection import PROVIDER
+from tests.fixtures.fake_catalogue import PROVIDER
 
 
 def test_operation_logs(alice, bob, admin):

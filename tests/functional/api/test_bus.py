@@ -12,7 +12,7 @@ from karbor_like.rpc import operationengine, transport
 from karbor_like.rpc import protection as rpc
 from tests.fixtures import bodies
 from tests.fixtures.api import PROJECT_A, Client, check_tokens, token
-from tests.fixtures.fake_protection import PROVIDER
+from tests.fixtures.fake_catalogue import PROVIDER
 
 
 @pytest.fixture

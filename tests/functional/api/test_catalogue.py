@@ -7,7 +7,7 @@ import pytest
 from karbor_like import exception
 from tests.fixtures.api import PROJECT_A
 from tests.fixtures.bodies import UNKNOWN_ID
-from tests.fixtures.fake_protection import IMAGE, OTHER_PROVIDER, PROVIDER, SERVER, VOLUME
+from tests.fixtures.fake_catalogue import IMAGE, OTHER_PROVIDER, PROVIDER, SERVER, VOLUME
 
 
 def test_providers(alice):

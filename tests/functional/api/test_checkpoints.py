@@ -7,7 +7,7 @@ from karbor_like.domain import states
 from tests.fixtures import bodies
 from tests.fixtures.api import PROJECT_A, PROJECT_B, is_cancelled
 from tests.fixtures.bodies import UNKNOWN_ID
-from tests.fixtures.fake_protection import OTHER_PROVIDER, PROVIDER, VOLUME
+from tests.fixtures.fake_catalogue import OTHER_PROVIDER, PROVIDER, VOLUME
 
 PATH = f"/providers/{PROVIDER}/checkpoints"
 
@@ -137,6 +137,7 @@ def test_deleting_what_is_being_made_cancels_it(alice, database, checkpoint):
 @pytest.mark.parametrize("now", sorted(states.RESETTABLE))
 def test_the_state_is_reset(alice, protection, checkpoint, now, state):
     path = f"{PATH}/{checkpoint['id']}"
+    protection.set_status(checkpoint["id"], states.AVAILABLE)
     protection.set_status(checkpoint["id"], now)
     assert alice.put(path, {"os-resetState": {"state": state}}) == {}
     assert alice.get(path)["checkpoint"]["status"] == state

@@ -11,7 +11,7 @@ from karbor_like.api import openapi
 from tests.fixtures import bodies
 from tests.fixtures.api import PROJECT_A, PROJECT_B, token
 from tests.fixtures.bodies import UNKNOWN_ID
-from tests.fixtures.fake_protection import PROVIDER
+from tests.fixtures.fake_catalogue import PROVIDER
 
 
 @pytest.fixture

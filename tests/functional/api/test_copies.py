@@ -9,7 +9,7 @@ from karbor_like.domain import states
 from tests.fixtures import bodies
 from tests.fixtures.api import PROJECT_A, is_cancelled
 from tests.fixtures.bodies import UNKNOWN_ID
-from tests.fixtures.fake_protection import OTHER_PROVIDER, PROVIDER, VOLUME
+from tests.fixtures.fake_catalogue import OTHER_PROVIDER, PROVIDER, VOLUME
 
 PATH = f"/providers/{PROVIDER}/checkpoints"
 ACTION = f"{PATH}/action"
@@ -45,7 +45,8 @@ def test_what_old_clients_send(alice, plan, checkpoint, protection):
     }
     shown = alice.get(f"{THERE}/{pair['checkpoint_copy_id']}")["checkpoint"]
     assert (shown["status"], shown["protection_plan"]["provider_id"]) == ("wait_copying", OTHER_PROVIDER)
-    assert json.loads(shown["extra_info"]) == {}
+    extra_info = json.loads(shown["extra_info"])
+    assert (extra_info["created_by"], extra_info["source_checkpoint_id"]) == ("copy", checkpoint["id"])
     assert shown["progress"]["resources"][f"{VOLUME}#1"]["bytes_total"] == 1024
     assert [one["id"] for one in alice.get(THERE)["checkpoints"]] == [shown["id"]]
     assert [one["id"] for one in alice.get(PATH)["checkpoints"]] == [checkpoint["id"]]

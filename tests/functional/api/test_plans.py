@@ -2,7 +2,7 @@ import pytest
 
 from tests.fixtures import bodies
 from tests.fixtures.bodies import UNKNOWN_ID, VOLUME_ID
-from tests.fixtures.fake_protection import IMAGE, OTHER_PROVIDER, PROVIDER, SERVER, VOLUME
+from tests.fixtures.fake_catalogue import IMAGE, OTHER_PROVIDER, PROVIDER, SERVER, VOLUME
 
 KEY = f"{VOLUME}#{VOLUME_ID}"
 

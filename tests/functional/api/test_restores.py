@@ -12,7 +12,7 @@ from karbor_like.domain import states
 from tests.fixtures import bodies
 from tests.fixtures.api import PROJECT_A
 from tests.fixtures.bodies import UNKNOWN_ID
-from tests.fixtures.fake_protection import IMAGE, OTHER_PROVIDER, PROVIDER, SERVER, VOLUME
+from tests.fixtures.fake_catalogue import IMAGE, OTHER_PROVIDER, PROVIDER, SERVER, VOLUME
 
 BODIES = {"restore": bodies.restore, "verification": bodies.verification}
 

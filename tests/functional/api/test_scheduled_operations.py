@@ -10,7 +10,7 @@ from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.domain import states
 from tests.fixtures import bodies
 from tests.fixtures.api import PROJECT_A, PROJECT_B
-from tests.fixtures.fake_protection import PROVIDER
+from tests.fixtures.fake_catalogue import PROVIDER
 
 
 @pytest.fixture

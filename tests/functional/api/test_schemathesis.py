@@ -17,7 +17,7 @@ from karbor_like.db import operations, services
 from karbor_like.domain import states
 from tests.fixtures import bodies
 from tests.fixtures.api import PROJECT_A, token
-from tests.fixtures.fake_protection import PROVIDER, SERVER, VOLUME
+from tests.fixtures.fake_catalogue import PROVIDER, SERVER, VOLUME
 
 CHECKS = [
     schemathesis.checks.not_a_server_error,

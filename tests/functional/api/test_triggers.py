@@ -6,7 +6,7 @@ from karbor_like.db.triggers import TRIGGERS
 from karbor_like.triggers import contract, loader
 from tests.fixtures import bodies
 from tests.fixtures.bodies import DAILY, UNKNOWN_ID
-from tests.fixtures.fake_protection import OTHER_PROVIDER, PROVIDER
+from tests.fixtures.fake_catalogue import OTHER_PROVIDER, PROVIDER
 
 
 @pytest.fixture

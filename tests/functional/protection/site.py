@@ -22,6 +22,7 @@ from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.endpoint import Endpoint
 from karbor_like.protection.executor import Executor
 from karbor_like.protection.registry.protectables import Protectables
+from tests.fixtures.endpoint import unwrap
 from tests.functional.protection import plugins
 
 PROVIDER = "11111111-1111-4111-8111-111111111111"
@@ -238,16 +239,6 @@ class Site:
     def close(self) -> None:
         self.executor.stop(0)
         self.env.close()
-
-
-def unwrap(call: Callable[[], Any]) -> Any:
-    """Return or raise the result of an RPC call, without the library's envelope."""
-    import oslo_messaging
-
-    try:
-        return call()
-    except oslo_messaging.ExpectedException as error:
-        raise error.exc_info[1] from None
 
 
 def until(get: Callable[[], Any], done: Callable[[Any], bool], seconds: float, what: str) -> Any:

@@ -15,6 +15,7 @@ from karbor_like.bank import errors
 from karbor_like.db import checkpoints
 from karbor_like.db.models import Checkpoint, Operation
 from karbor_like.protection.sync import Sync, SyncReport
+from tests.fixtures.endpoint import unwrap
 from tests.functional.protection import plugins
 from tests.functional.protection.site import (
     OTHER_PROVIDER,
@@ -22,7 +23,6 @@ from tests.functional.protection.site import (
     Site,
     running,
     until,
-    unwrap,
     write_files,
     write_provider,
 )

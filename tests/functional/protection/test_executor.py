@@ -9,7 +9,8 @@ from karbor_like.clock import ManualClock
 from karbor_like.db import operations
 from karbor_like.protection.executor import Executor
 from karbor_like.protection.operation.claim import ActiveClaim
-from tests.functional.protection.site import PROJECT, Site, running, until, unwrap
+from tests.fixtures.endpoint import unwrap
+from tests.functional.protection.site import PROJECT, Site, running, until
 
 OTHER = "q" * 32
 

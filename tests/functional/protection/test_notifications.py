@@ -13,8 +13,9 @@ import pytest
 from karbor_like import exception
 from karbor_like.db import checkpoints
 from tests.cloud.net import free_port
+from tests.fixtures.endpoint import unwrap
 from tests.fixtures.notifications import Told, switch_on, told  # noqa: F401 - a fixture
-from tests.functional.protection.site import PROJECT, PROVIDER, Site, running, until, unwrap, write_files
+from tests.functional.protection.site import PROJECT, PROVIDER, Site, running, until, write_files
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from karbor_like import exception
 from karbor_like.bank import errors
 from karbor_like.db.models import Checkpoint, Operation
 from karbor_like.db.restores import RESTORES
+from tests.fixtures.endpoint import unwrap
 from tests.functional.protection import plugins
-from tests.functional.protection.site import PROJECT, PROVIDER, Site, unwrap
+from tests.functional.protection.site import PROJECT, PROVIDER, Site
 from tests.functional.protection.stores import intercept
 
 OTHER = "q" * 32

@@ -4,7 +4,8 @@ import pytest
 
 from karbor_like import exception
 from karbor_like.db import checkpoints
-from tests.functional.protection.site import PROVIDER, Site, unwrap
+from tests.fixtures.endpoint import unwrap
+from tests.functional.protection.site import PROVIDER, Site
 from tests.functional.protection.stores import intercept
 
 
