@@ -1,4 +1,4 @@
-"""Client of the operation engine. Calls are only about trusts: the engine finds due operations in the database."""
+"""Client of the operation engine. Engines find due triggers in the database, so the calls are only about trusts."""
 
 from karbor_like.context import RequestContext
 from karbor_like.rpc import client
@@ -15,12 +15,12 @@ class OperationEngineClient(client.Client):
     version = VERSION
 
     def ensure_trust(self, ctxt: RequestContext) -> None:
-        """Ensure that the engine has a trust to act for the caller in the caller's project. Idempotent.
+        """Create a trust, unless there is one, with which the engine acts for the caller in the caller's project.
 
-        :raises TrustRefused: Keystone refuses the trust
+        :raises NotAuthorized: Keystone refuses the trust
         """
         self._call(ctxt, "ensure_trust")
 
     def release_trust(self, ctxt: RequestContext, *, user_id: str, project_id: str) -> None:
-        """Delete the trust of a user in a project if the user has no scheduled operation there. Idempotent."""
+        """Report that a scheduled operation was deleted. The engine deletes the trust of the user after the last one."""
         self._call(ctxt, "release_trust", user_id=user_id, project_id=project_id)

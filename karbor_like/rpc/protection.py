@@ -1,6 +1,6 @@
 """Client of the protection service: one method per call, with plain JSON as arguments and results.
 
-RPC is for actions, providers and protectables. The API reads everything else from the database.
+RPC is for actions, providers and protectables. Callers read objects from the database.
 """
 
 from collections.abc import Mapping, Sequence
@@ -189,8 +189,8 @@ class ProtectionClient(client.Client):
 
         If an operation is still creating the checkpoint, that operation is cancelled instead.
 
-        :raises WrongState: the status is not ``available``, ``error`` or ``error-deleting``
-        :raises CheckpointInUse: the checkpoint is being restored, verified, copied or deleted
+        :raises Conflict: the status is not ``available``, ``error`` or ``error-deleting``
+        :raises InUse: the checkpoint is being restored, verified, copied or deleted
         """
         self._call(ctxt, "delete_checkpoint", provider_id=provider_id, checkpoint_id=checkpoint_id)
 

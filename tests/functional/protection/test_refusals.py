@@ -308,7 +308,6 @@ def test_an_administrator_with_a_token_of_the_plan_s_project(tree: Site):
     ("parameters", "message"),
     [
         ({"OS::Nothing": {}}, "restore.parameters.OS::Nothing: 'OS::Nothing' is not one of "),
-        ({"Test::Group": {"x": 1}}, "the provider takes no options for Test::Group"),
         ({plugins.NODE: {"sise": 1}}, "restore.parameters.Test::Node.sise: is not an option of Test::Node"),
         ({plugins.NODE: {"size": "big"}}, "restore.parameters.Test::Node.size: 'big' is not of type 'integer'"),
         ({f"{plugins.NODE}#a": {"size": 1}}, "'a' after # is not a UUID"),
@@ -325,7 +324,7 @@ def test_wrong_parameters_of_a_restore(tree: Site, parameters, message):
 def test_nulls_and_empty_texts_are_parameters_not_given(tree: Site):
     created = tree.protect("a")["id"]
     tree.wait(created, "available")
-    parameters = {"Test::Group": {"x": None}, plugins.NODE: {"size": None, "restore_name": ""}}
+    parameters = {plugins.GROUP: {"x": None}, plugins.NODE: {"size": None, "restore_name": ""}}
     assert tree.wait_done(restore_id=tree.restore(created, parameters)).status == "success"
 
 
