@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from karbor_like import secret
 from karbor_like.db import migration
 from karbor_like.db.session import Database
 from tests.fixtures import processes
 from tests.fixtures.api import configuration
+from tests.fixtures.configuration import write_service
 
 _ROOT = Path(__file__).parents[3]
 _SECONDS = 240
@@ -40,12 +40,11 @@ def config(tmp_path: Path) -> tuple[Path, int]:
     migration.sync(database)
     database.dispose()
     port = _free_port()
-    path = tmp_path / "karbor_like.conf"
-    path.write_text(
-        f"[DEFAULT]\ntransport_url = fake://\n[database]\nconnection = sqlite:///{tmp_path / 'api.sqlite'}\n"
-        f"[secret]\nkeys = {secret.new_key()}\n[api]\nhost = 127.0.0.1\nport = {port}\n"
-        f"workers = {_WORKERS}\nhealth_timeout = 2\n"
-        "[keystone_authtoken]\nwww_authenticate_uri = http://127.0.0.1:9/identity\n"
+    path = write_service(
+        tmp_path / "karbor_like.conf",
+        database_url=f"sqlite:///{tmp_path / 'api.sqlite'}",
+        api={"host": "127.0.0.1", "port": port, "workers": _WORKERS, "health_timeout": 2},
+        keystone_authtoken={"www_authenticate_uri": "http://127.0.0.1:9/identity"},
     )
     return path, port
 

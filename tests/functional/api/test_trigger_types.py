@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from karbor_like import policy, secret
+from karbor_like import policy
 from karbor_like.api import app
 from karbor_like.api.context import ServiceContext
 from tests.fixtures import bodies, processes
 from tests.fixtures.api import check_tokens
+from tests.fixtures.configuration import write_service
 from tests.fixtures.event_trigger import EventTrigger
 
 
@@ -56,11 +57,7 @@ def test_what_is_not_installed_is_refused_with_what_is(alice):
 
 @pytest.mark.parametrize("program", ["api", "operationengine", "allinone"])
 def test_limits_that_contradict_each_other_end_a_process_at_its_start(tmp_path: Path, program: str) -> None:
-    path = tmp_path / "karbor_like.conf"
-    path.write_text(
-        f"[DEFAULT]\ntransport_url = fake://\n[database]\nconnection = sqlite:///{tmp_path}/db.sqlite\n"
-        f"[secret]\nkeys = {secret.new_key()}\n[trigger]\nmin_interval = 3600\nmax_window = 3600\n"
-    )
+    path = write_service(tmp_path / "karbor_like.conf", trigger={"min_interval": 3600, "max_window": 3600})
     command = [sys.executable, "-m", f"karbor_like.cmd.{program}", "--config-file", str(path)]
     ended = subprocess.run(
         command, env=processes.environment(), cwd=tmp_path, capture_output=True, text=True, timeout=60

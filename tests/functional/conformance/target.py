@@ -15,11 +15,7 @@ _NAMES = {"user_domain_id": "OS_USER_DOMAIN_ID", "project_domain_id": "OS_PROJEC
 
 
 #: Restores the defaults of the trigger options, which other tests shorten because they wait for triggers.
-_AS_DEFAULT = {
-    "min_interval = 60": "min_interval = 3600",
-    "min_window = 20": "min_window = 900",
-    "max_window = 30": "max_window = 1800",
-}
+_TRIGGER = {"min_interval": 3600, "min_window": 900, "max_window": 1800}
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ def target(cloud: CloudHandle, tmp_path_factory: pytest.TempPathFactory) -> Iter
         backing = Backing(cloud.mariadb.new_database(), cloud.rabbitmq.new_vhost())  # type: ignore[attr-defined]
     else:
         backing = Backing(f"sqlite:///{directory / 'karbor_like.sqlite'}", "fake://")
-    system = System(cloud, backing, directory / "system", **_AS_DEFAULT)
+    system = System(cloud, backing, directory / "system", trigger=_TRIGGER)
     alice = Tenant(cloud, "alice")
     volume = alice.volume("data-1")
     try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from karbor_like import secret, service
+from karbor_like import service
 from karbor_like.clients.factory import ClientFactory
 from karbor_like.clock import Clock
 from karbor_like.context import RequestContext
@@ -21,6 +21,7 @@ from karbor_like.operationengine.trusts import Trusts
 from karbor_like.plugins import loader
 from karbor_like.secret import Cipher
 from karbor_like.triggers import loader as triggers
+from tests.fixtures import configuration
 from tests.fixtures.cloud import SandboxCloud
 
 START = datetime(2031, 3, 1, tzinfo=UTC)
@@ -31,24 +32,14 @@ FOLLOW, RETRY, LEASE = 15, 60, 120
 TYPES = triggers.trigger_types()
 TIME = TYPES["time"]
 
-CONFIGURATION = """
-[DEFAULT]
-transport_url = {transport_url}
-[database]
-connection = {database_url}
-[secret]
-keys = {key}
-[keystone_client]
-connect_retries = 0
-[service_auth]
-auth_type = v3password
-{account}
-"""
 
+def write_configuration(path: Path, cloud: SandboxCloud, **options: Any) -> Path:
+    """Write the configuration of an engine, and return its path.
 
-def account_of(cloud: SandboxCloud, **changes: str) -> str:
-    """Return the credentials of the service user as lines of an option group."""
-    return "\n".join(f"{name} = {value}" for name, value in {**cloud.credentials("karbor"), **changes}.items())
+    :param options: see :func:`tests.fixtures.configuration.write_service`
+    """
+    account = {"auth_type": "v3password", **cloud.credentials("karbor")}
+    return configuration.write_service(path, keystone_client={"connect_retries": 0}, service_auth=account, **options)
 
 
 def context_of(cloud: SandboxCloud, user: str = "alice") -> RequestContext:
@@ -109,15 +100,7 @@ class Site:
     def __init__(self, cloud: SandboxCloud, clock: Clock, directory: Path) -> None:
         self.cloud = cloud
         self.clock = clock
-        path = directory / "karbor_like.conf"
-        path.write_text(
-            CONFIGURATION.format(
-                transport_url="fake://",
-                database_url=f"sqlite:///{directory}/db.sqlite",
-                key=secret.new_key(),
-                account=account_of(cloud),
-            )
-        )
+        path = write_configuration(directory / "karbor_like.conf", cloud)
         self.conf = service.configure([], files=[str(path)])
         for name, value in {"follow_interval": FOLLOW, "retry_interval": RETRY, "lease": LEASE}.items():
             self.conf.set_override(name, value, group="operationengine")

@@ -20,13 +20,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from karbor_like import exception, secret, service
+from karbor_like import exception, service
 from karbor_like.db import migration
 from karbor_like.db.models import ScheduledRun, Trigger
 from karbor_like.db.session import Database
 from karbor_like.rpc.operationengine import OperationEngineClient
 from tests.fixtures.processes import environment
-from tests.functional.operationengine.site import CONFIGURATION, account_of, context_of, insert_schedules
+from tests.functional.operationengine.site import context_of, insert_schedules, write_configuration
 
 ENGINES = 3
 TRIGGERS = 200
@@ -36,14 +36,7 @@ LEASE, WINDOW = 5, 40
 #: Seconds that a slow machine may need to start an engine, and to finish all runs.
 PATIENCE = 300
 
-_OPTIONS = f"""
-[operationengine]
-poll_interval = 0.5
-follow_interval = 0.5
-retry_interval = 1
-lease = {LEASE}
-workers = 4
-"""
+_OPTIONS = {"poll_interval": 0.5, "follow_interval": 0.5, "retry_interval": 1, "lease": LEASE, "workers": 4}
 
 
 class Engines:
@@ -96,11 +89,9 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def conf(url: str, transport_url: str, cloud: Any, tmp_path: Path) -> Any:
-    text = CONFIGURATION.format(
-        transport_url=transport_url, database_url=url, key=secret.new_key(), account=account_of(cloud)
+    path = write_configuration(
+        tmp_path / "karbor_like.conf", cloud, transport_url=transport_url, database_url=url, operationengine=_OPTIONS
     )
-    path = tmp_path / "karbor_like.conf"
-    path.write_text(text + _OPTIONS)
     return service.configure([], files=[str(path)])
 
 

@@ -15,7 +15,7 @@ from karbor_like.db import trusts
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.operationengine.trusts import TrustLost, Trusts
 from karbor_like.secret import Cipher
-from tests.functional.operationengine.site import FOLLOW, RETRY, account_of, context_of
+from tests.functional.operationengine.site import FOLLOW, RETRY, context_of
 
 
 @pytest.fixture(autouse=True)
@@ -271,9 +271,10 @@ def test_a_broken_service_account_does_not_lose_trusts(site, cloud, tmp_path):
     site.schedule()
     site.due()
     path = Path(site.conf.config_file[0])
-    right, wrong = account_of(cloud), account_of(cloud, password="wrong")
+    password = f"password = {cloud.credentials('karbor')['password']}\n"
+    assert password in path.read_text()
     spoiled = tmp_path / "spoiled.conf"
-    spoiled.write_text(path.read_text().replace(right, wrong))
+    spoiled.write_text(path.read_text().replace(password, "password = wrong\n"))
     conf = service.configure([], files=[str(spoiled)])
     spoiled_trusts = Trusts(site.database, ClientFactory(conf), Cipher.from_conf(conf))
     with pytest.raises(exception.ConfigurationError, match="service_auth"):

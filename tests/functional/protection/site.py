@@ -22,6 +22,7 @@ from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.endpoint import Endpoint
 from karbor_like.protection.executor import Executor
 from karbor_like.protection.registry.protectables import Protectables
+from tests.fixtures import configuration
 from tests.fixtures.endpoint import unwrap
 from tests.functional.protection import plugins
 
@@ -30,41 +31,6 @@ OTHER_PROVIDER = "22222222-2222-4222-8222-222222222222"
 PROJECT = "p" * 32
 #: Seconds. Longer than any machine pauses: no other service takes an operation over.
 LEASE = 60
-_PLUGINS = f"{plugins.__name__}:"
-
-MAIN_FILE = """
-[DEFAULT]
-transport_url = {transport}
-graceful_shutdown_timeout = 30
-[database]
-connection = {database}
-[secret]
-keys = {key}
-[protection]
-provider_config_dir = {directory}/providers.d
-lease = {lease}
-poll_interval = 0.2
-progress_interval = 0
-drain = 10
-max_attempts = 3
-[service]
-host = {host}
-"""
-
-PROVIDER_FILE = """
-[provider]
-id = {id}
-name = {name}
-description = for tests
-enabled = true
-plugin = {plugins}NodeProtection
-plugin = {plugins}GroupProtection
-bank = filesystem
-[bank]
-encryption = false
-[file_system_bank_plugin]
-file_system_bank_path = {bank}
-"""
 
 
 def write_files(
@@ -80,26 +46,34 @@ def write_files(
     key = directory / "key"
     if not key.exists():
         key.write_text(secret.new_key())
-    path = directory / f"{host}.conf"
-    path.write_text(
-        MAIN_FILE.format(
-            transport=transport,
-            database=database or f"sqlite:///{directory}/db.sqlite",
-            key=key.read_text(),
-            directory=directory,
-            host=host,
-            lease=lease,
-        )
+    return configuration.write_service(
+        directory / f"{host}.conf",
+        transport_url=transport,
+        database_url=database,
+        DEFAULT={"graceful_shutdown_timeout": 30},
+        secret={"keys": key.read_text()},
+        protection={
+            "provider_config_dir": directory / "providers.d",
+            "lease": lease,
+            "poll_interval": 0.2,
+            "progress_interval": 0,
+            "drain": 10,
+            "max_attempts": 3,
+        },
+        service={"host": host},
     )
-    return path
 
 
 def write_provider(directory: Path, provider_id: str = PROVIDER, name: str = "test", bank: str = "bank") -> Path:
     """The file of a provider, whose bank is the directory *bank*. Returns its path."""
     (directory / bank).mkdir(exist_ok=True)
-    path = directory / "providers.d" / f"{name}.conf"
-    path.write_text(PROVIDER_FILE.format(id=provider_id, name=name, plugins=_PLUGINS, bank=directory / bank))
-    return path
+    return configuration.write_provider(
+        directory / "providers.d" / f"{name}.conf",
+        provider_id,
+        [f"{plugins.__name__}:{plugin}" for plugin in ("NodeProtection", "GroupProtection")],
+        bank={"encryption": "false"},
+        file_system_bank_plugin={"file_system_bank_path": directory / bank},
+    )
 
 
 def make_environment(conf: cfg.ConfigOpts) -> ServiceContext:
