@@ -101,8 +101,11 @@ def _create_objects(alice, protection, database):  # noqa: F811
     ]
     plan = alice.post("/plans", bodies.plan(resources=[{"id": "1", "type": SERVER, "name": "x"}]))["plan"]["id"]
     spare = alice.post("/plans", bodies.plan())["plan"]["id"]
-    checkpoint = alice.post(f"/providers/{PROVIDER}/checkpoints", bodies.checkpoint(plan))["checkpoint"]["id"]
-    protection.set_status(checkpoint, states.AVAILABLE)
+    checkpoint, used = (
+        alice.post(f"/providers/{PROVIDER}/checkpoints", bodies.checkpoint(plan))["checkpoint"]["id"] for _ in range(2)
+    )
+    for created in (checkpoint, used):
+        protection.set_status(created, states.AVAILABLE)
     trigger = alice.post("/triggers", bodies.trigger())["trigger_info"]["id"]
     operation = alice.post("/scheduled_operations", bodies.scheduled_operation(trigger, plan))["scheduled_operation"]
     ids = {
@@ -112,8 +115,8 @@ def _create_objects(alice, protection, database):  # noqa: F811
         "checkpoint_id": checkpoint,
         "protectable_type": VOLUME,
         "resource_id": "v1",
-        "restore_id": alice.post("/restores", bodies.restore(checkpoint))["restore"]["id"],
-        "verification_id": alice.post("/verifications", bodies.verification(checkpoint))["verification"]["id"],
+        "restore_id": alice.post("/restores", bodies.restore(used))["restore"]["id"],
+        "verification_id": alice.post("/verifications", bodies.verification(used))["verification"]["id"],
         "trigger_id": trigger,
         "scheduled_operation_id": operation["id"],
         "target_project_id": PROJECT_A,
