@@ -34,11 +34,13 @@ SUITES = {
     "db": ["contract/database"],
     "db/models": ["contract/database/test_migration.py"],
     "db/scheduled_runs.py": ["contract/operationengine/test_scheduler.py"],
+    "exception.py": ["structure/test_errors.py"],
     "operationengine": ["functional/operationengine", "contract/operationengine"],
     "plugins": ["contract/plugins"],
     "protection": ["functional/protection"],
     "rpc": ["unit/rpc", "functional/api/test_bus.py"],
     "sandbox": ["functional/sandbox"],
+    "testing": ["contract/plugins"],
     "service.py": ["functional/protection/test_process.py", "functional/api/test_process.py"],
 }
 
