@@ -12,6 +12,7 @@ pytest_plugins = ["tests.fixtures.services"]
 _SERVERS = ("mariadb", "postgresql", "rabbitmq")
 #: Coverage nearly doubles the processor time of a test, so only the tests nearest to the code are measured.
 _MEASURED = ("tests/unit/", "tests/contract/", "tests/functional/api/")
+_LONGEST = "tests/unit/bank/collector/test_gc_state_machine.py"
 _TURNS = 3
 OTHER_TURNS = pytest.StashKey[list[str]]()
 """Names of the tests that belong to other turns and do not run now."""
@@ -58,6 +59,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for name in _SERVERS[:2]:
             if item.get_closest_marker(name):
                 item.add_marker(pytest.mark.xdist_group(name))
+    # The longest file comes first, so that no process waits for it at the end.
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
     _leave_out(config, items)
 
 

@@ -23,12 +23,13 @@ from karbor_like.domain.resource import Resource
 from karbor_like.plugins import loader
 from karbor_like.plugins.protection import HookContext
 from karbor_like.sandbox.cloud import Sandbox
-from tests.contract.plugins import running
+from karbor_like.testing.host import Host, Operation
+from karbor_like.testing.sandbox import context_of
 from tests.fixtures import stores
 from tests.unit.bank import banks
 
 
-class CommittingHost(running.Host):
+class CommittingHost(Host):
     """Creates and commits the checkpoint as the tasks around the hooks do."""
 
     def section(self, checkpoint_id: str, resource: Resource, lease: Lease | None = None) -> ResourceSection:
@@ -38,17 +39,17 @@ class CommittingHost(running.Host):
         return super().section(checkpoint_id, resource, lease)
 
     @contextmanager
-    def _run(
-        self, operation: running.Operation, check: Callable[[], None], bases: Sequence[str]
+    def _context(
+        self, operation: Operation, check: Callable[[], None] = lambda: None, bases: Sequence[str] = ()
     ) -> Iterator[HookContext]:
-        with super()._run(operation, check, bases) as run:
-            yield run
+        with super()._context(operation, check, bases) as context:
+            yield context
             self.bank.checkpoints.commit(operation.checkpoint_id, self.lease)
 
 
 @pytest.fixture
 def volume(cloud: Sandbox, factory: ClientFactory) -> Resource:
-    cinder: Any = factory.for_context(running.context_of(cloud)).cinder()
+    cinder: Any = factory.for_context(context_of(cloud)).cinder()
     made = cinder.volumes.create(1, name="small")
     Waiter(SystemClock(), interval=0.005, max_interval=0.05, timeout=60).until(
         "the volume to become available",
@@ -66,8 +67,8 @@ def test_the_run_of_a_small_volume(cloud: Sandbox, factory: ClientFactory, volum
     store = stores.FaultyStore(MemoryStore(), SystemClock())
     keyring = Keyring(store, ConfiguredMasterKeys([banks.master_key()]))
     bank = Bank(store, keyring=keyring, options=BankOptions(), clock=SystemClock())
-    plugin = loader.protection("volume-glance", conf, "test")
-    host = CommittingHost(plugin, factory.for_context(running.context_of(cloud)), bank)
+    plugin = loader.load_protection("volume-glance", conf, "test")
+    host = CommittingHost(plugin, factory.for_context(context_of(cloud)), bank)
     operation = host.operation(OperationType.PROTECT, volume)
     with bank.leases.acquire(holder="call") as lease:
         bank.checkpoints.begin(banks.record(operation.checkpoint_id, host.clients.context.project_id), lease)

@@ -25,7 +25,9 @@ SCHEMAS = {
 
 
 def check(values: Any, *, strict: bool = True) -> dict[str, dict[str, Any]]:
-    return parameters.check(values, SCHEMAS, ["Third::Party"], root="restore.parameters", strict=strict)
+    return parameters.check(
+        values, SCHEMAS, ["OS::Nova::Server", "Third::Party"], root="restore.parameters", strict=strict
+    )
 
 
 @given(options, options, options)
@@ -67,7 +69,7 @@ def test_what_clients_send_is_normalized(accepted, normalized):
         ({VOLUME.key: {"force": "perhaps"}}, f"{VOLUME.key}.force: 'perhaps' is not of type 'boolean'"),
         ({VOLUME.type: {"restore_name": "too long"}}, "restore_name: 'too long' is too long"),
         ({f"{VOLUME.type}#v1": {}}, "'v1' after # is not a UUID"),
-        ({"OS::No::Such": {}}, "'OS::No::Such' is not one of OS::Keystone::Project"),
+        ({"OS::No::Such": {}}, "'OS::No::Such' is not one of OS::Nova::Server, Third::Party"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_path(refused, message):
