@@ -11,7 +11,7 @@ pytest_plugins = ["tests.fixtures.services"]
 
 _SERVERS = ("mariadb", "postgresql", "rabbitmq")
 #: Coverage nearly doubles the processor time of a test, so only the tests nearest to the code are measured.
-_MEASURED = ("tests/unit/", "tests/contract/", "tests/functional/api/")
+_MEASURED = ("tests/unit/", "tests/functional/api/")
 _LONGEST = "tests/unit/bank/collector/test_gc_state_machine.py"
 _TURNS = 3
 OTHER_TURNS = pytest.StashKey[list[str]]()
@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--turn",
         choices=["all", *map(str, range(_TURNS))],
         default="all",
-        help='the turn, which selects a third of the tests marked "turns"',
+        help='the turn on real OpenStack: tests marked "turn" with another number run in another one',
     )
     parser.addoption(
         "--storm-seconds",
@@ -66,14 +66,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect tests that run only on real OpenStack, and tests of other turns."""
-    deselected = [item for item in items if config.getoption("--real-follows") and item.get_closest_marker("once")]
     turn = config.getoption("--turn")
-    in_turns = [item for item in items if item.get_closest_marker("turns")]
-    others = [item for number, item in enumerate(in_turns) if turn not in ("all", str(number % _TURNS))]
+    others = [
+        item for item in items if (own := item.get_closest_marker("turn")) and turn not in ("all", str(own.args[0]))
+    ]
     config.stash[OTHER_TURNS] = [item.name for item in others]
-    deselected += others
+    deselected = set(others)
+    if config.getoption("--real-follows"):
+        deselected |= {item for item in items if item.get_closest_marker("once")}
     if deselected:
-        config.hook.pytest_deselected(items=deselected)
+        config.hook.pytest_deselected(items=list(deselected))
         items[:] = [item for item in items if item not in deselected]
 
 

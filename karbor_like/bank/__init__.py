@@ -1,6 +1,6 @@
 """A bank: checkpoints in an object store. This module is the public interface of the package.
 
-Other packages import only the names below and the modules ``errors`` and ``verify``; import-linter enforces that. Write a
+Other packages import only the names below, ``errors``, ``verify`` and ``collector``; import-linter enforces that. Write a
 checkpoint, read it back and collect garbage::
 
     bank = open_bank(conf, "filesystem", clock)
@@ -17,7 +17,7 @@ checkpoint, read it back and collect garbage::
         data = b"".join(bytes(chunk) for chunk in reader)
 
     findings = list(verify.full(bank))
-    report = Collector(bank).run()
+    report = collector.Collector(bank).run()
     bank.close()
 
 Of this project, the package imports only ``exception`` and ``clock``.
@@ -32,14 +32,11 @@ from karbor_like.bank.checkpoints.plans import CheckpointRecord
 from karbor_like.bank.checkpoints.section import Level as VerifyLevel
 from karbor_like.bank.checkpoints.section import ResourceSection, StreamStats
 from karbor_like.bank.checkpoints.section_interface import Section
-from karbor_like.bank.collector.gc import Collector
-from karbor_like.bank.collector.stats import collect as collect_stats
 from karbor_like.bank.leases.lease import Lease
 
 __all__ = [
     "Bank",
     "CheckpointRecord",
-    "Collector",
     "IndexEntry",
     "Lease",
     "ResourceSection",
@@ -47,7 +44,6 @@ __all__ = [
     "StreamReader",
     "StreamStats",
     "VerifyLevel",
-    "collect_stats",
     "copy_section",
     "errors",
     "open_bank",

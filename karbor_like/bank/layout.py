@@ -4,6 +4,7 @@
 (:func:`quote`). Ids that the bank generates (packs, data keys, attempts) are hexadecimal.
 """
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -34,6 +35,7 @@ _ESCAPE = re.compile(r"=([0-9A-F]{2})")
 HEX_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
+@functools.lru_cache(maxsize=4096)
 def quote(text: str) -> str:
     """Quote *text* as one segment of a key: bytes outside ``[A-Za-z0-9_.:-]``, and a leading dot, become ``=XX``. Reversible.
 
@@ -45,6 +47,7 @@ def quote(text: str) -> str:
     return quoted
 
 
+@functools.lru_cache(maxsize=4096)
 def unquote(segment: str) -> str:
     """Return the text that :func:`quote` turned into *segment*. Raises InvalidKey for any other segment."""
     raw = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), segment).encode("latin-1", "replace")

@@ -8,7 +8,8 @@ from oslo_db import exception as db_exception
 from sqlalchemy import orm
 
 from karbor_like import exception
-from karbor_like.bank import Collector, errors
+from karbor_like.bank import errors
+from karbor_like.bank.collector import Collector
 from karbor_like.db import jobs
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.registry.providers import Provider

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from oslo_config import cfg
 
-from karbor_like.bank import Bank, Collector, open_bank, verify
+from karbor_like.bank import Bank, open_bank, verify
+from karbor_like.bank.collector import Collector
 from karbor_like.bank.leases import safety
 from karbor_like.bank.objectstore import listing
 from karbor_like.bank.objectstore.base import ObjectStore

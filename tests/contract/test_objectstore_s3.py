@@ -37,9 +37,11 @@ def moto() -> Iterator[str]:
 
 class _Contract(objectstore.ObjectStoreContract):
     examples = 10
+    page = 100
 
     @pytest.fixture
-    def driver(self, conf: cfg.ConfigOpts) -> Iterator[s3.S3Store]:
+    def driver(self, conf: cfg.ConfigOpts, monkeypatch: pytest.MonkeyPatch) -> Iterator[s3.S3Store]:
+        monkeypatch.setattr(s3.S3Store, "max_listing", 60)  # a page takes several requests
         self._driver = s3.S3Store.from_conf(conf)
         yield self._driver
         self._driver.close()

@@ -33,9 +33,11 @@ def configured(options: dict[str, str]) -> cfg.ConfigOpts:
 
 class _Contract(objectstore.ObjectStoreContract):
     examples = 10
+    page = 100
 
     @pytest.fixture
-    def store(self, options: dict[str, str]) -> Iterator[driver.SwiftStore]:
+    def store(self, options: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[driver.SwiftStore]:
+        monkeypatch.setattr(driver.SwiftStore, "max_listing", 60)  # a page takes several requests
         conf = configured(options)
         self.container = conf.swift_bank_plugin.bank_swift_object_container
         store = driver.SwiftStore.from_conf(conf)

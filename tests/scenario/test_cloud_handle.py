@@ -116,6 +116,7 @@ def test_a_role_that_a_killed_run_revoked_is_granted_again(cloud: CloudHandle) -
     assert cloud.session("bob").get_token()
 
 
+@pytest.mark.turn(0)
 @pytest.mark.cloud
 def test_a_running_system_stays_in_the_catalogue_when_up_runs_again(cloud: CloudHandle, system: System) -> None:
     Cloud(Layout.from_environment()).up()

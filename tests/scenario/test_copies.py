@@ -20,6 +20,7 @@ def things(cloud, alice):
         alice.glance.images.delete(image_id)
 
 
+@pytest.mark.turn(2)
 def test_a_copy_is_restored_after_its_source_and_the_resources_were_deleted(
     cloud, system, alice: Tenant, bob: Tenant, things
 ):

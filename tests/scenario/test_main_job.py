@@ -83,14 +83,14 @@ def _delete(system, alice: Tenant, checkpoint: dict) -> None:
     assert remaining in ([], [f"checkpoints/{checkpoint['id']}/deleted"])
 
 
-@pytest.mark.parametrize("time", ["first", pytest.param("again", marks=[pytest.mark.once, pytest.mark.turns])])
+@pytest.mark.parametrize("time", ["first", pytest.param("again", marks=[pytest.mark.once, pytest.mark.turn(2)])])
 def test_volumes_and_an_image_are_restored_bit_for_bit(cloud, system, alice, bob, things, time):
     checkpoint = _main_job(cloud, system, alice, things)
     _nobody_else_knows(bob, checkpoint)
     _delete(system, alice, checkpoint)
 
 
-@pytest.mark.turns
+@pytest.mark.turn(1)
 def test_a_killed_protection_service_continues_after_its_restart(full_size, cloud, system, alice, things):
     first = things[0]
 
@@ -129,7 +129,7 @@ def _nobody_else_knows(bob: Tenant, checkpoint: dict) -> None:
     assert bob.call("GET", "/plans")["plans"] == []
 
 
-@pytest.mark.turns
+@pytest.mark.turn(0)
 def test_a_second_checkpoint_stores_only_what_changed(cloud, system, alice, things):
     first = things[0]
     plan = alice.plan(system.provider, (VOLUME, first))

@@ -68,6 +68,7 @@ def _forget(alice: Tenant, operation: dict[str, Any]) -> None:
     alice.call("DELETE", f"/triggers/{operation['trigger_id']}")
 
 
+@pytest.mark.turn(1)
 @pytest.mark.timeout(1800)
 def test_a_schedule_keeps_one_checkpoint_and_is_disabled_when_the_role_is_revoked(
     cloud, alice, admin, volume, system, role

@@ -20,8 +20,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from karbor_like import exception, service
-from karbor_like.bank import Bank, Collector, collect_stats, open_bank
+from karbor_like.bank import Bank, open_bank
 from karbor_like.bank import verify as bank_verify
+from karbor_like.bank.collector import Collector, collect_stats
 from karbor_like.clock import SystemClock
 from karbor_like.db.session import Database
 from karbor_like.domain import states

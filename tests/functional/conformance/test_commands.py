@@ -9,7 +9,7 @@ import pytest
 
 from tests.scenario.tenant import VOLUME
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.turn(0)]
 DAILY = "BEGIN:VEVENT\\nRRULE:FREQ=DAILY;BYHOUR=1;BYMINUTE=0\\nEND:VEVENT"
 EXTRA = {"reason", "progress", "logical_bytes", "new_bytes", "stored_bytes"}
 

@@ -13,7 +13,7 @@ from tests.scenario.tenant import VOLUME, Tenant, until
 
 #: Each command is a separate process, and the machine may be loaded.
 _SECONDS = 1100
-pytestmark = [pytest.mark.once, pytest.mark.timeout(_SECONDS + 100)]
+pytestmark = [pytest.mark.once, pytest.mark.turn(1), pytest.mark.timeout(_SECONDS + 100)]
 
 
 def test_the_user_guide(clients, target):

@@ -7,7 +7,7 @@ import pytest
 
 from tests.scenario.tenant import VOLUME
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.turn(2)]
 _SCRIPT = Path(__file__).with_name("library_walk.py")
 
 

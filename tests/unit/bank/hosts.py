@@ -77,7 +77,7 @@ class Gate(FaultyStore):
             return function()
         with self._turn:
             self._waiting += 1
-            self._turn.notify_all()
+            self._notify()
             while not self._allowed and not self.crashed:
                 self._turn.wait()
             self._waiting -= 1
@@ -96,9 +96,14 @@ class Gate(FaultyStore):
                 self._inside -= 1
                 if self._crash_after:
                     self.crashed = True
-                self._turn.notify_all()
+                self._notify()
                 if self.crashed:
                     raise Crashed(f"after {op} {key}")
+
+    def _notify(self) -> None:
+        """Wake the others if what they wait for may have happened. Otherwise, switching threads would take much time."""
+        if not self._allowed or self.crashed:
+            self._turn.notify_all()
 
     def begin(self) -> None:
         with self._turn:
