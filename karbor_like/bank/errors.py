@@ -14,7 +14,7 @@ class ObjectNotFound(BankError, exception.NotFound):
 
 
 class AccessDenied(BankError, exception.BankUnavailable):
-    """The store refused the credentials of the provider. Retrying does not help."""
+    """The store refused the credentials of the provider, or is read-only. Retrying does not help."""
 
 
 class BankFull(BankError, exception.BankUnavailable):
@@ -43,6 +43,10 @@ class KeyUnavailable(BankError, exception.BankUnavailable):
 
 #: Errors of objects that exist and cannot be understood. A store that does not answer raises other errors.
 UNREADABLE: Final = (Corrupted, UnsupportedVersion, KeyUnavailable)
+
+
+#: Errors of a store that can be read and cannot be written. A put that raises one of them has stored nothing.
+UNWRITABLE: Final = (AccessDenied, BankFull)
 
 
 class LeaseLost(BankError, exception.LeaseLost):

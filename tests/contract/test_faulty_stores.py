@@ -108,3 +108,29 @@ def test_listings_lag_behind_puts_and_deletes() -> None:
     store.put("a/2", b"")
     store.settle()
     assert keys(store, "a/") == ["a/1", "a/2", "a/3"]
+
+
+def test_a_store_is_full_to_the_byte() -> None:
+    store = stores.BoundedStore(memory.MemoryStore())
+    store.put("a", b"12345")
+    store.fill()
+    store.put("a", b"54321")
+    store.put("empty", b"")
+    for key, data in (("b", b"1"), ("a", b"123456")):
+        with pytest.raises(errors.BankFull):
+            store.put(key, data)
+    store.delete("a")
+    store.put("b", b"12345")
+    assert keys(store) == ["b", "empty"]
+
+
+def test_a_store_is_read_only() -> None:
+    store = stores.BoundedStore(memory.MemoryStore())
+    store.put("a", b"1")
+    store.read_only = True
+    with pytest.raises(errors.AccessDenied):
+        store.put("a", b"1")
+    with pytest.raises(errors.AccessDenied):
+        store.delete("a")
+    assert store.get("a") == b"1"
+    assert keys(store) == ["a"]

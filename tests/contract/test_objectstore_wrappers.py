@@ -20,6 +20,14 @@ class TestEventualStore(objectstore.ObjectStoreContract):
         return stores.EventualStore(memory.MemoryStore(), ManualClock(), lag=0)
 
 
+class TestBoundedStore(objectstore.ObjectStoreContract):
+    @pytest.fixture
+    def store(self) -> base.ObjectStore:
+        store = stores.BoundedStore(memory.MemoryStore())
+        store.limit = 1 << 30
+        return store
+
+
 class TestRetryingStore(objectstore.ObjectStoreContract):
     @pytest.fixture
     def store(self) -> base.ObjectStore:

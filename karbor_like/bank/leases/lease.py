@@ -7,8 +7,12 @@ span on its own monotonic clock, from before the request. It regards the lease a
 clock, which also runs while a machine is suspended, has passed its end.
 
 A write lease that was released counts for a grace period, until what was written under it is in every listing.
+
+A reader verifies what it reads, so it does not depend on its lease. If the store can be read and cannot be written, a
+read lease is *unprotected*: its owner continues, and the collector does not know of it until a renewal is stored.
 """
 
+import contextlib
 import logging
 import threading
 import uuid
@@ -92,6 +96,7 @@ class Lease:
         self._thread: threading.Thread | None = None
         self._lost: str | None = None
         self._released = False
+        self._unprotected: errors.BankError | None = None
         self._excluded: dict[tuple[str, str], exclusions.Exclusions] = {}  # (root of the lists, project)
         # seq -> monotonic time at which it was known to be stored; None if its put failed, and may have stored it
         self._objects: dict[int, float | None] = {}
@@ -120,8 +125,13 @@ class Lease:
         until = self._good_until
         return until.store - timedelta(seconds=until.monotonic - self._clock.monotonic())
 
+    @property
+    def unprotected(self) -> errors.BankError | None:
+        """Why a reader's lease is not stored, so that the collector does not know of it; None if it is stored."""
+        return self._unprotected
+
     def check(self) -> None:
-        """Check that the lease is valid for at least the margin. Sends no request. Raises LeaseLost."""
+        """Check that the lease is valid for at least the margin, or unprotected. Sends no request. Raises LeaseLost."""
         if self._released:
             raise errors.LeaseLost(f"{self} was released")
         if self._lost is None:
@@ -130,7 +140,9 @@ class Lease:
             raise errors.LeaseLost(f"{self} was lost: {self._lost}")
 
     def _expiry(self) -> str | None:
-        margin, until = self._safety.lease_margin, self._good_until
+        margin, until = self._safety.lease_margin, self._until
+        if until is None:
+            return None  # unprotected
         if self._clock.monotonic() >= until.monotonic - margin:
             return f"it was not renewed within {self._safety.lease_duration:g} seconds"
         if self._clock.now() >= until.wall - timedelta(seconds=margin):
@@ -152,7 +164,13 @@ class Lease:
         before, wall = self._clock.monotonic(), self._clock.now()
         key = layout.lease_key(self.id, seq)
         self._objects[seq] = None
-        self._store.put(key, self._make_body(wall, released=False))
+        try:
+            self._store.put(key, self._make_body(wall, released=False))
+        except errors.UNWRITABLE as error:
+            if self.kind != "read":
+                raise
+            self._go_unprotected(error)
+            return
         put = self._store.stat(key).modified
         self._objects[seq] = self._clock.monotonic()
         if self._until is not None and put > self._until.store:
@@ -163,7 +181,19 @@ class Lease:
             self._warn_of_skew(put, wall)
         span = timedelta(seconds=self._safety.lease_duration)
         self._until = _Until(before + self._safety.lease_duration, wall + span, put + span)
+        self._unprotected = None
         self._forget_old()
+
+    def _go_unprotected(self, error: errors.BankError) -> None:
+        if self._unprotected is None:
+            LOG.warning(
+                "%s cannot be stored: %s. Its owner reads without it: what a checkpoint that another site deletes meanwhile"
+                " needed may be removed by garbage collection before it is read",
+                self,
+                error,
+            )
+        self._unprotected = error
+        self._until = None  # a lease that is stored later does not renew one that may have expired by then
 
     def _warn_of_skew(self, put: datetime, wall: datetime) -> None:
         skew = abs(put - wall).total_seconds()
@@ -253,8 +283,11 @@ class Lease:
                 key = layout.lease_key(self.id, self._next_seq())
                 self._store.put(key, self._make_body(self._clock.now(), released=True))
                 return
-            for seq in self._objects:
-                _delete(self._store, layout.lease_key(self.id, seq))
+            # An unprotected lease has most likely no object, and a store that refuses to be written may refuse to say so.
+            refusals = errors.AccessDenied if self._unprotected else ()
+            with contextlib.suppress(refusals):
+                for seq in self._objects:
+                    _delete(self._store, layout.lease_key(self.id, seq))
 
     def __enter__(self) -> Self:
         return self
@@ -279,7 +312,7 @@ class Leases:
         self._safety = safety
 
     def acquire(self, *, holder: str, bases: Sequence[str] = (), kind: Kind = "write") -> Lease:
-        """Acquire a lease and start to renew it.
+        """Acquire a lease and start to renew it. Raises BankError, except that a reader's lease may be unprotected.
 
         :param holder: host, process and operation; informational
         :param bases: ids of the checkpoints that are built on or read

@@ -53,7 +53,7 @@ _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-_DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP})
+_DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP})
 _IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG})
 
 # How often a put recreates its directories after concurrent deletes removed them because they were empty.
@@ -268,6 +268,8 @@ class FilesystemStore(base.ObjectStore):
         message = f"{os.path.join(self._path, self._container)}: {key}: {error.strerror}"
         if error.errno in _FULL:
             return errors.BankFull(f"{message}; free space or raise the quota")
+        if error.errno == errno.EROFS:
+            return errors.AccessDenied(f"{message}; nothing can be written while it is mounted read-only")
         if error.errno in _DENIED:
             return errors.AccessDenied(
                 f"{message}; the service must own the directory, which must not contain symbolic links"

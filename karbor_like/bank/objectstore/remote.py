@@ -14,7 +14,8 @@ from karbor_like.bank.objectstore import base
 TIMEOUT: Final = 60.0
 
 # HTTP statuses.
-DENIED: Final = frozenset({401, 403})
+# 405: Swift's middleware "read_only", and gateways that only serve reads.
+DENIED: Final = frozenset({401, 403, 405})
 FULL: Final = frozenset({413, 507})
 # 409: a newer version exists, by a clock that differs; 422: the body did not arrive as it was sent; 499: disconnected.
 TRANSIENT: Final = frozenset({408, 409, 412, 422, 429, 498, 499})

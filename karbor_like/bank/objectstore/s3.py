@@ -49,7 +49,15 @@ _POOL: Final = 32
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 # Errors are recognized by their code, or by their HTTP status if a gateway uses a code of its own.
-_FULL: Final = frozenset({"QuotaExceeded", "InsufficientStorage", "InsufficientCapacity", "EntityTooLarge"})
+_FULL: Final = frozenset(
+    {
+        "QuotaExceeded",
+        "InsufficientStorage",
+        "InsufficientCapacity",
+        "EntityTooLarge",
+        "XMinioAdminBucketQuotaExceeded",  # MinIO's, with status 400
+    }
+)
 _DENIED: Final = frozenset({"BucketAlreadyExists", "InvalidBucketName"})
 _TRANSIENT: Final = frozenset(
     {"BadDigest", "IncompleteBody", "OperationAborted", "RequestTimeout", "SlowDown", "TooManyRequests"}
@@ -167,7 +175,7 @@ class S3Store(remote.RemoteStore):
                 self._refuse_if_seen(key, seen)
             return errors.ObjectNotFound(f"there is no object {key}")
         if status in remote.DENIED or code in _DENIED:
-            return errors.AccessDenied(f"{message}; check the credentials in [{_CLIENT}]")
+            return errors.AccessDenied(f"{message}; check the credentials in [{_CLIENT}] and what they permit")
         if status == remote.PAST_THE_END:
             return remote.PastTheEndError(message)
         if status in remote.TRANSIENT:

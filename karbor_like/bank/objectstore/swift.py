@@ -202,7 +202,7 @@ class SwiftStore(remote.RemoteStore):
         if status == 404:
             return errors.ObjectNotFound(f"there is no object {key}")
         if status in remote.DENIED:
-            return errors.AccessDenied(f"{message}; check the credentials in [{_CLIENT}]")
+            return errors.AccessDenied(f"{message}; check the credentials in [{_CLIENT}] and what they permit")
         if status in remote.FULL:
             return errors.BankFull(f"{message}; free space or raise the quota of the account or container")
         if status == remote.PAST_THE_END:

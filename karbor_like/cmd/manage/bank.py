@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from karbor_like import exception, service
-from karbor_like.bank import Bank, open_bank
+from karbor_like.bank import Bank, errors, open_bank
 from karbor_like.bank import verify as bank_verify
 from karbor_like.bank.collector import Collector, collect_stats
 from karbor_like.clock import SystemClock
@@ -208,7 +208,12 @@ def reindex(conf: cfg.ConfigOpts) -> int:
     with contextlib.closing(provider), contextlib.ExitStack() as stack, _progress() as progress:
         stack.callback(database.dispose)
         progress.add_task("comparing the index with the bank", total=None)
-        indexed = provider.bank.checkpoints.index.rebuild()
+        try:
+            indexed = provider.bank.checkpoints.index.rebuild()
+        except errors.UNWRITABLE as error:
+            # The database may follow the checkpoints that are indexed all the same.
+            print(f"the bank's own index is incomplete and was not completed: {error}", file=sys.stderr)
+            indexed = 0
         report = {"indexed": indexed, **vars(Sync(database, provider, force=conf.command.force).run())}
     if conf.command.format == "json":
         return _print_json(report)

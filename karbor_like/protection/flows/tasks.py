@@ -111,7 +111,7 @@ class HookTask(Step):
 
     def describe(self, error: BaseException) -> str:
         step = self._recorder.current if self._recorder else ""
-        return f"{self.subject()}: {step or self.hook or 'begin'}: {explain(error)}"
+        return f"{self.subject()}: {step or self.hook or 'begin'}: {explain(error)}{self.operation.hint(error)}"
 
     def perform(self) -> dict[str, Any] | None:
         result = None

@@ -49,6 +49,11 @@ class CopySource:
         """
         self._lease.get()
 
+    @property
+    def unprotected(self) -> exception.KarborLikeError | None:
+        """Why the bank does not store the lease of this reader, if it does not."""
+        return self._lease.unprotected
+
     def section(self, resource_key: str) -> ResourceSection:
         """Open the section of a resource, for reading."""
         self.check()

@@ -40,6 +40,11 @@ class LazyLease:
             self._lease.check()
             return self._lease
 
+    @property
+    def unprotected(self) -> exception.KarborLikeError | None:
+        """Why the bank does not store the lease of this reader, if it does not."""
+        return self._lease.unprotected if self._lease else None
+
     def close(self) -> None:
         """Release the lease if it was taken. Later calls of :meth:`get` fail."""
         with self._lock:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor_like import exception
-from karbor_like.bank import Bank, Lease, Section
+from karbor_like.bank import Bank, Lease, Section, errors
 from karbor_like.clients.factory import Clients
 from karbor_like.db import checkpoints, operations
 from karbor_like.domain import states
@@ -113,6 +113,19 @@ class OperationSession:
     def lease(self) -> Lease:
         """The operation's lease of the bank, shared by its tasks: taken at the first use in this process."""
         return self._lease.get()
+
+    def hint(self, error: BaseException) -> str:
+        """Return what to add to the reason *error*; empty in most cases.
+
+        The data that a reader without a stored lease misses may have been removed by the collector.
+        """
+        refusal = (self.source or self._lease).unprotected
+        if refusal is None or not isinstance(error, errors.Corrupted):
+            return ""
+        return (
+            "; the garbage collection of another site may have removed it, if the checkpoint was deleted there: the bank did"
+            f" not take the lease of this reader: {refusal}"
+        )
 
     def _acquire(self) -> Lease:
         holder = f"{self.env.owner} {self.spec.kind} {self.spec.id}"

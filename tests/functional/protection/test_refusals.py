@@ -338,3 +338,19 @@ def test_a_cancel_of_what_has_ended(tree: Site):
     tree.wait(created, "available")
     with pytest.raises(exception.Conflict, match="has ended"):
         unwrap(lambda: tree.endpoint.cancel(tree.context(), operation_id=tree.operation(checkpoint_id=created).id))
+
+
+def test_a_restore_without_its_lease_says_so_only_if_data_is_missing(tree: Site, full):
+    tree.cloud.content("a", b"x" * 3000)
+    created = tree.protect("a")["id"]
+    tree.wait(created, "available")
+    full("leases/")
+    done = tree.wait_done(restore_id=tree.restore(created))
+    assert (done.status, done.error_info) == ("success", None)
+
+    store = tree.env.providers.get(PROVIDER).bank.store
+    for info in store.list("data/"):
+        store.delete(info.key)
+    failed = tree.wait_done(restore_id=tree.restore(created))
+    assert failed.status == "fail"
+    assert re.search("this pack is missing.*did not take the lease of this reader: no room", str(failed.error_info))

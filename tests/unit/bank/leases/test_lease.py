@@ -217,6 +217,55 @@ def test_a_lease_that_cannot_be_stored_is_not_had(host, op):
         host.leases.acquire(holder="one")
 
 
+@pytest.mark.parametrize("refusal", [stores.DENY, stores.FULL])
+def test_a_reader_needs_no_lease_that_the_store_refuses(clock, shared, host, caplog, refusal):
+    host.store.inject(refusal, op="put", times=3)
+    with host.leases.acquire(holder="one", kind="read") as lease:
+        for _ in range(2):
+            clock.advance(SECONDS)
+            lease.renew()
+            lease.check()
+        assert isinstance(lease.unprotected, refusal.before)
+        assert len([found for found in caplog.records if "reads without it" in found.message]) == 1
+        assert shared.list(layout.LEASES) == []
+
+        lease.renew()
+        assert lease.unprotected is None
+        assert counting(host, clock) == ["one"]
+        clock.advance(SECONDS)
+        with pytest.raises(errors.LeaseLost, match="was not renewed"):
+            lease.check()
+    assert shared.list(layout.LEASES) == []
+
+
+def test_a_store_that_becomes_read_only_does_not_stop_a_reader(clock, shared, caplog):
+    store = stores.BoundedStore(shared)
+    host = Host(clock, store)
+    with host.leases.acquire(holder="one", kind="read") as lease:
+        store.read_only = True
+        clock.advance(30)
+        lease.renew()
+        clock.advance(SECONDS)
+        lease.check()
+    assert "Could not release" not in caplog.text
+    with pytest.raises(errors.LeaseLost, match="released"):
+        lease.check()
+
+
+def test_a_reader_does_not_go_on_without_a_store_that_answers(clock, host):
+    host.store.inject(stores.FAIL, op="put")
+    with pytest.raises(errors.ConnectionFailed):
+        host.leases.acquire(holder="one", kind="read")
+
+
+@pytest.mark.parametrize("kind", ["write", "gc"])
+@pytest.mark.parametrize("refusal", [stores.DENY, stores.FULL])
+def test_writers_and_collectors_need_their_lease(host, kind, refusal):
+    host.store.inject(refusal, op="put")
+    with pytest.raises(refusal.before):
+        host.leases.acquire(holder="one", kind=kind)
+
+
 def test_a_released_write_lease_counts_until_its_work_is_in_listings(clock, host):
     with host.leases.acquire(holder="one") as lease:
         clock.advance(10)

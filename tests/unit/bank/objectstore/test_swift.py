@@ -82,6 +82,7 @@ def store(server: scripted.Server) -> Iterator[swift.SwiftStore]:
         (400, errors.BankError),
         (401, errors.AccessDenied),
         (403, errors.AccessDenied),
+        (405, errors.AccessDenied),
         (408, errors.ConnectionFailed),
         (409, errors.ConnectionFailed),
         (413, errors.BankFull),

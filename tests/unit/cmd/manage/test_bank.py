@@ -1,8 +1,10 @@
 """The operator's commands for banks, on a bank in the file system."""
 
 import dataclasses
+import errno
 import hashlib
 import json
+import os
 import random
 from datetime import UTC, datetime
 from pathlib import Path
@@ -230,6 +232,25 @@ def test_reindex_fills_the_database_from_the_bank(manage, bank, provider, capsys
     assert (code, "check that it is mounted" in err) == (1, True)
     code, out, err = manage("reindex", "Files", "--force", "--format", "json")
     assert (code, json.loads(out)["deleted"]) == (0, 1), err
+
+
+def test_reindex_follows_a_bank_that_is_read_only(manage, bank, provider, capsys, monkeypatch):
+    for name in ("7c7e6a2e-0000-4000-8000-000000000001", "7c7e6a2e-0000-4000-8000-000000000002"):
+        record = dataclasses.replace(banks.record(name), provider_id=PROVIDER, resource_graph="[{}, []]")
+        with bank.leases.acquire(holder="one") as lease:
+            bank.checkpoints.create(record, lease)
+    bank.checkpoints.index.remove(record)
+    assert main(["--config-file", str(provider.parent.parent / "karbor_like.conf"), "db", "sync"]) == 0
+    capsys.readouterr()
+
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "rename", refuse)
+    code, out, err = manage("reindex", "Files", "--format", "json")
+    assert (code, json.loads(out)["indexed"], json.loads(out)["added"]) == (0, 0, 1)
+    assert "indices/" in err
+    assert "mounted read-only" in err
 
 
 def test_data_can_be_read_after_a_rotation_of_keys(manage, bank, provider):
