@@ -25,6 +25,10 @@ class ConnectionFailed(BankError, exception.BankUnavailable):
     """The store did not answer, or the answer was cut short. Retrying may help."""
 
 
+class Unsuitable(BankError, exception.BankUnavailable):
+    """The store lacks something that a bank needs. Retrying does not help."""
+
+
 class InvalidKey(BankError, exception.InvalidInput):
     """A key violates the rules of :mod:`karbor_like.bank.layout`."""
 

@@ -4,6 +4,9 @@ A key is the path of its file. A file is written in ``.tmp``, flushed to disk an
 at all, and survives a power failure. The rename also sets the time of the object. No segment of a key starts with a dot, so
 that nothing in ``.tmp`` is mistaken for an object. Directories are opened one at a time, and never through a symbolic link.
 The store refuses to follow a link, because objects that it hides would look deleted.
+
+It needs from a file system: names of up to 255 bytes, ``rename`` over an existing file, ``fsync`` of files. It does not need
+``fsync`` of directories, hard links, locks, modes, or names that differ only in case.
 """
 
 import contextlib
@@ -54,7 +57,13 @@ _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOE
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP})
-_IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG})
+_IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EISDIR})
+#: Answers of a file system that does not have an operation, or does not take a name.
+_UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EILSEQ})
+
+#: Maximum bytes of a path, and of a name in it, on Linux. A file system may take less.
+_PATH_BYTES: Final = 4095
+_NAME_BYTES: Final = 255
 
 # How often a put recreates its directories after concurrent deletes removed them because they were empty.
 _RACES: Final = 100
@@ -90,9 +99,16 @@ class FilesystemStore(base.ObjectStore):
             raise exception.ConfigurationError(
                 f"[{_GROUP}] file_system_bank_path: {path!r} is not valid; expected the absolute path of a directory"
             )
+        encoded = os.fsencode(path)
+        if len(encoded) > _PATH_BYTES or max(map(len, encoded.split(b"/"))) > _NAME_BYTES:
+            raise exception.ConfigurationError(
+                f"[{_GROUP}] file_system_bank_path: {path[:200]!r}... is too long; a path has at most {_PATH_BYTES} bytes,"
+                f" and each name in it {_NAME_BYTES}"
+            )
         if not base.is_key(container) or "/" in container:
             raise exception.ConfigurationError(
-                f"[{_GROUP}] bank_object_container: {container!r} is not valid; expected the name of one directory"
+                f"[{_GROUP}] bank_object_container: {container!r} is not valid; expected the name of one directory, of at"
+                f" most {_NAME_BYTES} letters, digits and '_.@=:,+-'"
             )
         return cls(path, container, mounted=group.file_system_bank_mounted)
 
@@ -158,7 +174,7 @@ class FilesystemStore(base.ObjectStore):
             with self._folder(folders) as folder:
                 _regular(os.stat(name, dir_fd=folder, follow_symlinks=False))
                 os.unlink(name, dir_fd=folder)
-                os.fsync(folder)
+                _flush(folder)
             self._remove_empty(folders)
 
     def remove_stale_uploads(self, age: float = STALE_AGE) -> int:
@@ -185,7 +201,7 @@ class FilesystemStore(base.ObjectStore):
             # A concurrent delete may remove a directory at any moment before it contains a file.
             with contextlib.suppress(FileNotFoundError), self._folder(folders, create=True) as folder:
                 os.rename(temporary_name, name, src_dir_fd=temporary, dst_dir_fd=folder)
-                os.fsync(folder)
+                _flush(folder)
                 return
         raise FileNotFoundError(errno.ENOENT, "its directories were removed repeatedly", "/".join(folders))
 
@@ -238,8 +254,16 @@ class FilesystemStore(base.ObjectStore):
             last = names[-1]
 
     def _check_mounted(self) -> None:
-        if not os.path.isdir(self._path):
-            raise errors.ConnectionFailed(f"{self._path}: is not a directory; check that its file system is mounted")
+        try:
+            if modes.S_ISDIR(os.stat(self._path).st_mode):
+                return
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise errors.Unsuitable(
+                    f"{self._path}: this path, or a name in it, is longer than its file system takes; correct [{_GROUP}]"
+                    " file_system_bank_path"
+                ) from error
+        raise errors.ConnectionFailed(f"{self._path}: is not a directory; check that its file system is mounted")
 
     @contextlib.contextmanager
     def _reading(self, key: str) -> Iterator[None]:
@@ -263,9 +287,19 @@ class FilesystemStore(base.ObjectStore):
             raise self._bank_error(key, error) from error
 
     def _bank_error(self, key: str, error: OSError) -> errors.BankError:
-        if error.errno == errno.ENOENT:
+        if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
             self._check_mounted()
         message = f"{os.path.join(self._path, self._container)}: {key}: {error.strerror}"
+        if error.errno == errno.ENAMETOOLONG:
+            limit, longest = os.statvfs(self._path).f_namemax, max((self._container, *key.split("/")), key=len)
+            return errors.Unsuitable(
+                f"{message}: {longest!r} has {len(longest)} bytes, and names on this file system have at most {limit}; a bank"
+                f" needs {_NAME_BYTES}, so move it to another file system"
+            )
+        if error.errno in _UNSUPPORTED or error.errno == errno.EEXIST:
+            return errors.Unsuitable(
+                f"{message}; the file system does not do what a bank needs, so move it to another one"
+            )
         if error.errno in _FULL:
             return errors.BankFull(f"{message}; free space or raise the quota")
         if error.errno == errno.EROFS:
@@ -303,8 +337,17 @@ def _open_directory(parent: int, name: str, create: bool) -> int:
         raise
     with contextlib.suppress(FileExistsError):
         os.mkdir(name, 0o700, dir_fd=parent)
-    os.fsync(parent)
+    _flush(parent)
     return os.open(name, _DIRECTORY, dir_fd=parent)
+
+
+def _flush(folder: int) -> None:
+    """Flush an open directory to disk, if its file system can: SMB and some FUSE file systems cannot."""
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
 
 
 def _names(folder: int, path: str) -> Iterator[str]:

@@ -2,6 +2,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -100,6 +101,12 @@ def test_from_conf(tmp_path: Path) -> None:
 def test_from_conf_names_the_wrong_option(values: dict[str, str], option: str) -> None:
     with pytest.raises(exception.ConfigurationError, match=option):
         filesystem.FilesystemStore.from_conf(conf(**values))
+
+
+@pytest.mark.parametrize("path", ["/" + "x" * 256, "/xy" * 1366])
+def test_from_conf_names_the_limit_of_a_path(path: str) -> None:
+    with pytest.raises(exception.ConfigurationError, match="file_system_bank_path: .*at most 4095 bytes.* 255"):
+        filesystem.FilesystemStore.from_conf(conf(file_system_bank_path=path))
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -213,6 +220,68 @@ def test_a_put_that_fails_leaves_nothing(
         store.put("a/b", b"y")
     assert [info.key for info in store.list("")] == ["old"]
     assert os.listdir(root / ".tmp") == []
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_that_cannot_flush_directories_holds_a_bank(
+    store: filesystem.FilesystemStore, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    fsync = os.fsync
+    flushed = []
+
+    def flush(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(number, os.strerror(number))
+        flushed.append(fsync(fd))
+
+    monkeypatch.setattr(os, "fsync", flush)
+    for data in (b"x", b"y"):
+        store.put("a/b", data)
+        assert store.get("a/b") == data
+    assert len(flushed) >= 2
+    store.delete("a/b")
+    assert list(store.list("")) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [("fsync", errno.ENOTSUP), ("mkdir", errno.EINVAL), ("rename", errno.EINVAL), ("rename", errno.EEXIST)],
+)
+def test_a_file_system_that_lacks_what_a_bank_needs_is_refused(
+    store: filesystem.FilesystemStore, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    store.put("first", b"")
+    with (
+        failing(monkeypatch, call, number),
+        pytest.raises(errors.Unsuitable, match="a/b: .*does not do what a bank needs"),
+    ):
+        store.put("a/b", b"x")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_name_that_is_longer_than_the_file_system_takes(
+    store: filesystem.FilesystemStore, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    real = os.open
+
+    def short(path: str, *args: object, **kwargs: object) -> int:
+        """Open as eCryptfs does, which needs a part of each name for itself."""
+        if len(os.path.basename(path)) > 143:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        return real(path, *args, **kwargs)  # type: ignore[arg-type]
+
+    long = "x" * 144
+    store.put("a/first", b"")
+    monkeypatch.setattr(os, "open", short)
+    with pytest.raises(errors.Unsuitable, match=f"{long}' has 144 bytes, and names on this file system have at most"):
+        CALLS[call](store, f"a/{long}/b")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_path_that_is_longer_than_its_file_system_takes(tmp_path: Path, call: str) -> None:
+    store = filesystem.FilesystemStore(str(tmp_path / ("x" * 256)))
+    with pytest.raises(errors.Unsuitable, match="file_system_bank_path"):
+        CALLS[call](store, "a/b")
 
 
 def test_an_object_appears_only_when_it_is_on_disk(
