@@ -17,6 +17,7 @@ from karbor_like.bank.leases.lease import Lease, Leases
 from karbor_like.bank.leases.safety import Safety
 from karbor_like.bank.objectstore import factory
 from karbor_like.bank.objectstore.base import ObjectStore
+from karbor_like.bank.objectstore.reserve import Reserve
 from karbor_like.bank.options import BankOptions
 from karbor_like.clock import Clock
 
@@ -41,8 +42,9 @@ class Bank:
         self.keyring = keyring
         self.clock = clock
         self.safety = safety
-        self.checkpoints = Checkpoints(store, clock, keyring)
-        self.leases = Leases(store, clock, safety)
+        self.reserve = Reserve(store, clock, options.reserve)
+        self.checkpoints = Checkpoints(store, self.reserve, clock, keyring)
+        self.leases = Leases(store, self.reserve, clock, safety)
         self._blocks = BlockStore(store, keyring, options)
 
     def section(

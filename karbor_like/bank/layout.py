@@ -68,6 +68,7 @@ REFRESH: Final = "refresh/"
 CHECKPOINTS: Final = "checkpoints/"
 INDICES: Final = "indices/"
 DATA: Final = "data/"
+RESERVE: Final = "reserve/"
 
 
 def lease_key(lease_id: str, seq: int) -> str:
@@ -91,6 +92,11 @@ def collector_prefix(root: str, project_id: str) -> str:
 def collector_key(root: str, project_id: str, list_id: str) -> str:
     """Build the key of one list of the collector. *root* is QUARANTINE or REFRESH."""
     return check_key(f"{collector_prefix(root, project_id)}{list_id}.json")
+
+
+def reserve_key(number: int) -> str:
+    """Build the key of the *number*-th object of the reserve: see :mod:`karbor_like.bank.objectstore.reserve`."""
+    return f"{RESERVE}{number:02d}"
 
 
 def checkpoint_prefix(checkpoint_id: str) -> str:

@@ -85,6 +85,8 @@ class BankOptions:
     :param compression_level: of zstd
     :param memory_budget: for all streams of the bank together
     :param threads: threads per stream that compress and encrypt, or decrypt and check; 0: the number of processors
+    :param reserve: room that is kept for deletions, the collector and readers in case the bank becomes full. A quarantine
+        list of a hundred thousand packs, about 1.5 TB, fits into it
     """
 
     block_size: int = 128 * 1024
@@ -93,6 +95,7 @@ class BankOptions:
     compression_level: int = 1
     memory_budget: int = 96 * _MIB
     threads: int = 0
+    reserve: int = 4 * _MIB
 
     def __post_init__(self) -> None:
         least = self.block_size + pack.FRAME_BYTES + pack.ROW_BYTES + segment.MAX_OVERHEAD

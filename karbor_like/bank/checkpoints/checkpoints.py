@@ -18,6 +18,8 @@ from karbor_like.bank.checkpoints.claims import WriterClaims
 from karbor_like.bank.checkpoints.events import (
     AVAILABLE,
     DELETED,
+    DELETING,
+    ERROR_DELETING,
     STATUSES,
     UNFINISHED,
     Events,
@@ -34,19 +36,24 @@ from karbor_like.bank.keys.keyring import Keyring
 from karbor_like.bank.leases.lease import Lease
 from karbor_like.bank.objectstore import listing
 from karbor_like.bank.objectstore.base import ObjectStore
+from karbor_like.bank.objectstore.reserve import Reserve
 from karbor_like.clock import Clock
 
 LOG = logging.getLogger(__name__)
+
+_OF_DELETIONS = frozenset({DELETING, ERROR_DELETING})
 
 
 class Checkpoints:
     """The checkpoints of one bank.
 
+    :param reserve: room for what a deletion must store before it frees any
     :param keyring: None if the bank is not encrypted
     """
 
-    def __init__(self, store: ObjectStore, clock: Clock, keyring: Keyring | None) -> None:
+    def __init__(self, store: ObjectStore, reserve: Reserve, clock: Clock, keyring: Keyring | None) -> None:
         self._store = store
+        self._reserve = reserve
         self._keyring = keyring
         self._events = Events(store, clock)
         self._plans = Plans(store, keyring)
@@ -210,7 +217,10 @@ class Checkpoints:
                 )
             pins, claim = valid.pins, valid.claim
             commit.verify_pins(self._store, self._resolver_for(record.project_id), record.project_id, pins)
-        self._events.append(checkpoint_id, record.events, status, data_key, detail=detail, pins=pins, claim=claim)
+        put = self._reserve.put if status in _OF_DELETIONS else self._store.put
+        self._events.append(
+            checkpoint_id, record.events, status, data_key, detail=detail, pins=pins, claim=claim, put=put
+        )
 
     # Deletion.
 
@@ -221,7 +231,7 @@ class Checkpoints:
         """
         tombstone, plan = layout.tombstone_key(checkpoint_id), layout.plan_key(checkpoint_id)
         if self._store.exists(plan):
-            self._store.put(tombstone, b"")
+            self._reserve.put(tombstone, b"")
         keys = [info.key for info in listing.objects(self._store, layout.checkpoint_prefix(checkpoint_id))]
         commits = [key for key in keys if key.endswith(f"-{AVAILABLE}.json")]
         heads = [key for key in keys if layout.kind_of(key) == "manifests"]
@@ -231,6 +241,7 @@ class Checkpoints:
         for key in [*heads, *(key for key in keys if key not in {plan, tombstone, *commits, *heads})]:
             self._remove(key)
         self._remove(plan)
+        self._reserve.refill()
 
     def _remove_index(self, checkpoint_id: str) -> None:
         try:

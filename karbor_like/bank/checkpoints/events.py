@@ -5,7 +5,7 @@ See ``doc/source/contributor/bank-concurrency.rst``, section *Checkpoints*.
 
 import contextlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -132,13 +132,17 @@ class Events:
         detail: Mapping[str, Any] | None = None,
         pins: Mapping[str, str] | None = None,
         claim: int = -1,
+        put: Callable[[str, bytes], None] | None = None,
     ) -> Event:
-        """Put an event after *events*, the events so far."""
+        """Put an event after *events*, the events so far.
+
+        :param put: stores it; None: the store
+        """
         now = self._clock.now()
         seq = max(micros(now), events[-1].seq + 1 if events else 0)
         key = layout.event_key(checkpoint_id, seq, secrets.token_hex(4), status)
         event = Event(key, seq, status, now, dict(detail or {}), pins, claim)
-        self._store.put(key, self._encode(event, secret))
+        (put or self._store.put)(key, self._encode(event, secret))
         return event
 
     def _encode(self, event: Event, secret: seal.Secret | None) -> bytes:

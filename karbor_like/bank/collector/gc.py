@@ -124,6 +124,11 @@ class Collector:
                 self._give_way(lease)
             plan = self._decide(lease.started, report)
             self._act(plan, lease, report)
+        # Its own lease was deleted, so that a full bank has room for all that it had room for before.
+        if plan.checkpoints:
+            self._bank.reserve.fill()
+        else:
+            self._bank.reserve.remove()
         return _report(plan, dry_run=False)
 
     def _give_way(self, lease: Lease) -> None:
@@ -153,26 +158,28 @@ class Collector:
         return plan
 
     def _act(self, plan: GcPlan, lease: Lease, progress: Progress) -> None:
+        # What frees room comes first, as the bank may be full.
         deletions = sum(len(project.delete) for project in plan.projects)
         done = 0
         for project in plan.projects:
-            lease.check()
-            self._quarantine(project, plan.leases)
             for batch in _batches(project.delete):
                 self._remove(batch, lease)
                 done += len(batch)
                 progress("delete", done, deletions)
             self._remove(project.retire, lease)
-            self._refresh(project, lease)
         stale_objects = StaleObjects(self._bank, self._safety, plan.now)
         stale_objects.remove(plan.stale, lambda keys: self._remove(keys, lease))
+        for project in plan.projects:
+            lease.check()
+            self._quarantine(project, plan.leases)
+            self._refresh(project, lease)
 
     def _quarantine(self, project: ProjectPlan, leases: Sequence[str]) -> None:
         # Packs and data keys are on separate lists, because lists of data keys are kept longer.
         for packs, data_keys in ((project.condemn, ()), ((), project.condemn_keys)):
             if packs or data_keys:
                 exclusions.put_lists(
-                    self._bank.store,
+                    self._bank.reserve.put,
                     layout.QUARANTINE,
                     project.project_id,
                     packs=packs,
@@ -182,7 +189,13 @@ class Collector:
 
     def _refresh(self, project: ProjectPlan, lease: Lease) -> None:
         if project.refresh:
-            exclusions.put_lists(self._bank.store, layout.REFRESH, project.project_id, packs=project.refresh)
+            try:
+                exclusions.put_lists(self._bank.store.put, layout.REFRESH, project.project_id, packs=project.refresh)
+            except errors.BankFull as error:
+                LOG.warning(
+                    "Project %s: packs that are mostly dead are kept as they are: %s", project.project_id, error
+                )
+                return
         self._remove(project.refresh_old, lease)
 
     def _remove(self, keys: Iterable[str], lease: Lease) -> None:

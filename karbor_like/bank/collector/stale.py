@@ -130,5 +130,5 @@ class StaleObjects:
             self._bank.checkpoints.event(checkpoint_id, ERROR, {"reason": reason})
             # Its writer may have been killed before it put the index keys. Only a listed checkpoint can be deleted.
             self._bank.checkpoints.index.put(self._bank.checkpoints.get(checkpoint_id))
-        except (exception.NotFound, exception.Conflict, errors.Corrupted, errors.KeyUnavailable) as error:
+        except (exception.NotFound, exception.Conflict, errors.BankFull, *errors.UNREADABLE) as error:
             LOG.warning("Checkpoint %s: is abandoned, and could not be given an error event: %s", checkpoint_id, error)

@@ -8,7 +8,7 @@ entries were deleted. No entry is ever removed from a list, because a writer mig
 
 import itertools
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -55,7 +55,7 @@ class ExclusionList:
 
 
 def put_lists(
-    store: ObjectStore,
+    put: Callable[[str, bytes], None],
     root: str,
     project_id: str,
     *,
@@ -63,7 +63,10 @@ def put_lists(
     data_keys: Sequence[str] = (),
     leases: Iterable[str] = (),
 ) -> list[str]:
-    """Put new lists of *project_id* below *root* (QUARANTINE or REFRESH), and return their keys."""
+    """Put new lists of *project_id* below *root* (QUARANTINE or REFRESH), and return their keys.
+
+    :param put: stores an object
+    """
     written = []
     lease_ids = sorted(leases)
     for start in range(0, max(len(packs), 1), MAX_ENTRIES):
@@ -74,7 +77,7 @@ def put_lists(
             "leases": lease_ids,
         }
         key = layout.collector_key(root, project_id, uuid.uuid4().hex)
-        store.put(key, jsonobject.dump(body))
+        put(key, jsonobject.dump(body))
         written.append(key)
     return written
 

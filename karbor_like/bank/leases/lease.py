@@ -12,7 +12,6 @@ A reader verifies what it reads, so it does not depend on its lease. If the stor
 read lease is *unprotected*: its owner continues, and the collector does not know of it until a renewal is stored.
 """
 
-import contextlib
 import logging
 import threading
 import uuid
@@ -27,6 +26,7 @@ from karbor_like.bank.leases import exclusions
 from karbor_like.bank.leases.safety import Safety
 from karbor_like.bank.objectstore import listing
 from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
+from karbor_like.bank.objectstore.reserve import Reserve
 from karbor_like.clock import Clock
 
 LOG = logging.getLogger(__name__)
@@ -78,7 +78,15 @@ class Lease:
     """
 
     def __init__(
-        self, store: ObjectStore, clock: Clock, safety: Safety, *, holder: str, bases: Sequence[str], kind: Kind
+        self,
+        store: ObjectStore,
+        reserve: Reserve,
+        clock: Clock,
+        safety: Safety,
+        *,
+        holder: str,
+        bases: Sequence[str],
+        kind: Kind,
     ) -> None:
         self.id: Final = uuid.uuid4().hex
         self.holder: Final = holder
@@ -89,6 +97,8 @@ class Lease:
         #: Prefix of a name -> objects stored there under this lease. None after a put that was not acknowledged.
         self.versions: Final[dict[str, int | None]] = {}
         self._store = store
+        self._reserve = reserve
+        self._put = store.put if kind == "write" else reserve.put
         self._clock = clock
         self._safety = safety
         self._lock = threading.RLock()  # held during requests to the store; check() does not take it
@@ -165,7 +175,7 @@ class Lease:
         key = layout.lease_key(self.id, seq)
         self._objects[seq] = None
         try:
-            self._store.put(key, self._make_body(wall, released=False))
+            self._put(key, self._make_body(wall, released=False))
         except errors.UNWRITABLE as error:
             if self.kind != "read":
                 raise
@@ -281,13 +291,16 @@ class Lease:
             self._released = True
             if self.kind == "write":
                 key = layout.lease_key(self.id, self._next_seq())
-                self._store.put(key, self._make_body(self._clock.now(), released=True))
+                self._put(key, self._make_body(self._clock.now(), released=True))
                 return
-            # An unprotected lease has most likely no object, and a store that refuses to be written may refuse to say so.
-            refusals = errors.AccessDenied if self._unprotected else ()
-            with contextlib.suppress(refusals):
+            try:
                 for seq in self._objects:
                     _delete(self._store, layout.lease_key(self.id, seq))
+                self._reserve.refill()
+            except errors.AccessDenied:
+                # An unprotected lease has most likely no object, and a store that refuses writes may refuse to say so.
+                if self._unprotected is None:
+                    raise
 
     def __enter__(self) -> Self:
         return self
@@ -306,8 +319,9 @@ class Lease:
 class Leases:
     """The leases of one bank."""
 
-    def __init__(self, store: ObjectStore, clock: Clock, safety: Safety) -> None:
+    def __init__(self, store: ObjectStore, reserve: Reserve, clock: Clock, safety: Safety) -> None:
         self._store = store
+        self._reserve = reserve
         self._clock = clock
         self._safety = safety
 
@@ -317,7 +331,7 @@ class Leases:
         :param holder: host, process and operation; informational
         :param bases: ids of the checkpoints that are built on or read
         """
-        lease = Lease(self._store, self._clock, self._safety, holder=holder, bases=bases, kind=kind)
+        lease = Lease(self._store, self._reserve, self._clock, self._safety, holder=holder, bases=bases, kind=kind)
         lease.keep_alive()
         return lease
 

@@ -34,8 +34,9 @@ from karbor_like.protection.registry.providers import Provider
 #: How many of a project's newest checkpoints are searched for bases of the same resources.
 _BASES_SEARCHED = 50
 
-#: Operations that only read the bank. A reader's lease protects what is read, a writer's lease also the bases.
-_READERS = frozenset({OperationType.RESTORE, OperationType.VERIFY})
+#: Operations that store nothing in the bank. A reader's lease protects what is read, a writer's lease also the bases. A full
+#: bank has no room for the lease of a writer, and a deletion must work there.
+_READERS = frozenset({OperationType.RESTORE, OperationType.VERIFY, OperationType.DELETE})
 
 
 class OperationSession:
@@ -58,6 +59,8 @@ class OperationSession:
         #: The source of a copy; None for other operations.
         self.source = CopySource(env, spec) if spec.kind is OperationType.COPY else None
         self._bases: Mapping[str, Sequence[str]] = {}
+        #: Status of the checkpoint after a failure; None for the usual one.
+        self.failed_status: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -131,10 +134,11 @@ class OperationSession:
         holder = f"{self.env.owner} {self.spec.kind} {self.spec.id}"
         if self.spec.kind in _READERS:
             return self.bank.leases.acquire(holder=holder, bases=[self.spec.checkpoint_id], kind="read")
-        bases = self._find_bases() if self.spec.kind in (OperationType.PROTECT, OperationType.COPY) else {}
+        bases = self._find_bases()
         names = sorted({base for of_resource in bases.values() for base in of_resource})
         with ExitStack() as undo:
             lease = undo.enter_context(self.bank.leases.acquire(holder=holder, bases=names, kind="write"))
+            self.bank.reserve.ensure()  # before this operation takes the last room
             # The lease does not protect a base that was deleted before the lease named it.
             self._bases = {
                 key: [base for base in of_resource if self._is_available(base)] for key, of_resource in bases.items()

@@ -19,7 +19,9 @@ from karbor_like.bank.options import BankOptions
 from karbor_like.clock import ManualClock
 
 BLOCK = 64
-SMALL = BankOptions(block_size=BLOCK, segment_blocks=16, pack_size=1024, memory_budget=64 * 1024 * 1024, threads=2)
+SMALL = BankOptions(
+    block_size=BLOCK, segment_blocks=16, pack_size=1024, memory_budget=64 * 1024 * 1024, threads=2, reserve=8 * 1024
+)
 PROJECT = "project-1"
 VOLUME = "OS::Cinder::Volume#v1"
 

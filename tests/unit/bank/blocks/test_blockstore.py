@@ -153,7 +153,7 @@ def test_blocks_in_packs_on_a_refresh_list_are_stored_again():
     data = os.urandom(50 * BLOCK)
     banks.protect(bank, "c0", data)
     packs = [bytes.fromhex(layout.parse_pack_key(info.key)[1]) for info in bank.store.list("data/")]
-    exclusions.put_lists(bank.store, layout.REFRESH, banks.PROJECT, packs=packs[:2])
+    exclusions.put_lists(bank.store.put, layout.REFRESH, banks.PROJECT, packs=packs[:2])
     section = banks.protect(bank, "c1", data, bases=("c0",))
     assert 0 < section.stats("data").new < len(data)
     used = {use.pack for use in uses(bank, section)}

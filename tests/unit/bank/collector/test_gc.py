@@ -179,7 +179,7 @@ def test_a_pack_in_quarantine_is_not_built_on(bank, clock, collector, shared):
     banks.protect(bank, "c1", DATA)
     packs = set(keys(shared, "data/"))
     ids = [bytes.fromhex(key.rpartition("/")[2]) for key in packs]
-    exclusions.put_lists(shared, layout.QUARANTINE, banks.PROJECT, packs=ids)
+    exclusions.put_lists(shared.put, layout.QUARANTINE, banks.PROJECT, packs=ids)
     clock.advance(LONG)
     section = banks.protect(bank, "c2", DATA, bases=("c1",))
     assert section.stats("data").new == len(DATA)
@@ -192,7 +192,7 @@ def test_a_pack_in_quarantine_is_not_built_on(bank, clock, collector, shared):
 def test_a_pack_that_came_back_to_life_stays_and_may_be_built_on_again(bank, clock, collector, shared):
     banks.protect(bank, "c1", DATA)
     ids = [bytes.fromhex(key.rpartition("/")[2]) for key in keys(shared, "data/")]
-    exclusions.put_lists(shared, layout.QUARANTINE, banks.PROJECT, packs=ids)
+    exclusions.put_lists(shared.put, layout.QUARANTINE, banks.PROJECT, packs=ids)
     clock.advance(LONG)
     collector.run()
     assert keys(shared, "quarantine/") == []

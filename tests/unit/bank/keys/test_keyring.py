@@ -64,7 +64,7 @@ def test_a_listing_that_lags_makes_no_second_key_in_the_same_process(bank, lease
 def test_a_key_that_is_about_to_be_deleted_is_not_used_for_new_data(bank):
     with bank.leases.acquire(holder="test") as lease:
         first = bank.keyring.current(PROJECT, lease)
-    exclusions.put_lists(bank.store, layout.QUARANTINE, PROJECT, packs=[], data_keys=[first.id])
+    exclusions.put_lists(bank.store.put, layout.QUARANTINE, PROJECT, packs=[], data_keys=[first.id])
     with bank.leases.acquire(holder="test") as lease:
         assert bank.keyring.current(PROJECT, lease).id != first.id
 

@@ -12,6 +12,7 @@ from karbor_like.bank.leases import exclusions
 from karbor_like.bank.leases.lease import Leases, find_counting
 from karbor_like.bank.leases.safety import TEST, Safety
 from karbor_like.bank.objectstore.memory import MemoryStore
+from karbor_like.bank.objectstore.reserve import Reserve
 from karbor_like.clock import ManualClock, SystemClock
 from tests.fixtures import stores
 
@@ -25,7 +26,7 @@ class Host:
         self._true = true
         self._offset = timedelta(seconds=offset)
         self.store = stores.FaultyStore(store, true)
-        self.leases = Leases(self.store, self, TEST)
+        self.leases = Leases(self.store, Reserve(self.store, self, 0), self, TEST)
 
     def now(self) -> datetime:
         return self._true.now() + self._offset
@@ -355,9 +356,9 @@ def test_a_lease_that_cannot_be_understood_pins_everything_until_it_ends(clock, 
 def test_lists_are_read_once_per_lease(shared, host):
     lease = host.leases.acquire(holder="one")
     assert lease.avoid("p") == exclusions.Exclusions()
-    exclusions.put_lists(shared, layout.QUARANTINE, "p", packs=[b"a" * 16])
-    exclusions.put_lists(shared, layout.QUARANTINE, "p", packs=[], data_keys=["d" * 32])
-    exclusions.put_lists(shared, layout.REFRESH, "p", packs=[b"b" * 16])
+    exclusions.put_lists(shared.put, layout.QUARANTINE, "p", packs=[b"a" * 16])
+    exclusions.put_lists(shared.put, layout.QUARANTINE, "p", packs=[], data_keys=["d" * 32])
+    exclusions.put_lists(shared.put, layout.REFRESH, "p", packs=[b"b" * 16])
     assert lease.avoid("p") == exclusions.Exclusions()
     later = host.leases.acquire(holder="two").avoid("p")
     assert later == exclusions.Exclusions(frozenset([b"a" * 16, b"b" * 16]), frozenset(["d" * 32]))
@@ -377,7 +378,7 @@ def test_the_thread_renews_until_the_lease_is_released():
     store = stores.FaultyStore(Watched(clock))
     store.inject(stores.FAIL, op="put", nth=2)
     safety = Safety(lease_duration=30, lease_renewal=0.01, lease_margin=1)
-    lease = Leases(store, clock, safety).acquire(holder="one", kind="read")
+    lease = Leases(store, Reserve(store, clock, 0), clock, safety).acquire(holder="one", kind="read")
     name = f"lease-{lease.id[:8]}"
     assert renewed.wait(20)
     lease.check()

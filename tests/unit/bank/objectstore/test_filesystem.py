@@ -14,6 +14,8 @@ from oslo_config import cfg
 from karbor_like import exception
 from karbor_like.bank import errors
 from karbor_like.bank.objectstore import base, filesystem
+from karbor_like.bank.objectstore.reserve import Reserve
+from karbor_like.clock import ManualClock
 
 CALLS: dict[str, Callable[[base.ObjectStore, str], object]] = {
     "put": lambda store, key: store.put(key, b"x"),
@@ -354,3 +356,27 @@ def test_a_file_cut_short_while_it_is_read(store: filesystem.FilesystemStore, mo
     monkeypatch.setattr(os, "pread", lambda fd, length, start: b"")
     with pytest.raises(errors.ConnectionFailed, match="k: the file is shorter"):
         store.get("k")
+
+
+def test_a_full_disk_takes_what_there_is_a_reserve_for(
+    store: filesystem.FilesystemStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve = Reserve(store, ManualClock(), 4000)
+    reserve.fill()
+    limit = 4000
+    fsync = os.fsync
+
+    def flush(fd: int) -> None:
+        if sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) > limit:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    with pytest.raises(errors.BankFull):
+        store.put("a/1", b"x")
+    reserve.put("a/1", b"x")
+    assert len(store.list("reserve/")) == 3
+    store.delete("a/1")
+    reserve.refill()
+    assert len(store.list("reserve/")) == 4
+    assert os.listdir(root / ".tmp") == []

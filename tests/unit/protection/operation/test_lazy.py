@@ -4,6 +4,7 @@ from karbor_like import exception
 from karbor_like.bank.leases.lease import Lease, Leases
 from karbor_like.bank.leases.safety import TEST
 from karbor_like.bank.objectstore.memory import MemoryStore
+from karbor_like.bank.objectstore.reserve import Reserve
 from karbor_like.clock import ManualClock
 from karbor_like.protection.operation.lazy import LazyLease
 
@@ -11,7 +12,8 @@ from karbor_like.protection.operation.lazy import LazyLease
 @pytest.fixture
 def leases() -> Leases:
     clock = ManualClock()
-    return Leases(MemoryStore(clock), clock, TEST)
+    store = MemoryStore(clock)
+    return Leases(store, Reserve(store, clock, 0), clock, TEST)
 
 
 @pytest.fixture
