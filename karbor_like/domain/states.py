@@ -70,7 +70,8 @@ CHECKPOINT: Final = _lifecycle(
     # The owner can reset the status from available to error and back.
     available="deleting error",
     error="deleting available",
-    deleting="deleted error-deleting",
+    # A bank that cannot be written refuses a deletion before anything was deleted.
+    deleting="deleted error-deleting available error",
     # A failed deletion can be retried, or abandoned by a reset of the status.
     error__deleting="deleting available error",
     wait_copying="copying error",

@@ -55,7 +55,8 @@ def run(env: ServiceContext, claim: ActiveClaim) -> bool:
                 reasons += _failures(env, operation)
                 cleanup.retry(operation)
         reasons += _remains(operation, done=outcome is Outcome.DONE)
-    lifecycle.finish(env, spec, claim, reasons, done=outcome is Outcome.DONE)
+    done = outcome is Outcome.DONE
+    lifecycle.finish(env, spec, claim, reasons, done=done, failed_status=operation.failed_status)
     return True
 
 

@@ -114,7 +114,13 @@ def attach(conf: cfg.ConfigOpts, database: Database, binary: str, clock: Clock |
 
 def event_type(change: Change) -> str:
     """Return the event type of a change."""
-    return f"{_OBJECTS[type(change.row)]}.{_action(change)}.{phase(change.new)}"
+    return f"{_OBJECTS[type(change.row)]}.{_action(change)}.{_phase(change)}"
+
+
+def _phase(change: Change) -> str:
+    # A refused deletion leaves the status that the checkpoint had before.
+    refused = change.old == states.DELETING and change.operation is not None and change.new != states.DELETED
+    return "error" if refused else phase(change.new)
 
 
 def _action(change: Change) -> str:

@@ -30,17 +30,24 @@ class BeginDeletion(Step):
     """Record in the bank that the checkpoint is being deleted, before any part of it is deleted.
 
     Otherwise other sites would treat an incomplete checkpoint as available. This task is reverted last: the bank then
-    records that the deletion failed.
+    records that the deletion failed. If the bank cannot be written, nothing was changed, and the checkpoint is what it was.
     """
 
     def __init__(self, operation: OperationSession) -> None:
         super().__init__(operation, "begin deletion")
 
     def perform(self) -> None:
-        self._record(states.DELETING)
+        try:
+            self._record(states.DELETING)
+        except errors.UNWRITABLE:
+            # A process that died may have recorded it before, and the listing may not show that yet.
+            if self.operation.spec.attempts <= 1:
+                self.operation.failed_status = self.operation.spec.status_before
+            raise
 
     def undo(self, failures: Mapping[str, Any]) -> None:
-        self._record(states.ERROR_DELETING)
+        if self.operation.failed_status is None:
+            self._record(states.ERROR_DELETING)
 
     def _record(self, status: str) -> None:
         checkpoint_id = self.operation.spec.checkpoint_id

@@ -61,11 +61,20 @@ def begin(env: ServiceContext, spec: OperationSpec, claim: ActiveClaim) -> None:
     env.database.write(write)
 
 
-def finish(env: ServiceContext, spec: OperationSpec, claim: ActiveClaim, reasons: Sequence[str], *, done: bool) -> None:
+def finish(
+    env: ServiceContext,
+    spec: OperationSpec,
+    claim: ActiveClaim,
+    reasons: Sequence[str],
+    *,
+    done: bool,
+    failed_status: str | None = None,
+) -> None:
     """Record the end of an operation.
 
     :param reasons: the reasons of a failure, most relevant first
     :param done: whether the operation succeeded
+    :param failed_status: of the checkpoint after a failure; None for the usual one
     :raises LeaseLost: another process holds the operation
     """
     statuses = states.OPERATION[spec.kind]
@@ -77,7 +86,7 @@ def finish(env: ServiceContext, spec: OperationSpec, claim: ActiveClaim, reasons
         if spec.kind in _REQUESTS:
             _finish_request(session, spec, status, reason)
         else:
-            _finish_checkpoint(session, spec, status, reason)
+            _finish_checkpoint(session, spec, status if done else failed_status or status, reason)
         operations.finish(session, claim.record, status, reason)
         env.flows.persistence.forget(session, spec.flow_id)
 
@@ -91,7 +100,7 @@ def _why(reason: str | None) -> str:
 
 def _finish_checkpoint(session: orm.Session, spec: OperationSpec, status: str, reason: str | None) -> None:
     values: dict[str, Any] = {"reason": reason}
-    if status == states.AVAILABLE:
+    if status == states.AVAILABLE and spec.kind is not OperationType.DELETE:
         rows = operations.resources_of(session, [spec.id])
         for size in ("logical_bytes", "new_bytes", "stored_bytes"):
             values[size] = sum(getattr(row, size) or 0 for row in rows)

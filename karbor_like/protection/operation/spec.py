@@ -26,6 +26,7 @@ class OperationSpec:
     :param hooks: resource type -> hooks that become tasks. Fixed when the operation starts, so that the flow has the same
         tasks even if another version of a plugin resumes it
     :param parameters: the tenant's parameters, by ``Type`` and ``Type#id``
+    :param status_before: the checkpoint's status before the operation; None if an earlier version queued it
     """
 
     id: str
@@ -42,6 +43,7 @@ class OperationSpec:
     hooks: Mapping[str, tuple[str, ...]]
     parameters: Mapping[str, Any]
     target: str | None
+    status_before: str | None
     graph: Graph
     plan: Mapping[str, Any]
     extra_info: Mapping[str, Any]
@@ -65,6 +67,7 @@ class OperationSpec:
             hooks={name: tuple(hooks) for name, hooks in operation.parameters["hooks"].items()},
             parameters=operation.parameters.get("parameters") or {},
             target=operation.parameters.get("target"),
+            status_before=operation.parameters.get("status_before"),
             graph=Graph.from_text(checkpoint.resource_graph),
             plan=checkpoint.plan,
             extra_info=checkpoint.extra_info,

@@ -141,9 +141,9 @@ class Checkpoints:
                 return
             _check_unused(session, checkpoint_id)
             states.CHECKPOINT.check(checkpoint_id, row.status, states.DELETING)
-            lifecycle.move_checkpoint(session, checkpoint_id, states.DELETING, reason=None)
             hooks = _deletion_hooks(provider, row)
             self._queue.add(session, context, OperationType.DELETE, row, hooks=hooks, parameters={})
+            lifecycle.move_checkpoint(session, checkpoint_id, states.DELETING, reason=None)
 
         self._env.database.write(write)
         self._queue.wake(context)

@@ -40,7 +40,7 @@ class Queue:
     ) -> Operation:
         """Queue an operation in the session's transaction.
 
-        :param of: the checkpoint that the operation creates or uses
+        :param of: the checkpoint that the operation creates or uses, in the status that it has without the operation
         :param hooks: hooks that the plugins have for *kind*, by resource type
         :param parameters: the tenant's
         :param target: Keystone URL of the cloud to restore to; None: this one
@@ -63,6 +63,7 @@ class Queue:
                 "parameters": dict(parameters),
                 "target": target,
                 "request_id": context.request_id,
+                "status_before": of.status,
             },
             credential=spec.encrypt(self._env.cipher, context, restore_auth),
             flow_id=operation_id,

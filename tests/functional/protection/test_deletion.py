@@ -139,3 +139,28 @@ def test_a_flow_that_was_saved_without_the_first_task_is_resumed(
 
     assert (row.status, row.reason) == ("deleted", None)
     assert "delete:main:b:end" in site.cloud.calls()
+
+
+@pytest.mark.parametrize("refusal", [errors.AccessDenied("it is read-only"), errors.BankFull("no room")])
+@pytest.mark.parametrize("before", ["available", "error"])
+def test_a_deletion_that_the_bank_refuses_changes_nothing(site: Site, created: str, refusal: Exception, before: str):
+    if before == "error":
+        site.endpoint.reset_checkpoint(site.context(), provider_id=PROVIDER, checkpoint_id=created, state="error")
+    row, broken = site.checkpoint(created), [True]
+
+    def refuse(what: str) -> None:
+        if broken and what.startswith("put "):
+            raise refusal
+
+    intercept(bank_of(site).store, refuse)
+    site.delete(created)
+    operation = site.wait_done(checkpoint_id=created, operation_type="delete")
+
+    assert (operation.status, operation.error_info) == ("error-deleting", str(refusal))
+    after = site.checkpoint(created)
+    assert (after.status, after.reason, after.stored_bytes) == (before, str(refusal), row.stored_bytes)
+    assert "delete:main:b:begin" not in site.cloud.calls()
+    assert bank_of(site).checkpoints.get(created).status == before
+    broken.clear()
+    site.delete(created)
+    assert site.wait(created, "deleted", "error-deleting").status == "deleted"

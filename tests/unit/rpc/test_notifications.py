@@ -74,6 +74,7 @@ def test_no_state_has_a_phase_by_accident():
 def test_event_types():
     cases = {
         "checkpoint.copy.end": Change(checkpoint(), "copying", "available", Operation(operation_type="copy")),
+        "checkpoint.delete.error": Change(checkpoint(), "deleting", "available", Operation(operation_type="delete")),
         "checkpoint.update.error": Change(checkpoint(), "available", "error"),
         "restore.run.start": Change(Restore(), None, "in_progress"),
         "verification.run.error": Change(Verification(), "in_progress", "fail"),
