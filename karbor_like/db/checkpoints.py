@@ -1,7 +1,7 @@
 """Queries on the checkpoint index."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import sqlalchemy as sa
@@ -61,7 +61,7 @@ def page(
     if start_date is not None:
         where.append(Checkpoint.created_at >= _midnight(start_date))
     if end_date is not None:
-        where.append(Checkpoint.created_at < _midnight(end_date) + timedelta(days=1))
+        where.append(Checkpoint.created_at <= datetime.combine(end_date, time.max, UTC))
     index = "ix_checkpoints_provider" if project_id is not None else None
     if filters and isinstance(filters.get("plan_id"), str):
         index = "ix_checkpoints_plan"

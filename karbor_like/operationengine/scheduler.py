@@ -130,8 +130,10 @@ class Scheduler:
         except NotInstalled:
             raise
         except exception.InvalidInput as error:
-            LOG.error("trigger %s: its properties are invalid, so it will not fire again: %s", row.id, error)
-            return _Times([row.next_run_at], 0, timedelta(0), None)
+            # It was accepted by an earlier version. Its owner finds the reason in the operation log.
+            reason = f"trigger {row.id} is invalid and does not fire until its properties are changed: {error}"
+            LOG.error("%s", reason)
+            return _Times([row.next_run_at], 0, timedelta(seconds=self._window), None, reason)
         times: list[datetime] = []
         dropped, following = 0, None
         for moment in _from(timing, row.next_run_at):
@@ -151,7 +153,9 @@ class Scheduler:
         for due_at in times.due:
             ends = due_at + times.window
             state, reason = scheduled_runs.STARTED, None
-            if now > ends:
+            if times.invalid:
+                state, reason = scheduled_runs.FAILED, times.invalid
+            elif now > ends:
                 late = (now - due_at).total_seconds()
                 state = scheduled_runs.MISSED
                 reason = f"found {late:.0f} seconds late; its window is {times.window.total_seconds():.0f} seconds"
@@ -182,12 +186,14 @@ class _Times(NamedTuple):
     :param dropped: number of due times that are not in *due* because there are too many
     :param window: how long after its due time a run may start
     :param following: the next due time, or None
+    :param invalid: why the trigger cannot fire at any of them, or None
     """
 
     due: list[datetime]
     dropped: int
     window: timedelta
     following: datetime | None
+    invalid: str | None = None
 
 
 def _from(timing: Timing, first: datetime) -> Iterator[datetime]:

@@ -10,11 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Final, Protocol, Self
 
 from oslo_config import cfg
 
 from karbor_like import exception
+
+#: Years of start and end times.
+YEARS: Final = range(1970, 2300)
 
 
 class NotInstalled(exception.InvalidInput):

@@ -4,8 +4,8 @@ A format parses the pattern, whose times are wall-clock times of the trigger's t
 points ``karbor_like.time_formats``:
 
 * ``crontab``: minute hour day month weekday, and seconds in an optional sixth field;
-* ``calendar``: an iCalendar VEVENT, bare or in a VCALENDAR. Its times are the union of its RRULEs without its EXDATEs. Its
-  DTSTART is ignored: the recurrence starts at the trigger's ``start_time``.
+* ``calendar``: iCalendar VEVENTs, bare or in a VCALENDAR. The times of each are the union of its RRULEs without its EXDATEs.
+  They start at its DTSTART, or at the trigger's ``start_time`` if it has none.
 
 A wall clock that is set forward skips times, and one that is set back repeats them. A skipped time fires as much later as the
 clock was set forward. A repeated time fires the first time only.
@@ -13,7 +13,6 @@ clock was set forward. A repeated time fires the first time only.
 
 import functools
 import itertools
-import zoneinfo
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -22,17 +21,12 @@ from typing import Any, Final, Protocol
 from dateutil import tz
 
 from karbor_like import exception
-from karbor_like.triggers import contract, loader
+from karbor_like.triggers import contract, loader, zones
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
-_YEARS = range(1970, 2300)
 #: Size of the cache of parsed patterns.
 _CACHE_SIZE = 2048
-#: Minimum number of occurrences that are checked for the smallest interval.
-_LOOK_AHEAD = 1000
-#: Maximum time span of that check: finding a thousand leap days takes long.
-_MAX_LOOK_AHEAD = timedelta(days=30 * 365)
 #: Upper bound of all changes of a zone's UTC offset.
 _MAX_SHIFT = timedelta(hours=3)
 
@@ -40,13 +34,17 @@ _MAX_SHIFT = timedelta(hours=3)
 class Rule(Protocol):
     """A parsed pattern, in wall-clock times without a zone."""
 
-    @property
-    def look_ahead(self) -> timedelta:
-        """The time span in which intervals are checked if it has more than a thousand occurrences."""
+    def occurrences(self, start: datetime, after: datetime) -> Iterator[datetime]:
+        """Yield the times after *after*, in order, of a recurrence that starts at *start*, which may be one of them."""
         ...
 
-    def occurrences(self, start: datetime, after: datetime) -> Iterator[datetime]:
-        """Yield the times after *after*, in order, of a recurrence that starts at *start*."""
+    def closest(self, start: datetime, least: timedelta) -> Iterator[datetime]:
+        """Yield times, in order, whose distances show whether any two are less than *least* apart.
+
+        It yields nothing if it is certain that no two are. The number of times is bounded.
+
+        :raises InvalidInput: it would take long to find the times
+        """
         ...
 
 
@@ -58,7 +56,7 @@ TimeFormat = Callable[[str, tzinfo], Rule]
 class Timing:
     """Parsed properties of a trigger.
 
-    :param start: aware UTC, exclusive: the trigger fires after it
+    :param start: aware UTC, inclusive
     :param end: aware UTC, inclusive, or None
     :param window: how long after its due time a run may start, in seconds
     """
@@ -70,8 +68,8 @@ class Timing:
     window: int
 
     def next(self, after: datetime) -> datetime | None:
-        """Return the first due time (aware UTC) after *after* and after the start, or None if it never fires again."""
-        due = self._next(max(after, self.start))
+        """Return the first due time (aware UTC) after *after*, from the start on, or None if it never fires again."""
+        due = self._next(max(after, self.start - datetime.resolution))
         return None if due is None or (self.end is not None and due > self.end) else due
 
     def _next(self, after: datetime) -> datetime | None:
@@ -90,15 +88,9 @@ class Timing:
 
     def find_interval_below(self, least: timedelta) -> timedelta | None:
         """Return the first interval between consecutive occurrences, by the wall clock, that is below *least*, or None."""
-        start = _naive(self.start, self.zone)
-        pairs = itertools.pairwise(self.rule.occurrences(start, start))
-        for number, (earlier, later) in enumerate(pairs):
-            if later - earlier < least:
-                return later - earlier
-            passed = later - start
-            if passed > _MAX_LOOK_AHEAD or (number >= _LOOK_AHEAD and passed > self.rule.look_ahead):
-                break
-        return None
+        times = self.rule.closest(_naive(self.start, self.zone), least)
+        distances = (later - earlier for earlier, later in itertools.pairwise(times))
+        return next((distance for distance in distances if distance < least), None)
 
 
 def _naive(moment: datetime, zone: tzinfo) -> datetime:
@@ -182,14 +174,12 @@ class TimeTrigger(contract.TriggerType):
 
 
 def _zone(name: str | None) -> tzinfo:
-    if name in (None, "", "UTC"):
-        return UTC
-    try:
-        return zoneinfo.ZoneInfo(str(name))
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+    zone = zones.find(name or "UTC")
+    if zone is None:
         raise exception.InvalidInput(
             f"properties.timezone: {name!r} is unknown; use a name of the IANA database, such as 'Europe/Madrid'"
-        ) from None
+        )
+    return zone
 
 
 @functools.lru_cache(_CACHE_SIZE)
@@ -200,6 +190,8 @@ def _moment(name: str, text: str) -> datetime:
         raise exception.InvalidInput(
             f"properties.{name}: {text!r} is not a time; use YYYY-MM-DD HH:MM:SS, in UTC"
         ) from None
-    if moment.year not in _YEARS:
-        raise exception.InvalidInput(f"properties.{name}: {text!r} is not between {_YEARS[0]} and {_YEARS[-1]}")
+    if moment.year not in contract.YEARS:
+        raise exception.InvalidInput(
+            f"properties.{name}: {text!r} is not between {contract.YEARS[0]} and {contract.YEARS[-1]}"
+        )
     return moment

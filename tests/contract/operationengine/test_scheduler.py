@@ -211,12 +211,32 @@ def test_a_due_time_that_is_already_recorded_does_not_block_other_triggers(datab
         )
 
 
-def test_a_trigger_with_invalid_properties_stops_and_leaves_a_missed_run(database, scheduler, clock):
-    (trigger,) = _trigger(database)
-    database.write(lambda session: TRIGGERS.update(session, trigger, {"properties": {**HOURLY, "pattern": "nonsense"}}))
+@pytest.mark.parametrize(
+    ("properties", "said"),
+    [
+        ({"pattern": "nonsense"}, "'nonsense' has 1 fields"),
+        (
+            {"format": "calendar", "pattern": "BEGIN:VEVENT\nRRULE:FREQ=YEARLY;BYWEEKNO=53\nEND:VEVENT"},
+            "BYWEEKNO=53 is not",
+        ),
+        ({"pattern": "0 1 13 * 1#2"}, "weekday '1#2' cannot be combined"),
+    ],
+)
+def test_a_trigger_with_invalid_properties_stops_and_says_why(database, scheduler, clock, caplog, properties, said):
+    """As an earlier version may have accepted."""
+    trigger, other = _trigger(database, count=2)
+    database.write(lambda session: TRIGGERS.update(session, trigger, {"properties": {**HOURLY, **properties}}))
     clock.advance(3601)
-    assert scheduler.fire() == 1
-    assert [run.state for run in _runs(database)] == ["missed"]
+    assert scheduler.fire() == 2
+    failed, started = sorted(_runs(database), key=lambda run: run.state)
+    assert (failed.state, started.state) == ("failed", "started")
+    assert failed.reason.startswith(f"trigger {trigger} is invalid and does not fire until its properties are changed")
+    assert said in failed.reason
+    assert caplog.messages == [failed.reason]
+    with database.reader() as session:
+        (entry,) = session.execute(sa.select(Operation)).scalars().all()
+        assert entry.error_info == f"failed: {failed.reason}"
+        assert TRIGGERS.get(session, trigger).next_run_at is None
     assert scheduler.fire() == 0
 
 

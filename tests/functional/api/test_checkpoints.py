@@ -201,6 +201,7 @@ def test_filters_of_the_list(alice, plan, protection, checkpoint):
     assert ids(f"start_date={today}&end_date={today}") == both
     assert ids("start_date=2031-01-01") == set() if today < "2031" else both
     assert ids("start_date=1999-01-01&end_date=1999-12-31") == set()
+    assert ids("start_date=0001-01-01&end_date=9999-12-31") == both
     assert ids("end_date=1999-12-31") == both
 
 
