@@ -1,5 +1,7 @@
 """Polls and retries with back-off, timeout, early failure and cancellation."""
 
+import logging
+import math
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -8,6 +10,8 @@ from oslo_config import cfg
 
 from karbor_like import exception
 from karbor_like.clock import Clock
+
+LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Check = Callable[[], None]
@@ -25,8 +29,9 @@ class Waiter:
 
     :param interval: pause between the first polls, seconds
     :param max_interval: longest pause between two polls, seconds
-    :param timeout: default timeout of :meth:`until`, seconds
+    :param timeout: default timeout of :meth:`until` and :meth:`transfer`, seconds
     :param retries: number of retries of :meth:`call`
+    :param transfer_retries: number of retries of :meth:`transfer`
     """
 
     def __init__(
@@ -37,11 +42,13 @@ class Waiter:
         max_interval: float = 15.0,
         timeout: float = 1800.0,
         retries: int = 4,
+        transfer_retries: int = 10,
     ) -> None:
         self._clock = clock
         self._interval = interval
         self._max_interval = max_interval
         self._retries = retries
+        self._transfer_retries = transfer_retries
         self.timeout = timeout
 
     @classmethod
@@ -54,6 +61,7 @@ class Waiter:
             max_interval=group.max_interval,
             timeout=group.timeout,
             retries=group.retries,
+            transfer_retries=group.transfer_retries,
         )
 
     def until(
@@ -132,6 +140,17 @@ class Waiter:
 
         *function* must be idempotent: before it creates an object, it checks whether the object exists.
         """
+        return self._retry(function, self._retries, math.inf, check)
+
+    def transfer(self, function: Callable[[], T], *, timeout: float | None = None, check: Check | None = None) -> T:
+        """Like :meth:`call`, for a *function* that moves bytes. It outlasts the restart of a service.
+
+        :param timeout: seconds after the first attempt within which a further one may begin; None: the configured timeout
+        """
+        return self._retry(function, self._transfer_retries, self.timeout if timeout is None else timeout, check)
+
+    def _retry(self, function: Callable[[], T], retries: int, timeout: float, check: Check | None) -> T:
+        deadline = self._clock.monotonic() + timeout
 
         def attempt() -> T:
             if check:
@@ -139,10 +158,13 @@ class Waiter:
             return function()
 
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(exception.Unavailable),
+            retry=tenacity.retry_if_exception(_may_pass),
             wait=tenacity.wait_exponential(multiplier=self._interval, max=self._max_interval),
-            stop=tenacity.stop_after_attempt(self._retries + 1),
+            stop=lambda state: (
+                state.attempt_number > retries or self._clock.monotonic() + state.upcoming_sleep > deadline
+            ),
             sleep=lambda pause: self._pause(pause, check),
+            before_sleep=_log,
             reraise=True,
         )
         return retrying(attempt)
@@ -153,6 +175,17 @@ class Waiter:
             if check:
                 check()
             self._clock.sleep(min(left, _CHECK_INTERVAL) if check else left)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether a retry may help. The requests to a bank, and waits, have limits of their own, which are reached."""
+    own_limits = (exception.BankUnavailable, exception.Timeout)
+    return isinstance(error, exception.Unavailable) and not isinstance(error, own_limits)
+
+
+def _log(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    LOG.warning("%s; attempt %d failed, retrying in %.1f s", error, state.attempt_number, state.upcoming_sleep)
 
 
 def _last_seen(state: tenacity.RetryCallState) -> str:

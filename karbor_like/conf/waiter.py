@@ -31,4 +31,14 @@ Retries of a single call if the cloud does not respond, or responds that it is o
 interval doubles each time. Polls are repeated until the timeout instead.
 """,
     ),
+    cfg.IntOpt(
+        "transfer_retries",
+        default=10,
+        min=0,
+        help="""
+Retries of a transfer of image data that the cloud interrupts or does not accept for now. The interval doubles each time, as
+for ``retries``; with the defaults, a transfer outlasts an interruption of a minute. A download continues with the next byte,
+and each piece that arrives resets the number of its retries. An upload is repeated from the beginning.
+""",
+    ),
 ]

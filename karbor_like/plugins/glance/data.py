@@ -79,7 +79,8 @@ def store(context: HookContext, image: Any) -> StreamStats:
     """Stream the active *image* from Glance into the bank."""
     context.report.step("storing the bytes")
     context.report.progress(0, image.size)
-    with closing(imagedata.download(context.clients, image.id)) as data:
+    download = imagedata.download(context.clients, image.id, image.size, context.waiter, check=context.check)
+    with closing(download) as data:
         return context.section.write(
             DATA,
             data,
@@ -98,8 +99,11 @@ def report_sizes(context: HookContext, stats: StreamStats) -> None:
 def make_image(context: HookContext, role: str, recorded: Mapping[str, Any], *, keep: bool, timeout: float) -> Any:
     """Return an active image of the stored bytes. Create it unless an earlier attempt did.
 
+    If the connection is cut or stalls, or Glance fails, the bytes are sent again, to a new image if need be.
+
     :param recorded: :func:`describe`'s members of the protected image
-    :param timeout: time limit for Glance after it has received all bytes, seconds
+    :param timeout: time limit for Glance after it has received all bytes, and for the beginning of the last attempt to send
+        them, seconds
 
     Raises ResourceFailed if the image differs from the protected one.
     """
@@ -120,14 +124,30 @@ def make_image(context: HookContext, role: str, recorded: Mapping[str, Any], *, 
         image_id = cloud_objects.ensure(context, images, role, create, keep=keep)
         return cloud_objects.fetch(context, images, image_id)
 
-    image = ensure()
-    if image.status not in ("queued", images.ready):
-        # A process died during its upload, which cannot be continued.
-        cleanup.remove(context, images, role)
+    stored = _Stored(context)
+
+    def send() -> Any:
         image = ensure()
-    if image.status == "queued":
-        context.report.step("sending the bytes to Glance")
-        imagedata.upload(context.clients, image.id, _Stored(context))
+        if image.status == "saving" and stored.was_read:
+            # Glance has received all bytes; only its answer is missing.
+            image = context.waiter.until(
+                f"image {image.id} to be stored",
+                lambda: images.get(image.id),
+                done=lambda current: current.status != "saving",
+                failed=lambda current: None,
+                timeout=timeout,
+                check=context.check,
+            )
+        if image.status not in ("queued", images.ready):
+            # An upload that was interrupted cannot be continued.
+            cleanup.remove(context, images, role)
+            image = ensure()
+        if image.status == "queued":
+            context.report.step("sending the bytes to Glance")
+            imagedata.upload(context.clients, image.id, stored)
+        return image
+
+    image = context.waiter.transfer(send, timeout=timeout, check=context.check)
     image = cloud_objects.wait(context, images, image.id, timeout)
     _compare(image, recorded)
     return image
@@ -138,14 +158,18 @@ class _Stored:
 
     def __init__(self, context: HookContext) -> None:
         self._context = context
+        #: Whether the latest iteration has come to its end.
+        self.was_read = False
 
     def __iter__(self) -> Iterator[memoryview]:
+        self.was_read = False
         context, done = self._context, 0
         with context.section.read(DATA, check=context.check) as reader:
             for piece in reader:
                 yield piece
                 done += len(piece)
                 context.report.progress(done, reader.size)
+        self.was_read = True
 
 
 def _compare(image: Any, recorded: Mapping[str, Any]) -> None:

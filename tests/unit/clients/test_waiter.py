@@ -139,3 +139,37 @@ def test_call_is_not_retried_after_an_answer(clock: ManualClock) -> None:
     with pytest.raises(exception.OverQuota):
         Waiter(clock).call(cloud.get)
     assert len(cloud.polls) == 1
+
+
+def test_transfer_outlasts_a_restart(clock: ManualClock) -> None:
+    cloud = Cloud(clock, [exception.Unavailable("503")] * 10 + ["ok"])
+    assert Waiter(clock).transfer(cloud.get).status == "ok"
+    assert clock.monotonic() > 60
+
+
+@pytest.mark.parametrize(
+    ("limits", "attempts"), [({"transfer_retries": 3}, 4), ({"transfer_retries": 100, "timeout": 15, "interval": 2}, 4)]
+)
+def test_transfer_is_limited_in_number_and_time(clock: ManualClock, limits: dict[str, Any], attempts: int) -> None:
+    cloud = Cloud(clock, [exception.Unavailable("503")])
+    with pytest.raises(exception.Unavailable, match="503"):
+        Waiter(clock, **limits).transfer(cloud.get)
+    assert len(cloud.polls) == attempts
+
+
+@pytest.mark.parametrize("error", [exception.BankUnavailable("full"), exception.Timeout("too long")])
+def test_limits_of_others_end_a_transfer(clock: ManualClock, error: Exception) -> None:
+    cloud = Cloud(clock, [error])
+    with pytest.raises(type(error)):
+        Waiter(clock).transfer(cloud.get)
+    assert len(cloud.polls) == 1
+
+
+def test_cancel_is_noticed_between_attempts(clock: ManualClock) -> None:
+    def check() -> None:
+        if clock.monotonic() > 20:
+            raise exception.Cancelled("cancelled by the test")
+
+    with pytest.raises(exception.Cancelled):
+        Waiter(clock).transfer(Cloud(clock, [exception.Unavailable("503")]).get, check=check)
+    assert clock.monotonic() <= 22
