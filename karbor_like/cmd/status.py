@@ -83,18 +83,12 @@ class Checks(upgradecheck.UpgradeCommands):
     def providers(self) -> Result:
         """Check that each provider file is valid, and that a provider is enabled."""
         directory = provider_file.find_directory(self._conf)
-        errors, enabled = [], 0
-        for path in sorted(directory.glob("*.conf")) if directory else []:
-            try:
-                provider = providers.read(path, SystemClock())
-            except (exception.ConfigurationError, OSError) as error:
-                errors.append(str(error))
-                continue
-            if provider is not None:
-                enabled += 1
-                provider.close()
-        if errors:
-            return Result(Code.WARNING, f"the protection service will skip these providers: {'; '.join(errors)}")
+        paths = sorted(directory.glob("*.conf")) if directory else []
+        enabled, mistakes = providers.check(paths, SystemClock())
+        for provider in enabled:
+            provider.close()
+        if mistakes:
+            return Result(Code.WARNING, f"the protection service will skip these providers: {'; '.join(mistakes)}")
         if not enabled:
             place = directory or self._conf.protection.provider_config_dir
             return Result(Code.WARNING, f"{place}: no provider is enabled, so nothing can be protected")

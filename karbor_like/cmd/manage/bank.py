@@ -254,8 +254,8 @@ def rotate_keys(conf: cfg.ConfigOpts) -> int:
 @contextlib.contextmanager
 def _bank(conf: cfg.ConfigOpts) -> Iterator[Bank]:
     path = _path(conf, conf.command.provider)
+    own = provider_file.parse(path, providers.OPTS, providers.GROUP)
     with provider_file.mistakes_of(path):
-        own = provider_file.parse(path, providers.OPTS, providers.GROUP)
         bank = open_bank(own, own.provider.bank, SystemClock())
     with contextlib.closing(bank):
         yield bank
@@ -267,8 +267,7 @@ def _path(conf: cfg.ConfigOpts, provider: str) -> Path:
     directory = provider_file.find_directory(conf)
     known = {}
     for path in sorted(directory.glob("*.conf")) if directory else []:
-        with provider_file.mistakes_of(path):
-            own = provider_file.parse(path, providers.OPTS, providers.GROUP).provider
+        own = provider_file.parse(path, providers.OPTS, providers.GROUP).provider
         known[path] = (own.id, own.name)
     matches = [path for path, names in known.items() if provider in names]
     if len(matches) == 1:

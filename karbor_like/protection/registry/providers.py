@@ -4,10 +4,11 @@ Every file is a configuration separate from that of the service. A file with a m
 file, the line and the mistake. The service and the other providers continue.
 """
 
+import contextlib
 import logging
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -186,29 +187,71 @@ class Providers:
 def _add(found: dict[str, Provider], provider: Provider) -> None:
     twin = found.setdefault(provider.id, provider)
     if twin is not provider:
-        raise exception.ConfigurationError(
-            f"{provider.path}: [provider] id = {provider.id} is used by {twin.path}; ids must differ"
-        )
+        mistake = f"[provider] id: {provider.id} is used by {twin.path}; ids must differ"
+        raise exception.ConfigurationError(provider_file.located(provider.path, mistake))
 
 
-def read(path: Path, clock: Clock) -> Provider | None:
+def read(path: Path, clock: Clock, *, disabled: bool = False) -> Provider | None:
     """Read the provider of one file. Return None if it is not enabled.
 
-    :raises ConfigurationError: the file has a mistake; names file and line
+    :param disabled: read it also if it is not enabled
+    :raises ConfigurationError: the file has mistakes; names file and lines
     """
+    conf = provider_file.parse(path, OPTS, GROUP)
     with provider_file.mistakes_of(path):
-        conf = provider_file.parse(path, OPTS, GROUP)
-        if not conf.provider.enabled:
-            return None
-        _check_ids(conf.provider.id, conf.provider.copy_to)
-        if not conf.provider.plugin:
-            raise exception.ConfigurationError("[provider] plugin is missing: name at least one plugin")
-        provider = Provider(conf, _plugins(conf), path, clock)
+        is_wanted = conf.provider.enabled or disabled
+    if not is_wanted:
+        return None
+    try:
+        with provider_file.mistakes_of(path):
+            provider = _open(conf, path, clock)
+    except exception.ConfigurationError as error:
+        # Misspelt options may be the cause.
+        with _together_with(error):
+            provider_file.check_options(path, conf, sections=False)
+        raise
+    provider_file.check_options(path, conf)
+    return provider
+
+
+def check(paths: Iterable[Path], clock: Clock, *, disabled: bool = False) -> tuple[list[Provider], list[str]]:
+    """Read provider files as the service does.
+
+    :param disabled: read also those that are not enabled
+    :returns: the providers, which the caller closes, and the mistakes, which name files and lines
+    """
+    found: dict[str, Provider] = {}
+    mistakes = []
+    for path in paths:
         try:
-            provider.bank  # noqa: B018 - registers the options of the bank, so that they are checked now
-        except exception.Unavailable as error:
-            LOG.warning("Provider %s: its bank is not available now and will be opened later: %s", path, error)
-        provider_file.check_options(path, conf)
+            provider = read(path, clock, disabled=disabled)
+            if provider is not None:
+                _add(found, provider)
+        except (exception.ConfigurationError, OSError) as error:
+            mistakes.append(str(error))
+    return list(found.values()), mistakes
+
+
+@contextlib.contextmanager
+def _together_with(first: exception.ConfigurationError) -> Iterator[None]:
+    """Add the message of *first* to that of a ConfigurationError of the block, unless it is a part of it."""
+    try:
+        yield
+    except exception.ConfigurationError as error:
+        if first.message in error.message:
+            raise
+        raise exception.ConfigurationError(f"{error.message}; {first.message}") from error
+
+
+def _open(conf: cfg.ConfigOpts, path: Path, clock: Clock) -> Provider:
+    _check_ids(conf.provider.id, conf.provider.copy_to)
+    if not conf.provider.plugin:
+        raise exception.ConfigurationError("[provider] plugin is missing: name at least one plugin")
+    provider = Provider(conf, _plugins(conf), path, clock)
+    try:
+        provider.bank  # noqa: B018 - registers the options of the bank, so that they are checked now
+    except exception.Unavailable as error:
+        LOG.warning("Provider %s: its bank is not available now and will be opened later: %s", path, error)
     return provider
 
 

@@ -103,6 +103,13 @@ def test_an_invalid_provider_is_a_warning_that_names_its_file(site: Site):
     assert "tapes" in found["Providers"][1]
 
 
+def test_two_providers_with_one_id_are_a_warning(site: Site):
+    site.sync()
+    (twin := site.provider.with_name("twin.conf")).write_text(PROVIDER)
+    code, found = site.check()
+    assert (code, f"{twin}:3: [provider] id: " in found["Providers"][1]) == (1, True)
+
+
 def test_no_provider_is_a_warning(site: Site):
     site.sync()
     site.provider.unlink()

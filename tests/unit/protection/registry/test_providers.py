@@ -130,7 +130,28 @@ def test_a_disabled_provider_is_invisible(registry, directory, good):
         ),
         ("encryption = false", "encryption = false\nthreads = many", "infra.conf:12: .*many"),
         ("encryption = false", "encryption = true", "master_keys"),
-        ("name = Infra", "name Infra", "infra.conf:3"),
+        ("name = Infra", "name Infra", "infra.conf:3: No ':' or '=' found"),
+        ("enabled = true", "Enabled = true", r"infra.conf:8: \[provider\] Enabled: .* did you mean enabled\?"),
+        ("[provider]", "[Provider]", r"infra.conf:1: \[Provider\]: did you mean \[provider\]\?"),
+        ("[provider]", "[bank]", r"infra.conf: section \[provider\] is missing"),
+        ("[bank]", "[Bank]", r"infra.conf:11: \[Bank\] encryption: .* did you mean \[bank\]\?"),
+        (
+            "encryption = false",
+            "encrpytion = false",
+            r"infra.conf:11: \[bank\] encrpytion: .* mean encryption\?; .*master",
+        ),
+        (
+            "file_system_bank_path",
+            "file_system_bank_paht",
+            r"infra.conf:14: .* did you mean file_system_bank_path\?; .*file_system_bank_path: None is not valid",
+        ),
+        (
+            "[file_system_bank_plugin]",
+            "[file_system_bank_plugin]\nthreads = 2",
+            r"infra.conf:14: \[file_system_bank_plugin\] threads: .* it belongs in \[bank\]",
+        ),
+        ("encryption = false", "encryption = no way", r"infra.conf:11: \[bank\] encryption: .*no way"),
+        ("[bank]\n", "[bank]\ncompression_level = 99\nmemory_budget = 1\n", "infra.conf:11: .*level: .* 19"),
     ],
 )
 def test_a_mistake_leaves_the_provider_out_and_says_where_it_is(registry, directory, good, caplog, old, new, said):
@@ -147,13 +168,65 @@ def test_a_mistake_leaves_the_provider_out_and_says_where_it_is(registry, direct
     assert re.search(said, record.getMessage()), record.getMessage()
 
 
+@pytest.mark.parametrize("password", ["hunter$secretpart", "${secretpart}", "hunter$id", "a\n  hunter$secretpart"])
+@pytest.mark.parametrize("enabled", ["true", "false"])
+def test_dollar_in_a_value_is_refused_without_the_value(registry, directory, good, caplog, password, enabled):
+    text = f"{good}\n[swift_client]\nswift_user = u\nswift_key = {password}\n".replace("true", enabled)
+    (directory / "infra.conf").write_text(text)
+    registry.load()
+    assert registry.list() == []
+    assert re.search(r"infra.conf:18: \[swift_client\] swift_key: .*write '\$\$'", caplog.text)
+    assert "hunter" not in caplog.text
+    assert "secretpart" not in caplog.text
+
+
+def test_dollar_can_be_escaped(registry, directory, good):
+    (directory / "infra.conf").write_text(good.replace("= volumes into files", r"= $$5 \$id 5$ $1 $"))
+    registry.load()
+    assert registry.get(ID).description == "$5 $id 5$ $1 $"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"swift_key hunter2", r"infra.conf:16: No ':' or '='"),
+        (b"[swift_client\nhunter2", r"infra.conf:16: Invalid section"),
+        (b" hunter2", r"infra.conf:16: Unexpected continuation"),
+        (b"= hunter2", r"infra.conf:16: Key cannot be empty"),
+        (b"swift_key = hunter2\xff", r"infra.conf: is not a text in UTF-8; at byte \d+"),
+    ],
+)
+def test_text_that_cannot_be_parsed_is_not_logged(registry, directory, good, caplog, line, said):
+    (directory / "infra.conf").write_bytes(f"{good}\n".encode() + line + b"\n")
+    registry.load()
+    assert re.search(said, caplog.text), caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_all_mistakes_are_told_at_once(registry, directory, good, caplog):
+    text = good.replace("encryption = false", "encryption = false\nthreads = many\nencrpytion = true\n[baank]\nx = 1")
+    (directory / "infra.conf").write_text(text)
+    registry.load()
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert re.findall(r"infra.conf:(\d+)", record.getMessage()) == ["13", "12"]
+    (directory / "infra.conf").write_text(text.replace("= many", "= 1"))
+    registry.load()
+    assert re.search(r"infra.conf:13: .*; .*infra.conf:15: \[baank\] x: .* mean \[bank\]", caplog.text)
+
+
+def test_a_disabled_provider_is_read_if_requested(directory, good):
+    (directory / "infra.conf").write_text(good.replace("enabled = true", "enabled = false"))
+    assert providers.check([directory / "infra.conf"], SystemClock()) == ([], [])
+    found, mistakes = providers.check([directory / "infra.conf"], SystemClock(), disabled=True)
+    assert ([provider.id for provider in found], mistakes) == ([ID], [])
+
+
 def test_an_id_that_is_taken_is_refused(registry, directory, good, caplog):
     (directory / "a.conf").write_text(good)
     (directory / "b.conf").write_text(good.replace("Infra", "Twin"))
     registry.load()
     assert [provider.name for provider in registry.list()] == ["Infra"]
-    assert "b.conf" in caplog.text
-    assert "is used by" in caplog.text
+    assert re.search(r"b.conf:2: \[provider\] id: .* is used by .*a.conf", caplog.text)
 
 
 def test_loading_again_keeps_what_did_not_change(registry, directory, good):
