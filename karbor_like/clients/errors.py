@@ -6,11 +6,14 @@ requests and urllib3 through.
 
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from types import FrameType
+from typing import Any, Final
 
 from karbor_like import exception
+from karbor_like.clients import messages
 from karbor_like.conf.clients import SERVICES
 
 #: Base classes that clients raise besides their own.
@@ -33,20 +36,34 @@ _BY_STATUS: Final[dict[int, type[exception.KarborLikeError]]] = {
 }
 
 
+#: The client libraries, by their top-level packages.
+_LIBRARIES: Final = frozenset(
+    {"keystoneauth1", *(module.partition(".")[0] for service in SERVICES.values() for module, _ in service.exceptions)}
+)
+
+#: Errors of a library that does not understand a response, such as a proxy's page.
+_CONFUSED: Final = (AttributeError, LookupError, TypeError, ValueError)
+
+
 @contextmanager
 def translated(what: str) -> Iterator[None]:
     """Translate the exceptions of client calls in the block.
 
     :param what: the object or action, such as "volume X" or "creating the snapshot of volume X"; error messages begin
-        with it
+        with it, and continue with what the cloud said
 
     404 becomes ResourceNotFound; 400 ResourceFailed; 401 and 403 NotAuthorized; 409 Conflict; 413 OverQuota. 501, and a
-    service that is missing from the catalogue, become Unsupported. 429, 5xx and failed connections become Unavailable.
+    service that is missing from the catalogue, become Unsupported. 429, 5xx, failed connections, and responses that the
+    client library does not understand become Unavailable.
     """
     try:
         yield
     except _families() as error:
         raise _translate(what, error) from error
+    except _CONFUSED as error:
+        if not _is_of_library(error):
+            raise
+        raise _translate_confusion(what, error) from error
 
 
 def _families() -> tuple[type[Exception], ...]:
@@ -58,17 +75,23 @@ def _families() -> tuple[type[Exception], ...]:
 def _translate(what: str, error: Exception) -> exception.KarborLikeError:
     from keystoneauth1 import exceptions as ksa
 
-    message = f"{what}: {_text(error)}"
+    if isinstance(error, ValueError):  # the body is no JSON
+        return _translate_confusion(what, error)
+    status = _status(error)
+    message = f"{what}: {messages.describe(error, status, _response(error))}"
     if isinstance(error, ksa.CatalogException):
         return exception.Unsupported(message)
     if isinstance(error, ksa.AuthPluginException | ksa.AuthorizationFailure | ksa.MissingAuthMethods):
         return exception.ConfigurationError(message)
-    status = _status(error)
-    if status is None or status >= 500 and status != 501:
-        return exception.Unavailable(message)
     if status == 413 and getattr(error, "retry_after", None):
         return exception.Unavailable(message)  # Cinder and Nova answer so to too many requests
-    return _BY_STATUS.get(status, exception.ResourceFailed)(message)
+    return _of_status(status)(message)
+
+
+def _of_status(status: int | None) -> type[exception.KarborLikeError]:
+    if status is None or status >= 500 and status != 501:
+        return exception.Unavailable
+    return _BY_STATUS.get(status, exception.ResourceFailed)
 
 
 def _status(error: Exception) -> int | None:
@@ -82,6 +105,37 @@ def _status(error: Exception) -> int | None:
     return int(match[1]) if match else None
 
 
-def _text(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text[:1000] or type(error).__name__
+def _translate_confusion(what: str, error: Exception) -> exception.KarborLikeError:
+    response = _response(error)
+    if response is None or response.status_code < 400:
+        return exception.Unavailable(f"{what}: the response cannot be understood: {messages.describe(error, None)}")
+    status = response.status_code
+    return _of_status(status)(f"{what}: {messages.describe(error, status, response)}")
+
+
+def _is_of_library(error: Exception) -> bool:
+    """Return whether a client library raised *error*, and not this project's own code."""
+    for name, _ in reversed(_frames(error)):
+        if name in _LIBRARIES:
+            return True
+        if name == __name__.partition(".")[0]:
+            return False
+    return False
+
+
+def _response(error: Exception) -> Any:
+    """Return the response to which a library raised *error*, or None. Libraries do not always keep it."""
+    if getattr(error, "response", None) is not None:
+        return error.response  # type: ignore[attr-defined]
+    for name, frame in reversed(_frames(error)):
+        for variable in ("response", "resp"):
+            found = frame.f_locals.get(variable)
+            if name in _LIBRARIES and isinstance(getattr(found, "status_code", None), int):
+                return found
+    return None
+
+
+def _frames(error: Exception) -> list[tuple[str, FrameType]]:
+    """Return the frames through which *error* passed, outside in, each with the top-level package of its code."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return [(str(frame.f_globals.get("__name__")).partition(".")[0], frame) for frame in frames]
