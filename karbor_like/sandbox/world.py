@@ -42,7 +42,7 @@ class World:
         )
         services = (
             identity.IdentityService(account_store, token_store, trust_store, catalogue.Catalogue(settings)),
-            image.ImageService(image_store),
+            image.ImageService(image_store, self._jobs),
             volume.VolumeService(volume_store, snapshot_store, message_store),
             objectstore.ObjectStoreService(objects.Objects(self._store, self._directory.folder("objects"), clock)),
             compute.ComputeService(servers.Servers(self._store, clock, self._jobs, image_store, volume_store)),

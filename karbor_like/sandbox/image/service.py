@@ -3,12 +3,12 @@
 import json
 import re
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import webob
 
-from karbor_like.sandbox import errors, faults, state, web
+from karbor_like.sandbox import errors, faults, jobs, state, web
 from karbor_like.sandbox.image import images, schema
 
 PATCH = re.compile(r"application/openstack-images-v2(\.1|\.0)?-json-patch")
@@ -23,8 +23,9 @@ class ImageService(web.Service):
     name = "image"
     prefix = "image"
 
-    def __init__(self, store: images.Images) -> None:
+    def __init__(self, store: images.Images, work: jobs.Jobs) -> None:
         self._images = store
+        self._jobs = work
         super().__init__()
 
     def routes(self) -> Sequence[web.Route]:
@@ -123,11 +124,17 @@ class ImageService(web.Service):
         if call.request.content_type != "application/octet-stream":
             raise errors.ApiError(415, "Content-Type must be application/octet-stream")
         self._images.own(call.identity, image_id)
-        self._images.store_bytes(image_id, call.chunks())
+        self._images.store_bytes(image_id, self._received(call))
         if fault := call.strikes.find(faults.ERROR):
             self._images.kill(image_id)
             raise errors.ApiError(500, fault.reason)
         return web.answer(204)
+
+    def _received(self, call: web.Call) -> Iterator[bytes]:
+        """Yield the body. The store takes as long as a fault holds the image."""
+        yield from call.chunks()
+        if fault := call.strikes.find(faults.HOLD):
+            self._jobs.hold(fault)
 
     def download(self, call: web.Call, image_id: str) -> webob.Response:
         image = self._images.get(call.identity, image_id)

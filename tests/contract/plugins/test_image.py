@@ -67,6 +67,27 @@ def subject(cloud: Sandbox, factory: ClientFactory) -> ImageSubject:
 class TestImage(sandbox.CopyContract, GlanceStreamContract, sandbox.ProtectionContract):
     size = len(BYTES)
 
+    def test_upload_whose_answer_is_late_is_awaited(
+        self, host: Host, cloud: Sandbox, subject: ImageSubject, checkpoint: str
+    ) -> None:
+        """Glance's store may take longer than the timeout of a request. The image is not sent again."""
+        conf = sandbox.make_conf(cloud)
+        conf.set_override("timeout", 2, "glance_client")
+        impatient = Host(subject.plugin, ClientFactory(conf).for_context(host.clients.context), host.bank)
+        cloud.fault(service="image", method="PUT", path="/file$", kind="hold")
+        cloud.forget_calls()
+
+        def check() -> None:
+            calls = [(call["method"], call["path"].endswith("/file")) for call in cloud.calls("image")]
+            if ("PUT", True) in calls and calls[calls.index(("PUT", True)) :].count(("GET", False)) > 3:
+                cloud.clear_faults()
+
+        result = impatient.perform(
+            impatient.operation(OperationType.RESTORE, subject.resource, checkpoint), check=check
+        )
+        assert subject.digest(result["restored"][subject.resource.key]) == subject.digest(subject.resource.id)
+        assert len(cloud.calls("image", "PUT", "/file$")) == 1
+
     def test_protected_image(self, host: Host, cloud: Sandbox, factory: ClientFactory) -> None:
         """The flag is restored, and does not prevent the clean-up of an operation that fails later."""
         subject = ImageSubject(cloud, host.clients, protected=True)
