@@ -250,6 +250,10 @@ def _open(conf: cfg.ConfigOpts, path: Path, clock: Clock) -> Provider:
     provider = Provider(conf, _plugins(conf), path, clock)
     try:
         provider.bank  # noqa: B018 - registers the options of the bank, so that they are checked now
+    except exception.ConfigurationError as error:
+        if not error.message.startswith(f"bank {conf.provider.bank!r}: "):
+            raise
+        raise exception.ConfigurationError(f"[provider] bank = {conf.provider.bank} : {error.message}") from error
     except exception.Unavailable as error:
         LOG.warning("Provider %s: its bank is not available now and will be opened later: %s", path, error)
     return provider

@@ -115,7 +115,11 @@ def test_a_disabled_provider_is_invisible(registry, directory, good):
             "infra.conf:6: .*no plugin 'volume-glanze'; installed: .*noop",
         ),
         ("plugin = noop\nplugin = volume-glance\n", "", r"infra.conf: \[provider\] plugin is missing"),
-        ("bank = filesystem", "bank = tape", "infra.conf.*: bank 'tape': is not installed; installed are filesystem"),
+        (
+            "bank = filesystem",
+            "bank = tape",
+            r"infra.conf:7: \[provider\] bank = tape : bank 'tape': is not installed; installed are filesystem",
+        ),
         ("enabled = true", "enabled = perhaps", "infra.conf:8: .*perhaps"),
         ("file_system_bank_path", "file_system_bank_paht", "file_system_bank_path: None is not valid"),
         (
