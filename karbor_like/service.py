@@ -23,6 +23,7 @@ from oslo_log import log  # noqa: E402
 from oslo_service import opts as service_options  # noqa: E402
 from oslo_service import service as oslo_service  # noqa: E402
 
+from karbor_like import configfile  # noqa: E402
 from karbor_like.clock import Clock  # noqa: E402
 from karbor_like.conf import opts  # noqa: E402
 
@@ -75,10 +76,16 @@ def configure(
     :param files: default configuration files instead of those that oslo.config finds, such as
         ``/etc/karbor_like/karbor_like.conf``
     :param cli: additional command line options of the program
+    :raises ConfigurationError: a file cannot be parsed, or a secret in it contains a reference to another option
     """
     conf = known_options()
     conf.register_cli_opts(cli)
-    conf(list(argv), project=PROJECT, version=version(), default_config_files=None if files is None else list(files))
+    defaults = None if files is None else list(files)
+    try:
+        conf(list(argv), project=PROJECT, version=version(), default_config_files=defaults)
+    except cfg.ConfigFileParseError as error:
+        raise configfile.without_text(error) from None
+    configfile.check_secrets(conf)
     return conf
 
 

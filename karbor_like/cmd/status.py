@@ -14,7 +14,7 @@ from oslo_policy import policy as oslo_policy
 from oslo_upgradecheck import upgradecheck
 from oslo_upgradecheck.upgradecheck import Code, Result
 
-from karbor_like import exception, policy, service
+from karbor_like import configfile, exception, policy, service
 from karbor_like.clock import SystemClock
 from karbor_like.db import migration
 from karbor_like.db.session import Database
@@ -34,6 +34,11 @@ def _report_errors(check: Check) -> Check:
     def run(checks: "Checks") -> Result:
         try:
             return check(checks)
+        except (cfg.NoSuchOptError, cfg.TemplateSubstitutionError):
+            # The message may contain a part of a password.
+            return Result(
+                Code.FAILURE, "a value refers with '$' to an option that does not exist; write '$$' for a '$'"
+            )
         except _EXPECTED as error:
             return Result(Code.FAILURE, str(error))
 
@@ -52,6 +57,7 @@ class Checks(upgradecheck.UpgradeCommands):
     @_report_errors
     def configuration(self) -> Result:
         """Check that the processes can start with the configuration."""
+        configfile.check_secrets(self._conf)
         Cipher.from_conf(self._conf)
         Limits.of(self._conf)
         return Result(Code.SUCCESS)
@@ -109,7 +115,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     conf = service.known_options()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    return upgradecheck.main(conf, service.PROJECT, Checks(conf), arguments)
+    try:
+        return upgradecheck.main(conf, service.PROJECT, Checks(conf), arguments)
+    except cfg.ConfigFileParseError as error:
+        print(f"karbor-like-status: {configfile.without_text(error)}", file=sys.stderr)
+        return Code.FAILURE
 
 
 if __name__ == "__main__":

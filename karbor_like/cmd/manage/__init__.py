@@ -28,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: exit code: 0 on success, 1 on failure, 2 for an invalid command line
     """
     command = cfg.SubCommandOpt("command", title="command", handler=_register)
-    conf = service.prepare(argv, cli=[command], prints=True)
     try:
+        conf = service.prepare(argv, cli=[command], prints=True)
         return conf.command.run(conf)
     except exception.KarborLikeError as error:
         print(f"karbor-like-manage: {error}", file=sys.stderr)

@@ -4,13 +4,12 @@ import contextlib
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from oslo_config import cfg, iniparser
+from oslo_config import cfg
 
-from karbor_like import exception
+from karbor_like import configfile, exception
 
 _SYSTEM_DIRECTORY = Path("/etc/karbor_like")
 
@@ -38,7 +37,7 @@ def parse(path: Path, opts: Sequence[cfg.Opt], group: str) -> cfg.ConfigOpts:
     text = _Text(path)
     conf = cfg.ConfigOpts()
     conf.register_opts(opts, group=group)
-    mistakes = [*text.references(), *text.unknown(conf, [group]), *text.lookalikes(group)]
+    mistakes = [*(said for _, said in text.references()), *text.unknown(conf, [group]), *text.lookalikes(group)]
     if mistakes:
         raise exception.ConfigurationError("; ".join(mistakes))
     with mistakes_of(path):
@@ -78,126 +77,67 @@ def located(path: Path, message: str) -> str:
     return _Text(path).locate(message)
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """One assignment."""
-
-    line: int
-    section: str
-    option: str
-    value: str = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        """The option's name in oslo.config."""
-        return self.option.replace("-", "_")
-
-
-class _Parser(iniparser.BaseParser):
-    """Collects the assignments of a file. oslo.config parses with the same class, but drops the lines."""
-
-    def __init__(self) -> None:
-        self.section: str | None = None
-        self.sections: dict[str, int] = {}
-        self.entries: list[_Entry] = []
-
-    def new_section(self, section: str) -> None:
-        self.section = section
-        self.sections.setdefault(section, self.lineno)
-
-    def assignment(self, key: str, value: list[str]) -> None:
-        line = self.lineno - len(value)  # the parser has read the line after the value
-        if self.section is None:
-            raise self.parse_exc("an option before the first section", line, "")
-        self.entries.append(_Entry(line, self.section, key, "\n".join(value)))
-
-
-class _Text:
-    """The assignments of a file. Raises ConfigurationError, without the text of a line, if it cannot be parsed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        parser = _Parser()
-        try:
-            parser.parse([*path.read_text("utf-8").split("\n"), ""])
-        except UnicodeDecodeError as error:
-            raise exception.ConfigurationError(f"{path}: is not a text in UTF-8; at byte {error.start}") from None
-        except iniparser.ParseError as error:
-            raise exception.ConfigurationError(f"{path}:{error.lineno}: {error.msg}") from None
-        self._entries = parser.entries
-        self._sections = parser.sections
-
-    def references(self) -> Iterator[str]:
-        """Say where a value contains a reference to another option.
-
-        A value may be a password, in which it is not intended. oslo.config would replace it, or show a part of the password.
-        """
-        for entry in self._entries:
-            # oslo.config accepts both escapes.
-            if cfg.ConfigOpts.Template(entry.value.replace(r"\$", "$$")).get_identifiers():
-                yield self._at(entry, "contains a '$', which begins the name of another option; write '$$' for a '$'")
+class _Text(configfile.ConfigFile):
+    """The assignments of a provider's file, and the mistakes in them."""
 
     def unknown(self, conf: cfg.ConfigOpts, sections: Iterable[str] | None) -> Iterator[str]:
         """Say which options nothing reads.
 
         :param sections: the only ones to look at; None: all
         """
-        for entry in self._entries:
+        for entry in self.entries:
             if sections is not None and entry.section not in sections:
                 continue
             if entry.section not in _groups(conf):
                 close = difflib.get_close_matches(entry.section.lower(), _groups(conf), n=1)
                 hint = f"did you mean [{close[0]}]?" if close else "is it misspelt, or is its plugin missing?"
-                yield self._at(entry, f"nothing reads this section; {hint}")
+                yield self.at(entry, f"nothing reads this section; {hint}")
             elif entry.name not in conf[entry.section]:
-                yield self._at(entry, f"nothing reads this option; {_hint(conf, entry)}")
+                yield self.at(entry, f"nothing reads this option; {_hint(conf, entry)}")
 
     def lookalikes(self, group: str) -> Iterator[str]:
         """Say which section was probably intended as *group*, if there is none."""
-        if group in self._sections:
+        if group in self.sections:
             return
-        close = [name for name in self._sections if difflib.get_close_matches(name.lower(), [group])]
+        close = [name for name in self.sections if difflib.get_close_matches(name.lower(), [group])]
         for name in close:
-            yield f"{self._path}:{self._sections[name]}: [{name}]: did you mean [{group}]?"
+            yield f"{self.path}:{self.sections[name]}: [{name}]: did you mean [{group}]?"
         if not close:
-            yield f"{self._path}: section [{group}] is missing"
+            yield f"{self.path}: section [{group}] is missing"
 
     def invalid(self, conf: cfg.ConfigOpts) -> Iterator[str]:
         """Say which values have the wrong type."""
-        for entry in self._entries:
+        for entry in self.entries:
             if entry.section in _groups(conf) and entry.name in conf[entry.section]:
                 try:
                     conf[entry.section][entry.name]
                 except (cfg.Error, ValueError) as error:
-                    yield self._at(entry, _reason(error))
+                    yield self.at(entry, _reason(error))
 
     def locate(self, mistake: Exception | str) -> str:
         """Return a message with path and line."""
         message = str(mistake)
-        if message.startswith(str(self._path)):
+        if message.startswith(str(self.path)):
             return message
         if match := _INVALID_VALUE.fullmatch(message):
-            for entry in self._entries:
+            for entry in self.entries:
                 if entry.name == match["option"]:
-                    return self._at(entry, match["reason"])
+                    return self.at(entry, match["reason"])
         if match := _MENTIONED.search(message):
-            for entry in self._entries:
+            for entry in self.entries:
                 if (entry.section, entry.option) == match.group("section", "option") and match["value"] in (
                     None,
                     entry.value,
                 ):
-                    return f"{self._path}:{entry.line}: {message}"
-        return f"{self._path}: {message}"
-
-    def _at(self, entry: _Entry, mistake: str) -> str:
-        return f"{self._path}:{entry.line}: [{entry.section}] {entry.option}: {mistake}"
+                    return f"{self.path}:{entry.line}: {message}"
+        return f"{self.path}: {message}"
 
 
 def _groups(conf: cfg.ConfigOpts) -> list[str]:
     return [name for name in conf if isinstance(conf[name], cfg.ConfigOpts.GroupAttr)]
 
 
-def _hint(conf: cfg.ConfigOpts, entry: _Entry) -> str:
+def _hint(conf: cfg.ConfigOpts, entry: configfile.Entry) -> str:
     close = difflib.get_close_matches(entry.name.lower(), list(conf[entry.section]), n=1)
     if close:
         return f"did you mean {close[0]}?"

@@ -103,6 +103,26 @@ def test_an_invalid_provider_is_a_warning_that_names_its_file(site: Site):
     assert "tapes" in found["Providers"][1]
 
 
+def test_secrets_are_not_shown(site: Site, capsys: pytest.CaptureFixture[str]):
+    site.sync()
+    site.write("secret", f"keys = {secret.new_key()}", "[service_auth]", "password = hunter$part")
+    code, found = site.check()
+    assert code == 2
+    assert "karbor_like.conf:4: [service_auth] password: contains a '$'" in found["Configuration"][1]
+    assert "part" not in str(found)
+    text = (site.path / "karbor_like.conf").read_text()
+    (site.path / "karbor_like.conf").write_text(text.replace("sqlite:///", "mysql://u:hunter$part@h/"))
+    code, found = site.check()
+    assert "[database] connection: contains a '$'" in found["Configuration"][1]
+    assert "write '$$'" in found["Database schema"][1]
+    assert "part" not in str(found)
+    site.write("secret", "keys hunter2")
+    assert status.main(["--config-file", str(site.path / "karbor_like.conf"), "upgrade", "check"]) == 2
+    captured = capsys.readouterr()
+    assert "karbor_like.conf:2: No ':' or '='" in captured.err
+    assert "hunter2" not in captured.out + captured.err
+
+
 def test_two_providers_with_one_id_are_a_warning(site: Site):
     site.sync()
     (twin := site.provider.with_name("twin.conf")).write_text(PROVIDER)
