@@ -4,6 +4,7 @@ Each library has an exception hierarchy of its own for the same conditions, and 
 requests and urllib3 through.
 """
 
+import json
 import re
 import sys
 import traceback
@@ -28,6 +29,7 @@ _BY_STATUS: Final[dict[int, type[exception.KarborLikeError]]] = {
     401: exception.NotAuthorized,
     403: exception.NotAuthorized,
     404: exception.ResourceNotFound,
+    408: exception.Unavailable,
     409: exception.Conflict,
     410: exception.ResourceNotFound,
     413: exception.OverQuota,
@@ -53,7 +55,7 @@ def translated(what: str) -> Iterator[None]:
         with it, and continue with what the cloud said
 
     404 becomes ResourceNotFound; 400 ResourceFailed; 401 and 403 NotAuthorized; 409 Conflict; 413 OverQuota. 501, and a
-    service that is missing from the catalogue, become Unsupported. 429, 5xx, failed connections, and responses that the
+    service that is missing from the catalogue, become Unsupported. 408, 429, 5xx, failed connections, and responses that the
     client library does not understand become Unavailable.
     """
     try:
@@ -75,7 +77,7 @@ def _families() -> tuple[type[Exception], ...]:
 def _translate(what: str, error: Exception) -> exception.KarborLikeError:
     from keystoneauth1 import exceptions as ksa
 
-    if isinstance(error, ValueError):  # the body is no JSON
+    if isinstance(error, json.JSONDecodeError):
         return _translate_confusion(what, error)
     status = _status(error)
     message = f"{what}: {messages.describe(error, status, _response(error))}"

@@ -20,6 +20,7 @@ from karbor_like.clients import errors
         (cinder.Forbidden(403), exception.NotAuthorized),
         (cinder.Unauthorized(401), exception.NotAuthorized),
         (cinder.OverLimit(413, "VolumeLimitExceeded"), exception.OverQuota),
+        (cinder.ClientException(408, "too slow"), exception.Unavailable),
         (cinder.ClientException(429, "slow down"), exception.Unavailable),
         (cinder.ClientException(500, "oops"), exception.Unavailable),
         (cinder.ClientException(503, "oops"), exception.Unavailable),
