@@ -95,4 +95,23 @@ again for each checkpoint.
         min=0,
         help="Seconds between garbage collections of each bank, over all services. 0 disables them.",
     ),
+    cfg.IntOpt(
+        "orphan_interval",
+        default=3600,
+        min=0,
+        help="""
+Seconds between attempts to delete temporary snapshots, volumes and images that could not be deleted when their operation
+ended. Until they are deleted, the operation keeps its owner's encrypted credential. The pauses grow to a tenth of the time
+since the end of the operation. 0 disables the attempts.
+""",
+    ),
+    cfg.IntOpt(
+        "orphan_days",
+        default=30,
+        min=1,
+        help="""
+Days after which the attempts to delete what an operation left in the cloud end with an error in the log, and the credential
+is erased.
+""",
+    ),
 ]

@@ -4,7 +4,7 @@ A claim is a compare-and-set on ``epoch`` and the lease. Leases are measured by 
 may differ. Nothing here blocks: a service asks which operations are due, and skips those that another service claims first.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,11 +42,15 @@ QUEUED, RUNNING, DONE = "queued", "running", "done"
 
 @dataclass(frozen=True)
 class Claim:
-    """Proof that this process runs an operation. Every write for the operation is fenced by *epoch*."""
+    """Proof that this process runs an operation. Every write for the operation is fenced by *epoch*.
+
+    :param queue_state: ``done`` if the process deletes what the operation left behind
+    """
 
     operation_id: str
     epoch: int
     owner: str
+    queue_state: str = RUNNING
 
 
 def due(session: orm.Session, limit: int, providers: Collection[str]) -> Sequence[Operation]:
@@ -168,17 +172,58 @@ def release(session: orm.Session, held: Claim, *, attempts: int | None = None) -
     return OPERATIONS.update(session, held.operation_id, values, _held(held))
 
 
-def finish(session: orm.Session, held: Claim, status: str, error_info: str | None = None) -> bool:
-    """Record the end of an operation and erase its credential. Return False if the claim is lost."""
-    values = {
-        "queue_state": DONE,
-        "status": status,
-        "error_info": error_info,
-        "credential": None,
-        "lease_until": None,
-        "ended_at": db_session.now(session),
-    }
+def finish(
+    session: orm.Session, held: Claim, status: str, error_info: str | None = None, *, remains: bool = False
+) -> bool:
+    """Record the end of an operation. Return False if the claim is lost.
+
+    :param remains: whether to keep the credential, because objects that remain in the cloud are to be deleted later
+    """
+    now = db_session.now(session)
+    values: dict[str, Any] = {"queue_state": DONE, "status": status, "error_info": error_info, "ended_at": now}
+    values |= {"lease_until": now} if remains else _FORGOTTEN
     return OPERATIONS.update(session, held.operation_id, values, _held(held))
+
+
+#: No lease of an ended operation: nothing is left to do, and its credential is not needed.
+_FORGOTTEN: Mapping[str, Any] = {"credential": None, "lease_until": None}
+
+
+def with_orphans(
+    session: orm.Session, limit: int, *, provider_id: str | None = None, ended_before: datetime | None = None
+) -> Sequence[Operation]:
+    """Return ended operations that left something in a cloud, and whose next attempt to delete it is due.
+
+    :param provider_id: of the operations; None: any
+    :param ended_before: end of the operations; None: any
+    """
+    query = sa.select(Operation).where(Operation.queue_state == DONE, Operation.lease_until <= db_session.now(session))
+    if provider_id is not None:
+        query = query.where(Operation.provider_id == provider_id)
+    if ended_before is not None:
+        query = query.where(Operation.ended_at < ended_before)
+    return session.execute(query.order_by(Operation.lease_until, Operation.id).limit(limit)).scalars().all()
+
+
+def claim_ended(session: orm.Session, operation: Operation, owner: str, lease_seconds: float) -> Claim | None:
+    """Claim an operation that :func:`with_orphans` returned. Return None if another process has claimed it meanwhile."""
+    until = db_session.now(session) + timedelta(seconds=lease_seconds)
+    epoch = operation.epoch + 1
+    expected = {"epoch": operation.epoch, "queue_state": DONE, "lease_until": operation.lease_until}
+    if not OPERATIONS.update(session, operation.id, {"owner": owner, "epoch": epoch, "lease_until": until}, expected):
+        return None
+    return Claim(operation.id, epoch, owner, DONE)
+
+
+def postpone_ended(session: orm.Session, held: Claim, seconds: float) -> bool:
+    """End an attempt that did not delete everything; the next one is due in *seconds*. Return False if the claim is lost."""
+    until = db_session.now(session) + timedelta(seconds=seconds)
+    return OPERATIONS.update(session, held.operation_id, {"lease_until": until}, _held(held))
+
+
+def forget_ended(session: orm.Session, held: Claim) -> bool:
+    """Attempt no more, and erase the credential. Return False if the claim is lost."""
+    return OPERATIONS.update(session, held.operation_id, _FORGOTTEN, _held(held))
 
 
 def check(session: orm.Session, held: Claim) -> Operation:
@@ -187,7 +232,7 @@ def check(session: orm.Session, held: Claim) -> Operation:
     :raises LeaseLost: the claim no longer holds
     """
     row = OPERATIONS.find(session, held.operation_id, lock=True)
-    if row is None or row.epoch != held.epoch or row.queue_state != RUNNING:
+    if row is None or row.epoch != held.epoch or row.queue_state != held.queue_state:
         raise _lost(held)
     return row
 
@@ -210,7 +255,7 @@ def _lost(held: Claim) -> exception.LeaseLost:
 
 
 def _held(held: Claim) -> dict[str, Any]:
-    return {"epoch": held.epoch, "queue_state": RUNNING}
+    return {"epoch": held.epoch, "queue_state": held.queue_state}
 
 
 def request_cancel(session: orm.Session, operation_id: str) -> bool:

@@ -66,17 +66,19 @@ def _old(now: datetime, age: timedelta) -> Iterator[tuple[str, Any, sa.ColumnEle
         (Restore, Operation.restore_id, _ended(Restore, before)),
         (Verification, Operation.verification_id, _ended(Verification, before)),
     )
+    # An ended operation has a lease as long as objects that it left in a cloud are to be deleted.
+    ended = sa.and_(Operation.queue_state == DONE, Operation.lease_until.is_(None))
     kept: list[sa.ColumnElement[bool]] = []
     for model, link, old in objects:
-        running = sa.select(Operation.id).where(link == model.id, Operation.queue_state != DONE)
-        yield model.__tablename__, model, sa.and_(old, ~running.exists())
+        needed = sa.select(Operation.id).where(link == model.id, ~ended)
+        yield model.__tablename__, model, sa.and_(old, ~needed.exists())
         kept.append(sa.select(model.id).where(link == model.id, ~old).exists())
     # The API shows a checkpoint without its restores and verifications, so their operations are kept by their own rows only.
     kept[0] &= sa.and_(Operation.restore_id.is_(None), Operation.verification_id.is_(None))
     yield (
         "operations",
         Operation,
-        sa.and_(Operation.queue_state == DONE, _past(Operation.ended_at, before), ~sa.or_(*kept)),
+        sa.and_(ended, _past(Operation.ended_at, before), ~sa.or_(*kept)),
     )
     yield "scheduled_runs", ScheduledRun, _past(ScheduledRun.ended_at, before)
     # Clients may repeat a request for this long.

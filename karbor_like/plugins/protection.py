@@ -185,8 +185,8 @@ class ResourceOperation(ABC):  # noqa: B024 - a plugin implements only the hooks
     object with these members:
 
     * ``restored``: ``{"Type#id": "new id"}``, added to :attr:`HookContext.restored`;
-    * ``remarks``: a list of sentences on what could not be restored as it was. They become the resource's reason although
-      nothing failed, and replace the remarks of earlier hooks.
+    * ``remarks``: a list of sentences on what could not be restored as it was, or could not be deleted from the cloud. They
+      become the resource's reason although nothing failed, and replace the remarks of earlier hooks.
     """
 
     def __init__(self, plugin: "ProtectionPlugin") -> None:
@@ -230,6 +230,16 @@ class ResourceOperation(ABC):  # noqa: B024 - a plugin implements only the hooks
         ResourceFailed at the end that names the remaining ones. ``context.check`` raises LeaseLost only: cancelled
         operations are cleaned up as well.
         """
+
+    def release(self, context: HookContext) -> Sequence[str]:
+        """Delete the temporary objects that the journal names from the cloud, dependents first. Return a remark for each one
+        that remains, and leave its entry in the journal.
+
+        An operation calls it itself when its result is complete: an object that cannot be deleted must not make it fail. The
+        host calls it again later, as long as the journal of an operation that succeeded names temporary objects.
+        ``context.check`` then raises LeaseLost only.
+        """
+        return ()
 
     @classmethod
     def hooks(cls) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Periodic jobs of the protection service: synchronization with the banks and their garbage collection."""
+"""Periodic jobs of the protection service: synchronization with the banks, their garbage collection, and orphans."""
 
 import functools
 import logging
@@ -12,6 +12,7 @@ from karbor_like.bank import errors
 from karbor_like.bank.collector import Collector
 from karbor_like.db import jobs
 from karbor_like.protection.context import ServiceContext
+from karbor_like.protection.orphans import OrphanReport, Orphans
 from karbor_like.protection.registry.providers import Provider
 from karbor_like.protection.sync import Sync
 from karbor_like.service import Periodic
@@ -43,6 +44,7 @@ class Housekeeping:
         for provider in self._env.providers.list():
             self._run_job(f"sync {provider.id}", conf.sync_interval, functools.partial(self._sync, provider))
             self._run_job(f"collect {provider.id}", conf.collect_interval, functools.partial(self._collect, provider))
+            self._run_job(f"orphans {provider.id}", conf.orphan_interval, functools.partial(self._orphans, provider))
 
     def _run_job(self, name: str, interval: float, job: Callable[[], None]) -> None:
         """Run *job* if it is due and no other process runs it. An interval of 0 disables it."""
@@ -69,3 +71,8 @@ class Housekeeping:
             LOG.info("Garbage collection of the bank of %s was skipped: %s", provider.name, error.message)
             return
         LOG.info("Garbage collection of the bank of %s: %s", provider.name, report.to_dict())
+
+    def _orphans(self, provider: Provider) -> None:
+        report = Orphans(self._env, provider.id).run()
+        if report != OrphanReport():
+            LOG.info("What operations of provider %s left in the cloud: %s", provider.name, report)

@@ -54,9 +54,14 @@ def run(env: ServiceContext, claim: ActiveClaim) -> bool:
             if outcome is Outcome.REVERTED:
                 reasons += _failures(env, operation)
                 cleanup.retry(operation)
-        reasons += _remains(operation, done=outcome is Outcome.DONE)
-    done = outcome is Outcome.DONE
-    lifecycle.finish(env, spec, claim, reasons, done=done, failed_status=operation.failed_status)
+        done = outcome is Outcome.DONE
+        remains = cleanup.journal_remains(operation, temporary_only=done)
+    if remains:
+        LOG.error("Operation %s left behind: %s", spec.id, ", ".join(remains))
+    # A clean-up in which processes die is not attempted again.
+    retried = bool(remains) and env.conf.protection.orphan_interval > 0 and spec.attempts <= 2 * limit
+    reasons += cleanup.remark(remains)
+    lifecycle.finish(env, spec, claim, reasons, done=done, failed_status=operation.failed_status, remains=retried)
     return True
 
 
@@ -71,10 +76,3 @@ def _failures(env: ServiceContext, operation: OperationSession) -> list[str]:
     if original:
         return [failure.exception_str for failure in original]
     return ["cancelled"] if stopped else []
-
-
-def _remains(operation: OperationSession, *, done: bool) -> list[str]:
-    names = cleanup.journal_remains(operation, temporary_only=done)
-    if names:
-        LOG.error("Operation %s left behind: %s", operation.spec.id, ", ".join(names))
-    return [f"left behind: {', '.join(names)}"] if names else []

@@ -156,6 +156,11 @@ class Host:
         with self._context(operation, check) as context:
             self._of(operation).cleanup(context)
 
+    def release(self, operation: Operation) -> Sequence[str]:
+        """Retry the deletion of the temporary objects of an operation that succeeded. Return the remarks."""
+        with self._context(operation) as context:
+            return self._of(operation).release(context)
+
     def perform(self, operation: Operation, **kwargs: Any) -> Any:
         """Attempt an operation, and clean up if it fails. Check that no temporary object remains."""
         try:

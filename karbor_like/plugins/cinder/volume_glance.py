@@ -21,6 +21,7 @@ from karbor_like.plugins.glance import data
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, ownership, transfer
+from karbor_like.plugins.toolkit.cloud_objects import CloudObjects
 from karbor_like.plugins.toolkit.copying import SectionCopy
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
 
@@ -112,7 +113,7 @@ class Protect(ResourceOperation):
         snapshots = Snapshots(context.clients)
         cloud_objects.wait(context, snapshots, cloud_objects.ensure(context, snapshots, SNAPSHOT, create))
 
-    def main(self, context: HookContext) -> None:
+    def main(self, context: HookContext) -> dict[str, Any]:
         document = data.get_metadata(context)
         stats = data.find_stored(context)
         if stats is None or "digest" not in document:
@@ -127,15 +128,15 @@ class Protect(ResourceOperation):
             }
             context.report.step("storing the metadata")
             data.put_metadata(context, members)
-        context.report.step("deleting the temporary image, volume and snapshot")
-        cleanup.remove(context, Images(context.clients), TEMPORARY_IMAGE)
-        cleanup.remove(context, Volumes(context.clients), TEMPORARY_VOLUME)
-        cleanup.remove(context, Snapshots(context.clients), SNAPSHOT)
         data.report_sizes(context, stats)
+        context.report.step("deleting the temporary image, volume and snapshot")
+        return {"remarks": self.release(context)}
+
+    def release(self, context: HookContext) -> list[str]:
+        return cleanup.release(context, _temporary(context))
 
     def cleanup(self, context: HookContext) -> None:
-        snapshots, volumes, images = Snapshots(context.clients), Volumes(context.clients), Images(context.clients)
-        cleanup.remove_all(context, {SNAPSHOT: snapshots, TEMPORARY_VOLUME: volumes, TEMPORARY_IMAGE: images})
+        cleanup.remove_all(context, _temporary(context))
 
     def _image(self, context: HookContext) -> Any:
         """Perform steps 2 and 3 and return the active temporary image. Each step uses the result of an earlier attempt."""
@@ -207,13 +208,16 @@ class Restore(ResourceOperation):
         context.report.step("waiting for the volume")
         cloud_objects.wait(context, volumes, volume_id, timeout)
         context.report.step("deleting the temporary image")
-        cleanup.remove(context, Images(context.clients), TEMPORARY_IMAGE)
+        remarks += self.release(context)
         context.report.step("restoring the volume's metadata")
         name = context.parameters.get("restore_name") or document["volume"]["name"]
         context.waiter.call(
             lambda: metadata.apply(context.clients, volume_id, document["volume"], name), check=context.check
         )
         return {"restored": {context.resource.key: volume_id}, "remarks": remarks}
+
+    def release(self, context: HookContext) -> list[str]:
+        return cleanup.release(context, {TEMPORARY_IMAGE: Images(context.clients)})
 
     def cleanup(self, context: HookContext) -> None:
         cleanup.remove_all(context, {TEMPORARY_IMAGE: Images(context.clients), VOLUME: Volumes(context.clients)})
@@ -254,6 +258,15 @@ class VolumeGlanceProtection(TransferTimeout, ProtectionPlugin):
         OperationType.DELETE: data.Delete,
         OperationType.VERIFY: data.Verify,
         OperationType.COPY: SectionCopy,
+    }
+
+
+def _temporary(context: HookContext) -> Mapping[str, CloudObjects]:
+    """Return the types of the objects that a protect creates, by role."""
+    return {
+        SNAPSHOT: Snapshots(context.clients),
+        TEMPORARY_VOLUME: Volumes(context.clients),
+        TEMPORARY_IMAGE: Images(context.clients),
     }
 
 

@@ -1,9 +1,11 @@
-"""Removal of the cloud resources that a failed operation created: temporary snapshots, volumes and images, and results.
+"""Removal of the cloud resources that an operation created: temporary snapshots, volumes and images, and results.
 
 The journal names them. When a flow is reverted, each resource's first task cleans up; :func:`retry` repeats what failed.
+What remains then, or after a success, is left to :mod:`karbor_like.protection.orphans`.
 """
 
 import logging
+from collections.abc import Callable, Sequence
 
 from karbor_like import exception
 from karbor_like.db import operations
@@ -14,6 +16,7 @@ LOG = logging.getLogger(__name__)
 
 #: Pauses in seconds before each repetition of a failed clean-up: a cloud may be unreachable for a minute.
 _RETRY_PAUSES = (1, 5, 30)
+_LEFT_BEHIND = "left behind: "
 
 
 def clean(operation: OperationSession, resource: Resource) -> None:
@@ -25,18 +28,35 @@ def clean(operation: OperationSession, resource: Resource) -> None:
     operation.resource_operation(resource).cleanup(context)
 
 
+def release(operation: OperationSession, resource: Resource) -> None:
+    """Remove from the cloud the temporary objects of *resource*. Like :func:`clean`, for an operation that succeeded."""
+    context = operation.cleanup_context(resource, operation.progress(resource))
+    operation.resource_operation(resource).release(context)
+
+
 def retry(operation: OperationSession) -> None:
     """Clean up the resources again whose clean-up failed while the flow was reverted. Raises LeaseLost."""
     for pause in _RETRY_PAUSES:
-        keys = _journaled_keys(operation)
-        if not keys:
+        if not journal_remains(operation, temporary_only=False):
             return
-        for resource in operation.spec.graph.nodes:
-            if resource.key in keys:
-                _try_clean(operation, resource)
-        operation.claim.ensure_held()
-        if _journaled_keys(operation):
-            operation.env.clock.sleep(pause)
+        for _ in range(pause):
+            operation.claim.ensure_held()
+            operation.env.clock.sleep(1)
+        repeat(operation, clean)
+
+
+def repeat(operation: OperationSession, remove: Callable[[OperationSession, Resource], None]) -> None:
+    """Call *remove* for each resource that the journal names. An error is logged: the journal still names what remains.
+
+    :param remove: :func:`clean` or :func:`release`
+    :raises LeaseLost: the claim is lost
+    """
+    with operation.env.database.reader() as session:
+        keys = {entry.resource_key for entry in operations.journal(session, operation.spec.id)}
+    for resource in operation.spec.graph.nodes:
+        if resource.key in keys:
+            _try(operation, resource, remove)
+    operation.claim.ensure_held()
 
 
 def journal_remains(operation: OperationSession, *, temporary_only: bool) -> list[str]:
@@ -52,16 +72,26 @@ def journal_remains(operation: OperationSession, *, temporary_only: bool) -> lis
         ]
 
 
-def _journaled_keys(operation: OperationSession) -> set[str]:
-    with operation.env.database.reader() as session:
-        return {entry.resource_key for entry in operations.journal(session, operation.spec.id)}
+def remark(remains: Sequence[str]) -> list[str]:
+    """Return what the reason of an operation says about what remains: at most one text, which is the last of the reason."""
+    return [f"{_LEFT_BEHIND}{', '.join(remains)}"] if remains else []
 
 
-def _try_clean(operation: OperationSession, resource: Resource) -> None:
+def replace_remark(reason: str | None, remains: Sequence[str]) -> str | None:
+    """Return the *reason* of an operation with a new remark on what remains."""
+    head, mark, _ = (reason or "").rpartition(_LEFT_BEHIND)
+    if not mark:
+        return reason
+    return "; ".join([*filter(None, [head.removesuffix("; ")]), *remark(remains)]) or None
+
+
+def _try(operation: OperationSession, resource: Resource, remove: Callable[[OperationSession, Resource], None]) -> None:
     with operation.activity():
         try:
-            clean(operation, resource)
+            remove(operation, resource)
         except exception.LeaseLost:
             raise
-        except Exception:  # noqa: BLE001 - a plugin's clean-up; the journal still names what remains
-            LOG.exception("Operation %s: clean-up of %s failed", operation.spec.id, resource)
+        except exception.KarborLikeError as error:
+            LOG.warning("Operation %s: clean-up of %s failed: %s", operation.spec.id, resource, error)
+        except Exception:  # noqa: BLE001 - a plugin's clean-up
+            LOG.exception("Operation %s: clean-up of %s failed unexpectedly", operation.spec.id, resource)

@@ -69,12 +69,14 @@ def finish(
     *,
     done: bool,
     failed_status: str | None = None,
+    remains: bool = False,
 ) -> None:
     """Record the end of an operation.
 
-    :param reasons: the reasons of a failure, most relevant first
+    :param reasons: the reasons of a failure, most relevant first, or remarks on a success
     :param done: whether the operation succeeded
     :param failed_status: of the checkpoint after a failure; None for the usual one
+    :param remains: whether it left objects in the cloud that are to be deleted later
     :raises LeaseLost: another process holds the operation
     """
     statuses = states.OPERATION[spec.kind]
@@ -87,7 +89,7 @@ def finish(
             _finish_request(session, spec, status, reason)
         else:
             _finish_checkpoint(session, spec, status if done else failed_status or status, reason)
-        operations.finish(session, claim.record, status, reason)
+        operations.finish(session, claim.record, status, reason, remains=remains)
         env.flows.persistence.forget(session, spec.flow_id)
 
     env.database.write(write)
@@ -115,6 +117,15 @@ def _finish_request(session: orm.Session, spec: OperationSpec, status: str, reas
     rows = operations.resources_of(session, [spec.id])
     values = {"status": status, "reason": reason, **_results(rows)}
     repository.update(session, str(request_id(spec)), values, {"status": list(lifecycle.sources(status))})
+
+
+def change_reason(session: orm.Session, spec: OperationSpec, old: str | None, new: str | None) -> None:
+    """Change the reason of an ended operation, and that of its object if it is still the same."""
+    if new == old:
+        return
+    repository: Repository[Any] = _REQUESTS[spec.kind][0] if spec.kind in _REQUESTS else checkpoints.CHECKPOINTS
+    repository.update(session, request_id(spec) or spec.checkpoint_id, {"reason": new}, {"reason": old})
+    operations.OPERATIONS.update(session, spec.id, {"error_info": new})
 
 
 def publish(session: orm.Session, spec: OperationSpec) -> None:

@@ -82,6 +82,22 @@ def _counts(database):
         }
 
 
+def test_what_is_needed_to_delete_orphans_is_kept(database, old, now):
+    checkpoint = _checkpoint(old, status="deleted", deleted_at=old)
+    operation = _operation(old, checkpoint_id=checkpoint.id, lease_until=now)
+    restore = _request(Restore, old)
+    restoring = _operation(old, operation_type="restore", restore_id=restore.id, lease_until=now)
+    _add(database, checkpoint, restore, operation, restoring)
+    assert purge.purge(database, DAYS) == purge.PurgeReport()
+
+    def forget(session):
+        for row_id in (operation.id, restoring.id):
+            session.get(Operation, row_id).lease_until = None
+
+    database.write(forget)
+    assert purge.purge(database, DAYS) == purge.PurgeReport(checkpoints=1, restores=1, operations=2)
+
+
 def test_deleted_checkpoints_are_removed_with_their_operations(database, old, young):
     gone = _checkpoint(old, status="deleted", deleted_at=old)
     recent = _checkpoint(old, status="deleted", deleted_at=young)

@@ -2,6 +2,7 @@
 
 import io
 import random
+import re
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from karbor_like.plugins.glance.protectable import ImageProtectable
 from karbor_like.sandbox.cloud import Sandbox
 from karbor_like.testing import sandbox
 from karbor_like.testing.host import Host
-from karbor_like.testing.protection import Belongings
+from karbor_like.testing.protection import Belongings, added
 from karbor_like.testing.sandbox import Struck
 from tests.contract.plugins.streams import GlanceStreamContract
 
@@ -101,6 +102,30 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         subject.cloud.forget_calls()
         host.restore(subject.resource, checkpoint)
         assert changes(subject.cloud)[:4] == ["POST images", "PUT images/file", "POST volumes", "DELETE images"]
+
+    def test_temporary_object_that_cannot_be_deleted_is_a_remark(
+        self, host: Host, subject: VolumeSubject, before: Belongings
+    ) -> None:
+        operation = host.operation(OperationType.PROTECT, subject.resource)
+        with Struck(subject.cloud, "/snapshots/", kind="status", status=409, method="DELETE", times=0, body="in use"):
+            (remark,) = host.attempt(operation)["remarks"]
+        assert re.search("not deleted when .*: snapshot karbor.*: the cloud does not delete it: .*409", remark)
+        assert [entry.role for entry in operation.journal.entries()] == ["snapshot"], "the others are deleted"
+        host.perform(host.operation(OperationType.VERIFY, subject.resource, operation.checkpoint_id))
+        assert host.release(operation) == []
+        assert subject.belongings() == before
+
+    def test_restored_volume_is_kept_if_its_image_cannot_be_deleted(
+        self, host: Host, subject: VolumeSubject, checkpoint: str, before: Belongings
+    ) -> None:
+        operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
+        with Struck(subject.cloud, "/images/", kind="status", status=409, method="DELETE", times=0, body="in use"):
+            result = host.attempt(operation)
+        assert "image" in result["remarks"][0]
+        restored = result["restored"][subject.resource.key]
+        assert subject.digest(restored) == subject.digest(subject.resource.id)
+        assert host.release(operation) == []
+        assert added(before, subject.belongings()) == {restored}
 
     def test_created_objects_name_their_operation(self, host: Host, subject: VolumeSubject, before: Belongings) -> None:
         operation = host.operation(OperationType.PROTECT, subject.resource)

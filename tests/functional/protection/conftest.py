@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.transactions import waits_in_transactions  # noqa: F401 - a fixture
 from tests.functional.protection import plugins
 from tests.functional.protection.processes import Zygote
 from tests.functional.protection.site import LEASE, Site, running, write_files
@@ -35,3 +36,8 @@ def site(tmp_path: Path, files: Path) -> Iterator[Site]:
     """A running service."""
     with running(Site(tmp_path, files)) as found:
         yield found
+
+
+@pytest.fixture(autouse=True)
+def guarded(waits_in_transactions: list[str]) -> None:  # noqa: F811
+    """No transaction of this process waits for anything but the database."""

@@ -166,8 +166,8 @@ class Scripted(ResourceOperation):
             result = {**(result or {}), "remarks": [f"{where} is not as it was", "the moon has set"]}
         cloud.meet(run, where)
         if hook == "main" and self.kind is OperationType.PROTECT:
-            (cloud.things / run.journal.intend("thing").name).unlink(missing_ok=True)
-            run.journal.gone("thing")
+            remarks = self.release(run)
+            result = {**(result or {}), "remarks": remarks} if remarks else result
         cloud.note(f"{self.kind}:{where}:end")
         return result
 
@@ -195,6 +195,16 @@ class Scripted(ResourceOperation):
                 (cloud.things / entry.name).write_bytes(b"".join(map(bytes, reader)))
         cloud.note(f"restored:{run.resource.id}:{','.join(sorted(run.restored.values()))}")
         return {"restored": {run.resource.key: f"new-{run.resource.id}"}}
+
+    def release(self, run: HookContext) -> list[str]:
+        cloud = Cloud()
+        if cloud.planned(f"release:{run.resource.id}") == "fail":
+            return [f"the thing of {run.resource.id} is stuck"]
+        for entry in run.journal.entries():
+            if not entry.keep:
+                (cloud.things / entry.name).unlink(missing_ok=True)
+                run.journal.gone(entry.role)
+        return []
 
     def cleanup(self, run: HookContext) -> None:
         cloud = Cloud()

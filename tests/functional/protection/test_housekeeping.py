@@ -196,5 +196,5 @@ def test_one_of_many_processes_runs_a_job_when_it_is_due(site: Site):
         housekeeper.run_due()
     with site.env.database.reader() as session:
         rows = session.execute(sa.select(PeriodicJob)).scalars().all()
-    assert {row.name for row in rows} == {f"sync {PROVIDER}", f"collect {PROVIDER}"}
+    assert {row.name for row in rows} == {f"{job} {PROVIDER}" for job in ("sync", "collect", "orphans")}
     assert not site.env.database.write(lambda session: jobs.take(session, f"sync {PROVIDER}", "me", 10))

@@ -1,11 +1,14 @@
-"""The number of database transactions that a protect needs."""
+"""Database transactions: how many a protect needs, and that none of them waits."""
 
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
-from tests.functional.protection.site import Site, running
+from karbor_like import exception
+from karbor_like.clock import SystemClock
+from tests.functional.protection.site import PROVIDER, Site, running
 
 #: Tables of TaskFlow's persistence and of the progress of resources.
 _TABLES = ("logbooks", "flowdetails", "atomdetails", "operation_resources")
@@ -27,6 +30,31 @@ class Transactions:
         statements = conn.info.pop("statements", [])
         if any(table in statement for statement in statements for table in _TABLES):
             self.log.append(statements)
+
+
+def test_the_guard_notices_each_kind_of_wait(tmp_path: Path, files: Path, waits_in_transactions: list[str]):
+    """The other tests of this directory rely on it."""
+    site = Site(tmp_path, files)
+    bank = site.env.providers.get(PROVIDER).bank
+
+    def ask_the_bank() -> None:
+        with pytest.raises(exception.CheckpointNotFound):
+            bank.checkpoints.get("none")
+
+    def nest() -> None:
+        with sa.create_engine("sqlite://").begin() as connection:
+            connection.execute(sa.select(1))
+
+    waits = {"time.sleep": lambda: SystemClock().sleep(0), "FilesystemStore.": ask_the_bank, "a transaction": nest}
+    for name, wait in waits.items():
+        wait()
+        assert waits_in_transactions == [], f"{name} outside"
+        with site.env.database.writer() as session:
+            session.execute(sa.select(1))
+            wait()
+        assert any(fault.startswith(name) for fault in waits_in_transactions), name
+        waits_in_transactions.clear()
+    site.close()
 
 
 def test_a_protect_of_one_resource_needs_few_transactions(tmp_path: Path, files: Path):
