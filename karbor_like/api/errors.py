@@ -14,9 +14,9 @@ from typing import Any
 
 import webob
 import webob.exc
-from oslo_db import exception as db_exception
 
 from karbor_like import exception
+from karbor_like.db import session as db_session
 
 LOG = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class RouteNotFound(exception.NotFound):
 
 
 #: The first match wins: a class precedes its ancestors.
-STATUS: Sequence[tuple[type[Exception], int]] = (
+STATUS: Sequence[tuple[type[exception.KarborLikeError], int]] = (
     (WrongMediaType, 415),
     (RequestTooLarge, 413),
     (exception.InvalidInput, 400),
@@ -104,7 +104,6 @@ STATUS: Sequence[tuple[type[Exception], int]] = (
     # Another process takes the operation over.
     (exception.LeaseLost, 503),
     (exception.ResourceFailed, 502),
-    (db_exception.DBConnectionError, 503),
 )
 
 MEMBER: Mapping[int, str] = {
@@ -120,6 +119,9 @@ MEMBER: Mapping[int, str] = {
     503: "serviceUnavailable",
 }
 _FAULT = "computeFault"
+
+#: Seconds until a retry makes sense, by status.
+RETRY_AFTER: Mapping[int, str] = {413: "0", 503: "5"}
 
 _NO_ROUTE = RouteNotFound("The resource could not be found.")
 _UNAVAILABLE = "The service is not available at the moment; try again later."
@@ -162,8 +164,8 @@ def body_of(status: int, error: exception.KarborLikeError) -> dict[str, Any]:
         content["fields"] = [asdict(field) for field in error.fields]
     if status == 401:
         content["title"] = "Unauthorized"
-    if status == 413:
-        content["retryAfter"] = "0"
+    if status in RETRY_AFTER:
+        content["retryAfter"] = RETRY_AFTER[status]
     return {MEMBER.get(status, _FAULT): content}
 
 
@@ -171,20 +173,20 @@ def render(status: int, error: exception.KarborLikeError) -> webob.Response:
     """Return an answer with *status* that shows *error*."""
     response = webob.Response(status=status, content_type="application/json", charset=None)
     response.body = json.dumps(body_of(status, error)).encode()
-    if status == 413:
-        # With any other status this header makes old clients fail.
-        response.headers["Retry-After"] = "0"
+    if status in RETRY_AFTER:
+        response.headers["Retry-After"] = RETRY_AFTER[status]
     return response
 
 
 def answer(error: Exception) -> webob.Response:
     """Return the answer for *error*. An unforeseen error is logged with its traceback, and the answer hides its text."""
+    unavailable = db_session.unavailable(error)
+    if unavailable is not None:
+        LOG.warning("the database is not available: %s", error)
+        error = unavailable
     status = status_of(error)
     if isinstance(error, exception.KarborLikeError) and status != 500:
         return render(status, error)
-    if isinstance(error, db_exception.DBConnectionError):
-        LOG.warning("the database is not available: %s", error)
-        return render(status, exception.DatabaseUnavailable(_UNAVAILABLE))
     if status == 500:
         LOG.error("unforeseen error", exc_info=error)
     return answer_status(status)

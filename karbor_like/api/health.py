@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from types import SimpleNamespace
 
+import webob
 from oslo_db import exception as db_exception
 from oslo_middleware import healthcheck
 from oslo_middleware.healthcheck import pluginbase
 
 from karbor_like import exception
+from karbor_like.api import errors
 from karbor_like.api.context import ServiceContext
 from karbor_like.context import RequestContext
 
@@ -43,3 +45,10 @@ class Healthcheck(healthcheck.Healthcheck):
         # Entry points are the other way to add checks. Their objects are created without the dependencies.
         more = [SimpleNamespace(obj=check) for check in checks]
         self._backends = [*self._backends, *more]  # type: ignore[assignment]
+
+    def process_request(self, req: webob.Request) -> webob.Response:
+        """Answer the health check."""
+        response = super().process_request(req)
+        if response.status_int in errors.RETRY_AFTER:
+            response.headers["Retry-After"] = errors.RETRY_AFTER[response.status_int]
+        return response

@@ -15,6 +15,10 @@ LOG = logging.getLogger(__name__)
 
 Application = Callable[..., Any]
 
+#: User agents of the old client of this API, alone and as a plugin of the OpenStack client. It fails at a ``Retry-After``
+#: header with any status but 413.
+_LEGACY = ("python-karborclient", "keystoneauth1")
+
 
 class RequestId(request_id.RequestId):
     """Sends the id of the request in both headers that clients read."""
@@ -33,8 +37,12 @@ class ErrorFormatter:
         try:
             response = incoming.get_response(self._application)
         except Exception as error:  # noqa: BLE001 - the boundary of the service
-            return errors.answer(error)
-        return response if response.status_int < 400 or _has_shape(response) else self._reshape(response)
+            response = errors.answer(error)
+        if response.status_int >= 400 and not _has_shape(response):
+            response = self._reshape(response)
+        if response.status_int == 503 and any(name in (incoming.user_agent or "") for name in _LEGACY):
+            response.headers.pop("Retry-After", None)
+        return response
 
     def _reshape(self, response: webob.Response) -> webob.Response:
         answer = errors.answer_status(response.status_int)

@@ -6,6 +6,7 @@ is locked".
 """
 
 import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -13,10 +14,13 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from oslo_config import cfg
 from oslo_db import api as oslo_db_api
+from oslo_db import exception as db_exception
 from oslo_db import options as db_options
 from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy import orm
 from sqlalchemy.ext import compiler
+
+from karbor_like import exception
 
 T = TypeVar("T")
 
@@ -71,6 +75,51 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
         return ("BEGIN IMMEDIATE" if statement == "BEGIN" else statement), parameters
 
 
+class DatabaseBusy(db_exception.DBError):
+    """The database is locked or overloaded, cannot be opened, or refuses connections. A retry may succeed.
+
+    oslo.db passes these errors on as SQLAlchemy's.
+    """
+
+
+#: Errors after which a retry may succeed. They have no other cause than the state of the database.
+_UNAVAILABLE = (
+    DatabaseBusy,
+    db_exception.DBConnectionError,
+    db_exception.DBDeadlock,
+    # A file that cannot be opened, too.
+    db_exception.DBNonExistentDatabase,
+)
+
+
+def unavailable(error: Exception) -> exception.DatabaseUnavailable | None:
+    """Return the error to report in place of *error* if the database is unavailable, else None.
+
+    Its text has nothing of the database's, which may contain addresses and statements.
+    """
+    if not isinstance(error, _UNAVAILABLE):
+        return None
+    return exception.DatabaseUnavailable("The service is not available at the moment; try again later.")
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Raise DatabaseBusy in place of SQLAlchemy's errors about the state of the database.
+
+    :raises DatabaseBusy: the database is locked or overloaded, or cannot be opened
+    """
+    try:
+        yield
+    except sa.exc.TimeoutError as error:
+        # All connections of this process are in use.
+        raise DatabaseBusy(error) from error
+    except sa.exc.OperationalError as error:
+        # Of SQLite, this is also the class of errors in statements, which have the most general code.
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+            raise
+        raise DatabaseBusy(error) from error
+
+
 class Database:
     """Engine and sessions of one process. Create it after a fork; never share it across one.
 
@@ -101,14 +150,17 @@ class Database:
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[orm.Session]:
-        """Run the block in a read-only transaction."""
-        with self._facade.reader.using(_Scope()) as session:
+        """Run the block in a read-only transaction.
+
+        :raises oslo_db.exception.DBError: DatabaseBusy, or what :func:`unavailable` also knows
+        """
+        with translated(), self._facade.reader.using(_Scope()) as session:
             yield session
 
     @contextlib.contextmanager
     def writer(self) -> Iterator[orm.Session]:
         """Run the block in a transaction that commits at its end. The caller retries deadlocks, or uses :meth:`write`."""
-        with self._facade.writer.using(_Scope()) as session:
+        with translated(), self._facade.writer.using(_Scope()) as session:
             yield session
 
     def write(self, work: Callable[[orm.Session], T]) -> T:

@@ -17,12 +17,12 @@ from datetime import timedelta
 from typing import Any
 
 from oslo_config import cfg
-from oslo_db import exception as db_exception
 from sqlalchemy import orm
 
 from karbor_like import exception
 from karbor_like.clock import Clock
 from karbor_like.db import scheduled_runs
+from karbor_like.db import session as db_session
 from karbor_like.db.models import ScheduledOperation, ScheduledRun
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.session import Database
@@ -134,7 +134,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - outermost function of the thread: the run must not be lost
             LOG.exception("run %s of scheduled operation %s: unexpected error", run.id, run.scheduled_operation_id)
             try:
-                if run.checkpoint_id is not None and isinstance(error, db_exception.DBConnectionError):
+                if run.checkpoint_id is not None and db_session.unavailable(error):
                     self._release(run, self._options.follow_interval)
                 else:
                     self._retry(run, f"unexpected error: {type(error).__name__}", unsure=True)

@@ -4,6 +4,7 @@ The journal names them. The operation keeps its credential until they are delete
 """
 
 import dataclasses
+import functools
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
@@ -74,7 +75,7 @@ class Orphans:
         for row in old:
             claim = self._claim(row)
             if claim is not None:
-                self._env.database.write(lambda session, held=claim.record: operations.forget_ended(session, held))
+                self._env.database.write(functools.partial(operations.forget_ended, held=claim.record))
                 self._report.given_up += 1
                 LOG.error(
                     "Operation %s ended %s days ago; what it left behind is not deleted any more, delete it manually: %s",

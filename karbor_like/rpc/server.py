@@ -1,14 +1,17 @@
 """Server side of RPC: what the endpoints of the services have in common."""
 
+import contextlib
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import oslo_messaging
+from oslo_db import exception as db_exception
 
 from karbor_like import exception
 from karbor_like.context import RequestContext
+from karbor_like.db import session as db_session
 
 LOG = logging.getLogger(__name__)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -17,8 +20,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 def rpc_method(method: F) -> F:
     """Make a method of an endpoint answer RPC calls.
 
-    The project's errors are sent as classes of ``exception.py`` and logged in one line. Any other error is a bug: it is
-    logged with its traceback, and the caller gets ``oslo_messaging.RemoteError``.
+    The project's errors are sent as classes of ``exception.py`` and logged in one line. So is DatabaseUnavailable if the
+    database is unavailable. Any other error is a bug: it is logged with its traceback, and the caller gets
+    ``oslo_messaging.RemoteError``.
     """
 
     @functools.wraps(method)
@@ -26,7 +30,8 @@ def rpc_method(method: F) -> F:
         # oslo.log takes the request id and the project of each line from here.
         context.update_store()
         try:
-            return method(self, context, **arguments)
+            with _database_errors():
+                return method(self, context, **arguments)
         except exception.KarborLikeError as error:
             LOG.info("%s is refused: %s", method.__name__, error.message)
             # Callers know the classes of exception.py, but not those that a package derives from them.
@@ -37,3 +42,16 @@ def rpc_method(method: F) -> F:
                 raise oslo_messaging.ExpectedException from None
 
     return wrapper  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def _database_errors() -> Iterator[None]:
+    """Raise DatabaseUnavailable if the database is unavailable."""
+    try:
+        yield
+    except db_exception.DBError as error:
+        unavailable = db_session.unavailable(error)
+        if unavailable is None:
+            raise
+        LOG.warning("the database is not available: %s", error)
+        raise unavailable from None

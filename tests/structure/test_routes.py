@@ -1,11 +1,17 @@
-"""Authorization of every route: a table of the status that each kind of caller gets."""
+"""Every route: the status that each kind of caller gets, and the answer while the database is unavailable."""
 
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import webtest
 
 from karbor_like.api.controllers import v1
 from karbor_like.db import operations, services
+from karbor_like.db import session as db_session
 from karbor_like.domain import states
 from tests.fixtures import bodies
 from tests.fixtures.api import (  # noqa: F401 - fixtures
@@ -164,3 +170,56 @@ def test_each_kind_of_caller_gets_the_expected_status(client, make, route):  # n
         caller.request(method, path.format(**ids), _body(route, ids), status=status)
         if status == 200 and method != "GET":
             ids = make()
+
+
+#: Answered without the database of the API.
+_ELSEWHERE = {route for route in ROUTES if route.startswith(("GET /providers", "GET /protectables"))} - {
+    f"GET {_CHECKPOINTS}",
+    f"GET {_CHECKPOINTS}/{{checkpoint_id}}",
+}
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Let another process write to the database, and never end."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield
+    other.close()
+
+
+@contextlib.contextmanager
+def _away(path: str) -> Iterator[None]:
+    """Put a directory in the place of the database."""
+    os.rename(path, f"{path}.away")
+    os.mkdir(path)
+    yield
+    os.rmdir(path)
+    os.rename(f"{path}.away", path)
+
+
+@pytest.mark.parametrize("trouble", [_locked, _away])
+def test_an_unavailable_database_is_503(application, client, make, database, trouble, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(db_session, "_SQLITE_BUSY_SECONDS", 0)
+    monkeypatch.setattr(db_session, "_RETRIES", 0)
+    ids = make()
+    database.engine.dispose()
+    answers = {}
+    with trouble(database.engine.url.database):
+        for route in ROUTES:
+            method, path = route.split()
+            caller = client("admin")
+            answers[route] = caller.raw(method, path.format(**ids), _body(route, ids))
+        health = webtest.TestApp(application).get("/healthcheck", expect_errors=True)
+    for route, answer in answers.items():
+        if route in _ELSEWHERE:
+            assert answer.status_int == 200, route
+            continue
+        assert answer.status_int == 503, f"{route}: {answer.text}"
+        assert int(answer.headers["Retry-After"]) > 0
+        assert answer.json["serviceUnavailable"]["type"] == "database.unavailable", route
+        assert "sqlite" not in answer.text, route
+    assert health.status_int == 503
+    assert "database: does not answer" in health.text
+    assert "sqlite" not in health.text
+    assert int(health.headers["Retry-After"]) > 0

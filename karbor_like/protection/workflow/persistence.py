@@ -18,6 +18,7 @@ from taskflow.persistence.backends import impl_sqlalchemy
 from taskflow.persistence.backends.sqlalchemy import tables
 
 from karbor_like.db import migration
+from karbor_like.db import session as db_session
 from karbor_like.db.session import Database
 
 #: States of a flow without an outcome. A flow resumes from the states of its atoms, whichever of these is saved.
@@ -150,7 +151,7 @@ class _FencedEngine:
     @contextlib.contextmanager
     def begin(self) -> Iterator[sa.Connection]:
         try:
-            with self._engine.begin() as connection:
+            with db_session.translated(), self._engine.begin() as connection:
                 self._fence(connection)
                 yield connection
         except db_exception.DBError as error:

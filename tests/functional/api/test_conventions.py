@@ -272,6 +272,22 @@ def test_health(anonymous, protection, database):
     assert anonymous.head("/healthcheck", status=503)
 
 
+@pytest.mark.parametrize(
+    ("user_agent", "sent"),
+    [
+        ("curl/8", "5"),
+        ("python-karborclient", None),
+        ("openstacksdk/0.50 osc-lib/2.2.1 keystoneauth1/4.2 python-requests/2.25", None),
+    ],
+)
+def test_the_old_client_gets_no_header_that_it_fails_at(alice, protection, user_agent, sent):
+    protection.broken["list_providers"] = exception.Unavailable("no protection service answered")
+    answer = alice.raw("GET", "/providers", headers={"User-Agent": user_agent})
+    assert answer.status_int == 503
+    assert answer.headers.get("Retry-After") == sent
+    assert answer.json["serviceUnavailable"]["retryAfter"] == "5"
+
+
 def test_the_document_is_valid_and_complete(anonymous):
     document = anonymous.get("/v1/openapi.json").json
     assert document == json.loads(json.dumps(openapi.document()))

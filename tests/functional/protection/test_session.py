@@ -14,7 +14,9 @@ from karbor_like.protection.operation.session import OperationSession
 from tests.functional.protection.site import PROVIDER, Site, running
 
 
-def test_a_lease_is_released_if_the_database_fails_after_its_acquisition(tmp_path: Path, files: Path):
+def test_a_lease_is_released_if_the_database_fails_after_its_acquisition(
+    tmp_path: Path, files: Path, waits_in_transactions: list[str]
+):
     with running(Site(tmp_path, files)) as first:
         first.cloud.plant({"a": []})
         first.wait(first.protect("a")["id"], "available")
@@ -45,3 +47,5 @@ def test_a_lease_is_released_if_the_database_fails_after_its_acquisition(tmp_pat
         assert len(standing()) == 1
     assert standing() == []
     site.close()
+    # Of the fault, which asks the bank.
+    waits_in_transactions.clear()

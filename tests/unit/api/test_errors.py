@@ -6,6 +6,7 @@ from oslo_db import exception as db_exception
 
 from karbor_like import exception
 from karbor_like.api import errors
+from karbor_like.db.session import DatabaseBusy
 
 
 def shown(error: Exception) -> tuple[int, str, dict]:
@@ -13,7 +14,11 @@ def shown(error: Exception) -> tuple[int, str, dict]:
     ((member, content),) = json.loads(response.body).items()
     assert content["code"] == response.status_int
     assert response.content_type == "application/json"
-    assert ("Retry-After" in response.headers) == (response.status_int == 413)
+    assert (
+        response.headers.get("Retry-After")
+        == content.get("retryAfter")
+        == {413: "0", 503: "5"}.get(response.status_int)
+    )
     return response.status_int, member, content
 
 
@@ -42,7 +47,9 @@ def test_every_error_of_the_tree_has_an_answer():
         (exception.OverQuota("x"), 413, "overLimit", "quota.exceeded"),
         (exception.Unsupported("x"), 501, "notImplemented", "operation.unsupported"),
         (exception.Timeout("x"), 503, "serviceUnavailable", "operation.timed_out"),
-        (db_exception.DBConnectionError(), 503, "serviceUnavailable", "database.unavailable"),
+        (db_exception.DBConnectionError("secret"), 503, "serviceUnavailable", "database.unavailable"),
+        (db_exception.DBDeadlock("secret"), 503, "serviceUnavailable", "database.unavailable"),
+        (DatabaseBusy("secret"), 503, "serviceUnavailable", "database.unavailable"),
         (webob.exc.HTTPMethodNotAllowed(), 404, "itemNotFound", "route.not_found"),
         (webob.exc.HTTPRequestEntityTooLarge(), 413, "overLimit", "request.too_large"),
         (webob.exc.HTTPUnauthorized(), 401, "error", "request.unauthenticated"),

@@ -10,6 +10,7 @@ from oslo_config import cfg
 
 from karbor_like import exception, secret, service
 from karbor_like.context import RequestContext
+from karbor_like.db.session import DatabaseBusy
 from karbor_like.rpc import protection, transport
 from karbor_like.rpc.server import rpc_method
 
@@ -40,6 +41,10 @@ class Endpoint:
     @rpc_method
     def show_provider(self, ctxt: RequestContext, provider_id: str) -> None:
         raise PrivateError(f"provider {provider_id} could not be found")
+
+    @rpc_method
+    def list_protectables(self, ctxt: RequestContext) -> None:
+        raise DatabaseBusy("password of the database")
 
     def list_providers(self, ctxt: RequestContext) -> None:
         raise KeyError("a bug")
@@ -140,6 +145,12 @@ def test_an_error_comes_as_its_own_class_and_message(client, context):
         client.show_provider(context, provider_id="x")
     assert type(caught.value) is exception.ProviderNotFound
     assert str(caught.value) == "provider x could not be found"
+
+
+def test_an_unavailable_database_comes_as_such_without_its_text(client, context):
+    with pytest.raises(exception.DatabaseUnavailable) as caught:
+        client.list_protectables(context)
+    assert "password" not in str(caught.value)
 
 
 def test_where_nobody_answers_the_error_says_so(conf, context):
