@@ -45,6 +45,21 @@ def due_triggers(session: orm.Session, now: datetime, limit: int, without: Seque
     return session.execute(query).scalars().all()
 
 
+def lock_unchanged(session: orm.Session, triggers: Sequence[Trigger]) -> Sequence[Trigger]:
+    """Lock those of *triggers* that have not been changed or fired since they were read, until the transaction ends.
+
+    Triggers that another engine has locked are left out, if the database supports that.
+    """
+    query = sa.select(Trigger).where(Trigger.id.in_([row.id for row in triggers])).order_by(Trigger.id)
+    rows = {row.id: row for row in session.execute(query.with_for_update(skip_locked=True)).scalars()}
+    return [rows[row.id] for row in triggers if row.id in rows and _schedule(rows[row.id]) == _schedule(row)]
+
+
+def _schedule(row: Trigger) -> tuple[Any, ...]:
+    """Return what the due times of a trigger depend on."""
+    return row.next_run_at, row.type, row.properties
+
+
 def advance(session: orm.Session, fired: Iterable[tuple[str, datetime | None, datetime | None]]) -> None:
     """Change ``next_run_at`` of triggers by compare-and-set.
 

@@ -51,61 +51,63 @@ class Scheduler:
     def fire(self) -> int:
         """Record the runs of all due triggers, and return the number of triggers that fired."""
         total, skipped = 0, dict[str, str]()
-        while True:
-            count, reasons = self._fire_batch(list(skipped))
+        more = True
+        while more:
+            fired, reasons, more = self._fire_batch(list(skipped))
             skipped.update(reasons)
-            total += count - len(reasons)
-            if count < self._options.batch:
-                break
+            total += fired
         for trigger_id, why in skipped.items():
             if self._skipped.get(trigger_id) != why:
                 LOG.error("trigger %s: due but cannot fire in this engine: %s", trigger_id, why)
         self._skipped = skipped
         return total
 
-    def _fire_batch(self, skipped: Sequence[str]) -> tuple[int, Mapping[str, str]]:
+    def _fire_batch(self, skipped: Sequence[str]) -> tuple[int, Mapping[str, str], bool]:
         """Fire a batch of triggers.
 
         :param skipped: ids of triggers to leave out
-        :returns: number of due triggers, and the reasons for those that cannot fire here, by id
+        :returns: number of triggers that fired; reasons for those that cannot fire here, by id; whether more may be due
         """
         now = self._clock.now()
-
-        def fire(session: orm.Session) -> tuple[int, Mapping[str, str]]:
+        with self._database.reader() as session:
             triggers = scheduled_runs.due_triggers(session, now, self._options.batch, skipped)
-            if not triggers:
-                return 0, {}
-            times, reasons = self._compute_times(triggers, now)
-            due = [row for row in triggers if row.id in times]
-            operations = scheduled_runs.operations_of(session, [row.id for row in due])
-            ids = [row.id for rows in operations.values() for row in rows]
-            busy = dict(scheduled_runs.running(session, ids) if ids else {})
-            # A due time runs only once, even if the clock was set back and the trigger was changed afterwards.
-            first = min((times[row.id].due[0] for row in due), default=now)
-            recorded = scheduled_runs.recorded(session, ids, first) if ids else frozenset()
-            runs, fired = [], []
-            for row in due:
-                fired.append((row.id, row.next_run_at, times[row.id].following))
-                for operation in operations.get(row.id, ()):
-                    new = [due_at for due_at in times[row.id].due if (operation.id, due_at) not in recorded]
-                    for run in self._runs(operation, times[row.id]._replace(due=new), now, busy):
-                        if run["ended_at"]:
-                            scheduled_runs.log(session, operation, run["state"], run["due_at"], now, run["reason"])
-                        runs.append(run)
-            scheduled_runs.record(session, runs)
-            scheduled_runs.advance(session, fired)
-            return len(triggers), reasons
-
+        # Not in the transaction that records the runs: a plugin may compute for long.
+        times, reasons = self._compute_times(triggers, now)
+        computed = [row for row in triggers if row.id in times]
         try:
-            result = self._database.write(fire)
+            fired = self._database.write(lambda session: self._record(session, computed, times, now)) if computed else 0
         except (exception.Conflict, db_exception.DBDuplicateEntry) as error:
             # On a database without SKIP LOCKED, two engines may have read the same triggers; one of them was faster.
             self._conflicts += 1
             level = logging.WARNING if self._conflicts >= _MANY_CONFLICTS else logging.DEBUG
             LOG.log(level, "another engine fired these triggers first, %d times in a row: %s", self._conflicts, error)
-            return 0, {}
+            return 0, reasons, False
         self._conflicts = 0
-        return result
+        return fired, reasons, len(triggers) == self._options.batch and bool(fired or reasons)
+
+    def _record(
+        self, session: orm.Session, computed: Sequence[Trigger], times: Mapping[str, "_Times"], now: datetime
+    ) -> int:
+        """Record the runs of those triggers that are still due, and return the number of these triggers."""
+        due = scheduled_runs.lock_unchanged(session, computed)
+        operations = scheduled_runs.operations_of(session, [row.id for row in due])
+        ids = [row.id for rows in operations.values() for row in rows]
+        busy = dict(scheduled_runs.running(session, ids) if ids else {})
+        # A due time runs only once, even if the clock was set back and the trigger was changed afterwards.
+        first = min((times[row.id].due[0] for row in due), default=now)
+        recorded = scheduled_runs.recorded(session, ids, first) if ids else frozenset()
+        runs, fired = [], []
+        for row in due:
+            fired.append((row.id, row.next_run_at, times[row.id].following))
+            for operation in operations.get(row.id, ()):
+                new = [due_at for due_at in times[row.id].due if (operation.id, due_at) not in recorded]
+                for run in self._runs(operation, times[row.id]._replace(due=new), now, busy):
+                    if run["ended_at"]:
+                        scheduled_runs.log(session, operation, run["state"], run["due_at"], now, run["reason"])
+                    runs.append(run)
+        scheduled_runs.record(session, runs)
+        scheduled_runs.advance(session, fired)
+        return len(due)
 
     def _compute_times(
         self, triggers: Sequence[Trigger], now: datetime

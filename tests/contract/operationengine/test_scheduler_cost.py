@@ -105,4 +105,4 @@ def test_a_batch_needs_as_many_statements_as_a_single_trigger(database, clock, c
     scheduler = Scheduler(_conf(batch=100), database, clock, TYPES)
     with _statements(database) as sent:
         assert scheduler.fire() == count
-    assert len([text for text, _ in sent if text.startswith(("SELECT", "UPDATE", "INSERT"))]) == 6
+    assert len([text for text, _ in sent if text.startswith(("SELECT", "UPDATE", "INSERT"))]) == 7

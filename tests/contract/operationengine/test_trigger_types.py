@@ -72,3 +72,20 @@ def test_a_trigger_waits_for_its_plugin_without_blocking_others(database, clock,
     }
     assert Scheduler(_conf(batch=2), database, clock, types).fire() == 1
     assert [run.state for run in _runs(database)] == ["started"] * 7
+
+
+def test_others_can_write_while_due_times_are_computed(database, clock):
+    changed, other = _trigger(database, count=2)
+    later = START + timedelta(days=1)
+    crontab = TYPES["time"]._formats["crontab"]
+
+    def slow(pattern, zone):
+        _set(database, changed, next_run_at=later)
+        return crontab(pattern, zone)
+
+    clock.advance(3601)
+    assert Scheduler(_conf(), database, clock, {"time": TimeTrigger({"crontab": slow})}).fire() == 1
+    (run,) = _runs(database)
+    assert _next(database, changed) == later, "it is not fired for what was computed before the change"
+    assert _next(database, other) == START + timedelta(hours=2)
+    assert run.due_at == START + timedelta(hours=1)

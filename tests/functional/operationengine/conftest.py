@@ -8,6 +8,7 @@ import pytest
 from karbor_like.clock import ManualClock
 from tests.fixtures.cloud import SandboxCloud
 from tests.fixtures.rest_api import rest_api  # noqa: F401 - a fixture
+from tests.fixtures.transactions import waits_in_transactions  # noqa: F401 - a fixture
 from tests.functional.operationengine.site import START, Site
 
 
@@ -27,3 +28,8 @@ def site(cloud, rest_api, clock: ManualClock, tmp_path: Path) -> Iterator[Site]:
     opened = Site(cloud, clock, tmp_path)
     yield opened
     opened.close()
+
+
+@pytest.fixture(autouse=True)
+def guarded(waits_in_transactions: list[str]) -> None:  # noqa: F811
+    """No transaction of this process waits for anything but the database."""

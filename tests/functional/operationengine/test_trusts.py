@@ -229,7 +229,7 @@ def test_a_released_trust_is_not_used_again(site, cloud):
     assert site.trusts.act_as(*owner, fresh=True), "a late release of the old trust does not affect the new one"
 
 
-def test_ensuring_a_trust_waits_for_its_concurrent_release(site, cloud):
+def test_ensuring_a_trust_waits_for_its_concurrent_release(site, cloud, waits_in_transactions):
     operation = site.schedule()
     (before,) = _in_keystone(cloud)
     _delete_operation(site, operation)
@@ -240,6 +240,8 @@ def test_ensuring_a_trust_waits_for_its_concurrent_release(site, cloud):
             ensured = pool.submit(site.trusts.ensure, site.context)
             with pytest.raises(futures.TimeoutError):
                 ensured.result(timeout=1)
+            # Of this test.
+            waits_in_transactions.clear()
         ensured.result()
     (after,) = _in_keystone(cloud)
     assert before != after
