@@ -257,9 +257,13 @@ class Site:
         from karbor_like.api.server import ApiService
         from karbor_like.cmd import embedded
         from karbor_like.operationengine.service import OperationEngine
+        from karbor_like.plugins.cinder.volume_glance import VolumeGlanceProtection
         from karbor_like.protection.service import ProtectionService
         from karbor_like.rpc import transport
 
+        # A few bytes per GiB are enough: the walk does not depend on the size.
+        VolumeGlanceProtection.gib = _VOLUME_BYTES
+        self.cloud.settings(gib=_VOLUME_BYTES)
         path = embedded.write(self._directory, self.cloud.credentials("karbor"))
         command = [sys.executable, "-m", "karbor_like.cmd.manage", "--config-file", str(path), "db", "sync"]
         subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own
@@ -288,8 +292,6 @@ class Site:
         """Return a new volume of the tenant with some random content."""
         from cinderclient import client as cinder
 
-        # A few bytes per GiB are enough: the walk does not depend on the size.
-        self.cloud.settings(gib=_VOLUME_BYTES)
         volumes = cinder.Client("3.43", session=self.cloud.session("alice")).volumes
         volume = volumes.create(1, name="data-1", metadata={"role": "db"})
         self.wait(lambda: volumes.get(volume.id).status == "available")

@@ -22,7 +22,10 @@ from karbor_like.conf import opts
 from karbor_like.context import RequestContext
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
+from karbor_like.plugins import loader
+from karbor_like.plugins.cinder.volume_glance import VolumeGlanceProtection
 from karbor_like.plugins.protectable import ProtectablePlugin
+from karbor_like.plugins.protection import ProtectionPlugin
 from karbor_like.sandbox.cloud import Sandbox
 from karbor_like.testing import protectable, protection
 from karbor_like.testing.host import Host, Operation
@@ -33,6 +36,12 @@ SMALL_GIB = 1 << 20
 
 #: Paths of requests to Glance and Cinder.
 ANY = "^/v2/|^/v3/[0-9a-f]{32}/"
+
+
+class SmallVolumes(VolumeGlanceProtection):
+    """The plugin for volumes, in a cloud with small volumes."""
+
+    gib = SMALL_GIB
 
 
 class Crash(BaseException):
@@ -105,6 +114,16 @@ def make_conf(cloud: Sandbox) -> cfg.ConfigOpts:
     for name, value in {"auth_type": "v3password", **cloud.credentials("karbor")}.items():
         conf.set_override(name, value, "service_auth")
     return conf
+
+
+def make_plugin(name: str) -> ProtectionPlugin:
+    """Return a plugin without a configuration.
+
+    :param name: of its entry point, or ``module:class``
+    """
+    conf = cfg.ConfigOpts()
+    conf([], default_config_files=[])
+    return loader.load_protection(name, conf, "test")
 
 
 def context_of(cloud: Sandbox, user: str = "alice", project: str | None = None) -> RequestContext:

@@ -29,6 +29,8 @@ class RealCloud:
 
     real = True
     gib = 1 << 30
+    size = 1
+    volume_plugin = "volume-glance"
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud

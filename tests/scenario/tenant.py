@@ -64,8 +64,8 @@ class Tenant:
     # Cloud
 
     def volume(self, name: str, **values: Any) -> Any:
-        """Create a volume of size 1, which has ``cloud.gib`` bytes, wait until it is available, and return it."""
-        volume = self.cinder.volumes.create(1, name=name, **values)
+        """Create a volume, wait until it is available, and return it."""
+        volume = self.cinder.volumes.create(self.cloud.size, name=name, **values)
         return until(lambda: self.cinder.volumes.get(volume.id), lambda v: v.status not in ("creating", "downloading"))
 
     def delete_volume(self, volume_id: str) -> None:

@@ -28,7 +28,7 @@ def things(request, cloud, alice, image_data):
     first = alice.volume("data-1", metadata={"role": "db"}, description="the first")
     second = alice.volume("data-2")
     cloud.write_volume(first.id, random_bytes(f"{test} first", _mebibytes(cloud)))
-    cloud.write_volume(second.id, random_bytes(f"{test} second", 8), offset=cloud.gib // 2)
+    cloud.write_volume(second.id, random_bytes(f"{test} second", 8), offset=_volume_bytes(cloud) // 2)
     image = alice.image("golden", image_data, min_disk=1, tags=["x"], **IMAGE_PROPERTIES)
     yield first, second, image
     for volume_id in alice.volume_ids():
@@ -37,9 +37,13 @@ def things(request, cloud, alice, image_data):
         alice.glance.images.delete(image_id)
 
 
+def _volume_bytes(cloud) -> int:
+    return cloud.size * cloud.gib
+
+
 def _mebibytes(cloud) -> int:
     """Return the number of mebibytes of random data in the first volume."""
-    return int(cloud.gib * DATA) // MIB
+    return int(_volume_bytes(cloud) * DATA) // MIB
 
 
 def _main_job(cloud, system, alice: Tenant, things, during_protect=lambda checkpoint: None) -> dict:
@@ -65,7 +69,7 @@ def _main_job(cloud, system, alice: Tenant, things, during_protect=lambda checkp
     assert {name: cloud.volume_digest(volume.id) for name, volume in restored.items()} == digests
     assert restored["data-1"].description == "the first"
     assert restored["data-1"].metadata["role"] == "db"
-    assert {volume.size for volume in restored.values()} == {1}
+    assert {volume.size for volume in restored.values()} == {cloud.size}
     (image_id,) = created[IMAGE]
     assert alice.image_digest(image_id) == image_digest
     image = alice.glance.images.get(image_id)
@@ -99,7 +103,7 @@ def test_a_killed_protection_service_continues_after_its_restart(full_size, clou
             progress = alice.checkpoint(checkpoint)["progress"]["resources"]
             return progress.get(f"{VOLUME}#{first.id}", {}).get("bytes_done") or 0
 
-        assert until(bytes_done, lambda done: done > 0) < cloud.gib, (
+        assert until(bytes_done, lambda done: done > 0) < _volume_bytes(cloud), (
             "the volume was complete before the service was killed"
         )
         system.kill()

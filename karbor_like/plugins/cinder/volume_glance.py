@@ -9,20 +9,21 @@ depends on the next. Restore: 1. create an image of the stored bytes, 2. a volum
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from karbor_like import exception
+from karbor_like.bank import StreamStats
 from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.cinder import metadata
 from karbor_like.plugins.cinder.objects import Snapshots, Volumes, cinder_message
-from karbor_like.plugins.glance import data
+from karbor_like.plugins.glance import data, integrity
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, ownership, transfer
 from karbor_like.plugins.toolkit.cloud_objects import CloudObjects
-from karbor_like.plugins.toolkit.copying import SectionCopy
+from karbor_like.plugins.toolkit.comparison import require_equal
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
 
 LOG = logging.getLogger(__name__)
@@ -32,7 +33,11 @@ TEMPORARY_VOLUME: Final = "temporary-volume"
 TEMPORARY_IMAGE: Final = "temporary-image"
 VOLUME: Final = "volume"
 
-_GIB: Final = 1024**3
+#: What to do if an image does not have all bytes of its volume.
+_INCOMPLETE: Final = (
+    "Cinder copied only a part, or bytes of another format: if the guest wrote the header of a disk format, such as qcow2, to"
+    " the beginning of the volume, remove it; otherwise Cinder's driver is at fault"
+)
 
 #: States in which Cinder allows a snapshot.
 _USABLE: Final = frozenset({"available", "in-use"})
@@ -111,17 +116,23 @@ class Protect(ResourceOperation):
             return snapshot.id
 
         snapshots = Snapshots(context.clients)
-        cloud_objects.wait(context, snapshots, cloud_objects.ensure(context, snapshots, SNAPSHOT, create))
+        snapshot = cloud_objects.wait(context, snapshots, cloud_objects.ensure(context, snapshots, SNAPSHOT, create))
+        require_equal(
+            f"size in GiB of volume {volume.id}",
+            {"volume": volume.size, "snapshot": snapshot.size},
+            "If the volume was extended meanwhile, protect it again",
+        )
 
     def main(self, context: HookContext) -> dict[str, Any]:
         document = data.get_metadata(context)
         stats = data.find_stored(context)
         if stats is None or "digest" not in document:
-            image = self._image(context)
+            image = self._image(context, document["volume"])
             stats = stats or data.store(context, image)
+            self.plugin.check_size(context, document, stats)
             members = {
                 **document,
-                "image": data.describe(image),
+                "image": integrity.describe(image),
                 "digest": stats.digest,
                 "backup_name": context.parameters.get("backup_name"),
                 "description": context.parameters.get("description"),
@@ -138,10 +149,13 @@ class Protect(ResourceOperation):
     def cleanup(self, context: HookContext) -> None:
         cleanup.remove_all(context, _temporary(context))
 
-    def _image(self, context: HookContext) -> Any:
-        """Perform steps 2 and 3 and return the active temporary image. Each step uses the result of an earlier attempt."""
+    def _image(self, context: HookContext, document: Mapping[str, Any]) -> Any:
+        """Perform steps 2 and 3 and return the active temporary image. Each step uses the result of an earlier attempt.
+
+        Raises ResourceFailed if the image has not exactly the bytes of the volume.
+        """
         context.report.step("creating a temporary volume of the snapshot")
-        size, volume_id = self._temporary_volume(context)
+        size, volume_id = document["size"] * self.plugin.gib, self._temporary_volume(context, document["size"])
         context.report.step("creating an image of the temporary volume")
 
         def create(name: str, markers: Mapping[str, str]) -> str:
@@ -153,21 +167,24 @@ class Protect(ResourceOperation):
             return image_id
 
         image_id = cloud_objects.ensure(context, Images(context.clients), TEMPORARY_IMAGE, create)
-        image = _Upload(context, volume_id, image_id).wait(self.plugin.timeout(context, size * _GIB))
+        image = _Upload(context, volume_id, image_id).wait(self.plugin.timeout(context, size))
+        _check_image(image, context.resource.id, size)
         # Not before: with every change Glance writes the state that the image had when the change began. A concurrent upload
         # would lose its state. Until then only the image's name tells that the image belongs to the operation.
         context.waiter.call(lambda: _mark(context, image_id), check=context.check)
         return image
 
-    def _temporary_volume(self, context: HookContext) -> tuple[int, str]:
-        """Return size (GiB) and id of a volume of the snapshot. Cinder may already be uploading it to an image."""
+    def _temporary_volume(self, context: HookContext, size: int) -> str:
+        """Return the id of a volume of the snapshot. Cinder may already be uploading it to an image.
+
+        :param size: GiB
+        """
         snapshots, volumes = Snapshots(context.clients), Volumes(context.clients)
         snapshot_id = cloud_objects.find_existing(context, snapshots, SNAPSHOT)
         if snapshot_id is None:
             raise exception.ResourceFailed(
                 f"volume {context.resource.id}: its temporary snapshot was deleted during the operation; protect it again"
             )
-        size = cloud_objects.fetch(context, snapshots, snapshot_id).size
 
         def create(name: str, markers: Mapping[str, str]) -> str:
             with translated(f"creating the temporary volume of volume {context.resource.id}"):
@@ -178,15 +195,20 @@ class Protect(ResourceOperation):
                 )
 
         volume_id = cloud_objects.ensure(context, volumes, TEMPORARY_VOLUME, create)
-        context.waiter.until(
+        volume = context.waiter.until(
             f"volume {volume_id} to become available",
             lambda: volumes.get(volume_id),
             done=lambda volume: volume.status in ("available", "uploading"),
             failed=volumes.failure,
-            timeout=self.plugin.timeout(context, size * _GIB),
+            timeout=self.plugin.timeout(context, size * self.plugin.gib),
             check=context.check,
         )
-        return size, volume_id
+        require_equal(
+            f"size in GiB of volume {context.resource.id}",
+            {"volume": size, "temporary volume": volume.size},
+            _INCOMPLETE,
+        )
+        return volume_id
 
 
 class Restore(ResourceOperation):
@@ -196,7 +218,8 @@ class Restore(ResourceOperation):
 
     def main(self, context: HookContext) -> dict[str, Any]:
         document = data.get_metadata(context)
-        timeout = self.plugin.timeout(context, document["volume"]["size"] * _GIB)
+        self.plugin.check_stored(context, document)
+        timeout = self.plugin.timeout(context, document["image"]["size"])
         remarks: list[str] = []
         volumes = Volumes(context.clients)
         volume_id = cloud_objects.find_existing(context, volumes, VOLUME)
@@ -206,7 +229,10 @@ class Restore(ResourceOperation):
             context.report.step("creating a volume of the image")
             volume_id, remarks = self._create(context, volumes, image.id, document["volume"])
         context.report.step("waiting for the volume")
-        cloud_objects.wait(context, volumes, volume_id, timeout)
+        volume = cloud_objects.wait(context, volumes, volume_id, timeout)
+        require_equal(
+            f"size in GiB of volume {volume_id}", {"protected": document["volume"]["size"], "restored": volume.size}
+        )
         context.report.step("deleting the temporary image")
         remarks += self.release(context)
         context.report.step("restoring the volume's metadata")
@@ -245,20 +271,45 @@ class Restore(ResourceOperation):
         return cloud_objects.ensure(context, volumes, VOLUME, create, keep=True), remarks
 
 
+class Verify(data.Verify):
+    """Also checks that all bytes of the volume were stored."""
+
+    plugin: "VolumeGlanceProtection"
+
+    def check_stored(self, context: HookContext, document: Mapping[str, Any]) -> StreamStats:
+        return self.plugin.check_stored(context, document)
+
+
 class VolumeGlanceProtection(TransferTimeout, ProtectionPlugin):
     """Stores volumes of any Cinder driver completely in the bank."""
+
+    #: Bytes of a volume for each GiB of its size. Clouds for tests may have smaller volumes.
+    gib: ClassVar[int] = 1024**3
 
     api_version = 1
     group = "volume_glance_plugin"
     options = (transfer.seconds_per_gib("Cinder or Glance copies of a volume"),)
     schemas = {resource.VOLUME: Schemas(OPTIONS_SCHEMA, RESTORE_SCHEMA, SAVED_INFO_SCHEMA, data.VERIFY_SCHEMA)}
     operations = {
+        **data.BANK_OPERATIONS,
         OperationType.PROTECT: Protect,
         OperationType.RESTORE: Restore,
-        OperationType.DELETE: data.Delete,
-        OperationType.VERIFY: data.Verify,
-        OperationType.COPY: SectionCopy,
+        OperationType.VERIFY: Verify,
     }
+
+    def check_stored(self, context: HookContext, document: Mapping[str, Any]) -> StreamStats:
+        """Check that the stored bytes are those in *document* and all bytes of the volume. Raises ResourceFailed."""
+        stats = data.check_stored(context, document)
+        self.check_size(context, document, stats)
+        return stats
+
+    def check_size(self, context: HookContext, document: Mapping[str, Any], stats: StreamStats) -> None:
+        """Raise ResourceFailed unless the stored stream has as many bytes as the volume in *document*."""
+        require_equal(
+            f"size in bytes of {context.resource.key}",
+            {"volume": document["volume"]["size"] * self.gib, "stored": stats.logical},
+            "The cloud's image of the volume was incomplete when it was protected",
+        )
 
 
 def _temporary(context: HookContext) -> Mapping[str, CloudObjects]:
@@ -293,6 +344,17 @@ def _wait_until_idle(context: HookContext) -> Any:
             " protect it with a plugin that stores Cinder backups"
         )
     return volume
+
+
+def _check_image(image: Any, volume_id: str, size: int) -> None:
+    """Raise ResourceFailed unless *image* consists of the *size* bytes of the volume."""
+    sizes = {"volume": size, "image": image.get("size")}
+    if image.get("virtual_size"):
+        sizes["disk in the image"] = image["virtual_size"]
+    require_equal(f"size in bytes of volume {volume_id}", sizes, _INCOMPLETE)
+    require_equal(
+        f"disk format of volume {volume_id}", {"requested": "raw", "image": image["disk_format"]}, _INCOMPLETE
+    )
 
 
 def _mark(context: HookContext, image_id: str) -> None:

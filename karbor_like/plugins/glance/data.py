@@ -12,9 +12,13 @@ from karbor_like import exception
 from karbor_like.bank import StreamStats, errors
 from karbor_like.clients import imagedata
 from karbor_like.clients.errors import translated
+from karbor_like.domain.operation import OperationType
+from karbor_like.plugins.glance import integrity
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.protection import HookContext, ResourceOperation
 from karbor_like.plugins.toolkit import cleanup, cloud_objects
+from karbor_like.plugins.toolkit.comparison import require_equal
+from karbor_like.plugins.toolkit.copying import SectionCopy
 
 DATA: Final = "data"
 METADATA: Final = "metadata"
@@ -63,32 +67,32 @@ def find_stored(context: HookContext) -> StreamStats | None:
         return None
 
 
-def describe(image: Any) -> dict[str, Any]:
-    """Return the members of an active Glance image by which a restored image is checked."""
-    return {
-        "size": image.size,
-        "disk_format": image.disk_format,
-        "container_format": image.container_format,
-        "checksum": image.get("checksum"),
-        "os_hash_algo": image.get("os_hash_algo"),
-        "os_hash_value": image.get("os_hash_value"),
-    }
-
-
 def store(context: HookContext, image: Any) -> StreamStats:
-    """Stream the active *image* from Glance into the bank."""
+    """Stream the active *image* from Glance into the bank. Raises ResourceFailed if its bytes are not those that it has."""
     context.report.step("storing the bytes")
     context.report.progress(0, image.size)
     download = imagedata.download(context.clients, image.id, image.size, context.waiter, check=context.check)
     with closing(download) as data:
         return context.section.write(
             DATA,
-            data,
+            integrity.checked(data, image),
             size=image.size,
             bases=context.bases,
             progress=lambda done: context.report.progress(done, image.size),
             check=context.check,
         )
+
+
+def check_stored(context: HookContext, document: Mapping[str, Any]) -> StreamStats:
+    """Check that the stored bytes are those that *document* describes, and return their statistics. Reads none of them.
+
+    Raises ResourceFailed if they differ.
+    """
+    stats = context.section.stats(DATA)
+    what = f"of {context.resource.key}"
+    require_equal(f"size in bytes {what}", {"image": document["image"]["size"], "stored": stats.logical})
+    require_equal(f"SHA-256 {what}", {"document": document["digest"], "stored": stats.digest})
+    return stats
 
 
 def report_sizes(context: HookContext, stats: StreamStats) -> None:
@@ -101,7 +105,7 @@ def make_image(context: HookContext, role: str, recorded: Mapping[str, Any], *, 
 
     If the connection is cut or stalls, or Glance fails, the bytes are sent again, to a new image if need be.
 
-    :param recorded: :func:`describe`'s members of the protected image
+    :param recorded: :func:`integrity.describe`'s members of the protected image
     :param timeout: time limit for Glance after it has received all bytes, and for the beginning of the last attempt to send
         them, seconds
 
@@ -149,7 +153,7 @@ def make_image(context: HookContext, role: str, recorded: Mapping[str, Any], *, 
 
     image = context.waiter.transfer(send, timeout=timeout, check=context.check)
     image = cloud_objects.wait(context, images, image.id, timeout)
-    _compare(image, recorded)
+    integrity.compare(image, recorded)
     return image
 
 
@@ -172,20 +176,6 @@ class _Stored:
         self.was_read = True
 
 
-def _compare(image: Any, recorded: Mapping[str, Any]) -> None:
-    """Check the bytes that Glance received, by the hash that Glance computed of the original."""
-    names = ["size"]
-    if image.get("os_hash_algo") == recorded["os_hash_algo"]:
-        names.append("os_hash_value")
-    elif image.get("checksum") and recorded["checksum"]:
-        names.append("checksum")
-    for name in names:
-        if image.get(name) != recorded[name]:
-            raise exception.ResourceFailed(
-                f"image {image.id}: it differs from the protected one; its {name} is {image.get(name)}, not {recorded[name]}"
-            )
-
-
 class Delete(ResourceOperation):
     """Deletes the section in the bank, which holds everything."""
 
@@ -195,15 +185,26 @@ class Delete(ResourceOperation):
 
 
 class Verify(ResourceOperation):
-    """Checks that the bank holds everything that a restore needs."""
+    """Checks that the bank holds everything that a restore needs, and that document and stream belong together."""
 
     def main(self, context: HookContext) -> None:
         context.report.step("checking the stored data")
-        get_metadata(context)
-        total = context.section.stats(DATA).logical
+        total = self.check_stored(context, get_metadata(context)).logical
         context.section.verify(
             DATA,
             context.parameters.get("level", "full"),
             progress=lambda done: context.report.progress(done, total),
             check=context.check,
         )
+
+    def check_stored(self, context: HookContext, document: Mapping[str, Any]) -> StreamStats:
+        """Compare document and stream, and return the statistics of the stream. Raises ResourceFailed if they differ."""
+        return check_stored(context, document)
+
+
+#: The operations that need nothing but the bank.
+BANK_OPERATIONS: Final[Mapping[OperationType, type[ResourceOperation]]] = {
+    OperationType.DELETE: Delete,
+    OperationType.VERIFY: Verify,
+    OperationType.COPY: SectionCopy,
+}

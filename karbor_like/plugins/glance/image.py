@@ -8,12 +8,11 @@ from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
-from karbor_like.plugins.glance import data
+from karbor_like.plugins.glance import data, integrity
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.glance.protectable import is_visible
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, ownership, transfer
-from karbor_like.plugins.toolkit.copying import SectionCopy
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
 
 LOG = logging.getLogger(__name__)
@@ -111,9 +110,10 @@ class Protect(ResourceOperation):
         attributes = {
             key: value for key, value in image.items() if key not in _NOT_COPIED and not key.startswith(_RESERVED)
         }
+        described = integrity.describe(image)
         stats = data.store(context, image)
         members = {
-            "image": data.describe(image),
+            "image": described,
             "name": image.name or "",
             "visibility": image.visibility if image.owner == context.project_id else "private",
             "protected": image.protected,
@@ -132,6 +132,7 @@ class Restore(ResourceOperation):
 
     def main(self, context: HookContext) -> dict[str, Any]:
         document = data.get_metadata(context)
+        data.check_stored(context, document)
         context.report.step("creating an image")
         timeout = self.plugin.timeout(context, document["image"]["size"])
         image = data.make_image(context, IMAGE, document["image"], keep=True, timeout=timeout)
@@ -152,11 +153,9 @@ class ImageProtection(TransferTimeout, ProtectionPlugin):
     options = (transfer.seconds_per_gib("Glance processes after it has received all bytes of an image"),)
     schemas = {resource.IMAGE: Schemas(OPTIONS_SCHEMA, RESTORE_SCHEMA, SAVED_INFO_SCHEMA, data.VERIFY_SCHEMA)}
     operations = {
+        **data.BANK_OPERATIONS,
         OperationType.PROTECT: Protect,
         OperationType.RESTORE: Restore,
-        OperationType.DELETE: data.Delete,
-        OperationType.VERIFY: data.Verify,
-        OperationType.COPY: SectionCopy,
     }
 
 

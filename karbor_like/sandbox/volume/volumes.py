@@ -195,8 +195,11 @@ class Volumes(records.Records):
     def _start_upload(
         self, caller: web.Identity, volume: state.Document, image: state.Document, strikes: faults.Strikes
     ) -> None:
+        short = strikes.find(faults.SHORT)
+
         def chunks() -> Iterator[bytes]:
-            for chunk in files.read(self.path(volume["id"])):
+            path = self.path(volume["id"])
+            for chunk in files.read(path, 0, short.after_bytes) if short else files.read(path):
                 self._jobs.check()
                 yield chunk
 

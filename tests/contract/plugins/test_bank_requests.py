@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from oslo_config import cfg
 
 from karbor_like.bank.bank import Bank
 from karbor_like.bank.checkpoints.section import ResourceSection
@@ -20,11 +19,10 @@ from karbor_like.clock import SystemClock
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
-from karbor_like.plugins import loader
 from karbor_like.plugins.protection import HookContext
 from karbor_like.sandbox.cloud import Sandbox
 from karbor_like.testing.host import Host, Operation
-from karbor_like.testing.sandbox import context_of
+from karbor_like.testing.sandbox import context_of, make_plugin
 from tests.fixtures import stores
 from tests.unit.bank import banks
 
@@ -62,12 +60,10 @@ def volume(cloud: Sandbox, factory: ClientFactory) -> Resource:
 
 
 def test_the_run_of_a_small_volume(cloud: Sandbox, factory: ClientFactory, volume: Resource):
-    conf = cfg.ConfigOpts()
-    conf([], default_config_files=[])
     store = stores.FaultyStore(MemoryStore(), SystemClock())
     keyring = Keyring(store, ConfiguredMasterKeys([banks.master_key()]))
     bank = Bank(store, keyring=keyring, options=BankOptions(), clock=SystemClock())
-    plugin = loader.load_protection("volume-glance", conf, "test")
+    plugin = make_plugin("karbor_like.testing.sandbox:SmallVolumes")
     host = CommittingHost(plugin, factory.for_context(context_of(cloud)), bank)
     operation = host.operation(OperationType.PROTECT, volume)
     with bank.leases.acquire(holder="call") as lease:

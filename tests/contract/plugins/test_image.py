@@ -5,14 +5,12 @@ import random
 from typing import Any
 
 import pytest
-from oslo_config import cfg
 
 from karbor_like import exception
 from karbor_like.clients.factory import ClientFactory
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
-from karbor_like.plugins import loader
 from karbor_like.sandbox.cloud import Sandbox
 from karbor_like.testing import sandbox
 from karbor_like.testing.host import Host
@@ -27,9 +25,7 @@ class ImageSubject(sandbox.Subject):
 
     def __init__(self, cloud: Sandbox, clients: Any, data: bytes = BYTES, **arguments: Any) -> None:
         super().__init__(cloud, clients)
-        conf = cfg.ConfigOpts()
-        conf([], default_config_files=[])
-        self.plugin = loader.load_protection("image", conf, "test")
+        self.plugin = sandbox.make_plugin("image")
         values = {
             "name": "golden",
             "disk_format": "qcow2",

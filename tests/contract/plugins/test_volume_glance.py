@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import pytest
-from oslo_config import cfg
 
 from karbor_like import exception
 from karbor_like.clients.factory import ClientFactory
@@ -15,7 +14,6 @@ from karbor_like.clock import SystemClock
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
-from karbor_like.plugins import loader
 from karbor_like.plugins.cinder.volume_glance import VolumeGlanceProtection
 from karbor_like.plugins.glance.protectable import ImageProtectable
 from karbor_like.sandbox.cloud import Sandbox
@@ -44,9 +42,7 @@ class VolumeSubject(sandbox.Subject):
 
     def __init__(self, cloud: Sandbox, clients: Any, **arguments: Any) -> None:
         super().__init__(cloud, clients)
-        conf = cfg.ConfigOpts()
-        conf([], default_config_files=[])
-        self.plugin = loader.load_protection("volume-glance", conf, "test")
+        self.plugin = sandbox.make_plugin("karbor_like.testing.sandbox:SmallVolumes")
         values = {
             "name": "data-1",
             "description": "what the shop sold",
@@ -184,6 +180,38 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         subject.cloud.write_volume(subject.resource.id, b"later")
         host.perform(operation)
         assert subject.digest(host.restore(subject.resource, operation.checkpoint_id)) == digest
+
+    @pytest.mark.parametrize("left", [0, size // 2, size - 1])
+    def test_image_without_all_bytes_of_the_volume(
+        self, host: Host, subject: VolumeSubject, before: Belongings, left: int
+    ) -> None:
+        subject.cloud.fault(service="volume", method="POST", path="/action$", kind="short", after_bytes=left)
+        with pytest.raises(exception.ResourceFailed, match=rf"size in bytes .*volume: {self.size}, image: {left}"):
+            host.protect(subject.resource)
+        assert subject.belongings() == before
+
+    def test_volume_that_is_extended_before_its_snapshot(self, host: Host, subject: VolumeSubject) -> None:
+        larger = subject.cinder.volumes.create(SIZE + 1)
+        settled(subject.cinder.volumes.get, larger.id)
+        operation = host.operation(OperationType.PROTECT, subject.resource)
+        snapshot = subject.cinder.volume_snapshots.create(
+            larger.id, name=operation.journal.intend("snapshot").name, force=True
+        )
+        settled(subject.cinder.volume_snapshots.get, snapshot.id)
+        with pytest.raises(exception.ResourceFailed, match=rf"size in GiB .*volume: {SIZE}, snapshot: {SIZE + 1}"):
+            host.perform(operation)
+
+    def test_incomplete_checkpoint_is_neither_verified_nor_restored(
+        self, host: Host, subject: VolumeSubject, checkpoint: str
+    ) -> None:
+        with host.bank.leases.acquire(holder="test") as lease:
+            section = host.section(checkpoint, subject.resource, lease)
+            document = section.get("metadata")
+            section.put("metadata", {**document, "volume": {**document["volume"], "size": SIZE + 1}})
+            stated = (SIZE + 1) * sandbox.SMALL_GIB
+            for kind in (OperationType.VERIFY, OperationType.RESTORE):
+                with pytest.raises(exception.ResourceFailed, match=rf"volume: {stated}, stored: {self.size}"):
+                    host.perform(host.operation(kind, subject.resource, checkpoint, level="quick"))
 
     def test_volume_in_use(self, host: Host, subject: VolumeSubject) -> None:
         clients = host.clients
