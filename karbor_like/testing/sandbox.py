@@ -284,18 +284,25 @@ class ProtectionContract(protection.ProtectionContract):
             host.cleanup(operation)
 
     @pytest.mark.parametrize("kind", [OperationType.PROTECT, OperationType.RESTORE])
-    def test_refusal_of_any_request_leaves_nothing(
-        self, host: Host, subject: Subject, checkpoint: str, before: Belongings, kind: OperationType
+    def test_refusal_of_any_request_leaves_nothing_incomplete(
+        self, host: Host, subject: Subject, checkpoint: str, kind: OperationType
     ) -> None:
+        """The operation fails and leaves nothing, or it succeeds. A restore then remarks on what could not be restored."""
+        digest, looks = subject.digest(subject.resource.id), subject.looks(subject.resource.id)
         for nth in itertools.count(1):
+            before, result = subject.belongings(), {}
             with Struck(subject.cloud, ANY, nth=nth, kind="status", status=403) as struck:
                 try:
-                    host.perform(self.first(host, subject, kind, checkpoint))
+                    result = host.perform(self.first(host, subject, kind, checkpoint)) or {}
                 except exception.KarborLikeError:
                     assert struck.now()
             if not struck.once:
                 break
-            assert subject.belongings() == before, f"after a refusal of request {nth}"
+            restored = set(result.get("restored", {}).values())
+            assert added(before, subject.belongings()) == restored, f"after a refusal of request {nth}"
+            for new in restored:
+                assert subject.digest(new) == digest
+                assert result["remarks"] or subject.looks(new) == looks
 
     @pytest.mark.parametrize("how", [{"kind": "status", "status": 503}, {"kind": "cut", "where": "response"}], ids=str)
     @pytest.mark.parametrize("kind", [OperationType.PROTECT, OperationType.RESTORE])

@@ -1,14 +1,13 @@
 """The properties of a Cinder volume: how they are stored and restored."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
-
-#: Members that Cinder adds to the metadata it shows.
-_READONLY: Final = "readonly"
-_NOT_METADATA: Final = frozenset({_READONLY, "attached_mode"})
+from karbor_like.plugins.protection import HookContext
+from karbor_like.plugins.toolkit import names, properties
+from karbor_like.plugins.toolkit.details import Details
 
 
 def describe(volume: Any) -> dict[str, Any]:
@@ -21,61 +20,87 @@ def describe(volume: Any) -> dict[str, Any]:
         "volume_type": volume.volume_type,
         "availability_zone": volume.availability_zone,
         "bootable": volume.bootable == "true",
-        "readonly": volume.metadata.get(_READONLY) == "True",
-        "metadata": {key: value for key, value in volume.metadata.items() if key not in _NOT_METADATA},
-        "image_metadata": dict(getattr(volume, "volume_image_metadata", None) or {}),
+        "readonly": volume.metadata.get("readonly") == "True",
+        "metadata": properties.recorded(volume.metadata, properties.VOLUME_METADATA),
+        "image_metadata": properties.recorded(_image_metadata(volume), properties.IMAGE_PROPERTIES),
     }
 
 
-def placement(clients: Clients, document: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
-    """Return arguments for the creation of a volume like this one, and remarks on what must differ.
+def placement(clients: Clients, document: Mapping[str, Any]) -> dict[str, str]:
+    """Return arguments for the creation of a volume like this one: those that this cloud offers.
 
     The restore must succeed even if volume type or availability zone do not exist in this cloud.
     """
-    wanted, remarks = {}, []
+    wanted = {}
     with translated("the volume types and availability zones"):
-        if document["volume_type"]:
-            offered = {volume_type.name for volume_type in clients.cinder().volume_types.list()}
-            if document["volume_type"] in offered:
-                wanted["volume_type"] = document["volume_type"]
-            else:
-                remarks.append(f"volume type {document['volume_type']!r} does not exist; the default type was used")
-        if document["availability_zone"]:
-            zones = clients.cinder().availability_zones.list(detailed=False)
-            if document["availability_zone"] in {
-                zone.zoneName for zone in zones if zone.zoneState.get("available", True)
-            }:
-                wanted["availability_zone"] = document["availability_zone"]
-            else:
-                remarks.append(
-                    f"availability zone {document['availability_zone']!r} does not exist; the default zone was used"
-                )
-    return wanted, remarks
+        if document["volume_type"] in {volume_type.name for volume_type in clients.cinder().volume_types.list()}:
+            wanted["volume_type"] = document["volume_type"]
+        zones = clients.cinder().availability_zones.list(detailed=False)
+        if document["availability_zone"] in {zone.zoneName for zone in zones if zone.zoneState.get("available", True)}:
+            wanted["availability_zone"] = document["availability_zone"]
+    return wanted
 
 
-def apply(clients: Clients, volume_id: str, document: Mapping[str, Any], name: str) -> None:
-    """Give the available volume the properties in *document* and the name *name*. Idempotent.
+def differences(volume: Any, document: Mapping[str, Any]) -> list[str]:
+    """Return remarks on what is not restored on purpose, or cannot be: metadata, and the placement of the new *volume*."""
+    return properties.remarks(document["image_metadata"], properties.IMAGE_PROPERTIES, "image metadata") + [
+        f"the {name.replace('_', ' ')} is {getattr(volume, name)!r}: this cloud does not offer {document[name]!r}"
+        for name in ("volume_type", "availability_zone")
+        if document[name] and getattr(volume, name) != document[name]
+    ]
+
+
+def apply(context: HookContext, volume: Any, document: Mapping[str, Any], name: str) -> list[str]:
+    """Give the complete *volume* the properties in *document* and the name *name*. Idempotent.
 
     Because the volume was created from an image, Cinder set it bootable and added the image's metadata. It also carries the
     markers of the operation.
+
+    Returns a remark for each property that the cloud refuses. Raises only what ``context.check`` raises.
     """
-    manager = clients.cinder().volumes
-    with translated(f"restoring the metadata of volume {volume_id}"):
-        volume = manager.get(volume_id)
-        if (volume.bootable == "true") != document["bootable"]:
-            manager.set_bootable(volume_id, document["bootable"])
-        _apply_image_metadata(manager, volume, document["image_metadata"])
-        if document["readonly"]:
-            manager.update_readonly_flag(volume_id, True)
-        manager.update(volume_id, name=name, description=document["description"])
-        manager.update_all_metadata(volume_id, document["metadata"])
+    details, manager = Details(context, f"volume {volume.id}"), context.clients.cinder().volumes
+    if (volume.bootable == "true") != document["bootable"]:
+        details.set("bootable flag", lambda: manager.set_bootable(volume.id, document["bootable"]))
+    wanted = properties.restored(document["image_metadata"], properties.IMAGE_PROPERTIES)
+    _apply_image_metadata(details, manager, volume, wanted)
+    if document["readonly"]:
+        details.set("read-only flag", lambda: manager.update_readonly_flag(volume.id, True))
+    texts = {"name": name, "description": document["description"]}
+    details.set_all(
+        texts,
+        lambda values: manager.update(volume.id, **values),
+        instead={key: names.plain(text) for key, text in texts.items() if text},
+    )
+    _apply_metadata(details, manager, volume, document["metadata"])
+    return details.remarks
 
 
-def _apply_image_metadata(manager: Any, volume: Any, wanted: Mapping[str, str]) -> None:
-    present = dict(getattr(volume, "volume_image_metadata", None) or {})
-    surplus = [key for key in present if key not in wanted]
-    if surplus:
-        manager.delete_image_metadata(volume.id, surplus)
-    changed = {key: value for key, value in wanted.items() if present.get(key) != value}
-    if changed:
-        manager.set_image_metadata(volume.id, changed)
+def _apply_image_metadata(details: Details, manager: Any, volume: Any, wanted: Mapping[str, str]) -> None:
+    present = _image_metadata(volume)
+
+    def remove() -> None:
+        # A request that is repeated because its answer was lost would not find the key.
+        left = _image_metadata(manager.get(volume.id))
+        manager.delete_image_metadata(volume.id, [key for key in left if key not in wanted])
+
+    if any(key not in wanted for key in present):
+        details.set("image metadata without the temporary image's", remove)
+    details.set_all(
+        {key: value for key, value in wanted.items() if present.get(key) != value},
+        lambda values: manager.set_image_metadata(volume.id, dict(values)),
+        label="image metadata ",
+    )
+
+
+def _apply_metadata(details: Details, manager: Any, volume: Any, wanted: Mapping[str, str]) -> None:
+    def remove_markers() -> None:
+        accepted = properties.recorded(manager.get(volume.id).metadata, properties.VOLUME_METADATA)
+        manager.update_all_metadata(volume.id, accepted)
+
+    if details.attempt(lambda: manager.update_all_metadata(volume.id, dict(wanted))) is not None:
+        details.set_all(wanted, lambda values: manager.set_metadata(volume.id, dict(values)), label="metadata ")
+        details.set("metadata without the operation's markers", remove_markers)
+
+
+def _image_metadata(volume: Any) -> dict[str, str]:
+    return dict(getattr(volume, "volume_image_metadata", None) or {})

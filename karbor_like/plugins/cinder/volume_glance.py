@@ -6,7 +6,6 @@ depends on the next. Restore: 1. create an image of the stored bytes, 2. a volum
 4. delete the image.
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -21,12 +20,11 @@ from karbor_like.plugins.cinder.objects import Snapshots, Volumes, cinder_messag
 from karbor_like.plugins.glance import data, integrity
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
-from karbor_like.plugins.toolkit import cleanup, cloud_objects, ownership, transfer
+from karbor_like.plugins.toolkit import cleanup, cloud_objects, names, ownership, transfer
 from karbor_like.plugins.toolkit.cloud_objects import CloudObjects
 from karbor_like.plugins.toolkit.comparison import require_equal
+from karbor_like.plugins.toolkit.details import Details
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
-
-LOG = logging.getLogger(__name__)
 
 SNAPSHOT: Final = "snapshot"
 TEMPORARY_VOLUME: Final = "temporary-volume"
@@ -52,13 +50,13 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",
     "properties": {
         "backup_name": {
-            "type": "string",
+            **names.NAME,
             "title": "Backup Name",
             "description": "The name of the backup.",
             "default": None,
         },
         "description": {
-            "type": "string",
+            **names.DESCRIPTION,
             "title": "Description",
             "description": "The description of the backup.",
         },
@@ -71,7 +69,7 @@ RESTORE_SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",
     "properties": {
         "restore_name": {
-            "type": "string",
+            **names.NAME,
             "title": "Restore Resource Name",
             "description": "The name of the restore resource ",
             "default": None,
@@ -110,7 +108,7 @@ class Protect(ResourceOperation):
                     volume.id,
                     force=True,
                     name=name,
-                    description=context.parameters.get("description"),
+                    description=names.plain(context.parameters.get("description") or ""),
                     metadata=markers,
                 )
             return snapshot.id
@@ -171,7 +169,10 @@ class Protect(ResourceOperation):
         _check_image(image, context.resource.id, size)
         # Not before: with every change Glance writes the state that the image had when the change began. A concurrent upload
         # would lose its state. Until then only the image's name tells that the image belongs to the operation.
-        context.waiter.call(lambda: _mark(context, image_id), check=context.check)
+        markers = ownership.markers(context.operation_id, TEMPORARY_IMAGE, context.resource.key)
+        Details(context, f"image {image_id}").set(
+            "marking of the temporary image", lambda: context.clients.glance().images.update(image_id, **markers)
+        )
         return image
 
     def _temporary_volume(self, context: HookContext, size: int) -> str:
@@ -220,26 +221,27 @@ class Restore(ResourceOperation):
         document = data.get_metadata(context)
         self.plugin.check_stored(context, document)
         timeout = self.plugin.timeout(context, document["image"]["size"])
-        remarks: list[str] = []
         volumes = Volumes(context.clients)
         volume_id = cloud_objects.find_existing(context, volumes, VOLUME)
         if volume_id is None:
             context.report.step("creating an image")
             image = data.make_image(context, TEMPORARY_IMAGE, document["image"], keep=False, timeout=timeout)
             context.report.step("creating a volume of the image")
-            volume_id, remarks = self._create(context, volumes, image.id, document["volume"])
+            volume_id = self._create(context, volumes, image.id, document["volume"])
         context.report.step("waiting for the volume")
         volume = cloud_objects.wait(context, volumes, volume_id, timeout)
         require_equal(
             f"size in GiB of volume {volume_id}", {"protected": document["volume"]["size"], "restored": volume.size}
         )
         context.report.step("deleting the temporary image")
-        remarks += self.release(context)
+        left = self.release(context)
         context.report.step("restoring the volume's metadata")
         name = context.parameters.get("restore_name") or document["volume"]["name"]
-        context.waiter.call(
-            lambda: metadata.apply(context.clients, volume_id, document["volume"], name), check=context.check
-        )
+        remarks = [
+            *metadata.differences(volume, document["volume"]),
+            *metadata.apply(context, volume, document["volume"], name),
+            *left,
+        ]
         return {"restored": {context.resource.key: volume_id}, "remarks": remarks}
 
     def release(self, context: HookContext) -> list[str]:
@@ -248,14 +250,8 @@ class Restore(ResourceOperation):
     def cleanup(self, context: HookContext) -> None:
         cleanup.remove_all(context, {TEMPORARY_IMAGE: Images(context.clients), VOLUME: Volumes(context.clients)})
 
-    def _create(
-        self, context: HookContext, volumes: Volumes, image_id: str, document: Mapping[str, Any]
-    ) -> tuple[str, list[str]]:
-        arguments, remarks = context.waiter.call(
-            lambda: metadata.placement(context.clients, document), check=context.check
-        )
-        for remark in remarks:
-            LOG.warning("%s: %s", context.resource.key, remark)
+    def _create(self, context: HookContext, volumes: Volumes, image_id: str, document: Mapping[str, Any]) -> str:
+        arguments = context.waiter.call(lambda: metadata.placement(context.clients, document), check=context.check)
 
         def create(name: str, markers: Mapping[str, str]) -> str:
             with translated(f"creating a volume for {context.resource.key}"):
@@ -263,12 +259,12 @@ class Restore(ResourceOperation):
                     document["size"],
                     imageRef=image_id,
                     name=name,
-                    metadata={**document["metadata"], **markers},
+                    metadata=markers,
                     **arguments,
                 )
             return volume.id
 
-        return cloud_objects.ensure(context, volumes, VOLUME, create, keep=True), remarks
+        return cloud_objects.ensure(context, volumes, VOLUME, create, keep=True)
 
 
 class Verify(data.Verify):
@@ -355,12 +351,6 @@ def _check_image(image: Any, volume_id: str, size: int) -> None:
     require_equal(
         f"disk format of volume {volume_id}", {"requested": "raw", "image": image["disk_format"]}, _INCOMPLETE
     )
-
-
-def _mark(context: HookContext, image_id: str) -> None:
-    markers = ownership.markers(context.operation_id, TEMPORARY_IMAGE, context.resource.key)
-    with translated(f"marking the temporary image of volume {context.resource.id}"):
-        context.clients.glance().images.update(image_id, **markers)
 
 
 @dataclass

@@ -68,7 +68,7 @@ def find_stored(context: HookContext) -> StreamStats | None:
 
 
 def store(context: HookContext, image: Any) -> StreamStats:
-    """Stream the active *image* from Glance into the bank. Raises ResourceFailed if its bytes are not those that it has."""
+    """Stream the active *image* from Glance into the bank. Raises ResourceFailed if Glance states another hash."""
     context.report.step("storing the bytes")
     context.report.progress(0, image.size)
     download = imagedata.download(context.clients, image.id, image.size, context.waiter, check=context.check)

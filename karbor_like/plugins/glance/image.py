@@ -1,62 +1,27 @@
 """The plugin for images: their bytes and properties are stored in the bank."""
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from karbor_like import exception
-from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.glance import data, integrity
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.glance.protectable import is_visible
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
-from karbor_like.plugins.toolkit import cleanup, cloud_objects, ownership, transfer
+from karbor_like.plugins.toolkit import cleanup, cloud_objects, names, ownership, properties, transfer
+from karbor_like.plugins.toolkit.details import Details, shorten
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
 
-LOG = logging.getLogger(__name__)
-
 IMAGE: Final = "image"
-
-#: Members that Glance sets itself or that this module handles by name. All others are properties or attributes that a new
-#: image accepts.
-_NOT_COPIED: Final = frozenset(
-    {
-        "id",
-        "owner",
-        "status",
-        "size",
-        "virtual_size",
-        "checksum",
-        "os_hash_algo",
-        "os_hash_value",
-        "created_at",
-        "updated_at",
-        "file",
-        "self",
-        "schema",
-        "direct_url",
-        "locations",
-        "stores",
-        "name",
-        "disk_format",
-        "container_format",
-        "visibility",
-        "protected",
-        *ownership.ALL,
-    }
-)
-
-#: Prefix of Glance's own properties, which it refuses in requests.
-_RESERVED: Final = "os_glance"
 
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     "title": "Image Protection Options",
     "type": "object",
     "properties": {
         "backup_name": {
-            "type": "string",
+            **names.NAME,
             "title": "Backup Name",
             "description": "The name of the backup.",
             "default": None,
@@ -70,7 +35,7 @@ RESTORE_SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",
     "properties": {
         "restore_name": {
-            "type": "string",
+            **names.NAME,
             "title": "Restore Image Name",
             "description": "The name of the restored image.",
         },
@@ -97,7 +62,7 @@ class Protect(ResourceOperation):
 
     plugin: "ImageProtection"
 
-    def main(self, context: HookContext) -> None:
+    def main(self, context: HookContext) -> dict[str, Any]:
         context.report.step("reading the image's properties")
         images = Images(context.clients)
         image = cloud_objects.fetch(context, images, context.resource.id)
@@ -107,22 +72,25 @@ class Protect(ResourceOperation):
             raise exception.ResourceNotProtectable(
                 f"image {image.id} cannot be protected: it is in state {image.status!r}"
             )
-        attributes = {
-            key: value for key, value in image.items() if key not in _NOT_COPIED and not key.startswith(_RESERVED)
-        }
+        reason = integrity.obstacle(image)
+        if reason:
+            raise exception.ResourceNotProtectable(f"image {image.id} cannot be protected: {reason}")
+        members, remarks = _members(context, image)
         described = integrity.describe(image)
         stats = data.store(context, image)
-        members = {
+        document = {
             "image": described,
             "name": image.name or "",
             "visibility": image.visibility if image.owner == context.project_id else "private",
             "protected": image.protected,
-            "attributes": attributes,
+            "members": members,
+            "attributes": properties.recorded(image, properties.IMAGE),
             "backup_name": context.parameters.get("backup_name"),
             "digest": stats.digest,
         }
-        data.put_metadata(context, members)
+        data.put_metadata(context, document)
         data.report_sizes(context, stats)
+        return {"remarks": remarks}
 
 
 class Restore(ResourceOperation):
@@ -138,8 +106,8 @@ class Restore(ResourceOperation):
         image = data.make_image(context, IMAGE, document["image"], keep=True, timeout=timeout)
         context.report.step("restoring the image's properties")
         name = context.parameters.get("restore_name") or document["name"]
-        context.waiter.call(lambda: _finish(context, image.id, name, document), check=context.check)
-        return {"restored": {context.resource.key: image.id}, "remarks": _remarks(context, document)}
+        remarks = [*_differences(document), *_finish(context, image.id, name, document)]
+        return {"restored": {context.resource.key: image.id}, "remarks": remarks}
 
     def cleanup(self, context: HookContext) -> None:
         cleanup.remove_all(context, {IMAGE: Images(context.clients)})
@@ -159,17 +127,44 @@ class ImageProtection(TransferTimeout, ProtectionPlugin):
     }
 
 
-def _finish(context: HookContext, image_id: str, name: str, document: Mapping[str, Any]) -> None:
-    """Set the original properties and remove the markers of the operation. Idempotent."""
-    with translated(f"restoring the properties of image {image_id}"):
-        context.clients.glance().images.update(
-            image_id,
-            remove_props=list(ownership.ALL),
-            name=name,
-            visibility=_visibility(document),
-            protected=document["protected"],
-            **document["attributes"],
-        )
+def _members(context: HookContext, image: Any) -> tuple[list[str], list[str]]:
+    """Return the projects that the image is shared with, and a remark if Glance does not list them."""
+    members: list[str] = []
+    if image.owner != context.project_id or image.visibility != "shared":
+        return members, []
+
+    def read() -> None:
+        members[:] = [member.member_id for member in context.clients.glance().image_members.list(image.id)]
+
+    reason = Details(context, f"image {image.id}").attempt(read)
+    return members, [
+        f"the projects that the image is shared with are not in the checkpoint: {reason}"
+    ] if reason else []
+
+
+def _finish(context: HookContext, image_id: str, name: str, document: Mapping[str, Any]) -> list[str]:
+    """Set the original properties and remove the markers of the operation. Idempotent.
+
+    Returns a remark for each property that Glance refuses.
+    """
+    details, images = Details(context, f"image {image_id}"), context.clients.glance().images
+
+    def update(remove: Sequence[str] = (), **values: Any) -> None:
+        try:
+            images.update(image_id, remove_props=list(remove), **values)
+        except TypeError as error:  # glanceclient checks Glance's schema before it sends anything
+            raise exception.ResourceFailed(f"image {image_id}: {' '.join(str(error).split())[:300]}") from error
+
+    values = {
+        "name": name,
+        "visibility": _visibility(document),
+        **properties.restored(document["attributes"], properties.IMAGE),
+        "protected": document["protected"],
+    }
+    instead = {"name": names.plain(name)}
+    if not details.set_all(values, lambda some: update(ownership.ALL, **some), instead=instead):
+        details.set("properties without the operation's markers", lambda: update(ownership.ALL))
+    return details.remarks
 
 
 def _visibility(document: Mapping[str, Any]) -> str:
@@ -177,9 +172,11 @@ def _visibility(document: Mapping[str, Any]) -> str:
     return document["visibility"] if document["visibility"] in ("private", "shared") else "private"
 
 
-def _remarks(context: HookContext, document: Mapping[str, Any]) -> list[str]:
-    if _visibility(document) == document["visibility"]:
-        return []
-    remark = f"the image was {document['visibility']}; the restored one is private"
-    LOG.info("%s: %s", context.resource.key, remark)
-    return [remark]
+def _differences(document: Mapping[str, Any]) -> list[str]:
+    """Return remarks on what is not restored on purpose."""
+    remarks = properties.remarks(document["attributes"], properties.IMAGE, "property")
+    if _visibility(document) != document["visibility"]:
+        remarks.append(f"the image was {document['visibility']}; the restored one is private")
+    if document.get("members"):  # checkpoints of earlier versions do not have the list
+        remarks.append(f"the image was shared with {shorten(document['members'])}; the restored one is not shared")
+    return remarks

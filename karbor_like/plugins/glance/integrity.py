@@ -1,12 +1,53 @@
 """Whether the bytes of an image are all there: what Glance states about them, compared with the bytes that arrive."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
+
+from oslo_utils import uuidutils
 
 from karbor_like import exception
 from karbor_like.plugins.toolkit.comparison import require_equal
+
+_KEY_POLICIES: Final = ("cinder_encryption_key_deletion_policy", "os_encrypt_key_deletion_policy")
+
+#: Ids of snapshots and volumes that a message names.
+_MAX_IDS: Final = 10
+
+
+def obstacle(image: Any) -> str | None:
+    """Return why the bytes of an active image are not enough to restore it, or None if they are."""
+    if image.get("cinder_encryption_key_id") or any(
+        image.get(policy) == "on_image_deletion" for policy in _KEY_POLICIES
+    ):
+        return (
+            "it is encrypted with a key that is deleted together with the image, and no copy of the image may use that key;"
+            " create a volume of the image and protect it with a plugin that stores Cinder backups"
+        )
+    if image.get("block_device_mapping") and not image.get("size"):
+        return (
+            f"it has no bytes, but points to {_pointed_to(image['block_device_mapping'])}; protect the volumes of the server"
+            " that it was made of instead"
+        )
+    return None
+
+
+def _pointed_to(mapping: str) -> str:
+    """Return what Nova's JSON list of block devices points to, for messages."""
+    try:
+        devices = json.loads(mapping)
+    except (ValueError, RecursionError):
+        devices = None
+    found = [
+        f"{kind} {device[f'{kind}_id']}"
+        for device in (devices if isinstance(devices, list) else [])
+        if isinstance(device, dict)
+        for kind in ("snapshot", "volume")
+        if uuidutils.is_uuid_like(device.get(f"{kind}_id"))
+    ]
+    return ", ".join(found[:_MAX_IDS]) or "other objects"
 
 
 def describe(image: Any) -> dict[str, Any]:

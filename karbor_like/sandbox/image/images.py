@@ -99,7 +99,12 @@ class Images:
         :raises ApiError: 404, if it does not exist or is private to another project
         """
         image = self._store.get("image", image_id)
-        if image is None or not (caller.may_see(image["owner"]) or image["visibility"] in ("public", "community")):
+        if image is None or not (
+            caller.may_see(image["owner"])
+            or image["visibility"] in ("public", "community")
+            or image["visibility"] == "shared"
+            and caller.project_id in self.members(image_id)
+        ):
             raise errors.not_found(f"No image found with ID {image_id}")
         return image
 
@@ -112,6 +117,20 @@ class Images:
         if not caller.may_see(image["owner"]):
             raise errors.forbidden("You are not permitted to modify this image.")
         return image
+
+    def members(self, image_id: str) -> list[str]:
+        """List the projects that an image is shared with. They see it by its id; lists leave it out, as if not accepted."""
+        return (self._store.get("image_members", image_id) or {"members": []})["members"]
+
+    def share(self, caller: web.Identity, image_id: str, project_id: str) -> None:
+        """Share an image with a project.
+
+        :raises ApiError: 403 unless the image is the caller's own and its visibility is ``shared``
+        """
+        with self._store.transaction():
+            if self.own(caller, image_id)["visibility"] != "shared":
+                raise errors.forbidden("Only shared images have members.")
+            self._store.put("image_members", image_id, {"members": [*self.members(image_id), project_id]})
 
     def all(self, caller: web.Identity) -> list[state.Document]:
         """List all images for an administrator, and public and own images for other callers."""
@@ -139,6 +158,7 @@ class Images:
             if image["protected"]:
                 raise errors.forbidden(f"Image {image_id} is protected and cannot be deleted.")
             self._store.delete("image", image_id)
+            self._store.delete("image_members", image_id)
         files.remove(self._folder / image_id)
 
     def store_bytes(self, image_id: str, chunks: Iterable[bytes]) -> state.Document:

@@ -36,6 +36,11 @@ IMAGE: dict[str, Any] = {
     "links": [{"rel": "self", "href": "{self}"}, {"rel": "enclosure", "href": "{file}"}],
 }
 
+MEMBER: dict[str, Any] = {
+    "name": "member",
+    "properties": {name: {"type": "string"} for name in ("image_id", "member_id", "status", "schema")},
+}
+
 IMAGES: dict[str, Any] = {
     "name": "images",
     "properties": {

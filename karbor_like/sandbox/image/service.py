@@ -34,6 +34,7 @@ class ImageService(web.Service):
             web.Route("GET", "/versions", self.versions, public=True),
             web.Route("GET", "/v2/schemas/image", lambda call: web.answer(body=schema.IMAGE)),
             web.Route("GET", "/v2/schemas/images", lambda call: web.answer(body=schema.IMAGES)),
+            web.Route("GET", "/v2/schemas/member", lambda call: web.answer(body=schema.MEMBER)),
             web.Route("POST", "/v2/images", self.create),
             web.Route("GET", "/v2/images", self.index),
             web.Route("GET", "/v2/images/{image_id}", self.show),
@@ -41,6 +42,8 @@ class ImageService(web.Service):
             web.Route("DELETE", "/v2/images/{image_id}", self.delete),
             web.Route("PUT", "/v2/images/{image_id}/file", self.upload),
             web.Route("GET", "/v2/images/{image_id}/file", self.download),
+            web.Route("GET", "/v2/images/{image_id}/members", self.list_members),
+            web.Route("POST", "/v2/images/{image_id}/members", self.add_member),
             web.Route("PUT", "/v2/images/{image_id}/tags/{tag}", self.add_tag),
             web.Route("DELETE", "/v2/images/{image_id}/tags/{tag}", self.remove_tag),
         )
@@ -116,6 +119,15 @@ class ImageService(web.Service):
         self._images.update(call.identity, image_id, change)
         return web.answer(204)
 
+    def list_members(self, call: web.Call, image_id: str) -> webob.Response:
+        self._images.own(call.identity, image_id)
+        return web.answer(body={"members": [_member(image_id, member) for member in self._images.members(image_id)]})
+
+    def add_member(self, call: web.Call, image_id: str) -> webob.Response:
+        member = call.json()["member"]
+        self._images.share(call.identity, image_id, member)
+        return web.answer(body=_member(image_id, member))
+
     def delete(self, call: web.Call, image_id: str) -> webob.Response:
         self._images.delete(call.identity, image_id)
         return web.answer(204)
@@ -159,6 +171,10 @@ class ImageService(web.Service):
 def _shown(image: state.Document) -> dict[str, Any]:
     path = f"/v2/images/{image['id']}"
     return {**image, "self": path, "file": f"{path}/file", "schema": "/v2/schemas/image"}
+
+
+def _member(image_id: str, project_id: str) -> dict[str, Any]:
+    return {"image_id": image_id, "member_id": project_id, "status": "pending", "schema": "/v2/schemas/member"}
 
 
 def _matches(call: web.Call, image: state.Document) -> bool:

@@ -17,6 +17,7 @@ from karbor_like.testing.host import Host
 from karbor_like.testing.protection import Belongings, sha256
 from tests.contract.plugins.streams import GlanceStreamContract
 
+KEY = "6f1b2c3d-0000-4000-8000-000000000000"
 BYTES = random.Random(2).randbytes(1_500_000)
 
 
@@ -122,6 +123,84 @@ class TestImage(sandbox.CopyContract, GlanceStreamContract, sandbox.ProtectionCo
         subject = ImageSubject(cloud, host.clients, data=b"")
         restored = host.restore(subject.resource, host.protect(subject.resource).checkpoint_id)
         assert host.clients.glance().images.get(restored).size == 0
+
+    @pytest.mark.parametrize(
+        ("properties", "reason"),
+        [
+            (
+                {"cinder_encryption_key_id": KEY, "cinder_encryption_key_deletion_policy": "on_image_deletion"},
+                "encrypted",
+            ),
+            ({"os_encrypt_key_id": KEY, "os_encrypt_key_deletion_policy": "on_image_deletion"}, "encrypted"),
+            ({"block_device_mapping": f'[{{"snapshot_id": "{KEY}"}}]', "bdm_v2": "True"}, f"snapshot {KEY}"),
+        ],
+        ids=["cinder", "glance", "server"],
+    )
+    def test_image_that_its_bytes_do_not_restore(
+        self, host: Host, cloud: Sandbox, properties: dict[str, str], reason: str
+    ) -> None:
+        other = ImageSubject(cloud, host.clients, data=b"", **properties)
+        with pytest.raises(exception.ResourceNotProtectable, match=reason):
+            host.protect(other.resource)
+
+    def test_copy_has_no_power_over_objects_of_the_original(
+        self, host: Host, subject: ImageSubject, checkpoint: str
+    ) -> None:
+        """Earlier versions protected encrypted images."""
+        looks = subject.looks(subject.resource.id)
+        with host.bank.leases.acquire(holder="test") as lease:
+            section = host.section(checkpoint, subject.resource, lease)
+            document = section.get("metadata")
+            dropped = {
+                "cinder_encryption_key_id": KEY,
+                "cinder_encryption_key_deletion_policy": "on_image_deletion",
+                "block_device_mapping": "[]",
+                "backup_type": "daily",
+            }
+            section.put("metadata", {**document, "attributes": {**document["attributes"], **dropped}})
+            result = host.perform(host.operation(OperationType.RESTORE, subject.resource, checkpoint))
+        assert subject.looks(result["restored"][subject.resource.key]) == looks
+        for name in dropped:
+            assert f"property {name} was not restored" in str(result["remarks"])
+
+    def test_projects_that_the_image_is_shared_with(self, host: Host, cloud: Sandbox) -> None:
+        shared = ImageSubject(cloud, host.clients, visibility="shared")
+        host.clients.glance().image_members.create(shared.resource.id, "bob")
+        checkpoint = host.protect(shared.resource).checkpoint_id
+        result = host.perform(host.operation(OperationType.RESTORE, shared.resource, checkpoint))
+        restored = result["restored"][shared.resource.key]
+        assert shared.looks(restored) == shared.looks(shared.resource.id)
+        assert list(host.clients.glance().image_members.list(restored)) == []
+        assert result["remarks"] == ["the image was shared with bob; the restored one is not shared"]
+
+    def test_list_of_members_that_glance_refuses(self, host: Host, cloud: Sandbox) -> None:
+        shared = ImageSubject(cloud, host.clients, visibility="shared")
+        with sandbox.Struck(cloud, "/members$", kind="status", status=403):
+            result = host.perform(host.operation(OperationType.PROTECT, shared.resource))
+        assert "shared with are not in the checkpoint" in result["remarks"][0]
+
+    def test_refused_property_is_a_remark(self, host: Host, subject: ImageSubject, checkpoint: str) -> None:
+        """All other properties are restored."""
+        looks = subject.looks(subject.resource.id)
+        with host.bank.leases.acquire(holder="test") as lease:
+            section = host.section(checkpoint, subject.resource, lease)
+            document = section.get("metadata")
+            refused = {"min_disk": -1, "licence": 3}
+            section.put("metadata", {**document, "attributes": {**document["attributes"], **refused}})
+            result = host.perform(host.operation(OperationType.RESTORE, subject.resource, checkpoint))
+        restored = subject.looks(result["restored"][subject.resource.key])
+        assert restored == {**{name: value for name, value in looks.items() if name != "licence"}, "min_disk": 0}
+        assert len(result["remarks"]) == 2
+        assert "licence could not be restored" in str(result["remarks"])
+        assert "min_disk could not be restored" in str(result["remarks"])
+
+    def test_recorded_name_that_this_cloud_refuses(self, host: Host, subject: ImageSubject, checkpoint: str) -> None:
+        with host.bank.leases.acquire(holder="test") as lease:
+            section = host.section(checkpoint, subject.resource, lease)
+            section.put("metadata", {**section.get("metadata"), "name": "n" * 256})
+            result = host.perform(host.operation(OperationType.RESTORE, subject.resource, checkpoint))
+        assert subject.looks(result["restored"][subject.resource.key])["name"] == "n" * 255
+        assert "name could not be restored" in result["remarks"][0]
 
     def test_image_without_bytes(self, host: Host, subject: ImageSubject, before: Belongings) -> None:
         queued = subject.glance.images.create(name="nothing yet", disk_format="raw", container_format="bare")

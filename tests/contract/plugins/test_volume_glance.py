@@ -141,6 +141,12 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         host.cleanup(operation)
         assert subject.belongings() == before
 
+    def test_image_that_cannot_be_marked(self, host: Host, subject: VolumeSubject, before: Belongings) -> None:
+        with Struck(subject.cloud, "/images/", method="PATCH", times=0, kind="status", status=403):
+            checkpoint = host.protect(subject.resource).checkpoint_id
+        assert subject.belongings() == before
+        assert subject.digest(host.restore(subject.resource, checkpoint)) == subject.digest(subject.resource.id)
+
     def test_image_is_not_changed_before_cinder_has_filled_it(self, host: Host, subject: VolumeSubject) -> None:
         """With every change Glance writes the state that the image had when the change began.
 
@@ -238,6 +244,48 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         assert subject.looks(restored)["image"]["os_distro"] == "debian"
         assert subject.looks(restored)["bootable"] == "true"
 
+    def test_image_metadata_without_power_over_objects_of_the_original(
+        self, host: Host, subject: VolumeSubject
+    ) -> None:
+        key = {"cinder_encryption_key_id": "k", "cinder_encryption_key_deletion_policy": "on_image_deletion"}
+        subject.cinder.volumes.set_image_metadata(subject.resource.id, {"os_distro": "debian", **key})
+        checkpoint = host.protect(subject.resource).checkpoint_id
+        result = host.perform(host.operation(OperationType.RESTORE, subject.resource, checkpoint))
+        assert subject.looks(result["restored"][subject.resource.key])["image"] == {"os_distro": "debian"}
+        assert len(result["remarks"]) == 2
+        assert all("image metadata cinder_encryption_key" in remark for remark in result["remarks"])
+
+    @pytest.mark.parametrize(
+        ("method", "path", "status", "names"),
+        [
+            (
+                "POST",
+                "/action$",
+                400,
+                ["bootable flag", "image metadata without the temporary image's", "read-only flag"],
+            ),
+            ("PUT", "/volumes/[^/]*$", 403, ["name", "description"]),
+            ("", "/metadata$", 403, ["metadata colour", "metadata without the operation's markers"]),
+            ("PUT", "/metadata$", 400, ["metadata without the operation's markers"]),
+        ],
+    )
+    def test_refused_detail_is_a_remark(
+        self, host: Host, subject: VolumeSubject, method: str, path: str, status: int, names: list[str]
+    ) -> None:
+        subject.cinder.volumes.update_readonly_flag(subject.resource.id, True)
+        checkpoint = host.protect(subject.resource).checkpoint_id
+        body = f'{{"forbidden": {{"code": {status}, "message": "not allowed here"}}}}'
+        refused = Struck(
+            subject.cloud, path, service="volume", method=method, times=0, kind="status", status=status, body=body
+        )
+        with refused:
+            result = host.perform(host.operation(OperationType.RESTORE, subject.resource, checkpoint))
+        restored = result["restored"][subject.resource.key]
+        assert subject.digest(restored) == subject.digest(subject.resource.id)
+        assert result["remarks"] == [
+            f"{', '.join(names)} could not be restored: volume {restored}: not allowed here (HTTP {status})"
+        ]
+
     def test_read_only_volume_is_restored_read_only(self, host: Host, subject: VolumeSubject) -> None:
         subject.cinder.volumes.update_readonly_flag(subject.resource.id, True)
         restored = host.restore(subject.resource, host.protect(subject.resource).checkpoint_id)
@@ -255,8 +303,8 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
             result = host.perform(restore)
         assert subject.digest(result["restored"][subject.resource.key]) == subject.digest(subject.resource.id)
         assert len(result["remarks"]) == 2
-        assert "gold" in result["remarks"][0]
-        assert "moon" in result["remarks"][1]
+        assert "does not offer 'gold'" in result["remarks"][0]
+        assert "does not offer 'moon'" in result["remarks"][1]
 
     @pytest.mark.parametrize(
         ("path", "noun"),

@@ -40,6 +40,30 @@ def test_changed_bytes_end_the_stream_with_an_error(stated: dict[str, Any]) -> N
         received.extend(integrity.checked(changed, Image(stated)))
 
 
+SNAPSHOT = "6f1b2c3d-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("mapping", "named"),
+    [
+        (f'[{{"snapshot_id": "{SNAPSHOT}", "boot_index": 0}}, {{"volume_id": "no id"}}, 3]', f"snapshot {SNAPSHOT};"),
+        (f'[{{"volume_id": "{SNAPSHOT}"}}]', f"volume {SNAPSHOT};"),
+        ("[" * 100_000, "other objects;"),
+        ("{}", "other objects;"),
+    ],
+    ids=["snapshot", "volume", "deep", "object"],
+)
+def test_image_that_only_points_elsewhere(mapping: str, named: str) -> None:
+    reason = integrity.obstacle(Image(size=0, block_device_mapping=mapping))
+    assert reason is not None
+    assert f"points to {named} protect the volumes" in reason
+
+
+@pytest.mark.parametrize("image", [{"size": 0}, {"size": 1, "block_device_mapping": "[]"}, {"os_encrypt_key_id": "1"}])
+def test_image_with_all_its_bytes(image: dict[str, Any]) -> None:
+    assert integrity.obstacle(Image(image)) is None
+
+
 @pytest.mark.parametrize("size", [None, "3"])
 def test_image_of_unknown_size(size: object) -> None:
     with pytest.raises(exception.ResourceFailed, match="states the size"):

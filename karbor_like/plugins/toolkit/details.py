@@ -1,0 +1,99 @@
+"""The details of a resource: what an operation sets, or reads, in addition to the bytes.
+
+If the bytes are complete, a detail that the cloud refuses is no reason to discard them. It becomes a remark instead.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from karbor_like import exception
+from karbor_like.clients.errors import translated
+from karbor_like.plugins.protection import HookContext
+
+LOG = logging.getLogger(__name__)
+
+#: Names that a remark lists.
+_MAX_NAMES: Final = 10
+
+
+class Details:
+    """Sets details one after another, with retries, and collects those that the cloud refused.
+
+    :param what: the resource whose details they are, such as "volume X", for messages
+    """
+
+    def __init__(self, context: HookContext, what: str) -> None:
+        self._context = context
+        self._what = what
+        self._refused: dict[str, list[str]] = {}
+
+    @property
+    def remarks(self) -> list[str]:
+        """The refused details, each with the cloud's reason."""
+        return [f"{shorten(names)} could not be restored: {reason}" for reason, names in self._refused.items()]
+
+    def set(self, name: str, action: Callable[[], object]) -> bool:
+        """Set one detail, and return whether the cloud accepted it.
+
+        :param action: idempotent; calls a client library
+
+        Raises only what ``context.check`` raises.
+        """
+        reason = self.attempt(action)
+        if reason is not None:
+            self._refuse(name, reason)
+        return reason is None
+
+    def set_all(
+        self,
+        values: Mapping[str, Any],
+        send: Callable[[Mapping[str, Any]], object],
+        *,
+        instead: Mapping[str, Any] | None = None,
+        label: str = "",
+    ) -> bool:
+        """Set several details in one request. If the cloud refuses it, send each in a request of its own.
+
+        :param send: sets the given values and leaves other details unchanged; as *action* of :meth:`set`
+        :param instead: values to try in place of refused ones, by name
+        :param label: what the names in *values* are, such as "property ", for messages
+        :returns: whether the cloud accepted the one request
+        """
+        if not values or self.attempt(lambda: send(values)) is None:
+            return True
+        for name, value in values.items():
+            reason = self.attempt(lambda name=name, value=value: send({name: value}))  # type: ignore[misc]
+            if reason is None:
+                continue
+            other = (instead or {}).get(name, value)
+            if other != value and self.attempt(lambda name=name, other=other: send({name: other})) is None:  # type: ignore[misc]
+                self._refuse(f"{label}{name}", f"{reason}; it is {other!r} instead")
+            else:
+                self._refuse(f"{label}{name}", reason)
+        return False
+
+    def attempt(self, action: Callable[[], object]) -> str | None:
+        """Perform *action* as :meth:`set` does, without a remark. Return why the cloud refuses it, or None if it does not."""
+
+        def call() -> None:
+            with translated(self._what):
+                action()
+
+        try:
+            self._context.waiter.call(call, check=self._context.check)
+        except (exception.LeaseLost, exception.Cancelled):
+            raise
+        except exception.KarborLikeError as error:
+            return str(error)
+        return None
+
+    def _refuse(self, name: str, reason: str) -> None:
+        LOG.warning("%s: %s: %s", self._context.resource.key, name, reason)
+        self._refused.setdefault(reason, []).append(name)
+
+
+def shorten(names: Sequence[str]) -> str:
+    """Return a list of *names* for a message, which has only the first ones if there are many."""
+    surplus = len(names) - _MAX_NAMES
+    return ", ".join(names[:_MAX_NAMES]) + (f" and {surplus} more" if surplus > 0 else "")

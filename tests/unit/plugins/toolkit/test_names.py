@@ -1,0 +1,36 @@
+"""Names that tenants choose."""
+
+import re
+
+import jsonschema
+import pytest
+
+from karbor_like.plugins.toolkit import names
+
+
+@pytest.mark.parametrize("text", ["data-1", "n" * 255, "Grüße 😀 \u2028", " "])
+def test_names(text: str) -> None:
+    jsonschema.validate(text, names.NAME)
+    jsonschema.validate(text, names.DESCRIPTION)
+
+
+@pytest.mark.parametrize("text", ["n" * 256, "a\x00", "a\x1b[31m", "a\x7f", "a\x85", "a\ud800"])
+def test_neither_name_nor_description(text: str) -> None:
+    for schema in (names.NAME, names.DESCRIPTION):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(text, schema)
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\n", "\ta"])
+def test_descriptions_have_lines(text: str) -> None:
+    jsonschema.validate(text, names.DESCRIPTION)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(text, names.NAME)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"), [("Grüße", "Grüße"), ("😀a", "?a"), ("a\nb\x00", "a?b?"), ("n" * 300, "n" * 255)]
+)
+def test_plain(text: str, plain: str) -> None:
+    assert names.plain(text) == plain
+    assert re.search(names.NAME["pattern"], plain)
