@@ -27,6 +27,11 @@ class Jobs:
         """Bytes of a volume per GiB of its nominal size."""
         return self._settings.gib
 
+    @property
+    def inspect_content(self) -> bool:
+        """Whether Cinder treats volumes and images by what their content looks like."""
+        return self._settings.inspect_content
+
     def check(self) -> None:
         """Check that the sandbox is not being stopped.
 

@@ -33,7 +33,7 @@ class World:
         account_store.seed()
         token_store = tokens.Tokens(self._store, settings, clock, account_store)
         trust_store = trusts.Trusts(self._store, clock, account_store)
-        image_store = images.Images(self._store, self._directory.folder("images"), clock)
+        image_store = images.Images(self._store, self._directory.folder("images"), clock, settings)
         message_store = messages.Messages(self._store, clock)
         common = (clock, self._jobs, message_store)
         snapshot_store = snapshots.Snapshots(self._store, self._directory.folder("snapshots"), *common)

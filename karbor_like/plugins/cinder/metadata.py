@@ -6,7 +6,7 @@ from typing import Any
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
 from karbor_like.plugins.protection import HookContext
-from karbor_like.plugins.toolkit import names, properties
+from karbor_like.plugins.toolkit import names, ownership, properties
 from karbor_like.plugins.toolkit.details import Details
 
 
@@ -75,16 +75,42 @@ def apply(context: HookContext, volume: Any, document: Mapping[str, Any], name: 
     return details.remarks
 
 
+def disarm(context: HookContext, volume: Any) -> None:
+    """Remove image metadata from a temporary volume that must not get into an image of it.
+
+    Cinder copies image metadata into properties of the image. Glance deletes the encryption key that they name together with
+    the image, and verifies a signature of bytes that have changed since.
+
+    Raises what ``translated`` raises.
+    """
+    manager = context.clients.cinder().volumes
+
+    def harmful(current: Any) -> list[str]:
+        present = _image_metadata(current)
+        signature = [key for key in present if key.startswith("img_signature")]
+        return [*properties.dropped(present, properties.IMAGE_PROPERTIES), *signature]
+
+    def remove() -> None:
+        with translated(f"removing image metadata from the temporary volume {volume.id}"):
+            manager.delete_image_metadata(volume.id, harmful(manager.get(volume.id)))
+
+    if harmful(volume):
+        context.waiter.call(remove, check=context.check)
+
+
 def _apply_image_metadata(details: Details, manager: Any, volume: Any, wanted: Mapping[str, str]) -> None:
-    present = _image_metadata(volume)
+    def surplus(current: Any) -> list[str]:
+        present = _image_metadata(current)
+        settable = {*properties.recorded(present, properties.IMAGE_PROPERTIES), *ownership.ALL}
+        return [key for key in present if key in settable and key not in wanted]
 
     def remove() -> None:
         # A request that is repeated because its answer was lost would not find the key.
-        left = _image_metadata(manager.get(volume.id))
-        manager.delete_image_metadata(volume.id, [key for key in left if key not in wanted])
+        manager.delete_image_metadata(volume.id, surplus(manager.get(volume.id)))
 
-    if any(key not in wanted for key in present):
+    if surplus(volume):
         details.set("image metadata without the temporary image's", remove)
+    present = _image_metadata(volume)
     details.set_all(
         {key: value for key, value in wanted.items() if present.get(key) != value},
         lambda values: manager.set_image_metadata(volume.id, dict(values)),

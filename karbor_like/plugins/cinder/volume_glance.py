@@ -7,7 +7,6 @@ depends on the next. Restore: 1. create an image of the stored bytes, 2. a volum
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from karbor_like import exception
@@ -16,8 +15,9 @@ from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.cinder import metadata
-from karbor_like.plugins.cinder.objects import Snapshots, Volumes, cinder_message
-from karbor_like.plugins.glance import data, integrity
+from karbor_like.plugins.cinder.objects import Snapshots, Volumes
+from karbor_like.plugins.cinder.upload import Upload
+from karbor_like.plugins.glance import content, data, integrity
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, names, ownership, transfer
@@ -39,10 +39,6 @@ _INCOMPLETE: Final = (
 
 #: States in which Cinder allows a snapshot.
 _USABLE: Final = frozenset({"available", "in-use"})
-
-#: Consecutive polls in which Cinder does not show the volume as uploading before the upload counts as failed. A replica of
-#: Cinder's database may lag.
-_GIVEN_UP: Final = 3
 
 # Clients know both schemas, which must not change. See Schemas for the meaning of "required" in them.
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
@@ -124,9 +120,10 @@ class Protect(ResourceOperation):
     def main(self, context: HookContext) -> dict[str, Any]:
         document = data.get_metadata(context)
         stats = data.find_stored(context)
+        head = content.Head()
         if stats is None or "digest" not in document:
             image = self._image(context, document["volume"])
-            stats = stats or data.store(context, image)
+            stats = stats or data.store(context, image, head.watch)
             self.plugin.check_size(context, document, stats)
             members = {
                 **document,
@@ -139,7 +136,7 @@ class Protect(ResourceOperation):
             data.put_metadata(context, members)
         data.report_sizes(context, stats)
         context.report.step("deleting the temporary image, volume and snapshot")
-        return {"remarks": self.release(context)}
+        return {"remarks": [*_remarks(head), *self.release(context)]}
 
     def release(self, context: HookContext) -> list[str]:
         return cleanup.release(context, _temporary(context))
@@ -165,7 +162,7 @@ class Protect(ResourceOperation):
             return image_id
 
         image_id = cloud_objects.ensure(context, Images(context.clients), TEMPORARY_IMAGE, create)
-        image = _Upload(context, volume_id, image_id).wait(self.plugin.timeout(context, size))
+        image = Upload(context, volume_id, image_id).wait(self.plugin.timeout(context, size))
         _check_image(image, context.resource.id, size)
         # Not before: with every change Glance writes the state that the image had when the change began. A concurrent upload
         # would lose its state. Until then only the image's name tells that the image belongs to the operation.
@@ -209,6 +206,8 @@ class Protect(ResourceOperation):
             {"volume": size, "temporary volume": volume.size},
             _INCOMPLETE,
         )
+        if volume.status == "available":
+            metadata.disarm(context, volume)
         return volume_id
 
 
@@ -220,18 +219,10 @@ class Restore(ResourceOperation):
     def main(self, context: HookContext) -> dict[str, Any]:
         document = data.get_metadata(context)
         self.plugin.check_stored(context, document)
-        timeout = self.plugin.timeout(context, document["image"]["size"])
-        volumes = Volumes(context.clients)
-        volume_id = cloud_objects.find_existing(context, volumes, VOLUME)
-        if volume_id is None:
-            context.report.step("creating an image")
-            image = data.make_image(context, TEMPORARY_IMAGE, document["image"], keep=False, timeout=timeout)
-            context.report.step("creating a volume of the image")
-            volume_id = self._create(context, volumes, image.id, document["volume"])
-        context.report.step("waiting for the volume")
-        volume = cloud_objects.wait(context, volumes, volume_id, timeout)
+        with content.explaining(context):
+            volume = self._volume(context, document)
         require_equal(
-            f"size in GiB of volume {volume_id}", {"protected": document["volume"]["size"], "restored": volume.size}
+            f"size in GiB of volume {volume.id}", {"protected": document["volume"]["size"], "restored": volume.size}
         )
         context.report.step("deleting the temporary image")
         left = self.release(context)
@@ -242,13 +233,26 @@ class Restore(ResourceOperation):
             *metadata.apply(context, volume, document["volume"], name),
             *left,
         ]
-        return {"restored": {context.resource.key: volume_id}, "remarks": remarks}
+        return {"restored": {context.resource.key: volume.id}, "remarks": remarks}
 
     def release(self, context: HookContext) -> list[str]:
         return cleanup.release(context, {TEMPORARY_IMAGE: Images(context.clients)})
 
     def cleanup(self, context: HookContext) -> None:
         cleanup.remove_all(context, {TEMPORARY_IMAGE: Images(context.clients), VOLUME: Volumes(context.clients)})
+
+    def _volume(self, context: HookContext, document: Mapping[str, Any]) -> Any:
+        """Perform steps 1 to 3 and return the available volume. Each step uses the result of an earlier attempt."""
+        timeout = self.plugin.timeout(context, document["image"]["size"])
+        volumes = Volumes(context.clients)
+        volume_id = cloud_objects.find_existing(context, volumes, VOLUME)
+        if volume_id is None:
+            context.report.step("creating an image")
+            image = data.make_image(context, TEMPORARY_IMAGE, document["image"], keep=False, timeout=timeout)
+            context.report.step("creating a volume of the image")
+            volume_id = self._create(context, volumes, image.id, document["volume"])
+        context.report.step("waiting for the volume")
+        return cloud_objects.wait(context, volumes, volume_id, timeout)
 
     def _create(self, context: HookContext, volumes: Volumes, image_id: str, document: Mapping[str, Any]) -> str:
         arguments = context.waiter.call(lambda: metadata.placement(context.clients, document), check=context.check)
@@ -342,6 +346,15 @@ def _wait_until_idle(context: HookContext) -> Any:
     return volume
 
 
+def _remarks(head: content.Head) -> list[str]:
+    if head.format is None:
+        return []
+    return [
+        f"the volume begins with the header of the disk format {head.format}. A restore is refused in clouds where Glance or"
+        f" Cinder inspects images: {content.ADVICE}"
+    ]
+
+
 def _check_image(image: Any, volume_id: str, size: int) -> None:
     """Raise ResourceFailed unless *image* consists of the *size* bytes of the volume."""
     sizes = {"volume": size, "image": image.get("size")}
@@ -351,63 +364,3 @@ def _check_image(image: Any, volume_id: str, size: int) -> None:
     require_equal(
         f"disk format of volume {volume_id}", {"requested": "raw", "image": image["disk_format"]}, _INCOMPLETE
     )
-
-
-@dataclass
-class _UploadState:
-    volume: Any
-    image: Any | None
-
-    @property
-    def status(self) -> str:
-        return self.image.status if self.image else "deleted"
-
-
-class _Upload:
-    """Cinder's upload of the temporary volume.
-
-    The image shows when it is complete, the volume when Cinder has given up.
-    """
-
-    def __init__(self, context: HookContext, volume_id: str, image_id: str) -> None:
-        self._context = context
-        self._volumes = Volumes(context.clients)
-        self._images = Images(context.clients)
-        self._volume_id = volume_id
-        self._image_id = image_id
-        self._idle = 0
-
-    def wait(self, timeout: float) -> Any:
-        """Wait for the active image and return it. Raises ResourceFailed with Cinder's reason once the upload failed."""
-        upload = self._context.waiter.until(
-            f"image {self._image_id} to become active",
-            self._poll,
-            done=lambda upload: upload.status == self._images.ready,
-            failed=self._failure,
-            timeout=timeout,
-            check=self._context.check,
-        )
-        return upload.image
-
-    def _poll(self) -> _UploadState:
-        # The volume first: once it is idle, the upload has ended, and the image state that is read afterwards is final.
-        volume = self._volumes.get(self._volume_id)
-        try:
-            return _UploadState(volume, self._images.get(self._image_id))
-        except exception.ResourceNotFound:
-            return _UploadState(volume, None)
-
-    def _failure(self, state: _UploadState) -> str | None:
-        if state.image is None:
-            return f"it was deleted: {self._message()}"
-        failure = self._images.failure(state.image) or self._volumes.failure(state.volume)
-        if failure:
-            return failure
-        idle = state.volume.status != "uploading" and state.image.status != self._images.ready
-        self._idle = self._idle + 1 if idle else 0
-        if self._idle < _GIVEN_UP:
-            return None
-        return f"Cinder gave up uploading volume {self._volume_id}: {self._message()}"
-
-    def _message(self) -> str:
-        return cinder_message(self._context.clients, self._volume_id)

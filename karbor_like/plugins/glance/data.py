@@ -4,7 +4,7 @@ The section of a resource holds the stream :data:`DATA` and the document :data:`
 states size, format and hash of the image, ``digest`` that the stream is complete.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ from karbor_like.plugins.toolkit.copying import SectionCopy
 
 DATA: Final = "data"
 METADATA: Final = "metadata"
+
+Watch = Callable[[Iterable[bytes]], Iterable[bytes]]
 
 #: Version of the documents that this code writes. Readers refuse other versions.
 VERSION: Final = 1
@@ -67,15 +69,18 @@ def find_stored(context: HookContext) -> StreamStats | None:
         return None
 
 
-def store(context: HookContext, image: Any) -> StreamStats:
-    """Stream the active *image* from Glance into the bank. Raises ResourceFailed if Glance states another hash."""
+def store(context: HookContext, image: Any, watch: Watch = lambda pieces: pieces) -> StreamStats:
+    """Stream the active *image* from Glance into the bank. Raises ResourceFailed if Glance states another hash.
+
+    :param watch: yields the pieces that it receives, to see them on their way
+    """
     context.report.step("storing the bytes")
     context.report.progress(0, image.size)
     download = imagedata.download(context.clients, image.id, image.size, context.waiter, check=context.check)
     with closing(download) as data:
         return context.section.write(
             DATA,
-            integrity.checked(data, image),
+            integrity.checked(watch(data), image),
             size=image.size,
             bases=context.bases,
             progress=lambda done: context.report.progress(done, image.size),

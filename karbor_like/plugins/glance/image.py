@@ -6,7 +6,7 @@ from typing import Any, Final
 from karbor_like import exception
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
-from karbor_like.plugins.glance import data, integrity
+from karbor_like.plugins.glance import content, data, integrity
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.glance.protectable import is_visible
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
@@ -103,7 +103,8 @@ class Restore(ResourceOperation):
         data.check_stored(context, document)
         context.report.step("creating an image")
         timeout = self.plugin.timeout(context, document["image"]["size"])
-        image = data.make_image(context, IMAGE, document["image"], keep=True, timeout=timeout)
+        with content.explaining(context):
+            image = data.make_image(context, IMAGE, document["image"], keep=True, timeout=timeout)
         context.report.step("restoring the image's properties")
         name = context.parameters.get("restore_name") or document["name"]
         remarks = [*_differences(document), *_finish(context, image.id, name, document)]

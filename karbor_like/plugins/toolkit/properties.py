@@ -67,7 +67,7 @@ IMAGE_PROPERTIES: Final = (
     Rule("ramdisk_id", Effect.KEPT, "servers of the restored image boot with the same RAM disk, which is only read"),
     Rule("img_signature", Effect.KEPT, _SIGNATURE),
     Rule("img_signature_*", Effect.KEPT, _SIGNATURE),
-    Rule("signature_verified", Effect.DROPPED, "Cinder verified the signature of the original only"),
+    Rule("signature_verified", Effect.OWN, "Cinder sets it by itself"),
     Rule("base_image_ref", Effect.KEPT, _ORIGIN),
     Rule("image_location", Effect.KEPT, _ORIGIN),
     Rule("image_type", Effect.KEPT, _ORIGIN),
@@ -120,6 +120,11 @@ def recorded(properties: Mapping[str, Any], rules: Iterable[Rule]) -> dict[str, 
 def restored(properties: Mapping[str, Any], rules: Iterable[Rule]) -> dict[str, Any]:
     """Return the recorded properties that a restored object gets."""
     return {name: value for name, value in properties.items() if _effect(name, rules) is Effect.KEPT}
+
+
+def dropped(properties: Mapping[str, Any], rules: Iterable[Rule]) -> list[str]:
+    """Return the names of the properties that give power over other objects or point to them."""
+    return [name for name in properties if _effect(name, rules) is Effect.DROPPED]
 
 
 def remarks(properties: Mapping[str, Any], rules: Iterable[Rule], label: str) -> list[str]:

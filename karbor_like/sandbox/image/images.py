@@ -8,6 +8,7 @@ from typing import Any
 
 from karbor_like import clock as clocks
 from karbor_like.sandbox import errors, files, state, web
+from karbor_like.sandbox.image import inspection
 
 FORMATS = {
     "container_format": ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"),
@@ -43,10 +44,11 @@ UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 class Images:
     """The images of all projects. A document has the attributes that the API shows; unknown ones are properties."""
 
-    def __init__(self, store: state.Store, folder: Path, clock: clocks.Clock) -> None:
+    def __init__(self, store: state.Store, folder: Path, clock: clocks.Clock, settings: state.Settings) -> None:
         self._store = store
         self._folder = folder
         self._clock = clock
+        self._settings = settings
         self._uploads = threading.Lock()
 
     def recover(self) -> None:
@@ -164,7 +166,7 @@ class Images:
     def store_bytes(self, image_id: str, chunks: Iterable[bytes]) -> state.Document:
         """Store the data of a queued image and activate it; on failure the image is queued again.
 
-        :raises ApiError: 409 if the image is not queued, 410 if it was deleted meanwhile
+        :raises ApiError: 409 if the image is not queued, 410 if it was deleted meanwhile, 415 if its content is refused
         :raises ShortBody: the stream ended early
         """
         with self._store.transaction():
@@ -180,6 +182,8 @@ class Images:
         try:
             with files.Digests() as digests:
                 size = files.write(part, chunks, each=digests.update)
+            if self._settings.inspect_content and (reason := inspection.refusal(part, image["disk_format"])):
+                raise errors.ApiError(415, reason)
             return self._activate(image_id, part, size, digests)
         except BaseException:
             self._store.change("image", image_id, status="queued", size=None)

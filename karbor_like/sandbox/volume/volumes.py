@@ -7,6 +7,7 @@ from typing import Any
 from karbor_like import clock as clocks
 from karbor_like.sandbox import errors, faults, files, jobs, state, web
 from karbor_like.sandbox.image import images as images_module
+from karbor_like.sandbox.image import inspection
 from karbor_like.sandbox.volume import messages, records
 from karbor_like.sandbox.volume import snapshots as snapshots_module
 
@@ -120,6 +121,11 @@ class Volumes(records.Records):
                 raise errors.JobFailed(
                     f"Image {image['id']} is unacceptable: the sandbox cannot convert {image['disk_format']}"
                 )
+            if self._jobs.inspect_content and source and inspection.inspect(source):
+                raise errors.JobFailed(
+                    f"Image {image['id']} is unacceptable: The image format was claimed to be 'raw' but the image data "
+                    "appears to be in a different format."
+                )
         try:
             if source is None:
                 path.touch()
@@ -199,15 +205,16 @@ class Volumes(records.Records):
 
         def chunks() -> Iterator[bytes]:
             path = self.path(volume["id"])
-            for chunk in files.read(path, 0, short.after_bytes) if short else files.read(path):
+            converted = inspection.convert(path) if self._jobs.inspect_content else None
+            for chunk in converted or (files.read(path, 0, short.after_bytes) if short else files.read(path)):
                 self._jobs.check()
                 yield chunk
 
         def work() -> None:
             try:
                 self._images.store_bytes(image["id"], chunks())
-            except errors.ApiError as error:
-                raise errors.JobFailed(error.message) from error
+            except (errors.ApiError, ValueError) as error:  # Cinder's message does not have Glance's reason
+                raise errors.JobFailed("copy volume to image: Failed to upload volume to image at backend.") from error
             self.set(volume["id"], status=_resting(volume))
 
         def failed(reason: str) -> None:

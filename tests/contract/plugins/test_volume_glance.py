@@ -3,6 +3,7 @@
 import io
 import random
 import re
+import struct
 from typing import Any
 
 import pytest
@@ -25,6 +26,12 @@ from tests.contract.plugins.streams import GlanceStreamContract
 
 #: GiB, as Cinder counts.
 SIZE = 2
+
+# The beginning of volumes in which a guest stores something that looks like a disk image.
+LUKS2 = b"LUKS\xba\xbe\x00\x02"
+VMDK = b"KDMV" + bytes([1, 0, 0, 0])
+VDI = b"<<< Oracle VM VirtualBox Disk Image >>>\n".ljust(64, b"\0") + bytes.fromhex("7f10dabe")
+QCOW2 = b"QFI\xfb" + struct.pack(">IQIIQ", 3, 0, 0, 16, 65536)
 
 
 def settled(get: Any, resource_id: str, status: str = "available") -> Any:
@@ -195,6 +202,54 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         with pytest.raises(exception.ResourceFailed, match=rf"size in bytes .*volume: {self.size}, image: {left}"):
             host.protect(subject.resource)
         assert subject.belongings() == before
+
+    @pytest.mark.parametrize("head", [LUKS2, VMDK, VDI], ids=["luks", "vmdk", "vdi"])
+    def test_refused_content(self, host: Host, subject: VolumeSubject, before: Belongings, head: bytes) -> None:
+        """Cinder does not say why it gives up."""
+        subject.cloud.settings(inspect_content=True)
+        subject.cloud.write_volume(subject.resource.id, head)
+        with pytest.raises(
+            exception.ResourceFailed, match=r"at backend\..*begin with the header of a disk format.*LUKS"
+        ):
+            host.protect(subject.resource)
+        assert subject.belongings() == before
+
+    def test_content_that_cinder_converts(self, host: Host, subject: VolumeSubject, before: Belongings) -> None:
+        subject.cloud.settings(inspect_content=True)
+        subject.cloud.write_volume(subject.resource.id, QCOW2)
+        with pytest.raises(exception.ResourceFailed, match=f"volume: {self.size}, image: 65536.*header"):
+            host.protect(subject.resource)
+        assert subject.belongings() == before
+
+    @pytest.mark.parametrize(("head", "found"), [(LUKS2, "luks"), (VDI, "vdi")])
+    def test_content_that_is_refused_at_restore(
+        self, host: Host, subject: VolumeSubject, head: bytes, found: str
+    ) -> None:
+        """Glance refuses the one, Cinder the other."""
+        subject.cloud.write_volume(subject.resource.id, head)
+        protect = host.operation(OperationType.PROTECT, subject.resource)
+        (remark,) = host.perform(protect)["remarks"]
+        assert f"begins with the header of the disk format {found}" in remark
+        before = subject.belongings()
+        subject.cloud.settings(inspect_content=True)
+        with pytest.raises(exception.ResourceFailed, match=f"content is a likely reason: .* format {found}"):
+            host.restore(subject.resource, protect.checkpoint_id)
+        assert subject.belongings() == before
+
+    def test_keys_and_signatures_do_not_get_into_the_temporary_image(self, host: Host, subject: VolumeSubject) -> None:
+        """Glance would delete the key together with the image."""
+        named = {"cinder_encryption_key_id": "k", "cinder_encryption_key_deletion_policy": "on_image_deletion"}
+        subject.cinder.volumes.set_image_metadata(
+            subject.resource.id, {**named, "img_signature": "s", "os_distro": "debian"}
+        )
+        operation = host.operation(OperationType.PROTECT, subject.resource)
+        with Struck(subject.cloud, "/file$", kind="status", status=403), pytest.raises(exception.NotAuthorized):
+            host.attempt(operation)
+        (image,) = subject.belongings()["images"]
+        shown = subject.glance.images.get(image)
+        assert shown["os_distro"] == "debian"
+        assert not {*named, "img_signature"} & set(shown)
+        host.cleanup(operation)
 
     def test_volume_that_is_extended_before_its_snapshot(self, host: Host, subject: VolumeSubject) -> None:
         larger = subject.cinder.volumes.create(SIZE + 1)

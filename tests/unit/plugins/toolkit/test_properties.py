@@ -13,7 +13,7 @@ WORDS = {Effect.KEPT: "restored", Effect.DROPPED: "not restored", Effect.OWN: "s
 TABLES = [properties.IMAGE, properties.VOLUME_METADATA]
 
 
-@pytest.mark.parametrize(("number", "rules"), enumerate(TABLES), ids=["image", "volume"])
+@pytest.mark.parametrize(("number", "rules"), list(enumerate(TABLES)), ids=["image", "volume"])
 def test_page_shows_all_rules(number: int, rules: tuple[Rule, ...]) -> None:
     table = PAGE.read_text().split(".. list-table::")[number + 1]
     rows = re.findall(r"^   \* - ``(.+)``\n     - (.+)\n     - (.+)$", table, re.MULTILINE)
