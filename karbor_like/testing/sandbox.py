@@ -290,7 +290,8 @@ class ProtectionContract(protection.ProtectionContract):
         """The operation fails and leaves nothing, or it succeeds. A restore then remarks on what could not be restored."""
         digest, looks = subject.digest(subject.resource.id), subject.looks(subject.resource.id)
         for nth in itertools.count(1):
-            before, result = subject.belongings(), {}
+            before = subject.belongings()
+            result: dict[str, Any] = {}
             with Struck(subject.cloud, ANY, nth=nth, kind="status", status=403) as struck:
                 try:
                     result = host.perform(self.first(host, subject, kind, checkpoint)) or {}

@@ -5,6 +5,7 @@ from typing import Any
 
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
+from karbor_like.plugins.cinder.objects import Volumes
 from karbor_like.plugins.protection import HookContext
 from karbor_like.plugins.toolkit import names, ownership, properties
 from karbor_like.plugins.toolkit.details import Details
@@ -44,7 +45,7 @@ def placement(clients: Clients, document: Mapping[str, Any]) -> dict[str, str]:
 def differences(volume: Any, document: Mapping[str, Any]) -> list[str]:
     """Return remarks on what is not restored on purpose, or cannot be: metadata, and the placement of the new *volume*."""
     return properties.remarks(document["image_metadata"], properties.IMAGE_PROPERTIES, "image metadata") + [
-        f"the {name.replace('_', ' ')} is {getattr(volume, name)!r}: this cloud does not offer {document[name]!r}"
+        f"the {name.replace('_', ' ')} is {getattr(volume, name)!r} instead of {document[name]!r}"
         for name in ("volume_type", "availability_zone")
         if document[name] and getattr(volume, name) != document[name]
     ]
@@ -56,7 +57,8 @@ def apply(context: HookContext, volume: Any, document: Mapping[str, Any], name: 
     Because the volume was created from an image, Cinder set it bootable and added the image's metadata. It also carries the
     markers of the operation.
 
-    Returns a remark for each property that the cloud refuses. Raises only what ``context.check`` raises.
+    Returns a remark for each property that the cloud refuses. Raises ResourceNotFound if the volume no longer exists, and
+    what ``context.check`` raises.
     """
     details, manager = Details(context, f"volume {volume.id}"), context.clients.cinder().volumes
     if (volume.bootable == "true") != document["bootable"]:
@@ -72,7 +74,7 @@ def apply(context: HookContext, volume: Any, document: Mapping[str, Any], name: 
         instead={key: names.plain(text) for key, text in texts.items() if text},
     )
     _apply_metadata(details, manager, volume, document["metadata"])
-    return details.remarks
+    return details.finish(Volumes(context.clients), volume.id)
 
 
 def disarm(context: HookContext, volume: Any) -> None:

@@ -6,15 +6,20 @@ copied through an image, and a retry does not help.
 """
 
 import io
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 from oslo_utils.imageutils import format_inspector
 
 from karbor_like import exception
 from karbor_like.plugins.glance.data import DATA
 from karbor_like.plugins.protection import HookContext
+
+LOG = logging.getLogger(__name__)
+
+Piece = TypeVar("Piece", bytes, memoryview)
 
 #: Bytes in which all headers are. That of a CD image, whose first 32 KiB are unused, is the last.
 _HEAD: Final = 64 * 1024
@@ -40,12 +45,17 @@ class Head:
     def __init__(self) -> None:
         self._data = bytearray()
 
-    def watch(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    def watch(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         """Yield *pieces*, the stream from its beginning."""
         for piece in pieces:
-            if len(self._data) < _HEAD:
+            if not self.is_complete:
                 self._data += piece[: _HEAD - len(self._data)]
             yield piece
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether more of the stream does not change :attr:`format`."""
+        return len(self._data) >= _HEAD
 
     @property
     def format(self) -> str | None:
@@ -67,7 +77,7 @@ def detect(head: bytes) -> str | None:
 
 @contextmanager
 def explaining(context: HookContext) -> Iterator[None]:
-    """Name the content of the stored stream as a likely reason if the cloud refuses it in the block."""
+    """Name the content of the stored stream as a possible reason if the cloud refuses something in the block."""
     try:
         yield
     except exception.ResourceFailed as error:
@@ -75,15 +85,19 @@ def explaining(context: HookContext) -> Iterator[None]:
         if found is None:
             raise
         raise exception.ResourceFailed(
-            f"{error}. The content is a likely reason: it begins with the header of the format {found}, and {ADVICE}"
+            f"{error}. The content may be the reason: it begins with the header of the format {found}, and {ADVICE}"
         ) from error
 
 
 def _detect_stored(context: HookContext) -> str | None:
-    head = bytearray()
-    with context.section.read(DATA, check=context.check) as reader:
-        for piece in reader:
-            head += piece[: _HEAD - len(head)]
-            if len(head) >= _HEAD:
-                break
-    return detect(bytes(head))
+    head = Head()
+    try:
+        with context.section.read(DATA, check=context.check) as reader:
+            for _ in head.watch(reader):
+                if head.is_complete:
+                    break
+    except (exception.LeaseLost, exception.Cancelled):
+        raise
+    except exception.KarborLikeError as error:  # the bank is not what failed first
+        LOG.warning("%s: its content cannot be inspected: %s", context.resource.key, error)
+    return head.format

@@ -165,7 +165,7 @@ def _finish(context: HookContext, image_id: str, name: str, document: Mapping[st
     instead = {"name": names.plain(name)}
     if not details.set_all(values, lambda some: update(ownership.ALL, **some), instead=instead):
         details.set("properties without the operation's markers", lambda: update(ownership.ALL))
-    return details.remarks
+    return details.finish(Images(context.clients), image_id)
 
 
 def _visibility(document: Mapping[str, Any]) -> str:

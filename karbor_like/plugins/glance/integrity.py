@@ -31,6 +31,11 @@ def obstacle(image: Any) -> str | None:
             f"it has no bytes, but points to {_pointed_to(image['block_device_mapping'])}; protect the volumes of the server"
             " that it was made of instead"
         )
+    if image.get("size") == 0 and image.get("virtual_size"):
+        return (
+            f"it has no bytes, although Glance states a disk of {image['virtual_size']} bytes in it; upload the image to"
+            " Glance again"
+        )
     return None
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.plugins.protection import HookContext
+from karbor_like.plugins.toolkit.cloud_objects import CloudObjects
 
 LOG = logging.getLogger(__name__)
 
@@ -28,9 +29,13 @@ class Details:
         self._what = what
         self._refused: dict[str, list[str]] = {}
 
-    @property
-    def remarks(self) -> list[str]:
-        """The refused details, each with the cloud's reason."""
+    def finish(self, objects: CloudObjects, cloud_id: str) -> list[str]:
+        """Return a remark for each refused detail, with the cloud's reason.
+
+        Raises ResourceNotFound if the cloud refused them because the resource no longer exists.
+        """
+        if self._refused and self.attempt(lambda: objects.get(cloud_id), passing=(exception.ResourceNotFound,)):
+            LOG.warning("%s: whether %s still exists is unknown", self._context.resource.key, self._what)
         return [f"{shorten(names)} could not be restored: {reason}" for reason, names in self._refused.items()]
 
     def set(self, name: str, action: Callable[[], object]) -> bool:
@@ -73,8 +78,13 @@ class Details:
                 self._refuse(f"{label}{name}", reason)
         return False
 
-    def attempt(self, action: Callable[[], object]) -> str | None:
-        """Perform *action* as :meth:`set` does, without a remark. Return why the cloud refuses it, or None if it does not."""
+    def attempt(
+        self, action: Callable[[], object], passing: tuple[type[exception.KarborLikeError], ...] = ()
+    ) -> str | None:
+        """Perform *action* as :meth:`set` does, without a remark. Return why the cloud refuses it, or None if it does not.
+
+        :param passing: exceptions of *action* that are raised
+        """
 
         def call() -> None:
             with translated(self._what):
@@ -82,10 +92,13 @@ class Details:
 
         try:
             self._context.waiter.call(call, check=self._context.check)
-        except (exception.LeaseLost, exception.Cancelled):
+        except (exception.LeaseLost, exception.Cancelled, *passing):
             raise
         except exception.KarborLikeError as error:
             return str(error)
+        except Exception as error:  # noqa: BLE001 - a bug in a client library is no reason to discard the bytes either
+            LOG.exception("%s: a detail of %s failed unexpectedly", self._context.resource.key, self._what)
+            return f"{self._what}: unexpected {type(error).__name__}"
         return None
 
     def _refuse(self, name: str, reason: str) -> None:

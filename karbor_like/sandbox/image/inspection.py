@@ -13,9 +13,10 @@ PARTITIONED = frozenset({"gpt"})
 
 def inspect(path: Path) -> format_inspector.FileInspector | None:
     """Return the inspector of the disk format whose header a file has, or None for raw data with or without partitions."""
-    inspected = format_inspector.InspectWrapper(files.read(path, 0, HEAD))
-    for _ in inspected:
-        pass
+    with path.open("rb") as file:
+        inspected = format_inspector.InspectWrapper(file)
+        inspected.read(HEAD)
+        inspected.close()
     found = [inspector for inspector in inspected.formats or () if str(inspector) not in ("raw", *PARTITIONED)]
     return found[0] if found else None
 

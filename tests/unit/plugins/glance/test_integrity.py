@@ -59,6 +59,10 @@ def test_image_that_only_points_elsewhere(mapping: str, named: str) -> None:
     assert f"points to {named} protect the volumes" in reason
 
 
+def test_image_that_lost_its_bytes() -> None:
+    assert "a disk of 5 bytes" in str(integrity.obstacle(Image(size=0, virtual_size=5)))
+
+
 @pytest.mark.parametrize("image", [{"size": 0}, {"size": 1, "block_device_mapping": "[]"}, {"os_encrypt_key_id": "1"}])
 def test_image_with_all_its_bytes(image: dict[str, Any]) -> None:
     assert integrity.obstacle(Image(image)) is None
