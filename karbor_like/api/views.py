@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from karbor_like.db import models
+from karbor_like.domain import left_out, states
 from karbor_like.domain import retention as domain
 
 Json = dict[str, Any]
@@ -55,17 +56,18 @@ def _dependent(value: Mapping[str, Any]) -> Json:
 
 def progress(operation: models.Operation | None, resources: Sequence[models.OperationResource]) -> Json:
     """Return the progress and sizes of an operation in bytes. These members are unknown to old clients."""
-    totals = [row.bytes_total for row in resources]
+    contained = [row for row in resources if row.status != states.LEFT_OUT]
+    totals = [row.bytes_total for row in contained]
     known = [total for total in totals if total is not None]
     return {
         "reason": operation.error_info if operation else None,
         "progress": {
-            "bytes_done": sum(row.bytes_done for row in resources),
+            "bytes_done": sum(row.bytes_done for row in contained),
             # Null until all are known: a partial sum would jump.
             "bytes_total": sum(known) if known and len(known) == len(totals) else None,
             "resources": {row.resource_key: _resource_progress(row) for row in resources},
         },
-        **{name: _sum(getattr(row, name) for row in resources) for name in _SIZES},
+        **{name: _sum(getattr(row, name) for row in contained) for name in _SIZES},
     }
 
 
@@ -88,7 +90,8 @@ def checkpoint(row: models.Checkpoint, progress: Mapping[str, Any]) -> Json:
         "id": row.id,
         "project_id": row.project_id,
         "status": row.status,
-        "protection_plan": row.plan,
+        "protection_plan": left_out.shown(row.plan),
+        "left_out": left_out.entries(row.plan),
         "resource_graph": row.resource_graph,
         "created_at": f"{row.created_at:%Y-%m-%d}",
         "timestamp": row.created_at.isoformat(),

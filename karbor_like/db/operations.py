@@ -292,9 +292,13 @@ def set_resource(session: orm.Session, operation_id: str, resource_key: str, **v
         row.update(values)
 
 
-def resources_of(session: orm.Session, operation_ids: Sequence[str]) -> Sequence[OperationResource]:
-    """Return the progress of all resources of these operations."""
+def resources_of(
+    session: orm.Session, operation_ids: Sequence[str], status: str | None = None
+) -> Sequence[OperationResource]:
+    """Return the progress of the resources of these operations, of all or of those with one status."""
     query = sa.select(OperationResource).where(OperationResource.operation_id.in_(list(operation_ids)))
+    if status is not None:
+        query = query.where(OperationResource.status == status)
     return (
         session.execute(query.order_by(OperationResource.operation_id, OperationResource.resource_key)).scalars().all()
     )

@@ -5,7 +5,7 @@ the REST API (a JSON array of ``nodes`` and ``adjacency``) and is stored in bank
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -46,6 +46,20 @@ class Graph:
     def node_id(self, resource: Resource) -> str:
         """Return the id of *resource* in the text: its position in the order, ``0x0``, ``0x1`` ..."""
         return hex(self._numbers[resource])
+
+    def without(self, left_out: Collection[Resource]) -> "Graph":
+        """Return the graph without some resources. Their children stay."""
+
+        def rest(related: Mapping[Resource, tuple[Resource, ...]]) -> dict[Resource, tuple[Resource, ...]]:
+            kept = {
+                node: tuple(other for other in others if other not in left_out)
+                for node, others in related.items()
+                if node not in left_out
+            }
+            return {node: others for node, others in kept.items() if others}
+
+        nodes = tuple(node for node in self.nodes if node not in left_out)
+        return Graph(nodes, rest(self.edges), rest(self.dependencies))
 
     def to_text(self) -> str:
         """Return the JSON text that the API shows and banks store.

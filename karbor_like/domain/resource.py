@@ -12,12 +12,15 @@ class Resource:
     :param id: its id in the cloud
     :param name: its name when it was read
     :param extra_info: JSON object or None; informational
+    :param obstacle: why it cannot be protected now, as a sentence without a full stop, such as "it is in state 'error'"; None
+        if it can
     """
 
     type: str
     id: str
     name: str = field(default="", compare=False)
     extra_info: dict[str, Any] | None = field(default=None, compare=False, hash=False)
+    obstacle: str | None = field(default=None, compare=False)
 
     @property
     def key(self) -> str:

@@ -30,6 +30,8 @@ STARTED: Final = "started"
 #: Statuses of a resource in an operation log. Result statuses that plugins choose are not listed here.
 RESTORING: Final = "restoring"
 VERIFYING: Final = "verifying"
+#: The checkpoint does not contain the resource, because it could not be protected.
+LEFT_OUT: Final = "left_out"
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ API_VERSION: Final = 1
 class ProtectablePlugin(ABC):
     """Lists the resources of one type.
 
-    Lists and children leave out resources whose state forbids protecting them (error, being deleted), and :meth:`show`
-    raises for them.
+    Lists leave out resources whose state forbids protecting them (error, being deleted), and :meth:`show` raises for them.
+    Children include them, with the reason, because they belong to what the tenant wants to protect: the checkpoint names
+    them as left out. Objects that an operation of this service created are left out of lists and children.
     """
 
     #: The version of the contract that the plugin was written for. The loader refuses any other than :data:`API_VERSION`.
@@ -47,6 +48,10 @@ class ProtectablePlugin(ABC):
     @abstractmethod
     def children(self, clients: Clients, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
         """Return the direct children of this plugin's type for each of *parents*, with as few calls as the cloud allows.
+
+        A child that cannot be protected now, or that no longer exists although its parent refers to it, has an
+        :attr:`~karbor_like.domain.resource.Resource.obstacle`. It is not protected, and the checkpoint names it. A child
+        whose state changes by itself within minutes has none: the hooks wait for it.
 
         :param parents: resources of the types in :attr:`parent_types`; a parent without children may be left out of the
             result

@@ -22,6 +22,10 @@ A restore calls two more hooks, each in one step for all resources that implemen
 
 If any hook of any resource fails, the host calls :meth:`ResourceOperation.cleanup` of every resource whose hooks ran,
 children first.
+
+A protect continues without a resource that the plan does not name, if a hook of it raises ResourceNotProtectable or
+Unsupported, or if another hook failed and the resource no longer exists or must not be protected any more. The host then
+calls its ``cleanup`` and none of its other hooks, and the checkpoint names it with the reason.
 """
 
 from abc import ABC
@@ -156,6 +160,8 @@ class HookContext:
     :param mapping: original ``Type#id`` -> id of the existing resource that the restore request maps it to (restore);
         includes resources that are not in the checkpoint
     :param template: the contributions of all resources (``complete`` of a restore)
+    :param is_member: whether the plan does not name the resource, which was found as a child. If it cannot be protected, the
+        host leaves it out and protects the others (protect)
     """
 
     operation_id: str
@@ -176,6 +182,7 @@ class HookContext:
     dependencies: Sequence[Resource] = ()
     mapping: Mapping[str, str] = field(default_factory=dict)
     template: Template | None = None
+    is_member: bool = False
 
 
 class ResourceOperation(ABC):  # noqa: B024 - a plugin implements only the hooks that it needs, possibly none

@@ -22,7 +22,7 @@ from karbor_like.db import checkpoints, operations
 from karbor_like.db import session as db_session
 from karbor_like.db.models import Checkpoint
 from karbor_like.db.session import Database
-from karbor_like.domain import states
+from karbor_like.domain import left_out, states
 from karbor_like.domain.graph import Graph
 from karbor_like.protection.operation import lifecycle
 from karbor_like.protection.registry.providers import Provider
@@ -148,7 +148,10 @@ class Sync:
         elif row.status != record.status:
             reappeared = row.status == states.DELETED
             reason = "it is in the bank again" if reappeared else "changed at another site"
-            self._set(row, record.status, reason=reason, deleted_at=None, **_results(record))
+            results = _results(record)
+            if results["reason"]:
+                reason = f"{reason}; {results['reason']}"
+            self._set(row, record.status, **{**results, "reason": reason, "deleted_at": None})
 
     def _fail_stalled(self, record: CheckpointRecord) -> CheckpointRecord:
         """Return *record*, with the status of a failed deletion if its deletion stalled."""
@@ -193,19 +196,22 @@ def _values(record: CheckpointRecord) -> dict[str, Any]:
         "provider_id": record.provider_id,
         "plan_id": str(record.plan["id"]),
         "status": record.status,
-        "plan": record.plan,
-        "resource_graph": record.resource_graph,
         "created_at": record.created_at,
         **_results(record),
     }
 
 
 def _results(record: CheckpointRecord) -> dict[str, Any]:
-    """Return the columns that the commit event of a complete checkpoint provides."""
+    """Return the columns that depend on the commit event of a checkpoint, which only a complete one has."""
     commits = [event.detail for event in record.events if event.status == states.AVAILABLE]
     detail = {name: value for commit in commits for name, value in commit.items()}
     sizes = list((detail.get("sizes") or {}).values())
+    plan = left_out.recorded(record.plan, left_out.resources(detail))
+    graph = Graph.from_text(record.resource_graph).without(left_out.resources(detail))
     return {
+        "plan": plan,
+        "resource_graph": graph.to_text(),
+        "reason": left_out.describe(plan) if record.status == states.AVAILABLE else None,
         "extra_info": {**record.extra_info, **(detail.get("extra_info") or {})},
         **{f"{name}_bytes": sum(size[name] or 0 for size in sizes) or None for name in ("logical", "new", "stored")},
     }

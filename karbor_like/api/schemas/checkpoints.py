@@ -24,6 +24,11 @@ CHECKPOINT = p.shown(
         "protection_plan": p.shown(
             {"id": p.UUID, "name": {"type": "string"}, "provider_id": p.UUID, "resources": {"type": "array"}}
         ),
+        "left_out": {
+            "type": "array",
+            "description": "The resources below those of the plan that the checkpoint does not contain, and why.",
+            "items": p.shown({name: {"type": "string"} for name in ("type", "id", "name", "reason")}),
+        },
         "resource_graph": {"type": "string", "description": "A JSON text: [nodes, adjacency]."},
         "created_at": {"type": "string", "description": "The date of creation, UTC."},
         "timestamp": {

@@ -1,17 +1,26 @@
 """The protectable plugin for Cinder volumes."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
 from karbor_like.domain import resource
 from karbor_like.domain.resource import Resource
+from karbor_like.plugins.nova.protectable import servers
 from karbor_like.plugins.protectable import ProtectablePlugin
 from karbor_like.plugins.toolkit import states
 
-HIDDEN = frozenset({"error", "deleting", "error_deleting"})
+#: States in which Cinder allows a snapshot.
+USABLE: Final = frozenset({"available", "in-use"})
+
+#: States of a volume with data that end by themselves. A volume of a shelved server stays ``reserved``, and ``maintenance``
+#: ends when an administrator says so.
+_BUSY: Final = frozenset({"attaching", "detaching", "backing-up", "extending", "retyping", "uploading"})
+
+#: States of a volume that receives its data. It is protected only if the plan names it, so that the tenant waits for it.
+_FILLING: Final = frozenset({"creating", "downloading", "restoring-backup"})
 
 
 class VolumeProtectable(ProtectablePlugin):
@@ -22,46 +31,65 @@ class VolumeProtectable(ProtectablePlugin):
     parent_types = frozenset({resource.PROJECT, resource.SERVER})
 
     def list(self, clients: Clients, parameters: Mapping[str, Any] | None = None) -> Sequence[Resource]:
-        return [_resource(volume) for volume in _volumes(clients)]
+        return [_resource(volume) for volume in _volumes(clients) if not obstacle(volume)]
 
     def show(self, clients: Clients, resource_id: str, parameters: Mapping[str, Any] | None = None) -> Resource:
         with states.looking_up("volume", resource_id):
             volume = clients.cinder().volumes.get(resource_id)
         states.require_ours("volume", resource_id, _owner(volume), clients.project_id)
-        reason = _obstacle(volume)
-        if reason:
-            raise exception.ResourceNotProtectable(f"volume {resource_id} cannot be protected: {reason}")
+        states.require_protectable(
+            "volume", resource_id, states.owner_obstacle(volume, volume.metadata) or obstacle(volume)
+        )
         return _resource(volume)
 
     def children(self, clients: Clients, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
-        volumes = _volumes(clients)
-        return {parent: [_resource(volume) for volume in volumes if _is_below(volume, parent)] for parent in parents}
+        volumes = [(volume, _child(volume)) for volume in _volumes(clients)]
+        attached = _attached(clients) if any(parent.type == resource.SERVER for parent in parents) else {}
+        return {
+            parent: [child for volume, child in volumes if _is_below(volume, parent, attached)] for parent in parents
+        }
+
+
+def obstacle(volume: Any) -> str | None:
+    """Return why a volume cannot be protected, even after a wait, or None if it can."""
+    return states.obstacle(volume, USABLE | _BUSY | _FILLING)
 
 
 def _volumes(clients: Clients) -> list[Any]:
-    """Return the protectable volumes of the calling project, with one request per page."""
+    """Return the volumes of the calling project, with one request per page."""
     try:
         with translated("the volumes of the project"):
             listed = clients.cinder().volumes.list()
     except exception.Unsupported:
         return []  # a cloud without Cinder has no volumes
-    return [v for v in listed if _owner(v) == clients.project_id and not _obstacle(v)]
+    return [v for v in listed if _owner(v) == clients.project_id and not states.owner_obstacle(v, v.metadata)]
+
+
+def _attached(clients: Clients) -> dict[str, set[str]]:
+    """Return the ids of the attached volumes by server id. Cinder does not show the attachments of a shelved server."""
+    return {
+        server.id: {volume["id"] for volume in getattr(server, "os-extended-volumes:volumes_attached", ())}
+        for server in servers(clients)
+    }
 
 
 def _owner(volume: Any) -> str | None:
     return getattr(volume, "os-vol-tenant-attr:tenant_id", None)
 
 
-def _obstacle(volume: Any) -> str | None:
-    return states.obstacle(volume, HIDDEN, volume.metadata)
-
-
-def _is_below(volume: Any, parent: Resource) -> bool:
+def _is_below(volume: Any, parent: Resource, attached: Mapping[str, set[str]]) -> bool:
     if parent.type == resource.PROJECT:
         return _owner(volume) == parent.id
+    if volume.id in attached.get(parent.id, ()):
+        return True
     return any(attachment["server_id"] == parent.id for attachment in volume.attachments)
 
 
-def _resource(volume: Any) -> Resource:
+def _child(volume: Any) -> Resource:
+    return _resource(volume, states.obstacle(volume, USABLE | _BUSY))
+
+
+def _resource(volume: Any, reason: str | None = None) -> Resource:
     zone = volume.availability_zone
-    return Resource(resource.VOLUME, volume.id, volume.name or "", {"availability_zone": zone} if zone else None)
+    extra_info = {"availability_zone": zone} if zone else None
+    return Resource(resource.VOLUME, volume.id, volume.name or "", extra_info, reason)

@@ -16,6 +16,7 @@ from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.cinder import metadata
 from karbor_like.plugins.cinder.objects import Snapshots, Volumes
+from karbor_like.plugins.cinder.protectable import USABLE, obstacle
 from karbor_like.plugins.cinder.upload import Upload
 from karbor_like.plugins.glance import content, data, integrity
 from karbor_like.plugins.glance.objects import Images
@@ -37,8 +38,8 @@ _INCOMPLETE: Final = (
     " the beginning of the volume, remove it; otherwise Cinder's driver is at fault"
 )
 
-#: States in which Cinder allows a snapshot.
-_USABLE: Final = frozenset({"available", "in-use"})
+#: Seconds to wait for a volume that the plan does not name while Cinder is busy with it. It is left out then.
+_MEMBER_PATIENCE: Final = 300.0
 
 # Clients know both schemas, which must not change. See Schemas for the meaning of "required" in them.
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
@@ -322,22 +323,35 @@ def _temporary(context: HookContext) -> Mapping[str, CloudObjects]:
 
 
 def _wait_until_idle(context: HookContext) -> Any:
-    """Return the volume to protect as soon as Cinder is not busy with it."""
+    """Return the volume to protect as soon as Cinder is not busy with it.
+
+    Raises ResourceNotProtectable if it has a state that it does not leave by itself, or not in time.
+    """
     volumes, what = Volumes(context.clients), f"volume {context.resource.id}"
 
     def get() -> Any:
         volume = volumes.get(context.resource.id)
         if getattr(volume, "os-vol-tenant-attr:tenant_id", context.project_id) != context.project_id:
             raise exception.ResourceNotFound(f"{what} does not exist")
+        reason = volumes.failure(volume) or obstacle(volume)
+        if reason:
+            raise exception.ResourceNotProtectable(f"{what} cannot be protected: {reason}")
         return volume
 
-    volume = context.waiter.until(
-        f"{what} to become available or in-use",
-        get,
-        done=lambda current: current.status in _USABLE,
-        failed=lambda current: "it is being deleted" if current.status == "deleting" else volumes.failure(current),
-        check=context.check,
-    )
+    try:
+        volume = context.waiter.until(
+            f"{what} to become available or in-use",
+            get,
+            done=lambda current: current.status in USABLE,
+            failed=lambda current: None,
+            timeout=min(context.waiter.timeout, _MEMBER_PATIENCE) if context.is_member else None,
+            check=context.check,
+        )
+    except exception.Timeout as error:
+        # Otherwise Cinder did not answer.
+        if get().status in USABLE:
+            raise
+        raise exception.ResourceNotProtectable(error.message) from error
     if volume.encrypted:
         raise exception.Unsupported(
             f"{what} is encrypted by Cinder: its image would need a key that is deleted with the image;"

@@ -1,7 +1,7 @@
 """The protectable plugin for Glance images."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from karbor_like import exception
 from karbor_like.clients.errors import translated
@@ -12,16 +12,18 @@ from karbor_like.plugins.nova.protectable import servers
 from karbor_like.plugins.protectable import ProtectablePlugin
 from karbor_like.plugins.toolkit import states
 
-HIDDEN = frozenset({"killed", "deleted", "pending_delete", "deactivated"})
+#: The states in which Glance has the bytes of an image and shows them. They do not change afterwards.
+_USABLE: Final = frozenset({"active"})
 
 #: Glance's limit for one page.
-_PAGE = 1000
+_PAGE: Final = 1000
 
 
 class ImageProtectable(ProtectablePlugin):
     """Lists images. Their parents are the project that owns them and the servers that were booted from them.
 
-    Protectable are the images of the calling project and those that others share with it or with all projects.
+    Protectable are the images of the calling project, also hidden ones, and those that others share with it or with all
+    projects.
     """
 
     api_version = 1
@@ -29,38 +31,50 @@ class ImageProtectable(ProtectablePlugin):
     parent_types = frozenset({resource.PROJECT, resource.SERVER})
 
     def list(self, clients: Clients, parameters: Mapping[str, Any] | None = None) -> Sequence[Resource]:
-        return [_resource(image) for image in _images(clients)]
+        return [_resource(image) for image in _images(clients).values() if not _obstacle(image)]
 
     def show(self, clients: Clients, resource_id: str, parameters: Mapping[str, Any] | None = None) -> Resource:
         image = _image(clients, resource_id)
         if not is_visible(image, clients):
             raise exception.ResourceNotFound(f"image {resource_id!r} does not exist")
-        reason = _obstacle(image)
-        if reason:
-            raise exception.ResourceNotProtectable(f"image {resource_id} cannot be protected: {reason}")
+        states.require_protectable("image", resource_id, states.owner_obstacle(image, image) or _obstacle(image))
         return _resource(image)
 
     def children(self, clients: Clients, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
-        images = {image.id: image for image in _images(clients)}
+        images = _images(clients)
         children: dict[Resource, Sequence[Resource]] = {}
         booted = _boot_images(clients) if any(parent.type == resource.SERVER for parent in parents) else {}
+        booted_from: dict[str, Any | None] = dict(images)
         for parent in parents:
             if parent.type == resource.PROJECT:
-                children[parent] = [_resource(image) for image in images.values() if image.owner == parent.id]
+                children[parent] = [
+                    _resource(image, _obstacle(image)) for image in images.values() if image.owner == parent.id
+                ]
             elif parent.id in booted:
-                image = images.get(booted[parent.id]) or _unlisted(clients, booted[parent.id])
-                children[parent] = [_resource(image, {"server_id": parent.id})] if image else []
+                image_id = booted[parent.id]
+                if image_id not in booted_from:
+                    booted_from[image_id] = _unlisted(clients, image_id)
+                children[parent] = [_boot_image(image_id, booted_from[image_id], parent)]
         return children
 
 
-def _images(clients: Clients) -> list[Any]:
-    """Return the protectable images that the calling project sees, with one request per page."""
+def _images(clients: Clients) -> dict[str, Any]:
+    """Return the images that the calling project sees, by id, with one request per page."""
+    # Glance lists hidden images only in a list of their own.
+    lists: tuple[dict[str, str], ...] = ({}, {"os_hidden": "true", "owner": clients.project_id})
+    found: dict[str, Any] = {}
     try:
         with translated("the images of the project"):
-            listed = list(clients.glance().images.list(page_size=_PAGE))
+            for filters in lists:
+                listed = clients.glance().images.list(page_size=_PAGE, filters=filters)
+                found.update((image.id, image) for image in listed)
     except exception.Unsupported:
-        return []  # a cloud without Glance has no images
-    return [image for image in listed if is_visible(image, clients) and not _obstacle(image)]
+        return {}  # a cloud without Glance has no images
+    return {
+        image_id: image
+        for image_id, image in found.items()
+        if is_visible(image, clients) and not states.owner_obstacle(image, image)
+    }
 
 
 def _image(clients: Clients, image_id: str) -> Any:
@@ -69,12 +83,20 @@ def _image(clients: Clients, image_id: str) -> Any:
 
 
 def _unlisted(clients: Clients, image_id: str) -> Any | None:
-    """Return an image that lists leave out (community, hidden), or None if it does not exist or cannot be protected."""
+    """Return an image that lists leave out (community, hidden), or None if it does not exist for the calling project."""
     try:
         image = _image(clients, image_id)
     except exception.ResourceNotFound:
         return None
-    return image if is_visible(image, clients) and not _obstacle(image) else None
+    return image if is_visible(image, clients) else None
+
+
+def _boot_image(image_id: str, image: Any | None, server: Resource) -> Resource:
+    extra_info = {"server_id": server.id}
+    if image is None:
+        reason = f"server {server.id} was booted from it, and it was deleted or is not shared with the project any more"
+        return Resource(resource.IMAGE, image_id, "", extra_info, reason)
+    return _resource(image, states.owner_obstacle(image, image) or _obstacle(image), extra_info)
 
 
 def _boot_images(clients: Clients) -> dict[str, str]:
@@ -94,8 +116,8 @@ def is_visible(image: Any, clients: Clients) -> bool:
 
 
 def _obstacle(image: Any) -> str | None:
-    return states.obstacle(image, HIDDEN, image)
+    return states.obstacle(image, _USABLE)
 
 
-def _resource(image: Any, extra_info: dict[str, Any] | None = None) -> Resource:
-    return Resource(resource.IMAGE, image.id, image.name or "", extra_info)
+def _resource(image: Any, reason: str | None = None, extra_info: dict[str, Any] | None = None) -> Resource:
+    return Resource(resource.IMAGE, image.id, image.name or "", extra_info, reason)

@@ -1,6 +1,6 @@
 """Rules by which protectable plugins show or hide a resource, in lists, as a child and by id."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,17 +11,31 @@ from karbor_like.clients.errors import translated
 from karbor_like.plugins.toolkit import ownership
 
 
-def obstacle(item: Any, hidden: frozenset[str], metadata: Mapping[str, Any]) -> str | None:
+def obstacle(item: Any, protectable: Container[str]) -> str | None:
     """Return why an object of a client library cannot be protected, or None if it can.
 
-    :param item: has ``name`` and ``status``
-    :param hidden: the states that forbid protecting it
-    :param metadata: its metadata, by which objects that an operation of this service created are recognized
+    :param item: has a ``status``
+    :param protectable: the states that allow it
     """
-    if item.status in hidden:
-        return f"it is in state {item.status!r}"
+    return None if item.status in protectable else f"it is in state {item.status!r}"
+
+
+def owner_obstacle(item: Any, metadata: Mapping[str, Any]) -> str | None:
+    """Return why an object that an operation of this service created cannot be protected, or None for any other object.
+
+    Lists and children leave it out, because it is not the tenant's.
+
+    :param item: has a ``name``
+    :param metadata: its metadata, by which such objects are recognized
+    """
     operation = ownership.operation_of(item.name, metadata)
     return f"it belongs to operation {operation}, which is running or must be cleaned up" if operation else None
+
+
+def require_protectable(what: str, resource_id: str, reason: str | None) -> None:
+    """Raise ResourceNotProtectable if there is a *reason* not to protect a resource."""
+    if reason:
+        raise exception.ResourceNotProtectable(f"{what} {resource_id} cannot be protected: {reason}")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from taskflow.patterns import linear_flow
 from karbor_like import exception
 from karbor_like.bank import CheckpointRecord
 from karbor_like.db import operations
-from karbor_like.domain import states
+from karbor_like.domain import left_out, states
 from karbor_like.protection.flows.builder import resources
 from karbor_like.protection.flows.tasks import Step
 from karbor_like.protection.operation.session import OperationSession
@@ -74,8 +74,10 @@ class CompleteCheckpoint(Step):
                     "stored": row.stored_bytes,
                 }
                 for row in rows
-                if row.logical_bytes is not None
+                if row.logical_bytes is not None and row.status != states.LEFT_OUT
             }
+            # The plan in the bank, which does not change, names those that were left out before.
+            lacking = left_out.recorded({}, spec.left_out(rows))
         self.operation.bank.checkpoints.commit(
-            spec.checkpoint_id, self.operation.lease, {"sizes": sizes, **self._detail}
+            spec.checkpoint_id, self.operation.lease, {"sizes": sizes, **lacking, **self._detail}
         )

@@ -16,7 +16,7 @@ from taskflow import task
 from karbor_like import exception
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
-from karbor_like.protection.operation import cleanup
+from karbor_like.protection.operation import cleanup, members
 from karbor_like.protection.operation.progress import DatabaseProgressRecorder
 from karbor_like.protection.operation.session import OperationSession
 
@@ -116,6 +116,8 @@ class HookTask(Step):
     def perform(self) -> dict[str, Any] | None:
         result = None
         if self.hook is not None:
+            if self.resource in self.operation.left_out():
+                return None
             self._recorder = self.operation.progress(self.resource)
             try:
                 result = self._call()
@@ -123,6 +125,12 @@ class HookTask(Step):
                 if self.operation.spec.kind is not OperationType.DELETE:
                     raise
                 # The tombstone is written after all hooks: an earlier attempt, or another site, got that far.
+            except members.FAILURES as error:
+                reason = members.obstacle(self.operation, self.resource, error)
+                if reason is None:
+                    raise
+                members.leave_out(self.operation, self.resource, reason)
+                return None
             finally:
                 self._recorder.flush()
         answer = result or {}

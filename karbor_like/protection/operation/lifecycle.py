@@ -12,7 +12,7 @@ from sqlalchemy import orm
 from karbor_like.db import checkpoints, operations, restores, verifications
 from karbor_like.db.models import Checkpoint, OperationResource
 from karbor_like.db.repository import Repository
-from karbor_like.domain import copies, states
+from karbor_like.domain import copies, left_out, states
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.states import Lifecycle
 from karbor_like.protection.context import ServiceContext
@@ -105,9 +105,15 @@ def _finish_checkpoint(session: orm.Session, spec: OperationSpec, status: str, r
     if status == states.AVAILABLE and spec.kind is not OperationType.DELETE:
         rows = operations.resources_of(session, [spec.id])
         for size in ("logical_bytes", "new_bytes", "stored_bytes"):
-            values[size] = sum(getattr(row, size) or 0 for row in rows)
+            values[size] = sum(getattr(row, size) or 0 for row in rows if row.status != states.LEFT_OUT)
         if spec.kind is OperationType.COPY:
             values["extra_info"] = {**spec.extra_info, **copies.FINISHED}
+        lacking = spec.left_out(rows)
+        if lacking:
+            values["plan"] = left_out.recorded(spec.plan, lacking)
+            values["resource_graph"] = spec.graph.without(lacking).to_text()
+        remarks = (reason, left_out.describe(values.get("plan", spec.plan)))
+        values["reason"] = "; ".join(filter(None, remarks))[:_MAX_REASON] or None
     if not move_checkpoint(session, spec.checkpoint_id, status, **values):
         LOG.error("Checkpoint %s did not become %s: its status forbids the change", spec.checkpoint_id, status)
 

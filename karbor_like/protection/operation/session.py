@@ -209,6 +209,8 @@ class OperationSession:
         check: Callable[[], None],
     ) -> HookContext:
         spec = self.spec
+        children = spec.graph.children(resource)
+        left_out = self.left_out() if children else ()
 
         def opener(checkpoint_id: str, lease: Lease | None = None) -> lazy.Open:
             return lambda: self.bank.section(checkpoint_id, spec.owner_project, resource.key, lease=lease)
@@ -218,7 +220,8 @@ class OperationSession:
             checkpoint_id=spec.checkpoint_id,
             project_id=spec.owner_project,
             resource=resource,
-            children=spec.graph.children(resource),
+            children=[child for child in children if child not in left_out],
+            is_member=spec.is_member(resource),
             parameters=parameters.effective(spec.parameters, resource),
             clients=self.clients,
             section=lazy.LazySection(opener(spec.checkpoint_id, lease)),
@@ -241,6 +244,13 @@ class OperationSession:
     def _source_section(self, resource: Resource) -> Section | None:
         source = self.source
         return lazy.LazySection(lambda: source.section(resource.key)) if source else None
+
+    def left_out(self) -> Sequence[Resource]:
+        """Return the resources that this operation has left out so far, each with its obstacle."""
+        if self.spec.kind is not OperationType.PROTECT:
+            return ()
+        with self.env.database.reader() as session:
+            return self.spec.left_out(operations.resources_of(session, [self.spec.id], states.LEFT_OUT))
 
     def implementing(self, hook: str) -> list[Resource]:
         """Return the resources whose operation implements *hook*, children and dependencies first."""

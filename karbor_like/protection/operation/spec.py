@@ -1,7 +1,7 @@
 """An operation as plain data: the contents of its row, of its checkpoint's row and of its credential."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +9,12 @@ from karbor_like import exception
 from karbor_like.clients.factory import ClientFactory, Clients
 from karbor_like.context import RequestContext
 from karbor_like.db import checkpoints, operations
-from karbor_like.db.models import Checkpoint, Operation
+from karbor_like.db.models import Checkpoint, Operation, OperationResource
 from karbor_like.db.session import Database
+from karbor_like.domain import states
 from karbor_like.domain.graph import Graph
 from karbor_like.domain.operation import OperationType
+from karbor_like.domain.resource import Resource
 from karbor_like.secret import Cipher
 
 
@@ -73,6 +75,20 @@ class OperationSpec:
             extra_info=checkpoint.extra_info,
             created_at=checkpoint.created_at,
         )
+
+    def is_member(self, resource: Resource) -> bool:
+        """Whether a protect found the resource itself, as a child: then it can leave it out. See :meth:`left_out`."""
+        return self.kind is OperationType.PROTECT and not any(
+            (planned["type"], planned["id"]) == (resource.type, resource.id) for planned in self.plan["resources"]
+        )
+
+    def left_out(self, rows: Sequence[OperationResource]) -> list[Resource]:
+        """Return the resources that the operation left out while it ran, each with its obstacle.
+
+        :param rows: of the operation's resources
+        """
+        reasons = {row.resource_key: row.reason for row in rows if row.status == states.LEFT_OUT}
+        return [replace(node, obstacle=reasons[node.key]) for node in self.graph.nodes if node.key in reasons]
 
 
 def load(database: Database, claim: operations.Claim) -> tuple[OperationSpec, str | None, bool]:

@@ -3,14 +3,18 @@
 The clients of the caller are an argument of every call and are never kept.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from karbor_like import exception
 from karbor_like.clients.factory import Clients
 from karbor_like.domain import graph
 from karbor_like.domain.resource import Resource
 from karbor_like.plugins.protectable import ProtectablePlugin
+
+#: Resources that the message of one refusal names.
+_MAX_NAMED: Final = 50
 
 
 class Protectables:
@@ -66,7 +70,7 @@ class Protectables:
                 raise exception.ResourceNotFound(f"marker {marker!r} is not the id of a {resource_type}")
             resources = resources[after[0] :]
         page = resources[:limit]
-        children = self.children(clients, page)
+        children = self._protectable_children(clients, page)
         return [_instance(resource, children.get(resource, ())) for resource in page]
 
     def instance(
@@ -78,10 +82,10 @@ class Protectables:
         :raises Conflict: its state forbids protecting it
         """
         resource = self.get(resource_type).show(clients, resource_id, parameters)
-        return _instance(resource, self.children(clients, [resource]).get(resource, ()))
+        return _instance(resource, self._protectable_children(clients, [resource]).get(resource, ()))
 
     def children(self, clients: Clients, parents: Sequence[Resource]) -> dict[Resource, list[Resource]]:
-        """Return the direct children of *parents*, of all types.
+        """Return the direct children of *parents*, of all types. Those that cannot be protected now have an obstacle.
 
         An error of a plugin is raised, because otherwise its resources would silently be missing from a checkpoint.
         """
@@ -93,19 +97,56 @@ class Protectables:
                     found.setdefault(parent, []).extend(children)
         return found
 
-    def walk(self, clients: Clients, planned: Sequence[Resource]) -> graph.Graph:
-        """Return the graph of the resources of a plan and their children, as they are in the cloud now.
+    def _protectable_children(
+        self, clients: Clients, parents: Sequence[Resource]
+    ) -> dict[Resource, Sequence[Resource]]:
+        found = self.children(clients, parents)
+        return {parent: [child for child in children if not child.obstacle] for parent, children in found.items()}
 
-        :raises ResourceNotFound: a resource does not exist
-        :raises Conflict: the state of a resource forbids protecting it
+    def walk(
+        self, clients: Clients, planned: Sequence[Resource], *, skip_missing: bool = False
+    ) -> tuple[graph.Graph, list[Resource]]:
+        """Find the resources of a plan and their children, as they are in the cloud now.
+
+        :param planned: the resources that the plan names, each of which must be protectable
+        :param skip_missing: leave out those that do not exist
+        :returns: the graph of what can be protected, and the resources that were left out, each with its obstacle
+        :raises ResourceNotFound: some of *planned* do not exist; names them all
+        :raises Conflict: the states of some of *planned* forbid protecting them; names them all
         :raises UnknownResourceType: there is no plugin for the type of a resource
         :raises InvalidInput: the graph has a cycle
         """
-        return graph.walk(
-            [self._current(clients, resource) for resource in dict.fromkeys(planned)],
-            lambda parents: self.children(clients, parents),
-            lambda resources: self.dependencies(clients, resources),
-        )
+        starts, missing = self._look_up(clients, dict.fromkeys(planned), skip_missing)
+        named, left_out = set(starts), {resource: resource for resource in missing}
+
+        def find_children(parents: Sequence[Resource]) -> dict[Resource, list[Resource]]:
+            found: dict[Resource, list[Resource]] = {}
+            for parent, children in self.children(clients, parents).items():
+                # The hooks wait for a resource that the plan names.
+                found[parent] = [child for child in children if not child.obstacle or child in named]
+                left_out.update((child, child) for child in children if child.obstacle and child not in named)
+            return found
+
+        found = graph.walk(starts, find_children, lambda resources: self.dependencies(clients, resources))
+        return found, list(left_out.values())
+
+    def _look_up(
+        self, clients: Clients, planned: Iterable[Resource], skip_missing: bool
+    ) -> tuple[list[Resource], list[Resource]]:
+        """Return the planned resources as they are now, and the missing ones with their obstacles."""
+        found, missing = [], []
+        failures: list[exception.KarborLikeError] = []
+        for resource in planned:
+            try:
+                found.append(self._current(clients, resource))
+            except (exception.ResourceNotFound, exception.Conflict) as error:
+                if skip_missing and isinstance(error, exception.ResourceNotFound):
+                    missing.append(dataclasses.replace(resource, obstacle=error.message))
+                else:
+                    failures.append(_failure(resource, error))
+        if failures:
+            raise _joined(failures)
+        return found, missing
 
     def dependencies(self, clients: Clients, resources: Sequence[Resource]) -> dict[Resource, Sequence[Resource]]:
         """Return the dependencies of *resources* of every type."""
@@ -123,3 +164,18 @@ class Protectables:
 
 def _instance(resource: Resource, children: Sequence[Resource]) -> dict[str, Any]:
     return {**resource.to_dict(), "dependent_resources": [child.to_dict() for child in children]}
+
+
+def _failure(planned: Resource, error: exception.KarborLikeError) -> exception.KarborLikeError:
+    """Return *error* with a message that names the resource as the plan does."""
+    name = f" ({planned.name})" if planned.name else ""
+    return type(error)(f"{planned.key}{name}: {error.message}")
+
+
+def _joined(failures: Sequence[exception.KarborLikeError]) -> exception.KarborLikeError:
+    """Return one error about all *failures*: ResourceNotFound if any resource is missing."""
+    text = "; ".join(failure.message for failure in failures[:_MAX_NAMED])
+    if len(failures) > _MAX_NAMED:
+        text += f"; and {len(failures) - _MAX_NAMED} more"
+    missing = (failure for failure in failures if isinstance(failure, exception.ResourceNotFound))
+    return type(next(missing, failures[0]))(text)

@@ -1,6 +1,7 @@
 """Requests to create, delete and reset checkpoints."""
 
 import contextlib
+import dataclasses
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,10 @@ from karbor_like import exception
 from karbor_like.context import RequestContext
 from karbor_like.db import checkpoints, operations, plans, quotas, scheduled_operations
 from karbor_like.db.models import Checkpoint, Plan
-from karbor_like.domain import states
+from karbor_like.domain import coercion, left_out, states
 from karbor_like.domain.graph import Graph
 from karbor_like.domain.operation import CREATING, OperationType
-from karbor_like.domain.resource import Resource
+from karbor_like.domain.resource import PROJECT, Resource
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.flows import protect
 from karbor_like.protection.operation import lifecycle, spec
@@ -27,6 +28,12 @@ from karbor_like.protection.requests.queue import Queue
 LOG = logging.getLogger(__name__)
 
 _CREATED_BY = {"created_by": "manual"}
+
+#: Member of ``extra_info`` by which planned resources that do not exist are left out. Old clients can send it there.
+_SKIP_MISSING = "skip_missing"
+
+#: Maximum length of a message about all resources of a plan, in characters.
+_MAX_MESSAGE = 4000
 
 
 class Checkpoints:
@@ -52,23 +59,41 @@ class Checkpoints:
             plan = plans.get(session, plan_id, provider_id, context.scope)
         provider = self._env.providers.get(provider_id)
         _check_project(context, plan)
-        graph = self._walk(context, plan)
+        graph, without = self._walk(context, plan, provider, skip_missing=_is_true(extra_info.get(_SKIP_MISSING)))
         hooks = provider.hooks(OperationType.PROTECT, (node.type for node in graph.nodes))
-        claim = self._add(context, plan, graph, hooks, extra_info, checkpoint_id)
+        planned = left_out.recorded(_planned(plan), without)
+        claim = self._add(context, plan, planned, graph, hooks, extra_info, checkpoint_id)
         if claim is not None:
             self._create_in_bank(checkpoint_id, claim)
             self._queue.wake(context)
 
-    def _walk(self, context: RequestContext, plan: Plan) -> Graph:
+    def _walk(
+        self, context: RequestContext, plan: Plan, provider: Provider, *, skip_missing: bool
+    ) -> tuple[Graph, list[Resource]]:
+        """Return what to protect, and the resources that are left out, each with its obstacle."""
         planned = [Resource.from_dict(resource) for resource in plan.resources]
         if not planned:
             raise exception.PlanEmpty(f"plan {plan.id} has no resources")
-        return self._env.protectables.walk(self._env.clients.for_context(context), planned)
+        clients = self._env.clients.for_context(context)
+        try:
+            graph, without = self._env.protectables.walk(clients, planned, skip_missing=skip_missing)
+        except exception.ResourceNotFound as error:
+            raise exception.ResourceNotFound(
+                f"{error.message}. Remove what does not exist from the plan, or protect the plan with the extra_info"
+                f" {_SKIP_MISSING}=true to leave it out"
+            ) from error
+        unsupported = _unsupported(provider, graph, planned)
+        rest = graph.without(unsupported)
+        if not rest.nodes:
+            texts = [f"{resource.key}: {resource.obstacle}" for resource in (*without, *unsupported)]
+            raise exception.PlanEmpty(f"plan {plan.id} has nothing to protect: {'; '.join(texts)}"[:_MAX_MESSAGE])
+        return rest, [*without, *(resource for resource in unsupported if resource.type != PROJECT)]
 
     def _add(
         self,
         context: RequestContext,
         plan: Plan,
+        planned: Mapping[str, Any],
         graph: Graph,
         hooks: Mapping[str, Sequence[str]],
         extra_info: Mapping[str, Any],
@@ -89,7 +114,7 @@ class Checkpoints:
                 provider_id=plan.provider_id,
                 plan_id=plan.id,
                 status=states.PROTECTING,
-                plan=_planned(plan),
+                plan=dict(planned),
                 resource_graph=graph.to_text(),
                 extra_info=dict(extra_info) or _CREATED_BY,
             )
@@ -160,11 +185,13 @@ class Checkpoints:
                 )
             _check_unused(session, checkpoint_id)
             expected = {"status": row.status, "updated_at": row.updated_at}
+            plan = row.plan
         # The bank is the source of truth. A status that it refuses is not recorded: a checkpoint that was never completed
         # cannot become available. This is done outside of a transaction, because the bank checks all objects that the
         # checkpoint needs, and other writers would have to wait for that.
         bank.checkpoints.event(checkpoint_id, state)
-        values = {"status": state, "reason": None if state == states.AVAILABLE else "reset by request"}
+        reason = left_out.describe(plan) if state == states.AVAILABLE else "reset by request"
+        values = {"status": state, "reason": reason}
         if self._env.database.write(
             lambda session: checkpoints.CHECKPOINTS.update(session, checkpoint_id, values, expected)
         ):
@@ -209,6 +236,25 @@ def _deletion_hooks(provider: Provider, row: Checkpoint) -> dict[str, list[str]]
         if name in provider.plugins and provider.plugins[name].operation(OperationType.DELETE, name)
     )
     return provider.hooks(OperationType.DELETE, deleted)
+
+
+def _unsupported(provider: Provider, graph: Graph, planned: Sequence[Resource]) -> list[Resource]:
+    """Return the resources of a graph that are left out because the provider has no plugin for them, with that as obstacle.
+
+    A resource that the plan names is not among them, unless it is a project, which has no data of its own.
+    """
+    named, found = frozenset(planned), []
+    for node in graph.nodes:
+        if node not in named or node.type == PROJECT:
+            try:
+                provider.operation(OperationType.PROTECT, node.type)
+            except exception.Unsupported as error:
+                found.append(dataclasses.replace(node, obstacle=error.message))
+    return found
+
+
+def _is_true(value: Any) -> bool:
+    return value is True or (isinstance(value, str) and bool(coercion.boolean(value)))
 
 
 def _check_project(context: RequestContext, plan: Plan) -> None:

@@ -121,6 +121,13 @@ class Servers:
     def set_status(self, key: str, status: str) -> None:
         self._change(key, status=status)
 
+    def shelve(self, server: state.Document) -> None:
+        """Shelve and offload a server."""
+        with self._store.transaction():
+            for held in server["volumes"]:
+                self._volumes.reserve(held["volume_id"])
+            self.set_status(server["id"], "SHELVED_OFFLOADED")
+
     def delete(self, caller: web.Identity, key: str, strikes: faults.Strikes) -> None:
         """Delete a server in the background.
 

@@ -89,10 +89,13 @@ class ComputeService(web.Service):
         return web.answer(204)
 
     def action(self, call: web.Call, key: str) -> webob.Response:
-        self._servers.get(call.identity, key)
+        server = self._servers.get(call.identity, key)
         statuses = {"os-stop": "SHUTOFF", "os-start": "ACTIVE"}
         body = call.json()
         name = next(iter(body), "") if isinstance(body, dict) else ""
+        if name == "shelve":
+            self._servers.shelve(server)
+            return web.answer(202)
         if name not in statuses:
             raise errors.bad_request(f"There is no such action: {name}")
         self._servers.set_status(key, statuses[name])

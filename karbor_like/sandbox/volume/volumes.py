@@ -241,6 +241,10 @@ class Volumes(records.Records):
             attachment |= {"host_name": "sandbox", "device": device, "attached_at": self.now()}
             self.set(key, status="in-use", attachments=[attachment])
 
+    def reserve(self, key: str) -> None:
+        """Keep an attached volume for its server, which is shelved. Cinder then shows no attachment."""
+        self.set(key, status="reserved", attachments=[])
+
     def detach(self, key: str) -> None:
         self.set(key, status="available", attachments=[])
 

@@ -91,18 +91,54 @@ class TestVolume(ProtectableContract):
     def theirs(self, bob: Clients) -> Resource:
         return make_volume(bob)
 
-    @pytest.mark.parametrize("status", ["error", "deleting", "error_deleting"])
-    def test_unusable_volumes_are_hidden(
-        self, plugin: VolumeProtectable, alice: Clients, admin: Clients, mine: Resource, status: str
-    ) -> None:
+    def test_states(self, plugin: VolumeProtectable, alice: Clients, admin: Clients, mine: Resource) -> None:
+        """A volume that cannot be protected is not listed, and is a child with an obstacle.
+
+        A volume that only receives its data is protected if the plan names it.
+        """
         server = make_server(alice, make_image(alice))
         alice.nova().volumes.create_server_volume(server.id, mine.id)
         until(lambda: alice.cinder().volumes.get(mine.id), "in-use")
-        admin.cinder().volumes.reset_state(mine.id, status)
-        assert plugin.list(alice) == []
-        assert not any(plugin.children(alice, [project_of(alice), server]).values())
-        with pytest.raises(exception.Conflict, match=f"'{status}'"):
-            plugin.show(alice, mine.id)
+        parents = [project_of(alice), server]
+
+        def obstacles() -> set[str | None]:
+            found = plugin.children(alice, parents)
+            assert list(found.values()) == [[mine], [mine]]
+            return {children[0].obstacle for children in found.values()}
+
+        for status in (
+            "error",
+            "deleting",
+            "error_deleting",
+            "maintenance",
+            "reserved",
+            "awaiting-transfer",
+            "new one",
+        ):
+            admin.cinder().volumes.reset_state(mine.id, status)
+            assert plugin.list(alice) == []
+            assert obstacles() == {f"it is in state '{status}'"}
+            with pytest.raises(exception.ResourceNotProtectable, match=f"'{status}'"):
+                plugin.show(alice, mine.id)
+        for status in ("creating", "downloading", "restoring-backup"):
+            admin.cinder().volumes.reset_state(mine.id, status)
+            assert plugin.list(alice) == [plugin.show(alice, mine.id)] == [mine]
+            assert obstacles() == {f"it is in state '{status}'"}
+        for status in ("available", "in-use", "attaching", "backing-up"):
+            admin.cinder().volumes.reset_state(mine.id, status)
+            assert plugin.list(alice) == [plugin.show(alice, mine.id)] == [mine]
+            assert obstacles() == {None}
+
+    def test_volume_of_a_shelved_server_is_its_child(
+        self, plugin: VolumeProtectable, alice: Clients, admin: Clients, cloud: Sandbox, mine: Resource
+    ) -> None:
+        """Cinder does not show the attachments of a shelved server, and reserves its volumes."""
+        server = make_server(alice, make_image(alice))
+        alice.nova().volumes.create_server_volume(server.id, mine.id)
+        alice.nova().servers.shelve(server.id)
+        assert alice.cinder().volumes.get(mine.id).attachments == []
+        (child,) = plugin.children(alice, [server])[server]
+        assert (child, child.obstacle) == (mine, "it is in state 'reserved'")
 
     def test_objects_of_operations_are_hidden(self, plugin: VolumeProtectable, alice: Clients, mine: Resource) -> None:
         temporary = make_volume(alice, "temporary", metadata=MARKERS)
@@ -143,6 +179,8 @@ class TestServer(ProtectableContract):
         broken = alice.nova().servers.create("broken", make_image(alice).id, "1")
         until(lambda: alice.nova().servers.get(broken.id), "ERROR")
         assert plugin.list(alice) == [mine]
+        children = plugin.children(alice, [project_of(alice)])[project_of(alice)]
+        assert {child.id: child.obstacle for child in children} == {mine.id: None, broken.id: "it is in state 'ERROR'"}
         with pytest.raises(exception.Conflict, match="'ERROR'"):
             plugin.show(alice, broken.id)
 
@@ -176,8 +214,28 @@ class TestImage(ProtectableContract):
         servers = [make_server(alice, image) for image in (mine, mine, community, volatile, None)]
         alice.glance().images.delete(volatile.id)
         found = plugin.children(alice, servers)
-        assert [list(found.get(server, [])) for server in servers] == [[mine], [mine], [community], [], []]
+        assert [list(found.get(server, [])) for server in servers] == [[mine], [mine], [community], [volatile], []]
         assert found[servers[0]][0].extra_info == {"server_id": servers[0].id}
+        assert [found[server][0].obstacle for server in servers[:3]] == [None, None, None]
+        assert found[servers[3]][0].obstacle == (
+            f"server {servers[3].id} was booted from it, and it was deleted or is not shared with the project any more"
+        )
+
+    def test_hidden_images_are_children_of_their_project(
+        self, plugin: ImageProtectable, alice: Clients, bob: Clients, mine: Resource
+    ) -> None:
+        hidden = make_image(alice, "old golden", os_hidden=True)
+        make_image(bob, "old golden", os_hidden=True)
+        assert set(plugin.list(alice)) == {mine, hidden}
+        assert set(plugin.children(alice, [project_of(alice)])[project_of(alice)]) == {mine, hidden}
+
+    def test_image_that_was_never_filled(self, plugin: ImageProtectable, alice: Clients, mine: Resource) -> None:
+        queued = alice.glance().images.create(name="queued", disk_format="raw", container_format="bare")
+        assert plugin.list(alice) == [mine]
+        children = plugin.children(alice, [project_of(alice)])[project_of(alice)]
+        assert {child.id: child.obstacle for child in children} == {mine.id: None, queued.id: "it is in state 'queued'"}
+        with pytest.raises(exception.ResourceNotProtectable, match="'queued'"):
+            plugin.show(alice, queued.id)
 
     def test_objects_of_operations_are_hidden(self, plugin: ImageProtectable, alice: Clients, mine: Resource) -> None:
         temporary = make_image(alice, "temporary", **MARKERS)

@@ -395,10 +395,7 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         host.cleanup(operation)
         assert subject.belongings()["snapshots"] == set()
 
-    @pytest.mark.parametrize(
-        ("status", "told"),
-        [("error", "'error'"), ("deleting", "is being deleted"), ("error_deleting", "'error_deleting'")],
-    )
+    @pytest.mark.parametrize("status", ["error", "deleting", "error_deleting", "maintenance", "reserved"])
     def test_volume_in_a_bad_state(
         self,
         host: Host,
@@ -406,11 +403,22 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         cloud: Sandbox,
         subject: VolumeSubject,
         status: str,
-        told: str,
     ) -> None:
         admin = factory.for_context(sandbox.context_of(cloud, "admin"))
         admin.cinder().volumes.reset_state(subject.resource.id, status)
-        with pytest.raises(exception.ResourceFailed, match=told):
+        with pytest.raises(exception.ResourceNotProtectable, match=f"'{status}'"):
+            host.protect(subject.resource)
+
+    def test_volume_that_stays_busy(
+        self, host: Host, factory: ClientFactory, cloud: Sandbox, subject: VolumeSubject
+    ) -> None:
+        admin = factory.for_context(sandbox.context_of(cloud, "admin"))
+        admin.cinder().volumes.reset_state(subject.resource.id, "detaching")
+        host.waiter.timeout = 0.2
+        with pytest.raises(exception.ResourceNotProtectable, match="timed out .*'detaching'"):
+            host.protect(subject.resource)
+        cloud.fault(service="volume", method="GET", path="/volumes/", kind="status", status=503, times=0)
+        with pytest.raises(exception.Unavailable):
             host.protect(subject.resource)
 
     def test_failed_deletion_is_reported(self, host: Host, subject: VolumeSubject) -> None:

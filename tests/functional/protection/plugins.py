@@ -65,6 +65,14 @@ class Cloud:
         path = self.path / "needs.json"
         return json.loads(path.read_text()) if path.exists() else {}
 
+    def obstruct(self, **obstacles: str) -> None:
+        """Nodes that cannot be protected, and why."""
+        (self.path / "obstacles.json").write_text(json.dumps(obstacles))
+
+    def obstacles(self) -> dict[str, str]:
+        path = self.path / "obstacles.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
     def content(self, name: str, data: bytes) -> None:
         """Put *data* into a node."""
         (self.path / f"content {name}").write_bytes(data)
@@ -90,12 +98,21 @@ class Cloud:
 
     def meet(self, run: HookContext, where: str) -> None:
         """The fault planned for *where*: ``exit`` (once: the process dies), ``always exit``, ``fail``, ``bug``, ``long`` (an
-        error with a long text), ``wait`` (until ``go`` exists), ``remark`` (the hook returns remarks), or ``steps`` (more
-        steps).
+        error with a long text), ``wait`` (until ``go`` exists), ``wait, fail``, ``wait forever``, ``vanish`` (the node
+        no longer exists), ``obstacle`` (it cannot be protected), ``remark`` (the hook returns remarks), or
+        ``steps`` (more steps).
         """
         fault = self.planned(where)
         marker = self.path / f"met {where}".replace(":", " ")
-        if fault == "fail":
+        while fault == "wait forever" or (fault in ("wait", "wait, fail") and not (self.path / "go").exists()):
+            run.check()
+            time.sleep(0.02)
+        if fault == "vanish":
+            self.plant({name: below for name, below in self.tree().items() if name != run.resource.id})
+            raise exception.ResourceFailed(f"the cloud does not know {run.resource.id}")
+        if fault == "obstacle":
+            raise exception.ResourceNotProtectable(f"{run.resource.id} is busy with something else")
+        if fault in ("fail", "wait, fail"):
             raise exception.ResourceFailed(f"the cloud says no to {where}")
         if fault == "long":
             raise exception.ResourceFailed("😀 " * 40000)
@@ -106,9 +123,6 @@ class Cloud:
             die()
         if fault == "always exit":
             die()
-        while fault == "wait" and not (self.path / "go").exists():
-            run.check()
-            time.sleep(0.02)
 
 
 class Nodes(ProtectablePlugin):
@@ -124,6 +138,8 @@ class Nodes(ProtectablePlugin):
     def show(self, clients: Any, resource_id: str, parameters: Mapping[str, Any] | None = None) -> Resource:
         if resource_id not in Cloud().tree():
             raise exception.ResourceNotFound(f"there is no {self.resource_type} {resource_id}")
+        if resource_id in Cloud().obstacles():
+            raise exception.ResourceNotProtectable(f"{resource_id}: {Cloud().obstacles()[resource_id]}")
         return self._resource(resource_id)
 
     def children(self, clients: Any, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
@@ -142,7 +158,7 @@ class Nodes(ProtectablePlugin):
         return name.startswith("g") == (self.resource_type == GROUP)
 
     def _resource(self, name: str) -> Resource:
-        return Resource(self.resource_type, name, f"name of {name}")
+        return Resource(self.resource_type, name, f"name of {name}", obstacle=Cloud().obstacles().get(name))
 
 
 class Groups(Nodes):

@@ -112,9 +112,11 @@ def test_a_bug_in_a_plugin_is_a_clear_error_too(site: Site):
 
 def test_siblings_stop_when_one_fails(site: Site):
     site.cloud.plant({"a": ["b", "c"], "b": [], "c": []})
-    site.cloud.fault(**{"main:b": "fail", "main:c": "wait"})
+    site.cloud.fault(**{"main:b": "wait, fail", "main:c": "wait forever"})
 
     created = site.protect("a")
+    until(site.cloud.calls, lambda calls: "protect:main:c:begin" in calls, 30, "both to run")
+    (site.cloud.path / "go").touch()
     row = site.wait(created["id"], "available", "error")
 
     assert row.reason.startswith(f"{plugins.NODE}#b")

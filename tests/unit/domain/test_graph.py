@@ -222,3 +222,15 @@ def test_text_with_wrong_dependencies_is_refused(needs):
     text = json.dumps([{"0x0": ["T", "a", "", None], "0x1": ["T", "b", "", None, needs]}, []])
     with pytest.raises(exception.InvalidInput, match="not a resource graph"):
         graph.Graph.from_text(text)
+
+
+def test_without_some_resources_their_children_stay_and_no_reference_to_them_remains():
+    found = walk(["top"], {"top": ["middle", "leaf"], "middle": ["leaf", "low"]})
+    dependent = graph.Graph(found.nodes, found.edges, {resource("top"): (resource("low"), resource("middle"))})
+
+    rest = dependent.without([resource("middle"), resource("leaf")])
+
+    assert [node.id for node in rest.nodes] == ["low", "top"]
+    assert rest.edges == {}
+    assert rest.dependencies == {resource("top"): (resource("low"),)}
+    assert graph.Graph.from_text(rest.to_text()).nodes == rest.nodes

@@ -22,7 +22,9 @@ class Servers(ProtectablePlugin):
 
     def show(self, clients: Any, resource_id: str, parameters: Mapping[str, Any] | None = None) -> Resource:
         if resource_id == "broken":
-            raise exception.Conflict("server broken is in state ERROR")
+            raise exception.ResourceNotProtectable("server broken is in state ERROR")
+        if resource_id == "missing":
+            raise exception.ResourceNotFound("server missing does not exist")
         return Resource("Server", resource_id, "its name now", {"zone": "now"})
 
     def children(self, clients: Any, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
@@ -45,7 +47,13 @@ class Volumes(ProtectablePlugin):
         self.calls += 1
         if clients == "down":
             raise exception.Unavailable("Cinder does not answer")
-        return {parent: [Resource("Volume", f"of {parent.id}")] for parent in parents if parent.id != "s2"}
+        found = {parent: [Resource("Volume", f"of {parent.id}")] for parent in parents if parent.id != "s2"}
+        for parent in parents:
+            if clients == "failing":
+                found.setdefault(parent, []).append(
+                    Resource("Volume", "sick", "its name", None, "it is in state 'error'")
+                )
+        return found
 
 
 @pytest.fixture
@@ -90,11 +98,46 @@ def test_children_that_cannot_be_listed_are_an_error_and_not_missing(protectable
 
 def test_a_walk_takes_names_from_the_cloud_and_extra_info_from_the_plan(protectables):
     planned = [Resource("Server", "s1", "old name", {"zone": "planned"}), Resource("Server", "s2", "old name")]
-    graph = protectables.walk("alice", planned)
+    graph, left_out = protectables.walk("alice", planned)
+    assert left_out == []
     assert [(node.id, node.name, node.extra_info) for node in graph.nodes] == [
         ("of s1", "", None),
         ("s1", "its name now", {"zone": "planned"}),
         ("s2", "its name now", {"zone": "now"}),
+    ]
+
+
+def test_children_with_an_obstacle_are_left_out_and_returned(protectables):
+    planned = [Resource("Server", "s1"), Resource("Server", "s2")]
+    graph, left_out = protectables.walk("failing", planned)
+    assert [node.id for node in graph.nodes] == ["of s1", "s1", "s2"]
+    assert [(resource.id, resource.name, resource.obstacle) for resource in left_out] == [
+        ("sick", "its name", "it is in state 'error'")
+    ]
+    (instance,) = [one for one in protectables.instances("failing", "Server", {}) if one["id"] == "s2"]
+    assert instance["dependent_resources"] == []
+
+
+def test_a_planned_resource_is_protected_although_it_has_an_obstacle_as_a_child(protectables, volumes, monkeypatch):
+    monkeypatch.setattr(volumes, "show", lambda clients, resource_id: Resource("Volume", resource_id, "its name"))
+    graph, left_out = protectables.walk("failing", [Resource("Server", "s2"), Resource("Volume", "sick")])
+    assert [(node.id, node.obstacle) for node in graph.nodes] == [("sick", None), ("s2", None)]
+    assert left_out == []
+
+
+def test_a_walk_names_all_planned_resources_that_it_cannot_find(protectables):
+    planned = [Resource("Server", "broken"), Resource("Server", "missing", "web"), Resource("Server", "s1")]
+    with pytest.raises(exception.ResourceNotFound) as refusal:
+        protectables.walk("alice", planned)
+    assert refusal.value.message == (
+        "Server#broken: server broken is in state ERROR; Server#missing (web): server missing does not exist"
+    )
+    with pytest.raises(exception.ResourceNotProtectable, match="^Server#broken: server broken is in state ERROR$"):
+        protectables.walk("alice", planned, skip_missing=True)
+    graph, left_out = protectables.walk("alice", planned[1:], skip_missing=True)
+    assert [node.id for node in graph.nodes] == ["of s1", "s1"]
+    assert [(resource.key, resource.obstacle) for resource in left_out] == [
+        ("Server#missing", "server missing does not exist")
     ]
 
 
