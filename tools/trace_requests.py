@@ -67,6 +67,7 @@ HELPERS: Final = {
         "domain/coercion.py",
         "domain/copies.py",
         "domain/graph.py",
+        "domain/left_out.py",
         "exception.py",
         "plugins/cinder/metadata.py",
         "plugins/cinder/protectable.py",

@@ -62,10 +62,16 @@ class ProtectionClient(client.Client):
 
         If the bank refuses the checkpoint, the call fails although its row exists, with the status ``error``.
 
+        Children of the plan's resources that cannot be protected are left out, and the checkpoint names them.
+
         :param checkpoint_id: id of the checkpoint to create
+        :param extra_info: stored with the checkpoint; a true ``skip_missing`` leaves out planned resources that do not
+            exist
         :raises PlanNotFound: there is no such plan, or it belongs to another project
         :raises PlanWrongProvider: the plan is for another provider
-        :raises PlanEmpty: the plan has no resources
+        :raises PlanEmpty: the plan has no resources, or none of them can be protected
+        :raises ResourceNotFound: resources of the plan do not exist; names all of them
+        :raises ResourceNotProtectable: the states of resources of the plan forbid their protection; names all of them
         :raises NotAuthorized: the caller's token is for another project than the plan
         :raises OverQuota: the project has as many checkpoints as its quota allows
         """

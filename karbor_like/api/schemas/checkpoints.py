@@ -1,7 +1,11 @@
 from karbor_like.api.schemas import primitives as p
 from karbor_like.domain import states
 
-_EXTRA_INFO = {**p.METADATA, "description": "Stored with the checkpoint. Both spellings are accepted."}
+_EXTRA_INFO = {
+    **p.METADATA,
+    "description": "Stored with the checkpoint. Both spellings are accepted. A true skip_missing leaves out resources of the "
+    "plan that do not exist.",
+}
 
 CREATE = p.wrapped(
     "checkpoint", p.closed({"plan_id": p.UUID, "extra-info": _EXTRA_INFO, "extra_info": _EXTRA_INFO}, ["plan_id"])

@@ -8,6 +8,7 @@ import pytest
 from karbor_like import exception
 from karbor_like.api import views
 from karbor_like.domain.graph import Graph
+from karbor_like.domain.resource import PROJECT
 from karbor_like.protection.sync import Sync, SyncReport
 from tests.functional.protection import plugins
 from tests.functional.protection.site import OTHER_PROVIDER, PROVIDER, Site, running, write_files, write_provider
@@ -183,3 +184,25 @@ def test_children_of_a_type_that_the_provider_does_not_protect_are_left_out(tree
     (one,) = views.checkpoint(row, {})["left_out"]
     assert one["id"] == "a"
     assert "cannot protect resources of type Test::Node" in one["reason"]
+
+
+@pytest.fixture
+def project_site(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A running service where groups are projects, for which the provider has no plugin."""
+    types = frozenset({PROJECT, plugins.NODE})
+    monkeypatch.setattr(plugins, "GROUP", PROJECT)
+    monkeypatch.setattr(plugins.Groups, "resource_type", PROJECT)
+    monkeypatch.setattr(plugins.Nodes, "parent_types", types)
+    monkeypatch.setattr(plugins.Groups, "parent_types", types)
+    site: Site = request.getfixturevalue("site")
+    return site
+
+
+def test_a_project_needs_no_plugin(project_site: Site):
+    project_site.cloud.plant({"g": ["a"], "a": [], "gg": []})
+    row = project_site.wait(project_site.protect("g")["id"], "available", "error")
+    assert (row.status, row.reason, contained(row.resource_graph)) == ("available", None, ["a"])
+    with pytest.raises(
+        exception.PlanEmpty, match=f"nothing to protect: {PROJECT}#gg: provider 'test' .* cannot protect"
+    ):
+        project_site.protect("gg")

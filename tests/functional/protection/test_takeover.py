@@ -113,6 +113,21 @@ def test_a_protect_is_finished_by_the_next_process(site: Site, fault: str):
     assert site.env.providers.get(PROVIDER).bank.checkpoints.get(created).status == "available"
 
 
+@pytest.mark.parametrize("fault", ["cleanup:b", "main:a", "store:after put .*events/.*available"])
+def test_a_member_that_was_left_out_is_not_in_the_checkpoint_of_the_next_process(site: Site, fault: str):
+    site.cloud.fault(**{"prepare_finish:b": "vanish", fault: "exit"})
+    created = site.protect("a")["id"]
+    assert not run(site)
+
+    assert run(site)
+
+    row = site.checkpoint(created)
+    assert (row.status, [entry["id"] for entry in row.plan["left_out"]]) == ("available", ["b"])
+    assert not any(call.startswith(("protect:main:b", "protect:complete:b")) for call in site.cloud.calls())
+    commit = site.env.providers.get(PROVIDER).bank.checkpoints.get(created).events[-1]
+    assert commit.detail["left_out"] == row.plan["left_out"]
+
+
 @pytest.mark.parametrize("fault", ["cleanup:b", "cleanup:a", "store:before put .*events/.*error"])
 def test_a_revert_is_finished_by_the_next_process(site: Site, fault: str):
     site.cloud.fault(**{"main:b": "fail", fault: "exit"})
