@@ -90,9 +90,10 @@ class Details:
             with translated(self._what):
                 action()
 
+        stopping: tuple[type[exception.KarborLikeError], ...] = (exception.LeaseLost, exception.Cancelled, *passing)
         try:
             self._context.waiter.call(call, check=self._context.check)
-        except (exception.LeaseLost, exception.Cancelled, *passing):
+        except stopping:
             raise
         except exception.KarborLikeError as error:
             return str(error)
