@@ -151,7 +151,8 @@ class HookContext:
     :param parameters: the options for this resource, checked against the plugin's schema: those of its type overlaid with
         those of ``Type#id``, without nulls
     :param clients: act in the cloud as the owner of the operation; for a restore elsewhere, in the target cloud
-    :param section: the resource's part of the checkpoint in the bank (copy: of the new checkpoint, in its bank)
+    :param section: the resource's part of the checkpoint in the bank (copy: of the new checkpoint, in its bank). Only a
+        protect or copy operation may write to it; a deletion may delete it
     :param bases: sections of this resource in earlier checkpoints, newest first, to deduplicate against
     :param restored: original ``Type#id`` -> id of the restored resource, for all hooks that have returned (restore)
     :param check: raises Cancelled or LeaseLost when the hook must stop; call it in every loop

@@ -180,16 +180,15 @@ class FilesystemStore(base.ObjectStore):
     def remove_stale_uploads(self, age: float = STALE_AGE) -> int:
         """Delete the files that crashed writers left in ``.tmp``. Returns how many. The first put calls this.
 
-        :param age: seconds; younger files are kept. The clock of the file system counts: ages are compared with a new file
+        :param age: seconds; younger files are kept. The clock of the file system counts: ages are compared with the time of
+            the directory, which is set for this. On a full disk, a new file would not be possible
         """
         removed = 0
-        with (
-            self._writing(_TEMPORARY),
-            self._folder([_TEMPORARY], create=True) as folder,
-            _written(folder, []) as probe,
-        ):
-            before = os.stat(probe, dir_fd=folder).st_mtime - age
-            for name in set(os.listdir(folder)) - {probe}:
+        with self._writing(_TEMPORARY), self._folder([_TEMPORARY], create=True) as folder:
+            with contextlib.suppress(OSError):  # it then has the time of the last upload
+                os.utime(folder)
+            before = os.fstat(folder).st_mtime - age
+            for name in os.listdir(folder):
                 with contextlib.suppress(FileNotFoundError):
                     if os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime <= before:
                         os.unlink(name, dir_fd=folder)

@@ -380,3 +380,14 @@ def test_a_full_disk_takes_what_there_is_a_reserve_for(
     reserve.refill()
     assert len(store.list("reserve/")) == 4
     assert os.listdir(root / ".tmp") == []
+
+
+def test_stale_uploads_are_removed_from_a_disk_that_takes_no_new_file(
+    store: filesystem.FilesystemStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / ".tmp").mkdir(parents=True)
+    (root / ".tmp" / "dead").write_bytes(b"half")
+    os.utime(root / ".tmp" / "dead", (0, 0))
+    with failing(monkeypatch, "fsync", errno.ENOSPC), pytest.raises(errors.BankFull):
+        store.put("k", b"x")
+    assert os.listdir(root / ".tmp") == []
