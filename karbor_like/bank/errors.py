@@ -49,7 +49,8 @@ class KeyUnavailable(BankError, exception.BankUnavailable):
 UNREADABLE: Final = (Corrupted, UnsupportedVersion, KeyUnavailable)
 
 
-#: Errors of a store that can be read and cannot be written. A put that raises one of them has stored nothing.
+#: Errors of a store that can be read and cannot be written. A put that raises one of them stored nothing, unless an earlier
+#: attempt of it was carried out and its response was lost.
 UNWRITABLE: Final = (AccessDenied, BankFull)
 
 
