@@ -34,8 +34,15 @@ class Details:
 
         Raises ResourceNotFound if the cloud refused them because the resource no longer exists.
         """
-        if self._refused and self.attempt(lambda: objects.get(cloud_id), passing=(exception.ResourceNotFound,)):
-            LOG.warning("%s: whether %s still exists is unknown", self._context.resource.key, self._what)
+        if self._refused:
+            try:
+                self._call(lambda: objects.get(cloud_id))
+            except (exception.LeaseLost, exception.Cancelled, exception.ResourceNotFound):
+                raise
+            except exception.KarborLikeError as error:
+                LOG.warning(
+                    "%s: it is unknown whether %s still exists: %s", self._context.resource.key, self._what, error
+                )
         return [f"{shorten(names)} could not be restored: {reason}" for reason, names in self._refused.items()]
 
     def set(self, name: str, action: Callable[[], object]) -> bool:
@@ -78,22 +85,11 @@ class Details:
                 self._refuse(f"{label}{name}", reason)
         return False
 
-    def attempt(
-        self, action: Callable[[], object], passing: tuple[type[exception.KarborLikeError], ...] = ()
-    ) -> str | None:
-        """Perform *action* as :meth:`set` does, without a remark. Return why the cloud refuses it, or None if it does not.
-
-        :param passing: exceptions of *action* that are raised
-        """
-
-        def call() -> None:
-            with translated(self._what):
-                action()
-
-        stopping: tuple[type[exception.KarborLikeError], ...] = (exception.LeaseLost, exception.Cancelled, *passing)
+    def attempt(self, action: Callable[[], object]) -> str | None:
+        """Perform *action* as :meth:`set` does, without a remark. Return why the cloud refuses it, or None if it does not."""
         try:
-            self._context.waiter.call(call, check=self._context.check)
-        except stopping:
+            self._call(action)
+        except (exception.LeaseLost, exception.Cancelled):
             raise
         except exception.KarborLikeError as error:
             return str(error)
@@ -101,6 +97,13 @@ class Details:
             LOG.exception("%s: a detail of %s failed unexpectedly", self._context.resource.key, self._what)
             return f"{self._what}: unexpected {type(error).__name__}"
         return None
+
+    def _call(self, action: Callable[[], object]) -> None:
+        def call() -> None:
+            with translated(self._what):
+                action()
+
+        self._context.waiter.call(call, check=self._context.check)
 
     def _refuse(self, name: str, reason: str) -> None:
         LOG.warning("%s: %s: %s", self._context.resource.key, name, reason)
