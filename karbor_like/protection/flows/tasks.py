@@ -14,6 +14,7 @@ from oslo_utils import strutils
 from taskflow import task
 
 from karbor_like import exception
+from karbor_like.db import session as db_session
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
 from karbor_like.protection.operation import cleanup, members
@@ -50,6 +51,9 @@ class Step(task.Task):
                 self.operation.claim.check()
                 return self.perform()
             except Exception as error:  # noqa: BLE001 - the border of a task
+                if db_session.unavailable(error) is not None:
+                    # This is no reason to undo anything: the next attempt continues here, when the lease has expired.
+                    self.operation.claim.abandon(f"the database is unavailable ({self.name})")
                 # A lost claim is the cause of any other error, and nothing is saved any more.
                 self.operation.claim.ensure_held()
                 if isinstance(error, exception.Cancelled):

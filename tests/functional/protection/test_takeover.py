@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from karbor_like import exception
 from karbor_like.clock import ManualClock
 from karbor_like.db import operations
+from karbor_like.db.session import DatabaseBusy
 from karbor_like.protection import runner
 from karbor_like.protection.takeover import Takeover
 from tests.functional.protection import plugins, stores
@@ -126,6 +127,31 @@ def test_a_member_that_was_left_out_is_not_in_the_checkpoint_of_the_next_process
     assert not any(call.startswith(("protect:main:b", "protect:complete:b")) for call in site.cloud.calls())
     commit = site.env.providers.get(PROVIDER).bank.checkpoints.get(created).events[-1]
     assert commit.detail["left_out"] == row.plan["left_out"]
+
+
+@pytest.mark.parametrize(
+    "statement", ["INSERT INTO journal_entries", "UPDATE journal_entries", "SELECT journal_entries."]
+)
+def test_a_busy_database_undoes_nothing(site: Site, clock: ManualClock, statement: str):
+    created = site.protect("a")["id"]
+    engine = site.env.database.engine
+    failed = []
+
+    def fail(conn: Any, cursor: Any, text: str, *rest: Any) -> None:
+        if text.startswith(statement) and not failed:
+            failed.append(text)
+            raise DatabaseBusy("database is locked")
+
+    sa.event.listen(engine, "before_cursor_execute", fail)
+    assert not run(site)
+    sa.event.remove(engine, "before_cursor_execute", fail)
+    assert failed
+    assert site.checkpoint(created).status == "protecting"
+    clock.advance(LEASE + 1)
+    assert run(site)
+    row = site.checkpoint(created)
+    assert (row.status, row.reason, site.things()) == ("available", None, [])
+    assert not [call for call in site.cloud.calls() if ":cleanup:" in call]
 
 
 @pytest.mark.parametrize("fault", ["cleanup:b", "cleanup:a", "store:before put .*events/.*error"])
