@@ -114,4 +114,13 @@ Days after which the attempts to delete what an operation left in the cloud end 
 is erased.
 """,
     ),
+    cfg.IntOpt(
+        "keep_failed_days",
+        default=7,
+        min=0,
+        help="""
+Days after which a checkpoint that failed and never became available is deleted, with what it left in the bank. Until then its
+owner can see why it failed. It does not count towards the quota. 0 keeps failed checkpoints.
+""",
+    ),
 ]

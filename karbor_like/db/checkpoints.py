@@ -98,6 +98,27 @@ def available_of_plan(session: orm.Session, provider_id: str, project_id: str, p
     return [row for row in of_plan(session, provider_id, project_id, plan_id) if row.status == states.AVAILABLE]
 
 
+def never_complete() -> sa.ColumnElement[bool]:
+    """Match failed checkpoints that never became available: their sizes are unknown, and nothing can be restored."""
+    return sa.and_(Checkpoint.status == states.ERROR, Checkpoint.logical_bytes.is_(None))
+
+
+def failed(session: orm.Session, provider_id: str, before: datetime, limit: int) -> Sequence[Checkpoint]:
+    """Return checkpoints of a provider that failed before *before* and never became available, oldest first."""
+    query = (
+        sa.select(Checkpoint)
+        .where(
+            Checkpoint.provider_id == provider_id,
+            Checkpoint.deleted_at.is_(None),
+            never_complete(),
+            sa.func.coalesce(Checkpoint.updated_at, Checkpoint.created_at) < before,
+        )
+        .order_by(Checkpoint.created_at, Checkpoint.id)
+        .limit(limit)
+    )
+    return session.execute(query).scalars().all()
+
+
 def in_use(session: orm.Session, checkpoint_ids: Sequence[str]) -> Mapping[str, str]:
     """Return which of the checkpoints are used by an unfinished operation: checkpoint id -> text that names it."""
     users = {}

@@ -11,7 +11,7 @@ from oslo_db import exception as db_exception
 from sqlalchemy import orm
 
 from karbor_like import exception
-from karbor_like.db import models
+from karbor_like.db import checkpoints, models
 from karbor_like.db.models import Checkpoint, Plan, Quota, QuotaClass, QuotaLock
 
 UNLIMITED = -1
@@ -24,10 +24,11 @@ def _plans(session: orm.Session, project_id: str) -> int:
 
 
 def _checkpoints(session: orm.Session, project_id: str) -> int:
+    """Count checkpoints, except failures, which would otherwise use up the quota until nothing can be protected."""
     query = (
         sa.select(sa.func.count())
         .select_from(Checkpoint)
-        .where(Checkpoint.project_id == project_id, Checkpoint.deleted_at.is_(None))
+        .where(Checkpoint.project_id == project_id, Checkpoint.deleted_at.is_(None), ~checkpoints.never_complete())
     )
     return session.execute(query).scalar_one()
 

@@ -1,4 +1,4 @@
-"""Periodic jobs of the protection service: synchronization with the banks, their garbage collection, and orphans."""
+"""Periodic jobs of the protection service: synchronization with the banks, garbage collection, orphans and failed checkpoints."""
 
 import functools
 import logging
@@ -12,6 +12,7 @@ from karbor_like.bank import errors
 from karbor_like.bank.collector import Collector
 from karbor_like.db import jobs
 from karbor_like.protection.context import ServiceContext
+from karbor_like.protection.failed import delete_failed
 from karbor_like.protection.orphans import OrphanReport, Orphans
 from karbor_like.protection.registry.providers import Provider
 from karbor_like.protection.sync import Sync
@@ -21,6 +22,7 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between two checks whether a job is due.
 _CHECK_SECONDS = 30
+_FAILED_SECONDS = 3600
 
 
 class Housekeeping:
@@ -45,6 +47,10 @@ class Housekeeping:
             self._run_job(f"sync {provider.id}", conf.sync_interval, functools.partial(self._sync, provider))
             self._run_job(f"collect {provider.id}", conf.collect_interval, functools.partial(self._collect, provider))
             self._run_job(f"orphans {provider.id}", conf.orphan_interval, functools.partial(self._orphans, provider))
+            if conf.keep_failed_days:
+                self._run_job(
+                    f"failed {provider.id}", _FAILED_SECONDS, functools.partial(self._delete_failed, provider)
+                )
 
     def _run_job(self, name: str, interval: float, job: Callable[[], None]) -> None:
         """Run *job* if it is due and no other process runs it. An interval of 0 disables it."""
@@ -63,6 +69,11 @@ class Housekeeping:
     def _sync(self, provider: Provider) -> None:
         report = Sync(self._env.database, provider).run()
         LOG.info("Checkpoints of provider %s are synchronized with its bank: %s", provider.name, report)
+
+    def _delete_failed(self, provider: Provider) -> None:
+        number = delete_failed(self._env, provider, self._env.conf.protection.keep_failed_days)
+        if number:
+            LOG.info("%d checkpoints of provider %s that failed are being deleted", number, provider.name)
 
     def _collect(self, provider: Provider) -> None:
         try:

@@ -156,8 +156,11 @@ class Checkpoints:
         except db_exception.DBError as error:
             LOG.warning("Operation %s waits until its lease expires: %s", claim.operation_id, error)
 
-    def delete(self, context: RequestContext, *, provider_id: str, checkpoint_id: str) -> None:
-        """See :meth:`karbor_like.rpc.protection.ProtectionClient.delete_checkpoint`."""
+    def delete(self, context: RequestContext, *, provider_id: str, checkpoint_id: str, with_hooks: bool = True) -> None:
+        """See :meth:`karbor_like.rpc.protection.ProtectionClient.delete_checkpoint`.
+
+        :param with_hooks: whether plugins delete what they stored outside the bank, which needs the caller's credential
+        """
         provider = self._env.providers.get(provider_id)
 
         def write(session: orm.Session) -> None:
@@ -166,7 +169,7 @@ class Checkpoints:
                 return
             _check_unused(session, checkpoint_id)
             states.CHECKPOINT.check(checkpoint_id, row.status, states.DELETING)
-            hooks = _deletion_hooks(provider, row)
+            hooks = _deletion_hooks(provider, row) if with_hooks else {}
             self._queue.add(session, context, OperationType.DELETE, row, hooks=hooks, parameters={})
             lifecycle.move_checkpoint(session, checkpoint_id, states.DELETING, reason=None)
 

@@ -4,6 +4,7 @@ import pytest
 
 from karbor_like import exception
 from karbor_like.db import quotas
+from karbor_like.db.checkpoints import CHECKPOINTS
 from karbor_like.db.plans import PLANS
 
 DEFAULTS = {"plans": 50, "checkpoints": -1}
@@ -63,3 +64,34 @@ def test_a_request_for_several_objects_needs_room_for_all(database):
     database.write(lambda session: quotas.enforce(session, "p", "plans", DEFAULTS, wanted=2))
     with pytest.raises(exception.OverQuota, match="limit 3, in use 1, requested 3"):
         database.write(lambda session: quotas.enforce(session, "p", "plans", DEFAULTS, wanted=3))
+
+
+@pytest.mark.parametrize(
+    ("status", "logical_bytes", "counted"),
+    [
+        ("protecting", None, True),
+        ("available", 0, True),
+        ("error", None, False),
+        # Its owner has reset the status of a complete checkpoint.
+        ("error", 0, True),
+        ("error", 7, True),
+        ("error-deleting", None, True),
+    ],
+)
+def test_a_checkpoint_that_failed_does_not_count(database, status, logical_bytes, counted):
+    def insert(session):
+        CHECKPOINTS.insert(
+            session,
+            project_id="p",
+            provider_id="x",
+            plan_id="y",
+            status=status,
+            plan={},
+            resource_graph="[{}, []]",
+            extra_info={},
+            logical_bytes=logical_bytes,
+        )
+
+    database.write(insert)
+    with database.reader() as session:
+        assert quotas.usage(session, "p")["checkpoints"] == counted

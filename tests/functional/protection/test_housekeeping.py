@@ -8,9 +8,12 @@ import sqlalchemy as sa
 
 from karbor_like import exception
 from karbor_like.db import checkpoints, jobs
+from karbor_like.db.checkpoints import CHECKPOINTS
 from karbor_like.db.models import Checkpoint, PeriodicJob
+from karbor_like.protection import failed
 from karbor_like.protection.housekeeping import Housekeeping
 from karbor_like.protection.sync import Sync, SyncReport
+from tests.fixtures.endpoint import unwrap
 from tests.functional.protection.site import PROVIDER, Site, running, until, write_files
 
 
@@ -196,5 +199,31 @@ def test_one_of_many_processes_runs_a_job_when_it_is_due(site: Site):
         housekeeper.run_due()
     with site.env.database.reader() as session:
         rows = session.execute(sa.select(PeriodicJob)).scalars().all()
-    assert {row.name for row in rows} == {f"{job} {PROVIDER}" for job in ("sync", "collect", "orphans")}
+    assert {row.name for row in rows} == {f"{job} {PROVIDER}" for job in ("sync", "collect", "orphans", "failed")}
     assert not site.env.database.write(lambda session: jobs.take(session, f"sync {PROVIDER}", "me", 10))
+
+
+def test_checkpoints_that_failed_long_ago_are_deleted_unless_they_were_complete(site: Site):
+    site.cloud.plant({"a": [], "b": []})
+    complete = site.protect("a")["id"]
+    site.wait(complete, "available")
+    site.cloud.fault(**{"main:b": "fail"})
+    old, recent = (site.protect("b")["id"] for _ in range(2))
+    for checkpoint_id in (old, recent):
+        site.wait(checkpoint_id, "error")
+    unwrap(
+        lambda: site.endpoint.reset_checkpoint(
+            site.context(), provider_id=PROVIDER, checkpoint_id=complete, state="error"
+        )
+    )
+    provider = site.env.providers.get(PROVIDER)
+    values = {"updated_at": datetime(2020, 1, 1, tzinfo=UTC), "logical_bytes": None}
+    for checkpoint_id in (complete, old):
+        site.env.database.write(lambda session, key=checkpoint_id: CHECKPOINTS.update(session, key, values))
+
+    assert failed.delete_failed(site.env, provider, 7) == 1
+    assert site.wait(old, "deleted", "error-deleting").reason is None
+    assert failed.delete_failed(site.env, provider, 7) == 0
+    assert [site.checkpoint(checkpoint_id).status for checkpoint_id in (complete, recent)] == ["error", "error"]
+    with pytest.raises(exception.NotFound):
+        provider.bank.checkpoints.get(old)
