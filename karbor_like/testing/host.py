@@ -88,6 +88,7 @@ class Operation:
 
     :param source: the section that a copy reads
     :param mapping: see :attr:`HookContext.mapping`
+    :param is_member: see :attr:`HookContext.is_member`
     """
 
     kind: OperationType
@@ -96,6 +97,7 @@ class Operation:
     parameters: Mapping[str, Any]
     source: ResourceSection | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
+    is_member: bool = False
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def __post_init__(self) -> None:
@@ -228,4 +230,5 @@ class Host:
                 check=check,
                 source=operation.source,
                 mapping=operation.mapping,
+                is_member=operation.is_member,
             )

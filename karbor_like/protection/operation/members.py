@@ -16,8 +16,10 @@ from karbor_like.protection.operation.session import OperationSession
 LOG = logging.getLogger(__name__)
 
 #: Errors of hooks that may be due to the state of the resource. Others are not: a cloud or a bank that does not answer.
+#: Glance refuses access to the bytes of a deactivated image with NotAuthorized.
 FAILURES: Final = (
     exception.NotFound,
+    exception.NotAuthorized,
     exception.Conflict,
     exception.ResourceFailed,
     exception.Unsupported,

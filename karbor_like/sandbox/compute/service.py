@@ -11,6 +11,12 @@ from karbor_like.sandbox.compute import servers as servers_module
 LOWEST, HIGHEST = "2.1", "2.96"
 FAULT_NAMES = {400: "badRequest", 401: "unauthorized", 403: "forbidden", 404: "itemNotFound", 409: "conflictingRequest"}
 POWER = {"ACTIVE": 1, "SHUTOFF": 4}
+VM_STATES = {
+    "ACTIVE": "active",
+    "BUILD": "building",
+    "SHUTOFF": "stopped",
+    "SHELVED_OFFLOADED": "shelved_offloaded",
+}
 
 
 class ComputeService(web.Service):
@@ -160,9 +166,7 @@ class ComputeService(web.Service):
             "updated": server["updated_at"],
             "OS-DCF:diskConfig": "MANUAL",
             "OS-EXT-AZ:availability_zone": server["availability_zone"],
-            "OS-EXT-STS:vm_state": {"ACTIVE": "active", "BUILD": "building", "SHUTOFF": "stopped"}.get(
-                server["status"], "error"
-            ),
+            "OS-EXT-STS:vm_state": VM_STATES.get(server["status"], "error"),
             "OS-EXT-STS:task_state": server["task_state"],
             "OS-EXT-STS:power_state": POWER.get(server["status"], 0),
             "os-extended-volumes:volumes_attached": [

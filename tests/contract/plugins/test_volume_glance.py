@@ -11,7 +11,7 @@ import pytest
 from karbor_like import exception
 from karbor_like.clients.factory import ClientFactory
 from karbor_like.clients.waiter import Waiter
-from karbor_like.clock import SystemClock
+from karbor_like.clock import ManualClock, SystemClock
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
@@ -420,6 +420,25 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         cloud.fault(service="volume", method="GET", path="/volumes/", kind="status", status=503, times=0)
         with pytest.raises(exception.Unavailable):
             host.protect(subject.resource)
+
+    @pytest.mark.parametrize(("is_member", "seconds"), [(True, 300), (False, 1800)])
+    def test_wait_for_a_busy_volume(
+        self,
+        host: Host,
+        factory: ClientFactory,
+        cloud: Sandbox,
+        subject: VolumeSubject,
+        is_member: bool,
+        seconds: int,
+    ) -> None:
+        """A volume that the plan does not name delays the others by minutes only."""
+        admin = factory.for_context(sandbox.context_of(cloud, "admin"))
+        admin.cinder().volumes.reset_state(subject.resource.id, "backing-up")
+        host.waiter = Waiter(ManualClock())
+        operation = host.operation(OperationType.PROTECT, subject.resource)
+        operation.is_member = is_member
+        with pytest.raises(exception.ResourceNotProtectable, match=f"timed out after {seconds} s .*'backing-up'"):
+            host.attempt(operation)
 
     def test_failed_deletion_is_reported(self, host: Host, subject: VolumeSubject) -> None:
         cloud = subject.cloud

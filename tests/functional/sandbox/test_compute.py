@@ -41,6 +41,15 @@ def test_an_attachment_is_shown_by_volume_and_server(alice: Clients, server: Any
     assert alice.settled(alice.cinder.volumes, volume.id).attachments == []
 
 
+def test_a_shelved_server_reserves_its_volumes_and_cinder_shows_no_attachment(alice: Clients, server: Any) -> None:
+    volume = alice.volume()
+    alice.nova.volumes.create_server_volume(server.id, volume.id)
+    alice.nova.servers.shelve(server.id)
+    shelved, reserved = alice.nova.servers.get(server.id), alice.cinder.volumes.get(volume.id)
+    assert (shelved.status, reserved.status, reserved.attachments) == ("SHELVED_OFFLOADED", "reserved", [])
+    assert [a["id"] for a in getattr(shelved, "os-extended-volumes:volumes_attached")] == [volume.id]
+
+
 def test_deleting_a_server_releases_its_boot_volume(alice: Clients) -> None:
     volume = alice.volume()
     device = {"uuid": volume.id, "source_type": "volume", "destination_type": "volume", "boot_index": 0}
