@@ -23,9 +23,9 @@ A restore calls two more hooks, each in one step for all resources that implemen
 If any hook of any resource fails, the host calls :meth:`ResourceOperation.cleanup` of every resource whose hooks ran,
 children first.
 
-A protect continues without a resource that the plan does not name, if a hook of it raises ResourceNotProtectable or
-Unsupported, or if another hook failed and the resource no longer exists or must not be protected any more. The host then
-calls its ``cleanup`` and none of its other hooks, and the checkpoint names it with the reason.
+A protect continues without a resource that the plan does not name, if a hook of it raises ResourceNotProtectable, or if a
+hook fails and the resource no longer exists or its state forbids protecting it. The host then calls its ``cleanup`` and none
+of its other hooks, and the checkpoint names it with the reason.
 """
 
 from abc import ABC

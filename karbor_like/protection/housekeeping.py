@@ -1,4 +1,4 @@
-"""Periodic jobs of the protection service: synchronization with the banks, garbage collection, orphans and failed checkpoints."""
+"""Periodic jobs of the protection service: synchronization, garbage collection, orphans and failed checkpoints."""
 
 import functools
 import logging

@@ -111,7 +111,16 @@ class Protect(ResourceOperation):
             return snapshot.id
 
         snapshots = Snapshots(context.clients)
-        snapshot = cloud_objects.wait(context, snapshots, cloud_objects.ensure(context, snapshots, SNAPSHOT, create))
+        try:
+            snapshot_id = cloud_objects.ensure(context, snapshots, SNAPSHOT, create)
+        except exception.ResourceFailed as error:
+            status = cloud_objects.fetch(context, Volumes(context.clients), volume.id).status
+            if status in USABLE:
+                raise
+            raise exception.ResourceNotProtectable(
+                f"volume {volume.id} became {status!r} before its snapshot was taken: {error.message}"
+            ) from error
+        snapshot = cloud_objects.wait(context, snapshots, snapshot_id)
         require_equal(
             f"size in GiB of volume {volume.id}",
             {"volume": volume.size, "snapshot": snapshot.size},
@@ -353,7 +362,7 @@ def _wait_until_idle(context: HookContext) -> Any:
             raise
         raise exception.ResourceNotProtectable(error.message) from error
     if volume.encrypted:
-        raise exception.Unsupported(
+        raise exception.ResourceNotProtectable(
             f"{what} is encrypted by Cinder: its image would need a key that is deleted with the image;"
             " protect it with a plugin that stores Cinder backups"
         )

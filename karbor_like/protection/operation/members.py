@@ -22,7 +22,6 @@ FAILURES: Final = (
     exception.NotAuthorized,
     exception.Conflict,
     exception.ResourceFailed,
-    exception.Unsupported,
 )
 
 
@@ -33,7 +32,7 @@ def obstacle(operation: OperationSession, resource: Resource, error: exception.K
     """
     if not operation.spec.is_member(resource):
         return None
-    if isinstance(error, exception.ResourceNotProtectable | exception.Unsupported):
+    if isinstance(error, exception.ResourceNotProtectable):
         return error.message
     try:
         operation.env.protectables.get(resource.type).show(operation.clients, resource.id)

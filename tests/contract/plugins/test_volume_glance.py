@@ -421,6 +421,20 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         with pytest.raises(exception.Unavailable):
             host.protect(subject.resource)
 
+    def test_volume_that_becomes_busy_before_its_snapshot(
+        self, host: Host, factory: ClientFactory, cloud: Sandbox, subject: VolumeSubject, before: Belongings
+    ) -> None:
+        admin = factory.for_context(sandbox.context_of(cloud, "admin"))
+        operation = host.operation(OperationType.PROTECT, subject.resource)
+
+        def check() -> None:
+            if operation.report.steps[-1:] == ["taking a snapshot"]:
+                admin.cinder().volumes.reset_state(subject.resource.id, "attaching")
+
+        with pytest.raises(exception.ResourceNotProtectable, match="became 'attaching' before its snapshot was taken"):
+            host.perform(operation, check=check)
+        assert subject.belongings() == before
+
     @pytest.mark.parametrize(("is_member", "seconds"), [(True, 300), (False, 1800)])
     def test_wait_for_a_busy_volume(
         self,
