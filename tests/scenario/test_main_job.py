@@ -170,3 +170,26 @@ def test_a_plan_gives_no_access_to_an_administrators_volumes(cloud, system, bob)
     finally:
         admin.delete_volume(theirs.id)
         bob.delete_volume(mine.id)
+
+
+def test_a_project_is_protected_without_what_cannot_be(cloud, system, alice, things):
+    """The provider has no plugin for projects, which have no data of their own."""
+    first, second, image = things
+    empty = alice.glance.images.create(name="never filled", disk_format="raw", container_format="bare")
+    admin = Tenant(cloud, "admin")
+    admin.cinder.volumes.reset_state(second.id, "error")
+    try:
+        resource = {"type": "OS::Keystone::Project", "id": alice.session.get_project_id(), "name": "alice"}
+        plan = alice.plan(system.provider, resources=[resource])
+        checkpoint = alice.protected(plan)
+    finally:
+        admin.cinder.volumes.reset_state(second.id, "available")
+
+    assert checkpoint["status"] == "available", checkpoint
+    reasons = {entry["id"]: entry["reason"] for entry in checkpoint["left_out"]}
+    assert reasons == {second.id: "it is in state 'error'", empty.id: "it is in state 'queued'"}
+    assert all(f"{key} " in checkpoint["reason"] for key in reasons)
+    created = alice.restored(checkpoint)
+    assert {kind: len(ids) for kind, ids in created.items()} == {VOLUME: 1, IMAGE: 1}
+    assert cloud.volume_digest(created[VOLUME][0]) == cloud.volume_digest(first.id)
+    assert alice.image_digest(created[IMAGE][0]) == alice.image_digest(image.id)
