@@ -78,6 +78,9 @@ class CompleteCheckpoint(Step):
             }
             # The plan in the bank, which does not change, names those that were left out before.
             lacking = left_out.recorded({}, spec.left_out(rows))
+        if spec.graph.nodes and len(left_out.entries(lacking)) == len(spec.graph.nodes):
+            # Retention must not count a checkpoint without any resource.
+            raise exception.ResourceFailed(f"no resource could be protected; {left_out.describe(lacking)}")
         self.operation.bank.checkpoints.commit(
             spec.checkpoint_id, self.operation.lease, {"sizes": sizes, **lacking, **self._detail}
         )

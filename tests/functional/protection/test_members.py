@@ -206,3 +206,11 @@ def test_a_project_needs_no_plugin(project_site: Site):
         exception.PlanEmpty, match=f"nothing to protect: {PROJECT}#gg: provider 'test' .* cannot protect"
     ):
         project_site.protect("gg")
+
+
+def test_a_checkpoint_without_any_resource_is_no_success(project_site: Site):
+    project_site.cloud.plant({"g": ["a"], "a": []})
+    project_site.cloud.fault(**{"main:a": "vanish"})
+    row = project_site.wait(project_site.protect("g")["id"], "available", "error")
+    reason = f"no resource could be protected; left out: {plugins.NODE}#a (name of a): there is no {plugins.NODE} a"
+    assert (row.status, row.reason) == ("error", reason)
