@@ -8,6 +8,7 @@ from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
 from karbor_like.domain import resource
 from karbor_like.domain.resource import Resource
+from karbor_like.plugins.glance import integrity
 from karbor_like.plugins.nova.protectable import servers
 from karbor_like.plugins.protectable import ProtectablePlugin
 from karbor_like.plugins.toolkit import states
@@ -116,7 +117,7 @@ def is_visible(image: Any, clients: Clients) -> bool:
 
 
 def _obstacle(image: Any) -> str | None:
-    return states.obstacle(image, _USABLE)
+    return states.obstacle(image, _USABLE) or integrity.obstacle(image)
 
 
 def _resource(image: Any, reason: str | None = None, extra_info: dict[str, Any] | None = None) -> Resource:
