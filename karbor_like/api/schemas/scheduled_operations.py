@@ -17,8 +17,9 @@ DEFINITION = {
         **{name: {**_COUNT, "description": text} for name, text in _KEPT.items()},
     },
     "required": ["provider_id", "plan_id"],
-    "propertyNames": p.VALUES["propertyNames"],
-    "additionalProperties": {"type": ["boolean", "string", "integer"]},
+    # A rule that is misspelt, or unknown to this version, would never delete anything. The rules are also accepted for a
+    # protect, which ignores them, because old clients send them.
+    "additionalProperties": False,
 }
 CREATE = p.wrapped(
     "scheduled_operation",
