@@ -43,7 +43,10 @@ Seconds after which another engine takes over a run whose engine died. Must be l
         default=60.0,
         min=0.1,
         mutable=True,
-        help="Seconds until a failed run is retried, as long as its window lasts.",
+        help="""
+Seconds until a failed run is retried for the first time, and the shortest time between retries. They become rarer while the
+window of the run lasts.
+""",
     ),
     cfg.IntOpt(
         "max_missed",

@@ -9,6 +9,7 @@ window lasts. A run that has a checkpoint is followed until the checkpoint reach
 """
 
 import logging
+import random
 import threading
 from collections.abc import Callable, Mapping
 from concurrent import futures
@@ -37,6 +38,8 @@ LOG = logging.getLogger(__name__)
 _UNWANTED = (states.DELETING, states.DELETED, states.ERROR_DELETING)
 #: Maximum attempts of the step that follows an available checkpoint.
 _MAX_FINISH_ATTEMPTS = 10
+#: Maximum delay of a retry, in retry intervals.
+_MAX_BACKOFF = 10
 #: Errors that are unrelated to the run: the API or Keystone is unreachable, or rejects the service's own account.
 _OUTAGES = (exception.Unavailable, exception.ConfigurationError)
 
@@ -61,6 +64,7 @@ class Runner:
     :param types: the operation types by name
     :param owner: name of this engine in claims (informational)
     :param on_idle: called when a worker becomes free and more runs may be pending
+    :param jitter: returns numbers from 0 to 1, which spread the retries of runs that failed at the same time
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Runner:
         types: Mapping[str, plugins.ScheduledOperationType],
         owner: str,
         on_idle: Callable[[], None] = lambda: None,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._options = conf.operationengine
         self._database = database
@@ -80,6 +85,7 @@ class Runner:
         self._types = types
         self._owner = owner
         self._on_idle = on_idle
+        self._jitter = jitter
         self._pool = futures.ThreadPoolExecutor(self._options.workers, thread_name_prefix="run")
         self._working: set[futures.Future[None]] = set()
         self._lock = threading.Lock()
@@ -268,14 +274,25 @@ class Runner:
         :param unsure: the request may have been carried out nevertheless; retry for the length of another window, in which
             no new checkpoint is started but an existing one is found
         """
-        next_step_at = self._clock.now() + timedelta(seconds=self._options.retry_interval)
-        last = run.window_ends_at
+        now, last = self._clock.now(), run.window_ends_at
         if unsure:
             last += run.window_ends_at - run.due_at
-        if next_step_at > last:
+        remaining = (last - now).total_seconds()
+        if remaining < self._options.retry_interval:
             return self._end(run, scheduled_runs.FAILED, reason)
-        LOG.warning("run %s of scheduled operation %s: will be retried: %s", run.id, run.scheduled_operation_id, reason)
-        return self._release(run, self._options.retry_interval, reason=reason, **values)
+        # The time since the run was due, and with it the delay, about doubles with each retry, up to a limit. Half of the
+        # remaining time is left for more of them.
+        passed = (now - run.due_at).total_seconds()
+        longest = min(passed, remaining / 2, _MAX_BACKOFF * self._options.retry_interval)
+        delay = max(self._options.retry_interval, longest * (1 - self._jitter()))
+        LOG.warning(
+            "run %s of scheduled operation %s: will be retried in %.0f seconds: %s",
+            run.id,
+            run.scheduled_operation_id,
+            delay,
+            reason,
+        )
+        return self._release(run, delay, reason=reason, **values)
 
     def _end(self, run: ScheduledRun, state: str, reason: str | None) -> None:
         now = self._clock.now()

@@ -100,6 +100,8 @@ class Site:
     def __init__(self, cloud: SandboxCloud, clock: Clock, directory: Path) -> None:
         self.cloud = cloud
         self.clock = clock
+        #: From 0 for the longest delays of retries to 1 for the shortest.
+        self.jitter = 1.0
         path = write_configuration(directory / "karbor_like.conf", cloud)
         self.conf = service.configure([], files=[str(path)])
         for name, value in {"follow_interval": FOLLOW, "retry_interval": RETRY, "lease": LEASE}.items():
@@ -118,7 +120,9 @@ class Site:
     def make_runner(self, **types: Any) -> Runner:
         """Create the runner of another engine, with additional operation *types*."""
         all_types = {**loader.operation_types(), **types}
-        runner = Runner(self.conf, self.database, self.clock, self.make_trusts(), all_types, "here")
+        runner = Runner(
+            self.conf, self.database, self.clock, self.make_trusts(), all_types, "here", jitter=lambda: self.jitter
+        )
         self._runners.append(runner)
         return runner
 

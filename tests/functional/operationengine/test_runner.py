@@ -173,6 +173,22 @@ def test_a_run_that_could_not_start_within_its_window_fails(site, rest_api):
     assert site.operation().enabled
 
 
+@pytest.mark.parametrize(
+    ("jitter", "expected"), [(0.0, [60, 60, 120, 240, 210]), (0.5, [60, 60, 60, 90, 135, 123]), (1.0, [60] * 5)]
+)
+def test_retries_become_rarer(site, rest_api, jitter, expected):
+    site.jitter = jitter
+    site.schedule()
+    site.due()
+    rest_api.fault("POST", "checkpoints", 409, times=100, message="it is busy")
+    run, delays = site.step(), []
+    while len(delays) < len(expected):
+        delays.append((run.next_look_at - site.clock.now()).total_seconds())
+        run = site.later(delays[-1])
+    # The run was found a little late.
+    assert delays == pytest.approx(expected, abs=10)
+
+
 def test_a_run_that_no_engine_started_within_its_window_is_missed(site, rest_api):
     site.schedule()
     site.due()
