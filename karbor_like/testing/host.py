@@ -164,13 +164,19 @@ class Host:
             return self._of(operation).release(context)
 
     def perform(self, operation: Operation, **kwargs: Any) -> Any:
-        """Attempt an operation, and clean up if it fails. Check that no temporary object remains."""
+        """Attempt an operation, and clean up if it fails. Check that no temporary object remains.
+
+        One that could not be deleted must have a remark, and is deleted in a second attempt.
+        """
         try:
             result = self.attempt(operation, **kwargs)
         except Exception:
             self.cleanup(operation)
             assert operation.journal.entries() == []
             raise
+        if not all(entry.keep for entry in operation.journal.entries()):
+            assert (result or {}).get("remarks"), "a temporary object remains without a remark"
+            assert not self.release(operation)
         assert all(entry.keep for entry in operation.journal.entries())
         return result
 
