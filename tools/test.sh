@@ -27,6 +27,7 @@ esac
 # Temporary files go to memory if there is enough of it: databases of tests flush to the disk at each commit.
 if [ "$(df --output=avail -B1M /dev/shm 2>/dev/null | tail -n 1)" -gt 8192 ] 2>/dev/null; then
     TMPDIR=$(mktemp -d /dev/shm/karbor_like.XXXXXX)
+    chmod 1777 "$TMPDIR" # database servers run as other users
     export TMPDIR
     trap 'rm -rf "$TMPDIR"' EXIT
 fi
