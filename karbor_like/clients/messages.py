@@ -28,6 +28,7 @@ _MEMBERS: Final = ("message", "error", "errors", "faultstring", "detail", "detai
 _EMPTY: Final = frozenset({"", "n/a", "none", "unknown error", "unrecognized schema in response body."})
 
 _REQUEST_ID: Final = re.compile(r"[\w.:-]{1,100}", re.ASCII)
+_REQUEST_ID_END: Final = re.compile(r" \(Request-ID: [\w.:-]{1,100}\)", re.ASCII)
 _REQUEST_ID_HEADERS: Final = ("x-openstack-request-id", "x-compute-request-id")
 
 #: What libraries put before the message.
@@ -55,6 +56,11 @@ def describe(error: BaseException, status: int | None, response: Any = None) -> 
     if len(said) > MAX_LENGTH:
         said = f"{said[: MAX_LENGTH - 1]}…"
     return " ".join([said or type(error).__name__, *ends])
+
+
+def without_request_id(text: str) -> str:
+    """Return a text with descriptions, without the ids of the requests: the reasons of several requests may then be equal."""
+    return _REQUEST_ID_END.sub("", text)
 
 
 def _from_response(error: BaseException, status: int, response: Any, ends: Sequence[str]) -> str:

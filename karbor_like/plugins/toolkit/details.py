@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from karbor_like import exception
 from karbor_like.clients.errors import translated
+from karbor_like.clients.messages import without_request_id
 from karbor_like.plugins.protection import HookContext
 from karbor_like.plugins.toolkit.cloud_objects import CloudObjects
 
@@ -107,7 +108,7 @@ class Details:
 
     def _refuse(self, name: str, reason: str) -> None:
         LOG.warning("%s: %s: %s", self._context.resource.key, name, reason)
-        self._refused.setdefault(reason, []).append(name)
+        self._refused.setdefault(without_request_id(reason), []).append(name)
 
 
 def shorten(names: Sequence[str]) -> str:
