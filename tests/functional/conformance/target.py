@@ -60,6 +60,7 @@ def target(cloud: CloudHandle, tmp_path_factory: pytest.TempPathFactory) -> Iter
         backing = Backing(f"sqlite:///{directory / 'karbor_like.sqlite'}", "fake://")
     system = System(cloud, backing, directory / "system", trigger=_TRIGGER)
     alice = Tenant(cloud, "alice")
+    others = alice.volume_ids()
     volume = alice.volume("data-1")
     try:
         system.up()
@@ -68,7 +69,9 @@ def target(cloud: CloudHandle, tmp_path_factory: pytest.TempPathFactory) -> Iter
         _finish(Tenant(cloud, "alice"))
     finally:
         system.stop()
-        alice.delete_volume(volume.id)
+        # Also those that tests restored.
+        for volume_id in alice.volume_ids() - others:
+            alice.delete_volume(volume_id)
 
 
 def _finish(alice: Tenant) -> None:
