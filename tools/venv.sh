@@ -16,18 +16,28 @@ find_python() {
 make_venv() {
     local python
     python=$(find_python)
-    # On Debian, the module venv is in a separate package.
-    if ! "$python" -c 'import ensurepip' 2>/dev/null; then
+    echo "Creating a virtual environment in .venv ..."
+    # The pip of the system, if it has a recent one, saves the installation of another one.
+    "$python" -m venv --without-pip .venv
+    if ! "$python" -m pip --python .venv/bin/python --version >/dev/null 2>&1; then
+        install_pip "$python"
+        python=.venv/bin/python
+    fi
+    "$python" -m pip --python .venv/bin/python install -q --disable-pip-version-check --no-compile \
+        -c constraints.txt -r tools/requirements.txt
+}
+
+install_pip() {
+    # On Debian, the module ensurepip is in a separate package.
+    if ! "$1" -c 'import ensurepip' 2>/dev/null; then
         if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-            echo "$python: cannot create virtual environments; on Debian, install python3-venv." >&2
+            echo "$1: has no pip; on Debian, install python3-venv." >&2
             return 1
         fi
         apt-get update -q >/dev/null
         DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3-venv >/dev/null
     fi
-    echo "Creating a virtual environment in .venv ..."
-    "$python" -m venv .venv
-    .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -r tools/requirements.txt
+    .venv/bin/python -m ensurepip >/dev/null
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
