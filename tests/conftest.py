@@ -11,7 +11,7 @@ pytest_plugins = ["tests.fixtures.services"]
 
 _SERVERS = ("mariadb", "postgresql", "rabbitmq")
 #: Coverage nearly doubles the processor time of a test, so only the tests nearest to the code are measured.
-_MEASURED = ("tests/unit/", "tests/functional/api/")
+_MEASURED = ("tests/unit/", "tests/contract/", "tests/functional/api/")
 _LONGEST = "tests/unit/bank/collector/test_gc_state_machine.py"
 _TURNS = 3
 OTHER_TURNS = pytest.StashKey[list[str]]()
