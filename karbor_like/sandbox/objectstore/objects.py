@@ -192,12 +192,9 @@ class Objects:
     def read(self, stored: StoredObject, start: int, length: int) -> Iterator[bytes]:
         """Read a range of an object.
 
-        :raises ApiError: 404, if it was deleted or replaced since *stored* was returned
+        :raises FileNotFoundError: it was deleted or replaced since *stored* was returned
         """
-        try:
-            return files.read(self._path(stored.file), start, length)
-        except FileNotFoundError:
-            raise errors.not_found("The resource could not be found.") from None
+        return files.read(self._path(stored.file), start, length)
 
     def listing(self, account: str, container: str, wanted: Selection) -> list[StoredObject | str]:
         """List objects in the order of their names, and common prefixes as text if there is a delimiter."""

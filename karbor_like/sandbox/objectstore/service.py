@@ -134,7 +134,14 @@ class ObjectStoreService(web.Service):
 
     def get(self, call: web.Call, account: str, container: str, name: str) -> webob.Response:
         self._own(call, account)
-        stored = self._objects.get(account, container, name)
+        while True:
+            stored = self._objects.get(account, container, name)
+            try:
+                return self._show(call, stored)
+            except FileNotFoundError:
+                continue  # replaced or deleted meanwhile
+
+    def _show(self, call: web.Call, stored: objects.StoredObject) -> webob.Response:
         start, end = 0, stored.size
         response = webob.Response(content_type=stored.content_type, charset=None)
         response.headers.update(stored.headers)
