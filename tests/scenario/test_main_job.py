@@ -90,7 +90,7 @@ def _delete(system, alice: Tenant, checkpoint: dict) -> None:
     assert remaining in ([], [f"checkpoints/{checkpoint['id']}/deleted"])
 
 
-@pytest.mark.parametrize("time", ["first", pytest.param("again", marks=[pytest.mark.once, pytest.mark.turn(2)])])
+@pytest.mark.parametrize("time", ["first", pytest.param("again", marks=[pytest.mark.once, pytest.mark.turn(0)])])
 def test_volumes_and_an_image_are_restored_bit_for_bit(cloud, system, alice, bob, things, time):
     checkpoint = _main_job(cloud, system, alice, things)
     _nobody_else_knows(bob, checkpoint)

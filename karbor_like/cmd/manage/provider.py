@@ -53,8 +53,9 @@ def _try_bank(provider: providers.Provider) -> str | None:
     """Write a small object to the provider's bank, read it and delete it. Return what does not work, or None."""
     holder = f"{service.MANAGE_BINARY} provider check {os.getpid()}"
     try:
-        with provider.bank.leases.acquire(holder=holder, kind="read"):
+        with provider.bank.leases.acquire(holder=holder, kind="read") as lease:
             provider.bank.leases.list()
+            refusal = lease.unprotected
     except exception.KarborLikeError as error:
         return f"its bank cannot be used: {error}"
-    return None
+    return f"its bank can be read, but not written, so it protects nothing: {refusal}" if refusal else None

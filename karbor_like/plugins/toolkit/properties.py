@@ -87,21 +87,17 @@ IMAGE_PROPERTIES: Final = (
     *_MARKERS,
 )
 
+_SET_BY_GLANCE: Final = (
+    *("id", "owner", "status", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value"),
+    *("created_at", "updated_at", "file", "self", "schema", "direct_url", "locations", "stores"),
+)
+_RESTORED_BY_ITSELF: Final = ("name", "disk_format", "container_format", "visibility", "protected")
+
 #: Members of an image in Glance's API.
 IMAGE: Final = (
     *IMAGE_PROPERTIES,
-    *(
-        Rule(name, Effect.OWN, "Glance sets it by itself")
-        for name in ("id", "owner", "status", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value")
-    ),
-    *(
-        Rule(name, Effect.OWN, "Glance sets it by itself")
-        for name in ("created_at", "updated_at", "file", "self", "schema", "direct_url", "locations", "stores")
-    ),
-    *(
-        Rule(name, Effect.OWN, "it is restored by itself")
-        for name in ("name", "disk_format", "container_format", "visibility", "protected")
-    ),
+    *(Rule(name, Effect.OWN, "Glance sets it by itself") for name in _SET_BY_GLANCE),
+    *(Rule(name, Effect.OWN, "it is restored by itself") for name in _RESTORED_BY_ITSELF),
 )
 
 #: Metadata of volumes, as Cinder shows it.

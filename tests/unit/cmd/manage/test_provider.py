@@ -57,11 +57,17 @@ def test_the_bank_is_left_as_it_was(check, file, tmp_path):
     assert [path for path in (tmp_path / "bank").rglob("*") if path.is_file()] == []
 
 
-def test_a_bank_that_cannot_be_used(check, file, tmp_path):
-    (tmp_path / "bank").rmdir()
+@pytest.mark.parametrize(
+    ("directory", "problem"),
+    [("leases", "its bank cannot be used"), (".tmp", "its bank can be read, but not written, so it protects nothing")],
+)
+def test_a_bank_that_refuses(check, file, tmp_path, directory, problem):
+    # A link to itself is refused at once; a bank that does not answer would be asked again for half a minute.
+    (tmp_path / "bank" / "karbor").mkdir()
+    (tmp_path / "bank" / "karbor" / directory).symlink_to(directory)
     code, out, _ = check(file)
     assert code == 1
-    assert f"{file}: its bank cannot be used: " in out
+    assert f"{file}: {problem}: " in out
     code, out, _ = check(file, "--offline")
     assert (code, "no mistakes found" in out) == (0, True)
 
