@@ -6,14 +6,15 @@ is locked".
 """
 
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+import tenacity
 from oslo_config import cfg
-from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exception
 from oslo_db import options as db_options
 from oslo_db.sqlalchemy import enginefacade
@@ -21,10 +22,16 @@ from sqlalchemy import orm
 from sqlalchemy.ext import compiler
 
 from karbor_like import exception
+from karbor_like.conf import database as options
+from karbor_like.db import timeouts
+
+LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _RETRIES = 8
+#: Seconds after the first attempt within which a further one may begin.
+_RETRY_SECONDS = 30
 _SQLITE_BUSY_SECONDS = 30
 
 
@@ -120,18 +127,32 @@ def translated() -> Iterator[None]:
         raise DatabaseBusy(error) from error
 
 
+def register(conf: cfg.ConfigOpts) -> None:
+    """Register the ``[database]`` options of oslo.db and of this project. Idempotent."""
+    db_options.set_defaults(conf)
+    conf.register_opts(options.OPTS, group=options.GROUP.name)
+
+
 class Database:
     """Engine and sessions of one process. Create it after a fork; never share it across one.
 
     :param conf: configuration with the ``[database]`` group of oslo.db
+    :param statement_timeout: seconds to wait for the answer to a statement; None: as configured
     """
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
-        db_options.set_defaults(conf)
+    def __init__(self, conf: cfg.ConfigOpts, statement_timeout: float | None = None) -> None:
+        register(conf)
+        own = {option.dest for option in options.OPTS}
+        settings = {name: value for name, value in conf.database.items() if name not in own}
+        # thread_checkin is for eventlet: it yields the processor whenever a connection returns to the pool. max_retries is
+        # for wait(): else the first caller would wait, with all others behind it.
+        settings |= {"sqlite_fk": True, "thread_checkin": False, "max_retries": 0}
+        limits = timeouts.Timeouts(conf.database.connect_timeout, statement_timeout or conf.database.statement_timeout)
+        self._conf = conf
         self._facade = enginefacade.transaction_context()
-        # thread_checkin is for eventlet: it yields the processor whenever a connection returns to the pool.
-        self._facade.configure(**{**dict(conf.database), "sqlite_fk": True, "thread_checkin": False})
+        self._facade.configure(**settings)
         self._facade.append_on_engine_create(_prepare_sqlite)
+        self._facade.append_on_engine_create(lambda engine: timeouts.apply(engine, limits))
         self._closing = contextlib.ExitStack()
 
     @property
@@ -166,17 +187,39 @@ class Database:
     def write(self, work: Callable[[orm.Session], T]) -> T:
         """Run ``work(session)`` in a write transaction; retry it from the start after a deadlock or a lost connection.
 
-        *work* must have no effect outside the database.
+        No attempt begins later than 30 seconds after the call. *work* must have no effect outside the database.
         """
 
-        @oslo_db_api.wrap_db_retry(
-            max_retries=_RETRIES, retry_on_deadlock=True, retry_on_disconnect=True, retry_interval=0.1, jitter=True
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type((db_exception.DBConnectionError, db_exception.DBDeadlock)),
+            wait=tenacity.wait_random_exponential(multiplier=0.1, max=10),
+            stop=tenacity.stop_after_attempt(_RETRIES + 1) | tenacity.stop_after_delay(_RETRY_SECONDS),
+            reraise=True,
         )
+
         def attempt() -> T:
             with self.writer() as session:
                 return work(session)
 
-        return attempt()
+        return retrying(attempt)
+
+    def wait(self) -> None:
+        """Wait until the database answers, for as long as oslo.db's ``max_retries`` and ``retry_interval`` say.
+
+        :raises oslo_db.exception.DBError: the database did not answer
+        """
+        group = self._conf.database
+        forever = group.max_retries < 0
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type((db_exception.DBConnectionError, DatabaseBusy)),
+            wait=tenacity.wait_fixed(group.retry_interval),
+            stop=tenacity.stop_never if forever else tenacity.stop_after_attempt(group.max_retries + 1),
+            before_sleep=lambda state: LOG.warning(
+                "the database does not answer; the next attempt is in %s seconds", group.retry_interval
+            ),
+            reraise=True,
+        )
+        retrying(self.ping)
 
     def ping(self) -> None:
         """Run a trivial query.

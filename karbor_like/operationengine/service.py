@@ -72,6 +72,7 @@ class OperationEngine(service.Service):
         conf, clock = self._conf, self._clock
         options = conf.operationengine
         self._database = Database(conf)
+        self._database.wait()
         notifications.attach(conf, self._database, service.OPERATION_ENGINE_BINARY, clock)
         self._trusts = trusts = Trusts(self._database, ClientFactory(conf), Cipher.from_conf(conf))
         self._scheduler = Scheduler(conf, self._database, clock, triggers.trigger_types())

@@ -31,6 +31,7 @@ class ProtectionService(service.Service):
         :raises ConfigurationError: the configuration is unusable, or the database has no tables
         """
         self._env = env = ServiceContext.make(self._conf)
+        env.database.wait()
         if migration.version(env.database) is None:
             raise exception.ConfigurationError("the database has no tables yet: run 'karbor-like-manage db sync'")
         self._executor = Executor(env)

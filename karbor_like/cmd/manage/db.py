@@ -36,7 +36,8 @@ def _days(text: str) -> int:
 
 def sync(conf: cfg.ConfigOpts) -> int:
     """Upgrade the schema to the newest version. Idempotent; several hosts may run it concurrently."""
-    database = Database(conf)
+    Database(conf).ping()  # within the usual time
+    database = Database(conf, conf.database.migration_timeout)
     migration.sync(database)
     engine.persistence(conf, database).upgrade()
     print(migration.version(database))
