@@ -1,6 +1,7 @@
 """The identity of a request's caller, carried over RPC and into flows."""
 
 from collections.abc import MutableMapping
+from datetime import datetime
 from typing import Any
 
 from oslo_context import context as oslo_context
@@ -29,6 +30,8 @@ class RequestContext(oslo_context.RequestContext):
         self.service_catalog = service_catalog or []
         self.trust_id = trust_id
         self.trustee_id = trustee_id
+        #: When the caller of an RPC call stops waiting. Part of the message only.
+        self.deadline: datetime | None = None
 
     @property
     def scope(self) -> str | None:

@@ -5,13 +5,15 @@ kernel keeps the connection, which may be forever.
 """
 
 import select
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from karbor_like.clock import SystemClock
+
+_CLOCK: Final = SystemClock()
 _POLL_EVENTS: Final = {1: select.POLLIN, 2: select.POLLOUT}  # POLL_READ and POLL_WRITE of psycopg2
 
 
@@ -78,11 +80,11 @@ def _wait(connection: Any) -> None:
     timeouts: Timeouts | None = getattr(connection, "timeouts", None)
     is_new = connection.status == extensions.STATUS_SETUP
     seconds = None if timeouts is None else timeouts.connect if is_new else timeouts.statement
-    deadline = None if seconds is None else time.monotonic() + seconds
+    deadline = None if seconds is None else _CLOCK.monotonic() + seconds
     while (state := connection.poll()) != extensions.POLL_OK:
         poller = select.poll()
         poller.register(connection.fileno(), _POLL_EVENTS[state])
-        left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        left = None if deadline is None else max(0.0, deadline - _CLOCK.monotonic()) * 1000
         if not poller.poll(left):
             raise psycopg2.OperationalError(f"could not receive data from server: no answer in {seconds:g} seconds")
 

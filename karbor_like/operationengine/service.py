@@ -132,6 +132,6 @@ class OperationEngine(service.Service):
         for periodic in self._periodic.values():
             periodic.stop()
         self._runner.stop()
-        self._transport.cleanup()
+        rpc_transport.close(self._transport)
         self._database.dispose()
         super().stop(graceful)

@@ -73,7 +73,7 @@ class ProtectionService(service.Service):
         self._executor.stop(self._conf.protection.drain)
         self._server.wait()
         self._heartbeat.stop()
-        self._transport.cleanup()
+        transport.close(self._transport)
         self._env.close()
         super().stop(graceful)
 

@@ -1,27 +1,74 @@
 """Base of the typed RPC clients: one call, which raises the errors of the error tree."""
 
+import copy
+import logging
+import threading
+from datetime import timedelta
 from typing import Any
 
 import oslo_messaging
+from kombu import exceptions as kombu_errors
 from oslo_config import cfg
 
-from karbor_like import exception
+from karbor_like import deadline, exception
+from karbor_like.clock import Clock, SystemClock
 from karbor_like.context import RequestContext
 from karbor_like.rpc import transport as rpc_transport
 from karbor_like.rpc.serializer import Serializer
 from karbor_like.secret import Cipher
 
+LOG = logging.getLogger(__name__)
+
 #: Limit in seconds for calls that wait for a cloud or a bank. The server sends heartbeats meanwhile.
 _LONG_SECONDS = 900
+
+#: Calls of one client at a time, with those that were abandoned and are still waiting for the bus.
+_SLOTS = 64
+
+_UNDELIVERED = (
+    oslo_messaging.MessageDeliveryFailure,
+    oslo_messaging.MessageUndeliverable,
+    # The driver does not translate these if it cannot open a connection.
+    kombu_errors.KombuError,
+    OSError,
+)
+
+
+class _Sending(oslo_messaging.TransportOptions):
+    """Options of one message, which drivers of brokers read each time directly before they send it.
+
+    :param seconds: after which it must not be sent any more
+    """
+
+    def __init__(self, seconds: float, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._end = clock.monotonic() + seconds
+        #: Whether there is a connection, on which it is being sent or was sent.
+        self.begun = threading.Event()
+
+    @property
+    def at_least_once(self) -> bool:
+        """False: that a queue exists is not checked.
+
+        :raises MessagingTimeout: the caller has given up
+        """
+        if self._clock.monotonic() > self._end:
+            raise oslo_messaging.MessagingTimeout("the caller does not wait any more")
+        self.begun.set()
+        return False
 
 
 class Client:
     """Calls any of the running services of one topic.
 
     Every call raises the errors of :mod:`karbor_like.exception` that the service raised, and Unavailable if no service
-    answered.
+    answered. Every call ends in time, also if the bus is away: oslo.messaging waits for a connection without a limit, so
+    that each message is sent in a thread of its own, which is abandoned. A message that the bus delivers after its caller
+    has given up is not carried out: the client does not send it, and a service refuses it (``rpc/server.py``).
 
     :param transport: to share between clients; None: create one from *conf*
+    :param clock: tells the services when the caller of a message gives up
     """
 
     #: Name of the service in messages.
@@ -29,16 +76,28 @@ class Client:
     topic: str
     version: str
 
-    def __init__(self, conf: cfg.ConfigOpts, transport: oslo_messaging.Transport | None = None) -> None:
+    def __init__(
+        self, conf: cfg.ConfigOpts, transport: oslo_messaging.Transport | None = None, clock: Clock | None = None
+    ) -> None:
         self._transport = transport or rpc_transport.get(conf)
         target = oslo_messaging.Target(topic=self.topic, version=self.version)
         self._cipher = Cipher.from_conf(conf)
-        self._client = oslo_messaging.get_rpc_client(self._transport, target, serializer=Serializer(self._cipher))
+        url = oslo_messaging.TransportURL.parse(conf)
+        self._has_broker = url.transport != "fake"
+        self._client = oslo_messaging.get_rpc_client(
+            # One attempt for each broker, and one for a connection that was cut since its last use.
+            self._transport,
+            target,
+            serializer=Serializer(self._cipher),
+            retry=max(1, len(url.hosts)),
+        )
         self._conf = conf
+        self._clock = clock or SystemClock()
+        self._slots = threading.Semaphore(_SLOTS)
 
     def close(self) -> None:
         """Close the connections."""
-        self._transport.cleanup()
+        rpc_transport.close(self._transport)
 
     def ping(self, ctxt: RequestContext, *, timeout: float) -> dict[str, Any]:
         """Return the ``host`` of a service that is alive and reaches its database.
@@ -50,25 +109,54 @@ class Client:
 
     def _call(self, ctxt: RequestContext, method: str, timeout: float | None = None, **arguments: Any) -> Any:
         # A call without a timeout of its own may be long. Then the heartbeats of the server must be timely, not its answer.
-        alive = self._conf.rpc_response_timeout
-        options = {"timeout": timeout} if timeout else {"timeout": _LONG_SECONDS, "call_monitor_timeout": alive}
+        patience = timeout or self._conf.rpc_response_timeout
+        options = {"timeout": timeout} if timeout else {"timeout": _LONG_SECONDS, "call_monitor_timeout": patience}
+        sending = _Sending(patience, self._clock)
+        if not self._has_broker:
+            sending.begun.set()
+        sent = copy.copy(ctxt)
+        sent.deadline = self._clock.now() + timedelta(seconds=patience)
+        client = self._client.prepare(transport_options=sending, **options)
+        end = self._clock.monotonic() + patience
+        silent = exception.BusUnavailable(
+            f"no {self.service} answered to {method} in {patience:g} seconds; is one running?"
+        )
+        if not self._slots.acquire(timeout=patience):
+            raise silent
+        call = deadline.Call(f"rpc-{method}", lambda: client.call(sent, method, **arguments), self._slots.release)
         try:
-            return self._client.prepare(**options).call(ctxt, method, **arguments)
+            if not call.wait(end - self._clock.monotonic()) and not (
+                timeout is None and sending.begun.is_set() and call.wait(_LONG_SECONDS)
+            ):
+                raise silent
+            return call.result()
         except exception.KarborLikeError as error:
             raise _local(error) from None
         except oslo_messaging.MessagingTimeout:
-            waited = timeout or alive
-            raise exception.BusUnavailable(
-                f"no {self.service} answered to {method} in {waited:g} seconds; is one running?"
-            ) from None
+            raise silent from None
         except (oslo_messaging.UnsupportedVersion, oslo_messaging.RemoteError) as error:
             if isinstance(error, oslo_messaging.RemoteError) and error.exc_type != "UnsupportedVersion":
                 raise
             raise exception.Unavailable(
                 f"a {self.service} does not support version {self.version} of its RPC; upgrade all services together"
             ) from None
-        except (oslo_messaging.MessageDeliveryFailure, oslo_messaging.MessageUndeliverable) as error:
-            raise exception.BusUnavailable(f"the message bus does not take {method}: {error}") from None
+        except _UNDELIVERED as error:
+            LOG.warning("the message bus does not take %s: %s", method, error)
+            raise exception.BusUnavailable(f"the message bus does not take {method}; try again later") from None
+
+    def _hint(self, ctxt: RequestContext, method: str) -> None:
+        """Send a message to all services, without arguments. Never waits and never fails: it may be lost."""
+        if not self._slots.acquire(blocking=False):
+            return
+        client = self._client.prepare(fanout=True)
+
+        def send() -> None:
+            try:
+                client.cast(ctxt, method)
+            except Exception as error:  # noqa: BLE001 - the border of a thread
+                LOG.debug("%s was not sent: %s", method, error)
+
+        deadline.Call(f"rpc-{method}", send, self._slots.release)
 
 
 def _local(error: exception.KarborLikeError) -> exception.KarborLikeError:

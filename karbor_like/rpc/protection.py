@@ -6,8 +6,6 @@ RPC is for actions, providers and protectables. Callers read objects from the da
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import oslo_messaging
-
 from karbor_like.context import RequestContext
 from karbor_like.rpc import client
 
@@ -35,11 +33,8 @@ class ProtectionClient(client.Client):
     version = VERSION
 
     def wake(self, ctxt: RequestContext) -> None:
-        """Tell all services that operations are queued. Never fails: services also poll the queue."""
-        try:
-            self._client.prepare(fanout=True).cast(ctxt, "wake")
-        except oslo_messaging.MessagingException:
-            return
+        """Tell all services that operations are queued. Never waits and never fails: services also poll the queue."""
+        self._hint(ctxt, "wake")
 
     def check_plan(self, ctxt: RequestContext, *, provider_id: str, parameters: Mapping[str, Any]) -> Json:
         """Check the parameters of a plan against the options of its provider. Return them normalized.

@@ -1,6 +1,7 @@
 """Serializer of RPC messages: plain JSON, and the caller's identity with encrypted secrets."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import oslo_messaging
@@ -9,6 +10,7 @@ from karbor_like.context import RequestContext
 from karbor_like.secret import Cipher
 
 _SECRETS = "secrets"
+_DEADLINE = "deadline"
 
 
 class Serializer(oslo_messaging.Serializer):
@@ -29,8 +31,12 @@ class Serializer(oslo_messaging.Serializer):
 
     def serialize_context(self, ctxt: RequestContext) -> dict[str, Any]:
         secrets = {"auth_token": ctxt.auth_token, "trust_id": ctxt.trust_id}
-        return {**ctxt.to_dict(), _SECRETS: self._cipher.encrypt(secrets)}
+        end = ctxt.deadline.isoformat() if ctxt.deadline else None
+        return {**ctxt.to_dict(), _SECRETS: self._cipher.encrypt(secrets), _DEADLINE: end}
 
     def deserialize_context(self, ctxt: dict[str, Any]) -> RequestContext:
         values = dict(ctxt)
-        return RequestContext.from_dict(values, **self._cipher.decrypt(values.pop(_SECRETS)))
+        context = RequestContext.from_dict(values, **self._cipher.decrypt(values.pop(_SECRETS)))
+        if end := values.get(_DEADLINE):
+            context.deadline = datetime.fromisoformat(end)
+        return context

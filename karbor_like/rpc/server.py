@@ -10,11 +10,13 @@ import oslo_messaging
 from oslo_db import exception as db_exception
 
 from karbor_like import exception
+from karbor_like.clock import SystemClock
 from karbor_like.context import RequestContext
 from karbor_like.db import session as db_session
 
 LOG = logging.getLogger(__name__)
 F = TypeVar("F", bound=Callable[..., Any])
+_CLOCK = SystemClock()
 
 
 def rpc_method(method: F) -> F:
@@ -23,6 +25,9 @@ def rpc_method(method: F) -> F:
     The project's errors are sent as classes of ``exception.py`` and logged in one line. So is DatabaseUnavailable if the
     database is unavailable. Any other error is a bug: it is logged with its traceback, and the caller gets
     ``oslo_messaging.RemoteError``.
+
+    A call that arrives after its caller has given up is refused. The caller was told that it failed, and may have repeated
+    it. The clocks of the hosts must therefore be synchronized.
     """
 
     @functools.wraps(method)
@@ -30,6 +35,7 @@ def rpc_method(method: F) -> F:
         # oslo.log takes the request id and the project of each line from here.
         context.update_store()
         try:
+            _refuse_late(context)
             with _database_errors():
                 return method(self, context, **arguments)
         except exception.KarborLikeError as error:
@@ -42,6 +48,15 @@ def rpc_method(method: F) -> F:
                 raise oslo_messaging.ExpectedException from None
 
     return wrapper  # type: ignore[return-value]
+
+
+def _refuse_late(context: RequestContext) -> None:
+    """Raise Timeout if the caller does not wait any more."""
+    if context.deadline is not None and (late := (_CLOCK.now() - context.deadline).total_seconds()) > 0:
+        raise exception.Timeout(
+            f"the call arrived {late:.1f} seconds after its caller gave up; if that happens always, synchronize the clocks"
+            " of the hosts"
+        )
 
 
 @contextlib.contextmanager

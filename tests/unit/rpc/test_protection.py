@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import oslo_messaging
@@ -9,8 +10,10 @@ import pytest
 from oslo_config import cfg
 
 from karbor_like import exception, secret, service
+from karbor_like.clock import ManualClock
 from karbor_like.context import RequestContext
 from karbor_like.db.session import DatabaseBusy
+from karbor_like.rpc import client as rpc_client
 from karbor_like.rpc import protection, transport
 from karbor_like.rpc.server import rpc_method
 
@@ -26,6 +29,7 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.contexts: list[RequestContext] = []
+        self.cancelled: list[str] = []
         self.woken = threading.Event()
 
     def protect(self, ctxt: RequestContext, **arguments: Any) -> None:
@@ -48,6 +52,10 @@ class Endpoint:
 
     def list_providers(self, ctxt: RequestContext) -> None:
         raise KeyError("a bug")
+
+    @rpc_method
+    def cancel(self, ctxt: RequestContext, operation_id: str) -> None:
+        self.cancelled.append(operation_id)
 
     def wake(self, ctxt: RequestContext) -> None:
         self.woken.set()
@@ -179,3 +187,23 @@ def test_rabbitmq_queues_are_replicated_by_default(conf):
     conf.register_opts(transport.impl_rabbit.rabbit_opts, group="oslo_messaging_rabbit")
     assert conf.oslo_messaging_rabbit.rabbit_quorum_queue
     assert conf.oslo_messaging_rabbit.rabbit_transient_quorum_queue
+
+
+def test_a_call_whose_caller_has_given_up_is_not_carried_out(conf, client, endpoint, context):
+    an_hour_ago = ManualClock(datetime.now(UTC) - timedelta(hours=1))
+    late = protection.ProtectionClient(conf, client._transport, an_hour_ago)
+    with pytest.raises(exception.Timeout, match=r"arrived 3\d+\.\d seconds after its caller gave up"):
+        late.cancel(context, operation_id="late")
+    client.cancel(context, operation_id="in time")
+    assert endpoint.cancelled == ["in time"]
+    assert context.deadline is None, "it belongs to the message"
+
+
+def test_a_message_is_not_sent_after_its_caller_has_given_up():
+    clock = ManualClock()
+    sending = rpc_client._Sending(5, clock)
+    assert sending.at_least_once is False
+    assert sending.begun.is_set()
+    clock.advance(5.1)
+    with pytest.raises(oslo_messaging.MessagingTimeout):
+        _ = sending.at_least_once
