@@ -6,6 +6,7 @@ from typing import Any
 import webob
 import webob.dec
 from keystonemiddleware import auth_token
+from keystonemiddleware.auth_token import _opts as auth_token_opts
 from oslo_config import cfg
 from oslo_middleware import cors, http_proxy_to_wsgi, sizelimit
 
@@ -24,9 +25,17 @@ Filter = Callable[[Application, cfg.ConfigOpts], Application]
 _REQUEST_HEADERS = ["X-Auth-Token", "X-Openstack-Request-Id", "Idempotency-Key", "Content-Type"]
 _RESPONSE_HEADERS = ["X-Openstack-Request-Id", "X-Compute-Request-Id", "Retry-After"]
 
+#: Default seconds to wait for a connection to Keystone, and for the next bytes of its answer.
+_KEYSTONE_SECONDS = 5
+
 
 def keystone(application: Application, conf: cfg.ConfigOpts) -> Application:
-    """Add the token check: keystonemiddleware, configured by ``[keystone_authtoken]``."""
+    """Add the token check: keystonemiddleware, configured by ``[keystone_authtoken]``.
+
+    A Keystone that does not answer causes 503 in time. Tokens in the cache need no Keystone.
+    """
+    # The library has no limit by default, and more retries.
+    cfg.set_defaults(auth_token_opts._OPTS, http_connect_timeout=_KEYSTONE_SECONDS, http_request_max_retries=1)
     return auth_token.AuthProtocol(application, {"oslo_config_config": conf})
 
 

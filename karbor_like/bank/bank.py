@@ -110,5 +110,5 @@ def _master_keys(conf: cfg.ConfigOpts) -> MasterKeys:
             "[bank] master_keys, castellan_master_keys: both are set; set one of them, not both"
         )
     if conf.bank.castellan_master_keys:
-        return CastellanMasterKeys(conf, conf.bank.castellan_master_keys)
+        return CastellanMasterKeys(conf, conf.bank.castellan_master_keys, conf.bank.key_manager_timeout)
     return ConfiguredMasterKeys(conf.bank.master_keys)

@@ -41,6 +41,12 @@ Ids of master keys in a key manager (Barbican, Vault), instead of master_keys. E
 keys of projects. Section [key_manager] and the section of its backend, in the same file, configure the access.
 """,
     ),
+    cfg.FloatOpt(
+        "key_manager_timeout",
+        default=60.0,
+        min=0.1,
+        help="Seconds to wait for one of castellan_master_keys, including the sign-in at Keystone.",
+    ),
     cfg.IntOpt(
         "compression_level",
         default=1,

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from oslo_config import cfg
 
-from karbor_like import exception
+from karbor_like import deadline, exception
 from karbor_like.bank import errors, layout
 
 LOG = logging.getLogger(__name__)
@@ -84,9 +84,10 @@ class CastellanMasterKeys:
 
     :param conf: castellan's options (``[key_manager]``, ``[barbican]``, ``[vault]`` and others) are registered here
     :param key_ids: the first key wraps new data keys
+    :param timeout: seconds to wait for a key; not every driver of castellan has a limit of its own
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, key_ids: Sequence[str]) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, key_ids: Sequence[str], timeout: float = 60.0) -> None:
         # The import of castellan takes half a second, and is not needed if the keys are in the file.
         from castellan import options
 
@@ -94,6 +95,7 @@ class CastellanMasterKeys:
             conf.register_opts(opts, group=group)
         self._conf = conf
         self._ids = list(key_ids)
+        self._timeout = timeout
         self._keys: dict[str, MasterKey] = {}
 
     def ids(self) -> Sequence[str]:
@@ -112,11 +114,16 @@ class CastellanMasterKeys:
         from castellan.common import utils
         from keystoneauth1 import exceptions as keystone_errors
 
-        try:
+        def fetch() -> bytes | None:
             context = utils.credential_factory(conf=self._conf) if self._conf.key_manager.auth_type else None
-            material = key_manager.API(self._conf).get(context, master_id).get_encoded()
+            material: bytes | None = key_manager.API(self._conf).get(context, master_id).get_encoded()
+            return material
+
+        try:
+            material = deadline.within(self._timeout, "the key manager", fetch)
         # The last three: drivers do not validate responses, and fail on unexpected ones.
         except (
+            TimeoutError,
             castellan_errors.CastellanException,
             keystone_errors.ClientException,
             ValueError,

@@ -10,9 +10,6 @@ from oslo_config import cfg
 from karbor_like.bank import errors, layout
 from karbor_like.bank.objectstore import base
 
-#: Seconds to wait for a connection, and for the next byte of a response.
-TIMEOUT: Final = 60.0
-
 # HTTP statuses.
 # 405: Swift's middleware "read_only", and gateways that only serve reads.
 DENIED: Final = frozenset({401, 403, 405})
@@ -26,13 +23,19 @@ class PastTheEndError(errors.BankError):
     """The range begins after the last byte of the object."""
 
 
-def retry_options(prefix: str, service: str) -> Sequence[cfg.Opt]:
-    """Return the options that :meth:`RemoteStore.retry_policy` reads.
+def request_options(prefix: str, service: str) -> Sequence[cfg.Opt]:
+    """Return the options for requests: their timeout, and those that :meth:`RemoteStore.retry_policy` reads.
 
     :param prefix: of their names
     :param service: its name, for the help
     """
     return [
+        cfg.FloatOpt(
+            f"{prefix}_timeout",
+            default=60.0,
+            min=0.1,
+            help=f"Seconds to wait for a connection to {service}, and for the next bytes of a response.",
+        ),
         cfg.IntOpt(
             f"{prefix}_retry_attempts",
             default=base.RetryPolicy.attempts,
@@ -65,7 +68,7 @@ class RemoteStore(base.ObjectStore):
     :param container: its name
     """
 
-    #: The group with the options of :func:`retry_options`, and their prefix.
+    #: The group with the options of :func:`request_options`, and their prefix.
     client_group: ClassVar[str]
     option_prefix: ClassVar[str]
     #: The service's word for a container.

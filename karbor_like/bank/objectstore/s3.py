@@ -30,7 +30,7 @@ _CLIENT_OPTS = [
     cfg.StrOpt("s3_access_key", help="Access key of the account that owns the bank."),
     cfg.StrOpt("s3_secret_key", secret=True, help="Secret key of that account."),
     cfg.StrOpt("s3_ca_cert_file", help="File with the CA certificates for the connection to the service."),
-    *remote.retry_options("s3", "the service"),
+    *remote.request_options("s3", "the service"),
 ]
 _BANK_OPTS = [
     cfg.StrOpt(
@@ -204,8 +204,8 @@ def _client(group: cfg.ConfigOpts.GroupAttr) -> Any:
     if group.s3_ca_cert_file and not os.path.isfile(group.s3_ca_cert_file):
         raise exception.ConfigurationError(f"[{_CLIENT}] s3_ca_cert_file: there is no file {group.s3_ca_cert_file}")
     config = botocore.config.Config(
-        connect_timeout=remote.TIMEOUT,
-        read_timeout=remote.TIMEOUT,
+        connect_timeout=group.s3_timeout,
+        read_timeout=group.s3_timeout,
         max_pool_connections=_POOL,
         retries={"total_max_attempts": 1},
         s3={"addressing_style": "path"} if group.s3_endpoint else {},

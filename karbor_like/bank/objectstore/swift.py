@@ -51,7 +51,7 @@ _CLIENT_OPTS = [
     ),
     cfg.StrOpt("swift_ca_cert_file", help="File with the CA certificates for the connections to Keystone and Swift."),
     cfg.BoolOpt("swift_auth_insecure", default=False, help="Do not verify the certificates of Keystone and Swift."),
-    *remote.retry_options("swift", "Swift"),
+    *remote.request_options("swift", "Swift"),
 ]
 _BANK_OPTS = [
     cfg.StrOpt(
@@ -248,7 +248,7 @@ def _connector(group: cfg.ConfigOpts.GroupAttr) -> Callable[[], swiftclient.Conn
     common: dict[str, Any] = {
         "retries": 0,
         "starting_backoff": 0,
-        "timeout": remote.TIMEOUT,
+        "timeout": group.swift_timeout,
         "cacert": group.swift_ca_cert_file,
         "insecure": group.swift_auth_insecure,
         "user": group.swift_user,
@@ -286,4 +286,4 @@ def _session(group: cfg.ConfigOpts.GroupAttr) -> keystone_session.Session:
         user_domain_name=group.swift_user_domain_name,
     )
     verify = False if group.swift_auth_insecure else group.swift_ca_cert_file or True
-    return keystone_session.Session(auth=auth, verify=verify, timeout=remote.TIMEOUT)
+    return keystone_session.Session(auth=auth, verify=verify, timeout=group.swift_timeout)
