@@ -1,10 +1,12 @@
 """The WSGI application: the pipeline that every request passes through."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import webob
 import webob.dec
+from keystoneauth1 import exceptions as keystone_errors
 from keystonemiddleware import auth_token
 from keystonemiddleware.auth_token import _opts as auth_token_opts
 from oslo_config import cfg
@@ -18,6 +20,8 @@ from karbor_like.rpc import transport
 from karbor_like.rpc.operationengine import OperationEngineClient
 from karbor_like.rpc.protection import ProtectionClient
 from karbor_like.triggers.contract import Limits
+
+LOG = logging.getLogger(__name__)
 
 Application = Callable[..., Any]
 Filter = Callable[[Application, cfg.ConfigOpts], Application]
@@ -36,7 +40,17 @@ def keystone(application: Application, conf: cfg.ConfigOpts) -> Application:
     """
     # The library has no limit by default, and more retries.
     cfg.set_defaults(auth_token_opts._OPTS, http_connect_timeout=_KEYSTONE_SECONDS, http_request_max_retries=1)
-    return auth_token.AuthProtocol(application, {"oslo_config_config": conf})
+    check = auth_token.AuthProtocol(application, {"oslo_config_config": conf})
+
+    def checked(environ: Any, start_response: Any) -> Any:
+        try:
+            return check(environ, start_response)
+        except keystone_errors.ClientException as error:
+            # The library answers errors of Keystone itself, but not that it cannot be reached.
+            LOG.warning("Keystone does not answer: %s", error)
+            raise exception.Unavailable("Keystone does not answer; try again later") from None
+
+    return checked
 
 
 def create_context(conf: cfg.ConfigOpts) -> ServiceContext:

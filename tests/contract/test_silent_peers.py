@@ -33,6 +33,7 @@ from karbor_like.db import session as db_session
 from karbor_like.db.session import Database
 from karbor_like.protection.workflow.persistence import DatabasePersistence
 from karbor_like.rpc import operationengine, protection
+from karbor_like.sandbox.cloud import Sandbox
 from tests.fixtures import configuration, silence
 
 pytestmark = pytest.mark.timeout(120)
@@ -158,6 +159,41 @@ def test_keystone_has_a_limit_by_default(tmp_path):
     conf = service.configure([], files=[str(path)])
     app.keystone(webob.Response(), conf)
     assert (conf.keystone_authtoken.http_connect_timeout, conf.keystone_authtoken.http_request_max_retries) == (5, 1)
+
+
+@pytest.fixture(scope="module")
+def shared_cloud(tmp_path_factory) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path_factory.mktemp("cloud")) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def cloud(shared_cloud) -> Iterator[Sandbox]:
+    """A healthy cloud."""
+    yield shared_cloud
+    shared_cloud.clear_faults()
+
+
+def test_tokens_that_are_known_are_accepted_while_keystone_is_silent(cloud, tmp_path):
+    authtoken = {
+        "www_authenticate_uri": cloud.auth_url,
+        "auth_type": "password",
+        "http_connect_timeout": 1,
+        "http_request_max_retries": 0,
+        **cloud.credentials("karbor"),
+    }
+    path = configuration.write_service(tmp_path / "karbor_like.conf", keystone_authtoken=authtoken)
+    protected = app.keystone(webob.Response("let in"), service.configure([], files=[str(path)]))
+
+    def ask(token: str) -> int:
+        return webob.Request.blank("/", headers={"X-Auth-Token": token}).get_response(protected).status_int
+
+    known, unknown = (cloud.session().get_token() for _ in range(2))
+    assert ask(known) == 200
+    cloud.fault(service="identity", kind="stall", where="request", times=0)
+    assert ask(known) == 200
+    with pytest.raises(exception.Unavailable, match="Keystone does not answer"):
+        ask(unknown)
 
 
 # The other services of a cloud.
