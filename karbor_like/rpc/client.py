@@ -63,7 +63,7 @@ class Client:
     """Calls any of the running services of one topic.
 
     Every call raises the errors of :mod:`karbor_like.exception` that the service raised, and Unavailable if no service
-    answered. Every call ends in time, also if the bus is away: oslo.messaging waits for a connection without a limit, so
+    answered. Every call ends in time, also if the bus is unreachable: oslo.messaging waits for a connection without a limit, so
     that each message is sent in a thread of its own, which is abandoned. A message that the bus delivers after its caller
     has given up is not carried out: the client does not send it, and a service refuses it (``rpc/server.py``).
 

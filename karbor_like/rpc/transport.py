@@ -39,7 +39,7 @@ def get(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
 
 
 def close(transport: oslo_messaging.Transport) -> None:
-    """Close the connections of *transport*, without waiting for a bus that is away."""
+    """Close the connections of *transport*, without waiting for an unreachable bus."""
     try:
         deadline.within(_CLOSE_SECONDS, "closing the message bus", transport.cleanup)
     except TimeoutError as error:

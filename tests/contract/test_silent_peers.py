@@ -4,15 +4,21 @@ The tests set the limits to fractions of a second. That a call returns at all, w
 it waited without a limit, pytest's own timeout would end it.
 """
 
+import configparser
+import contextlib
+import threading
+import time
 from collections.abc import Callable, Iterator
 from importlib import metadata
+from pathlib import Path
 
 import oslo_messaging
 import pytest
+import sqlalchemy as sa
 import webob
 from keystoneauth1 import loading
 from oslo_config import cfg
-from oslo_messaging.rpc import client as oslo_rpc_client
+from sqlalchemy import orm
 from taskflow import exceptions as taskflow_exceptions
 
 from karbor_like import exception, service
@@ -32,13 +38,16 @@ from karbor_like.db import migration
 from karbor_like.db import session as db_session
 from karbor_like.db.session import Database
 from karbor_like.protection.workflow.persistence import DatabasePersistence
-from karbor_like.rpc import operationengine, protection
+from karbor_like.rpc import operationengine, protection, transport
+from karbor_like.rpc.server import rpc_method
 from karbor_like.sandbox.cloud import Sandbox
 from tests.fixtures import configuration, silence
 
 pytestmark = pytest.mark.timeout(120)
 
 SECONDS = 0.2
+#: Enough for the answers of a server on a busy machine.
+HEALTHY_SECONDS = 3.0
 
 
 @pytest.fixture
@@ -50,12 +59,12 @@ def silent() -> Iterator[silence.Peer]:
 # The database.
 
 
-def limited(url: str) -> Database:
-    """Return the database at *url* with short limits."""
+def limited(url: str, seconds: float = SECONDS) -> Database:
+    """Return the database at *url* with limits of *seconds*."""
     conf = cfg.ConfigOpts()
     conf([], default_config_files=[])
     db_session.register(conf)
-    limits = {"connection": url, "connect_timeout": SECONDS, "statement_timeout": SECONDS}
+    limits = {"connection": url, "connect_timeout": seconds, "statement_timeout": seconds}
     for name, value in limits.items():
         conf.set_override(name, value, "database")
     return Database(conf)
@@ -95,18 +104,63 @@ def test_reading_a_flow_ends(database):
     assert_unavailable(caught.value.__cause__)
 
 
+@pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("mariadb", "postgresql")])
+def proxied(request) -> Iterator[tuple[Database, silence.Peer]]:
+    """A database, and the proxy in front of its server."""
+    server = request.getfixturevalue(request.param)
+    url = server.new_database()
+    with silence.peer(server.port) as peer:
+        database = limited(url.replace(f":{server.port}/", f":{peer.port}/"), HEALTHY_SECONDS)
+        yield database, peer
+        database.dispose()
+    server.drop(url)
+
+
+def test_a_query_ends_when_the_server_falls_silent(proxied):
+    database, peer = proxied
+    database.ping()
+    peer.fall_silent()
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - its class is checked below
+        database.ping()
+    assert_unavailable(caught.value)
+    peer.resume()
+    database.ping()
+
+
+def test_a_transaction_ends_when_the_server_falls_silent(proxied):
+    database, peer = proxied
+    attempts = 0
+
+    def work(session: orm.Session) -> int:
+        nonlocal attempts
+        attempts += 1
+        session.execute(sa.select(1))
+        if attempts == 1:
+            peer.fall_silent()
+            try:
+                session.execute(sa.select(1))
+            finally:
+                peer.resume()
+        return attempts
+
+    assert database.write(work) == 2, "it is repeated like one whose connection was closed"
+
+
 # The message bus.
+
+
+def bus(path: Path, url: str, seconds: int = 1) -> cfg.ConfigOpts:
+    """Return the configuration of a service on the bus at *url*, with limits of *seconds*."""
+    limits = {"rpc_response_timeout": seconds}
+    file = configuration.write_service(
+        path, transport_url=url, DEFAULT=limits, oslo_messaging_rabbit={"heartbeat_timeout_threshold": seconds}
+    )
+    return service.configure([], files=[str(file)])
 
 
 @pytest.fixture
 def bus_conf(silent, tmp_path) -> cfg.ConfigOpts:
-    url = f"rabbit://guest:guest@127.0.0.1:{silent.port}/"
-    path = configuration.write_service(tmp_path / "karbor_like.conf", transport_url=url)
-    conf = service.configure([], files=[str(path)])
-    oslo_messaging.get_rpc_transport(conf).cleanup()  # registers its options
-    conf.register_opts(oslo_rpc_client._client_opts)
-    conf.set_override("rpc_response_timeout", 1)
-    return conf
+    return bus(tmp_path / "karbor_like.conf", f"rabbit://guest:guest@127.0.0.1:{silent.port}/")
 
 
 CALLS = {
@@ -128,6 +182,97 @@ def test_hints_do_not_wait_for_the_bus_and_calls_go_on_to_end(bus_conf):
         client.wake(RequestContext())
     with pytest.raises(exception.BusUnavailable):
         client.ping(RequestContext(), timeout=SECONDS)
+
+
+class Endpoint:
+    target = oslo_messaging.Target(version=protection.VERSION)
+
+    def __init__(self) -> None:
+        self.cancelled: list[str] = []
+
+    @rpc_method
+    def ping(self, ctxt: RequestContext) -> dict[str, str]:
+        return {"host": "here"}
+
+    @rpc_method
+    def cancel(self, ctxt: RequestContext, operation_id: str) -> None:
+        self.cancelled.append(operation_id)
+
+
+@pytest.fixture
+def rpc_service(transport_url, tmp_path) -> Iterator[Endpoint]:
+    """A service that reaches the bus."""
+    conf = bus(tmp_path / "service.conf", transport_url, 60)
+    connection = transport.get(conf)
+    target = oslo_messaging.Target(topic=protection.TOPIC, server="here", version=protection.VERSION)
+    endpoint = Endpoint()
+    server = transport.server(conf, connection, target, endpoint)
+    server.start()
+    yield endpoint
+    server.stop()
+    server.wait()
+    transport.close(connection)
+
+
+@pytest.fixture
+def front(rabbitmq) -> Iterator[silence.Peer]:
+    """A proxy in front of the broker."""
+    with silence.peer(rabbitmq.port) as peer:
+        yield peer
+
+
+@pytest.fixture
+def client(rabbitmq, transport_url, front, rpc_service, tmp_path) -> protection.ProtectionClient:
+    """A client that reaches the bus through the proxy."""
+    url = transport_url.replace(f":{rabbitmq.port}/", f":{front.port}/")
+    conf = bus(tmp_path / "client.conf", url, 3)
+    key = configparser.RawConfigParser()
+    key.read(tmp_path / "service.conf")
+    conf.set_override("keys", [key["secret"]["keys"]], "secret")
+    return protection.ProtectionClient(conf)
+
+
+def until_it_answers(client: protection.ProtectionClient) -> None:
+    """Return when the client has a connection. Else pytest's timeout ends the test."""
+    while True:
+        with contextlib.suppress(exception.BusUnavailable):
+            client.ping(RequestContext(), timeout=1)
+            return
+
+
+def sending() -> int:
+    """Return the number of calls that are still in flight, after their callers have given up."""
+    return sum(thread.name == "rpc-cancel" for thread in threading.enumerate())
+
+
+@pytest.mark.rabbitmq
+def test_calls_end_when_the_bus_falls_silent(client, front, rpc_service):
+    until_it_answers(client)
+    client.cancel(RequestContext(), operation_id="first")
+    front.fall_silent()
+    with pytest.raises(exception.BusUnavailable):
+        client.ping(RequestContext(), timeout=0.5)
+    with pytest.raises(exception.BusUnavailable):
+        client.cancel(RequestContext(), operation_id="lost")
+    front.resume()
+    until_it_answers(client)
+    client.cancel(RequestContext(), operation_id="last")
+    assert rpc_service.cancelled == ["first", "last"]
+    client.close()
+
+
+@pytest.mark.rabbitmq
+def test_a_call_that_was_given_up_is_not_carried_out_when_the_bus_is_back(client, front, rpc_service):
+    front.fall_silent()
+    with pytest.raises(exception.BusUnavailable):
+        client.cancel(RequestContext(), operation_id="late")
+    front.resume()
+    until_it_answers(client)
+    while sending():
+        time.sleep(0.05)  # for a message that must not be sent; there is nothing else to wait for
+    client.cancel(RequestContext(), operation_id="last")
+    assert rpc_service.cancelled == ["last"]
+    client.close()
 
 
 # Keystone, for the tokens of requests.
