@@ -63,8 +63,8 @@ class Client:
     """Calls any of the running services of one topic.
 
     Every call raises the errors of :mod:`karbor_like.exception` that the service raised, and Unavailable if no service
-    answered. Every call ends in time, also if the bus is unreachable: oslo.messaging waits for a connection without a limit, so
-    that each message is sent in a thread of its own, which is abandoned. A message that the bus delivers after its caller
+    answered. Every call ends in time, also if the bus is unreachable: oslo.messaging waits for a connection without a limit,
+    so that each message is sent in a thread of its own, which is abandoned. A message that is delivered after its caller
     has given up is not carried out: the client does not send it, and a service refuses it (``rpc/server.py``).
 
     :param transport: to share between clients; None: create one from *conf*

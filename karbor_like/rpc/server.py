@@ -26,7 +26,8 @@ def rpc_method(method: F) -> F:
     database is unavailable. Any other error is a bug: it is logged with its traceback, and the caller gets
     ``oslo_messaging.RemoteError``.
 
-    A call that arrives after its caller has given up is refused. The caller treats it as failed, and may have repeated it. The clocks of the hosts must therefore be synchronized.
+    A call that arrives after its caller has given up is refused. The caller treats it as failed, and may have repeated it.
+    The clocks of the hosts must therefore be synchronized.
     """
 
     @functools.wraps(method)
