@@ -2,9 +2,12 @@
 
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
+
+#: The total time of a request over HTTP, in multiples of the time that it waits for the next bytes.
+TOTAL: Final = 10
 
 
 class Call(Generic[T]):

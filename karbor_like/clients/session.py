@@ -21,8 +21,9 @@ from keystoneauth1.identity import access as access_plugin
 from keystoneauth1.identity import v3
 from oslo_config import cfg
 
-from karbor_like import exception
+from karbor_like import deadline, exception
 from karbor_like.clients import errors
+from karbor_like.clients.http import LimitedSession
 from karbor_like.conf import clients as options
 from karbor_like.context import RequestContext
 
@@ -109,7 +110,8 @@ class Identities:
 
     def session(self, group: str, auth: plugin.BaseAuthPlugin) -> ksa_session.Session:
         """Return a session with the TLS options and the timeout of option group *group*."""
-        return loading.load_session_from_conf_options(self._conf, group, auth=auth)
+        limited = LimitedSession(deadline.TOTAL * self._conf[group].timeout)
+        return loading.load_session_from_conf_options(self._conf, group, auth=auth, session=limited)
 
     def _load(self, **overrides: Any) -> plugin.BaseAuthPlugin | None:
         try:

@@ -98,9 +98,9 @@ class OperationEngine(service.Service):
             service.Periodic("cleaner", _CLEAN_SECONDS, self._clean, clock),
         )
         self._periodic = {periodic.name: periodic for periodic in periodics}
-        self._server.start()
         for periodic in periodics:
             periodic.start()
+        self._server.start()  # waits for the message bus
         LOG.info("operation engine %s started", owner)
 
     def _is_enabled(self) -> bool:

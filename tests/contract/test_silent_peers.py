@@ -346,6 +346,11 @@ def test_tokens_that_are_known_are_accepted_while_keystone_is_silent(cloud, tmp_
 
 @pytest.fixture
 def cloud_conf(silent) -> cfg.ConfigOpts:
+    return cloud_at(silent)
+
+
+def cloud_at(silent: silence.Peer) -> cfg.ConfigOpts:
+    """Return the configuration with which all services of the cloud are at *silent*."""
     conf = cfg.ConfigOpts()
     conf([], default_config_files=[])
     opts.register(conf)
@@ -364,8 +369,19 @@ def cloud_conf(silent) -> cfg.ConfigOpts:
 
 @pytest.fixture
 def clients(cloud_conf) -> Clients:
+    return clients_in(cloud_conf)
+
+
+def clients_in(conf: cfg.ConfigOpts) -> Clients:
     context = RequestContext(auth_token="token", user_id="alice", project_id="p")
-    return ClientFactory(cloud_conf).for_context(context)
+    return ClientFactory(conf).for_context(context)
+
+
+@pytest.fixture
+def dripping() -> Iterator[silence.Peer]:
+    """A peer whose responses have no end."""
+    with silence.peer(drip=True) as peer:
+        yield peer
 
 
 #: A request of each client.
@@ -396,6 +412,11 @@ def test_transfers_of_images_end(clients):
         list(imagedata.download(clients, "image", 1, waiter))
     with pytest.raises(exception.Unavailable):
         imagedata.upload(clients, "image", [b"x"])
+
+
+def test_a_request_whose_response_has_no_end_ends(dripping):
+    with pytest.raises(exception.Unavailable, match="timed out"), translated("projects"):
+        clients_in(cloud_at(dripping)).keystone().get("/projects")
 
 
 def test_signing_in_ends(cloud_conf, silent):
@@ -434,23 +455,33 @@ def test_each_bank_driver_has_options():
     assert {name.partition(",")[0] for name in BANKS} == metadata.entry_points(group=factory.NAMESPACE).names
 
 
-@pytest.mark.parametrize("bank", NETWORK_BANKS)
-def test_a_request_to_a_bank_ends(bank, silent):
+def store_at(url: str, bank: str) -> base.ObjectStore:
     conf = cfg.ConfigOpts()
     conf([], default_config_files=[])
-    driver = bank.partition(",")[0]
-    (entry,) = metadata.entry_points(group=factory.NAMESPACE, name=driver)
-    group = entry.load().client_group
-    for each, options in entry.load().options.items():
-        conf.register_opts(options, group=each)
-    for name, value in NETWORK_BANKS[bank](silent.url).items():
-        conf.set_override(name, value, group)
-    store = factory.open_store(conf, driver, ManualClock())
+    (entry,) = metadata.entry_points(group=factory.NAMESPACE, name=bank.partition(",")[0])
+    driver = entry.load()
+    for group, options in driver.options.items():
+        conf.register_opts(options, group=group)
+    for name, value in NETWORK_BANKS[bank](url).items():
+        conf.set_override(name, value, driver.client_group)
+    return factory.open_store(conf, entry.name, ManualClock())
+
+
+@pytest.mark.parametrize("bank", NETWORK_BANKS)
+def test_a_request_to_a_bank_ends(bank, silent):
+    store = store_at(silent.url, bank)
     for call in OBJECT_CALLS.values():
         with pytest.raises(bank_errors.ConnectionFailed):
             call(store)
     assert silent.reached.is_set()
     store.close()
+
+
+@pytest.mark.parametrize("bank", NETWORK_BANKS)
+def test_a_response_of_a_bank_that_has_no_end_ends(bank, dripping):
+    store = store_at(dripping.url, bank)
+    with pytest.raises(bank_errors.ConnectionFailed, match="has not ended in 2 seconds"):
+        store.get("a/b")
 
 
 #: Options of castellan, by section.

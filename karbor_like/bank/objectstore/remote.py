@@ -2,13 +2,16 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, Final
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Final, TypeVar
 
 from oslo_config import cfg
 
+from karbor_like import deadline
 from karbor_like.bank import errors, layout
 from karbor_like.bank.objectstore import base
+
+T = TypeVar("T")
 
 # HTTP statuses.
 # 405: Swift's middleware "read_only", and gateways that only serve reads.
@@ -66,6 +69,7 @@ class RemoteStore(base.ObjectStore):
     driver sets ``_seen`` after each successful request to the container.
 
     :param container: its name
+    :param timeout: seconds to wait for the next bytes of a response; a whole request may take ten times as long
     """
 
     #: The group with the options of :func:`request_options`, and their prefix.
@@ -76,8 +80,9 @@ class RemoteStore(base.ObjectStore):
     #: The most names in one listing of the service.
     max_listing: ClassVar[int]
 
-    def __init__(self, container: str) -> None:
+    def __init__(self, container: str, timeout: float) -> None:
         self._container = container
+        self._total = deadline.TOTAL * timeout
         self._seen = False
 
     @classmethod
@@ -152,6 +157,13 @@ class RemoteStore(base.ObjectStore):
     @abstractmethod
     def _create_container(self, key: str) -> None:
         """Create the container for the sake of *key*. Idempotent."""
+
+    def _in_time(self, key: str, request: Callable[[], T]) -> T:
+        """Run *request*, which may wait for the service.
+
+        :raises TimeoutError: it has not ended in time, however many bytes arrived
+        """
+        return deadline.within(self._total, self._name(key), request)
 
     def _name(self, key: str) -> str:
         return f"{self.container_noun} {self._container}: {key}"

@@ -70,6 +70,7 @@ class S3Store(remote.RemoteStore):
     :param client: boto3's, which threads may share; must not retry
     :param bucket: its name
     :param region: region in which the bucket is created
+    :param timeout: as of :class:`~karbor_like.bank.objectstore.remote.RemoteStore`
     """
 
     options = {_CLIENT: _CLIENT_OPTS, _BANK: _BANK_OPTS}
@@ -78,8 +79,8 @@ class S3Store(remote.RemoteStore):
     container_noun = "bucket"
     max_listing = 1000
 
-    def __init__(self, client: Any, bucket: str, region: str) -> None:
-        super().__init__(bucket)
+    def __init__(self, client: Any, bucket: str, region: str, timeout: float = 60.0) -> None:
+        super().__init__(bucket, timeout)
         self._client = client
         self._region = region
 
@@ -94,7 +95,7 @@ class S3Store(remote.RemoteStore):
                 f"[{_BANK}] bank_s3_object_bucket: {bucket!r} is not valid; expected 3 to 63 lower-case letters, digits,"
                 " dots and hyphens"
             )
-        return cls(_client(group), bucket, group.s3_region)
+        return cls(_client(group), bucket, group.s3_region, group.s3_timeout)
 
     def stat(self, key: str) -> base.ObjectInfo:
         response = self._call(key, "head_object", Key=layout.check_key(key))
@@ -148,10 +149,15 @@ class S3Store(remote.RemoteStore):
     def _call(self, key: str, method: str, **arguments: Any) -> Any:
         """Call *method* of the client on the bucket. Returns the response; for ``get_object``, the object's bytes."""
         seen = self._seen
-        try:
+
+        def request() -> Any:
             response = getattr(self._client, method)(Bucket=self._container, **arguments)
-            self._seen |= method != "create_bucket"
             return _content(key, response) if method == "get_object" else response
+
+        try:
+            response = self._in_time(key, request)
+            self._seen |= method != "create_bucket"
+            return response
         except boto_errors.ClientError as error:
             raise self._translate(key, error.response, seen) from error
         except (boto_errors.NoCredentialsError, boto_errors.PartialCredentialsError) as error:

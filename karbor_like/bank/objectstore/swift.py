@@ -97,6 +97,7 @@ class SwiftStore(remote.RemoteStore):
 
     :param connect: returns a connection that does not retry; called once per thread
     :param container: its name
+    :param timeout: as of :class:`~karbor_like.bank.objectstore.remote.RemoteStore`
     """
 
     options = {_CLIENT: _CLIENT_OPTS, _BANK: _BANK_OPTS}
@@ -105,8 +106,8 @@ class SwiftStore(remote.RemoteStore):
     container_noun = "container"
     max_listing = 10_000
 
-    def __init__(self, connect: Callable[[], swiftclient.Connection], container: str) -> None:
-        super().__init__(container)
+    def __init__(self, connect: Callable[[], swiftclient.Connection], container: str, timeout: float = 60.0) -> None:
+        super().__init__(container, timeout)
         self._connect = connect
         # Threads that shared a connection would receive each other's responses.
         self._local = threading.local()
@@ -121,7 +122,7 @@ class SwiftStore(remote.RemoteStore):
                 f"[{_BANK}] bank_swift_object_container: {container!r} is not valid; expected a name of at most 256"
                 " characters without '/'"
             )
-        return cls(_connector(conf[_CLIENT]), container)
+        return cls(_connector(conf[_CLIENT]), container, conf[_CLIENT].swift_timeout)
 
     def stat(self, key: str) -> base.ObjectInfo:
         headers = self._call(key, "head_object", layout.check_key(key))
@@ -175,7 +176,7 @@ class SwiftStore(remote.RemoteStore):
         """Call *method* of this thread's connection on the container."""
         connection = self._connection()
         try:
-            response = getattr(connection, method)(self._container, *args, **kwargs)
+            response = self._in_time(key, lambda: getattr(connection, method)(self._container, *args, **kwargs))
             self._seen |= method != "put_container"
             return response
         except swiftclient.ClientException as error:
@@ -184,6 +185,9 @@ class SwiftStore(remote.RemoteStore):
             raise self._translate(key, error) from error
         except keystone_errors.ClientException as error:
             raise _translate_keystone(error) from error
+        except TimeoutError as error:  # the thread of the request still uses the connection
+            self._local.connection = None
+            raise errors.ConnectionFailed(f"{self._name(key)}: Swift did not answer: {error}") from error
         except _BROKEN as error:
             connection.close()
             raise errors.ConnectionFailed(f"{self._name(key)}: Swift did not answer: {error}") from error
