@@ -16,6 +16,9 @@ from typing import Any
 
 from oslo_service import backend as service_backend
 
+# Libraries import eventlet if it is installed, and some of them require its installation. The import is slow and prints a
+# warning that an operator can do nothing about. With None, Python treats the package as missing.
+sys.modules.setdefault("eventlet", None)  # type: ignore[arg-type]
 service_backend.init_backend(service_backend.BackendType.THREADING)
 
 from oslo_config import cfg  # noqa: E402
