@@ -15,6 +15,7 @@ class NoopProtection(ProtectionPlugin):
     """Accepts every operation on every type that an installed protectable plugin lists."""
 
     api_version = 1
+    is_fallback = True
     operations = dict.fromkeys(OperationType, Nothing)
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:

@@ -283,6 +283,8 @@ class ProtectionPlugin(ABC):  # noqa: B024 - plugins declare everything as class
     options: ClassVar[Sequence[cfg.Opt]] = ()
     #: The schemas of each resource type that the plugin protects.
     schemas: Mapping[str, Schemas] = {}
+    #: Whether the plugin serves only those types that no other plugin of the provider serves.
+    is_fallback: ClassVar[bool] = False
     #: The operations offered; others are answered with Unsupported. A plugin that keeps everything in the bank copies with
     #: :class:`karbor_like.plugins.toolkit.copying.SectionCopy`.
     operations: ClassVar[Mapping[OperationType, type[ResourceOperation]]] = {}

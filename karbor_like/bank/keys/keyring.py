@@ -32,7 +32,10 @@ class Keyring:
 
     def __init__(self, store: ObjectStore, masters: MasterKeys) -> None:
         if not masters.ids():
-            raise exception.ConfigurationError("[bank] encryption: is on, but there is no master key; set master_keys")
+            raise exception.ConfigurationError(
+                "[bank] encryption: is on, but there is no master key; set master_keys to the output of 'karbor-like-manage"
+                " secret new-master-key NAME', or set encryption = false"
+            )
         self._masters = masters
         self._wrappings = Wrappings(store, masters)
         self._keys: dict[tuple[str, str], DataKey] = {}

@@ -39,7 +39,8 @@ def _load(name: str) -> type[base.ObjectStore]:
 
 
 def _raise_failure(manager: object, entry_point: metadata.EntryPoint, error: BaseException) -> None:
+    extra = entry_point.module.rpartition(".")[2]
     raise exception.ConfigurationError(
         f"bank {entry_point.name!r}: cannot be loaded: {error}; additional dependencies of a driver are in the extra with"
-        f" its name: pip install karbor_like[{entry_point.name}]"
+        f" its name: pip install karbor_like[{extra}]"
     ) from error

@@ -31,6 +31,7 @@ def check(conf: cfg.ConfigOpts) -> int:
     for provider in found:
         with contextlib.closing(provider):
             problem = None if conf.command.offline else _try_bank(provider)
+        print(*(f"{remark}\n" for remark in provider.remarks), sep="", end="")
         if problem is None:
             print(f"{provider.path}: provider {provider.name} ({provider.id}): no mistakes found")
         else:

@@ -10,6 +10,7 @@ from typing import Final
 from oslo_config import cfg
 
 from karbor_like import configfile, exception
+from karbor_like.protection.registry import karbor_files
 
 _SYSTEM_DIRECTORY = Path("/etc/karbor_like")
 
@@ -72,6 +73,11 @@ def check_options(path: Path, conf: cfg.ConfigOpts, *, sections: bool = True) ->
         raise exception.ConfigurationError("; ".join(mistakes))
 
 
+def karbor_remarks(path: Path) -> list[str]:
+    """Say which lines of a file of Karbor mean something else here, or nothing."""
+    return list(_Text(path).karbor_remarks())
+
+
 def located(path: Path, message: str) -> str:
     """Return *message* with the path and, if it names an option of the file (``[section] option = value``), the line."""
     return _Text(path).locate(message)
@@ -86,7 +92,7 @@ class _Text(configfile.ConfigFile):
         :param sections: the only ones to look at; None: all
         """
         for entry in self.entries:
-            if sections is not None and entry.section not in sections:
+            if (sections is not None and entry.section not in sections) or _ignored(entry):
                 continue
             if entry.section not in _groups(conf):
                 close = difflib.get_close_matches(entry.section.lower(), _groups(conf), n=1)
@@ -114,6 +120,15 @@ class _Text(configfile.ConfigFile):
                 except (cfg.Error, ValueError) as error:
                     yield self.at(entry, _reason(error))
 
+    def karbor_remarks(self) -> Iterator[str]:
+        """Say which lines are ignored or replaced."""
+        for entry in self.entries:
+            replacement = karbor_files.PLUGINS.get(entry.value) if entry.option == "plugin" else None
+            if replacement:
+                yield self.at(entry, f"{entry.value} {replacement.remark}")
+            elif said := _ignored(entry):
+                yield self.at(entry, said)
+
     def locate(self, mistake: Exception | str) -> str:
         """Return a message with path and line."""
         message = str(mistake)
@@ -131,6 +146,10 @@ class _Text(configfile.ConfigFile):
                 ):
                     return f"{self.path}:{entry.line}: {message}"
         return f"{self.path}: {message}"
+
+
+def _ignored(entry: configfile.Entry) -> str | None:
+    return karbor_files.OPTIONS.get((entry.section, entry.name))
 
 
 def _groups(conf: cfg.ConfigOpts) -> list[str]:

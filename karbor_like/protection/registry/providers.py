@@ -20,7 +20,7 @@ from karbor_like.clock import Clock
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins import loader
 from karbor_like.plugins.protection import ProtectionPlugin, ResourceOperation
-from karbor_like.protection.registry import provider_file
+from karbor_like.protection.registry import karbor_files, provider_file
 
 LOG = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ OPTS: Final = [
         default=[],
         help="""
 Protection plugins (entry points in karbor_like.protections), one per line. If two serve the same resource type, the later one
-is used.
+is used. noop serves only the types that no other plugin serves.
 """,
     ),
     cfg.StrOpt("bank", required=True, help="Where checkpoints are kept (entry point in karbor_like.banks)."),
@@ -65,6 +65,8 @@ class Provider:
         self.copy_to: str | None = str(uuid.UUID(conf.provider.copy_to)) if conf.provider.copy_to else None
         self.plugins = plugins
         self.path = path
+        #: What differs from Karbor if the file was written for it.
+        self.remarks = provider_file.karbor_remarks(path)
         self._conf = conf
         self._clock = clock
         self._lock = threading.Lock()
@@ -156,6 +158,8 @@ class Providers:
                 provider = known or read(path, self._clock)
                 if provider is not None:
                     _add(found, provider)
+                    if provider is not known:
+                        _log_remarks(provider)
             except (exception.ConfigurationError, OSError) as error:
                 LOG.error("Provider %s: %s", "stays as it was" if path in before else "left out", error)
                 contents.pop(path, None)
@@ -182,6 +186,11 @@ class Providers:
         """Close the connections to all banks."""
         for provider in self._loaded.values():
             provider.close()
+
+
+def _log_remarks(provider: Provider) -> None:
+    for remark in provider.remarks:
+        LOG.warning("Provider of Karbor: %s", remark)
 
 
 def _add(found: dict[str, Provider], provider: Provider) -> None:
@@ -270,11 +279,18 @@ def _check_ids(own: str, copy_to: str | None) -> None:
 
 
 def _plugins(conf: cfg.ConfigOpts) -> dict[str, ProtectionPlugin]:
-    plugins: dict[str, ProtectionPlugin] = {}
+    """Load the plugins that a file names. Return the one that serves each resource type."""
+    loaded = []
     for name in conf.provider.plugin:
+        replacement = karbor_files.PLUGINS.get(name)
+        used = replacement.plugin if replacement else name
         try:
-            plugin = loader.load_protection(name, conf, conf.provider.name)
+            loaded += [loader.load_protection(used, conf, conf.provider.name)] if used else []
         except exception.ConfigurationError as error:
             raise exception.ConfigurationError(f"[provider] plugin = {name} : {error.message}") from error
-        plugins.update(dict.fromkeys(plugin.schemas, plugin))
-    return plugins
+    if not loaded:
+        refused = (f"[provider] plugin = {name} : {karbor_files.PLUGINS[name].remark}" for name in conf.provider.plugin)
+        raise exception.ConfigurationError(f"no plugin is left; {'; '.join(refused)}")
+    # A plugin that serves every type and stores nothing must not replace one that stores data.
+    loaded.sort(key=lambda plugin: not plugin.is_fallback)
+    return {kind: plugin for plugin in loaded for kind in plugin.schemas}

@@ -12,6 +12,9 @@ from karbor_like import exception, service
 from karbor_like.bank import errors
 from karbor_like.clock import SystemClock
 from karbor_like.domain.operation import OperationType
+from karbor_like.plugins import loader
+from karbor_like.plugins.cinder.volume_glance import VolumeGlanceProtection
+from karbor_like.plugins.noop import NoopProtection
 from karbor_like.plugins.protection import ProtectionPlugin
 from karbor_like.protection.registry import providers
 from tests.fixtures import vault
@@ -70,12 +73,28 @@ def test_a_provider_shows_all_schemas_of_all_its_types(registry, directory, good
     assert "restore_name" in schemas["restore_schema"]["OS::Cinder::Volume"]["properties"]
 
 
+class OtherVolumes(VolumeGlanceProtection):
+    """A second plugin for volumes."""
+
+
 def test_of_two_plugins_for_a_type_the_later_wins(registry, directory, good):
-    (directory / "infra.conf").write_text(good)
+    later = f"plugin = volume-glance\nplugin = {__name__}:OtherVolumes\n"
+    (directory / "infra.conf").write_text(good.replace("plugin = volume-glance\n", later))
     registry.load()
+    assert type(registry.get(ID).plugins["OS::Cinder::Volume"]).__name__ == "OtherVolumes"
     hooks = registry.get(ID).hooks(OperationType.PROTECT, ["OS::Cinder::Volume", "OS::Keystone::Project"])
     assert hooks["OS::Keystone::Project"] == []
     assert "main" in hooks["OS::Cinder::Volume"]
+
+
+@pytest.mark.parametrize("names", [("noop", "volume-glance"), ("volume-glance", "noop")])
+def test_noop_replaces_no_plugin_that_stores_data(registry, directory, good, names):
+    lines = "".join(f"plugin = {name}\n" for name in names)
+    (directory / "infra.conf").write_text(good.replace("plugin = noop\nplugin = volume-glance\n", lines))
+    registry.load()
+    plugins = registry.get(ID).plugins
+    assert isinstance(plugins["OS::Cinder::Volume"], VolumeGlanceProtection)
+    assert isinstance(plugins["OS::Nova::Server"], NoopProtection)
 
 
 def test_ids_are_found_in_any_form(registry, directory, good):
@@ -288,7 +307,11 @@ def test_the_samples_need_only_to_be_filled_in(path, directory, registry, tmp_pa
     text = text.replace("https://keystone.example.net/v3", "http://127.0.0.1:9/v3\nswift_retry_attempts = 1")
     (directory / "sample.conf").write_text(text)
     registry.load()
-    assert registry.get(ID).name == path.name.removesuffix(".conf.sample")
+    provider = registry.get(ID)
+    assert provider.name == path.name.removesuffix(".conf.sample")
+    assert set(provider.plugins) == set(loader.protectables()), "every type that can be listed can be protected"
+    stored = {kind for kind, plugin in provider.plugins.items() if not isinstance(plugin, NoopProtection)}
+    assert stored == (set() if provider.name == "noop" else {"OS::Cinder::Volume", "OS::Glance::Image"})
 
 
 @pytest.fixture
