@@ -13,7 +13,9 @@ from karbor_like.bank import errors
 
 MAX_KEY_LENGTH: Final = 900
 
-_SEGMENT = re.compile(r"[A-Za-z0-9_@=:,+-][A-Za-z0-9_.@=:,+-]{0,254}")
+_SEGMENT_FORM = r"[A-Za-z0-9_@=:,+-][A-Za-z0-9_.@=:,+-]{0,254}"
+_SEGMENT = re.compile(_SEGMENT_FORM)
+_KEY = re.compile(rf"{_SEGMENT_FORM}(?:/{_SEGMENT_FORM})*")
 
 
 def check_key(key: str) -> str:
@@ -24,7 +26,7 @@ def check_key(key: str) -> str:
 
     :raises InvalidKey: it is not valid
     """
-    if len(key) > MAX_KEY_LENGTH or not all(_SEGMENT.fullmatch(part) for part in key.split("/")):
+    if len(key) > MAX_KEY_LENGTH or not _KEY.fullmatch(key):
         raise errors.InvalidKey(f"{key[:200]!r} is not a valid key of a bank")
     return key
 
@@ -321,19 +323,27 @@ class ResourceObject:
     rest: str
 
 
+_RESOURCE_KEY = re.compile(
+    r"checkpoints/([^/]+)/resources/([^/]+)/"
+    r"(?:(documents|manifests)/([^/]+)/([0-9a-f]{32}-[0-9]{3})|(segments)/([^/]+)/([0-9a-f]{32}/[0-9]{8}))"
+)
+
+
 def parse_resource_key(key: str) -> ResourceObject:
     """Parse the key of an object below :func:`resources_prefix`. Raises InvalidKey for any other key."""
-    parts = key.split("/", 6)
-    if len(parts) == 7 and parts[0] == "checkpoints" and parts[2] == "resources":
-        kind, rest = parts[4], parts[6]
-        form = r"[0-9a-f]{32}/[0-9]{8}" if kind == "segments" else r"[0-9a-f]{32}-[0-9]{3}"
-        if kind in ("documents", "manifests", "segments") and re.fullmatch(form, rest):
-            return ResourceObject(unquote(parts[1]), unquote(parts[3]), kind, unquote(parts[5]), rest)
-    raise errors.InvalidKey(f"{key[:200]!r} is not the key of an object of a resource")
+    match = _RESOURCE_KEY.fullmatch(key)
+    if match is None:
+        raise errors.InvalidKey(f"{key[:200]!r} is not the key of an object of a resource")
+    checkpoint, resource = match[1], match[2]
+    kind, name, rest = match.group(3, 4, 5) if match[3] else match.group(6, 7, 8)
+    return ResourceObject(unquote(checkpoint), unquote(resource), kind, unquote(name), rest)
 
 
 def kind_of(key: str) -> str | None:
     """Return ``documents``, ``manifests`` or ``segments``; None if *key* is not the key of an object of a resource."""
+    # Most keys of which the collector asks this are of no resource.
+    if not _RESOURCE_KEY.fullmatch(key):
+        return None
     try:
         return parse_resource_key(key).kind
     except errors.InvalidKey:

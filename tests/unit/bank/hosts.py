@@ -3,8 +3,9 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from karbor_like.bank import errors
 from karbor_like.bank.bank import Bank
@@ -51,7 +52,7 @@ class Gate(FaultyStore):
     :param true: every call takes a millisecond
     """
 
-    def __init__(self, inner: ObjectStore, true: ManualClock, log: Callable[[str], None]) -> None:
+    def __init__(self, inner: ObjectStore, true: ManualClock, log: Callable[[str, str], None]) -> None:
         super().__init__(inner)
         self._true = true
         self._log = log
@@ -87,7 +88,7 @@ class Gate(FaultyStore):
             self._allowed -= 1
             self._inside += 1
             self.calls += 1
-            self._log(f"{op} {key}")
+            self._log(op, key)
             self._true.advance(0.001)
         try:
             return function()
@@ -137,13 +138,25 @@ class Gate(FaultyStore):
         assert dead, "a process does not die"
 
 
+class Noted(NamedTuple):
+    """Something that a process did. It becomes a text when it is shown, which few are."""
+
+    at: float
+    who: str
+    what: str
+    about: object
+
+    def __str__(self) -> str:
+        return f"{self.at:7.0f} {self.who}: {self.what} {self.about}"
+
+
 class Host:
     """A machine with one process, which does one thing at a time to the bank.
 
     :param history: gets a line for everything that happens
     """
 
-    def __init__(self, name: str, store: ObjectStore, true: ManualClock, history: list[str]) -> None:
+    def __init__(self, name: str, store: ObjectStore, true: ManualClock, history: list[Noted]) -> None:
         self.name = name
         self._history = history
         self._true = true
@@ -154,18 +167,20 @@ class Host:
     def _start(self) -> None:
         self.gate = Gate(self._store, self._true, self.log)
         self.bank: Bank = banks.make_bank(self.gate, clock=self.clock, threads=1)
-        self._thread: threading.Thread | None = None
+        # A thread for all that the process does, as it takes long to start one.
+        self._thread = ThreadPoolExecutor(1, self.name)
         self.error: BaseException | None = None
+        self._work: Future[None] | None = None
         #: The lease that it holds, if it holds one.
         self.lease: Lease | None = None
 
-    def log(self, line: str) -> None:
+    def log(self, what: str, about: object = "") -> None:
         """Note something in the history."""
-        self._history.append(f"{self._true.monotonic():7.0f} {self.name}: {line}")
+        self._history.append(Noted(self._true.monotonic(), self.name, what, about))
 
     @property
     def busy(self) -> bool:
-        return self._thread is not None
+        return self._work is not None
 
     def begin(self, work: Callable[[Bank], None]) -> None:
         """Begin *work*, up to its first call."""
@@ -181,19 +196,18 @@ class Host:
         assert not self.busy
         self.error = None
         self.gate.begin()
-        self._thread = threading.Thread(target=run, name=self.name, daemon=True)
-        self._thread.start()
+        self._work = self._thread.submit(run)
         self.go(0)
 
     def go(self, calls: int) -> BaseException | None:
         """Let the work continue for *calls* calls. Returns the error that ended it, if any."""
-        assert self._thread is not None
+        assert self._work is not None
         self.gate.allow(calls)
         if not self.gate._ended:
             return None
-        self._thread.join(_PATIENCE)
-        self._thread = None
-        self.log(f"ended with {self.error!r}")
+        self._work.result(_PATIENCE)
+        self._work = None
+        self.log("ended with", repr(self.error))
         return self.error
 
     def renew(self) -> None:
@@ -209,9 +223,9 @@ class Host:
 
     def crash(self, *, after_next: bool) -> None:
         """Kill the process and start another one without any state."""
-        if self._thread is not None:
+        if self._work is not None:
             self.log("is killed")
             self.gate.kill(after_next=after_next)
-            self._thread.join(_PATIENCE)
-            assert not self._thread.is_alive(), "a process does not die"
+            self._work.result(_PATIENCE)
+        self._thread.shutdown(wait=False)
         self._start()
