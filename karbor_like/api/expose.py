@@ -1,7 +1,8 @@
 """The decorator ``@expose``, which declares on a controller's method what it requires of a request.
 
-It checks the query string, the body and the policy, in this order, before the method runs. It stores the declaration as
-:class:`Action`, from which the OpenAPI document is generated, so that validation and documentation agree.
+It checks the policy, the query string and the body, in this order, before the method runs: the service parses only what a
+caller who may make the request sent. It stores the declaration as :class:`Action`, from which the OpenAPI document is
+generated, so that validation and documentation agree.
 """
 
 import functools
@@ -12,7 +13,8 @@ from typing import Any
 import webob
 
 from karbor_like import exception, policy
-from karbor_like.api import errors, validation
+from karbor_like.api import body as body_parser
+from karbor_like.api import errors, request, validation
 from karbor_like.context import RequestContext
 from karbor_like.domain import coercion
 
@@ -41,13 +43,17 @@ class Action:
 
 @dataclass(frozen=True)
 class Call:
-    """A parsed request: the caller, the variables of the path, the query string, and the body."""
+    """A request: the caller, the variables of the path, and the body as it was sent."""
 
     request: webob.Request
     context: RequestContext
     variables: Mapping[str, str]
-    query: Mapping[str, Sequence[str]]
-    body: Any
+    raw: bytes
+
+    @functools.cached_property
+    def body(self) -> Any:
+        """The JSON value of the body. Raises what :func:`karbor_like.api.body.parse` does."""
+        return body_parser.parse(self.raw, self.request.content_type)
 
 
 def expose(
@@ -68,13 +74,14 @@ def expose(
         @functools.wraps(method)
         def handle(self: Any) -> Any:
             call: Call = self.call
+            _authorize(self, action, call)
             arguments: dict[str, Any] = dict(call.variables)
+            query = request.read_query(call.request)
             if query_checker is not None:
-                arguments["query"] = _parse_query(query_checker, call.query)
+                arguments["query"] = _parse_query(query_checker, query)
             if body_checker is not None:
                 validation.check(body_checker, call.body)
                 arguments["body"] = call.body
-            _authorize(self, action, call)
             return method(self, **arguments)
 
         handle.action = action  # type: ignore[attr-defined]

@@ -18,41 +18,35 @@ _JSON = "application/json"
 
 
 class RequestHook(hooks.PecanHook):
-    """Parses a request before its controller runs, and renders every error."""
+    """Finds the route of a request before its controller runs, and renders every error."""
 
     def __init__(self, deps: ServiceContext) -> None:
         self._deps = deps
         self._router = Router(v1.ROUTES)
 
     def on_route(self, state: Any) -> None:
-        """Parse the request before Pecan does: Pecan accepts some malformed requests and fails at others."""
+        """Read the request before Pecan does: Pecan accepts some malformed requests and fails at others."""
         incoming = state.request
         # Ends Pecan's content negotiation: the API speaks JSON only, and a dot in an id is not a file name extension.
         incoming.pecan["content_type"] = _JSON
         context = request.read_identity(incoming, self._deps.enforcer)
-        project_id, segments = _split_path(incoming.path_info)
+        project_id, segments = request.read_path(incoming)
         match = self._router.find(incoming.method, segments)
         if match is None:
             raise errors.RouteNotFound("The resource could not be found.")
         route, variables = match
-        query, body = request.read_query(incoming), request.read_body(incoming)
-        incoming.body = b""
+        # The rest is parsed when it is known that the caller may make the request. Pecan would parse a body itself.
+        raw, incoming.body = incoming.body, b""
         if context.project_id is None or project_id != context.project_id:
             raise exception.WrongProject(
                 f"Malformed request url: the project {project_id[:64]!r} in the path is not the token's"
             )
         incoming.context["route"] = route
-        incoming.context["call"] = Call(incoming, context, variables, query, body)
+        incoming.context["call"] = Call(incoming, context, variables, raw)
 
     def on_error(self, state: Any, error: Exception) -> webob.Response:
         """Render any error. ``errors.answer`` logs unforeseen ones."""
         return errors.answer(error)
-
-
-def _split_path(path: str) -> tuple[str, list[str]]:
-    """Return the project and the segments after it of ``/v1/{project_id}/...``."""
-    parts = path.strip("/").split("/")
-    return parts[1] if len(parts) > 1 else "", parts[2:]
 
 
 class Root:

@@ -1,10 +1,14 @@
 """Validation of bodies and query strings against the JSON schemas of the OpenAPI document.
 
-A message names the path of the field and the rule, and never repeats a value that may be a secret.
+A message names the path of the field and the rule, and never repeats a value that may be a secret. Validation stops at the
+tenth error, and at the first object or array that is too large.
 """
 
+import itertools
+import re
+import reprlib
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import jsonschema
@@ -19,6 +23,7 @@ FORMATS = jsonschema.FormatChecker(formats=())
 
 _MAX_SHOWN = 64
 _MAX_FIELDS = 10
+_SIZES = ("maxItems", "maxProperties")
 
 
 @FORMATS.checks("uuid")
@@ -26,20 +31,85 @@ def _is_uuid(value: object) -> bool:
     return not isinstance(value, str) or uuidutils.is_uuid_like(value)
 
 
-def validator(schema: Schema) -> jsonschema.Draft202012Validator:
+#: Keywords that :func:`_matches` knows, and annotations.
+_SIMPLE = frozenset(("type", "minLength", "maxLength", "pattern", "description", "writeOnly"))
+
+
+def _matches(checker: Any, value: Any, schema: Any) -> bool:
+    """Return whether a value certainly matches a simple schema.
+
+    A validator takes ten times as long for this, because it creates another one for each part of a schema.
+    """
+    if not isinstance(schema, Mapping) or not schema.keys() <= _SIMPLE:
+        return False
+    types = schema.get("type", ())
+    if types and not any(checker.is_type(value, kind) for kind in ((types,) if isinstance(types, str) else types)):
+        return False
+    if not isinstance(value, str):
+        return True
+    fits = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
+    return fits and ("pattern" not in schema or re.search(schema["pattern"], value) is not None)
+
+
+def _properties(checker: Any, properties: Any, instance: Any, schema: Any) -> Iterator[jsonschema.ValidationError]:
+    if checker.is_type(instance, "object"):
+        for name, part in properties.items():
+            if name in instance and not _matches(checker, instance[name], part):
+                yield from checker.descend(instance[name], part, path=name, schema_path=name)
+
+
+def _property_names(checker: Any, part: Any, instance: Any, schema: Any) -> Iterator[jsonschema.ValidationError]:
+    if checker.is_type(instance, "object"):
+        for name in instance:
+            if not _matches(checker, name, part):
+                yield from checker.descend(instance=name, schema=part)
+
+
+def _additional_properties(checker: Any, part: Any, instance: Any, schema: Any) -> Iterator[jsonschema.ValidationError]:
+    if checker.is_type(instance, "object") and isinstance(part, Mapping) and "patternProperties" not in schema:
+        known = schema.get("properties", {})
+        for name, value in instance.items():
+            if name not in known and not _matches(checker, value, part):
+                yield from checker.descend(value, part, path=name)
+    else:
+        original = jsonschema.Draft202012Validator.VALIDATORS["additionalProperties"]
+        yield from original(checker, part, instance, schema) or ()
+
+
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    {
+        "properties": _properties,
+        "propertyNames": _property_names,
+        "additionalProperties": _additional_properties,
+    },
+)
+
+
+def validator(schema: Schema) -> jsonschema.protocols.Validator:
     """Return a reusable validator of a schema."""
-    return jsonschema.Draft202012Validator(schema, format_checker=FORMATS)
+    return _Validator(schema, format_checker=FORMATS)
 
 
-def check(checker: jsonschema.Draft202012Validator, value: Any, root: str = "") -> None:
+def check(checker: jsonschema.protocols.Validator, value: Any, root: str = "") -> None:
     """Validate a value.
 
     :param root: prefix of the paths in messages
     :raises InvalidRequest: naming the fields that violate the schema
     """
-    violations = sorted(checker.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
-    if violations:
-        raise errors.InvalidRequest([_field(error, root) for error in violations[:_MAX_FIELDS]])
+    found = list(_first(checker.iter_errors(value)))
+    if found:
+        found.sort(key=lambda error: [str(part) for part in error.absolute_path])
+        raise errors.InvalidRequest(list(dict.fromkeys(_field(error, root) for error in found)))
+
+
+def _first(found: Iterator[jsonschema.ValidationError]) -> Iterator[jsonschema.ValidationError]:
+    """Yield the errors that a message names. The validator looks for the next one only when it is requested."""
+    for error in itertools.islice(found, _MAX_FIELDS):
+        yield error
+        if error.validator in _SIZES:
+            # Schemas list these keywords before those for the members, which are not visited then.
+            return
 
 
 def path_text(parts: Iterable[str | int], root: str = "") -> str:
@@ -66,6 +136,7 @@ def _field(error: jsonschema.ValidationError, root: str) -> errors.Field:
         "maxLength": lambda: f"is longer than {limit} characters",
         "minItems": lambda: f"has fewer than {limit} items",
         "maxItems": lambda: f"has more than {limit} items",
+        "maxProperties": lambda: f"has more than {limit} members",
         "minProperties": lambda: f"needs {limit} member or more of {_allowed(error)}",
         "minimum": lambda: f"{value} is less than {limit}",
         "maximum": lambda: f"{value} is greater than {limit}",
@@ -77,7 +148,7 @@ def _field(error: jsonschema.ValidationError, root: str) -> errors.Field:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = repr(value[: _MAX_SHOWN + 1]) if isinstance(value, str) else reprlib.repr(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
@@ -87,7 +158,8 @@ def _missing(error: jsonschema.ValidationError) -> str:
 
 def _unknown(error: jsonschema.ValidationError) -> str:
     known = error.schema.get("properties", {})
-    return ", ".join(_shown(name) for name in error.instance if name not in known)
+    names = [_shown(name) for name in itertools.islice((n for n in error.instance if n not in known), _MAX_FIELDS + 1)]
+    return ", ".join(names[:_MAX_FIELDS]) + (", ..." if len(names) > _MAX_FIELDS else "")
 
 
 def _allowed(error: jsonschema.ValidationError) -> str:

@@ -99,6 +99,7 @@ def _naive(moment: datetime, zone: tzinfo) -> datetime:
 
 _MOMENT: Final = {
     "type": "string",
+    "maxLength": 19,
     "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$(?![\\n])",
     "description": "YYYY-MM-DD HH:MM:SS, UTC.",
 }
@@ -113,7 +114,11 @@ class TimeTrigger(contract.TriggerType):
     schema = {
         "type": "object",
         "properties": {
-            "format": {"type": "string", "description": "calendar, crontab, or another installed format."},
+            "format": {
+                "type": "string",
+                "maxLength": 64,
+                "description": "calendar, crontab, or another installed format.",
+            },
             "pattern": {"type": "string", "minLength": 1, "maxLength": 4096},
             "start_time": _MOMENT,
             "end_time": _MOMENT,

@@ -14,7 +14,12 @@ RESET = p.wrapped(
     "os-resetState",
     p.closed({"state": {"type": "string", "enum": [states.AVAILABLE, states.ERROR]}}, ["state"]),
 )
-_DAY = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?![\\n])", "description": "UTC, inclusive."}
+_DAY = {
+    "type": "string",
+    "maxLength": 10,
+    "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?![\\n])",
+    "description": "UTC, inclusive.",
+}
 LIST = p.listing("plan_id", "status", start_date=_DAY, end_date=_DAY)
 
 CHECKPOINT = p.shown(

@@ -9,8 +9,9 @@ CREATE = p.wrapped(
             "target_provider_id": {**p.UUID, "description": "If absent: copy_to in the file of the provider."},
             "checkpoint_ids": {
                 "type": "array",
-                "items": p.UUID,
                 "minItems": 1,
+                "maxItems": p.MAX_ITEMS,
+                "items": p.UUID,
                 "description": "If absent: every available checkpoint that was not copied there before.",
             },
         },

@@ -4,7 +4,7 @@ _EXTRA = {"type": ["object", "string", "null"]}
 _DEPENDENT = {"type": {"type": "string"}, "id": {"type": "string"}, "name": p.NULLABLE_TEXT, "extra_info": _EXTRA}
 
 _PARAMETERS = {
-    "type": "string",
+    **p.TEXT,
     "description": "Parameters for the plugin: a JSON object, or the text of a Python dictionary.",
 }
 SHOW_INSTANCE = {"type": "object", "properties": {"parameters": _PARAMETERS}}

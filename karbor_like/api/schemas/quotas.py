@@ -4,6 +4,7 @@ _LIMIT = {
     "type": ["integer", "string"],
     "minimum": -1,
     "maximum": 2147483647,
+    "maxLength": 10,
     "pattern": "^(-1|[0-9]{1,9})$(?![\\n])",
     "description": "-1 means unlimited. A text of digits is accepted.",
 }
@@ -14,7 +15,7 @@ _DETAIL = p.shown(
     {"limit": _SHOWN, "in_use": {"type": "integer", "minimum": 0}, "reserved": {"type": "integer", "enum": [0]}}
 )
 # Unknown names are ignored: clients of other versions send them.
-_CHANGES = {"type": "object", "properties": {"plans": _LIMIT, "checkpoints": _LIMIT}}
+_CHANGES = {"type": "object", "maxProperties": 100, "properties": {"plans": _LIMIT, "checkpoints": _LIMIT}}
 
 UPDATE = p.wrapped("quota", _CHANGES)
 SHOWN = p.answer("quota", p.shown({**_LIMITS, **_ID}))

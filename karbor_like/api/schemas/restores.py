@@ -4,8 +4,8 @@ from karbor_like.domain import states
 _AUTH = {
     "type": ["object", "null"],
     "writeOnly": True,
-    "propertyNames": p.VALUES["propertyNames"],
-    "additionalProperties": {"type": ["boolean", "string", "integer", "null"], "writeOnly": True},
+    **{name: p.VALUES[name] for name in ("maxProperties", "propertyNames")},
+    "additionalProperties": {**p.VALUES["additionalProperties"], "writeOnly": True},
     "description": "The credential for the target. It is encrypted on the message bus and never shown.",
 }
 

@@ -2,7 +2,12 @@ from karbor_like.api.schemas import primitives as p
 from karbor_like.domain import retention
 
 _TYPE = {"type": "string", "enum": ["protect", "retention_protect"]}
-_COUNT = {"type": ["integer", "string"], "maximum": 999_999_999, "pattern": "^-?[0-9]{1,9}$(?![\\n])"}
+_COUNT = {
+    "type": ["integer", "string"],
+    "maximum": 999_999_999,
+    "maxLength": 10,
+    "pattern": "^-?[0-9]{1,9}$(?![\\n])",
+}
 _KEPT = {
     "max_backups": "The maximum number of available checkpoints of the plan.",
     "retention_duration": f"How many days to keep checkpoints; at most {retention.MAX_DURATION}.",
@@ -31,6 +36,8 @@ CREATE = p.wrapped(
             "trigger_id": p.UUID,
             "operation_definition": {
                 "type": ["object", "string"],
+                "maxLength": 1024,
+                "maxProperties": 100,
                 "description": "An object. The text k=v,k=v is also accepted.",
                 "allOf": [{"if": {"type": "object"}, "then": DEFINITION}],
             },

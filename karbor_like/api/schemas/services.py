@@ -2,7 +2,7 @@ from karbor_like.api.schemas import primitives as p
 
 _STATUS = {"type": "string", "enum": ["enabled", "disabled"]}
 
-LIST = {"type": "object", "properties": {"host": {"type": "string"}, "binary": {"type": "string"}}}
+LIST = {"type": "object", "properties": {"host": p.TEXT, "binary": p.TEXT}}
 # Clients send it without a wrapping member.
 UPDATE = p.closed({"status": _STATUS, "disabled_reason": p.DESCRIPTION}, ["status"])
 

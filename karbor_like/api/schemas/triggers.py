@@ -4,7 +4,11 @@ from karbor_like.triggers.time import TimeTrigger
 #: The controller validates them with the schema of the trigger's type.
 _PROPERTIES: p.Schema = {
     "type": "object",
-    "anyOf": [TimeTrigger.schema, {"type": "object", "description": "Properties of another installed type."}],
+    "maxProperties": 100,
+    "anyOf": [
+        TimeTrigger.schema,
+        {"type": "object", "maxProperties": 100, "description": "Properties of another installed type."},
+    ],
 }
 _TYPE = {"type": "string", "minLength": 1, "maxLength": 64, "description": "time, or another installed type."}
 
@@ -13,7 +17,9 @@ CREATE = p.wrapped(
     p.closed({"name": p.NAME, "type": _TYPE, "properties": _PROPERTIES}, ["name", "type", "properties"]),
 )
 # Old clients send an empty object if they change only the name.
-UPDATE = p.wrapped("trigger_info", p.closed({"name": p.NAME, "type": {"type": "string"}, "properties": _PROPERTIES}))
+UPDATE = p.wrapped(
+    "trigger_info", p.closed({"name": p.NAME, "type": {"type": "string", "maxLength": 64}, "properties": _PROPERTIES})
+)
 LIST = p.listing("name", "type", "properties")
 
 TRIGGER = p.shown(

@@ -124,6 +124,12 @@ def test_limits_that_are_none(admin, path, value):
     admin.put(f"/{path}/{PROJECT_B}", {member: {"plans": value}}, status=400)
 
 
+@pytest.mark.parametrize("body", [b"", b"nonsense", b"[" * 50_000, {"quota": {"plans": "x"}}])
+def test_who_may_change_quotas_is_decided_before_the_body_is_read(alice, admin, body):
+    alice.put(f"/quotas/{PROJECT_A}", body, status=403)
+    admin.put(f"/quotas/{PROJECT_A}", body, status=400)
+
+
 @pytest.mark.parametrize("body", [{}, {"quota": None}, {"quota": []}, {"quota": {}, "x": 1}])
 def test_quotas_that_are_none(admin, body):
     admin.put(f"/quotas/{PROJECT_A}", body, status=400)

@@ -11,7 +11,7 @@ from karbor_like.api import openapi
 from tests.fixtures import bodies
 from tests.fixtures.api import PROJECT_A, PROJECT_B, token
 from tests.fixtures.bodies import UNKNOWN_ID
-from tests.fixtures.fake_catalogue import PROVIDER
+from tests.fixtures.fake_catalogue import PROVIDER, VOLUME
 
 
 @pytest.fixture
@@ -158,6 +158,27 @@ def test_odd_names_are_kept(alice, name):
 @pytest.mark.parametrize("path", ["/plans/%FF", "/plans?name=%FF", "/plans?%FF=x", "/plans?name=%00", "/%FF"])
 def test_bytes_that_are_not_text(alice, path):
     alice.get(path, status=400)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/plans?" + "&".join(["a=b"] * 101),
+        "/plans?name=" + "x" * 20_000,
+        "/plans?name=" + "x" * 5_000,
+        "/plans/" + "x" * 256,
+        "/protectables/" + "x" * 300 + "/instances",
+        f"/protectables/{VOLUME}/instances?parameters={'-' * 4_000}1",
+        f"/protectables/{VOLUME}/instances?parameters={'[' * 4_000}",
+        f"/protectables/{VOLUME}/instances?parameters={{'a':{'9' * 30}}}",
+        f"/protectables/{VOLUME}/instances?parameters={{'a':{'1,' * 2_000}}}",
+        f"/protectables/{VOLUME}/instances?parameters={{'a':'%5Cud800'}}",
+        f"/protectables/{VOLUME}/instances?parameters={{'a':'%5Cx00'}}",
+    ],
+)
+def test_paths_and_query_strings_are_bounded(alice, path):
+    answer = alice.get(path, status=400)
+    assert len(answer["badRequest"]["message"]) < 500
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from karbor_like import exception
-from karbor_like.api import errors, views
+from karbor_like.api import body, errors, views
 from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
 from karbor_like.api.schemas import protectables as schemas
@@ -61,9 +61,11 @@ def _parameters(query: Mapping[str, Any]) -> dict[str, Any]:
         try:
             value = read(text)
             # A Python dictionary may contain values that are not JSON.
-            return _json_object(value)
+            parameters = _json_object(value)
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             continue
+        body.check_values(parameters, "parameters")
+        return parameters
     raise exception.InvalidInput(f"parameters: {text[:64]!r} is not a dictionary; send a JSON object")
 
 
