@@ -9,12 +9,13 @@ Lifetimes of tokens (https://docs.openstack.org/keystone/latest/admin/manage-ser
 * For another cloud a password is available, and a new token is issued when one is needed.
 """
 
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib import parse
 
-from keystoneauth1 import access, loading, plugin, service_token
+from keystoneauth1 import access, identity, loading, plugin, service_token
 from keystoneauth1 import exceptions as ksa
 from keystoneauth1 import session as ksa_session
 from keystoneauth1.identity import access as access_plugin
@@ -43,6 +44,9 @@ _SCOPES: Final = frozenset(
         "default_domain_name",
     }
 )
+
+
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Identities:
@@ -82,7 +86,8 @@ class Identities:
             ``project_name`` (default: the account's default project, or its only one), ``user_domain_name`` and
             ``project_domain_name`` ("Default"), or the same with ``_id``
 
-        Raises InvalidInput if the URL is not allowed or *auth* is incomplete, NotAuthorized if that Keystone refuses it.
+        This cloud is always allowed, and others as configured. Raises InvalidInput if the URL is not allowed or *auth* is
+        incomplete, NotAuthorized if that Keystone refuses it.
         """
         url = self._allowed(auth_url)
         account = _account(auth)
@@ -142,12 +147,36 @@ class Identities:
         return auth
 
     def _allowed(self, auth_url: str) -> str:
-        if _comparable(auth_url) not in map(_comparable, self._conf.restore_target.allowed_urls):
+        wanted = _comparable(auth_url)
+        # Keystone is asked last.
+        sources = (lambda: self._conf.restore_target.allowed_urls, self._configured, self._catalogued)
+        if not any(wanted in map(_comparable, filter(None, urls())) for urls in sources):
             raise exception.InvalidInput(
-                f"restore_target {auth_url!r} is not allowed;"
+                f"restore_target {auth_url!r} is neither this cloud nor allowed;"
                 " the operator lists allowed clouds in [restore_target] allowed_urls"
             )
-        return f"{_comparable(auth_url)}/v3"
+        return f"{wanted}/v3"
+
+    def _configured(self) -> Iterator[str | None]:
+        """Yield the URLs of this cloud's Keystone in the configuration."""
+        # Only the API otherwise needs this library.
+        from keystonemiddleware import opts as middleware  # noqa: PLC0415
+
+        for group, found in middleware.list_auth_token_opts():
+            self._conf.register_opts(found, group)
+        yield getattr(self._service, "auth_url", None)
+        yield self._conf.keystone_authtoken.www_authenticate_uri
+        with contextlib.suppress(ksa.AuthPluginException):
+            yield getattr(loading.load_auth_from_conf_options(self._conf, "keystone_authtoken"), "auth_url", None)
+
+    def _catalogued(self) -> Iterator[str | None]:
+        """Yield the URLs of this cloud's Keystone in the catalogue of the service user, which comes with its token."""
+        if not isinstance(self._service, identity.BaseIdentityPlugin):
+            return
+        with errors.translated("signing in as the service user"):
+            catalogue = self._service.get_access(self.session(options.SERVICE_AUTH.name, self._service)).service_catalog
+        for interface in ("public", "internal", "admin"):
+            yield from catalogue.get_urls(options.SERVICES["keystone"].catalogue_type, interface)
 
     def _only_project(self, url: str, account: Mapping[str, Any]) -> str:
         session = self.session(options.RESTORE_TARGET.name, v3.Password(auth_url=url, **account))
@@ -204,16 +233,20 @@ def _endpoints(endpoint: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _comparable(url: str) -> str:
-    """Normalize *url* for comparisons: case of the host, trailing slash and version.
+    """Normalize *url* for comparisons: case of the host, default port, slashes at the end and version.
 
     Raises InvalidInput if it is no URL.
     """
     try:
         parts = parse.urlsplit(url.strip())
+        port = parts.port
     except ValueError as error:
         raise exception.InvalidInput(f"restore_target {url!r} is not a URL: {error}") from None
-    path = parts.path.rstrip("/").removesuffix("/v3")
-    return parse.urlunsplit((parts.scheme.lower(), parts.netloc.lower(), path, "", ""))
+    path = parts.path.rstrip("/").removesuffix("/v3").rstrip("/")
+    host = parts.netloc.lower()
+    if port == _PORTS.get(parts.scheme):
+        host = host.removesuffix(f":{port}")
+    return parse.urlunsplit((parts.scheme, host, path, "", ""))
 
 
 def _account(auth: Mapping[str, Any]) -> dict[str, Any]:

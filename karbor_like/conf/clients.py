@@ -116,9 +116,10 @@ GROUPS: list[tuple[cfg.OptGroup, list[cfg.Opt]]] = [
                 "allowed_urls",
                 default=[],
                 help="""
-Keystone URLs of the clouds that tenants may restore into ("restore_target" of a restore), such as
+Keystone URLs of other clouds that tenants may restore into ("restore_target" of a restore), such as
 https://cloud.example.net/identity. Everything that such a cloud's catalogue names is called from here, so name only
-clouds that you trust. Empty: restores into other clouds are refused.
+clouds that you trust. Empty: restores into other clouds are refused. This cloud is always allowed: the auth_url of
+[service_auth] and [keystone_authtoken], www_authenticate_uri, and the identity endpoints of the catalogue.
 """,
             ),
             *_session_options(60.0),

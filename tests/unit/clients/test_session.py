@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 import webob
-from keystoneauth1 import session
+from keystoneauth1 import loading, session
 from keystoneauth1.identity import v3
+from keystonemiddleware import opts as middleware
 from oslo_config import cfg
 
 from karbor_like import exception, policy
 from karbor_like.api.request import read_identity
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import ClientFactory, Clients
+from karbor_like.clients.session import Identities
 from karbor_like.context import RequestContext
 from karbor_like.sandbox.cloud import Sandbox
 
@@ -221,10 +223,48 @@ class TestTarget:
         with pytest.raises(exception.InvalidInput, match="restore_target .* is not a URL"):
             ClientFactory(conf).for_target(url, TARGET_AUTH)
 
-    def test_no_cloud_is_allowed_by_default(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+    def test_no_other_cloud_is_allowed_by_default(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
         conf.clear_override("allowed_urls", "restore_target")
         with pytest.raises(exception.InvalidInput, match="allowed_urls"):
-            ClientFactory(conf).for_target(cloud.auth_url, TARGET_AUTH)
+            ClientFactory(conf).for_target("http://127.0.0.1:1/identity", TARGET_AUTH)
+
+    def test_this_cloud_is_always_allowed(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+        conf.clear_override("allowed_urls", "restore_target")
+        assert ClientFactory(conf).for_target(cloud.auth_url, TARGET_AUTH).context.project_name == "bob"
+
+    @pytest.mark.parametrize(
+        ("allowed", "url"),
+        [
+            ("https://k.example.net/identity", "HTTPS://K.example.net:443/identity/v3/"),
+            ("https://k.example.net:443/v3", "https://k.example.net"),
+            ("http://k.example.net:80", "http://k.example.net/v3"),
+        ],
+    )
+    @pytest.mark.parametrize("option", ["www_authenticate_uri", "auth_url", "allowed_urls"])
+    def test_urls_of_this_cloud_in_the_configuration(
+        self, conf: cfg.ConfigOpts, option: str, allowed: str, url: str
+    ) -> None:
+        for group, options in middleware.list_auth_token_opts():
+            conf.register_opts(options, group)
+        conf.register_opts(loading.get_auth_plugin_conf_options("v3password"), group="keystone_authtoken")
+        conf.set_override("auth_type", "v3password", "keystone_authtoken")
+        conf.set_override("allowed_urls", [], "restore_target")
+        if option == "allowed_urls":
+            conf.set_override(option, [allowed], "restore_target")
+        else:
+            conf.set_override(option, allowed, "keystone_authtoken")
+        auth = {"username": "bob", "password": "p", "project_name": "bob"}
+        expected = "https://k.example.net/identity/v3" if "identity" in allowed else f"{url.removesuffix('/v3')}/v3"
+        assert Identities(conf).for_target(url, auth).auth_url == expected
+
+    @pytest.mark.parametrize(
+        "change", [("http", "https"), ("127.0.0.1", "127.0.0.2"), ("http://", "http://x@"), ("/v3", "/v4")]
+    )
+    def test_similar_urls_are_refused(self, conf: cfg.ConfigOpts, cloud: Sandbox, change: tuple[str, str]) -> None:
+        conf.clear_override("allowed_urls", "restore_target")
+        url = cloud.auth_url if "/v3" in cloud.auth_url else f"{cloud.auth_url}/v3"
+        with pytest.raises(exception.InvalidInput, match="neither this cloud nor allowed"):
+            ClientFactory(conf).for_target(url.replace(*change), TARGET_AUTH)
 
     def test_wrong_password_is_not_in_the_message(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
         with pytest.raises(exception.NotAuthorized, match="'bob'") as caught:
