@@ -8,6 +8,7 @@ import oslo_messaging
 from karbor_like import exception
 from karbor_like.context import RequestContext
 from karbor_like.db import operations
+from karbor_like.domain.operation import OperationType
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.executor import Executor
 from karbor_like.protection.registry.parameters import Parameters, check
@@ -46,9 +47,10 @@ class Endpoint:
 
     @rpc_method
     def check_plan(
-        self, context: RequestContext, provider_id: str, parameters: Parameters
+        self, context: RequestContext, provider_id: str, resource_types: list[str], parameters: Parameters
     ) -> dict[str, dict[str, Any]]:
         provider = self._env.providers.get(provider_id)
+        provider.check_types(OperationType.PROTECT, resource_types)
         types = self._env.protectables.types()
         return check(parameters, provider.schemas("options"), types, root="plan.parameters", strict=False)
 

@@ -3,7 +3,7 @@
 RPC is for actions, providers and protectables. Callers read objects from the database.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from karbor_like.context import RequestContext
@@ -12,7 +12,8 @@ from karbor_like.rpc import client
 TOPIC = "karbor_like_protection"
 #: 2.0: ``restore`` and ``verify`` take the whole request instead of the id of a row, ``protect`` returns nothing,
 #: ``list_checkpoints`` and ``show_checkpoint`` were removed, ``check_plan`` was added, ``look`` is ``wake``.
-VERSION = "2.0"
+#: 3.0: ``check_plan`` takes the types of the resources.
+VERSION = "3.0"
 
 Json = dict[str, Any]
 
@@ -36,13 +37,28 @@ class ProtectionClient(client.Client):
         """Tell all services that operations are queued. Never waits and never fails: services also poll the queue."""
         self._hint(ctxt, "wake")
 
-    def check_plan(self, ctxt: RequestContext, *, provider_id: str, parameters: Mapping[str, Any]) -> Json:
-        """Check the parameters of a plan against the options of its provider. Return them normalized.
+    def check_plan(
+        self,
+        ctxt: RequestContext,
+        *,
+        provider_id: str,
+        resource_types: Collection[str],
+        parameters: Mapping[str, Any],
+    ) -> Json:
+        """Check whether a provider can protect a plan, and the parameters of the plan. Return them normalized.
 
+        :param resource_types: types of the resources that the plan names
         :raises ProviderNotFound: there is no such provider
+        :raises Unsupported: the provider does not protect one of the types
         :raises InvalidInput: the provider does not accept the parameters
         """
-        return self._call(ctxt, "check_plan", provider_id=provider_id, parameters=dict(parameters))
+        return self._call(
+            ctxt,
+            "check_plan",
+            provider_id=provider_id,
+            resource_types=sorted(resource_types),
+            parameters=dict(parameters),
+        )
 
     def protect(
         self,

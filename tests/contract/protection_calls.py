@@ -152,8 +152,10 @@ class ProtectionContract:
         return Tenant(service)
 
     def test_a_plan_s_parameters_are_checked_and_normalized(self, service: Service, alice: Tenant) -> None:
-        def check(parameters: dict[str, Any], provider_id: str = service.provider_id) -> Any:
-            return alice.client.check_plan(alice.context, provider_id=provider_id, parameters=parameters)
+        def check(parameters: dict[str, Any], provider_id: str = service.provider_id, **types: bool) -> Any:
+            return alice.client.check_plan(
+                alice.context, provider_id=provider_id, resource_types={kind, *types}, parameters=parameters
+            )
 
         kind, option = service.resource_type, service.option
         assert check({kind: {option: "5"}}) == {kind: {option: 5}}
@@ -164,6 +166,8 @@ class ProtectionContract:
             check({"OS::Nothing": {}})
         with alice.refused(exception.ProviderNotFound):
             check({}, UNKNOWN)
+        with alice.refused(exception.Unsupported):
+            check({}, Other=True)
 
     def test_protect_creates_a_checkpoint_and_an_operation(self, service: Service, alice: Tenant) -> None:
         plan_id = alice.plan()

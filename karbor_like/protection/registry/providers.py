@@ -8,7 +8,7 @@ import contextlib
 import logging
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from karbor_like import exception
 from karbor_like.bank import Bank, open_bank
 from karbor_like.clock import Clock
 from karbor_like.domain.operation import OperationType
+from karbor_like.domain.resource import PROJECT
 from karbor_like.plugins import loader
 from karbor_like.plugins.protection import ProtectionPlugin, ResourceOperation
 from karbor_like.protection.registry import karbor_files, provider_file
@@ -48,6 +49,8 @@ resources that are copied.
     ),
 ]
 
+#: Types that the message of one refusal names.
+_MAX_NAMED: Final = 10
 _SCHEMAS: Final = ("options", "restore", "saved_info", "verify")
 
 
@@ -108,12 +111,28 @@ class Provider:
         plugin = self.plugins.get(resource_type)
         operation = plugin.operation(kind, resource_type) if plugin else None
         if operation is None:
-            offered = sorted(known for known, other in self.plugins.items() if other.operation(kind, known))
-            raise exception.Unsupported(
-                f"provider {self.name!r} ({self.id}) cannot {kind} resources of type {resource_type}; it can {kind} "
-                f"{', '.join(offered) or 'none'}"
-            )
+            raise self._unsupported(kind, [resource_type])
         return operation
+
+    def check_types(self, kind: OperationType, resource_types: Iterable[str]) -> None:
+        """Check that there is an operation for each type. A project needs none: it has no data of its own.
+
+        :raises Unsupported: naming the types for which no plugin of this provider supports it
+        """
+        offered = self._offered(kind)
+        missing = sorted(set(resource_types).difference(offered, (PROJECT,)))
+        if missing:
+            raise self._unsupported(kind, missing)
+
+    def _offered(self, kind: OperationType) -> list[str]:
+        return sorted(name for name, plugin in self.plugins.items() if plugin.operation(kind, name))
+
+    def _unsupported(self, kind: OperationType, resource_types: Sequence[str]) -> exception.Unsupported:
+        named = ", ".join(resource_types[:_MAX_NAMED]) + (", ..." if len(resource_types) > _MAX_NAMED else "")
+        return exception.Unsupported(
+            f"provider {self.name!r} ({self.id}) cannot {kind} resources of type {named}; it can {kind} "
+            f"{', '.join(self._offered(kind)) or 'none'}"
+        )
 
     def hooks(self, kind: OperationType, resource_types: Iterable[str]) -> dict[str, list[str]]:
         """Return the hooks that run for each type.

@@ -30,12 +30,12 @@ def test_the_least_that_makes_a_plan(alice):
     asked = {
         "provider_id": PROVIDER,
         "name": "x",
-        "resources": [{"id": "1", "type": "t", "name": None, "junk": 1}],
+        "resources": [{"id": "1", "type": VOLUME, "name": None, "junk": 1}],
         "parameters": {},
     }
     made = alice.post("/plans", {"plan": asked})["plan"]
     assert made["description"] is None
-    assert made["resources"] == [{"id": "1", "type": "t", "name": ""}]
+    assert made["resources"] == [{"id": "1", "type": VOLUME, "name": ""}]
 
 
 @pytest.mark.parametrize("form", ["{%s}", "urn:uuid:%s"])
@@ -206,6 +206,23 @@ def test_filters_of_the_list(alice):
     assert names("status=suspended") == {"web nightly", "db nightly", "db 100%"}
     assert names("status=started") == set()
     assert names("unknown=x&project_id=y&name=web") == {"web nightly"}
+
+
+def test_types_that_the_provider_does_not_protect_are_refused(alice, protection):
+    plan = alice.post("/plans", bodies.plan())["plan"]
+    share = {"id": "1", "type": "OS::Manila::Share", "name": "x"}
+    for answer in (
+        alice.post("/plans", bodies.plan(resources=[*plan["resources"], share]), status=400),
+        alice.put(f"/plans/{plan['id']}", {"plan": {"resources": [share]}}, status=400),
+    ):
+        assert answer["badRequest"]["type"] == "operation.unsupported"
+        message = answer["badRequest"]["message"]
+        assert message.startswith("plan.resources: cannot protect OS::Manila::Share; it can protect OS::Cinder::Volume")
+        assert message.endswith("choose another provider")
+    assert alice.get("/plans") == {"plans": [plan]}
+    protection.providers.clear()
+    alice.put(f"/plans/{plan['id']}", {"plan": {"resources": plan["resources"]}}, status=400)
+    assert alice.put(f"/plans/{plan['id']}", {"plan": {"name": "renamed"}})["plan"]["name"] == "renamed"
 
 
 def test_a_provider_that_cannot_be_asked(alice, protection):

@@ -40,14 +40,15 @@ class Plans(base.Controller):
         """Create a plan, suspended."""
         asked = body["plan"]
         provider_id = validation.canonical_id(asked["provider_id"])
+        resources = _resources(asked["resources"])
         values = {
             "project_id": self.project_id,
             "name": asked["name"],
             "description": asked.get("description"),
             "provider_id": provider_id,
             "status": states.SUSPENDED,
-            "resources": _resources(asked["resources"]),
-            "parameters": self._check_parameters(provider_id, asked["parameters"]),
+            "resources": resources,
+            "parameters": self._check(provider_id, resources, asked["parameters"]),
         }
         limits = dict(self.deps.conf.quota)
 
@@ -64,6 +65,9 @@ class Plans(base.Controller):
         plan_id = validation.path_id("plan_id", plan_id)
         if "resources" in asked:
             asked["resources"] = _resources(asked["resources"])
+            with self.deps.database.reader() as session:
+                provider_id = PLANS.get(session, plan_id, self.context.scope).provider_id
+            self._check(provider_id, asked["resources"], {})
 
         def change(session: Any) -> Plan:
             row = PLANS.get(session, plan_id, self.context.scope, lock=True)
@@ -93,9 +97,18 @@ class Plans(base.Controller):
 
         self.deps.database.write(remove)
 
-    def _check_parameters(self, provider_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def _check(
+        self, provider_id: str, resources: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Ask the protection service whether the provider can protect the plan. Return the normalized parameters."""
+        types = {resource["type"] for resource in resources}
         try:
-            return self.deps.protection.check_plan(self.context, provider_id=provider_id, parameters=parameters)
+            return self.deps.protection.check_plan(
+                self.context, provider_id=provider_id, resource_types=types, parameters=parameters
+            )
+        except exception.Unsupported as error:
+            advice = "remove the others from the plan, or choose another provider"
+            raise errors.BadRequest(error, f"plan.resources: {error}; {advice}") from None
         except exception.ProviderNotFound:
             raise errors.InvalidRequest(
                 [errors.Field("plan.provider_id", "enum", f"there is no provider {provider_id}")]

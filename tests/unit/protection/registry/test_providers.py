@@ -113,6 +113,20 @@ def test_what_a_provider_cannot_do_is_said_with_what_it_can(registry, directory,
         registry.get(ID).operation(OperationType.PROTECT, "OS::Nova::Server")
 
 
+def test_types_of_a_plan(registry, directory, good):
+    (directory / "infra.conf").write_text(good.replace("plugin = noop\n", ""))
+    registry.load()
+    provider = registry.get(ID)
+    provider.check_types(OperationType.PROTECT, ["OS::Cinder::Volume", "OS::Keystone::Project"])
+    with pytest.raises(
+        exception.Unsupported, match="cannot protect .* OS::A, OS::B; it can protect OS::Cinder::Volume"
+    ):
+        provider.check_types(OperationType.PROTECT, ["OS::Cinder::Volume", "OS::B", "OS::A"])
+    with pytest.raises(exception.Unsupported) as caught:
+        provider.check_types(OperationType.PROTECT, [f"type {number}" for number in range(1000)])
+    assert len(str(caught.value)) < 500
+
+
 def test_a_disabled_provider_is_invisible(registry, directory, good):
     (directory / "infra.conf").write_text(good.replace("enabled = true", "enabled = false"))
     registry.load()
