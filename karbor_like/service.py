@@ -26,9 +26,10 @@ from oslo_log import log  # noqa: E402
 from oslo_service import opts as service_options  # noqa: E402
 from oslo_service import service as oslo_service  # noqa: E402
 
-from karbor_like import configfile  # noqa: E402
+from karbor_like import configfile, exception  # noqa: E402
 from karbor_like.clock import Clock  # noqa: E402
 from karbor_like.conf import opts  # noqa: E402
+from karbor_like.watchdog import Watchdog  # noqa: E402
 
 LOG = logging.getLogger(__name__)
 
@@ -37,6 +38,11 @@ PROJECT = "karbor_like"
 MANAGE_BINARY = "karbor-like-manage"
 PROTECTION_BINARY = "karbor-protection"
 OPERATION_ENGINE_BINARY = "karbor-operationengine"
+
+#: A periodic call that lasts for this many intervals hangs, unless it is allowed more.
+_HUNG_INTERVALS = 3
+#: Seconds that a service waits for a periodic call when it stops. One that hangs must not keep the process.
+_STOP_SECONDS = 5.0
 
 _LOG_LEVELS = [
     "amqp=WARN",
@@ -116,15 +122,26 @@ class Periodic:
     An error of the callback is logged and does not end the thread: this is one of the borders that catch any error.
 
     :param interval: seconds, or a function that returns them
+    :param watchdog: watches the thread: a call hangs when it has lasted for three intervals, but at least for
+        ``[service] hung_time`` and for *limit*
+    :param limit: seconds without :func:`.watchdog.tick`; for callbacks that may be long
     """
 
     def __init__(
-        self, name: str, interval: float | Callable[[], float], callback: Callable[[], Any], clock: Clock
+        self,
+        name: str,
+        interval: float | Callable[[], float],
+        callback: Callable[[], Any],
+        clock: Clock,
+        watchdog: Watchdog,
+        *,
+        limit: float = 0.0,
     ) -> None:
         self.name = name
         self._interval = interval if callable(interval) else lambda: interval
         self._callback = callback
         self._clock = clock
+        self._watch = watchdog.watch(name, max(limit, _HUNG_INTERVALS * self._interval()))
         self._woken = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -141,18 +158,21 @@ class Periodic:
         """Whether :meth:`stop` was called; long callbacks should check it."""
         return self._stopped
 
-    def stop(self, wait: bool = True) -> None:
-        """Make no further call, and wait for the running one unless *wait* is false."""
+    def stop(self, wait: float = _STOP_SECONDS) -> bool:
+        """Make no further call, and wait at most *wait* seconds for the running one. Returns whether the thread has ended."""
         self._stopped = True
         self._woken.set()
-        if wait and self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+        if self._thread.ident is None or self._thread is threading.current_thread():
+            return True
+        self._thread.join(wait)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._stopped:
             self._woken.clear()
             try:
-                self._callback()
+                with self._watch.working():
+                    self._callback()
             except Exception:  # noqa: BLE001 - the border of a thread
                 LOG.exception("%s failed; the next attempt is in %s seconds", self.name, self._interval())
             if not self._stopped:
@@ -167,6 +187,12 @@ class Service(oslo_service.ServiceBase):
 
     def __init__(self) -> None:
         self._done = threading.Event()
+
+    def check(self) -> None:
+        """Check, before the fork, that the service can start.
+
+        :raises ConfigurationError: it cannot, and a repetition does not help
+        """
 
     def start(self) -> None:
         """Start the service."""
@@ -183,8 +209,31 @@ class Service(oslo_service.ServiceBase):
         """Handle SIGHUP: reload what can be reloaded. The mutable options were reloaded before."""
 
 
+def refuse(error: exception.ConfigurationError) -> int:
+    """Log why a process does not start, and return its exit code, ``os.EX_CONFIG`` (78)."""
+    LOG.critical("This process does not start: %s", error.message)
+    return os.EX_CONFIG
+
+
+def _check(service: Service) -> bool:
+    """Log why *service* cannot start, and return whether it can. A database that does not answer now may answer later."""
+    try:
+        service.check()
+    except exception.ConfigurationError as error:
+        refuse(error)
+        return False
+    except Exception as error:  # noqa: BLE001 - errors of libraries for databases, which this module does not import
+        LOG.warning("The start is not checked: %s: %s", type(error).__name__, error)
+    return True
+
+
 def run(conf: cfg.ConfigOpts, service: Service, workers: int = 1) -> int:
-    """Run *service* in worker processes until SIGTERM, and return the exit code."""
+    """Run *service* in worker processes until SIGTERM, and return the exit code.
+
+    :returns: ``os.EX_CONFIG`` (78) if the service cannot start with its configuration or database
+    """
+    if not _check(service):
+        return os.EX_CONFIG
     launcher = oslo_service.launch(conf, service, workers=workers, restart_method="mutate")
 
     def reload_in_place(service_id: Any, worker_id: int, worker: Any) -> None:
@@ -203,8 +252,11 @@ def run(conf: cfg.ConfigOpts, service: Service, workers: int = 1) -> int:
 def run_in_process(conf: cfg.ConfigOpts, services: Sequence[Service]) -> int:
     """Run *services* in this process, without a supervisor, until SIGTERM or SIGINT, and return the exit code.
 
-    SIGHUP reloads mutable options and resets every service. ``graceful_shutdown_timeout`` bounds the stop.
+    SIGHUP reloads mutable options and resets every service. ``graceful_shutdown_timeout`` bounds the stop. The exit code is
+    ``os.EX_CONFIG`` (78) if a service cannot start with its configuration or database.
     """
+    if not all(map(_check, services)):
+        return os.EX_CONFIG
     service_options.register_service_opts(conf)
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -11,6 +11,7 @@ from oslo_service import opts as service_options
 
 from karbor_like import exception, service
 from karbor_like.api import app
+from karbor_like.db import migration
 from karbor_like.triggers.contract import Limits
 
 LOG = logging.getLogger(__name__)
@@ -57,6 +58,10 @@ class ApiService(service.Service):
         if self._server is None:
             raise exception.Unavailable("the API is not started")
         return self._server.bind_addr[:2]
+
+    def check(self) -> None:
+        """Check that the database has the schema of this code. Raises ConfigurationError, or DBError."""
+        migration.check_of(self._conf)
 
     def start(self) -> None:
         """Bind the address and serve requests. Raises ConfigurationError if the address is not available."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from karbor_like.db import models
+from karbor_like.db import models, services
 from karbor_like.domain import left_out, states
 from karbor_like.domain import retention as domain
 
@@ -188,12 +188,15 @@ def service(row: models.Service, *, up: bool) -> Json:
 
     :param up: whether it sends heartbeats
     """
+    hung = services.hung(row)
     return {
         "id": row.id,
         "binary": row.binary,
         "host": row.host,
         "status": row.status,
-        "state": "up" if up else "down",
+        # Clients know no third state. A host with a process that hangs needs attention, even if another process works.
+        "state": "up" if up and not hung else "down",
+        "state_reason": "; ".join(hung) or None,
         "updated_at": moment(row.updated_at),
         "disabled_reason": row.disabled_reason,
     }

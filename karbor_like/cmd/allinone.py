@@ -12,7 +12,7 @@ from pathlib import Path
 from oslo_config import cfg
 from oslo_db import options as db_options
 
-from karbor_like import service
+from karbor_like import exception, service
 from karbor_like.api.server import ApiService
 from karbor_like.cmd import embedded
 from karbor_like.db import migration
@@ -50,7 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(conf: cfg.ConfigOpts, cloud: Sandbox | None = None) -> int:
     db_options.set_defaults(conf, connection=_DATABASE)
     transport.stay_inside(conf)
-    _migrate(conf)
+    try:
+        _migrate(conf)
+    except exception.ConfigurationError as error:
+        return service.refuse(error)
     api = ApiService(conf)
     services: list[service.Service] = [ProtectionService(conf), OperationEngine(conf), api]
     if cloud is not None:

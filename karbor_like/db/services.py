@@ -1,7 +1,8 @@
 """Queries on services: heartbeats and liveness."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -11,8 +12,22 @@ from karbor_like.db import session as db_session
 from karbor_like.db.models import Service
 
 
-def beat(session: orm.Session, binary: str, host: str) -> Service:
-    """Record a heartbeat of *binary* on *host*."""
+def beat(
+    session: orm.Session,
+    binary: str,
+    host: str,
+    process: str | None = None,
+    report: Mapping[str, Any] | None = None,
+    *,
+    keep: float = 60.0,
+) -> Service:
+    """Record a heartbeat of *binary* on *host*.
+
+    :param process: name of the process, which is unique among those of this binary and host
+    :param report: what the process reports of itself, as JSON: ``hung``, a list with the ``name`` and ``seconds`` of each
+        thread that hangs, and what only this kind of service reports
+    :param keep: seconds after which the reports of other processes, which have ended, are removed
+    """
     row = session.execute(
         sa.select(Service).where(Service.binary == binary, Service.host == host).with_for_update()
     ).scalar_one_or_none()
@@ -20,10 +35,37 @@ def beat(session: orm.Session, binary: str, host: str) -> Service:
     if row is None:
         row = Service(binary=binary, host=host, created_at=now, updated_at=now)
         session.add(row)
-    else:
-        row.updated_at = now
+    row.updated_at = now
+    if process is not None:
+        oldest = (now - timedelta(seconds=keep)).isoformat()
+        others = {name: other for name, other in (row.reports or {}).items() if other["at"] >= oldest}
+        row.reports = {**others, process: {**(report or {}), "at": now.isoformat()}}
     session.flush()
     return row
+
+
+def leave(session: orm.Session, binary: str, host: str, process: str) -> None:
+    """Remove the report of a process that ends."""
+    row = session.execute(
+        sa.select(Service).where(Service.binary == binary, Service.host == host).with_for_update()
+    ).scalar_one_or_none()
+    if row is not None:
+        row.reports = {name: report for name, report in (row.reports or {}).items() if name != process}
+
+
+def hung(service: Service) -> list[str]:
+    """Return the threads that hang, by the latest reports of the processes of *service*."""
+    return [
+        f"{thread['name']} has made no progress for {thread['seconds']} seconds ({process})"
+        for process, report in sorted((service.reports or {}).items())
+        for thread in report.get("hung", ())
+    ]
+
+
+def has_providers(service: Service) -> bool:
+    """Return whether a process of a protection service has loaded a provider. True if none has reported which."""
+    reports = (service.reports or {}).values()
+    return any(report.get("providers") for report in reports) or not any("providers" in report for report in reports)
 
 
 def list_all(session: orm.Session, *, host: str | None = None, binary: str | None = None) -> Sequence[Service]:

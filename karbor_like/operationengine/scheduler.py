@@ -14,7 +14,7 @@ from oslo_config import cfg
 from oslo_db import exception as db_exception
 from sqlalchemy import orm
 
-from karbor_like import exception
+from karbor_like import exception, watchdog
 from karbor_like.clock import Clock
 from karbor_like.db import scheduled_runs
 from karbor_like.db.models import ScheduledOperation, Trigger
@@ -53,6 +53,7 @@ class Scheduler:
         total, skipped = 0, dict[str, str]()
         more = True
         while more:
+            watchdog.tick()
             fired, reasons, more = self._fire_batch(list(skipped))
             skipped.update(reasons)
             total += fired

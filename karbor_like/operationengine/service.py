@@ -11,8 +11,9 @@ from karbor_like import service
 from karbor_like.clients.factory import ClientFactory
 from karbor_like.clock import Clock, SystemClock
 from karbor_like.context import RequestContext
-from karbor_like.db import idempotency, scheduled_runs, services
+from karbor_like.db import idempotency, migration, scheduled_runs, services
 from karbor_like.db.session import Database
+from karbor_like.heartbeat import Heartbeat
 from karbor_like.operationengine.runner import Runner
 from karbor_like.operationengine.scheduler import Scheduler
 from karbor_like.operationengine.trusts import Trusts
@@ -24,6 +25,7 @@ from karbor_like.rpc.server import rpc_method
 from karbor_like.secret import Cipher
 from karbor_like.triggers import loader as triggers
 from karbor_like.triggers.contract import Limits
+from karbor_like.watchdog import Watchdog
 
 LOG = logging.getLogger(__name__)
 
@@ -67,12 +69,17 @@ class OperationEngine(service.Service):
         self._conf = conf
         self._clock = clock or SystemClock()
 
+    def check(self) -> None:
+        """Check that the database has the schema of this code. Raises ConfigurationError, or DBError."""
+        migration.check_of(self._conf)
+
     def start(self) -> None:
         """Start the periodic tasks and the RPC server."""
         conf, clock = self._conf, self._clock
         options = conf.operationengine
         self._database = Database(conf)
         self._database.wait()
+        migration.check(self._database)
         notifications.attach(conf, self._database, service.OPERATION_ENGINE_BINARY, clock)
         self._trusts = trusts = Trusts(self._database, ClientFactory(conf), Cipher.from_conf(conf))
         self._scheduler = Scheduler(conf, self._database, clock, triggers.trigger_types())
@@ -91,13 +98,16 @@ class OperationEngine(service.Service):
         self._server = rpc_transport.server(
             conf, self._transport, target, Endpoint(self._database, trusts, conf.service.host)
         )
+        self._watchdog = dog = Watchdog(clock, conf.service.hung_time)
         periodics = (
-            service.Periodic("scheduler", lambda: options.poll_interval, self._fire, clock),
-            service.Periodic("runner", lambda: options.poll_interval, self._runner.poll, clock),
-            service.Periodic("heartbeat", conf.service.report_interval, self._beat, clock),
-            service.Periodic("cleaner", _CLEAN_SECONDS, self._clean, clock),
+            service.Periodic("scheduler", lambda: options.poll_interval, self._fire, clock, dog),
+            service.Periodic("runner", lambda: options.poll_interval, self._runner.poll, clock, dog),
+            service.Periodic("cleaner", _CLEAN_SECONDS, self._clean, clock, dog),
         )
+        self._heartbeat = Heartbeat(conf, self._database, clock, service.OPERATION_ENGINE_BINARY, dog)
         self._periodic = {periodic.name: periodic for periodic in periodics}
+        dog.start()
+        self._heartbeat.start()
         for periodic in periodics:
             periodic.start()
         self._server.start()  # waits for the message bus
@@ -113,11 +123,6 @@ class OperationEngine(service.Service):
         if self._is_enabled() and self._scheduler.fire():
             self._periodic["runner"].wake()
 
-    def _beat(self) -> None:
-        self._database.write(
-            lambda session: services.beat(session, service.OPERATION_ENGINE_BINARY, self._conf.service.host)
-        )
-
     def _clean(self) -> None:
         now = self._clock.now()
         age = timedelta(days=self._conf.operationengine.keep_runs_days)
@@ -132,6 +137,8 @@ class OperationEngine(service.Service):
         for periodic in self._periodic.values():
             periodic.stop()
         self._runner.stop()
+        self._heartbeat.stop()
+        self._watchdog.stop()
         rpc_transport.close(self._transport)
         self._database.dispose()
         super().stop(graceful)

@@ -13,7 +13,7 @@ import threading
 import cachetools
 from keystoneauth1 import exceptions as ksa
 
-from karbor_like import exception
+from karbor_like import exception, watchdog
 from karbor_like.clients import errors
 from karbor_like.clients.factory import ClientFactory, Clients
 from karbor_like.context import RequestContext
@@ -84,6 +84,7 @@ class Trusts:
         with self._database.reader() as session:
             unused = trusts.unused(session, age)
         for user_id, project_id in unused:
+            watchdog.tick()
             self.release(user_id, project_id)
 
     def act_as(self, user_id: str, project_id: str, *, fresh: bool) -> Clients:

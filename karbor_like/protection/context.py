@@ -17,6 +17,7 @@ from karbor_like.protection.slots import TransferSlots
 from karbor_like.protection.workflow.engine import Flows
 from karbor_like.rpc import notifications
 from karbor_like.secret import Cipher
+from karbor_like.watchdog import Watchdog
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class ServiceContext:
 
     conf: cfg.ConfigOpts
     clock: Clock
+    watchdog: Watchdog
     database: Database
     cipher: Cipher
     clients: ClientFactory
@@ -49,6 +51,7 @@ class ServiceContext:
         return cls(
             conf=conf,
             clock=clock,
+            watchdog=Watchdog(clock, conf.service.hung_time),
             database=database,
             cipher=Cipher.from_conf(conf),
             clients=ClientFactory(conf),

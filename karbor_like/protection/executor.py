@@ -9,7 +9,7 @@ from concurrent import futures
 
 from oslo_db import exception as db_exception
 
-from karbor_like import exception
+from karbor_like import exception, watchdog
 from karbor_like.db import operations
 from karbor_like.protection import runner
 from karbor_like.protection.context import ServiceContext
@@ -36,9 +36,15 @@ class Executor:
         self._condition = threading.Condition()
         self._running: dict[str, ActiveClaim] = {}
         self._closed = False
-        self._poller = Periodic("the poll for operations", lambda: conf.poll_interval, self.poll, env.clock)
+        self._poller = Periodic(
+            "the poll for operations", lambda: conf.poll_interval, self.poll, env.clock, env.watchdog
+        )
         self._renewer = Periodic(
-            "the renewal of leases", lambda: min(conf.lease / 3, conf.poll_interval), self.renew_leases, env.clock
+            "the renewal of leases",
+            lambda: min(conf.lease / 3, conf.poll_interval),
+            self.renew_leases,
+            env.clock,
+            env.watchdog,
         )
 
     def start(self) -> None:
@@ -87,6 +93,7 @@ class Executor:
             with self._condition:
                 self._running[claim.operation_id] = claim
             self._pool.submit(self._run, claim, attempts)
+            watchdog.tick()
 
     def renew_leases(self) -> None:
         """Renew the leases of all running operations."""
@@ -95,6 +102,7 @@ class Executor:
             claims = [claim for claim in self._running.values() if not claim.is_lost()]
         for claim in claims:
             lease_renewal.renew(self._env.database, self._env.clock, claim)
+            watchdog.tick()
 
     def _run(self, claim: ActiveClaim, attempts: int) -> None:
         try:

@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
-from karbor_like import exception
+from karbor_like import exception, watchdog
 from karbor_like.context import RequestContext
 from karbor_like.db import checkpoints
 from karbor_like.db import session as db_session
@@ -32,6 +32,7 @@ def delete_failed(env: ServiceContext, provider: Provider, days: int) -> int:
     requests = Checkpoints(env, Queue(env, lambda context: None))
     deleted = 0
     for row in rows:
+        watchdog.tick()
         try:
             if _was_complete(provider, row.id):
                 continue

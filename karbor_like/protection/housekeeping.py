@@ -7,7 +7,7 @@ from collections.abc import Callable
 from oslo_db import exception as db_exception
 from sqlalchemy import orm
 
-from karbor_like import exception
+from karbor_like import exception, watchdog
 from karbor_like.bank import errors
 from karbor_like.bank.collector import Collector
 from karbor_like.db import jobs
@@ -23,6 +23,9 @@ LOG = logging.getLogger(__name__)
 #: Seconds between two checks whether a job is due.
 _CHECK_SECONDS = 30
 _FAILED_SECONDS = 3600
+#: Seconds without progress after which a job hangs. A step, such as the list of the packs of a project with 10 TB, is many
+#: requests to the bank, each of which may be retried for minutes.
+_LIMIT = 3600.0
 
 
 class Housekeeping:
@@ -30,7 +33,7 @@ class Housekeeping:
 
     def __init__(self, env: ServiceContext) -> None:
         self._env = env
-        self._periodic = Periodic("housekeeping", _CHECK_SECONDS, self.run_due, env.clock)
+        self._periodic = Periodic("housekeeping", _CHECK_SECONDS, self.run_due, env.clock, env.watchdog, limit=_LIMIT)
 
     def start(self) -> None:
         """Start the thread that runs the jobs."""
@@ -38,7 +41,7 @@ class Housekeeping:
 
     def stop(self) -> None:
         """Start no further job. A running job is not waited for: it may be killed at any point."""
-        self._periodic.stop(wait=False)
+        self._periodic.stop(wait=0)
 
     def run_due(self) -> None:
         """Run the jobs that are due and that no other process runs."""
@@ -58,6 +61,7 @@ class Housekeeping:
         def take(session: orm.Session) -> bool:
             return jobs.take(session, name, self._env.owner, interval)
 
+        watchdog.tick()
         try:
             if interval and not self._periodic.stopped and self._env.database.write(take):
                 job()
@@ -77,7 +81,7 @@ class Housekeeping:
 
     def _collect(self, provider: Provider) -> None:
         try:
-            report = Collector(provider.bank).run()
+            report = Collector(provider.bank).run(lambda stage, done, total: watchdog.tick())
         except errors.Busy as error:
             LOG.info("Garbage collection of the bank of %s was skipped: %s", provider.name, error.message)
             return

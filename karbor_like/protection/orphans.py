@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import orm
 
-from karbor_like import exception
+from karbor_like import exception, watchdog
 from karbor_like.clients.waiter import Waiter
 from karbor_like.db import operations
 from karbor_like.db import session as db_session
@@ -64,6 +64,7 @@ class Orphans:
             due = operations.with_orphans(session, _BATCH, provider_id=self._provider_id)
         for row in due:
             if self._env.clock.monotonic() < end:
+                watchdog.tick()
                 self._attempt(row)
         return self._report
 

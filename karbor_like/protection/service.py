@@ -1,14 +1,16 @@
 """The protection service: RPC server, executor and housekeeping of one process."""
 
 import logging
+from typing import Any
 
 import oslo_messaging
 from oslo_config import cfg
-from oslo_db import exception as db_exception
 
-from karbor_like import exception, service
+from karbor_like import service
 from karbor_like.context import RequestContext
-from karbor_like.db import migration, services
+from karbor_like.db import migration
+from karbor_like.heartbeat import Heartbeat
+from karbor_like.protection.banks import Banks
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.endpoint import Endpoint
 from karbor_like.protection.executor import Executor
@@ -25,15 +27,19 @@ class ProtectionService(service.Service):
         super().__init__()
         self._conf = conf
 
+    def check(self) -> None:
+        """Check that the database has the schema of this code. Raises ConfigurationError, or DBError."""
+        migration.check_of(self._conf)
+
     def start(self) -> None:
         """Start to answer calls and to run operations.
 
-        :raises ConfigurationError: the configuration is unusable, or the database has no tables
+        :raises ConfigurationError: the configuration is unusable, or the database has another schema than this code
         """
         self._env = env = ServiceContext.make(self._conf)
         env.database.wait()
-        if migration.version(env.database) is None:
-            raise exception.ConfigurationError("the database has no tables yet: run 'karbor-like-manage db sync'")
+        migration.check(env.database)
+        self._banks = Banks(env.clock)
         self._executor = Executor(env)
         self._transport = transport.get(self._conf)
         self._client = protection.ProtectionClient(self._conf, self._transport)
@@ -41,8 +47,11 @@ class ProtectionService(service.Service):
             topic=protection.TOPIC, server=self._conf.service.host, version=protection.VERSION
         )
         self._server = transport.server(self._conf, self._transport, target, Endpoint(env, self._executor, self._wake))
-        self._heartbeat = service.Periodic("the heartbeat", self._conf.service.report_interval, self._beat, env.clock)
+        self._heartbeat = Heartbeat(
+            self._conf, env.database, env.clock, service.PROTECTION_BINARY, env.watchdog, self._report
+        )
         self._housekeeping = Housekeeping(env)
+        env.watchdog.start()
         self._heartbeat.start()
         self._executor.start()
         self._housekeeping.start()
@@ -54,13 +63,8 @@ class ProtectionService(service.Service):
         if self._executor.is_full():
             self._client.wake(context)
 
-    def _beat(self) -> None:
-        host = self._conf.service.host
-        try:
-            self._env.database.write(lambda session: services.beat(session, service.PROTECTION_BINARY, host))
-        except db_exception.DBDuplicateEntry:
-            # Two processes of one host sent their first heartbeat concurrently.
-            LOG.debug("Another process of %s has just registered", host)
+    def _report(self) -> dict[str, Any]:
+        return {"providers": self._banks.report(self._env.providers.list())}
 
     def stop(self, graceful: bool = False) -> None:
         """Answer no new calls, and end or release running operations.
@@ -73,6 +77,7 @@ class ProtectionService(service.Service):
         self._executor.stop(self._conf.protection.drain)
         self._server.wait()
         self._heartbeat.stop()
+        self._env.watchdog.stop()
         transport.close(self._transport)
         self._env.close()
         super().stop(graceful)

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import orm
 
-from karbor_like import exception
+from karbor_like import exception, watchdog
 from karbor_like.bank import Bank, CheckpointRecord, IndexEntry, errors
 from karbor_like.db import checkpoints, operations
 from karbor_like.db import session as db_session
@@ -75,11 +75,13 @@ class Sync:
             began = db_session.now(session)
         seen = set()
         for entry in self._entries(bank):
+            watchdog.tick()
             seen.add(entry.id)
             row = self._find(entry.id)
             if row is None or (row.status in _CHECKED and not self._is_busy(entry.id)):
                 self._follow(bank, entry.id, row)
         for row in self._missing(bank, seen, began):
+            watchdog.tick()
             self._follow(bank, row.id, row)
         return self._report
 

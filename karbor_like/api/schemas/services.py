@@ -13,6 +13,7 @@ SERVICE = p.shown(
         "host": {"type": "string"},
         "status": _STATUS,
         "state": {"type": "string", "enum": ["up", "down"]},
+        "state_reason": p.NULLABLE_TEXT,
         "updated_at": p.TIME,
         "disabled_reason": p.NULLABLE_TEXT,
     }

@@ -5,15 +5,19 @@ interrupted must be able to run again.
 """
 
 import contextlib
+import functools
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
 
 import sqlalchemy as sa
 from alembic import command, config
 from alembic import script as alembic_script
 from alembic.runtime import migration as alembic_migration
+from oslo_config import cfg
 
 from karbor_like import exception
+from karbor_like.db import session as db_session
 from karbor_like.db.session import Database
 
 #: Differs from Alembic's default, which TaskFlow's persistence uses in the same database.
@@ -54,18 +58,83 @@ def _config(connection: sa.Connection | None = None) -> config.Config:
 
 def head() -> str:
     """Return the newest version that this code knows."""
-    return alembic_script.ScriptDirectory.from_config(_config()).get_current_head() or ""
+    return _versions()[0]
 
 
 def version(database: Database) -> str | None:
-    """Return the version of the database's schema, or None if the database is empty."""
-    with database.engine.connect() as connection:
+    """Return the version of the database's schema, or None if the database is empty.
+
+    :raises oslo_db.exception.DBError: the database does not answer
+    """
+    with db_session.translated(), database.engine.connect() as connection:
         context = alembic_migration.MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         return context.get_current_revision()
 
 
+class Schema(StrEnum):
+    """How the schema of a database compares to the one that this code needs."""
+
+    MATCHES = "matches"
+    EMPTY = "empty"
+    OLDER = "older"
+    NEWER = "newer"
+
+
+def compare(current: str | None) -> Schema:
+    """Compare a version of the schema to :func:`head`.
+
+    :param current: as of :func:`version`
+    """
+    if current is None:
+        return Schema.EMPTY
+    known = _versions()
+    if current == known[0]:
+        return Schema.MATCHES
+    return Schema.OLDER if current in known else Schema.NEWER
+
+
+@functools.cache
+def _versions() -> Sequence[str]:
+    """Return the versions that this code knows, newest first."""
+    return [script.revision for script in alembic_script.ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
+def check(database: Database) -> None:
+    """Check that the database has the schema of this code.
+
+    :raises ConfigurationError: it has another one
+    :raises oslo_db.exception.DBError: it does not answer
+    """
+    current = version(database)
+    found = compare(current)
+    if found is Schema.MATCHES:
+        return
+    if found is Schema.NEWER:
+        raise exception.ConfigurationError(
+            f"database: schema version {current}, this code needs {head()}: a newer release has upgraded it; install that"
+            " release on this host, too"
+        )
+    raise exception.ConfigurationError(
+        f"database: schema version {current or 'none'}, this code needs {head()}; run 'karbor-like-manage db sync'"
+    )
+
+
+def check_of(conf: cfg.ConfigOpts) -> None:
+    """Do the same for the database of *conf*, over a connection of its own. For processes that fork afterwards."""
+    database = Database(conf)
+    try:
+        check(database)
+    finally:
+        database.dispose()
+
+
 def sync(database: Database, revision: str = "head") -> None:
-    """Upgrade the schema to *revision*. Idempotent; several hosts may run it concurrently."""
+    """Upgrade the schema to *revision*. Idempotent; several hosts may run it concurrently.
+
+    :raises ConfigurationError: a newer release has upgraded the database
+    """
+    if compare(version(database)) is Schema.NEWER:
+        check(database)
     with database.engine.connect() as lock, locked(lock), database.engine.connect() as connection:
         command.upgrade(_config(connection), revision)
         connection.commit()

@@ -1,0 +1,62 @@
+"""Queries on the depth of the queues that the services work on."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from karbor_like.db import session as db_session
+from karbor_like.db.models import Operation, ScheduledRun
+from karbor_like.db.operations import QUEUED, RUNNING
+from karbor_like.db.scheduled_runs import STARTED
+
+
+@dataclass(frozen=True)
+class Depth:
+    """What a queue holds.
+
+    :param waiting: number of entries that are due and that no process works on
+    :param running: number of entries that a process works on
+    :param oldest_seconds: how long the oldest entry that waits has been due; None if none waits
+    """
+
+    waiting: int
+    running: int
+    oldest_seconds: float | None
+
+
+def operations(session: orm.Session) -> Depth:
+    """Return the depth of the queue of the protection services."""
+    now = db_session.now(session)
+    lost = sa.and_(Operation.queue_state == RUNNING, Operation.lease_until < now)
+    waiting = sa.or_(Operation.queue_state == QUEUED, lost)
+    # One that has lost its process waits since then.
+    since = sa.case((Operation.queue_state == QUEUED, Operation.created_at), else_=Operation.lease_until)
+    running = sa.and_(Operation.queue_state == RUNNING, sa.not_(Operation.lease_until < now))
+    return _depth(session, now, waiting, since, running)
+
+
+def scheduled_runs(session: orm.Session, now: datetime) -> Depth:
+    """Return the depth of the queue of the operation engines.
+
+    :param now: by the clocks of the engines, which schedules follow
+    """
+    claimed = sa.and_(ScheduledRun.lease_until.is_not(None), ScheduledRun.lease_until >= now)
+    waiting = sa.and_(ScheduledRun.state == STARTED, ScheduledRun.next_look_at <= now, sa.not_(claimed))
+    return _depth(
+        session, now, waiting, ScheduledRun.next_look_at, sa.and_(ScheduledRun.state == STARTED, sa.not_(waiting))
+    )
+
+
+def _depth(
+    session: orm.Session,
+    now: datetime,
+    waiting: sa.ColumnElement[bool],
+    since: Any,
+    running: sa.ColumnElement[bool],
+) -> Depth:
+    count, oldest = session.execute(sa.select(sa.func.count(), sa.func.min(since)).where(waiting)).one()
+    busy = session.execute(sa.select(sa.func.count()).where(running)).scalar_one()
+    return Depth(count, busy, max(0.0, (now - oldest).total_seconds()) if oldest else None)

@@ -1,0 +1,71 @@
+"""Services that cannot start say why and exit with a code that supervisors know."""
+
+import os
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from karbor_like import exception, service
+from karbor_like.api.server import ApiService
+from karbor_like.cmd import allinone, manage
+from karbor_like.db import migration
+from karbor_like.operationengine.service import OperationEngine
+from karbor_like.protection.service import ProtectionService
+from tests.fixtures.configuration import write_service
+from tests.fixtures.database import open_database
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Of a database with the newest schema."""
+    found = f"sqlite:///{tmp_path}/karbor_like.sqlite"
+    database = open_database(found)
+    migration.sync(database)
+    database.dispose()
+    return found
+
+
+def set_version(url: str, version: str) -> None:
+    database = open_database(url)
+    table = sa.table(migration.VERSION_TABLE, sa.column("version_num"))
+    database.write(lambda session: session.execute(sa.update(table).values(version_num=version)))
+    database.dispose()
+
+
+@pytest.mark.parametrize("kind", [ApiService, ProtectionService, OperationEngine])
+@pytest.mark.parametrize(("version", "advice"), [("0020", "karbor-like-manage db sync"), ("9999", "a newer release")])
+def test_a_service_does_not_start_on_the_schema_of_another_release(url, tmp_path, caplog, kind, version, advice):
+    set_version(url, version)
+    conf = service.configure([], files=[str(write_service(tmp_path / "karbor_like.conf", database_url=url))])
+    assert service.run(conf, kind(conf)) == os.EX_CONFIG
+    assert service.run_in_process(conf, [kind(conf)]) == os.EX_CONFIG
+    assert f"schema version {version}, this code needs {migration.head()}" in caplog.text
+    assert advice in caplog.text
+
+
+def test_a_database_that_does_not_answer_is_no_reason_not_to_start(tmp_path):
+    class Started(Exception):
+        pass
+
+    class Some(service.Service):
+        def check(self) -> None:
+            migration.check_of(conf)
+
+        def start(self) -> None:
+            raise Started
+
+    path = write_service(tmp_path / "karbor_like.conf", database_url="sqlite:////nowhere/db.sqlite")
+    conf = service.configure([], files=[str(path)])
+    with pytest.raises(Started):
+        service.run_in_process(conf, [Some()])
+
+
+def test_an_upgrade_does_not_go_back(url, tmp_path, capsys):
+    set_version(url, "9999")
+    path = write_service(tmp_path / "karbor_like.conf", database_url=url)
+    with pytest.raises(exception.ConfigurationError, match="a newer release"):
+        migration.sync(open_database(url))
+    assert manage.main(["--config-file", str(path), "db", "sync"]) == 1
+    assert "a newer release has upgraded it" in capsys.readouterr().err
+    assert allinone.main(["--config-file", str(path)]) == os.EX_CONFIG
