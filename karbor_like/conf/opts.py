@@ -10,6 +10,7 @@ import pkgutil
 from types import ModuleType
 
 from oslo_config import cfg
+from oslo_db import options as db_options
 
 import karbor_like.conf
 
@@ -42,3 +43,5 @@ def list_opts() -> list[tuple[cfg.OptGroup | str, list[cfg.Opt]]]:
 
 def set_defaults() -> None:
     """Override defaults of library options. Called by oslo-config-generator and by ``service.prepare``."""
+    # More than the threads of any service: what exceeds the pool is opened and closed for each use.
+    cfg.set_defaults(db_options.database_opts, max_pool_size=20)

@@ -33,6 +33,14 @@ def contains(column: Any, value: str) -> sa.ColumnElement[bool]:
     return sa.cast(column, sa.Text).contains(value, autoescape=True)
 
 
+def _by_id(query: sa.Select[Any], columns: Any) -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """Return the query for the row ``row_id``, of any project and of the project ``of_project``."""
+    of_any = query.where(columns["id"] == sa.bindparam("row_id"))
+    if "project_id" not in columns:
+        return of_any, of_any
+    return of_any, of_any.where(columns["project_id"] == sa.bindparam("of_project"))
+
+
 class Repository(Generic[M]):
     """Description of one table.
 
@@ -64,6 +72,9 @@ class Repository(Generic[M]):
         self._index = next(
             (index.name for index in indexes if [column.name for column in index.columns] == by_creation), None
         )
+        # Built once, because that takes longer than to run them.
+        self._objects = _by_id(sa.select(model), self.columns)
+        self._rows = _by_id(sa.select(*self.columns), self.columns)
 
     def insert(self, session: orm.Session, **values: Any) -> M:
         """Add a row; ``created_at`` defaults to the database's time.
@@ -85,10 +96,9 @@ class Repository(Generic[M]):
 
         :param lock: lock the row until the transaction ends
         """
-        query = sa.select(self.model).where(self.columns["id"] == row_id)
-        if project_id is not None:
-            query = query.where(self.columns["project_id"] == project_id)
-        return session.execute(query.with_for_update() if lock else query).scalar_one_or_none()
+        query = self._objects[project_id is not None]
+        values = {"row_id": row_id, "of_project": project_id}
+        return session.execute(query.with_for_update() if lock else query, values).scalar_one_or_none()
 
     def get(self, session: orm.Session, row_id: str, project_id: str | None = None, *, lock: bool = False) -> M:
         """Return the row; parameters as for :meth:`find`.
@@ -97,8 +107,23 @@ class Repository(Generic[M]):
         """
         row = self.find(session, row_id, project_id, lock=lock)
         if row is None:
-            raise self.not_found(f"{self.noun} {row_id} could not be found")
+            raise self._missing(row_id)
         return row
+
+    def look_up(self, database: db_session.Database, row_id: str, project_id: str | None = None) -> Any:
+        """Return the row as a named tuple of its columns, at a fraction of the cost of :meth:`get` in a session.
+
+        :raises NotFound: as by :meth:`get`
+        """
+        values = {"row_id": row_id, "of_project": project_id}
+        with database.lookup() as connection:
+            row = connection.execute(self._rows[project_id is not None], values).one_or_none()
+        if row is None:
+            raise self._missing(row_id)
+        return row
+
+    def _missing(self, row_id: str) -> exception.NotFound:
+        return self.not_found(f"{self.noun} {row_id} could not be found")
 
     def list(
         self,

@@ -23,7 +23,7 @@ from sqlalchemy.ext import compiler
 
 from karbor_like import exception
 from karbor_like.conf import database as options
-from karbor_like.db import timeouts
+from karbor_like.db import pool, timeouts
 
 LOG = logging.getLogger(__name__)
 
@@ -151,6 +151,7 @@ class Database:
         self._conf = conf
         self._facade = enginefacade.transaction_context()
         self._facade.configure(**settings)
+        self._facade.configure(connection_parameters=pool.parameters(conf.database.connection_parameters))
         self._facade.append_on_engine_create(_prepare_sqlite)
         self._facade.append_on_engine_create(lambda engine: timeouts.apply(engine, limits))
         self._closing = contextlib.ExitStack()
@@ -177,6 +178,15 @@ class Database:
         """
         with translated(), self._facade.reader.using(_Scope()) as session:
             yield session
+
+    @contextlib.contextmanager
+    def lookup(self) -> Iterator[sa.Connection]:
+        """Run the block in a read-only transaction without a session, for a single query: a session costs more than it.
+
+        :raises oslo_db.exception.DBError: as by :meth:`reader`
+        """
+        with translated(), self._facade.reader.get_engine().connect() as connection:
+            yield connection
 
     @contextlib.contextmanager
     def writer(self) -> Iterator[orm.Session]:

@@ -29,5 +29,5 @@ class OperationLogs(base.Controller):
     def show(self, operation_log_id: str) -> dict[str, Any]:
         """Show an operation log."""
         operation_log_id = validation.path_id("operation_log_id", operation_log_id)
-        with self.deps.database.reader() as session:
-            return {"operation_log": views.operation_log(OPERATIONS.get(session, operation_log_id, self.context.scope))}
+        row = OPERATIONS.look_up(self.deps.database, operation_log_id, self.context.scope)
+        return {"operation_log": views.operation_log(row)}

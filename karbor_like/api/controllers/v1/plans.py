@@ -32,8 +32,8 @@ class Plans(base.Controller):
     @expose(policy=rules.GET, response=schemas.SHOWN)
     def show(self, plan_id: str) -> dict[str, Any]:
         """Show a plan."""
-        with self.deps.database.reader() as session:
-            return {"plan": views.plan(PLANS.get(session, validation.path_id("plan_id", plan_id), self.context.scope))}
+        plan_id = validation.path_id("plan_id", plan_id)
+        return {"plan": views.plan(PLANS.look_up(self.deps.database, plan_id, self.context.scope))}
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN)
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:

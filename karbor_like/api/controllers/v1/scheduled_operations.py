@@ -42,9 +42,8 @@ class ScheduledOperations(base.Controller):
     def show(self, scheduled_operation_id: str) -> dict[str, Any]:
         """Show a scheduled operation."""
         operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
-        with self.deps.database.reader() as session:
-            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.context.scope)
-            return {"scheduled_operation": views.scheduled_operation(row)}
+        row = SCHEDULED_OPERATIONS.look_up(self.deps.database, operation_id, self.context.scope)
+        return {"scheduled_operation": views.scheduled_operation(row)}
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN)
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,8 +80,7 @@ class ScheduledOperations(base.Controller):
         """Enable or disable a scheduled operation. Only the user as whom it acts can enable it."""
         operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
         enabled = body["scheduled_operation"]["enabled"]
-        with self.deps.database.reader() as session:
-            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.context.scope)
+        row = SCHEDULED_OPERATIONS.look_up(self.deps.database, operation_id, self.context.scope)
         if enabled:
             if (row.user_id, row.project_id) != (self.context.user_id, self.project_id):
                 raise exception.NotAuthorized(

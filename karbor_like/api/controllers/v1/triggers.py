@@ -34,9 +34,8 @@ class Triggers(base.Controller):
     @expose(policy=rules.GET, response=schemas.SHOWN)
     def show(self, trigger_id: str) -> dict[str, Any]:
         """Show a trigger."""
-        with self.deps.database.reader() as session:
-            row = TRIGGERS.get(session, validation.path_id("trigger_id", trigger_id), self.context.scope)
-            return {"trigger_info": views.trigger(row)}
+        trigger_id = validation.path_id("trigger_id", trigger_id)
+        return {"trigger_info": views.trigger(TRIGGERS.look_up(self.deps.database, trigger_id, self.context.scope))}
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN)
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
