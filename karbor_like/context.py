@@ -58,6 +58,5 @@ class RequestContext(oslo_context.RequestContext):
         return super().from_dict(values, **kwargs)
 
     def to_policy_values(self) -> MutableMapping[str, Any]:
-        values = super().to_policy_values()
-        values["is_admin"] = self.is_admin
-        return values
+        # Not added to the values, which are for deprecated keys too: each use of such a key is a warning.
+        return {**super().to_policy_values(), "is_admin": self.is_admin}

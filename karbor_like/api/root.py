@@ -55,10 +55,6 @@ class Root:
     def __init__(self, deps: ServiceContext) -> None:
         self._deps = deps
 
-    @pecan.expose()
-    def _route(self, path: list[str], incoming: pecan.Request) -> tuple[Any, list[str]]:
-        return self.call, []
-
     @pecan.expose(content_type=_JSON)
     def call(self) -> webob.Response:
         """Call the controller's method. Every success is 200, even without content: old clients expect it."""
@@ -71,7 +67,23 @@ class Root:
 
 
 class Application(pecan.Pecan):
-    """A Pecan application that answers 200 without content. Pecan itself answers 204."""
+    """A Pecan application with one controller, which takes no arguments, and answers 200 without content.
+
+    Pecan itself would answer 204, and inspect the signatures of controllers for each request, which takes longer than all
+    the rest that it does.
+    """
+
+    def route(self, incoming: pecan.Request, root: Root, path: str) -> tuple[Any, list[str]]:
+        """Return the controller."""
+        return root.call, []
+
+    def get_args(self, *ignored: Any) -> tuple[list[Any], list[Any], dict[str, Any]]:
+        """Return no arguments."""
+        return [], [], {}
+
+    def invoke_controller(self, controller: Any, args: Any, kwargs: Any, state: Any) -> None:
+        """Answer with what the controller returns, a response."""
+        state.response = controller()
 
     def _handle_empty_response_body(self, state: Any) -> None:
         pass
