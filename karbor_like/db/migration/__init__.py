@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
 import sqlalchemy as sa
+import tenacity
 from alembic import command, config
 from alembic import script as alembic_script
 from alembic.runtime import migration as alembic_migration
@@ -26,20 +27,33 @@ VERSION_TABLE = "karbor_like_version"
 _LOCK_NAME = "karbor_like_migration"
 _LOCK_NUMBER = 0x6B61726C
 _LOCK_SECONDS = 300
+_LOCK_POLL_SECONDS = 0.25
+
+
+def _give_up(state: tenacity.RetryCallState) -> None:
+    raise exception.Timeout(
+        f"database: another migration has been running for more than {_LOCK_SECONDS} s; retry when it has ended"
+    )
 
 
 @contextlib.contextmanager
 def locked(connection: sa.Connection) -> Iterator[None]:
     """Serialize migrations: some of several concurrent ones would fail. On SQLite the write lock does this (see env.py)."""
     dialect = connection.dialect.name
-    if dialect in ("mysql", "mariadb"):
-        got = connection.execute(sa.text("SELECT GET_LOCK(:name, :wait)"), {"name": _LOCK_NAME, "wait": _LOCK_SECONDS})
-        if got.scalar() != 1:
-            raise exception.Timeout(
-                f"database: another migration has been running for more than {_LOCK_SECONDS} s; retry when it has ended"
-            )
-    elif dialect == "postgresql":
-        connection.execute(sa.text("SELECT pg_advisory_lock(:number)"), {"number": _LOCK_NUMBER})
+    # Polled, so that no statement takes longer than statements may.
+    attempt = {
+        "mysql": sa.text("SELECT GET_LOCK(:name, 0)").bindparams(name=_LOCK_NAME),
+        "mariadb": sa.text("SELECT GET_LOCK(:name, 0)").bindparams(name=_LOCK_NAME),
+        "postgresql": sa.text("SELECT pg_try_advisory_lock(:number)").bindparams(number=_LOCK_NUMBER),
+    }.get(dialect)
+    if attempt is not None:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda got: not got),
+            wait=tenacity.wait_fixed(_LOCK_POLL_SECONDS),
+            stop=tenacity.stop_after_delay(_LOCK_SECONDS),
+            retry_error_callback=_give_up,
+        )
+        retrying(lambda: connection.execute(attempt).scalar())
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ from oslo_config import cfg
 
 from karbor_like import exception
 from karbor_like.bank import errors
-from karbor_like.bank.objectstore import base, remote, swift
+from karbor_like.bank.objectstore import base, swift
 from tests.fixtures import scripted
 from tests.fixtures.scripted import Answer, Request
 
@@ -134,12 +134,11 @@ def test_an_unreachable_server(call: str) -> None:
         CALLS[call](store)
 
 
-def test_a_silent_server_times_out(store: swift.SwiftStore, cloud: Tempauth, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server_times_out(store: swift.SwiftStore, cloud: Tempauth) -> None:
     released = threading.Event()
-    monkeypatch.setattr(remote, "TIMEOUT", 0.3)
     url = store._connect().authurl
     impatient = swift.SwiftStore.from_conf(
-        configured(swift_auth_version="1", swift_auth_url=url, swift_user="bank", swift_key="k")
+        configured(swift_auth_version="1", swift_auth_url=url, swift_user="bank", swift_key="k", swift_timeout=0.3)
     )
 
     def hang(request: Request) -> Answer:
