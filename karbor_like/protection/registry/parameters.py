@@ -1,5 +1,6 @@
 """Parameters of plans, restores, verifications and copies: the options of resources, by ``Type`` or ``Type#id``."""
 
+import itertools
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -76,8 +77,9 @@ def _check_options(
             allowed = ", ".join(properties) or "none"
             raise exception.UnknownParameter(f"{path}.{name}: is not an option of {resource_type}; allowed: {allowed}")
     options = {name: coercion.coerce(value, properties[name]) for name, value in given.items()}
-    errors = list(jsonschema.Draft202012Validator({"properties": properties}).iter_errors(options))
+    found = jsonschema.Draft202012Validator({"properties": properties}).iter_errors(options)
+    errors = list(itertools.islice(found, _MAX_ERRORS))
     if errors:
-        lines = (f"{path}.{'.'.join(map(str, error.absolute_path))}: {error.message}" for error in errors[:_MAX_ERRORS])
+        lines = (f"{path}.{'.'.join(map(str, error.absolute_path))}: {error.message}" for error in errors)
         raise exception.InvalidInput("; ".join(lines))
     return options

@@ -12,7 +12,7 @@ from karbor_like import policy
 from karbor_like.api import app
 from karbor_like.api.context import ServiceContext
 from tests.fixtures import bodies, processes
-from tests.fixtures.api import check_tokens
+from tests.fixtures.api import PROJECT_A, Client, check_tokens, token
 from tests.fixtures.configuration import write_service
 from tests.fixtures.event_trigger import EventTrigger
 
@@ -45,6 +45,23 @@ def test_what_a_further_type_refuses(alice, properties):
     answer = alice.post("/triggers", _event(**properties), status=400)
     assert "properties" in answer["badRequest"]["message"]
     assert alice.get("/triggers") == {"triggers": []}
+
+
+@pytest.mark.parametrize("error", [OverflowError("year 10000"), RecursionError(), KeyError("x"), Exception("odd")])
+@pytest.mark.parametrize("method", ["completed", "check", "next"])
+def test_any_error_of_a_plugin_refuses_the_properties(conf, database, protection, engine, clock, error, method):
+    class Failing(EventTrigger):
+        def fail(self, *arguments):
+            raise error
+
+    setattr(Failing, method, Failing.fail)
+    if method == "next":
+        Failing.check = lambda self, *arguments: self
+    deps = ServiceContext(conf, database, protection, engine, policy.make_enforcer(conf), clock)
+    deps = dataclasses.replace(deps, trigger_types={"event": Failing()})
+    alice = Client(app.build(deps, authenticate=check_tokens), token("member"), PROJECT_A)
+    message = alice.post("/triggers", _event(topic="t"), status=400)["badRequest"]["message"]
+    assert message.startswith(f"trigger_info.properties: cannot be interpreted ({type(error).__name__})")
 
 
 def test_what_is_not_installed_is_refused_with_what_is(alice):

@@ -27,6 +27,10 @@ _REFUSED = (
 )
 
 
+_FIRST_DAY = date(1970, 1, 1)
+_LAST_DAY = date(9998, 12, 31)
+
+
 class Checkpoints(base.Controller):
     """Checkpoints of plans at providers."""
 
@@ -140,7 +144,8 @@ def _days(query: Mapping[str, Any]) -> dict[str, date]:
 
 
 def _day(name: str, text: str) -> date:
+    """Return a day, or the nearest one that every database can compare: clients write the first and last days for "ever"."""
     try:
-        return date.fromisoformat(text)
+        return min(max(date.fromisoformat(text), _FIRST_DAY), _LAST_DAY)
     except ValueError:
         raise exception.InvalidInput(f"{name}: {text!r} is not a day; use YYYY-MM-DD") from None
