@@ -26,7 +26,7 @@ from oslo_log import log  # noqa: E402
 from oslo_service import opts as service_options  # noqa: E402
 from oslo_service import service as oslo_service  # noqa: E402
 
-from karbor_like import configfile, exception  # noqa: E402
+from karbor_like import configfile, exception, logs  # noqa: E402
 from karbor_like.clock import Clock  # noqa: E402
 from karbor_like.conf import opts  # noqa: E402
 from karbor_like.watchdog import Watchdog  # noqa: E402
@@ -112,7 +112,7 @@ def prepare(
     conf = configure(sys.argv[1:] if argv is None else argv, files=files, cli=cli)
     if prints:
         conf.set_default("use_stderr", True)
-    log.setup(conf, PROJECT, version())
+    logs.setup(conf, PROJECT, version())
     return conf
 
 
@@ -145,6 +145,9 @@ class Periodic:
         self._woken = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        #: Consecutive calls that failed.
+        self._failures = 0
+        self._repeating = {logs.REPEATING: name}
 
     def start(self) -> None:
         self._thread.start()
@@ -174,7 +177,14 @@ class Periodic:
                 with self._watch.working():
                     self._callback()
             except Exception:  # noqa: BLE001 - the border of a thread
-                LOG.exception("%s failed; the next attempt is in %s seconds", self.name, self._interval())
+                self._failures += 1
+                LOG.exception(
+                    "%s failed; the next attempt is in %s seconds", self.name, self._interval(), extra=self._repeating
+                )
+            else:
+                if self._failures:
+                    LOG.info("%s works again after %d failures", self.name, self._failures, extra=self._repeating)
+                self._failures = 0
             if not self._stopped:
                 self._clock.wait(self._woken, self._interval())
 
