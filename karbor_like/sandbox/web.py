@@ -32,6 +32,13 @@ class Identity:
     roles: frozenset[str]
     token_id: str
     trust_id: str | None = None
+    #: Whether the token is of a restricted application credential.
+    is_restricted: bool = False
+
+    @property
+    def is_delegated(self) -> bool:
+        """Whether the token has only a part of the user's authority, which it must not give away."""
+        return self.is_restricted or self.trust_id is not None
 
     @property
     def is_admin(self) -> bool:

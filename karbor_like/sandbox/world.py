@@ -6,7 +6,7 @@ from karbor_like import clock as clocks
 from karbor_like.sandbox import app, control, faults, jobs, server, state
 from karbor_like.sandbox.compute import servers
 from karbor_like.sandbox.compute import service as compute
-from karbor_like.sandbox.identity import accounts, catalogue, tokens, trusts
+from karbor_like.sandbox.identity import accounts, catalogue, credentials, tokens, trusts
 from karbor_like.sandbox.identity import service as identity
 from karbor_like.sandbox.image import images
 from karbor_like.sandbox.image import service as image
@@ -41,7 +41,13 @@ class World:
             self._store, self._directory.folder("volumes"), *common, image_store, snapshot_store
         )
         services = (
-            identity.IdentityService(account_store, token_store, trust_store, catalogue.Catalogue(settings)),
+            identity.IdentityService(
+                account_store,
+                token_store,
+                trust_store,
+                credentials.ApplicationCredentials(self._store, account_store),
+                catalogue.Catalogue(settings),
+            ),
             image.ImageService(image_store, self._jobs),
             volume.VolumeService(volume_store, snapshot_store, message_store),
             objectstore.ObjectStoreService(objects.Objects(self._store, self._directory.folder("objects"), clock)),

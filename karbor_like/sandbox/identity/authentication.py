@@ -4,18 +4,23 @@ from typing import Any
 
 from karbor_like.sandbox import errors, state
 from karbor_like.sandbox.identity import accounts as accounts_module
-from karbor_like.sandbox.identity import tokens, trusts
+from karbor_like.sandbox.identity import credentials, tokens, trusts
 
 
 class Authentication:
-    """Password and token methods; project and trust scopes."""
+    """Passwords, tokens and application credentials; project and trust scopes."""
 
     def __init__(
-        self, accounts: accounts_module.Accounts, token_store: tokens.Tokens, trust_store: trusts.Trusts
+        self,
+        accounts: accounts_module.Accounts,
+        token_store: tokens.Tokens,
+        trust_store: trusts.Trusts,
+        credential_store: credentials.ApplicationCredentials,
     ) -> None:
         self._accounts = accounts
         self._tokens = token_store
         self._trusts = trust_store
+        self._credentials = credential_store
 
     def grant(self, auth: dict[str, Any]) -> tokens.Grant:
         """Return what a token will be issued for.
@@ -26,6 +31,8 @@ class Authentication:
         if not isinstance(identity, dict) or not isinstance(identity.get("methods"), list):
             raise errors.bad_request("'identity' with 'methods' is a required property of 'auth'")
         methods, expires = identity["methods"], None
+        if credentials.KIND in methods:
+            return self._credentials.grant(_inner(identity, credentials.KIND), methods)
         if "password" in methods:
             user = self._by_password(_inner(identity, "password"))
         elif "token" in methods:
@@ -55,8 +62,8 @@ class Authentication:
             former = self._tokens.validate(method.get("id", ""))
         except errors.ApiError:
             raise tokens.unauthorized() from None
-        if former["trust_id"]:
-            raise errors.forbidden("Using trust-scoped token to create another token or trust is not allowed.")
+        if former["trust_id"] or former["credential_id"]:
+            raise errors.forbidden("Using a delegated token to create another token is not allowed.")
         return self._accounts.get("user", former["user_id"]), former
 
     def _project(self, user: state.Document, scope: Any) -> str | None:

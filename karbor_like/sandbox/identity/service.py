@@ -7,7 +7,7 @@ import webob
 
 from karbor_like.sandbox import errors, web
 from karbor_like.sandbox.identity import accounts as accounts_module
-from karbor_like.sandbox.identity import authentication, catalogue, tokens, trusts
+from karbor_like.sandbox.identity import authentication, catalogue, credentials, tokens, trusts
 
 COLLECTIONS = {"project": "projects", "user": "users", "role": "roles"}
 
@@ -23,13 +23,15 @@ class IdentityService(web.Service):
         accounts: accounts_module.Accounts,
         token_store: tokens.Tokens,
         trust_store: trusts.Trusts,
+        credential_store: credentials.ApplicationCredentials,
         services: catalogue.Catalogue,
     ) -> None:
         self._accounts = accounts
         self._tokens = token_store
         self._trusts = trust_store
+        self._credentials = credential_store
         self._catalogue = services
-        self._authentication = authentication.Authentication(accounts, token_store, trust_store)
+        self._authentication = authentication.Authentication(accounts, token_store, trust_store, credential_store)
         super().__init__()
 
     def routes(self) -> Sequence[web.Route]:
@@ -58,6 +60,10 @@ class IdentityService(web.Service):
             web.Route("GET", "/v3/OS-TRUST/trusts/{trust_id}", self.show_trust),
             web.Route("GET", "/v3/OS-TRUST/trusts/{trust_id}/roles", self.show_trust_roles),
             web.Route("DELETE", "/v3/OS-TRUST/trusts/{trust_id}", self.delete_trust),
+            web.Route("POST", "/v3/users/{user_id}/application_credentials", self.create_credential),
+            web.Route("GET", "/v3/users/{user_id}/application_credentials", self.list_credentials),
+            web.Route("GET", "/v3/users/{user_id}/application_credentials/{key}", self.show_credential),
+            web.Route("DELETE", "/v3/users/{user_id}/application_credentials/{key}", self.delete_credential),
         ]
         for kind, plural in COLLECTIONS.items():
             table += self._crud(kind, plural)
@@ -254,6 +260,23 @@ class IdentityService(web.Service):
 
     def delete_trust(self, call: web.Call, trust_id: str) -> webob.Response:
         self._trusts.delete(call.identity, trust_id)
+        return web.answer(204)
+
+    # application credentials
+
+    def create_credential(self, call: web.Call, user_id: str) -> webob.Response:
+        created = self._credentials.create(call.identity, user_id, call.member(credentials.KIND))
+        return web.answer(201, {credentials.KIND: created | {"links": {}}})
+
+    def show_credential(self, call: web.Call, user_id: str, key: str) -> webob.Response:
+        return web.answer(body={credentials.KIND: self._credentials.get(call.identity, user_id, key) | {"links": {}}})
+
+    def list_credentials(self, call: web.Call, user_id: str) -> webob.Response:
+        listed = self._credentials.all(call.identity, user_id)
+        return web.answer(body={f"{credentials.KIND}s": listed, "links": {"next": None}})
+
+    def delete_credential(self, call: web.Call, user_id: str, key: str) -> webob.Response:
+        self._credentials.delete(call.identity, user_id, key)
         return web.answer(204)
 
 

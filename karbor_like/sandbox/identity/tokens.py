@@ -29,6 +29,7 @@ class Grant:
     methods: Sequence[str]
     trust_id: str | None = None
     expires_at: str | None = None
+    credential_id: str | None = None
 
 
 class Tokens:
@@ -57,6 +58,7 @@ class Tokens:
             "roles": list(grant.roles),
             "methods": list(grant.methods),
             "trust_id": grant.trust_id,
+            "credential_id": grant.credential_id,
             "issued_at": now.strftime(FORMAT),
             "expires_at": min(expires, grant.expires_at or expires),
             "audit_ids": [secrets.token_urlsafe(16)],
@@ -85,6 +87,8 @@ class Tokens:
         if user is None or not user["enabled"]:
             return False
         if token["trust_id"] and self._store.get("trust", token["trust_id"]) is None:
+            return False
+        if token["credential_id"] and self._credential(token) is None:
             return False
         if token["project_id"] is None:
             return True
@@ -123,9 +127,20 @@ class Tokens:
         except errors.ApiError:
             return None
         user = self._accounts.get("user", token["user_id"])
+        credential = self._credential(token)
         return web.Identity(
-            user["id"], user["name"], token["project_id"], self._role_names(token), token_id, token["trust_id"]
+            user["id"],
+            user["name"],
+            token["project_id"],
+            self._role_names(token),
+            token_id,
+            token["trust_id"],
+            is_restricted=credential is not None and not credential["unrestricted"],
         )
+
+    def _credential(self, token: state.Document) -> state.Document | None:
+        key = token["credential_id"]
+        return self._store.get("application_credential", key) if key else None
 
     @staticmethod
     def _role_names(token: state.Document) -> frozenset[str]:
@@ -159,6 +174,12 @@ class Tokens:
                 "impersonation": trust["impersonation"],
                 "trustor_user": {"id": trust["trustor_user_id"]},
                 "trustee_user": {"id": trust["trustee_user_id"]},
+            }
+        if credential := self._credential(token):
+            body["application_credential"] = {
+                "id": credential["id"],
+                "name": credential["name"],
+                "restricted": not credential["unrestricted"],
             }
         return body
 

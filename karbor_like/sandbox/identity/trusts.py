@@ -8,6 +8,8 @@ from karbor_like.sandbox import errors, state, web
 from karbor_like.sandbox.identity import accounts as accounts_module
 from karbor_like.sandbox.identity import tokens
 
+_MAX_REDELEGATION = 3
+
 
 class Trusts:
     """Creates, shows and deletes trusts, and determines the grants of tokens from trusts."""
@@ -25,8 +27,8 @@ class Trusts:
         for name in ("trustor_user_id", "trustee_user_id", "impersonation"):
             if name not in values:
                 raise errors.bad_request(f"'{name}' is a required property")
-        if caller.trust_id:
-            raise errors.forbidden("Using trust-scoped token to create another token or trust is not allowed.")
+        if caller.is_restricted:
+            raise errors.forbidden("Using method 'application_credential' is not allowed for managing trusts.")
         if values["trustor_user_id"] != caller.user_id:
             raise errors.forbidden("You are not authorized to perform the requested action: identity:create_trust.")
         self._accounts.get("user", values["trustee_user_id"])
@@ -38,6 +40,9 @@ class Trusts:
                 raise errors.forbidden("At least one role should be specified.")
             if missing := [role["name"] for role in roles if role["id"] not in held]:
                 raise errors.forbidden(f"The trustor does not have the roles {', '.join(missing)} in that project.")
+        origin = self._store.get("trust", caller.trust_id) if caller.trust_id else None
+        depth = _MAX_REDELEGATION if origin is None else self._check_redelegation(origin, values, roles)
+        redelegable = bool(values.get("allow_redelegation")) and values.get("redelegation_count") != 0
         trust = {
             "id": web.new_id().replace("-", ""),
             "trustor_user_id": caller.user_id,
@@ -45,13 +50,31 @@ class Trusts:
             "project_id": project_id,
             "impersonation": bool(values["impersonation"]),
             "roles": roles,
-            "expires_at": values.get("expires_at"),
+            "expires_at": values.get("expires_at") or (origin["expires_at"] if origin else None),
             "remaining_uses": values.get("remaining_uses"),
-            "redelegation_count": 0,
+            "redelegation_count": depth if redelegable else 0,
+            "redelegated_trust_id": origin["id"] if origin else None,
             "deleted_at": None,
         }
         self._store.put("trust", trust["id"], trust)
         return trust
+
+    @staticmethod
+    def _check_redelegation(origin: state.Document, values: dict[str, Any], roles: list[dict[str, str]]) -> int:
+        """Check a trust that is created with a token from the trust *origin*, and return how often it can be redelegated.
+
+        :raises ApiError: 403; 500, as in Keystone, if a trust without an end would be redelegated with one
+        """
+        if origin["redelegation_count"] < 1:
+            raise errors.forbidden("Remaining redelegation depth of 0 out of allowed range of [0..3]")
+        if values.get("expires_at"):
+            if origin["expires_at"] is None:
+                raise errors.ApiError(500, "An unexpected error prevented the server from fulfilling your request.")
+            if origin["expires_at"] < values["expires_at"]:
+                raise errors.forbidden("Requested expiration time is more than redelegated trust can provide")
+        if not {role["id"] for role in roles} <= {role["id"] for role in origin["roles"]}:
+            raise errors.forbidden("Some of requested roles are not in redelegated trust")
+        return int(origin["redelegation_count"]) - 1
 
     def _role(self, wanted: dict[str, str]) -> dict[str, str]:
         role = (
@@ -86,8 +109,17 @@ class Trusts:
         :raises ApiError: 404, or 403 unless the caller is trustor or administrator
         """
         trust = self.get(caller, trust_id)
+        if caller.is_restricted:
+            raise errors.forbidden("Using method 'application_credential' is not allowed for managing trusts.")
         if not caller.is_admin and caller.user_id != trust["trustor_user_id"]:
             raise errors.forbidden("Only the trustor may delete a trust.")
+        self._delete(trust_id)
+
+    def _delete(self, trust_id: str) -> None:
+        """Delete a trust, and those that were created with its tokens."""
+        for trust in self._store.all("trust"):
+            if trust["redelegated_trust_id"] == trust_id:
+                self._delete(trust["id"])
         self._store.delete("trust", trust_id)
 
     def grant(self, trustee_id: str, trust_id: str, methods: list[str]) -> tokens.Grant:

@@ -29,7 +29,11 @@ def trust(cloud: Sandbox, alice: Clients, **changes: Any) -> Any:
         "roles": [{"name": "member"}],
         **changes,
     }
-    return alice.session.post(f"{cloud.auth_url}/OS-TRUST/trusts", json={"trust": values}, raise_exc=False)
+    return redelegate(cloud, alice.session, values)
+
+
+def redelegate(cloud: Sandbox, caller: session.Session, values: dict[str, Any]) -> Any:
+    return caller.post(f"{cloud.auth_url}/OS-TRUST/trusts", json={"trust": values}, raise_exc=False)
 
 
 def trusted(cloud: Sandbox, trust_id: str) -> session.Session:
@@ -189,6 +193,18 @@ class TestTrusts:
         answer = acting.post(f"{cloud.auth_url}/OS-TRUST/trusts", json={"trust": created}, raise_exc=False)
         assert answer.status_code == 403
 
+    def test_a_trust_with_redelegation_creates_trusts_that_end_with_it(self, cloud: Sandbox, alice: Clients) -> None:
+        created = trust(cloud, alice, allow_redelegation=True, redelegation_count=2).json()["trust"]
+        acting, values = trusted(cloud, created["id"]), {**created, "expires_at": None, "redelegation_count": None}
+        for refused, status in (({"roles": [{"name": "reader"}]}, 403), ({"expires_at": "2099-01-01T00:00:00Z"}, 500)):
+            assert redelegate(cloud, acting, {**values, **refused}).status_code == status
+        second = redelegate(cloud, acting, values).json()["trust"]
+        assert (second["redelegated_trust_id"], second["redelegation_count"]) == (created["id"], 0)
+        assert redelegate(cloud, trusted(cloud, second["id"]), values).status_code == 403
+        alice.session.delete(f"{cloud.auth_url}/OS-TRUST/trusts/{created['id']}")
+        with pytest.raises(exceptions.Unauthorized):
+            trusted(cloud, second["id"]).get_token()
+
     def test_it_fails_if_the_trustor_has_lost_the_role(self, cloud: Sandbox, alice: Clients, admin: Clients) -> None:
         created = trust(cloud, alice).json()["trust"]
         role = created["roles"][0]["id"]
@@ -251,6 +267,46 @@ class TestTrusts:
         cloud.expire_token(token)
 
         assert validate(cloud, token, allow_expired="1").status_code == 404
+
+
+class TestApplicationCredentials:
+    def create(self, cloud: Sandbox, caller: session.Session, **values: Any) -> Any:
+        url = f"{cloud.auth_url}/users/{caller.get_user_id()}/application_credentials"
+        return caller.post(url, json={"application_credential": {"name": "robot", **values}}, raise_exc=False)
+
+    def login(self, cloud: Sandbox, created: dict[str, Any]) -> session.Session:
+        auth = v3.ApplicationCredential(
+            cloud.auth_url,
+            application_credential_id=created["id"],
+            application_credential_secret=created["secret"],
+        )
+        return session.Session(auth=auth, timeout=60)
+
+    @pytest.mark.parametrize(("unrestricted", "status"), [(False, 403), (True, 201)])
+    def test_a_restricted_one_cannot_give_away_authority(
+        self, cloud: Sandbox, alice: Clients, unrestricted: bool, status: int
+    ) -> None:
+        created = self.create(cloud, alice.session, unrestricted=unrestricted).json()["application_credential"]
+        robot = self.login(cloud, created)
+        assert robot.get_project_id() == alice.session.get_project_id()
+        shown = validate(cloud, robot.get_token()).json()["token"]["application_credential"]
+        assert (shown["id"], shown["restricted"]) == (created["id"], not unrestricted)
+        assert self.create(cloud, robot).status_code == status
+        values = trust(cloud, alice).json()["trust"]
+        assert redelegate(cloud, robot, values).status_code == status
+
+    def test_its_tokens_end_with_it(self, cloud: Sandbox, alice: Clients) -> None:
+        created = self.create(cloud, alice.session, roles=[{"name": "reader"}]).json()["application_credential"]
+        url = f"{cloud.auth_url}/users/{created['user_id']}/application_credentials"
+        token = self.login(cloud, created).get_token()
+        assert [role["name"] for role in validate(cloud, token).json()["token"]["roles"]] == ["reader"]
+        assert "secret" not in alice.session.get(f"{url}/{created['id']}").json()["application_credential"]
+        assert cloud.session("bob").get(url, raise_exc=False).status_code == 403
+        alice.session.delete(f"{url}/{created['id']}")
+        assert alice.session.get(url).json()["application_credentials"] == []
+        assert validate(cloud, token).status_code == 404
+        with pytest.raises(exceptions.Unauthorized):
+            self.login(cloud, created).get_token()
 
 
 class TestServiceTokens:
