@@ -16,6 +16,8 @@ class RequestContext(oslo_context.RequestContext):
     :param service_catalog: as in Keystone's token
     :param trust_id: the Keystone trust that the token was issued for, as for every scheduled operation
     :param trustee_id: the user that the trust was given to
+    :param is_delegated: whether the token is of a trust or of a restricted application credential. It is known only to the
+        process that received the token
     """
 
     def __init__(
@@ -24,6 +26,7 @@ class RequestContext(oslo_context.RequestContext):
         service_catalog: list[dict[str, Any]] | None = None,
         trust_id: str | None = None,
         trustee_id: str | None = None,
+        is_delegated: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -32,6 +35,7 @@ class RequestContext(oslo_context.RequestContext):
         self.trustee_id = trustee_id
         #: When the caller of an RPC call stops waiting. Part of the message only.
         self.deadline: datetime | None = None
+        self.is_delegated = is_delegated
 
     @property
     def scope(self) -> str | None:

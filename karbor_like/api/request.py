@@ -21,6 +21,7 @@ def read_identity(request: webob.Request, enforcer: oslo_policy.Enforcer) -> Req
     """Return the caller, whom keystonemiddleware stored in the environment of the request."""
     token = request.environ.get("keystone.token_info", {}).get("token", {})
     trust = token.get("OS-TRUST:trust", {})
+    restricted = token.get("application_credential", {}).get("restricted", False)
     try:
         catalog = json.loads(request.environ.get("HTTP_X_SERVICE_CATALOG") or "[]")
     except ValueError:
@@ -31,6 +32,7 @@ def read_identity(request: webob.Request, enforcer: oslo_policy.Enforcer) -> Req
         service_catalog=catalog,
         trust_id=trust.get("id"),
         trustee_id=trust.get("trustee_user", {}).get("id"),
+        is_delegated=bool(trust) or restricted,
     )
     context.is_admin = policy.is_admin(enforcer, context)
     return context

@@ -1,6 +1,7 @@
 """Clients of the services in :mod:`karbor_like.conf.clients`. A client library is imported at its first use."""
 
 import importlib
+import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +11,13 @@ from keystoneauth1 import adapter, plugin
 from keystoneauth1.session import Session
 from oslo_config import cfg
 
+from karbor_like import exception
 from karbor_like.clients import errors
 from karbor_like.clients.session import Identities
 from karbor_like.conf import clients as options
 from karbor_like.context import RequestContext
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,54 @@ class ClientFactory:
         """Return clients that act as the service user. Raises ConfigurationError if none is configured."""
         auth = self._identities.for_service()
         return Clients(RequestContext(), auth, _Settings(self._conf, self._identities, here=True))
+
+    def as_service_in(self, project_id: str) -> Clients:
+        """Sign in as the service user in a tenant's project, and return the clients.
+
+        Raises NotAuthorized if it has no role there, ConfigurationError if there is no service user.
+        """
+        auth = self._identities.for_service_in(project_id)
+        context = RequestContext(project_id=project_id)
+        clients = Clients(context, auth, _Settings(self._conf, self._identities, here=True))
+        with errors.translated(f"signing in as the service user in project {project_id}"):
+            clients.session.get_token()
+        return clients
+
+    def is_lost(self, context: RequestContext) -> bool:
+        """Ask Keystone whether *context*'s identity is lost: its trust, token, user, project or role no longer exists.
+
+        False if there is no service user to ask as. Raises Unavailable if Keystone does not answer, ConfigurationError if the
+        service user's account does not work.
+        """
+        try:
+            service = self.as_service()
+        except exception.ConfigurationError:
+            return False
+        try:
+            with errors.translated("checking an identity"):
+                token = self.for_context(context).session.get_token()
+        except (exception.NotAuthorized, exception.NotFound):
+            self.check_service_account()
+            return True
+        headers = {"X-Subject-Token": str(token)}
+        try:
+            with errors.translated("validating a token"):
+                service.keystone().get("/auth/tokens?allow_expired=1&nocatalog=1", headers=headers)
+        except exception.NotFound:
+            return True
+        except exception.NotAuthorized:
+            LOG.warning("[service_auth] is not allowed to validate tokens; it needs the role 'service'")
+        return False
+
+    def check_service_account(self) -> None:
+        """Check that the service user's account works: otherwise Keystone refuses valid trusts in the same way.
+
+        Raises ConfigurationError if it does not.
+        """
+        try:
+            self.service_user_id()
+        except exception.NotAuthorized as error:
+            raise exception.ConfigurationError(f"[service_auth]: {error}") from None
 
     def service_user_id(self) -> str:
         """Return the id of the service user, the trustee of all trusts. Raises ConfigurationError if none is configured."""

@@ -102,6 +102,21 @@ class Identities:
             raise exception.ConfigurationError("[service_auth] is not configured; requests as the service user need it")
         return self._service
 
+    def for_service_in(self, project_id: str) -> plugin.BaseAuthPlugin:
+        """Return a plugin that acts as the service user in a tenant's project, where it needs a role.
+
+        Raises ConfigurationError if ``[service_auth]`` does not support that.
+        """
+        self.for_service()
+        accepted = {option.dest for option in loading.get_plugin_options(self._conf.service_auth.auth_type)}
+        if "project_id" not in accepted:
+            raise exception.ConfigurationError(
+                f"[service_auth] auth_type = {self._conf.service_auth.auth_type} supports no project; use v3password"
+            )
+        auth = self._load(**{**dict.fromkeys(accepted & _SCOPES), "project_id": project_id})
+        assert auth is not None  # noqa: S101 - for_service has checked that
+        return auth
+
     def service_user_id(self) -> str:
         """Sign in as the service user again, which shows that the account works, and return its id.
 

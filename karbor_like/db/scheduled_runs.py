@@ -149,7 +149,7 @@ def claim(session: orm.Session, owner: str, now: datetime, lease_seconds: float,
     """Claim runs whose next step is due, longest waiting first.
 
     Each claim increases the epoch, which every later write for the run carries. A slower engine with an earlier claim is thus
-    fenced.
+    fenced. Each run gets the trust of its scheduled operation, or none if that was deleted.
     """
     query = (
         sa.select(ScheduledRun)
@@ -159,13 +159,28 @@ def claim(session: orm.Session, owner: str, now: datetime, lease_seconds: float,
         .with_for_update(skip_locked=True)
     )
     rows = session.execute(query).scalars().all()
+    trusts = _trusts_of(session, [row.scheduled_operation_id for row in rows])
+    until = now + timedelta(seconds=lease_seconds)
     for row in rows:
-        row.owner, row.epoch, row.lease_until = owner, row.epoch + 1, now + timedelta(seconds=lease_seconds)
+        trust_id = trusts.get(row.scheduled_operation_id)
+        row.update({"owner": owner, "epoch": row.epoch + 1, "lease_until": until, "trust_id": trust_id})
     session.flush()
     return rows
 
 
-_UNCLAIMED: Final = {"lease_until": None, "owner": None}
+def _trusts_of(session: orm.Session, operation_ids: Sequence[str]) -> Mapping[str, str | None]:
+    """Return the trusts of scheduled operations, by their ids.
+
+    The lock makes a concurrent deletion of an operation wait, so that it sees the runs that act by the trust.
+    """
+    query = sa.select(ScheduledOperation.id, ScheduledOperation.trust_id).where(
+        ScheduledOperation.id.in_(operation_ids)
+    )
+    locked = query.order_by(ScheduledOperation.id).with_for_update(read=True)
+    return {operation_id: trust_id for operation_id, trust_id in session.execute(locked)}  # noqa: C416 - as above
+
+
+_UNCLAIMED: Final = {"lease_until": None, "owner": None, "trust_id": None}
 
 
 def release(session: orm.Session, run: ScheduledRun, next_look_at: datetime, **values: Any) -> bool:

@@ -160,7 +160,9 @@ class Runner:
         try:
             self._call_api(run, operation, kind)
         except TrustLost as error:
-            self._disable(operation, str(error))
+            if not self._disable(operation, run, str(error)):
+                # The operation has another trust meanwhile.
+                return self._retry(run, str(error))
             self._end(run, scheduled_runs.FAILED, str(error))
         except DefinitionLost as error:
             self._end(run, scheduled_runs.FAILED, str(error))
@@ -175,14 +177,13 @@ class Runner:
             self._retry(run, str(error))
 
     def _call_api(self, run: ScheduledRun, operation: ScheduledOperation, kind: plugins.ScheduledOperationType) -> None:
-        owner = operation.user_id, operation.project_id
-        clients = self._trusts.act_as(*owner, fresh=run.checkpoint_id is None)
+        clients = self._trusts.act_by(run.trust_id, fresh=run.checkpoint_id is None)
         job = _Job(run, operation, kind, RestApi(clients.adapter("data_protect")))
         try:
             (self._begin if run.checkpoint_id is None else self._follow)(job)
         except exception.NotAuthorized:
             # Either the API denies this to the user, or the trust was revoked meanwhile. Only Keystone knows which.
-            self._trusts.act_as(*owner, fresh=True)
+            self._trusts.act_by(run.trust_id, fresh=True)
             raise
 
     def _begin(self, job: _Job) -> None:
@@ -305,8 +306,16 @@ class Runner:
 
         self._database.write(record)
 
-    def _disable(self, operation: ScheduledOperation, reason: str) -> None:
-        """Disable an operation of which every run would fail in the same way."""
-        LOG.error("scheduled operation %s: disabled: %s", operation.id, reason)
+    def _disable(self, operation: ScheduledOperation, run: ScheduledRun, reason: str) -> bool:
+        """Disable an operation of which every run would fail in the same way, unless it no longer has the trust of *run*.
+
+        :returns: whether it is disabled
+        """
         values = {"enabled": False, "disabled_reason": reason}
-        self._database.write(lambda session: SCHEDULED_OPERATIONS.update(session, operation.id, values))
+        expected = {"trust_id": run.trust_id}
+        if not self._database.write(
+            lambda session: SCHEDULED_OPERATIONS.update(session, operation.id, values, expected)
+        ):
+            return False
+        LOG.error("scheduled operation %s: disabled: %s", operation.id, reason)
+        return True

@@ -47,14 +47,14 @@ class Endpoint:
         return {"host": self._host}
 
     @rpc_method
-    def ensure_trust(self, ctxt: RequestContext) -> None:
-        """Ensure that the caller has a working trust; see ``rpc/operationengine.py``."""
-        self._trusts.ensure(ctxt)
+    def make_trust(self, ctxt: RequestContext, scheduled_operation_id: str) -> None:
+        """Create the caller's trust for a scheduled operation; see ``rpc/operationengine.py``."""
+        self._trusts.make(ctxt, scheduled_operation_id)
 
     @rpc_method
-    def release_trust(self, ctxt: RequestContext, user_id: str, project_id: str) -> None:
-        """Delete the trust of a user if it is unused; see ``rpc/operationengine.py``."""
-        self._trusts.release(user_id, project_id)
+    def delete_trust(self, ctxt: RequestContext, trust_id: str) -> None:
+        """Delete a released trust; see ``rpc/operationengine.py``."""
+        self._trusts.delete(trust_id)
 
 
 class OperationEngine(service.Service):
@@ -81,7 +81,7 @@ class OperationEngine(service.Service):
         self._database.wait()
         migration.check(self._database)
         notifications.attach(conf, self._database, service.OPERATION_ENGINE_BINARY, clock)
-        self._trusts = trusts = Trusts(self._database, ClientFactory(conf), Cipher.from_conf(conf))
+        trusts = Trusts(self._database, ClientFactory(conf), Cipher.from_conf(conf), options.follow_interval)
         self._scheduler = Scheduler(conf, self._database, clock, triggers.trigger_types())
         owner = f"{conf.service.host}:{os.getpid()}"
         self._runner = Runner(
@@ -102,6 +102,7 @@ class OperationEngine(service.Service):
         periodics = (
             service.Periodic("scheduler", lambda: options.poll_interval, self._fire, clock, dog),
             service.Periodic("runner", lambda: options.poll_interval, self._runner.poll, clock, dog),
+            service.Periodic("trusts", lambda: options.follow_interval, trusts.sweep, clock, dog),
             service.Periodic("cleaner", _CLEAN_SECONDS, self._clean, clock, dog),
         )
         self._heartbeat = Heartbeat(conf, self._database, clock, service.OPERATION_ENGINE_BINARY, dog)
@@ -128,7 +129,6 @@ class OperationEngine(service.Service):
         age = timedelta(days=self._conf.operationengine.keep_runs_days)
         self._database.write(lambda session: scheduled_runs.forget(session, now - age))
         self._database.write(lambda session: idempotency.forget(session, now - idempotency.KEPT))
-        self._trusts.sweep()
 
     def stop(self, graceful: bool = False) -> None:
         """Stop after the steps in progress; each is short."""

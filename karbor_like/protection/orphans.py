@@ -1,6 +1,7 @@
 """Deletion of what ended operations left behind in the clouds: objects that could not be deleted when the operation ended.
 
-The journal names them. The operation keeps its credential until they are deleted, at most for ``orphan_days``.
+The journal names them. The operation keeps its credential until they are deleted, at most for ``orphan_days``. If Keystone no
+longer accepts it, the service user takes its owner's place, if it has a role in the owner's project.
 """
 
 import dataclasses
@@ -98,8 +99,22 @@ class Orphans:
             spec, encrypted, _ = load(self._env.database, claim.record)
             done = row.status == states.OPERATION[spec.kind].done
             with OperationSession(self._env, spec, claim, encrypted) as operation:
-                cleanup.repeat(operation, cleanup.release if done else cleanup.clean)
+                try:
+                    operation.ensure_identity()
+                    cleanup.repeat(operation, cleanup.release if done else cleanup.clean)
+                    refusal = None
+                except exception.NotAuthorized as error:
+                    refusal = error
                 remains = cleanup.journal_remains(operation, temporary_only=done)
+            if refusal and remains:
+                LOG.warning(
+                    "Operation %s: its owner's identity can no longer be used, and the service user cannot take its place in "
+                    "project %s: %s; give it a role there, or delete manually: %s",
+                    row.id,
+                    row.project_id,
+                    refusal,
+                    ", ".join(remains),
+                )
             if self._settle(claim, spec, remains):
                 LOG.info("Operation %s: everything that it left behind is deleted", row.id)
         except exception.LeaseLost as error:

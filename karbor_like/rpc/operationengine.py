@@ -4,7 +4,7 @@ from karbor_like.context import RequestContext
 from karbor_like.rpc import client
 
 TOPIC = "karbor_like_operationengine"
-VERSION = "1.0"
+VERSION = "2.0"
 
 
 class OperationEngineClient(client.Client):
@@ -14,13 +14,16 @@ class OperationEngineClient(client.Client):
     topic = TOPIC
     version = VERSION
 
-    def ensure_trust(self, ctxt: RequestContext) -> None:
-        """Create a trust, unless there is one, with which the engine acts for the caller in the caller's project.
+    def make_trust(self, ctxt: RequestContext, *, scheduled_operation_id: str) -> None:
+        """Create a trust by which the engine acts for the caller in the caller's project.
 
-        :raises NotAuthorized: Keystone refuses the trust
+        It replaces the former trust of the scheduled operation, which must be the caller's.
+
+        :raises TrustRefused: Keystone does not allow the caller's token to create the trust
+        :raises ScheduledOperationNotFound: the scheduled operation was deleted
         """
-        self._call(ctxt, "ensure_trust")
+        self._call(ctxt, "make_trust", scheduled_operation_id=scheduled_operation_id)
 
-    def release_trust(self, ctxt: RequestContext, *, user_id: str, project_id: str) -> None:
-        """Report that a scheduled operation was deleted. The engine deletes the trust of the user after the last one."""
-        self._call(ctxt, "release_trust", user_id=user_id, project_id=project_id)
+    def delete_trust(self, ctxt: RequestContext, *, trust_id: str) -> None:
+        """Report that a trust was released (``db/trusts.py``). The engine deletes it unless it is used; otherwise later."""
+        self._call(ctxt, "delete_trust", trust_id=trust_id)

@@ -17,7 +17,7 @@ from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.session import Database
 from karbor_like.rpc.operationengine import OperationEngineClient
 from tests.fixtures.endpoint import WithoutBus
-from tests.functional.operationengine.site import HOURLY, insert_schedules
+from tests.functional.operationengine.site import HOURLY, insert_schedules, remove
 
 
 class DirectClient(WithoutBus, OperationEngineClient):
@@ -45,19 +45,18 @@ class Service:
         (operation_id,) = insert_schedules(self.database, context, HOURLY, after)
         return operation_id
 
-    def unschedule(self, operation_id: str) -> None:
-        self.database.write(lambda session: SCHEDULED_OPERATIONS.delete(session, operation_id))
-
-    def release(self, context: RequestContext, caller: RequestContext | None = None) -> None:
-        """Release the trust of the user of *context*."""
-        owner = {"user_id": str(context.user_id), "project_id": str(context.project_id)}
-        self.client.release_trust(caller or context, **owner)
+    def unschedule(self, operation_id: str, caller: RequestContext) -> None:
+        """Delete a scheduled operation, and report its trust if that was released."""
+        released = self.database.write(lambda session: remove(session, operation_id))
+        if released is not None:
+            self.client.delete_trust(caller, trust_id=released)
 
     def clear(self) -> None:
         """Delete all scheduled operations and trusts."""
-        self.database.write(lambda session: session.execute(sa.delete(ScheduledOperation)))
-        for context in self.contexts:
-            self.release(context)
+        with self.database.reader() as session:
+            operation_ids = session.execute(sa.select(ScheduledOperation.id)).scalars().all()
+        for operation_id in operation_ids:
+            self.unschedule(operation_id, self.contexts[0])
         assert self.trusts() == []
 
 
@@ -75,48 +74,57 @@ class EngineContract:
     def bob(self, service: Service) -> RequestContext:
         return service.contexts[1]
 
-    def test_ensure_trust_is_idempotent(self, service: Service, alice: RequestContext) -> None:
+    def test_each_scheduled_operation_has_a_trust(
+        self, service: Service, alice: RequestContext, bob: RequestContext
+    ) -> None:
+        operations = [(service.schedule(context), context) for context in (alice, alice, bob)]
+        for operation_id, context in operations:
+            service.client.make_trust(context, scheduled_operation_id=operation_id)
+        owners = [owner_of(context) for _, context in operations]
+        assert sorted(service.trusts()) == sorted(owners)
+        for operation_id, context in operations:
+            # Who deletes the operation does not matter.
+            service.unschedule(operation_id, bob)
+            owners.remove(owner_of(context))
+            assert sorted(service.trusts()) == sorted(owners)
+
+    def test_a_new_trust_replaces_the_former_one(self, service: Service, alice: RequestContext) -> None:
+        operation_id = service.schedule(alice)
         for _ in range(2):
-            service.client.ensure_trust(alice)
+            service.client.make_trust(alice, scheduled_operation_id=operation_id)
             assert service.trusts() == [owner_of(alice)]
 
-    def test_a_refusal_leaves_no_trust(self, service: Service, alice: RequestContext) -> None:
+    def test_a_refused_token_gets_no_trust_and_uses_no_other(self, service: Service, alice: RequestContext) -> None:
+        service.client.make_trust(alice, scheduled_operation_id=service.schedule(alice))
+        operation_id = service.schedule(alice)
         with pytest.raises(exception.TrustRefused) as refusal:
-            service.client.ensure_trust(service.refused)
+            service.client.make_trust(service.refused, scheduled_operation_id=operation_id)
         assert refusal.type is exception.TrustRefused
+        assert service.trusts() == [owner_of(alice)]
+        with service.database.reader() as session:
+            assert SCHEDULED_OPERATIONS.get(session, operation_id).trust_id is None
+
+    def test_an_operation_of_another_user_or_none_gets_no_trust(
+        self, service: Service, alice: RequestContext, bob: RequestContext
+    ) -> None:
+        operation_id = service.schedule(alice)
+        with pytest.raises(exception.NotAuthorized):
+            service.client.make_trust(bob, scheduled_operation_id=operation_id)
+        service.unschedule(operation_id, alice)
+        with pytest.raises(exception.ScheduledOperationNotFound):
+            service.client.make_trust(alice, scheduled_operation_id=operation_id)
         assert service.trusts() == []
-        # A trust that works is not created again.
-        service.client.ensure_trust(alice)
-        service.client.ensure_trust(service.refused)
-        assert service.trusts() == [owner_of(alice)]
 
-    def test_the_trust_is_deleted_with_the_last_operation(self, service: Service, alice: RequestContext) -> None:
-        operation_ids = [service.schedule(alice) for _ in range(2)]
-        service.client.ensure_trust(alice)
-        service.release(alice)
+    def test_a_trust_that_is_not_released_is_not_deleted(self, service: Service, alice: RequestContext) -> None:
+        operation_id = service.schedule(alice)
+        service.client.make_trust(alice, scheduled_operation_id=operation_id)
+        with service.database.reader() as session:
+            trust_id = SCHEDULED_OPERATIONS.get(session, operation_id).trust_id
+        service.client.delete_trust(alice, trust_id=str(trust_id))
         assert service.trusts() == [owner_of(alice)]
-        for operation_id, trusts in zip(operation_ids, ([owner_of(alice)], []), strict=True):
-            service.unschedule(operation_id)
-            service.release(alice)
-            assert service.trusts() == trusts
-
-    def test_each_user_has_a_trust(self, service: Service, alice: RequestContext, bob: RequestContext) -> None:
-        for context in (alice, bob):
-            service.client.ensure_trust(context)
-        assert sorted(service.trusts()) == sorted([owner_of(alice), owner_of(bob)])
-        # An operation of another user does not keep the trust.
-        service.schedule(bob)
-        service.release(alice, caller=bob)
-        assert service.trusts() == [owner_of(bob)]
-
-    def test_releasing_a_trust_is_idempotent(self, service: Service, alice: RequestContext) -> None:
-        service.release(alice)
-        service.client.ensure_trust(alice)
-        for _ in range(2):
-            service.release(alice)
-            assert service.trusts() == []
-        service.client.ensure_trust(alice)
-        assert service.trusts() == [owner_of(alice)]
+        service.unschedule(operation_id, alice)
+        service.client.delete_trust(alice, trust_id=str(trust_id))
+        assert service.trusts() == []
 
     def test_ping_names_the_host(self, service: Service, alice: RequestContext) -> None:
         assert set(service.client.ping(alice, timeout=1)) == {"host"}

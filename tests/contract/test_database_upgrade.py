@@ -16,6 +16,7 @@ from karbor_like.db.restores import RESTORES
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.session import Database
 from karbor_like.db.triggers import TRIGGERS
+from karbor_like.db.trusts import TRUSTS
 from tests.fixtures.database import open_database
 
 DUMP = Path(__file__).parents[1] / "data" / "database.sql"
@@ -92,6 +93,7 @@ def test_schedules_are_read(database: Database) -> None:
             True,
         )
         assert scheduled.operation_definition["retention"] == {"max_backups": 10}
+        assert TRUSTS.get(session, str(scheduled.trust_id)).keystone_id == "gAAAAA-encrypted"
 
 
 def test_rows_are_written(database: Database) -> None:

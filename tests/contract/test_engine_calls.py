@@ -30,7 +30,7 @@ class TestFakeEngine(EngineContract):
         alice, bob = (RequestContext(user_id=name, project_id="p" * 32, auth_token=name) for name in USERS)
         refused = RequestContext(user_id="alice", project_id="p" * 32, auth_token="refused")
         client = DirectClient(fake, Cipher.from_conf(conf))
-        yield Service(client, database, (alice, bob), refused, lambda: list(fake.trusts))
+        yield Service(client, database, (alice, bob), refused, fake.owners)
         database.dispose()
 
 

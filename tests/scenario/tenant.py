@@ -52,11 +52,12 @@ class Tenant:
     """A user of the cloud and of our API.
 
     :param user: ``alice``, ``bob`` or ``admin``
+    :param session: with another token of the user; None: with the password
     """
 
-    def __init__(self, cloud: CloudHandle, user: str) -> None:
+    def __init__(self, cloud: CloudHandle, user: str, session: Session | None = None) -> None:
         self.cloud = cloud
-        self.session = cloud.session(user)
+        self.session = session or cloud.session(user)
         self.cinder = cinder.Client("3.66", session=self.session)
         self.glance = glance.Client("2", session=self.session)
         self.api = adapter.Adapter(self.session, service_type="data-protect", raise_exc=False)

@@ -10,6 +10,7 @@ from karbor_like.api.context import ServiceContext
 from karbor_like.api.expose import Call
 from karbor_like.context import RequestContext
 from karbor_like.db import idempotency
+from karbor_like.db.models import ScheduledOperation
 from karbor_like.db.models import base as models
 from karbor_like.db.repository import Repository
 from karbor_like.domain import coercion
@@ -92,6 +93,30 @@ class Controller:
                 offset=page.offset,
             )
             return show(session, list(rows))
+
+    def check_enabled_users(self, noun: str, used: Iterable[ScheduledOperation]) -> None:
+        """Check that the caller may change what scheduled operations do.
+
+        They act by their users' trusts, so that otherwise a change would be carried out with an authority that the caller
+        does not have, or no longer has. A disabled operation does nothing until its user has enabled it.
+
+        :param noun: what is changed, such as ``plan <id>``
+        :param used: the scheduled operations that use it
+        :raises NotAuthorized: one of them is enabled, and the caller is neither its user nor an administrator, or has a token
+            of a trust or of a restricted application credential
+        """
+        caller = self.context
+        others = [
+            f"{row.name} ({row.id})"
+            for row in used
+            if row.enabled and (caller.is_delegated or not (caller.is_admin or row.user_id == caller.user_id))
+        ]
+        if others:
+            raise exception.NotAuthorized(
+                f"{noun}: scheduled operations use it in the name of their users: {', '.join(others)}; disable them first, "
+                "or change it as their user or as administrator, with a token that is not of a trust or of a restricted "
+                "application credential"
+            )
 
     def new_id(self) -> str:
         """Return the id of the object that this request creates: the same for each repeat of an ``Idempotency-Key``.

@@ -15,7 +15,8 @@ class Operation(base.Base):
     ``queue_state`` is the state in the queue (queued, running, done); ``status`` is the status that the API shows. ``epoch``
     is the fencing token: every claim increases it, and a process that acts for an older one has lost the operation.
     ``lease_until`` is measured by the database's clock. In a copy, ``checkpoint_id`` is the new checkpoint and
-    ``source_checkpoint_id`` its source. ``credential`` is the owner's identity, encrypted (``karbor_like.secret``).
+    ``source_checkpoint_id`` its source. ``credential`` is the owner's identity, encrypted (``karbor_like.secret``), and
+    ``trust_fingerprint`` the fingerprint of the trust in it, if any.
     """
 
     __tablename__ = "operations"
@@ -26,6 +27,7 @@ class Operation(base.Base):
         sa.Index("ix_operations_source", "source_checkpoint_id"),
         sa.Index("ix_operations_restore", "restore_id"),
         sa.Index("ix_operations_verification", "verification_id"),
+        sa.Index("ix_operations_trust", "trust_fingerprint"),
     )
 
     id: orm.Mapped[str] = orm.mapped_column(base.Id, primary_key=True, default=base.new_id)
@@ -41,6 +43,7 @@ class Operation(base.Base):
     scheduled_operation_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
     parameters: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON, default=dict)
     credential: orm.Mapped[str | None] = orm.mapped_column(base.LongText)
+    trust_fingerprint: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
     flow_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
     queue_state: orm.Mapped[str] = orm.mapped_column("state", sa.String(16), default="queued")
     status: orm.Mapped[str] = orm.mapped_column(sa.String(32))

@@ -51,6 +51,8 @@ class ScheduledOperation(base.Base):
     trigger_id: orm.Mapped[str] = orm.mapped_column(base.Id, sa.ForeignKey("triggers.id"))
     plan_id: orm.Mapped[str] = orm.mapped_column(base.Id)
     operation_definition: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
+    #: The trust by which its runs act. Operations of a user that an earlier release created share one.
+    trust_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
     enabled: orm.Mapped[bool] = orm.mapped_column(default=True)
     disabled_reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
     created_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
@@ -61,7 +63,8 @@ class ScheduledRun(base.Base):
     """One due time of one scheduled operation. The pair is unique, and the run is recorded before the API is called.
 
     ``state`` is started, succeeded, failed, missed (found after its window), or skipped (the previous run had not ended).
-    ``next_look_at`` is the time of the next step: call the API, follow the checkpoint, or retry.
+    ``next_look_at`` is the time of the next step: call the API, follow the checkpoint, or retry. ``trust_id`` is set during a
+    step, which acts by that trust.
     """
 
     __tablename__ = "scheduled_runs"
@@ -81,6 +84,7 @@ class ScheduledRun(base.Base):
     attempt: orm.Mapped[int] = orm.mapped_column(default=0)
     checkpoint_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
     next_look_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
+    trust_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
     owner: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     epoch: orm.Mapped[int] = orm.mapped_column(default=0)
     lease_until: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
@@ -89,15 +93,20 @@ class ScheduledRun(base.Base):
 
 
 class Trust(base.Base):
-    """The Keystone trust by which the engine acts for a user in a project. ``trust_id`` is encrypted.
+    """A Keystone trust by which the engine acts for a user in a project. ``keystone_id`` is encrypted.
 
-    From ``released_at`` on, no run uses the trust. The row stays until the trust is deleted in Keystone.
+    ``keystone_id`` is None until Keystone has created the trust. From ``released_at`` on, no scheduled operation has the
+    trust. Then it is deleted as soon as nothing uses it; ``next_attempt_at`` is the time of the next attempt. The row is
+    removed after the trust.
     """
 
-    __tablename__ = "trusts"
+    __tablename__ = "schedule_trusts"
+    __table_args__ = base.table_args(sa.Index("ix_schedule_trusts_attempt", "next_attempt_at"))
 
-    user_id: orm.Mapped[str] = orm.mapped_column(sa.String(64), primary_key=True)
-    project_id: orm.Mapped[str] = orm.mapped_column(base.ProjectId, primary_key=True)
-    trust_id: orm.Mapped[str] = orm.mapped_column(sa.Text)
+    id: orm.Mapped[str] = orm.mapped_column(base.Id, primary_key=True, default=base.new_id)
+    user_id: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    project_id: orm.Mapped[str] = orm.mapped_column(base.ProjectId)
+    keystone_id: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
     created_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
     released_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
+    next_attempt_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)

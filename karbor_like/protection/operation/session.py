@@ -104,6 +104,17 @@ class OperationSession:
         """
         return Credential.decrypt(self.env.cipher, self._encrypted)
 
+    def ensure_identity(self) -> None:
+        """Act as the service user from now on if the owner's identity can no longer be used in this cloud.
+
+        :raises NotAuthorized: the service user has no role in the owner's project
+        """
+        owner = self.credential.context
+        if self.spec.target is None and self.env.clients.is_lost(owner):
+            clients = self.env.clients.as_service_in(str(owner.project_id))
+            with self._lock:
+                self._clients = clients
+
     @contextmanager
     def activity(self) -> Iterator[None]:
         """Mark the thread as active for the operation: it is waited for, and its log lines carry the request's id."""

@@ -48,6 +48,8 @@ class Queue:
         :param columns: of the operation's row, such as ``restore_id`` or ``source_checkpoint_id``
         """
         operation_id, statuses = str(uuid.uuid4()), states.OPERATION[kind]
+        # The operation engine keeps the trust as long as the operation has a credential.
+        trust = self._env.cipher.fingerprints(context.trust_id)[0] if context.trust_id else None
         self._env.flows.persistence.save(session, operation_id, f"{kind} {of.id}")
         return operations.OPERATIONS.insert(
             session,
@@ -66,6 +68,7 @@ class Queue:
                 "status_before": of.status,
             },
             credential=spec.encrypt(self._env.cipher, context, restore_auth),
+            trust_fingerprint=trust,
             flow_id=operation_id,
             status=statuses.waiting or statuses.running,
             **columns,

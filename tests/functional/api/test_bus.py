@@ -65,7 +65,7 @@ def test_errors_cross_the_bus_as_themselves(alice, protection):
 def test_a_trust_that_keystone_refuses_is_said_and_nothing_is_left(alice, engine):
     plan = alice.post("/plans", bodies.plan())["plan"]
     trigger = alice.post("/triggers", bodies.trigger())["trigger_info"]
-    engine.broken["ensure_trust"] = exception.NotAuthorized("Keystone refuses the trust")
+    engine.broken["make_trust"] = exception.NotAuthorized("Keystone refuses the trust")
     body = bodies.scheduled_operation(trigger["id"], plan["id"])
     assert alice.post("/scheduled_operations", body, status=403)["forbidden"]["message"] == "Keystone refuses the trust"
     assert alice.get("/scheduled_operations") == {"operations": []}

@@ -5,12 +5,12 @@ import datetime
 import pytest
 
 from karbor_like import exception
-from karbor_like.db import checkpoints
+from karbor_like.db import checkpoints, trusts
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.domain import states
 from tests.fixtures import bodies
-from tests.fixtures.api import PROJECT_A, PROJECT_B
-from tests.fixtures.fake_catalogue import PROVIDER
+from tests.fixtures.api import PROJECT_A, PROJECT_B, token
+from tests.fixtures.fake_catalogue import PROVIDER, VOLUME
 
 
 @pytest.fixture
@@ -43,7 +43,8 @@ def _switch(who, operation, enabled, **kwargs):
 
 def test_a_trust_is_made_in_the_name_of_the_caller(operation, engine):
     assert operation["enabled"] is True
-    assert engine.calls == [("ensure_trust", {"user_id": "user-member", "project_id": PROJECT_A})]
+    assert engine.calls == [("make_trust", {"scheduled_operation_id": operation["id"]})]
+    assert engine.owners() == [("user-member", PROJECT_A)]
 
 
 @pytest.mark.parametrize(
@@ -51,20 +52,25 @@ def test_a_trust_is_made_in_the_name_of_the_caller(operation, engine):
     [(exception.NotAuthorized("no"), 403), (exception.Unavailable("no engine answered"), 503), (KeyError("bug"), 500)],
 )
 def test_without_a_trust_there_is_no_operation(alice, trigger, plan, engine, error, status):
-    engine.broken["ensure_trust"] = error
+    engine.broken["make_trust"] = error
     alice.post("/scheduled_operations", bodies.scheduled_operation(trigger["id"], plan["id"]), status=status)
     assert alice.get("/scheduled_operations") == {"operations": []}
     alice.delete(f"/triggers/{trigger['id']}")
 
 
-def test_a_deleted_operation_gives_the_trust_back_even_where_no_engine_answers(alice, admin, trigger, plan, engine):
+def test_a_deleted_operation_gives_the_trust_back_even_where_no_engine_answers(
+    alice, admin, trigger, plan, engine, database
+):
     first, second = (_create(alice, trigger, plan) for _ in range(2))
     engine.calls.clear()
     admin.delete(_path(first))
-    engine.broken["release_trust"] = exception.Unavailable("no engine answered")
+    engine.broken["delete_trust"] = exception.Unavailable("no engine answered")
     alice.delete(_path(second))
-    owner = {"user_id": "user-member", "project_id": PROJECT_A}
-    assert engine.calls == [("release_trust", owner)] * 2
+    assert [name for name, _ in engine.calls] == ["delete_trust"] * 2
+    # The engine will find the trust of the second one.
+    with database.reader() as session:
+        (released,) = trusts.due(session, 10)
+    assert engine.calls[-1] == ("delete_trust", {"trust_id": released.id})
     assert alice.get("/scheduled_operations") == {"operations": []}
 
 
@@ -76,13 +82,14 @@ def test_switched_off_and_on(alice, operation, engine, database):
     database.write(lambda session: SCHEDULED_OPERATIONS.update(session, operation["id"], values))
     assert alice.get(_path(operation))["scheduled_operation"]["disabled_reason"] == "the trust was deleted"
     assert _switch(alice, operation, True)["scheduled_operation"] == operation
-    assert [name for name, _ in engine.calls] == ["ensure_trust"]
+    assert [name for name, _ in engine.calls] == ["make_trust"]
 
 
 def test_it_stays_off_where_no_trust_can_be_made(alice, operation, engine):
     _switch(alice, operation, False)
-    engine.broken["ensure_trust"] = exception.NotAuthorized("no")
-    _switch(alice, operation, True, status=403)
+    engine.refused_tokens.add(token("member"))
+    answer = _switch(alice, operation, True, status=403)
+    assert answer["forbidden"]["type"] == "trust.refused"
     assert alice.get(_path(operation))["scheduled_operation"]["enabled"] is False
 
 
@@ -91,6 +98,48 @@ def test_nobody_enables_what_acts_in_the_name_of_another(alice, admin, operation
     answer = _switch(admin, operation, True, status=403)
     assert "user-member" in answer["forbidden"]["message"]
     assert alice.get(_path(operation))["scheduled_operation"]["enabled"] is False
+
+
+def _changes(plan, trigger):
+    """Return the requests that change what a scheduled operation does: path and body."""
+    resources = [{"id": bodies.UNKNOWN_ID, "type": VOLUME, "name": "another"}]
+    properties = {**trigger["properties"], "pattern": bodies.DAILY.replace("BYHOUR=1", "BYHOUR=2")}
+    return [
+        (f"/plans/{plan['id']}", {"plan": {"resources": resources}}),
+        (f"/triggers/{trigger['id']}", {"trigger_info": {"properties": properties}}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("role", "delegation"), [("member", "trust"), ("member", "restricted"), ("admin", "trust"), ("other", "")]
+)
+def test_what_an_operation_does_is_not_changed_with_less_than_its_authority(
+    client, database, alice, plan, trigger, operation, role, delegation
+):
+    if role == "other":
+        values = {"user_id": "another member"}
+        database.write(lambda session: SCHEDULED_OPERATIONS.update(session, operation["id"], values))
+    caller = client("admin" if role == "admin" else "member", PROJECT_A, delegation)
+    for path, body in _changes(plan, trigger):
+        answer = caller.put(path, body, status=403)
+        assert operation["id"] in answer["forbidden"]["message"]
+        (content,) = body.values()
+        (name,) = content
+        same = alice.get(path).popitem()[1][name]
+        for harmless in ({"name": "renamed"}, {name: same}):
+            caller.put(path, {next(iter(body)): harmless})
+    # They may stop it. Then a change does nothing until its user enables it.
+    _switch(caller, operation, False)
+    for path, body in _changes(plan, trigger):
+        caller.put(path, body)
+
+
+@pytest.mark.parametrize(("role", "delegation"), [("member", ""), ("member", "unrestricted"), ("admin", "")])
+def test_what_an_operation_does_is_changed_by_its_user_and_administrators(
+    client, plan, trigger, operation, role, delegation
+):
+    for path, body in _changes(plan, trigger):
+        client(role, PROJECT_A, delegation).put(path, body)
 
 
 @pytest.mark.parametrize("change", [{}, {"enabled": None}, {"enabled": "false"}, {"enabled": 1}, {"name": "x"}])

@@ -10,7 +10,7 @@ from karbor_like import service
 from karbor_like.clients.factory import ClientFactory
 from karbor_like.clock import Clock
 from karbor_like.context import RequestContext
-from karbor_like.db import migration
+from karbor_like.db import migration, trusts
 from karbor_like.db.models import Operation, ScheduledOperation, ScheduledRun, Trust
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.session import Database
@@ -94,6 +94,13 @@ def insert_schedules(
     return database.write(work)
 
 
+def remove(session: Any, operation_id: str) -> str | None:
+    """Delete a scheduled operation as the API does, and return the id of its trust if it was released."""
+    trust_id = SCHEDULED_OPERATIONS.get(session, operation_id).trust_id
+    SCHEDULED_OPERATIONS.delete(session, operation_id)
+    return trust_id if trust_id and trusts.release(session, trust_id) else None
+
+
 class Site:
     """A user's operation that is due every hour, and engines that poll on demand."""
 
@@ -115,7 +122,8 @@ class Site:
         self.runner = self.make_runner()
 
     def make_trusts(self) -> Trusts:
-        return Trusts(self.database, ClientFactory(self.conf), Cipher.from_conf(self.conf))
+        # No pause: each sweep checks whether released trusts are still used.
+        return Trusts(self.database, ClientFactory(self.conf), Cipher.from_conf(self.conf), pause=0)
 
     def make_runner(self, **types: Any) -> Runner:
         """Create the runner of another engine, with additional operation *types*."""
@@ -130,8 +138,12 @@ class Site:
         """Create a scheduled operation and its trust, and return the id of the operation."""
         (operation,) = insert_schedules(self.database, self.context, properties, self.clock.now(), **values)
         if trust:
-            self.trusts.ensure(self.context)
+            self.trusts.make(self.context, operation)
         return operation
+
+    def unschedule(self, operation: str) -> str | None:
+        """Delete a scheduled operation as the API does, and return the id of its trust if it was released."""
+        return self.database.write(lambda session: remove(session, operation))
 
     def due(self) -> ScheduledRun:
         """Advance the clock to the next hour, and return the recorded run."""

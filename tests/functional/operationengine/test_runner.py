@@ -100,7 +100,7 @@ def test_the_database_may_fail_while_a_checkpoint_is_followed(site, rest_api):
     broken = []
 
     def fail(connection, cursor, statement, parameters, context, many):
-        if "FROM trusts" in statement and len(broken) < 3:
+        if "FROM schedule_trusts" in statement and len(broken) < 3:
             broken.append(statement)
             raise db_exception.DBConnectionError
 

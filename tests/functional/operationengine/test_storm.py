@@ -23,10 +23,11 @@ import sqlalchemy as sa
 from karbor_like import exception, service
 from karbor_like.db import migration
 from karbor_like.db.models import ScheduledRun, Trigger
+from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.session import Database
 from karbor_like.rpc.operationengine import OperationEngineClient
 from tests.fixtures.processes import environment
-from tests.functional.operationengine.site import context_of, insert_schedules, write_configuration
+from tests.functional.operationengine.site import HOURLY, context_of, insert_schedules, write_configuration
 
 ENGINES = 3
 TRIGGERS = 200
@@ -112,8 +113,8 @@ def engines(conf: Any, database: Database, tmp_path: Path) -> Iterator[Engines]:
     engines.close()
 
 
-def _make_trust(conf: Any, context: Any) -> None:
-    """Create a trust over the bus, as the API does, as soon as an engine responds."""
+def _make_trust(conf: Any, context: Any, operation_id: str) -> None:
+    """Create the trust of a scheduled operation over the bus, as the API does, as soon as an engine responds."""
     client = OperationEngineClient(conf)
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -122,7 +123,7 @@ def _make_trust(conf: Any, context: Any) -> None:
             break
         except exception.Unavailable:
             assert time.monotonic() < deadline, "no engine responds"
-    client.ensure_trust(context)
+    client.make_trust(context, scheduled_operation_id=operation_id)
     client.close()
 
 
@@ -159,7 +160,11 @@ def test_every_due_time_is_recorded_once_and_has_one_checkpoint(
     conf, database, engines, cloud, rest_api, request, record_property
 ):
     context = context_of(cloud)
-    _make_trust(conf, context)
+    # All operations share the trust of this one, which does not run.
+    (holder,) = insert_schedules(database, context, HOURLY, datetime.now(UTC), enabled=False)
+    _make_trust(conf, context, holder)
+    with database.reader() as session:
+        trust_id = SCHEDULED_OPERATIONS.get(session, holder).trust_id
     began = datetime.now(UTC)
     properties = {
         "format": "crontab",
@@ -167,7 +172,7 @@ def test_every_due_time_is_recorded_once_and_has_one_checkpoint(
         "start_time": f"{began:%Y-%m-%d %H:%M:%S}",
         "window": WINDOW,
     }
-    operations = insert_schedules(database, context, properties, began, TRIGGERS)
+    operations = insert_schedules(database, context, properties, began, TRIGGERS, trust_id=trust_id)
 
     _storm(engines, request.config.getoption("--storm-seconds"))
     # On a slow machine, engines are killed before they make much progress, so wait until they have caught up.

@@ -1,21 +1,24 @@
 """Trusts: created with a user's token, used without the user, lost in several ways, deleted when they are unused."""
 
+import functools
 import uuid
-from concurrent import futures
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
 from karbor_like import exception, service
 from karbor_like.clients.factory import ClientFactory
 from karbor_like.context import RequestContext
-from karbor_like.db import trusts
+from karbor_like.db import scheduled_runs, trusts
+from karbor_like.db.operations import OPERATIONS
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.operationengine.trusts import TrustLost, Trusts
-from karbor_like.secret import Cipher
-from tests.functional.operationengine.site import FOLLOW, RETRY, context_of
+from karbor_like.secret import Cipher, new_key
+from tests.functional.operationengine.site import FOLLOW, PROVIDER, RETRY
 
 
 @pytest.fixture(autouse=True)
@@ -44,40 +47,204 @@ def _revoke_trust(cloud):
     cloud.session("alice").delete(f"{cloud.auth_url}/OS-TRUST/trusts/{trust}")
 
 
-def test_there_is_one_trust_for_all_operations_of_a_user_in_a_project(site, cloud):
-    for _ in range(3):
-        site.schedule()
-    assert len(_in_keystone(cloud)) == 1
+def _trust_of(site, operation):
+    with site.database.reader() as session:
+        return SCHEDULED_OPERATIONS.get(session, operation).trust_id
+
+
+def _delete_operation(site, operation):
+    """Delete a scheduled operation and its trust, as the API and the engine do."""
+    released = site.unschedule(operation)
+    if released:
+        site.trusts.delete(released)
+
+
+def _protect(site, **values):
+    """Insert an operation of the protection service that acts by the only trust, and return its id."""
+    cipher = Cipher.from_conf(site.conf)
     (row,) = site.trust_rows()
-    assert _in_keystone(cloud)[0] not in row.trust_id, "it is stored encrypted"
+    fingerprint = cipher.fingerprints(cipher.decrypt(row.keystone_id))[0]
+    columns = {
+        "operation_type": "protect",
+        "project_id": site.context.project_id,
+        "user_id": site.context.user_id,
+        "provider_id": PROVIDER,
+        "status": "protecting",
+        "credential": "encrypted",
+        "trust_fingerprint": fingerprint,
+        **values,
+    }
+    return site.database.write(lambda session: OPERATIONS.insert(session, **columns).id)
 
 
-def test_the_trust_is_deleted_with_the_last_operation(site, cloud):
-    operations = [site.schedule() for _ in range(2)]
-    owner = site.context.user_id, site.context.project_id
-    for remaining, operation in ((1, operations[0]), (0, operations[1])):
-        _delete_operation(site, operation)
-        site.trusts.release(*owner)
-        assert (len(_in_keystone(cloud)), len(site.trust_rows())) == (remaining, remaining)
+def test_each_operation_has_a_trust(site, cloud):
+    operations = [site.schedule() for _ in range(3)]
+    assert len({_trust_of(site, operation) for operation in operations}) == 3
+    assert len(_in_keystone(cloud)) == 3
+    stored = "".join(row.keystone_id for row in site.trust_rows())
+    assert not any(trust in stored for trust in _in_keystone(cloud)), "they are stored encrypted"
 
 
-def test_a_trust_that_was_not_released_is_swept(site, cloud):
+def test_operations_of_an_earlier_release_share_a_trust(site, cloud):
+    shared = [site.schedule(trust=False) for _ in range(2)]
+    site.trusts.make(site.context, shared[0])
+    values = {"trust_id": _trust_of(site, shared[0])}
+    site.database.write(lambda session: SCHEDULED_OPERATIONS.update(session, shared[1], values))
+    _delete_operation(site, shared[0])
+    assert site.trusts.act_by(values["trust_id"], fresh=True)
+    # Enabled again, the last one has a trust of its own.
+    site.trusts.make(site.context, shared[1])
+    assert len(_in_keystone(cloud)) == len(site.trust_rows()) == 1
+    with pytest.raises(TrustLost):
+        site.trusts.act_by(values["trust_id"], fresh=True)
+
+
+def test_a_trust_lives_as_long_as_an_operation_has_its_credential(site, cloud):
     operation = site.schedule()
-    site.trusts.sweep(0)
-    assert len(_in_keystone(cloud)) == 1
-    site.database.write(lambda session: SCHEDULED_OPERATIONS.delete(session, operation))
+    of_the_run = _protect(site)
+    _protect(site, trust_fingerprint="of another trust")
+    _delete_operation(site, operation)
+    # The run ended, and left something behind in the cloud.
+    values = {"queue_state": "done"}
+    site.database.write(lambda session: OPERATIONS.update(session, of_the_run, values))
     site.trusts.sweep()
-    assert len(_in_keystone(cloud)) == 1, "it is young"
-    site.trusts.sweep(0)
+    assert len(_in_keystone(cloud)) == 1
+    site.database.write(lambda session: OPERATIONS.update(session, of_the_run, {"credential": None}))
+    site.trusts.sweep()
     assert (_in_keystone(cloud), site.trust_rows()) == ([], [])
 
 
+def test_an_operation_of_an_earlier_release_keeps_the_trusts_of_its_user(site, cloud):
+    operation = site.schedule()
+    _protect(site, trust_fingerprint=trusts.UNKNOWN, user_id="another")
+    earlier = _protect(site, trust_fingerprint=trusts.UNKNOWN)
+    _delete_operation(site, operation)
+    assert len(_in_keystone(cloud)) == 1
+    site.database.write(lambda session: OPERATIONS.update(session, earlier, {"credential": None}))
+    site.trusts.sweep()
+    assert _in_keystone(cloud) == []
+
+
+def test_a_trust_does_not_outlive_its_bound(site, cloud):
+    operation = site.schedule()
+    _protect(site)
+    _delete_operation(site, operation)
+    (row,) = site.trust_rows()
+    long_ago = {"released_at": row.released_at - timedelta(days=91)}
+    site.database.write(lambda session: trusts.TRUSTS.update(session, row.id, long_ago))
+    site.trusts.sweep()
+    assert (_in_keystone(cloud), site.trust_rows()) == ([], [])
+
+
+def test_a_trust_is_not_deleted_during_a_step_that_acts_by_it(site, cloud):
+    operation = site.schedule()
+    site.due()
+    now = site.clock.now()
+    (claimed,) = site.database.write(lambda session: scheduled_runs.claim(session, "here", now, 60, 10))
+    _delete_operation(site, operation)
+    assert site.trusts.act_by(claimed.trust_id, fresh=True)
+    # The step ends; the next one finds that the operation was deleted.
+    site.database.write(lambda session: scheduled_runs.release(session, claimed, now))
+    site.trusts.sweep()
+    assert _in_keystone(cloud) == []
+    assert site.step().state == "failed"
+
+
+def test_a_run_continues_by_a_new_trust(site, cloud, rest_api):
+    operation = site.schedule()
+    site.due()
+    now = site.clock.now()
+    (claimed,) = site.database.write(lambda session: scheduled_runs.claim(session, "another", now, 0, 10))
+    _revoke_trust(cloud)
+    site.trusts.make(site.context, operation)
+    # The slow engine that still has the former trust neither disables the operation nor fails its run.
+    site.runner._process(claimed)
+    assert (site.run().state, site.operation().enabled) == ("started", True)
+    assert site.later(RETRY).checkpoint_id in rest_api.made
+
+
+def test_a_trust_whose_creator_died_is_found_and_deleted(site, cloud):
+    operation = site.schedule()
+
+    def die(connection, cursor, statement, parameters, context, many):
+        if statement.startswith("UPDATE schedule_trusts"):
+            raise KeyboardInterrupt
+
+    # The row of the trust is never updated after the creation in Keystone.
+    sa.event.listen(site.database.engine, "before_cursor_execute", die)
+    with pytest.raises(KeyboardInterrupt):
+        site.trusts.make(site.context, operation)
+    sa.event.remove(site.database.engine, "before_cursor_execute", die)
+    assert len(_in_keystone(cloud)) == 2
+    site.trusts.sweep()
+    assert len(_in_keystone(cloud)) == 2, "its creator may be alive"
+    (row,) = [row for row in site.trust_rows() if row.keystone_id is None]
+    site.database.write(lambda session: trusts.postpone(session, row.id, 0))
+    site.trusts.sweep()
+    assert len(_in_keystone(cloud)) == len(site.trust_rows()) == 1
+    assert site.trusts.act_by(_trust_of(site, operation), fresh=True)
+
+
+def test_a_trust_whose_creation_was_not_answered_is_found_and_deleted(site, cloud):
+    operation = site.schedule(trust=False)
+    cloud.fault(service="identity", method="POST", path="/OS-TRUST/trusts", kind="status", status=503, times=1)
+    with pytest.raises(exception.Unavailable):
+        site.trusts.make(site.context, operation)
+    (row,) = site.trust_rows()
+    site.database.write(lambda session: trusts.postpone(session, row.id, 0))
+    site.trusts.sweep()
+    assert site.trust_rows() == []
+
+
+def test_a_trust_for_a_deleted_operation_is_deleted(site, cloud):
+    operation = site.schedule(trust=False)
+    site.unschedule(operation)
+    with pytest.raises(exception.ScheduledOperationNotFound):
+        site.trusts.make(site.context, operation)
+    assert (_in_keystone(cloud), site.trust_rows()) == ([], [])
+
+
+def test_a_delegate_with_redelegation_gives_away_what_it_has(site, cloud):
+    alice, bob = cloud.session("alice"), cloud.session("bob")
+    values = {
+        "trustor_user_id": alice.get_user_id(),
+        "trustee_user_id": bob.get_user_id(),
+        "project_id": alice.get_project_id(),
+        "impersonation": True,
+        "allow_redelegation": True,
+        "roles": [{"name": "member"}],
+    }
+    created = alice.post(f"{cloud.auth_url}/OS-TRUST/trusts", json={"trust": values}).json()["trust"]
+    account = cloud.credentials("bob")
+    del account["project_name"], account["project_domain_id"]
+    delegate = Session(auth=v3.Password(**account, trust_id=created["id"]))
+    context = _context(delegate, trust_id=created["id"], trustee_id=bob.get_user_id())
+    operation = site.schedule(trust=False)
+    site.trusts.make(context, operation)
+    assert site.trusts.act_by(_trust_of(site, operation), fresh=True).session.get_user_id() == alice.get_user_id()
+    # It ends with the delegation.
+    alice.delete(f"{cloud.auth_url}/OS-TRUST/trusts/{created['id']}")
+    with pytest.raises(TrustLost):
+        site.trusts.act_by(_trust_of(site, operation), fresh=True)
+
+
+def _context(session, **values):
+    return RequestContext(
+        user_id=session.get_user_id(),
+        project_id=session.get_project_id(),
+        auth_token=session.get_token(),
+        roles=["member"],
+        service_catalog=session.auth.get_access(session).service_catalog.catalog,
+        **values,
+    )
+
+
 def test_the_engine_acts_as_the_user(site):
-    site.schedule()
-    clients = site.trusts.act_as(site.context.user_id, site.context.project_id, fresh=True)
+    trust_id = _trust_of(site, site.schedule())
+    clients = site.trusts.act_by(trust_id, fresh=True)
     assert clients.session.get_user_id() == site.context.user_id
     assert clients.session.get_project_id() == site.context.project_id
-    assert site.trusts.act_as(site.context.user_id, site.context.project_id, fresh=False) is clients
+    assert site.trusts.act_by(trust_id, fresh=False) is clients
 
 
 def test_a_refusal_by_keystone_is_reported(site, cloud):
@@ -89,7 +256,7 @@ def test_a_refusal_by_keystone_is_reported(site, cloud):
         service_catalog=site.context.service_catalog,
     )
     with pytest.raises(exception.NotAuthorized, match="creating a trust"):
-        site.trusts.ensure(forged)
+        site.trusts.make(forged, site.schedule(trust=False))
     assert site.trust_rows() == []
 
 
@@ -140,14 +307,7 @@ def _create_user(cloud):
     context = RequestContext(user_id=user_id, project_id=project_id, roles=["member"])
     _role(cloud, "PUT", context)
     auth = v3.Password(cloud.auth_url, user_id=user_id, password="secret", project_id=project_id)
-    signed_in = Session(auth=auth)
-    return RequestContext(
-        user_id=user_id,
-        project_id=project_id,
-        auth_token=signed_in.get_token(),
-        roles=["member"],
-        service_catalog=auth.get_access(signed_in).service_catalog.catalog,
-    )
+    return _context(Session(auth=auth))
 
 
 @pytest.mark.parametrize("fate", [*FATES, *DELETIONS, "there is no row"])
@@ -170,24 +330,17 @@ def test_a_lost_trust_disables_the_operation_and_fails_the_run_clearly(site, clo
     assert site.run().due_at == run.due_at, "a disabled operation does not run again"
 
 
-def _delete_operation(site, operation):
-    site.database.write(lambda session: SCHEDULED_OPERATIONS.delete(session, operation))
-
-
 @pytest.mark.parametrize("fate", ["nothing happened to it", *FATES, *DELETIONS])
 def test_the_trust_is_deleted_without_the_help_of_its_owner(site, cloud, owner, fate):
     """The engine only knows the owner of the operation: the caller may be another member, or an administrator."""
     operation = site.schedule()
     undo = _lose(site, cloud, fate)
     _delete_operation(site, operation)
-    site.trusts.release(site.context.user_id, site.context.project_id)
     undo()
-    released = [row.released_at is not None for row in site.trust_rows()]
-    if released:
-        assert released == [True], "the row stays as long as the trust exists in Keystone"
-        with pytest.raises(TrustLost):
-            site.trusts.act_as(site.context.user_id, site.context.project_id, fresh=False)
-        site.trusts.sweep(0)
+    for row in site.trust_rows():
+        assert row.released_at is not None, "the row stays as long as the trust exists in Keystone"
+        site.database.write(functools.partial(trusts.postpone, trust_id=row.id, seconds=0))
+    site.trusts.sweep()
     assert site.trust_rows() == []
     service = cloud.session("karbor")
     url = f"{cloud.auth_url}/OS-TRUST/trusts?trustee_user_id={service.get_user_id()}"
@@ -198,10 +351,9 @@ def test_the_trust_is_deleted_without_the_help_of_its_owner(site, cloud, owner, 
 def test_a_trust_that_cannot_be_deleted_is_logged_and_retried(site, cloud, caplog):
     operation = site.schedule()
     (trust,) = _in_keystone(cloud)
-    _delete_operation(site, operation)
     cloud.fault(service="identity", method="DELETE", path="/OS-TRUST/trusts", kind="status", status=503, times=100)
     try:
-        site.trusts.release(site.context.user_id, site.context.project_id)
+        _delete_operation(site, operation)
     finally:
         cloud.clear_faults()
     (line,) = [record.message for record in caplog.records if record.levelname == "ERROR"]
@@ -209,43 +361,23 @@ def test_a_trust_that_cannot_be_deleted_is_logged_and_retried(site, cloud, caplo
     assert "cannot be deleted in Keystone" in line
     assert trust not in caplog.text, "the id of a trust is a secret"
     (row,) = site.trust_rows()
-    assert row.released_at is not None
-    with pytest.raises(TrustLost):
-        site.trusts.act_as(site.context.user_id, site.context.project_id, fresh=False)
-    site.trusts.sweep(0)
+    site.trusts.sweep()
+    assert _in_keystone(cloud) == [trust], "not before an hour has passed"
+    site.database.write(lambda session: trusts.postpone(session, row.id, 0))
+    site.trusts.sweep()
     assert (_in_keystone(cloud), site.trust_rows()) == ([], [])
 
 
-def test_a_released_trust_is_not_used_again(site, cloud):
-    operation = site.schedule()
-    (before,) = _in_keystone(cloud)
-    _delete_operation(site, operation)
-    owner = site.context.user_id, site.context.project_id
-    encrypted = site.database.write(lambda session: trusts.release(session, *owner))
-    site.schedule()
-    (after,) = _in_keystone(cloud)
-    assert before != after
-    site.database.write(lambda session: trusts.forget(session, *owner, encrypted))
-    assert site.trusts.act_as(*owner, fresh=True), "a late release of the old trust does not affect the new one"
-
-
-def test_ensuring_a_trust_waits_for_its_concurrent_release(site, cloud, waits_in_transactions):
-    operation = site.schedule()
-    (before,) = _in_keystone(cloud)
-    _delete_operation(site, operation)
-    owner = site.context.user_id, site.context.project_id
-    with futures.ThreadPoolExecutor(1) as pool:
-        with site.database.writer() as session:
-            trusts.release(session, *owner)
-            ensured = pool.submit(site.trusts.ensure, site.context)
-            with pytest.raises(futures.TimeoutError):
-                ensured.result(timeout=1)
-            # Of this test.
-            waits_in_transactions.clear()
-        ensured.result()
-    (after,) = _in_keystone(cloud)
-    assert before != after
-    assert site.trusts.act_as(*owner, fresh=True)
+def test_a_trust_that_cannot_be_decrypted_does_not_stop_the_others(site, cloud, caplog):
+    operations = [site.schedule() for _ in range(2)]
+    broken, released = (site.unschedule(operation) for operation in operations)
+    text = Cipher([new_key()]).encrypt("a trust")
+    site.database.write(lambda session: trusts.TRUSTS.update(session, broken, {"keystone_id": text}))
+    for _ in range(2):
+        site.trusts.sweep()
+    assert [row.id for row in site.trust_rows()] == [broken]
+    assert caplog.text.count("[secret] keys") == 1
+    assert released not in caplog.text
 
 
 def test_a_trust_that_is_lost_during_a_run_fails_the_run(site, cloud, rest_api):
@@ -270,7 +402,7 @@ def test_a_refusal_by_the_api_does_not_disable_the_operation(site, rest_api):
 
 
 def test_a_broken_service_account_does_not_lose_trusts(site, cloud, tmp_path):
-    site.schedule()
+    operation = site.schedule()
     site.due()
     path = Path(site.conf.config_file[0])
     password = f"password = {cloud.credentials('karbor')['password']}\n"
@@ -278,9 +410,9 @@ def test_a_broken_service_account_does_not_lose_trusts(site, cloud, tmp_path):
     spoiled = tmp_path / "spoiled.conf"
     spoiled.write_text(path.read_text().replace(password, "password = wrong\n"))
     conf = service.configure([], files=[str(spoiled)])
-    spoiled_trusts = Trusts(site.database, ClientFactory(conf), Cipher.from_conf(conf))
+    spoiled_trusts = Trusts(site.database, ClientFactory(conf), Cipher.from_conf(conf), pause=0)
     with pytest.raises(exception.ConfigurationError, match="service_auth"):
-        spoiled_trusts.act_as(site.context.user_id, site.context.project_id, fresh=True)
+        spoiled_trusts.act_by(_trust_of(site, operation), fresh=True)
 
 
 def test_an_outage_of_keystone_does_not_lose_trusts(site, cloud, rest_api):
@@ -298,17 +430,10 @@ def test_an_outage_of_keystone_does_not_lose_trusts(site, cloud, rest_api):
 
 
 def test_a_trust_that_no_longer_works_is_replaced(site, cloud):
-    site.schedule()
+    operation = site.schedule()
     (before,) = _in_keystone(cloud)
     _revoke_trust(cloud)
-    site.trusts.ensure(site.context)
+    site.trusts.make(site.context, operation)
     (after,) = _in_keystone(cloud)
     assert before != after
-    site.trusts.act_as(site.context.user_id, site.context.project_id, fresh=True)
-
-
-def test_a_trust_is_used_for_its_user_only(site, cloud):
-    site.schedule()
-    bob = context_of(cloud, "bob")
-    with pytest.raises(TrustLost):
-        site.trusts.act_as(str(bob.user_id), str(bob.project_id), fresh=True)
+    site.trusts.act_by(_trust_of(site, operation), fresh=True)

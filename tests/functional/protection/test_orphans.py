@@ -7,8 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from keystoneauth1 import loading
 
 from karbor_like import exception
+from karbor_like.clients.factory import ClientFactory
 from karbor_like.clock import ManualClock
 from karbor_like.db import operations
 from karbor_like.db import session as db_session
@@ -17,8 +19,9 @@ from karbor_like.protection import runner
 from karbor_like.protection.housekeeping import Housekeeping
 from karbor_like.protection.orphans import OrphanReport, Orphans
 from karbor_like.protection.takeover import Takeover
+from karbor_like.sandbox.cloud import Sandbox
 from tests.functional.protection import plugins
-from tests.functional.protection.site import LEASE, PROVIDER, Site
+from tests.functional.protection.site import LEASE, PROJECT, PROVIDER, Site
 
 
 @pytest.fixture
@@ -36,11 +39,12 @@ def run(site: Site) -> None:
     assert runner.run(site.env, claim)
 
 
-def protect(site: Site, **faults: str) -> str:
+def protect(site: Site, project_id: str = PROJECT, **faults: str) -> str:
     """Run a protect of one node with these faults. Return the id of the checkpoint."""
     site.cloud.plant({"a": []})
     site.cloud.fault(**faults)
-    created = site.protect("a")["id"]
+    plan_id = site.plan("a", project_id=project_id)
+    created = site.protect(context=site.context(project_id), plan_id=plan_id)["id"]
     run(site)
     return created
 
@@ -151,6 +155,52 @@ def test_the_attempts_end(site: Site, caplog: pytest.LogCaptureFixture):
     assert (log.credential, log.lease_until) == (None, None)
     assert site.checkpoint(created).reason is not None
     assert orphans(site) == OrphanReport()
+
+
+@pytest.fixture(scope="module")
+def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path_factory.mktemp("keystone")) as sandbox:
+        yield sandbox
+
+
+def with_service_user(site: Site, keystone: Sandbox) -> None:
+    """Configure the service user, by whom Keystone learns that it does not know the token of alice."""
+    site.conf.register_opts(loading.get_auth_plugin_conf_options("v3password"), group="service_auth")
+    for name, value in {"auth_type": "v3password", **keystone.credentials("karbor")}.items():
+        site.conf.set_override(name, value, "service_auth")
+    site.env = dataclasses.replace(site.env, clients=ClientFactory(site.conf))
+
+
+def test_what_nobody_may_delete_any_more_is_named(site: Site, keystone: Sandbox, caplog: pytest.LogCaptureFixture):
+    protect(site, **{"release:a": "fail"})
+    site.cloud.fault()
+    with_service_user(site, keystone)
+    assert orphans(site) == OrphanReport(remaining=1)
+    (thing,) = site.things()
+    (line,) = [record.message for record in caplog.records if "cannot take its place" in record.message]
+    assert PROJECT in line
+    assert f"delete manually: thing id-{thing} of" in line
+
+
+def test_the_service_user_deletes_what_its_owner_cannot_any_more(site: Site, keystone: Sandbox):
+    project = keystone.session("alice").get_project_id()
+    admin, user = keystone.session("admin"), keystone.session("karbor").get_user_id()
+    (member,) = admin.get(f"{keystone.auth_url}/roles?name=member").json()["roles"]
+    admin.put(f"{keystone.auth_url}/projects/{project}/users/{user}/roles/{member['id']}")
+    created = protect(site, project, **{"release:a": "fail"})
+    site.cloud.fault()
+    with_service_user(site, keystone)
+    assert orphans(site) == OrphanReport(deleted=1)
+    assert site.things() == []
+    assert of(site, created).credential is None
+
+
+def test_the_trust_of_an_operation_is_recognized(site: Site):
+    site.cloud.plant({"a": []})
+    contexts = (site.context(), site.context(trust_id="a trust", trustee_id="another"))
+    plain, of_trust = (site.protect("a", context=context)["id"] for context in contexts)
+    assert of(site, plain).trust_fingerprint is None
+    assert of(site, of_trust).trust_fingerprint in site.env.cipher.fingerprints("a trust")
 
 
 def test_nothing_is_attempted_that_kills_processes(site: Site):

@@ -93,21 +93,25 @@ class TestUser:
             ClientFactory(conf)
 
 
+def trust_for_service(cloud: Sandbox, context: RequestContext) -> str:
+    """Create a trust of alice for the service user, and return its id."""
+    body = {
+        "trustor_user_id": context.user_id,
+        "trustee_user_id": cloud.session("karbor").get_user_id(),
+        "project_id": context.project_id,
+        "impersonation": True,
+        "roles": [{"name": "member"}],
+    }
+    answer = cloud.session("alice").post(f"{cloud.auth_url}/OS-TRUST/trusts", json={"trust": body})
+    return str(answer.json()["trust"]["id"])
+
+
 class TestTrust:
     @pytest.fixture
     def trusting(self, cloud: Sandbox, context: RequestContext) -> RequestContext:
         """Alice's context in a scheduled operation: a trust for the service user, no token."""
-        session = cloud.session("alice")
-        body = {
-            "trustor_user_id": context.user_id,
-            "trustee_user_id": cloud.session("karbor").get_user_id(),
-            "project_id": context.project_id,
-            "impersonation": True,
-            "roles": [{"name": "member"}],
-        }
-        trust = session.post(f"{cloud.auth_url}/OS-TRUST/trusts", json={"trust": body}).json()["trust"]
         return RequestContext(
-            trust_id=trust["id"],
+            trust_id=trust_for_service(cloud, context),
             user_id=context.user_id,
             project_id=context.project_id,
             service_catalog=context.service_catalog,
@@ -174,6 +178,65 @@ class TestTokenOfATrust:
             f"{cloud.auth_url}/auth/tokens", headers={"X-Subject-Token": str(context.auth_token)}
         )
         assert clients.cinder().volumes.create(1).user_id == context.user_id
+
+
+class TestLostIdentity:
+    """An identity that Keystone no longer accepts, and the service user in its place."""
+
+    @pytest.fixture
+    def by_trust(self, cloud: Sandbox, context: RequestContext) -> RequestContext:
+        return RequestContext(
+            user_id=context.user_id, project_id=context.project_id, trust_id=trust_for_service(cloud, context)
+        )
+
+    def test_a_token_is_lost_when_keystone_does_not_know_it(
+        self, conf: cfg.ConfigOpts, cloud: Sandbox, context: RequestContext
+    ) -> None:
+        factory = ClientFactory(conf)
+        assert not factory.is_lost(context)
+        token = str(context.auth_token)
+        cloud.expire_token(token)
+        assert not factory.is_lost(context), "with a service token, it still works"
+        assert factory.is_lost(RequestContext.from_dict(context.to_dict(), overwrite=False, auth_token="unknown"))
+
+    def test_a_trust_is_lost_when_it_is_deleted(
+        self, conf: cfg.ConfigOpts, cloud: Sandbox, by_trust: RequestContext
+    ) -> None:
+        factory = ClientFactory(conf)
+        assert not factory.is_lost(by_trust)
+        cloud.session("alice").delete(f"{cloud.auth_url}/OS-TRUST/trusts/{by_trust.trust_id}")
+        assert factory.is_lost(by_trust)
+
+    def test_nothing_is_lost_while_the_service_account_does_not_work(
+        self, conf: cfg.ConfigOpts, by_trust: RequestContext
+    ) -> None:
+        conf.set_override("password", "wrong", "service_auth")
+        with pytest.raises(exception.ConfigurationError, match="service_auth"):
+            ClientFactory(conf).is_lost(by_trust)
+
+    def test_without_a_service_user_nothing_is_asked(self, conf: cfg.ConfigOpts, by_trust: RequestContext) -> None:
+        conf.clear_override("auth_type", "service_auth")
+        factory = ClientFactory(conf)
+        assert not factory.is_lost(by_trust)
+        with pytest.raises(exception.ConfigurationError, match="service_auth"):
+            factory.as_service_in(str(by_trust.project_id))
+
+    def test_the_service_user_acts_in_a_project_in_which_it_has_a_role(
+        self, conf: cfg.ConfigOpts, cloud: Sandbox, context: RequestContext
+    ) -> None:
+        factory, admin = ClientFactory(conf), cloud.session("admin")
+        with pytest.raises(exception.NotAuthorized, match="signing in as the service user in project"):
+            factory.as_service_in(str(context.project_id))
+        (member,) = admin.get(f"{cloud.auth_url}/roles?name=member").json()["roles"]
+        user = factory.service_user_id()
+        grant = f"{cloud.auth_url}/projects/{context.project_id}/users/{user}/roles/{member['id']}"
+        admin.put(grant)
+        try:
+            clients = factory.as_service_in(str(context.project_id))
+            volume = clients.cinder().volumes.create(1)
+            assert (clients.project_id, volume.user_id) == (context.project_id, user)
+        finally:
+            admin.delete(grant)
 
 
 class TestTarget:

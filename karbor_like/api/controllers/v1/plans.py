@@ -76,6 +76,8 @@ class Plans(base.Controller):
                     f"plan {plan_id} is {row.status!r} and can only be changed while suspended; "
                     "send the status 'suspended' alone first"
                 )
+            if asked.get("resources", row.resources) != row.resources:
+                self.check_enabled_users(f"plan {plan_id}", scheduled_operations.of_plan(session, plan_id))
             PLANS.update(session, plan_id, asked)
             session.refresh(row)
             return row

@@ -8,7 +8,7 @@ from karbor_like.api import errors, validation, views
 from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
 from karbor_like.api.schemas import scheduled_operations as schemas
-from karbor_like.db import checkpoints, plans
+from karbor_like.db import checkpoints, plans, trusts
 from karbor_like.db.models import ScheduledOperation
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.triggers import TRIGGERS
@@ -47,7 +47,7 @@ class ScheduledOperations(base.Controller):
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN)
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Bind an operation to a trigger. It acts as the caller, with a trust that is created now."""
+        """Bind an operation to a trigger. It acts as the caller, by a trust that is created now with the caller's token."""
         asked = body["scheduled_operation"]
         definition = _definition(asked["operation_definition"])
 
@@ -64,20 +64,21 @@ class ScheduledOperations(base.Controller):
                 trigger_id=validation.canonical_id(asked["trigger_id"]),
                 plan_id=definition["plan_id"],
                 operation_definition=definition,
-                # The row keeps the trust from being released. It does not run before the trust exists.
+                # It does not run before its trust exists.
                 enabled=False,
             )
 
         row = self.deps.database.write(insert)
         with contextlib.ExitStack() as undo:
-            undo.callback(self.deps.database.write, lambda session: SCHEDULED_OPERATIONS.delete(session, row.id))
-            self.deps.engine.ensure_trust(self.context)
+            # The engine may have created a trust though it did not answer in time.
+            undo.callback(self._remove, row.id)
+            self.deps.engine.make_trust(self.context, scheduled_operation_id=row.id)
             undo.pop_all()
         return {"scheduled_operation": self._switch(row.id, enabled=True)}
 
     @expose(policy=rules.UPDATE, body=schemas.UPDATE, response=schemas.SHOWN)
     def update(self, scheduled_operation_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Enable or disable a scheduled operation. Only the user as whom it acts can enable it."""
+        """Enable or disable a scheduled operation. Only the user as whom it acts can enable it, by a new trust."""
         operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
         enabled = body["scheduled_operation"]["enabled"]
         row = SCHEDULED_OPERATIONS.look_up(self.deps.database, operation_id, self.context.scope)
@@ -87,7 +88,7 @@ class ScheduledOperations(base.Controller):
                     f"scheduled operation {operation_id} acts as user {row.user_id} in project {row.project_id}; "
                     "only that user can enable it, with a token for that project"
                 )
-            self.deps.engine.ensure_trust(self.context)
+            self.deps.engine.make_trust(self.context, scheduled_operation_id=operation_id)
         return {"scheduled_operation": self._switch(operation_id, enabled=enabled)}
 
     def _switch(self, operation_id: str, *, enabled: bool) -> dict[str, Any]:
@@ -138,19 +139,22 @@ class ScheduledOperations(base.Controller):
     @expose(policy=rules.DELETE)
     def delete(self, scheduled_operation_id: str) -> None:
         """Delete a scheduled operation. A run that has started continues."""
-        operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
+        self._remove(validation.path_id("scheduled_operation_id", scheduled_operation_id))
 
-        def remove(session: Any) -> ScheduledOperation:
-            row = SCHEDULED_OPERATIONS.get(session, operation_id, self.context.scope, lock=True)
+    def _remove(self, operation_id: str) -> None:
+        def remove(session: Any) -> str | None:
+            trust_id = SCHEDULED_OPERATIONS.get(session, operation_id, self.context.scope, lock=True).trust_id
             SCHEDULED_OPERATIONS.delete(session, operation_id)
-            return row
+            return trust_id if trust_id is not None and trusts.release(session, trust_id) else None
 
-        row = self.deps.database.write(remove)
+        released = self.deps.database.write(remove)
+        if released is None:
+            return
         try:
-            self.deps.engine.release_trust(self.context, user_id=row.user_id, project_id=row.project_id)
+            self.deps.engine.delete_trust(self.context, trust_id=released)
         except exception.KarborLikeError as error:
-            # The engines periodically delete trusts that are no longer needed.
-            LOG.warning("The trust of user %s in project %s was not released: %s", row.user_id, row.project_id, error)
+            # The engines look for released trusts.
+            LOG.warning("The trust of scheduled operation %s will be deleted later: %s", operation_id, error)
 
 
 def _definition(asked: Mapping[str, Any] | str) -> dict[str, Any]:

@@ -67,6 +67,8 @@ class Triggers(base.Controller):
             if row.next_run_at is not None and row.next_run_at <= self.deps.clock.now():
                 # The due run is still to be fired. The engine then continues with the new properties.
                 values.pop("next_run_at", None)
+            if values.get("properties", row.properties) != row.properties:
+                self.check_enabled_users(f"trigger {trigger_id}", triggers.users(session, trigger_id))
             if values:
                 TRIGGERS.update(session, trigger_id, values)
                 session.refresh(row)
