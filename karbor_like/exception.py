@@ -4,19 +4,33 @@ A message names the object, what happened, and what the reader can do about it. 
 ``api/errors.py`` alone maps classes to statuses. Every class takes one message, so that RPC can rebuild an error.
 A family with details of its own (``bank/errors.py``) derives from these classes and lives next to its code.
 
+What a message says may be meant for the operator: addresses of services, paths of hosts. :func:`public_text` is what
+tenants get to see of an error, in every reason, remark and answer.
+
 A class that sets ``type`` names a condition that programs can tell apart. The types are part of the REST API: an
 existing type never changes. A class without a type has the one of its parent.
 """
+
+import re
+from typing import ClassVar, Final
+
+#: Addresses of services in what client libraries say about the network.
+_ADDRESS: Final = re.compile(
+    r"""\w+://[^\s'"<>]*[^\s'"<>:.,;)]|\b\w+Pool\(host=[^()]*\)|\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b|\[[0-9a-f:]*:[0-9a-f:]*\](?::\d+)?""",
+    re.IGNORECASE,
+)
 
 
 class KarborLikeError(Exception):
     """The service failed. Its log has the reason.
 
-    A message of this tree may be shown to tenants. It never contains a secret.
+    A message of this tree never contains a secret.
     """
 
     #: ``noun.condition``, for programs.
     type: str = "server.error"
+    #: What tenants see in place of the message, which is for the operator. None: the message.
+    public: ClassVar[str | None] = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -24,6 +38,20 @@ class KarborLikeError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+def public_text(error: BaseException) -> str:
+    """Return what a tenant may know of *error*: no address of a service, no path of a host, no text of another library.
+
+    The caller logs the error itself.
+    """
+    if not isinstance(error, KarborLikeError):
+        return f"unexpected {type(error).__name__}; the log of the service has the reason"
+    if error.public is not None:
+        return error.public
+    if isinstance(error, Unavailable):
+        return _ADDRESS.sub("(address)", error.message)
+    return error.message
 
 
 class InvalidInput(KarborLikeError):
@@ -88,6 +116,8 @@ class LeaseLost(KarborLikeError):
 
 class ConfigurationError(KarborLikeError):
     """A file of the operator has an error. The message names the file, section, option or line."""
+
+    public = "the service is not configured correctly; its log has the reason"
 
 
 class ResourceFailed(KarborLikeError):
@@ -300,4 +330,5 @@ class DatabaseUnavailable(Unavailable):
 class BankUnavailable(Unavailable):
     """The bank of the provider does not answer, refuses access, is full, or its keys are missing."""
 
+    public = "the bank of the provider is not available; the log of the service has the reason"
     type = "bank.unavailable"

@@ -49,7 +49,7 @@ class BadRequest(exception.InvalidInput):
     """
 
     def __init__(self, cause: exception.KarborLikeError, message: str | None = None) -> None:
-        super().__init__(message or cause.message)
+        super().__init__(message or exception.public_text(cause))
         self.type = cause.type
 
 
@@ -159,7 +159,7 @@ def _descendants(kind: type[exception.KarborLikeError]) -> set[type[exception.Ka
 
 def body_of(status: int, error: exception.KarborLikeError) -> dict[str, Any]:
     """Return the body of the answer for *error*."""
-    content: dict[str, Any] = {"code": status, "message": error.message, "type": error.type}
+    content: dict[str, Any] = {"code": status, "message": exception.public_text(error), "type": error.type}
     if isinstance(error, InvalidRequest):
         content["fields"] = [asdict(field) for field in error.fields]
     if status == 401:

@@ -37,6 +37,9 @@ OPERATIONS = repository.Repository(
     ),
 )
 
+#: Maximum seconds between two attempts that are interrupted.
+_LONGEST_PAUSE = 600.0
+
 QUEUED, RUNNING, DONE = "queued", "running", "done"
 
 
@@ -161,27 +164,38 @@ def renew(session: orm.Session, held: Claim, lease_seconds: float) -> bool:
     return OPERATIONS.update(session, held.operation_id, {"lease_until": until}, _held(held))
 
 
-def release(session: orm.Session, held: Claim, *, attempts: int | None = None) -> bool:
-    """Return an unfinished operation to the queue, for any service to continue.
-
-    :param attempts: number of attempts to set, if the one that ends here must not count
-    """
+def release(session: orm.Session, held: Claim) -> bool:
+    """Return an unfinished operation to the queue, for any service to continue. Return False if the claim is lost."""
     values: dict[str, Any] = {"queue_state": QUEUED, "owner": None, "lease_until": None}
-    if attempts is not None:
-        values["attempts"] = attempts
     return OPERATIONS.update(session, held.operation_id, values, _held(held))
 
 
+def interrupt(session: orm.Session, held: Claim, pause: float | None = None) -> None:
+    """Record that an attempt ended for a reason outside of its operation, also after its claim was lost.
+
+    :param pause: seconds until the next attempt, if the claim still holds, times the number of interruptions; None: its
+        lease is the pause
+    """
+    row = OPERATIONS.find(session, held.operation_id, lock=True)
+    if row is None or row.queue_state == DONE:
+        return
+    row.update({"interruptions": row.interruptions + 1})
+    if pause is not None and row.epoch == held.epoch and row.queue_state == RUNNING:
+        seconds = min(pause * row.interruptions, _LONGEST_PAUSE)
+        row.update({"lease_until": db_session.now(session) + timedelta(seconds=seconds)})
+
+
 def finish(
-    session: orm.Session, held: Claim, status: str, error_info: str | None = None, *, remains: bool = False
+    session: orm.Session, held: Claim, status: str, error_info: str | None = None, *, again_in: float | None = None
 ) -> bool:
     """Record the end of an operation. Return False if the claim is lost.
 
-    :param remains: whether to keep the credential, because objects that remain in the cloud are to be deleted later
+    :param again_in: seconds until objects that remain in the cloud are to be deleted; the credential is kept until then.
+        None: nothing remains
     """
     now = db_session.now(session)
     values: dict[str, Any] = {"queue_state": DONE, "status": status, "error_info": error_info, "ended_at": now}
-    values |= {"lease_until": now} if remains else _FORGOTTEN
+    values |= _FORGOTTEN if again_in is None else {"lease_until": now + timedelta(seconds=again_in)}
     return OPERATIONS.update(session, held.operation_id, values, _held(held))
 
 
@@ -310,6 +324,24 @@ def journal(session: orm.Session, operation_id: str, resource_key: str | None = 
     if resource_key is not None:
         query = query.where(JournalEntry.resource_key == resource_key)
     return session.execute(query.order_by(JournalEntry.resource_key, JournalEntry.seq)).scalars().all()
+
+
+def has_journal(session: orm.Session, operation_id: str) -> bool:
+    """Return whether an operation ever intended to create something."""
+    query = sa.select(JournalEntry.role).where(JournalEntry.operation_id == operation_id).limit(1)
+    return session.execute(query).first() is not None
+
+
+def reopen(session: orm.Session, operation_id: str, *, temporary_only: bool) -> None:
+    """Let the journal of an ended operation name again what was deleted.
+
+    :param temporary_only: leave out results, which stay in the cloud after a success
+    """
+    query = sa.select(JournalEntry).where(JournalEntry.operation_id == operation_id, JournalEntry.gone.is_(True))
+    for row in session.execute(query).scalars():
+        if not (temporary_only and row.keep):
+            row.update({"gone": False})
+    session.flush()
 
 
 def intend(

@@ -104,9 +104,17 @@ def unavailable(error: Exception) -> exception.DatabaseUnavailable | None:
 
     Its text has nothing of the database's, which may contain addresses and statements.
     """
-    if not isinstance(error, _UNAVAILABLE):
+    if not isinstance(error, _UNAVAILABLE) and not _is_broken(error):
         return None
     return exception.DatabaseUnavailable("The service is not available at the moment; try again later.")
+
+
+def _is_broken(error: Exception) -> bool:
+    """Return whether *error* is one of a broken connection that oslo.db does not know."""
+    if isinstance(error, sa.exc.DBAPIError):
+        return error.connection_invalidated
+    inner = getattr(error, "inner_exception", None) if type(error) is db_exception.DBError else None
+    return isinstance(inner, sa.exc.InterfaceError | sa.exc.InternalError | OSError)
 
 
 @contextlib.contextmanager

@@ -160,21 +160,22 @@ class Runner:
         try:
             self._call_api(run, operation, kind)
         except TrustLost as error:
-            if not self._disable(operation, run, str(error)):
+            text = exception.public_text(error)
+            if not self._disable(operation, run, text):
                 # The operation has another trust meanwhile.
-                return self._retry(run, str(error))
-            self._end(run, scheduled_runs.FAILED, str(error))
+                return self._retry(run, text)
+            self._end(run, scheduled_runs.FAILED, text)
         except DefinitionLost as error:
-            self._end(run, scheduled_runs.FAILED, str(error))
+            self._end(run, scheduled_runs.FAILED, exception.public_text(error))
         except _OUTAGES as error:
             if run.checkpoint_id is None:
                 # A request without a response may have been carried out.
-                return self._retry(run, str(error), unsure=isinstance(error, exception.Unavailable))
+                return self._retry(run, exception.public_text(error), unsure=isinstance(error, exception.Unavailable))
             # Regardless of the length of the outage: it does not affect the checkpoint.
             LOG.warning("run %s: %s", run.id, error)
             self._release(run, self._options.follow_interval)
         except exception.KarborLikeError as error:
-            self._retry(run, str(error))
+            self._retry(run, exception.public_text(error))
 
     def _call_api(self, run: ScheduledRun, operation: ScheduledOperation, kind: plugins.ScheduledOperationType) -> None:
         clients = self._trusts.act_by(run.trust_id, fresh=run.checkpoint_id is None)
@@ -219,7 +220,8 @@ class Runner:
         definition = job.operation.operation_definition
         for noun in ("plan", "provider"):
             if not job.api.exists(f"{noun}s", definition[f"{noun}_id"]):
-                raise DefinitionLost(f"{noun} {definition[f'{noun}_id']}: does not exist: {error}") from None
+                reason = exception.public_text(error)
+                raise DefinitionLost(f"{noun} {definition[f'{noun}_id']}: does not exist: {reason}") from None
 
     def _follow(self, job: _Job) -> None:
         run, provider_id = job.run, job.operation.operation_definition["provider_id"]
@@ -245,7 +247,9 @@ class Runner:
         except exception.NotAuthorized:
             raise
         except exception.KarborLikeError as error:
-            reason = f"checkpoint {run.checkpoint_id} is available, but the next step failed: {error}"
+            reason = (
+                f"checkpoint {run.checkpoint_id} is available, but the next step failed: {exception.public_text(error)}"
+            )
             if run.attempt + 1 >= _MAX_FINISH_ATTEMPTS:
                 return self._end(run, scheduled_runs.FAILED, reason)
             LOG.warning("run %s of scheduled operation %s: %s", run.id, run.scheduled_operation_id, reason)

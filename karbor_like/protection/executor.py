@@ -8,12 +8,13 @@ import threading
 from concurrent import futures
 
 from oslo_db import exception as db_exception
+from sqlalchemy import orm
 
 from karbor_like import exception, watchdog
 from karbor_like.db import operations
 from karbor_like.protection import runner
 from karbor_like.protection.context import ServiceContext
-from karbor_like.protection.operation import lease_renewal
+from karbor_like.protection.operation import lease_renewal, outage
 from karbor_like.protection.operation.claim import ActiveClaim
 from karbor_like.protection.takeover import Takeover
 from karbor_like.service import Periodic
@@ -89,10 +90,10 @@ class Executor:
             running = set(self._running)
         if free <= 0:
             return
-        for claim, attempts in self._takeover.claim(free, running):
+        for claim in self._takeover.claim(free, running):
             with self._condition:
                 self._running[claim.operation_id] = claim
-            self._pool.submit(self._run, claim, attempts)
+            self._pool.submit(self._run, claim)
             watchdog.tick()
 
     def renew_leases(self) -> None:
@@ -101,10 +102,10 @@ class Executor:
             # Skip lost operations so that their leases expire and another service can claim them.
             claims = [claim for claim in self._running.values() if not claim.is_lost()]
         for claim in claims:
-            lease_renewal.renew(self._env.database, self._env.clock, claim)
+            lease_renewal.renew(self._env.database, claim)
             watchdog.tick()
 
-    def _run(self, claim: ActiveClaim, attempts: int) -> None:
+    def _run(self, claim: ActiveClaim) -> None:
         try:
             runner.run(self._env, claim)
         except exception.LeaseLost as error:
@@ -112,21 +113,28 @@ class Executor:
         except Exception:  # noqa: BLE001 - the border of a thread; the lease expires and the operation is retried
             LOG.exception("Operation %s stopped unexpectedly; it will be retried", claim.operation_id)
         finally:
-            self._release(claim, attempts)
+            self._release(claim)
             with self._condition:
                 del self._running[claim.operation_id]
                 self._condition.notify_all()
             self._poller.wake()
 
-    def _release(self, claim: ActiveClaim, attempts: int) -> None:
+    def _release(self, claim: ActiveClaim) -> None:
         """Abandon the claim. When the service stops and no thread acts for the operation, also release it in the database.
 
         Another service then need not wait for the lease to expire. After a fault that wait is the pause before the retry.
         """
         claim.abandon("its run has ended")
+        outage.record(self._env.database, claim, lambda: self._closed)
         if not self._closed or not claim.wait_idle(_STOP_SECONDS):
             return
+
+        def write(session: orm.Session) -> None:
+            if not claim.is_interrupted:
+                operations.interrupt(session, claim.record)
+            operations.release(session, claim.record)
+
         try:
-            self._env.database.write(lambda session: operations.release(session, claim.record, attempts=attempts))
+            self._env.database.write(write)
         except db_exception.DBError as error:
             LOG.warning("Operation %s could not be released: %s", claim.operation_id, error)

@@ -10,7 +10,7 @@ from karbor_like import exception
 from karbor_like.domain.operation import OperationType
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.flows import copy, delete, protect, restore
-from karbor_like.protection.operation import cleanup, lifecycle
+from karbor_like.protection.operation import cleanup, lifecycle, outage
 from karbor_like.protection.operation.claim import ActiveClaim
 from karbor_like.protection.operation.session import OperationSession
 from karbor_like.protection.operation.spec import load
@@ -34,21 +34,22 @@ def run(env: ServiceContext, claim: ActiveClaim) -> bool:
     :raises LeaseLost: the claim was lost meanwhile
     """
     with claim.activity():
-        spec, encrypted, cancelled = load(env.database, claim.record)
+        spec, encrypted, cancelled = outage.outlast(claim, lambda: load(env.database, claim.record))
     if cancelled:
         claim.cancel()
     limit = env.conf.protection.max_attempts
     reasons = []
-    if spec.attempts > limit:
+    deaths = spec.attempts - spec.interruptions
+    if deaths > limit:
         reasons.append(f"given up: the process that ran it died {limit} times")
     with OperationSession(env, spec, claim, encrypted) as operation:
-        if spec.attempts > 2 * limit:
+        if deaths > 2 * limit:
             LOG.error("Operation %s: no attempt to undo it has ended; it is ended without", spec.id)
             outcome = Outcome.REVERTED
         else:
-            lifecycle.begin(env, spec, claim)
+            lifecycle.begin(operation.database, spec)
             flow = FLOWS[spec.kind](operation)
-            outcome = env.flows.run(flow, spec.flow_id, operation.fence, undo=bool(reasons))
+            outcome = env.flows.run(flow, spec.flow_id, operation, undo=bool(reasons))
             if outcome is Outcome.UNFINISHED:
                 return False
             if outcome is Outcome.REVERTED:
@@ -58,17 +59,23 @@ def run(env: ServiceContext, claim: ActiveClaim) -> bool:
         remains = cleanup.journal_remains(operation, temporary_only=done)
     if remains:
         LOG.error("Operation %s left behind: %s", spec.id, ", ".join(remains))
+    again_in = None
     # A clean-up in which processes die is not attempted again.
-    retried = bool(remains) and env.conf.protection.orphan_interval > 0 and spec.attempts <= 2 * limit
+    if env.conf.protection.orphan_interval > 0 and deaths <= 2 * limit:
+        if remains:
+            again_in = 0.0
+        elif deaths > 1 and cleanup.has_created(operation):
+            # A process that seemed to be dead may continue, and die before it deletes what it created too late.
+            again_in = float(env.conf.protection.orphan_interval)
     reasons += cleanup.remark(remains)
-    lifecycle.finish(env, spec, claim, reasons, done=done, failed_status=operation.failed_status, remains=retried)
+    lifecycle.finish(env, spec, claim, reasons, done=done, failed_status=operation.failed_status, again_in=again_in)
     return True
 
 
 def _failures(env: ServiceContext, operation: OperationSession) -> list[str]:
     """Return why the flow failed: the original failures, without the tasks that were stopped because of them."""
     try:
-        failures = env.flows.failures(operation.spec.flow_id, operation.fence)
+        failures = env.flows.failures(operation.spec.flow_id, operation)
     except taskflow_exceptions.NotFound:
         return []
     stopped = [failure for failure in failures if failure.check(exception.Cancelled)]

@@ -24,11 +24,11 @@ class Takeover:
         #: Waiting operations that were already logged.
         self._logged: set[str] = set()
 
-    def claim(self, limit: int, running: Collection[str]) -> Iterator[tuple[ActiveClaim, int]]:
+    def claim(self, limit: int, running: Collection[str]) -> Iterator[ActiveClaim]:
         """Claim at most *limit* operations that are due, each in its own transaction.
 
         :param running: ids of the operations that this process runs
-        :returns: each claim, and the number of attempts before it
+        :returns: each claim
         """
         loaded = [provider.id for provider in self._env.providers.list()]
         with self._env.database.reader() as session:
@@ -42,7 +42,7 @@ class Takeover:
                 claim = self._claim(row)
                 if claim is not None:
                     limit -= 1
-                    yield claim, row.attempts
+                    yield claim
 
     def _log_waiting(self, waiting: Mapping[str, str]) -> None:
         for operation_id in waiting.keys() - self._logged:

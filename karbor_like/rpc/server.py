@@ -43,7 +43,7 @@ def rpc_method(method: F) -> F:
             # Callers know the classes of exception.py, but not those that a package derives from them.
             known = next(kind for kind in type(error).__mro__ if kind.__module__ == exception.__name__)
             try:
-                raise known(error.message) from error
+                raise known(exception.public_text(error)) from error
             except exception.KarborLikeError:
                 raise oslo_messaging.ExpectedException from None
 

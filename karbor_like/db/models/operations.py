@@ -14,9 +14,10 @@ class Operation(base.Base):
 
     ``queue_state`` is the state in the queue (queued, running, done); ``status`` is the status that the API shows. ``epoch``
     is the fencing token: every claim increases it, and a process that acts for an older one has lost the operation.
-    ``lease_until`` is measured by the database's clock. In a copy, ``checkpoint_id`` is the new checkpoint and
-    ``source_checkpoint_id`` its source. ``credential`` is the owner's identity, encrypted (``karbor_like.secret``), and
-    ``trust_fingerprint`` the fingerprint of the trust in it, if any.
+    ``lease_until`` is measured by the database's clock. ``attempts`` counts the claims, ``interruptions`` those that ended
+    although their process lived: the database or a bank was unavailable, or the service was stopped. In a copy,
+    ``checkpoint_id`` is the new checkpoint and ``source_checkpoint_id`` its source. ``credential`` is the owner's identity,
+    encrypted (``karbor_like.secret``), and ``trust_fingerprint`` the fingerprint of the trust in it, if any.
     """
 
     __tablename__ = "operations"
@@ -51,6 +52,7 @@ class Operation(base.Base):
     epoch: orm.Mapped[int] = orm.mapped_column(default=0)
     lease_until: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
     attempts: orm.Mapped[int] = orm.mapped_column(default=0)
+    interruptions: orm.Mapped[int] = orm.mapped_column(default=0, server_default="0")
     cancel_requested: orm.Mapped[bool] = orm.mapped_column(default=False)
     error_info: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
     extra_info: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)

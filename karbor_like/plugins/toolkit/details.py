@@ -93,7 +93,7 @@ class Details:
         except (exception.LeaseLost, exception.Cancelled):
             raise
         except exception.KarborLikeError as error:
-            return str(error)
+            return exception.public_text(error)
         except Exception as error:  # noqa: BLE001 - a bug in a client library is no reason to discard the bytes either
             LOG.exception("%s: a detail of %s failed unexpectedly", self._context.resource.key, self._what)
             return f"{self._what}: unexpected {type(error).__name__}"

@@ -51,7 +51,9 @@ def looking_up(what: str, resource_id: str) -> Iterator[None]:
         with translated(f"{what} {resource_id}"):
             yield
     except exception.Unsupported as error:
-        raise exception.ResourceNotFound(f"{what} {resource_id} does not exist: {error}") from error
+        raise exception.ResourceNotFound(
+            f"{what} {resource_id} does not exist: {exception.public_text(error)}"
+        ) from error
 
 
 def require_ours(what: str, resource_id: str, owner: str | None, project_id: str) -> None:

@@ -35,15 +35,20 @@ class BeginDeletion(Step):
 
     def __init__(self, operation: OperationSession) -> None:
         super().__init__(operation, "begin deletion")
+        # A process that died may have recorded it before, and the listing may not show that yet.
+        self._recorded = operation.spec.attempts > 1
 
     def perform(self) -> None:
+        recorded, self._recorded = self._recorded, True
         try:
             self._record(states.DELETING)
         except errors.UNWRITABLE:
-            # A process that died may have recorded it before, and the listing may not show that yet.
-            if self.operation.spec.attempts <= 1:
-                self.operation.failed_status = self.operation.spec.status_before
+            self._recorded = recorded
             raise
+
+    def failed(self, error: BaseException) -> None:
+        if not self._recorded:
+            self.operation.failed_status = self.operation.spec.status_before
 
     def undo(self, failures: Mapping[str, Any]) -> None:
         if self.operation.failed_status is None:

@@ -8,7 +8,6 @@ from taskflow.patterns import linear_flow
 
 from karbor_like import exception
 from karbor_like.bank import CheckpointRecord
-from karbor_like.db import operations
 from karbor_like.domain import left_out, states
 from karbor_like.protection.flows.builder import resources
 from karbor_like.protection.flows.tasks import Step
@@ -65,19 +64,18 @@ class CompleteCheckpoint(Step):
 
     def perform(self) -> None:
         spec = self.operation.spec
-        with self.operation.env.database.reader() as session:
-            rows = operations.resources_of(session, [spec.id])
-            sizes = {
-                row.resource_key: {
-                    "logical": row.logical_bytes,
-                    "new": row.new_bytes,
-                    "stored": row.stored_bytes,
-                }
-                for row in rows
-                if row.logical_bytes is not None and row.status != states.LEFT_OUT
+        rows = self.operation.rows()
+        sizes = {
+            row.resource_key: {
+                "logical": row.logical_bytes,
+                "new": row.new_bytes,
+                "stored": row.stored_bytes,
             }
-            # The plan in the bank, which does not change, names those that were left out before.
-            lacking = left_out.recorded({}, spec.left_out(rows))
+            for row in rows
+            if row.logical_bytes is not None and row.status != states.LEFT_OUT
+        }
+        # The plan in the bank, which does not change, names those that were left out before.
+        lacking = left_out.recorded({}, spec.left_out(rows))
         if spec.graph.nodes and len(left_out.entries(lacking)) == len(spec.graph.nodes):
             # Retention must not count a checkpoint without any resource.
             raise exception.ResourceFailed(f"no resource could be protected; {left_out.describe(lacking)}")

@@ -9,12 +9,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from oslo_db import exception as db_exception
-from oslo_utils import strutils
 from taskflow import task
 
 from karbor_like import exception
-from karbor_like.db import session as db_session
+from karbor_like.bank import errors
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
 from karbor_like.protection.operation import cleanup, members
@@ -22,16 +20,6 @@ from karbor_like.protection.operation.progress import DatabaseProgressRecorder
 from karbor_like.protection.operation.session import OperationSession
 
 LOG = logging.getLogger(__name__)
-
-#: Maximum length of an unexpected error's text, in characters.
-_MAX_TEXT = 500
-
-
-def explain(error: BaseException) -> str:
-    """Return the text of *error* for the tenant. Errors of other libraries may contain secrets: mask and shorten them."""
-    if isinstance(error, exception.KarborLikeError):
-        return error.message
-    return f"unexpected {type(error).__name__}: {strutils.mask_password(str(error))[:_MAX_TEXT]}"
 
 
 class Step(task.Task):
@@ -48,12 +36,14 @@ class Step(task.Task):
     def execute(self) -> dict[str, Any] | None:
         with self.operation.activity():
             try:
-                self.operation.claim.check()
-                return self.perform()
+                return self.operation.outlast(self._attempt)
             except Exception as error:  # noqa: BLE001 - the border of a task
-                if db_session.unavailable(error) is not None:
-                    # This is no reason to undo anything: the next attempt continues here, when the lease has expired.
-                    self.operation.claim.abandon(f"the database is unavailable ({self.name})")
+                if isinstance(error, errors.ConnectionFailed):
+                    # This is no reason to undo anything: the next attempt continues here.
+                    self.operation.claim.interrupt(f"the bank is unavailable ({self.name})")
+                elif isinstance(error, errors.LeaseLost):
+                    # The next attempt takes another lease of the bank.
+                    self.operation.claim.abandon(f"the lease of the bank was lost ({self.name})")
                 # A lost claim is the cause of any other error, and nothing is saved any more.
                 self.operation.claim.ensure_held()
                 if isinstance(error, exception.Cancelled):
@@ -64,12 +54,15 @@ class Step(task.Task):
                 self.failed(error)
                 raise exception.KarborLikeError(self.describe(error)) from None
 
+    def _attempt(self) -> dict[str, Any] | None:
+        self.operation.claim.check()
+        return self.perform()
+
     def revert(self, **kwargs: Any) -> None:
         # The result, which may be a value, a Failure or None, is ignored: the journal records what was created.
         with self.operation.activity():
             try:
-                self.operation.claim.ensure_held()
-                self.undo(kwargs.get("flow_failures") or {})
+                self.operation.outlast(lambda: self.undo(kwargs.get("flow_failures") or {}))
             except exception.LeaseLost as error:
                 # Nothing of this run is saved any more: the process that now holds the operation reverts this task.
                 LOG.info("%s", error)
@@ -82,7 +75,7 @@ class Step(task.Task):
 
     def describe(self, error: BaseException) -> str:
         """Return the reason by which the operation fails."""
-        return explain(error)
+        return exception.public_text(error)
 
     def perform(self) -> dict[str, Any] | None:
         """Do the work of the task. Runs at least once."""
@@ -115,7 +108,7 @@ class HookTask(Step):
 
     def describe(self, error: BaseException) -> str:
         step = self._recorder.current if self._recorder else ""
-        return f"{self.subject()}: {step or self.hook or 'begin'}: {explain(error)}{self.operation.hint(error)}"
+        return f"{self.subject()}: {step or self.hook or 'begin'}: {exception.public_text(error)}{self.operation.hint(error)}"
 
     def perform(self) -> dict[str, Any] | None:
         result = None
@@ -160,10 +153,10 @@ class HookTask(Step):
 
     def failed(self, error: BaseException) -> None:
         step = self._recorder.current if self._recorder else ""
-        reason = f"{step}: {explain(error)}" if step else explain(error)
+        reason = ": ".join(filter(None, [step, exception.public_text(error)]))
         try:
             self.operation.record(self.resource.key, status=self.operation.statuses.resource_failed, reason=reason)
-        except (exception.LeaseLost, db_exception.DBError) as failure:
+        except exception.LeaseLost as failure:
             LOG.warning(
                 "Operation %s: the failure of %s is not recorded: %s", self.operation.spec.id, self.name, failure
             )

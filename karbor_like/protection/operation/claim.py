@@ -23,10 +23,11 @@ class ActiveClaim:
     def __init__(self, record: Claim, clock: Clock, began: float, lease: float) -> None:
         self.record = record
         self.lease = lease
-        self._clock = clock
+        self.clock = clock
         self._deadline = began + lease * (1 - _MARGIN)
         self._condition = threading.Condition()
         self._abandoned: str | None = None
+        self._interrupted = False
         self._cancelled = False
         self._failed: str | None = None
         self._active = 0
@@ -43,6 +44,16 @@ class ActiveClaim:
     def abandon(self, reason: str) -> None:
         """Forbid all further work for the operation: the claim was lost, or is about to be released."""
         self._abandoned = self._abandoned or reason
+
+    def interrupt(self, reason: str) -> None:
+        """Like :meth:`abandon`, for a reason outside of the operation: the attempt then does not count."""
+        self._interrupted = True
+        self.abandon(reason)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether :meth:`interrupt` was called."""
+        return self._interrupted
 
     def cancel(self) -> None:
         """Stop the operation and undo it, at the tenant's request."""
@@ -69,7 +80,7 @@ class ActiveClaim:
 
         A later renewal does not revive a lost claim: a thread may already have seen the loss and stopped halfway.
         """
-        if self._clock.monotonic() >= self._deadline:
+        if self.clock.monotonic() >= self._deadline:
             self.abandon(f"the lease could not be renewed for {self.lease:g} seconds")
         return self._abandoned is not None
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from karbor_like import exception
 from karbor_like.db import operations
+from karbor_like.db.models import JournalEntry
 from karbor_like.domain.resource import Resource
 from karbor_like.protection.operation.session import OperationSession
 
@@ -51,8 +52,7 @@ def repeat(operation: OperationSession, remove: Callable[[OperationSession, Reso
     :param remove: :func:`clean` or :func:`release`
     :raises LeaseLost: the claim is lost
     """
-    with operation.env.database.reader() as session:
-        keys = {entry.resource_key for entry in operations.journal(session, operation.spec.id)}
+    keys = {entry.resource_key for entry in _journal(operation)}
     for resource in operation.spec.graph.nodes:
         if resource.key in keys:
             _try(operation, resource, remove)
@@ -64,12 +64,20 @@ def journal_remains(operation: OperationSession, *, temporary_only: bool) -> lis
 
     :param temporary_only: leave out results, which stay in the cloud after a success
     """
-    with operation.env.database.reader() as session:
-        return [
-            f"{entry.role} {entry.cloud_id or entry.name} of {entry.resource_key}"
-            for entry in operations.journal(session, operation.spec.id)
-            if not (temporary_only and entry.keep)
-        ]
+    return [
+        f"{entry.role} {entry.cloud_id or entry.name} of {entry.resource_key}"
+        for entry in _journal(operation)
+        if not (temporary_only and entry.keep)
+    ]
+
+
+def has_created(operation: OperationSession) -> bool:
+    """Return whether the operation has ever created something in the cloud, or intended to."""
+    return operation.database.read(lambda session: operations.has_journal(session, operation.spec.id))
+
+
+def _journal(operation: OperationSession) -> Sequence[JournalEntry]:
+    return operation.database.read(lambda session: operations.journal(session, operation.spec.id))
 
 
 def remark(remains: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ from karbor_like.domain.operation import OperationType
 from karbor_like.domain.states import Lifecycle
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.operation.claim import ActiveClaim
+from karbor_like.protection.operation.outage import OperationDatabase
 from karbor_like.protection.operation.spec import OperationSpec
 
 LOG = logging.getLogger(__name__)
@@ -48,17 +49,17 @@ def follow_bank(session: orm.Session, row: Checkpoint, status: str, **values: An
     return checkpoints.move(session, row.id, status, [row.status], **values)
 
 
-def begin(env: ServiceContext, spec: OperationSpec, claim: ActiveClaim) -> None:
+def begin(database: OperationDatabase, spec: OperationSpec) -> None:
     """Record that an operation which had a waiting status is running now. Raises LeaseLost."""
     statuses = states.OPERATION[spec.kind]
     if statuses.waiting is None:
         return
 
     def write(session: orm.Session) -> None:
-        operations.check(session, claim.record).update({"status": statuses.running})
+        operations.OPERATIONS.update(session, spec.id, {"status": statuses.running})
         move_checkpoint(session, spec.checkpoint_id, statuses.running)
 
-    env.database.write(write)
+    database.write(write)
 
 
 def finish(
@@ -69,14 +70,14 @@ def finish(
     *,
     done: bool,
     failed_status: str | None = None,
-    remains: bool = False,
+    again_in: float | None = None,
 ) -> None:
     """Record the end of an operation.
 
     :param reasons: the reasons of a failure, most relevant first, or remarks on a success
     :param done: whether the operation succeeded
     :param failed_status: of the checkpoint after a failure; None for the usual one
-    :param remains: whether it left objects in the cloud that are to be deleted later
+    :param again_in: seconds until objects that it left in the cloud are to be deleted; None: it left none
     :raises LeaseLost: another process holds the operation
     """
     statuses = states.OPERATION[spec.kind]
@@ -84,15 +85,14 @@ def finish(
     reason = "; ".join(reasons)[:_MAX_REASON] or None
 
     def write(session: orm.Session) -> None:
-        operations.check(session, claim.record)
         if spec.kind in _REQUESTS:
             _finish_request(session, spec, status, reason)
         else:
             _finish_checkpoint(session, spec, status if done else failed_status or status, reason)
-        operations.finish(session, claim.record, status, reason, remains=remains)
+        operations.finish(session, claim.record, status, reason, again_in=again_in)
         env.flows.persistence.forget(session, spec.flow_id)
 
-    env.database.write(write)
+    OperationDatabase(env.database, claim).write(write)
     LOG.info("Operation %s: %s of checkpoint %s: %s%s", spec.id, spec.kind, spec.checkpoint_id, status, _why(reason))
 
 

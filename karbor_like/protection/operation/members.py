@@ -33,11 +33,11 @@ def obstacle(operation: OperationSession, resource: Resource, error: exception.K
     if not operation.spec.is_member(resource):
         return None
     if isinstance(error, exception.ResourceNotProtectable):
-        return error.message
+        return exception.public_text(error)
     try:
         operation.env.protectables.get(resource.type).show(operation.clients, resource.id)
     except (exception.ResourceNotFound, exception.Conflict) as now:
-        return now.message
+        return exception.public_text(now)
     except exception.KarborLikeError as failure:
         LOG.warning("Operation %s: the state of %s is unknown: %s", operation.spec.id, resource.key, failure)
     return None

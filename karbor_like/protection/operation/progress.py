@@ -1,32 +1,27 @@
 """Progress of an operation's resources, recorded in the database for the API to show."""
 
-import logging
 import threading
 from typing import Any
 
-from oslo_db import exception as db_exception
+from sqlalchemy import orm
 
-from karbor_like.clock import Clock
 from karbor_like.db import operations
-from karbor_like.db.session import Database
-
-LOG = logging.getLogger(__name__)
+from karbor_like.protection.operation.outage import OperationDatabase
 
 
 class DatabaseProgressRecorder:
     """See :class:`karbor_like.plugins.protection.ProgressRecorder`. Thread-safe.
 
-    A record that the database refuses is logged and dropped: progress is not worth failing a backup.
-
-    Each record is a transaction. So progress is throttled, and sizes are recorded by :meth:`flush`.
+    Each record is a transaction. So progress is throttled, and sizes are recorded by :meth:`flush`. While the database is
+    unavailable, progress is kept for the next record: no transfer waits for it.
 
     :param interval: minimum seconds between a record of progress and the record before it
     """
 
-    def __init__(self, database: Database, clock: Clock, operation_id: str, resource_key: str, interval: float) -> None:
+    def __init__(self, database: OperationDatabase, resource_key: str, interval: float) -> None:
         self._database = database
-        self._clock = clock
-        self._operation_id = operation_id
+        self._clock = database.claim.clock
+        self._operation_id = database.claim.operation_id
         self._key = resource_key
         self._interval = interval
         self._lock = threading.Lock()
@@ -58,20 +53,23 @@ class DatabaseProgressRecorder:
             self._pending.update({"logical_bytes": logical, "new_bytes": new, "stored_bytes": stored})
 
     def flush(self) -> None:
-        """Record the sizes and the last progress, if it was throttled. Call it when a hook ends."""
+        """Record the sizes and the last progress, if it was throttled. Call it when a hook ends.
+
+        Raises LeaseLost.
+        """
         with self._lock:
             values = self._take_pending()
         if values:
-            self._record(values)
+            self._database.write(lambda session: self._set(session, values))
 
     def _take_pending(self) -> dict[str, Any]:
         values, self._pending = self._pending, {}
         return values
 
     def _record(self, values: dict[str, Any]) -> None:
-        try:
-            self._database.write(
-                lambda session: operations.set_resource(session, self._operation_id, self._key, **values)
-            )
-        except db_exception.DBError as error:
-            LOG.warning("Operation %s: %s of %s not recorded: %s", self._operation_id, values, self._key, error)
+        if not self._database.try_write(lambda session: self._set(session, values)):
+            with self._lock:
+                self._pending = values | self._pending
+
+    def _set(self, session: orm.Session, values: dict[str, Any]) -> None:
+        operations.set_resource(session, self._operation_id, self._key, **values)

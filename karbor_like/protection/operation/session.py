@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -14,6 +14,7 @@ from karbor_like import exception
 from karbor_like.bank import Bank, Lease, Section, errors
 from karbor_like.clients.factory import Clients
 from karbor_like.db import checkpoints, operations
+from karbor_like.db.models import OperationResource
 from karbor_like.domain import states
 from karbor_like.domain.graph import Graph
 from karbor_like.domain.operation import OperationType
@@ -22,7 +23,7 @@ from karbor_like.domain.template import Template
 from karbor_like.plugins.protection import HookContext, ResourceOperation
 from karbor_like.plugins.toolkit import ownership
 from karbor_like.protection.context import ServiceContext
-from karbor_like.protection.operation import lazy, lifecycle
+from karbor_like.protection.operation import lazy, lifecycle, outage
 from karbor_like.protection.operation.claim import ActiveClaim
 from karbor_like.protection.operation.copy_source import CopySource
 from karbor_like.protection.operation.journal import DatabaseJournal
@@ -30,6 +31,8 @@ from karbor_like.protection.operation.progress import DatabaseProgressRecorder
 from karbor_like.protection.operation.spec import Credential, OperationSpec
 from karbor_like.protection.registry import parameters
 from karbor_like.protection.registry.providers import Provider
+
+T = TypeVar("T")
 
 #: How many of a project's newest checkpoints are searched for bases of the same resources.
 _BASES_SEARCHED = 50
@@ -51,6 +54,7 @@ class OperationSession:
         self.env = env
         self.spec = spec
         self.claim = claim
+        self.database = outage.OperationDatabase(env.database, claim)
         self.statuses = states.OPERATION[spec.kind]
         self._encrypted = encrypted
         self._lock = threading.Lock()
@@ -76,6 +80,10 @@ class OperationSession:
         """Fence the transaction of *connection*: see :data:`karbor_like.protection.workflow.persistence.Fence`."""
         self.claim.ensure_held()
         operations.fence(connection, self.claim.record)
+
+    def outlast(self, call: Callable[[], T]) -> T:
+        """Repeat *call* during an outage: see :func:`karbor_like.protection.operation.outage.outlast`."""
+        return outage.outlast(self.claim, call)
 
     @cached_property
     def provider(self) -> Provider:
@@ -138,7 +146,7 @@ class OperationSession:
             return ""
         return (
             "; the garbage collection of another site may have removed it, if the checkpoint was deleted there: the bank did"
-            f" not take the lease of this reader: {refusal}"
+            f" not take the lease of this reader: {exception.public_text(refusal)}"
         )
 
     def _acquire(self) -> Lease:
@@ -163,22 +171,22 @@ class OperationSession:
         newest: dict[str, list[str]] = {node.key: [] for node in self.spec.graph.nodes}
         if not limit:
             return newest
-        with self.env.database.reader() as session:
-            rows = checkpoints.latest_available(
+        rows = self.database.read(
+            lambda session: checkpoints.latest_available(
                 session, self.spec.provider_id, self.spec.owner_project, _BASES_SEARCHED
             )
-            for row in rows:
-                if all(len(bases) == limit for bases in newest.values()):
-                    break
-                for node in Graph.from_text(row.resource_graph).nodes:
-                    if node.key in newest and len(newest[node.key]) < limit:
-                        newest[node.key].append(row.id)
+        )
+        for row in rows:
+            if all(len(bases) == limit for bases in newest.values()):
+                break
+            for node in Graph.from_text(row.resource_graph).nodes:
+                if node.key in newest and len(newest[node.key]) < limit:
+                    newest[node.key].append(row.id)
         return newest
 
     def _is_available(self, checkpoint_id: str) -> bool:
-        with self.env.database.reader() as session:
-            row = checkpoints.CHECKPOINTS.find(session, checkpoint_id)
-            return row is not None and row.status == states.AVAILABLE
+        row = self.database.read(lambda session: checkpoints.CHECKPOINTS.find(session, checkpoint_id))
+        return row is not None and row.status == states.AVAILABLE
 
     def resource_operation(self, resource: Resource) -> ResourceOperation:
         """Return the plugin's operation on *resource*. Raises ProviderNotFound, Unsupported."""
@@ -186,13 +194,7 @@ class OperationSession:
 
     def progress(self, resource: Resource) -> DatabaseProgressRecorder:
         """Return a new progress recorder for *resource*."""
-        return DatabaseProgressRecorder(
-            self.env.database,
-            self.env.clock,
-            self.spec.id,
-            resource.key,
-            self.env.conf.protection.progress_interval,
-        )
+        return DatabaseProgressRecorder(self.database, resource.key, self.env.conf.protection.progress_interval)
 
     def hook_context(self, resource: Resource, recorder: DatabaseProgressRecorder) -> HookContext:
         """Build the argument of a hook of *resource*."""
@@ -238,8 +240,7 @@ class OperationSession:
             section=lazy.LazySection(opener(spec.checkpoint_id, lease)),
             bases=lazy.LazySections([opener(base) for base in bases]),
             journal=DatabaseJournal(
-                self.env.database,
-                self.claim.record,
+                self.database,
                 resource.key,
                 ownership.name_prefix(spec.id, spec.graph.node_id(resource)),
             ),
@@ -260,8 +261,11 @@ class OperationSession:
         """Return the resources that this operation has left out so far, each with its obstacle."""
         if self.spec.kind is not OperationType.PROTECT:
             return ()
-        with self.env.database.reader() as session:
-            return self.spec.left_out(operations.resources_of(session, [self.spec.id], states.LEFT_OUT))
+        return self.spec.left_out(self.rows(states.LEFT_OUT))
+
+    def rows(self, status: str | None = None) -> Sequence[OperationResource]:
+        """Return the recorded progress of the resources, of all or of those with one status. Raises LeaseLost."""
+        return self.database.read(lambda session: operations.resources_of(session, [self.spec.id], status))
 
     def implementing(self, hook: str) -> list[Resource]:
         """Return the resources whose operation implements *hook*, children and dependencies first."""
@@ -279,20 +283,17 @@ class OperationSession:
     def _restored(self) -> dict[str, str]:
         if self.spec.kind is not OperationType.RESTORE:
             return {}
-        with self.env.database.reader() as session:
-            rows = operations.resources_of(session, [self.spec.id])
-            return {row.resource_key: row.result_key.partition("#")[2] for row in rows if row.result_key}
+        return {row.resource_key: row.result_key.partition("#")[2] for row in self.rows() if row.result_key}
 
     def record(self, resource_key: str, **values: Any) -> None:
         """Set columns of a resource's row: ``status``, ``reason``, ``result_key``. Raises LeaseLost."""
 
         def write(session: orm.Session) -> None:
-            operations.check(session, self.claim.record)
             operations.set_resource(session, self.spec.id, resource_key, **values)
             session.flush()
             lifecycle.publish(session, self.spec)
 
-        self.env.database.write(write)
+        self.database.write(write)
 
     def transfer_slot(self) -> AbstractContextManager[None]:
         """Hold a transfer slot within the block: memory limits how many resources one process may transfer concurrently."""

@@ -25,6 +25,8 @@ class OperationSpec:
     :param source_checkpoint_id: the source of a copy; *checkpoint_id* is the copy
     :param source_provider_id: the provider whose bank holds the source
     :param owner_project: the checkpoint's project
+    :param attempts: number of claims, with the present one
+    :param interruptions: number of those that ended although their process lived
     :param hooks: resource type -> hooks that become tasks. Fixed when the operation starts, so that the flow has the same
         tasks even if another version of a plugin resumes it
     :param parameters: the tenant's parameters, by ``Type`` and ``Type#id``
@@ -42,6 +44,7 @@ class OperationSpec:
     verification_id: str | None
     flow_id: str
     attempts: int
+    interruptions: int
     hooks: Mapping[str, tuple[str, ...]]
     parameters: Mapping[str, Any]
     target: str | None
@@ -66,6 +69,7 @@ class OperationSpec:
             verification_id=operation.verification_id,
             flow_id=operation.flow_id or operation.id,
             attempts=operation.attempts,
+            interruptions=operation.interruptions,
             hooks={name: tuple(hooks) for name, hooks in operation.parameters["hooks"].items()},
             parameters=operation.parameters.get("parameters") or {},
             target=operation.parameters.get("target"),

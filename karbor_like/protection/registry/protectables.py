@@ -141,7 +141,7 @@ class Protectables:
                 found.append(self._current(clients, resource))
             except (exception.ResourceNotFound, exception.Conflict) as error:
                 if skip_missing and isinstance(error, exception.ResourceNotFound):
-                    missing.append(dataclasses.replace(resource, obstacle=error.message))
+                    missing.append(dataclasses.replace(resource, obstacle=exception.public_text(error)))
                 else:
                     failures.append(_failure(resource, error))
         if failures:
@@ -174,7 +174,7 @@ def _failure(planned: Resource, error: exception.KarborLikeError) -> exception.K
 
 def _joined(failures: Sequence[exception.KarborLikeError]) -> exception.KarborLikeError:
     """Return one error about all *failures*: ResourceNotFound if any resource is missing."""
-    text = "; ".join(failure.message for failure in failures[:_MAX_NAMED])
+    text = "; ".join(exception.public_text(failure) for failure in failures[:_MAX_NAMED])
     if len(failures) > _MAX_NAMED:
         text += f"; and {len(failures) - _MAX_NAMED} more"
     missing = (failure for failure in failures if isinstance(failure, exception.ResourceNotFound))

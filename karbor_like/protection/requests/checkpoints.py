@@ -141,7 +141,7 @@ class Checkpoints:
             with bank.leases.acquire(holder=f"{env.owner} creates {checkpoint_id}") as lease:
                 bank.checkpoints.begin(protect.record(operation), lease)
         except exception.KarborLikeError as error:
-            reason = f"the checkpoint could not be created: {error.message}"
+            reason = f"the checkpoint could not be created: {exception.public_text(error)}"
             try:
                 lifecycle.finish(env, operation, active, [reason], done=False)
             except exception.LeaseLost as lost:
@@ -252,7 +252,7 @@ def _unsupported(provider: Provider, graph: Graph, planned: Sequence[Resource]) 
             try:
                 provider.operation(OperationType.PROTECT, node.type)
             except exception.Unsupported as error:
-                found.append(dataclasses.replace(node, obstacle=error.message))
+                found.append(dataclasses.replace(node, obstacle=exception.public_text(error)))
     return found
 
 

@@ -22,7 +22,7 @@ from taskflow.types.failure import Failure
 from karbor_like import exception
 from karbor_like.db.session import Database
 from karbor_like.protection.workflow.bounded_executor import BoundedExecutor
-from karbor_like.protection.workflow.persistence import Fence
+from karbor_like.protection.workflow.persistence import Holder
 
 LOG = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Persistence(Protocol):
 
     def forget(self, session: orm.Session, flow_id: str) -> None: ...
 
-    def backend(self, fence: Fence) -> Any: ...
+    def backend(self, holder: Holder) -> Any: ...
 
 
 def threads(conf: cfg.ConfigOpts) -> futures.Executor:
@@ -85,13 +85,13 @@ class Flows:
         """Start no further task of any flow."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def run(self, flow: Flow, flow_id: str, fence: Fence, *, undo: bool = False) -> Outcome:
+    def run(self, flow: Flow, flow_id: str, holder: Holder, *, undo: bool = False) -> Outcome:
         """Run or resume *flow*, saved as *flow_id*, to its end.
 
         :param undo: revert what was done instead of resuming
-        :raises LeaseLost: *fence* raised it; nothing is saved any more, and tasks may still be running
+        :raises LeaseLost: *holder* raised it; nothing is saved any more, and tasks may still be running
         """
-        backend = self.persistence.backend(fence)
+        backend = self.persistence.backend(holder)
         detail = backend.get_connection().get_flow_details(flow_id)
         outcome = _settled(detail)
         if outcome is not None:
@@ -122,9 +122,9 @@ class Flows:
                     engine.storage.set_atom_intention(node.name, states.REVERT)
         engine.run()
 
-    def failures(self, flow_id: str, fence: Fence) -> list[Failure]:
+    def failures(self, flow_id: str, holder: Holder) -> list[Failure]:
         """Return the failures of a flow's tasks."""
-        detail = self.persistence.backend(fence).get_connection().get_flow_details(flow_id)
+        detail = self.persistence.backend(holder).get_connection().get_flow_details(flow_id)
         return [atom.failure for atom in detail if atom.failure]
 
 

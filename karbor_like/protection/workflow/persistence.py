@@ -5,8 +5,9 @@ first locks the operation's row and checks the claim.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exception
@@ -24,8 +25,17 @@ from karbor_like.db.session import Database
 #: States of a flow without an outcome. A flow resumes from the states of its atoms, whichever of these is saved.
 _UNSETTLED = frozenset({None, states.PENDING, states.RESUMING, states.RUNNING, states.SUSPENDING, states.SUSPENDED})
 
-#: Called with the connection at the start of each transaction; raises LeaseLost.
-Fence = Callable[[sa.Connection], None]
+T = TypeVar("T")
+
+
+class Holder(Protocol):
+    """Who runs a flow."""
+
+    def fence(self, connection: sa.Connection) -> None:
+        """Check at the start of a transaction that the flow still belongs to this process. Raises LeaseLost."""
+
+    def outlast(self, call: Callable[[], T]) -> T:
+        """Return the result of *call*, which is idempotent. Repeat it while the database is unavailable."""
 
 
 class DatabasePersistence:
@@ -62,9 +72,9 @@ class DatabasePersistence:
         with contextlib.suppress(taskflow_exceptions.NotFound):
             self._connection(_SessionEngine(session)).destroy_logbook(flow_id)
 
-    def backend(self, fence: Fence) -> "FencedBackend":
+    def backend(self, holder: Holder) -> "FencedBackend":
         """Return the backend through which an engine reads and writes one flow."""
-        return FencedBackend(_FencedEngine(self._database.engine, fence), self._connection)
+        return FencedBackend(self._database.engine, holder, self._connection)
 
     def _connection(self, engine: Any) -> "_Connection":
         return _Connection(engine, self._metadata, self._tables)
@@ -73,8 +83,9 @@ class DatabasePersistence:
 class FencedBackend(impl_sqlalchemy.SQLAlchemyBackend):
     """TaskFlow's SQL backend on a fenced engine, with connections that share their tables."""
 
-    def __init__(self, engine: "_FencedEngine", connect: Callable[[Any], "_Connection"]) -> None:
-        super().__init__({}, engine=engine)
+    def __init__(self, engine: sa.Engine, holder: Holder, connect: Callable[[Any], "_Connection"]) -> None:
+        super().__init__({}, engine=_FencedEngine(engine, holder))
+        self._holder = holder
         self._connect = connect
         #: The saved state of the flow, once it was read or written.
         self.flow_state: str | None = None
@@ -85,6 +96,14 @@ class FencedBackend(impl_sqlalchemy.SQLAlchemyBackend):
         connection = self._connect(self.engine)
         connection.owner = self
         return connection
+
+    def call(self, request: Callable[[], T]) -> T:
+        """Return the result of *request*, one idempotent transaction. An outage of the database is waited for."""
+        try:
+            return self._holder.outlast(request)
+        except db_exception.DBError as error:
+            # TaskFlow handles SQLAlchemy's errors and its own only.
+            raise taskflow_exceptions.StorageFailure("the database failed") from error
 
 
 class _Connection(impl_sqlalchemy.Connection):
@@ -103,7 +122,8 @@ class _Connection(impl_sqlalchemy.Connection):
 
     def get_flow_details(self, fd_uuid: str, lazy: bool = False) -> models.FlowDetail:
         """Load a flow, and remember what is saved of it."""
-        detail = super().get_flow_details(fd_uuid, lazy=lazy)
+        assert self.owner is not None
+        detail = self.owner.call(functools.partial(super().get_flow_details, fd_uuid, lazy=lazy))
         self._remember(detail)
         return detail
 
@@ -115,7 +135,7 @@ class _Connection(impl_sqlalchemy.Connection):
         assert self.owner is not None
         if {self.owner.flow_state, flow_detail.state} <= _UNSETTLED and self.owner.atoms == _states(flow_detail):
             return flow_detail
-        saved = super().update_flow_details(flow_detail)
+        saved = self.owner.call(functools.partial(super().update_flow_details, flow_detail))
         self._remember(flow_detail)
         return saved
 
@@ -132,7 +152,7 @@ class _Connection(impl_sqlalchemy.Connection):
         values = (atom_detail.state, atom_detail.intention)
         if self.owner.atoms.get(atom_detail.uuid) == values:
             return atom_detail
-        saved = super().update_atom_details(atom_detail)
+        saved = self.owner.call(functools.partial(super().update_atom_details, atom_detail))
         self.owner.atoms[atom_detail.uuid] = values
         return saved
 
@@ -144,19 +164,15 @@ def _states(detail: models.FlowDetail) -> dict[str, tuple[str | None, str | None
 class _FencedEngine:
     """The part of an Engine that TaskFlow's backend uses."""
 
-    def __init__(self, engine: sa.Engine, fence: Fence) -> None:
+    def __init__(self, engine: sa.Engine, holder: Holder) -> None:
         self._engine = engine
-        self._fence = fence
+        self._holder = holder
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[sa.Connection]:
-        try:
-            with db_session.translated(), self._engine.begin() as connection:
-                self._fence(connection)
-                yield connection
-        except db_exception.DBError as error:
-            # TaskFlow handles SQLAlchemy's errors only, and retries after this one.
-            raise taskflow_exceptions.StorageFailure(f"the database failed: {error}") from error
+        with db_session.translated(), self._engine.begin() as connection:
+            self._holder.fence(connection)
+            yield connection
 
     connect = begin
 

@@ -60,7 +60,7 @@ def test_a_checkpoint_that_no_other_process_took_over_has_failed_everywhere(
 
     monkeypatch.setattr(bank.store, "put", put)
 
-    with pytest.raises(exception.Unavailable, match="no room"):
+    with pytest.raises(exception.Unavailable, match="is full"):
         idle.protect("a")
 
     created = idle.operation().checkpoint_id

@@ -63,7 +63,7 @@ def test_a_deletion_that_failed_after_its_tombstone_is_retried_to_the_end(
     site.delete(created)
     row = site.wait(created, "error-deleting", "deleted")
     assert row.status == "error-deleting"
-    assert "the store says no" in row.reason
+    assert "the bank of the provider refuses access" in row.reason
 
     faulty.clear()
     site.delete(created)
@@ -143,7 +143,9 @@ def test_a_flow_that_was_saved_without_the_first_task_is_resumed(
 
 @pytest.mark.parametrize("refusal", [errors.AccessDenied("it is read-only"), errors.BankFull("no room")])
 @pytest.mark.parametrize("before", ["available", "error"])
-def test_a_deletion_that_the_bank_refuses_changes_nothing(site: Site, created: str, refusal: Exception, before: str):
+def test_a_deletion_that_the_bank_refuses_changes_nothing(
+    site: Site, created: str, refusal: errors.BankError, before: str
+):
     if before == "error":
         site.endpoint.reset_checkpoint(site.context(), provider_id=PROVIDER, checkpoint_id=created, state="error")
     row, broken = site.checkpoint(created), [True]
@@ -156,11 +158,27 @@ def test_a_deletion_that_the_bank_refuses_changes_nothing(site: Site, created: s
     site.delete(created)
     operation = site.wait_done(checkpoint_id=created, operation_type="delete")
 
-    assert (operation.status, operation.error_info) == ("error-deleting", str(refusal))
+    assert (operation.status, operation.error_info) == ("error-deleting", refusal.public)
     after = site.checkpoint(created)
-    assert (after.status, after.reason, after.stored_bytes) == (before, str(refusal), row.stored_bytes)
+    assert (after.status, after.reason, after.stored_bytes) == (before, refusal.public, row.stored_bytes)
     assert "delete:main:b:begin" not in site.cloud.calls()
     assert bank_of(site).checkpoints.get(created).status == before
     broken.clear()
     site.delete(created)
     assert site.wait(created, "deleted", "error-deleting").status == "deleted"
+
+
+def test_a_deletion_that_is_cancelled_before_it_begins_changes_nothing(tmp_path: Path, files: Path):
+    with running(Site(tmp_path, files)) as first:
+        first.cloud.plant({"a": []})
+        created = first.protect("a")["id"]
+        first.wait(created, "available")
+    idle = Site(tmp_path, files)
+    idle.delete(created)
+    idle.endpoint.cancel(idle.context(), operation_id=idle.operation(checkpoint_id=created).id)
+    with running(idle):
+        operation = idle.wait_done(checkpoint_id=created, operation_type="delete")
+        assert (operation.status, operation.error_info) == ("error-deleting", "cancelled")
+        row = idle.checkpoint(created)
+        assert (row.status, row.reason) == ("available", "cancelled")
+        assert [event.status for event in bank_of(idle).checkpoints.get(created).events] == ["protecting", "available"]

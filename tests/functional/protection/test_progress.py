@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from karbor_like.clock import ManualClock
+from karbor_like.db import operations
+from karbor_like.protection.operation.claim import ActiveClaim
+from karbor_like.protection.operation.outage import OperationDatabase
 from karbor_like.protection.operation.progress import DatabaseProgressRecorder
 from tests.functional.protection import plugins
 from tests.functional.protection.site import Site
@@ -26,8 +29,11 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def recorder(site: Site, clock: ManualClock) -> DatabaseProgressRecorder:
-    operation_id = site.operation().id
-    return DatabaseProgressRecorder(site.env.database, clock, operation_id, f"{plugins.NODE}#a", interval=10)
+    row = site.operation()
+    record = site.env.database.write(lambda session: operations.claim(session, row, "here", 3600))
+    assert record is not None
+    database = OperationDatabase(site.env.database, ActiveClaim(record, clock, clock.monotonic(), 3600))
+    return DatabaseProgressRecorder(database, f"{plugins.NODE}#a", interval=10)
 
 
 def shown(site: Site) -> tuple[str | None, int, int | None]:

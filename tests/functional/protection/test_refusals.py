@@ -133,12 +133,12 @@ def full(site: Site) -> Callable[[str], None]:
 def test_a_bank_without_room_is_said_at_once_and_the_checkpoint_says_why(tree: Site, full, pattern: str):
     full(pattern)
     wanted = str(uuid.uuid4())
-    with pytest.raises(exception.Unavailable, match="no room"):
+    with pytest.raises(exception.Unavailable, match="is full"):
         tree.protect("a", checkpoint_id=wanted)
     row = tree.checkpoint(wanted)
     assert row.status == "error"
     assert row.reason is not None
-    assert row.reason.startswith("the checkpoint could not be created: no room")
+    assert row.reason.startswith("the checkpoint could not be created: the bank of the provider is full")
     assert tree.operation(checkpoint_id=wanted).queue_state == "done"
 
 
@@ -147,7 +147,7 @@ def test_a_bank_that_is_full_when_the_operation_starts_fails_the_checkpoint(tree
     full(pattern)
     row = tree.wait(tree.protect("a")["id"], "available", "error")
     assert row.status == "error"
-    assert "no room" in str(row.reason)
+    assert "the bank of the provider is full" in str(row.reason)
 
 
 def test_a_bank_that_gets_full_fails_the_checkpoint_and_nothing_is_left_in_the_cloud(tree: Site, full):
@@ -159,7 +159,7 @@ def test_a_bank_that_gets_full_fails_the_checkpoint_and_nothing_is_left_in_the_c
     row = tree.wait(created, "available", "error")
 
     assert row.status == "error"
-    assert "no room" in str(row.reason)
+    assert "the bank of the provider is full" in str(row.reason)
     assert tree.things() == []
 
 

@@ -5,24 +5,17 @@ the test's thread, on a clock that the test moves; ``test_kills.py`` kills real 
 """
 
 import dataclasses
-import itertools
 import random
-import sqlite3
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from karbor_like import exception
 from karbor_like.clock import ManualClock
 from karbor_like.db import operations
-from karbor_like.db.session import DatabaseBusy
-from karbor_like.protection import runner
-from karbor_like.protection.takeover import Takeover
 from tests.functional.protection import plugins, stores
+from tests.functional.protection.attempts import follow, run
 from tests.functional.protection.site import LEASE, OTHER_PROVIDER, PROVIDER, Site, write_provider
 
 
@@ -50,39 +43,10 @@ def site(tmp_path: Path, files: Path, clock: ManualClock) -> Site:
     return site
 
 
-def follow(engine: sa.Engine, clock: ManualClock) -> None:
-    """Set the database's clock to *clock*."""
-
-    def now(form: str, when: str) -> str:
-        assert (form, when) == ("%Y-%m-%d %H:%M:%f", "now")
-        return clock.now().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-
-    def connect(connection: sqlite3.Connection, record: Any) -> None:
-        connection.create_function("strftime", 2, now)
-
-    sa.event.listen(engine, "connect", connect)
-    engine.dispose()
-
-
 def make_deadly(site: Site, provider_id: str) -> None:
     """Let faults kill a process at requests to the provider's bank."""
     store = site.env.providers.get(provider_id).bank.store
     stores.intercept(store, lambda what: stores.meet(f"before {what}"), lambda what: stores.meet(f"after {what}"))
-
-
-_PROCESSES = itertools.count()
-
-
-def run(site: Site) -> bool:
-    """Let a new process run the operation that is due. Returns whether the operation ended; if not, the process died."""
-    env = dataclasses.replace(site.env, owner=f"process {next(_PROCESSES)}")
-    ended = False
-    for claim, _ in Takeover(env, LEASE).claim(1, ()):
-        with suppress(exception.LeaseLost):
-            ended = runner.run(env, claim)
-        claim.abandon("the process died")
-        assert claim.wait_idle(60), "a task still acts for the operation"
-    return ended
 
 
 @pytest.mark.parametrize(
@@ -127,31 +91,6 @@ def test_a_member_that_was_left_out_is_not_in_the_checkpoint_of_the_next_process
     assert not any(call.startswith(("protect:main:b", "protect:complete:b")) for call in site.cloud.calls())
     commit = site.env.providers.get(PROVIDER).bank.checkpoints.get(created).events[-1]
     assert commit.detail["left_out"] == row.plan["left_out"]
-
-
-@pytest.mark.parametrize(
-    "statement", ["INSERT INTO journal_entries", "UPDATE journal_entries", "SELECT journal_entries."]
-)
-def test_a_busy_database_undoes_nothing(site: Site, clock: ManualClock, statement: str):
-    created = site.protect("a")["id"]
-    engine = site.env.database.engine
-    failed = []
-
-    def fail(conn: Any, cursor: Any, text: str, *rest: Any) -> None:
-        if text.startswith(statement) and not failed:
-            failed.append(text)
-            raise DatabaseBusy("database is locked")
-
-    sa.event.listen(engine, "before_cursor_execute", fail)
-    assert not run(site)
-    sa.event.remove(engine, "before_cursor_execute", fail)
-    assert failed
-    assert site.checkpoint(created).status == "protecting"
-    clock.advance(LEASE + 1)
-    assert run(site)
-    row = site.checkpoint(created)
-    assert (row.status, row.reason, site.things()) == ("available", None, [])
-    assert not [call for call in site.cloud.calls() if ":cleanup:" in call]
 
 
 @pytest.mark.parametrize("fault", ["cleanup:b", "cleanup:a", "store:before put .*events/.*error"])

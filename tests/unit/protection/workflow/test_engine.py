@@ -3,6 +3,7 @@
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import pytest
 import sqlalchemy as sa
@@ -14,6 +15,8 @@ from taskflow.patterns import linear_flow, unordered_flow
 from karbor_like import exception, service
 from karbor_like.db.session import Database
 from karbor_like.protection.workflow.engine import Flows, Outcome
+
+T = TypeVar("T")
 
 
 class Noted(task.Task):
@@ -52,7 +55,17 @@ def flows(tmp_path) -> Iterator[Flows]:
     database.dispose()
 
 
-class Story:
+class Anybody:
+    """A holder that never loses its flow."""
+
+    def fence(self, connection: object) -> None:
+        pass
+
+    def outlast(self, call: Callable[[], T]) -> T:
+        return call()
+
+
+class Story(Anybody):
     """One flow of three tasks, run any number of times."""
 
     def __init__(self, flows: Flows) -> None:
@@ -60,7 +73,7 @@ class Story:
         self.id = str(uuid.uuid4())
         self.notes: list[str] = []
         self.fault: dict[str, Callable[[], None]] = {}
-        self.fence: Callable[[object], None] = lambda connection: None
+        self.fence = lambda connection: None
         with flows.persistence._database.writer() as session:
             flows.persistence.save(session, self.id, "story")
 
@@ -69,14 +82,14 @@ class Story:
 
     def run(self, *, undo: bool = False) -> Outcome:
         self.notes.clear()
-        return self.flows.run(self.flow(), self.id, lambda connection: self.fence(connection), undo=undo)
+        return self.flows.run(self.flow(), self.id, self, undo=undo)
 
     def detail(self):
-        return self.flows.persistence.backend(lambda connection: None).get_connection().get_flow_details(self.id)
+        return self.flows.persistence.backend(Anybody()).get_connection().get_flow_details(self.id)
 
     def set(self, state: str | None, **atoms: str) -> None:
         """Make the saved flow what a crash or a bug of the library leaves."""
-        connection = self.flows.persistence.backend(lambda connection: None).get_connection()
+        connection = self.flows.persistence.backend(Anybody()).get_connection()
         detail = connection.get_flow_details(self.id)
         detail.state = state
         for atom in detail:
@@ -100,7 +113,7 @@ def test_a_failure_is_reverted_newest_first_and_never_run_again(story):
     story.fault["do c"] = fail
     assert story.run() is Outcome.REVERTED
     assert story.notes == ["do a", "do b", "do c", "undo c", "undo b", "undo a"]
-    assert [failure.exception_str for failure in story.flows.failures(story.id, story.fence)] == ["no"]
+    assert [failure.exception_str for failure in story.flows.failures(story.id, story)] == ["no"]
     assert story.run() is Outcome.REVERTED
     assert story.notes == []
 
@@ -248,6 +261,6 @@ def test_many_tasks_share_the_pool(flows):
     story = Story(flows)
     names = [f"t{number}" for number in range(40)]
     wide = unordered_flow.Flow("story").add(*(Noted(name, story.notes, {}) for name in names))
-    assert flows.run(wide, story.id, lambda connection: None) is Outcome.DONE
+    assert flows.run(wide, story.id, story) is Outcome.DONE
     assert sorted(story.notes) == sorted(f"do {name}" for name in names)
     assert {thread.name for thread in threading.enumerate() if thread.name.startswith("task")}
