@@ -96,6 +96,12 @@ class Unavailable(KarborLikeError):
     type = "service.unavailable"
 
 
+class Busy(Unavailable):
+    """The API refuses a request that would wait for another service, because too many do. It changed nothing."""
+
+    type = "service.busy"
+
+
 class Timeout(Unavailable):
     """An expected change did not happen in time. The message names the change and the time in seconds."""
 

@@ -39,9 +39,9 @@ def _store_signatures() -> None:
 
     oslo.policy inspects a check whenever it evaluates it. Otherwise this is most of the time that a policy takes.
     """
-    kinds = (policy.AndCheck, policy.NotCheck, policy.OrCheck, *policy.Check.__subclasses__())
+    kinds: tuple[Any, ...] = (policy.AndCheck, policy.NotCheck, policy.OrCheck, *policy.Check.__subclasses__())
     for method in {kind.__call__ for kind in kinds}:
-        method.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
+        method.__signature__ = inspect.signature(method)
 
 
 def make_enforcer(conf: cfg.ConfigOpts, clock: Clock | None = None) -> policy.Enforcer:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import webob
-import webob.dec
 from keystoneauth1 import exceptions as keystone_errors
 from keystonemiddleware import auth_token
 from keystonemiddleware.auth_token import _opts as auth_token_opts
@@ -14,6 +13,7 @@ from oslo_middleware import cors, http_proxy_to_wsgi, sizelimit
 
 from karbor_like import clock, exception, policy
 from karbor_like.api import errors, health, middleware, root, versions
+from karbor_like.api.bulkhead import Bulkhead
 from karbor_like.api.context import ServiceContext
 from karbor_like.db.session import Database
 from karbor_like.rpc import transport
@@ -61,13 +61,16 @@ def create_context(conf: cfg.ConfigOpts) -> ServiceContext:
     Limits.of(conf)
     bus = transport.get(conf)
     database = Database(conf)
+    time = clock.SystemClock()
+    waiting = Bulkhead.of(conf, time)
     return ServiceContext(
         conf=conf,
         database=database,
-        protection=ProtectionClient(conf, bus),
-        engine=OperationEngineClient(conf, bus),
+        protection=ProtectionClient(conf, bus, guard=waiting.place),
+        engine=OperationEngineClient(conf, bus, guard=waiting.place),
         enforcer=policy.make_enforcer(conf),
-        clock=clock.SystemClock(),
+        clock=time,
+        begin_request=waiting.begin,
     )
 
 
@@ -88,18 +91,32 @@ def build(deps: ServiceContext, authenticate: Filter = keystone) -> Application:
         "versions": versions.versions(conf),
     }
 
-    @webob.dec.wsgify
-    def front(incoming: webob.Request) -> Application:
+    def front(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         try:
-            return parts[_part(incoming.path_info)]
+            part = parts[_part(webob.Request(environ).path_info)]
         except UnicodeDecodeError:
-            return errors.answer(exception.MalformedRequest("the path is not UTF-8"))
+            part = errors.answer(exception.MalformedRequest("the path is not UTF-8"))
+        return part(environ, start_response)
 
-    # Every request passes through these in reverse order.
-    application: Application = http_proxy_to_wsgi.HTTPProxyToWSGI(front, conf)
-    cors.set_defaults(allow_headers=_REQUEST_HEADERS, expose_headers=_RESPONSE_HEADERS)
-    application = cors.CORS(application, conf)
+    # Every request passes through these in reverse order. Those that would not change it are left out.
+    application: Application = front
+    by_proxies = http_proxy_to_wsgi.HTTPProxyToWSGI(front, conf)
+    if conf.oslo_middleware.enable_proxy_headers_parsing:
+        application = by_proxies
+    application = _for_browsers(application, conf)
     return middleware.RequestId(application, conf)
+
+
+def _for_browsers(application: Application, conf: cfg.ConfigOpts) -> Application:
+    """Add the rules for scripts of other origins, which browsers send."""
+    cors.set_defaults(allow_headers=_REQUEST_HEADERS, expose_headers=_RESPONSE_HEADERS)
+    checked = cors.CORS(application, conf)
+
+    def choose(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        from_browser = "HTTP_ORIGIN" in environ or environ["REQUEST_METHOD"] == "OPTIONS"
+        return (checked if from_browser else application)(environ, start_response)
+
+    return choose
 
 
 def _part(path: str) -> str:

@@ -1,6 +1,6 @@
 """Services that the controllers use, passed to them when the application is built."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from oslo_config import cfg
@@ -16,7 +16,10 @@ from karbor_like.triggers.contract import TriggerType
 
 @dataclass(frozen=True)
 class ServiceContext:
-    """Created once per process, after the fork."""
+    """Created once per process, after the fork.
+
+    :param begin_request: called by the thread that serves a request, at its start
+    """
 
     conf: cfg.ConfigOpts
     database: Database
@@ -25,3 +28,4 @@ class ServiceContext:
     enforcer: policy.Enforcer
     clock: Clock
     trigger_types: Mapping[str, TriggerType] = field(default_factory=loader.trigger_types)
+    begin_request: Callable[[], None] = lambda: None

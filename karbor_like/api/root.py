@@ -26,6 +26,7 @@ class RequestHook(hooks.PecanHook):
 
     def on_route(self, state: Any) -> None:
         """Read the request before Pecan does: Pecan accepts some malformed requests and fails at others."""
+        self._deps.begin_request()
         incoming = state.request
         # Ends Pecan's content negotiation: the API speaks JSON only, and a dot in an id is not a file name extension.
         incoming.pecan["content_type"] = _JSON

@@ -16,8 +16,18 @@ OPTS = [
         default=16,
         min=1,
         help="""
-Threads per process. Requests spend most of their time waiting for the database or the protection service. Raise it if
-requests queue although the CPU is idle.
+Threads per process. Requests spend most of their time waiting for the database or the protection service. At most three
+quarters of the threads wait for the protection service and the operation engine, half of these for one project; further
+requests that would are answered with status 503. Raise it if requests queue or are refused although the CPU is idle.
+""",
+    ),
+    cfg.FloatOpt(
+        "request_timeout",
+        default=120.0,
+        min=1.0,
+        help="""
+Seconds that a request may wait for the protection service and the operation engine. Then it is answered with status 503.
+What it started continues.
 """,
     ),
     cfg.IntOpt(

@@ -4,12 +4,13 @@ oslo.db pings a connection whenever it is taken from the pool, and opens a new o
 as much as a query. Here a connection is pinged after it was idle, and those of SQLite are kept too.
 """
 
-import time
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import plugins
 from sqlalchemy.engine import CreateEnginePlugin
+
+from karbor_like.clock import SystemClock
 
 #: Value of ``plugin`` in the parameters of a connection.
 NAME: Final = "karbor_like"
@@ -17,6 +18,7 @@ NAME: Final = "karbor_like"
 KEPT: Final = 20
 #: Seconds after which a connection is pinged before it is used.
 IDLE: Final = 1.0
+_CLOCK: Final = SystemClock()
 
 
 class Pooling(CreateEnginePlugin):
@@ -42,7 +44,7 @@ def parameters(configured: str) -> str:
 
 
 def _note_use(connection: Any, record: sa.pool.ConnectionPoolEntry) -> None:
-    record.info["used"] = time.monotonic()
+    record.info["used"] = _CLOCK.monotonic()
 
 
 class _Ping:
@@ -52,7 +54,7 @@ class _Ping:
         self._dialect = dialect
 
     def __call__(self, connection: Any, record: sa.pool.ConnectionPoolEntry, proxy: Any) -> None:
-        if time.monotonic() - record.info.get("used", time.monotonic()) < IDLE:
+        if _CLOCK.monotonic() - record.info.get("used", _CLOCK.monotonic()) < IDLE:
             return
         try:
             self._dialect.do_ping(connection)

@@ -3,6 +3,8 @@
 import copy
 import logging
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -32,6 +34,14 @@ _UNDELIVERED = (
     kombu_errors.KombuError,
     OSError,
 )
+
+#: Gives the call of a request leave to wait, as a context that yields the seconds that it may take.
+Guard = Callable[[RequestContext], AbstractContextManager[float]]
+
+
+def unguarded(ctxt: RequestContext) -> AbstractContextManager[float]:
+    """Let every call take as long as the longest."""
+    return nullcontext(float(_LONG_SECONDS))
 
 
 class _Sending(oslo_messaging.TransportOptions):
@@ -69,6 +79,7 @@ class Client:
 
     :param transport: to share between clients; None: create one from *conf*
     :param clock: tells the services when the caller of a message gives up
+    :param guard: asked before each call but :meth:`ping`
     """
 
     #: Name of the service in messages.
@@ -77,7 +88,11 @@ class Client:
     version: str
 
     def __init__(
-        self, conf: cfg.ConfigOpts, transport: oslo_messaging.Transport | None = None, clock: Clock | None = None
+        self,
+        conf: cfg.ConfigOpts,
+        transport: oslo_messaging.Transport | None = None,
+        clock: Clock | None = None,
+        guard: Guard = unguarded,
     ) -> None:
         self._transport = transport or rpc_transport.get(conf)
         target = oslo_messaging.Target(topic=self.topic, version=self.version)
@@ -93,6 +108,7 @@ class Client:
         )
         self._conf = conf
         self._clock = clock or SystemClock()
+        self._guard = guard
         self._slots = threading.Semaphore(_SLOTS)
 
     def close(self) -> None:
@@ -108,9 +124,19 @@ class Client:
         return self._call(ctxt, "ping", timeout)
 
     def _call(self, ctxt: RequestContext, method: str, timeout: float | None = None, **arguments: Any) -> Any:
-        # A call without a timeout of its own may be long. Then the heartbeats of the server must be timely, not its answer.
-        patience = timeout or self._conf.rpc_response_timeout
-        options = {"timeout": timeout} if timeout else {"timeout": _LONG_SECONDS, "call_monitor_timeout": patience}
+        if timeout is not None:
+            return self._ask(ctxt, method, timeout, timeout, arguments)
+        with self._guard(ctxt) as limit:
+            # The call may be long: the heartbeats of the server must be timely, not its answer.
+            return self._ask(ctxt, method, min(self._conf.rpc_response_timeout, limit), limit, arguments)
+
+    def _ask(self, ctxt: RequestContext, method: str, patience: float, limit: float, arguments: dict[str, Any]) -> Any:
+        """Make a call.
+
+        :param patience: seconds to wait for the message to be sent, and then for each sign of life of the service
+        :param limit: seconds to wait for the answer of a service that gives signs of life
+        """
+        options = {"timeout": limit, "call_monitor_timeout": patience} if limit > patience else {"timeout": limit}
         sending = _Sending(patience, self._clock)
         if not self._has_broker:
             sending.begun.set()
@@ -126,7 +152,7 @@ class Client:
         call = deadline.Call(f"rpc-{method}", lambda: client.call(sent, method, **arguments), self._slots.release)
         try:
             if not call.wait(end - self._clock.monotonic()) and not (
-                timeout is None and sending.begun.is_set() and call.wait(_LONG_SECONDS)
+                limit > patience and sending.begun.is_set() and call.wait(limit - patience)
             ):
                 raise silent
             return call.result()

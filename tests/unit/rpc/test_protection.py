@@ -1,5 +1,6 @@
 """The client against a server on the in-process bus: what goes in comes out, errors come as themselves."""
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -207,3 +208,22 @@ def test_a_message_is_not_sent_after_its_caller_has_given_up():
     clock.advance(5.1)
     with pytest.raises(oslo_messaging.MessagingTimeout):
         _ = sending.at_least_once
+
+
+def test_a_call_takes_a_place_and_the_time_that_it_is_given(conf, context):
+    asked: list[RequestContext] = []
+
+    @contextlib.contextmanager
+    def guard(ctxt: RequestContext) -> Iterator[float]:
+        asked.append(ctxt)
+        yield 0.01
+
+    client = protection.ProtectionClient(conf, guard=guard)
+    with pytest.raises(exception.BusUnavailable, match=r"in 0\.01 seconds"):
+        client.list_protectables(context)
+    assert asked == [context]
+    # Health checks take no place.
+    with pytest.raises(exception.BusUnavailable, match=r"in 0\.02 seconds"):
+        client.ping(context, timeout=0.02)
+    assert asked == [context]
+    client.close()
