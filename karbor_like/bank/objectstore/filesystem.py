@@ -11,7 +11,7 @@ It needs from a file system: names of up to 255 bytes, ``rename`` over an existi
 
 import contextlib
 import errno
-import heapq
+import itertools
 import os
 import stat as modes
 import threading
@@ -25,6 +25,8 @@ from oslo_config import cfg
 from karbor_like import exception
 from karbor_like.bank import errors, layout
 from karbor_like.bank.objectstore import base
+from karbor_like.bank.objectstore.directory import Directories, Selection
+from karbor_like.clock import Clock, SystemClock
 
 _GROUP = "file_system_bank_plugin"
 _OPTS = [
@@ -78,17 +80,22 @@ class FilesystemStore(base.ObjectStore):
     :param path: directory that exists
     :param container: name of the directory in it that holds the objects
     :param mounted: whether to raise ConnectionFailed while no file system is mounted at *path* itself
+    :param clock: decides how long names in directories of the index are kept
     """
 
     options = {_GROUP: _OPTS}
 
     # Most of the time of reading a file is spent on copying memory, which more threads than processors do not speed up.
     requests_at_once = 2
+    frees_room_at_once = True
 
-    def __init__(self, path: str, container: str = "karbor", *, mounted: bool = False) -> None:
+    def __init__(
+        self, path: str, container: str = "karbor", *, mounted: bool = False, clock: Clock | None = None
+    ) -> None:
         self._path = path
         self._container = container
         self._mounted = mounted
+        self._directories = Directories(clock or SystemClock())
         self._swept = threading.Event()
 
     @classmethod
@@ -159,14 +166,10 @@ class FilesystemStore(base.ObjectStore):
     def list(self, prefix: str, marker: str = "", limit: int = 1000) -> Sequence[base.ObjectInfo]:
         base.check_prefix(prefix)
         top = prefix[: prefix.rfind("/") + 1]
-        infos: list[base.ObjectInfo] = []
         with self._reading(prefix or "/"):
             self._check_mounted()
-            for info in self._walk(top, _Selection(prefix, marker, limit)):
-                if len(infos) >= limit:
-                    break
-                infos.append(info)
-        return infos
+            # Not one more than that: for it, a directory could have to be read again.
+            return list(itertools.islice(self._walk(top, Selection(prefix, marker, limit)), limit))
 
     def delete(self, key: str) -> None:
         *folders, name = layout.check_key(key).split("/")
@@ -230,15 +233,14 @@ class FilesystemStore(base.ObjectStore):
             except OSError:
                 return  # it is not empty, or was removed concurrently
 
-    def _walk(self, path: str, selection: "_Selection") -> Iterator[base.ObjectInfo]:
+    def _walk(self, path: str, selection: Selection) -> Iterator[base.ObjectInfo]:
         """Yield the objects below directory *path* (empty, or ending with a slash), in order."""
         last = ""
         while True:
             try:
                 with self._folder(path.split("/")[:-1]) as folder:
-                    selected = (name for name in _names(folder, path) if name > last and name in selection)
-                    names = heapq.nsmallest(selection.limit, selected)
-                    # Checks only these: a directory may hold a hundred thousand names, and each page reads all of them.
+                    names = self._directories.first(folder, path, selection, last)
+                    # Checks only these: a directory may hold a hundred thousand names, and a page reads all of them.
                     keys = [name for name in names if base.is_key(name.removesuffix("/"))]
                     infos = {name: _info_or_none(folder, name) for name in keys if not name.endswith("/")}
             except (FileNotFoundError, NotADirectoryError):
@@ -310,21 +312,6 @@ class FilesystemStore(base.ObjectStore):
         return errors.ConnectionFailed(message)
 
 
-class _Selection:
-    """The files and directories that a listing must visit. The names of directories end with a slash."""
-
-    def __init__(self, prefix: str, marker: str, limit: int) -> None:
-        self._prefix = prefix
-        self._marker = marker
-        self.limit = max(limit, 1)
-
-    def __contains__(self, name: str) -> bool:
-        if not name.endswith("/"):
-            return name > self._marker and name.startswith(self._prefix)
-        in_prefix = name.startswith(self._prefix) or self._prefix.startswith(name)
-        return in_prefix and (name > self._marker or self._marker.startswith(name))
-
-
 def _open_directory(parent: int, name: str, create: bool) -> int:
     try:
         return os.open(name, _DIRECTORY, dir_fd=parent)
@@ -347,13 +334,6 @@ def _flush(folder: int) -> None:
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
-
-
-def _names(folder: int, path: str) -> Iterator[str]:
-    """Yield the names in an open directory: keys, ``.tmp`` and foreign files. Those of directories end with a slash."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            yield path + entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "")
 
 
 @contextlib.contextmanager

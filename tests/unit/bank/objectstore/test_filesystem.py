@@ -1,11 +1,13 @@
 import contextlib
 import errno
 import os
+import random
 import shutil
 import stat
+import sys
 import uuid
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from oslo_config import cfg
 
 from karbor_like import exception
 from karbor_like.bank import errors
-from karbor_like.bank.objectstore import base, filesystem
+from karbor_like.bank.objectstore import base, directory, filesystem, listing
 from karbor_like.bank.objectstore.reserve import Reserve
 from karbor_like.clock import ManualClock
 
@@ -391,3 +393,106 @@ def test_stale_uploads_are_removed_from_a_disk_that_takes_no_new_file(
     with failing(monkeypatch, "fsync", errno.ENOSPC), pytest.raises(errors.BankFull):
         store.put("k", b"x")
     assert os.listdir(root / ".tmp") == []
+
+
+# The index.
+
+
+class Reads:
+    """Counts the directories that are read."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.active = True
+        # An audit hook cannot be removed.
+        sys.addaudithook(self._hook)
+
+    def _hook(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self.active and event == "os.scandir":
+            self.count += 1
+
+
+@pytest.fixture
+def reads() -> Iterator[Reads]:
+    found = Reads()
+    yield found
+    found.active = False
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that is an hour ahead, so that no directory was changed just now."""
+    return ManualClock(datetime.now(UTC) + timedelta(hours=1))
+
+
+def fill(root: Path, names: Sequence[str], folder: str = "indices/by-date/newest") -> Sequence[str]:
+    (root / folder).mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (root / folder / name).touch()
+    return [f"{folder}/{name}" for name in names]
+
+
+def walk(store: base.ObjectStore, prefix: str, limit: int) -> Sequence[str]:
+    return [info.key for info in listing.objects(store, prefix, page_size=limit)]
+
+
+def test_pages_of_the_index_read_its_directory_once(root: Path, clock: ManualClock, reads: Reads) -> None:
+    keys = fill(root, [f"{number:04d}" for number in range(1000)])
+    store = filesystem.FilesystemStore(str(root.parent), clock=clock)
+    assert walk(store, "indices/by-date/newest/", 10) == keys
+    assert [info.key for info in store.list("indices/by-date/newest/", keys[500], 3)] == keys[501:504]
+    assert reads.count == 1
+
+
+def test_a_directory_larger_than_what_is_kept_is_read_once_for_many_pages(
+    root: Path, clock: ManualClock, reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory, "_NAMES", 100)
+    keys = fill(root, [f"{number:04d}" for number in range(1000)])
+    store = filesystem.FilesystemStore(str(root.parent), clock=clock)
+    assert walk(store, "indices/by-date/newest/", 10) == keys
+    assert reads.count <= 11
+
+
+def test_a_changed_index_is_read_again(root: Path, clock: ManualClock, reads: Reads) -> None:
+    prefix = "indices/by-date/newest/"
+    first, second, third = fill(root, ["1", "2", "3"])
+    store = filesystem.FilesystemStore(str(root.parent), clock=clock)
+    assert walk(store, prefix, 1) == [first, second, third]
+    store.delete(second)
+    assert walk(store, prefix, 1) == [first, third]
+    (root / prefix / "4").touch()
+    assert walk(store, prefix, 1) == [first, third, f"{prefix}4"]
+    before = reads.count
+    clock.advance(400)
+    assert walk(store, prefix, 1) == [first, third, f"{prefix}4"]
+    assert reads.count > before
+
+
+def test_names_are_not_kept_just_after_a_change(root: Path, reads: Reads) -> None:
+    keys = fill(root, ["1", "2"])
+    store = filesystem.FilesystemStore(str(root.parent), clock=ManualClock(datetime.now(UTC) - timedelta(hours=1)))
+    assert walk(store, "indices/by-date/newest/", 1) == keys
+    assert reads.count == 3
+
+
+def test_only_names_of_the_index_are_kept(root: Path, clock: ManualClock, reads: Reads) -> None:
+    store = filesystem.FilesystemStore(str(root.parent), clock=clock)
+    fill(root, ["1"], "leases/a")
+    assert walk(store, "leases/", 1000) == walk(store, "leases/", 1000) == ["leases/a/1"]
+    assert reads.count == 4
+
+
+@pytest.mark.parametrize("prefix", ["indices/", "indices/by", "indices/by-date/newest/00", "indices/by-plan/"])
+def test_kept_names_serve_every_prefix_and_marker(root: Path, clock: ManualClock, prefix: str) -> None:
+    keys = fill(root, [f"{number:03d}" for number in range(0, 150, 7)])
+    keys = [
+        *keys,
+        *fill(root, ["1", "2"], "indices/by-plan/x/newest"),
+        *fill(root, ["3"], "indices/by-plan/x.y/newest"),
+    ]
+    store = filesystem.FilesystemStore(str(root.parent), clock=clock)
+    for marker in ("", *random.Random(1).sample(keys, len(keys)), "indices/by-plan/x", "indices/by-plan/x/", "z"):
+        for limit in (1, 3, 1000):
+            expected = [key for key in sorted(keys) if key.startswith(prefix) and key > marker][:limit]
+            assert [info.key for info in store.list(prefix, marker, limit)] == expected
