@@ -6,7 +6,8 @@ new one is old enough to be in every listing. A lease is valid until the store's
 span on its own monotonic clock, from before the request. It regards the lease as lost a margin earlier, or when the wall
 clock, which also runs while a machine is suspended, has passed its end.
 
-A write lease that was released counts for a grace period, until what was written under it is in every listing.
+A write lease that was released counts for a grace period, until what was written under it is in every listing. Later its
+objects are removed: by the process that owned it, when it acquires another one, or by the collector.
 
 A reader verifies what it reads, so it does not depend on its lease. If the store can be read and cannot be written, a
 read lease is *unprotected*: its owner continues, and the collector does not know of it until a renewal is stored.
@@ -15,6 +16,7 @@ read lease is *unprotected*: its owner continues, and the collector does not kno
 import logging
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -35,6 +37,10 @@ VERSION: Final = 1
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 #: Longest duration of a lease, in seconds. Added to any date of this century or the next, it gives a valid date.
 _LONGEST: Final = 1e9
+
+#: Objects of released leases that a process removes at once at most, and that it remembers at most.
+_REMOVED_AT_ONCE: Final = 20
+_REMEMBERED: Final = 1000
 
 Kind = Literal["write", "read", "gc"]
 
@@ -71,6 +77,41 @@ class _Until(NamedTuple):
     store: datetime
 
 
+class _Released:
+    """Objects of write leases that this process released, and that it removes when they have no meaning any more.
+
+    For the collector a lease counts until a grace period after its release. Its objects are kept for the duration of a lease
+    longer: a listing that shows some of them for too long then shows a lease that has expired. Thread-safe.
+    """
+
+    def __init__(self, store: ObjectStore, clock: Clock, safety: Safety) -> None:
+        self._store = store
+        self._clock = clock
+        self._kept_for = safety.lease_duration + safety.grace.total_seconds()
+        self._lock = threading.Lock()
+        self._keys: deque[tuple[float, str]] = deque()  # when to remove it on the monotonic clock, the oldest first
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Remove *keys*, the objects of a lease that was released just now, later."""
+        due = self._clock.monotonic() + self._kept_for
+        with self._lock:
+            self._keys.extend((due, key) for key in keys)
+            while len(self._keys) > _REMEMBERED:
+                self._keys.popleft()
+
+    def remove_due(self) -> None:
+        """Remove what is due, some of it at a time. What the store does not remove now is left to the collector."""
+        for _ in range(_REMOVED_AT_ONCE):
+            with self._lock:
+                if not self._keys or self._keys[0][0] > self._clock.monotonic():
+                    return
+                _, key = self._keys.popleft()
+            try:
+                _delete(self._store, key)
+            except errors.BankError as error:
+                LOG.info("%s: the collector will remove this object of a released lease: %s", key, error)
+
+
 class Lease:
     """A lease of this process. A context manager that releases the lease at its end.
 
@@ -87,6 +128,7 @@ class Lease:
         holder: str,
         bases: Sequence[str],
         kind: Kind,
+        released: _Released,
     ) -> None:
         self.id: Final = uuid.uuid4().hex
         self.holder: Final = holder
@@ -106,6 +148,7 @@ class Lease:
         self._thread: threading.Thread | None = None
         self._lost: str | None = None
         self._released = False
+        self._left = released
         self._unprotected: errors.BankError | None = None
         self._excluded: dict[tuple[str, str], exclusions.Exclusions] = {}  # (root of the lists, project)
         # seq -> monotonic time at which it was known to be stored; None if its put failed, and may have stored it
@@ -292,6 +335,7 @@ class Lease:
             if self.kind == "write":
                 key = layout.lease_key(self.id, self._next_seq())
                 self._put(key, self._make_body(self._clock.now(), released=True))
+                self._left.add([*(layout.lease_key(self.id, seq) for seq in sorted(self._objects)), key])
                 return
             try:
                 for seq in self._objects:
@@ -324,6 +368,7 @@ class Leases:
         self._reserve = reserve
         self._clock = clock
         self._safety = safety
+        self._released = _Released(store, clock, safety)
 
     def acquire(self, *, holder: str, bases: Sequence[str] = (), kind: Kind = "write") -> Lease:
         """Acquire a lease and start to renew it. Raises BankError, except that a reader's lease may be unprotected.
@@ -331,8 +376,18 @@ class Leases:
         :param holder: host, process and operation; informational
         :param bases: ids of the checkpoints that are built on or read
         """
-        lease = Lease(self._store, self._reserve, self._clock, self._safety, holder=holder, bases=bases, kind=kind)
+        lease = Lease(
+            self._store,
+            self._reserve,
+            self._clock,
+            self._safety,
+            holder=holder,
+            bases=bases,
+            kind=kind,
+            released=self._released,
+        )
         lease.keep_alive()
+        self._released.remove_due()
         return lease
 
     def list(self) -> Sequence[LeaseInfo]:

@@ -73,6 +73,9 @@ class ObjectStore(ABC):
     #: Requests that a reader should keep in flight to hide the store's latency.
     requests_at_once: int = 16
 
+    #: Whether room is available as soon as a delete has returned. Other stores take up to a minute to notice.
+    frees_room_at_once: bool = False
+
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> "ObjectStore":
         """Create the store from a provider's file, without connecting to it. Drivers implement this; wrappers do not.

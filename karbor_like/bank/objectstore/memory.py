@@ -18,6 +18,8 @@ class MemoryStore(base.ObjectStore):
     :param clock: source of the objects' times
     """
 
+    frees_room_at_once = True
+
     def __init__(self, clock: clocks.Clock | None = None) -> None:
         self._clock = clock or clocks.SystemClock()
         self._lock = threading.Lock()

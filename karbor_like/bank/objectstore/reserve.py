@@ -16,8 +16,8 @@ from karbor_like.clock import Clock
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds between the deletion of each object of the reserve and the next attempt. Others may have taken the room, or the
-#: store may not know of it yet: the usage that Swift compares with a quota is up to a minute old.
+#: Seconds between the deletion of each object of the reserve and the next attempt, if the store may not know of the room yet:
+#: the usage that Swift compares with a quota is up to a minute old.
 _PAUSES: Final = (0, 5, 20, 40)
 
 
@@ -45,7 +45,7 @@ class Reserve:
             return
         except errors.BankFull as error:
             full = error
-        pauses = iter(_PAUSES)
+        pauses = iter([0] * len(_PAUSES) if self._store.frees_room_at_once else _PAUSES)
         for piece in self._keys:
             try:
                 self._store.delete(piece)

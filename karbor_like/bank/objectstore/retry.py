@@ -30,6 +30,7 @@ class RetryingStore(base.ObjectStore):
     def __init__(self, inner: base.ObjectStore, policy: base.RetryPolicy, clock: Clock) -> None:
         self._inner = inner
         self.requests_at_once = inner.requests_at_once
+        self.frees_room_at_once = inner.frees_room_at_once
         self._policy = policy
         self._clock = clock
         self._retrying = tenacity.Retrying(

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from karbor_like.bank.objectstore import reserve
 from tests.fixtures.transactions import waits_in_transactions  # noqa: F401 - a fixture
 from tests.functional.protection import plugins
 from tests.functional.protection.processes import Zygote
@@ -37,12 +36,6 @@ def site(tmp_path: Path, files: Path) -> Iterator[Site]:
     """A running service."""
     with running(Site(tmp_path, files)) as found:
         yield found
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stores of these tests know at once how much room they have."""
-    monkeypatch.setattr(reserve, "_PAUSES", [0] * len(reserve._PAUSES))
 
 
 @pytest.fixture(autouse=True)

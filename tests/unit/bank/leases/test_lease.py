@@ -283,6 +283,57 @@ def test_a_released_write_lease_counts_until_its_work_is_in_listings(clock, host
     assert host.leases.list() == []
 
 
+def test_the_owner_removes_the_objects_of_a_released_write_lease(clock, shared, host):
+    """When it acquires another one, and when no collector needs them any more."""
+    lease = host.leases.acquire(holder="one")
+    lease.renew()
+    lease.release()
+    assert len(shared.list("leases/")) == 3
+    clock.advance(SECONDS + TEST.grace.total_seconds() - 0.001)
+    host.leases.acquire(holder="two", kind="read").release()
+    assert len(shared.list("leases/")) == 3
+    clock.advance(0.001)
+    host.leases.acquire(holder="three", kind="read").release()
+    assert shared.list("leases/") == []
+
+
+def test_a_listing_that_lags_behind_the_removal_of_a_released_lease_pins_nothing(clock, shared):
+    store = stores.EventualStore(shared, clock, TEST.listing_lag)
+    host = Host(clock, store)
+    host.leases.acquire(holder="one").release()
+    clock.advance(SECONDS + TEST.grace.total_seconds())
+    host.leases.acquire(holder="two", kind="gc")
+    (ghost,) = [lease for lease in host.leases.list() if lease.holder == "unknown"]
+    assert ghost.objects
+    assert shared.list(f"leases/{ghost.id}/") == []
+    assert not ghost.counts(clock.now() + timedelta(seconds=0.001), TEST)
+
+
+def test_a_store_that_fails_leaves_released_leases_to_the_collector(clock, shared, host):
+    host.leases.acquire(holder="one").release()
+    clock.advance(SECONDS + TEST.grace.total_seconds())
+    host.store.inject(stores.DENY, op="delete", times=2)
+    host.leases.acquire(holder="two")
+    assert len(shared.list("leases/")) == 3
+    (lease,) = [lease for lease in host.leases.list() if lease.holder == "one"]
+    host.leases.remove(lease)
+    assert len(shared.list("leases/")) == 1
+
+
+def test_operations_one_after_another_leave_few_leases(clock, shared, host):
+    counts = []
+    for _ in range(100):
+        with host.leases.acquire(holder="creates"):
+            pass
+        with host.leases.acquire(holder="protects") as lease:
+            lease.renew()
+        host.leases.acquire(holder="deletes", kind="read").release()
+        clock.advance(30)
+        counts.append(len(shared.list("leases/")))
+    assert counts[0] == 5
+    assert max(counts) == counts[-1] == 15
+
+
 @pytest.mark.parametrize("kind", ["read", "gc"])
 def test_a_released_lease_of_a_reader_or_collector_is_gone(shared, host, kind):
     with host.leases.acquire(holder="one", kind=kind) as lease:

@@ -1,8 +1,10 @@
 import pytest
 
 from karbor_like.bank import errors, layout
+from karbor_like.bank.objectstore.base import RetryPolicy
 from karbor_like.bank.objectstore.memory import MemoryStore
 from karbor_like.bank.objectstore.reserve import Reserve
+from karbor_like.bank.objectstore.retry import RetryingStore
 from karbor_like.clock import ManualClock
 from tests.fixtures.stores import BoundedStore, EventualStore
 
@@ -72,6 +74,8 @@ def test_a_store_that_counts_late_is_asked_for_more_than_a_minute(
     class Late(BoundedStore):
         """Compares with its quota what it knew a minute ago."""
 
+        frees_room_at_once = False
+
         def put(self, key, data):
             if clock.monotonic() < 60:
                 raise errors.BankFull(f"{key}: the usage is not counted again yet")
@@ -79,6 +83,18 @@ def test_a_store_that_counts_late_is_asked_for_more_than_a_minute(
 
     Reserve(Late(store.inner), clock, SIZE).put("a", b"x")
     assert store.get("a") == b"x"
+
+
+def test_a_store_that_counts_at_once_is_not_waited_for(store: BoundedStore, reserve: Reserve, clock: ManualClock):
+    with pytest.raises(errors.BankFull):
+        reserve.put("a", b"x" * (SIZE + 1))
+    assert clock.monotonic() == 0
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_store_that_is_retried_frees_room_as_the_one_inside(store: BoundedStore, clock: ManualClock, at_once: bool):
+    store.frees_room_at_once = at_once
+    assert RetryingStore(store, RetryPolicy(), clock).frees_room_at_once is at_once
 
 
 def test_it_is_looked_for_once_and_after_each_use(store: BoundedStore, clock: ManualClock):
