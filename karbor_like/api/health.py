@@ -118,7 +118,7 @@ class Healthcheck(healthcheck.Healthcheck):
             _Check("protection", lambda: check_protection(deps)),
         ]
         # Entry points are the other way to add checks. Their objects are created without the dependencies.
-        checks = [*(extension.obj for extension in self._backends if extension.obj), *own]
+        checks: list[Any] = [*(extension.obj for extension in self._backends if extension.obj), *own]
         port = deps.conf.api.port
         shared = SharedCheck(lambda: [check.healthcheck(port) for check in checks], timeout + _MARGIN, deps.clock)
         self._backends = _Backends(shared)  # type: ignore[assignment]
