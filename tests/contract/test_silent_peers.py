@@ -24,6 +24,7 @@ from taskflow import exceptions as taskflow_exceptions
 from karbor_like import exception, service
 from karbor_like.api import app
 from karbor_like.bank import errors as bank_errors
+from karbor_like.bank import options as bank_options
 from karbor_like.bank.keys.masters import CastellanMasterKeys
 from karbor_like.bank.objectstore import base, factory
 from karbor_like.clients import imagedata
@@ -42,6 +43,7 @@ from karbor_like.rpc import operationengine, protection, transport
 from karbor_like.rpc.server import rpc_method
 from karbor_like.sandbox.cloud import Sandbox
 from tests.fixtures import configuration, silence
+from tests.structure.source import ROOT
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -65,6 +67,7 @@ def limited(url: str, seconds: float = SECONDS) -> Database:
     conf([], default_config_files=[])
     db_session.register(conf)
     limits = {"connection": url, "connect_timeout": seconds, "statement_timeout": seconds}
+    limits |= {"max_retries": 1, "retry_interval": 0}
     for name, value in limits.items():
         conf.set_override(name, value, "database")
     return Database(conf)
@@ -94,6 +97,12 @@ def test_a_query_ends(database, silent):
 def test_a_question_for_the_version_of_the_schema_ends(database):
     with pytest.raises(Exception) as caught:  # noqa: PT011 - its class is checked below
         migration.version(database)
+    assert_unavailable(caught.value)
+
+
+def test_the_start_of_a_service_waits_as_long_as_configured(database):
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - its class is checked below
+        database.wait()
     assert_unavailable(caught.value)
 
 
@@ -506,3 +515,16 @@ def test_a_request_to_a_key_manager_ends(manager, silent):
     with pytest.raises(bank_errors.KeyUnavailable, match="has not ended in 0.2 seconds"):
         masters.get("key")
     assert silent.reached.is_set()
+
+
+# The documents.
+
+
+def test_each_limit_is_in_the_table_for_operators():
+    drivers = [entry.load() for entry in metadata.entry_points(group=factory.NAMESPACE)]
+    groups = [*opts.list_opts(), ("bank", bank_options.OPTS)]
+    groups += [item for driver in drivers for item in driver.options.items()]
+    limits = {option.dest for _, options in groups for option in options if option.dest.endswith("timeout")}
+    page = (ROOT / "doc" / "source" / "admin" / "operation.rst").read_text()
+    assert {"timeout", "statement_timeout", "swift_timeout", "key_manager_timeout"} <= limits
+    assert [limit for limit in sorted(limits) if f"{limit}``" not in page] == []

@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterator
 
 import oslo_messaging
 import pytest
+import webob
+from oslo_messaging.rpc import client as oslo_rpc_client
 
 from karbor_like import exception, policy
 from karbor_like.api import app
 from karbor_like.api.context import ServiceContext
 from karbor_like.rpc import operationengine, transport
 from karbor_like.rpc import protection as rpc
-from tests.fixtures import bodies
+from tests.fixtures import bodies, silence
 from tests.fixtures.api import PROJECT_A, Client, check_tokens, token
 from tests.fixtures.fake_catalogue import PROVIDER
 
@@ -69,3 +71,25 @@ def test_a_trust_that_keystone_refuses_is_said_and_nothing_is_left(alice, engine
     body = bodies.scheduled_operation(trigger["id"], plan["id"])
     assert alice.post("/scheduled_operations", body, status=403)["forbidden"]["message"] == "Keystone refuses the trust"
     assert alice.get("/scheduled_operations") == {"operations": []}
+
+
+def test_requests_end_while_the_bus_does_not_answer(conf, database, clock):
+    with silence.peer() as silent:
+        conf.register_opts(oslo_rpc_client._client_opts)
+        conf.set_override("rpc_response_timeout", 1)
+        conf.set_override("health_timeout", 0.2, "api")
+        oslo_messaging.get_rpc_transport(conf).cleanup()  # registers transport_url
+        conf.set_override("transport_url", f"rabbit://guest:guest@127.0.0.1:{silent.port}/")
+        bus = transport.get(conf)
+        protection, engine = rpc.ProtectionClient(conf, bus), operationengine.OperationEngineClient(conf, bus)
+        deps = ServiceContext(conf, database, protection, engine, policy.make_enforcer(conf), clock)
+        application = app.build(deps, authenticate=check_tokens)
+        alice = Client(application, token("member"), PROJECT_A)
+
+        answer = alice.post("/plans", bodies.plan(), status=503)
+
+        assert answer["serviceUnavailable"]["type"] == "bus.unavailable"
+        assert alice.get("/plans") == {"plans": []}
+        health = webob.Request.blank("/healthcheck").get_response(application)
+        assert health.status_int == 503
+        assert silent.reached.is_set()
