@@ -10,6 +10,7 @@ import webob
 from karbor_like import exception
 
 _DIRECTIONS = ("asc", "desc")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _DEFAULT_KEY = "created_at"
 
 
@@ -48,12 +49,15 @@ def _direction(text: str, field: str) -> str:
 
 
 def root_url(request: webob.Request, public_url: str | None) -> str:
-    """Return scheme, host and path prefix for links: the configured ones, or those that the client used, also by a proxy."""
+    """Return scheme, host and path prefix for links: the configured ones, or those that the client used.
+
+    Middleware has put what a proxy states into *request* if the operator trusts proxies: ``[oslo_middleware]
+    enable_proxy_headers_parsing``. With several proxies, the header has a list, to which the nearest one appended.
+    """
     if public_url:
         return public_url.rstrip("/")
-    forwarded = request.headers.get("X-Forwarded-Host", "").split(",")[-1].strip()
-    host_url = f"{request.scheme}://{forwarded}" if forwarded else request.host_url
-    return host_url + request.script_name
+    host = request.host.split(",")[-1].strip().removesuffix(_DEFAULT_PORTS.get(request.scheme, ""))
+    return f"{request.scheme}://{host}{request.script_name}"
 
 
 def next_link(request: webob.Request, public_url: str | None, marker: str) -> list[dict[str, str]]:

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if directory is None:
             return _run(service.prepare(arguments, cli=[_SANDBOX]))
         home = Path(directory).absolute()
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         cloud = stack.enter_context(Sandbox(home / "cloud"))
         path = embedded.write(home, cloud.credentials("karbor"))
         conf = service.prepare(["--config-file", str(path), *arguments], cli=[_SANDBOX])

@@ -86,9 +86,9 @@ def write(directory: Path, account: Mapping[str, Any]) -> Path:
     :param account: options of keystoneauth's password plugin for the service user
     :returns: path of the main configuration file
     """
-    (directory / "bank").mkdir(exist_ok=True)
+    (directory / "bank").mkdir(mode=0o700, exist_ok=True)
     providers = directory / "providers.d"
-    providers.mkdir(exist_ok=True)
+    providers.mkdir(mode=0o700, exist_ok=True)
     values = {
         **account,
         "directory": directory,

@@ -41,7 +41,8 @@ What it started continues.
         schemes=["http", "https"],
         help="""
 Scheme, host and path prefix of links in responses. Set it if a proxy hides them from this service. By default they are
-taken from the request.
+taken from the request. Headers in which a proxy states them (Forwarded, X-Forwarded-Host, -Proto and -Prefix) are used
+only with [oslo_middleware] enable_proxy_headers_parsing.
 """,
     ),
     cfg.FloatOpt(

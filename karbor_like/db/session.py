@@ -23,7 +23,7 @@ from sqlalchemy.ext import compiler
 
 from karbor_like import exception
 from karbor_like.conf import database as options
-from karbor_like.db import pool, timeouts
+from karbor_like.db import files, pool, timeouts
 
 LOG = logging.getLogger(__name__)
 
@@ -150,6 +150,7 @@ class Database:
 
     def __init__(self, conf: cfg.ConfigOpts, statement_timeout: float | None = None) -> None:
         register(conf)
+        files.make_private(conf.database.connection)
         own = {option.dest for option in options.OPTS}
         settings = {name: value for name, value in conf.database.items() if name not in own}
         # thread_checkin is for eventlet: it yields the processor whenever a connection returns to the pool. max_retries is

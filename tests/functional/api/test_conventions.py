@@ -244,10 +244,19 @@ def test_walking_through_pages(alice):
     assert newest_first == names
 
 
-def test_links_behind_proxies(alice, conf):
+def test_links_behind_proxies(alice, anonymous, conf):
     alice.post("/plans", bodies.plan())
-    forwarded = alice.get("/plans?limit=1", headers={"X-Forwarded-Host": "inner, outer.example.net"})
-    assert forwarded["plans_links"][0]["href"].startswith(f"http://outer.example.net/v1/{PROJECT_A}/plans?")
+    old = {"X-Forwarded-Host": "inner, outer.example.net", "X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/dp"}
+    new = {"Forwarded": "for=10.0.0.1;host=outer.example.net;proto=https", "X-Forwarded-Prefix": "/dp"}
+    for headers in (old, new):
+        conf.set_override("enable_proxy_headers_parsing", False, group="oslo_middleware")
+        direct = alice.get("/plans?limit=1", headers=headers)
+        assert direct["plans_links"][0]["href"].startswith(f"http://localhost/v1/{PROJECT_A}/plans?")
+        assert "outer" not in anonymous.get("/", status=300, headers=headers).text
+        conf.set_override("enable_proxy_headers_parsing", True, group="oslo_middleware")
+        forwarded = alice.get("/plans?limit=1", headers=headers)
+        assert forwarded["plans_links"][0]["href"].startswith(f"https://outer.example.net/dp/v1/{PROJECT_A}/plans?")
+        assert "https://outer.example.net/dp/" in anonymous.get("/", status=300, headers=headers).text
     conf.set_override("public_url", "https://api.example.net/protect/", group="api")
     configured = alice.get("/plans?limit=1")
     assert configured["plans_links"][0]["href"].startswith(f"https://api.example.net/protect/v1/{PROJECT_A}/plans?")

@@ -39,8 +39,9 @@ def test_the_limit_is_bounded(limit, effective):
     ("headers", "public", "root"),
     [
         ({}, None, "http://api.example.net:8799"),
-        ({"X-Forwarded-Host": "a, b.example.net:1"}, None, "http://b.example.net:1"),
-        ({"X-Forwarded-Host": "a"}, "https://p.example.net/x/", "https://p.example.net/x"),
+        ({"X-Forwarded-Host": "a, b.example.net:1"}, None, "http://api.example.net:8799"),
+        ({"Host": "a, b.example.net:1"}, None, "http://b.example.net:1"),
+        ({"Host": "a"}, "https://p.example.net/x/", "https://p.example.net/x"),
     ],
 )
 def test_links(headers, public, root):
