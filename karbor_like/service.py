@@ -26,7 +26,7 @@ from oslo_log import log  # noqa: E402
 from oslo_service import opts as service_options  # noqa: E402
 from oslo_service import service as oslo_service  # noqa: E402
 
-from karbor_like import configfile, exception, logs  # noqa: E402
+from karbor_like import configfile, deadline, exception, logs  # noqa: E402
 from karbor_like.clock import Clock  # noqa: E402
 from karbor_like.conf import opts  # noqa: E402
 from karbor_like.watchdog import Watchdog  # noqa: E402
@@ -42,7 +42,9 @@ OPERATION_ENGINE_BINARY = "karbor-operationengine"
 #: A periodic call that lasts for this many intervals hangs, unless it is allowed more.
 _HUNG_INTERVALS = 3
 #: Seconds that a service waits for a periodic call when it stops. One that hangs must not keep the process.
-_STOP_SECONDS = 5.0
+_STOP_SECONDS = 1.0
+#: Seconds that remain for the end of a process in which threads hang, once its services have stopped.
+_EXIT_SECONDS = 3.0
 
 _LOG_LEVELS = [
     "amqp=WARN",
@@ -219,6 +221,14 @@ class Service(oslo_service.ServiceBase):
         """Handle SIGHUP: reload what can be reloaded. The mutable options were reloaded before."""
 
 
+def attempt(call: Callable[[], Any], seconds: float = _STOP_SECONDS) -> None:
+    """Wait at most *seconds* for *call*, which may hang, such as the end of calls in flight. For services that stop."""
+    try:
+        deadline.within(seconds, getattr(call, "__qualname__", "stopping"), call)
+    except TimeoutError as error:
+        LOG.warning("%s; it is left behind", error)
+
+
 def refuse(error: exception.ConfigurationError) -> int:
     """Log why a process does not start, and return its exit code, ``os.EX_CONFIG`` (78)."""
     LOG.critical("This process does not start: %s", error.message)
@@ -285,4 +295,8 @@ def run_in_process(conf: cfg.ConfigOpts, services: Sequence[Service]) -> int:
         signal.alarm(conf.graceful_shutdown_timeout)
         for service in reversed(started):
             service.stop(graceful=True)
+    # The interpreter would wait for threads of pools that hang.
+    ending = threading.Timer(_EXIT_SECONDS, os._exit, [os.EX_OK])
+    ending.daemon = True
+    ending.start()
     return os.EX_OK

@@ -30,6 +30,8 @@ from karbor_like.watchdog import Watchdog
 LOG = logging.getLogger(__name__)
 
 _CLEAN_SECONDS = 3600
+#: Seconds that steps in progress get to end when the engine stops. A step that does not is repeated by another engine.
+_STOP_SECONDS = 30.0
 
 
 class Endpoint:
@@ -133,10 +135,10 @@ class OperationEngine(service.Service):
     def stop(self, graceful: bool = False) -> None:
         """Stop after the steps in progress; each is short."""
         self._server.stop()
-        self._server.wait()
+        service.attempt(self._server.wait)
         for periodic in self._periodic.values():
             periodic.stop()
-        self._runner.stop()
+        service.attempt(self._runner.stop, _STOP_SECONDS)
         self._heartbeat.stop()
         self._watchdog.stop()
         rpc_transport.close(self._transport)

@@ -12,7 +12,7 @@ from sqlalchemy import orm
 
 from karbor_like import exception, watchdog
 from karbor_like.db import operations
-from karbor_like.protection import runner
+from karbor_like.protection import connections, runner
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.operation import lease_renewal, outage
 from karbor_like.protection.operation.claim import ActiveClaim
@@ -21,8 +21,10 @@ from karbor_like.service import Periodic
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds that hooks get to notice that they must stop, once the grace period is over.
-_STOP_SECONDS = 5.0
+#: Seconds that hooks get to notice that they must stop, once the grace period is over; then, to notice that their
+#: connections are shut down; and then, to end.
+_NOTICE_SECONDS = 2.0
+_STOP_SECONDS = 3.0
 
 
 class Executor:
@@ -69,17 +71,23 @@ class Executor:
             return self._condition.wait_for(lambda: not self._running, seconds)
 
     def stop(self, drain: float) -> None:
-        """Claim nothing more, let running operations end for *drain* seconds, then release the others."""
+        """Claim nothing more, let running operations end for *drain* seconds, then release the others.
+
+        Transfers that are in flight then are cut off: a peer may be silent for longer than a process may take to stop.
+        """
         with self._condition:
             self._closed = True
-        self._poller.stop()
+        # A poll that is in progress must not claim an operation that no thread will run.
+        self._poller.stop(_STOP_SECONDS)
         self.wait_idle(drain)
         with self._condition:
             rest = list(self._running.values())
         for claim in rest:
             LOG.info("Operation %s is released for another service to resume", claim.operation_id)
             claim.abandon("this service is being stopped")
-        self.wait_idle(_STOP_SECONDS)
+        if not self.wait_idle(_NOTICE_SECONDS):
+            LOG.info("%d connections are shut down, as operations wait for answers", connections.shut_down())
+            self.wait_idle(_STOP_SECONDS)
         self._renewer.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
 

@@ -75,7 +75,7 @@ class ProtectionService(service.Service):
         self._server.stop()
         self._housekeeping.stop()
         self._executor.stop(self._conf.protection.drain)
-        self._server.wait()
+        service.attempt(self._server.wait)
         self._heartbeat.stop()
         self._env.watchdog.stop()
         transport.close(self._transport)

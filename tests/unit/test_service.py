@@ -1,6 +1,8 @@
 """Services that cannot start say why and exit with a code that supervisors know."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from karbor_like.operationengine.service import OperationEngine
 from karbor_like.protection.service import ProtectionService
 from tests.fixtures.configuration import write_service
 from tests.fixtures.database import open_database
+from tests.fixtures.processes import environment
 
 
 @pytest.fixture
@@ -69,3 +72,30 @@ def test_an_upgrade_does_not_go_back(url, tmp_path, capsys):
     assert manage.main(["--config-file", str(path), "db", "sync"]) == 1
     assert "a newer release has upgraded it" in capsys.readouterr().err
     assert allinone.main(["--config-file", str(path)]) == os.EX_CONFIG
+
+
+_STUCK = """
+import socket, sys
+from concurrent import futures
+from karbor_like import service
+
+class Some(service.Service):
+    def start(self):
+        server = socket.create_server(("127.0.0.1", 0))
+        self.silent = socket.create_connection(server.getsockname()), server
+        futures.ThreadPoolExecutor(1).submit(self.silent[0].recv, 1)
+        print("ready", flush=True)
+
+sys.exit(service.run_in_process(service.configure([], files=[]), [Some()]))
+"""
+
+
+def test_a_process_ends_with_code_0_although_a_thread_waits_for_a_silent_peer():
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", _STUCK], stdout=subprocess.PIPE, env=environment()
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.terminate()
+        # Its own limit, graceful_shutdown_timeout, ends it after 60 seconds with the signal SIGALRM.
+        assert process.wait(120) == os.EX_OK

@@ -8,6 +8,7 @@ and reads its faults from ``faults.json``. The resources that hooks create are f
 import fcntl
 import json
 import os
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,6 +36,15 @@ GROUP = "Test::Group"
 VARIABLE = "KARBOR_LIKE_TEST_CLOUD"
 
 HOOKS = ("prepare_begin", "prepare_finish", "main", "complete")
+
+
+def _read_from_silence() -> None:
+    """Read from a peer that never answers, without a time limit, until the connection is shut down."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as connection,
+    ):
+        assert connection.recv(1) == b""
 
 
 def die() -> None:
@@ -98,15 +108,18 @@ class Cloud:
 
     def meet(self, run: HookContext, where: str) -> None:
         """The fault planned for *where*: ``exit`` (once: the process dies), ``always exit``, ``fail``, ``bug``, ``long`` (an
-        error with a long text), ``wait`` (until ``go`` exists), ``wait, fail``, ``wait forever``, ``vanish`` (the node
-        no longer exists), ``obstacle`` (it cannot be protected), ``remark`` (the hook returns remarks), or
-        ``steps`` (more steps).
+        error with a long text), ``wait`` (until ``go`` exists), ``wait, fail``, ``wait forever``, ``silent`` (the peer never
+        answers), ``vanish`` (the node no longer exists), ``obstacle`` (it cannot be protected), ``remark`` (the hook returns
+        remarks), or ``steps`` (more steps).
         """
         fault = self.planned(where)
         marker = self.path / f"met {where}".replace(":", " ")
         while fault == "wait forever" or (fault in ("wait", "wait, fail") and not (self.path / "go").exists()):
             run.check()
             time.sleep(0.02)
+        if fault == "silent":
+            _read_from_silence()
+            run.check()
         if fault == "vanish":
             self.plant({name: below for name, below in self.tree().items() if name != run.resource.id})
             raise exception.ResourceFailed(f"the cloud does not know {run.resource.id}")

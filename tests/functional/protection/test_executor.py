@@ -115,3 +115,12 @@ def test_the_lease_of_a_lost_operation_is_not_renewed(site: Site):
     executor.renew_leases()
     assert site.operation().lease_until == renewed
     assert held.is_lost()
+
+
+def test_stopping_cuts_off_transfers_and_releases_their_operations(site: Site):
+    site.cloud.fault(**{"main:n0": "silent"})
+    created = protect(site, "n0")
+    with running(site):
+        until(lambda: begun(site), lambda found: found == ["n0"], 30, "main of n0")
+    row = site.operation(checkpoint_id=created)
+    assert (row.queue_state, row.owner, row.attempts) == (operations.QUEUED, None, 0)
