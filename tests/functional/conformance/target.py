@@ -37,8 +37,7 @@ class Target:
 
     def environment(self, user: str) -> dict[str, str]:
         """Return the environment variables for the openstack command."""
-        values = {_NAMES.get(name, f"OS_{name.upper()}"): text for name, text in self.cloud.credentials(user).items()}
-        return {"OS_IDENTITY_API_VERSION": "3", **values}
+        return environment(self.cloud, user)
 
     def project_id(self, user: str) -> str:
         return str(self.cloud.session(user).get_project_id())
@@ -49,6 +48,12 @@ class Target:
         alice = Tenant(self.cloud, "alice")
         checkpoint = until(lambda: alice.call("GET", path)["checkpoint"], lambda c: c["status"] != "protecting")
         assert checkpoint["status"] == "available", checkpoint
+
+
+def environment(cloud: CloudHandle, user: str) -> dict[str, str]:
+    """Return the environment variables of a user for the openstack command."""
+    values = {_NAMES.get(name, f"OS_{name.upper()}"): text for name, text in cloud.credentials(user).items()}
+    return {"OS_IDENTITY_API_VERSION": "3", **values}
 
 
 @pytest.fixture(scope="session")
