@@ -41,16 +41,18 @@ def test_calls_are_retried(tmp_path: Path) -> None:
 
 
 def test_an_unknown_driver_is_reported_with_the_installed_ones(tmp_path: Path) -> None:
-    with pytest.raises(
-        exception.ConfigurationError, match="bank 'tape': is not installed; installed are filesystem, s3, swift"
-    ):
+    installed = "filesystem, karbor-fs-bank-plugin, karbor-s3-bank-plugin, karbor-swift-bank-plugin, s3, swift"
+    with pytest.raises(exception.ConfigurationError, match=f"bank 'tape': is not installed; installed are {installed}"):
         factory.open_store(provider(tmp_path, ""), "tape", ManualClock())
 
 
-def test_a_driver_that_cannot_be_loaded_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["s3", "karbor-s3-bank-plugin"])
+def test_a_driver_that_cannot_be_loaded_names_the_extra(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "karbor_like.bank.objectstore.s3", None)
-    with pytest.raises(exception.ConfigurationError, match=r"'s3': cannot be loaded.*karbor_like\[s3\]"):
-        factory.open_store(provider(tmp_path, ""), "s3", ManualClock())
+    with pytest.raises(exception.ConfigurationError, match=rf"'{name}': cannot be loaded.*karbor_like\[s3\]"):
+        factory.open_store(provider(tmp_path, ""), name, ManualClock())
 
 
 def test_a_wrong_option_is_named(tmp_path: Path) -> None:

@@ -57,6 +57,14 @@ def test_the_bank_is_left_as_it_was(check, file, tmp_path):
     assert [path for path in (tmp_path / "bank").rglob("*") if path.is_file()] == []
 
 
+def test_what_differs_from_karbor_is_no_mistake(check, file):
+    file.write_text(file.read_text() + "[swift_bank_plugin]\nlease_renew_window = 100\n")
+    code, out, _ = check(file)
+    assert code == 0
+    assert f"{file}:14: [swift_bank_plugin] lease_renew_window: is ignored" in out
+    assert "no mistakes found" in out
+
+
 @pytest.mark.parametrize(
     ("directory", "problem"),
     [("leases", "its bank cannot be used"), (".tmp", "its bank can be read, but not written, so it protects nothing")],
