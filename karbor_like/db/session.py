@@ -211,7 +211,7 @@ class Database:
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((db_exception.DBConnectionError, db_exception.DBDeadlock)),
-            wait=tenacity.wait_exponential_jitter(initial=0.1, max=10, jitter=0.1),
+            wait=tenacity.wait_exponential(multiplier=0.1, max=10) + tenacity.wait_random(0, 0.1),
             stop=tenacity.stop_after_attempt(_RETRIES + 1) | tenacity.stop_after_delay(_RETRY_SECONDS),
             reraise=True,
         )
