@@ -159,7 +159,7 @@ def claim(session: orm.Session, owner: str, now: datetime, lease_seconds: float,
         .with_for_update(skip_locked=True)
     )
     rows = session.execute(query).scalars().all()
-    trusts = _trusts_of(session, [row.scheduled_operation_id for row in rows])
+    trusts = _trusts_of(session, [row.scheduled_operation_id for row in rows]) if rows else {}
     until = now + timedelta(seconds=lease_seconds)
     for row in rows:
         trust_id = trusts.get(row.scheduled_operation_id)

@@ -37,6 +37,8 @@ _STOP_SECONDS = 30.0
 class Endpoint:
     """RPC endpoint for the API."""
 
+    target = oslo_messaging.Target(version=rpc.VERSION)
+
     def __init__(self, database: Database, trusts: Trusts, host: str) -> None:
         self._database = database
         self._trusts = trusts
