@@ -4,7 +4,8 @@ Usage is counted in the transaction that adds an object, under a lock per projec
 a limit together, and there are no reservations to release.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exception
@@ -12,29 +13,45 @@ from sqlalchemy import orm
 
 from karbor_like import exception
 from karbor_like.db import checkpoints, models
-from karbor_like.db.models import Checkpoint, Plan, Quota, QuotaClass, QuotaLock
+from karbor_like.db.models import (
+    Checkpoint,
+    Plan,
+    Quota,
+    QuotaClass,
+    QuotaLock,
+    Restore,
+    ScheduledOperation,
+    Trigger,
+    Verification,
+)
+from karbor_like.domain import states
 
 UNLIMITED = -1
 DEFAULT_CLASS = "default"
 
 
-def _plans(session: orm.Session, project_id: str) -> int:
-    query = sa.select(sa.func.count()).select_from(Plan).where(Plan.project_id == project_id)
-    return session.execute(query).scalar_one()
+_Conditions = Sequence[sa.ColumnElement[bool]]
+#: The limited resources, and which rows of a project count.
+COUNTED: Mapping[str, tuple[Any, _Conditions]] = {
+    "plans": (Plan, ()),
+    # Failures would otherwise use up the quota until nothing can be protected.
+    "checkpoints": (Checkpoint, (Checkpoint.deleted_at.is_(None), ~checkpoints.never_complete())),
+    "triggers": (Trigger, ()),
+    "scheduled_operations": (ScheduledOperation, ()),
+    # Their rows stay as a record.
+    "restores": (Restore, (Restore.status == states.IN_PROGRESS,)),
+    "verifications": (Verification, (Verification.status == states.IN_PROGRESS,)),
+}
+_ADVICE = {
+    "restores": "wait until some have ended",
+    "verifications": "wait until some have ended",
+}
 
 
-def _checkpoints(session: orm.Session, project_id: str) -> int:
-    """Count checkpoints, except failures, which would otherwise use up the quota until nothing can be protected."""
-    query = (
-        sa.select(sa.func.count())
-        .select_from(Checkpoint)
-        .where(Checkpoint.project_id == project_id, Checkpoint.deleted_at.is_(None), ~checkpoints.never_complete())
-    )
-    return session.execute(query).scalar_one()
-
-
-#: The limited resources, and the functions that count their usage.
-COUNTED: Mapping[str, Callable[[orm.Session, str], int]] = {"plans": _plans, "checkpoints": _checkpoints}
+def _count(resource: str, project_id: str) -> sa.Label[int]:
+    model, conditions = COUNTED[resource]
+    query = sa.select(sa.func.count()).select_from(model).where(model.project_id == project_id, *conditions)
+    return query.scalar_subquery().label(resource)
 
 
 def _rows(session: orm.Session, model: type[models.Base], **equal: str) -> dict[str, int]:
@@ -58,8 +75,8 @@ def limits(session: orm.Session, project_id: str, defaults: Mapping[str, int]) -
 
 
 def usage(session: orm.Session, project_id: str) -> dict[str, int]:
-    """Return the current usage of a project."""
-    return {resource: count(session, project_id) for resource, count in COUNTED.items()}
+    """Return the current usage of a project, counted in one query."""
+    return dict(session.execute(sa.select(*(_count(resource, project_id) for resource in COUNTED))).one()._mapping)
 
 
 def set_limits(session: orm.Session, project_id: str, values: Mapping[str, int]) -> None:
@@ -107,9 +124,9 @@ def enforce(
     limit = limits(session, project_id, defaults)[resource]
     if limit == UNLIMITED:
         return
-    used = COUNTED[resource](session, project_id)
+    used = session.execute(sa.select(_count(resource, project_id))).scalar_one()
     if used + wanted > limit:
         raise exception.OverQuota(
-            f"project {project_id}: quota for {resource} exceeded: limit {limit}, in use {used}, requested {wanted}; delete"
-            f" some {resource} or request a higher quota"
+            f"project {project_id}: quota for {resource} exceeded: limit {limit}, in use {used}, requested {wanted}; "
+            f"{_ADVICE.get(resource, f'delete some {resource}')} or request a higher quota"
         )

@@ -223,6 +223,18 @@ class ProtectionContract:
         with alice.refused(exception.OverQuota):
             alice.copy(plan_id)
 
+    @both
+    def test_the_quota_limits_requests_in_progress(self, service: Service, alice: Tenant, noun: str) -> None:
+        service.database.write(lambda session: quotas.set_limits(session, alice.project_id, {f"{noun}s": 1}))
+        checkpoint_id = alice.checkpoint()
+        first = alice.start(noun, checkpoint_id)
+        with alice.refused(exception.OverQuota):
+            alice.start(noun, checkpoint_id)
+        # A repeat starts nothing.
+        alice.start(noun, checkpoint_id, **{f"{noun}_id": first})
+        service.end_operations(succeed=True)
+        alice.start(noun, checkpoint_id)
+
     def test_delete_starts_a_deletion(self, service: Service, alice: Tenant) -> None:
         checkpoint_id = alice.checkpoint()
         alice.delete(checkpoint_id)

@@ -7,7 +7,7 @@ from sqlalchemy import orm
 
 from karbor_like import exception
 from karbor_like.context import RequestContext
-from karbor_like.db import checkpoints, restores, verifications
+from karbor_like.db import checkpoints, quotas, restores, verifications
 from karbor_like.db.repository import Repository
 from karbor_like.domain import states
 from karbor_like.domain.graph import Graph
@@ -82,10 +82,12 @@ class Restores:
         :param details: of the operation, see :meth:`Queue.add`
         """
         repository, provider = _REPOSITORIES[kind], self._env.providers.get(provider_id)
+        project_id = str(context.project_id)
         types, root = self._env.protectables.types(), f"{repository.noun}.parameters"
         options = check(parameters, provider.schemas(kind.value), types, root=root, strict=True)
 
         def write(session: orm.Session) -> None:
+            quotas.lock(session, project_id)
             # The lock serializes this with a deletion of the checkpoint, and with a repeat of this request.
             checkpoint = checkpoints.get(session, checkpoint_id, provider.id, context.scope, lock=True)
             if repository.find(session, request_id, context.project_id) is not None:
@@ -94,6 +96,7 @@ class Restores:
                 raise exception.CheckpointNotAvailable(
                     f"{repository.noun}.checkpoint_id: checkpoint {checkpoint_id} is {checkpoint.status!r}, not 'available'"
                 )
+            quotas.enforce(session, project_id, f"{repository.noun}s", dict(self._env.conf.quota))
             hooks = provider.hooks(kind, (node.type for node in Graph.from_text(checkpoint.resource_graph).nodes))
             repository.insert(
                 session,

@@ -33,7 +33,7 @@ def test_parallel_creations_never_exceed_the_limit_together(database):
     assert created.count(True) == 7
     with database.reader() as session:
         assert PLANS.count(session, project_id="p") == 7
-        assert quotas.usage(session, "p") == {"plans": 7, "checkpoints": 0}
+        assert quotas.usage(session, "p") == {**dict.fromkeys(quotas.COUNTED, 0), "plans": 7}
 
 
 def test_a_project_without_limits_has_those_of_the_default_class(database):

@@ -95,13 +95,39 @@ def test_only_engines_are_disabled(alice, admin, running):
     alice.put(f"/os-services/{running[0]}", {"status": "disabled"}, status=403)
 
 
+DEFAULTS = {
+    "plans": 50,
+    "checkpoints": -1,
+    "triggers": 200,
+    "scheduled_operations": 200,
+    "restores": 100,
+    "verifications": 100,
+}
+
+
+def test_the_quota_limits_schedules(alice, admin):
+    plan = alice.post("/plans", bodies.plan())["plan"]["id"]
+    first = alice.post("/triggers", bodies.trigger())["trigger_info"]["id"]
+    operation = alice.post("/scheduled_operations", bodies.scheduled_operation(first, plan))["scheduled_operation"]
+    admin.put(f"/quotas/{PROJECT_A}", {"quota": {"triggers": 1, "scheduled_operations": "1"}})
+    answer = alice.post("/triggers", bodies.trigger(), status=413)
+    assert "quota for triggers exceeded: limit 1, in use 1" in answer["overLimit"]["message"]
+    alice.post("/scheduled_operations", bodies.scheduled_operation(first, plan), status=413)
+    detail = alice.get(f"/quotas/{PROJECT_A}/detail")["quota"]
+    assert detail["scheduled_operations"] == {"limit": 1, "in_use": 1, "reserved": 0}
+    alice.delete(f"/scheduled_operations/{operation['id']}")
+    alice.delete(f"/triggers/{first}")
+    second = alice.post("/triggers", bodies.trigger())["trigger_info"]["id"]
+    alice.post("/scheduled_operations", bodies.scheduled_operation(second, plan))
+
+
 def test_quotas(alice, bob, admin):
     path = f"/quotas/{PROJECT_A}"
-    assert alice.get(path) == {"quota": {"plans": 50, "checkpoints": -1, "id": PROJECT_A}}
-    assert alice.get(f"{path}/defaults") == {"quota": {"plans": 50, "checkpoints": -1, "id": PROJECT_A}}
+    assert alice.get(path) == {"quota": {**DEFAULTS, "id": PROJECT_A}}
+    assert alice.get(f"{path}/defaults") == {"quota": {**DEFAULTS, "id": PROJECT_A}}
     alice.post("/plans", bodies.plan())
     assert alice.get(f"{path}/detail")["quota"]["plans"] == {"limit": 50, "in_use": 1, "reserved": 0}
-    assert admin.put(path, {"quota": {"plans": "7", "no_such": 1}}) == {"quota": {"plans": 7, "checkpoints": -1}}
+    assert admin.put(path, {"quota": {"plans": "7", "no_such": 1}}) == {"quota": {**DEFAULTS, "plans": 7}}
     assert alice.get(path)["quota"]["plans"] == 7
     assert alice.get(f"{path}/defaults")["quota"]["plans"] == 50
     assert admin.delete(path) is None
@@ -136,9 +162,9 @@ def test_quotas_that_are_none(admin, body):
 
 
 def test_the_default_class_applies_to_everybody(alice, admin):
-    assert alice.get("/quota_classes/any") == {"quota_class": {"plans": 50, "checkpoints": -1, "id": "any"}}
+    assert alice.get("/quota_classes/any") == {"quota_class": {**DEFAULTS, "id": "any"}}
     changed = admin.put("/quota_classes/default", {"quota_class": {"plans": 1}})
-    assert changed == {"quota_class": {"plans": 1, "checkpoints": -1}}
+    assert changed == {"quota_class": {**DEFAULTS, "plans": 1}}
     assert alice.get(f"/quotas/{PROJECT_A}")["quota"]["plans"] == 1
     assert alice.get(f"/quotas/{PROJECT_A}/defaults")["quota"]["plans"] == 1
     alice.post("/plans", bodies.plan())

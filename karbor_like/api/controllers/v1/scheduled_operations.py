@@ -8,7 +8,7 @@ from karbor_like.api import errors, validation, views
 from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
 from karbor_like.api.schemas import scheduled_operations as schemas
-from karbor_like.db import checkpoints, plans, trusts
+from karbor_like.db import checkpoints, plans, quotas, trusts
 from karbor_like.db.models import ScheduledOperation
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.triggers import TRIGGERS
@@ -51,7 +51,10 @@ class ScheduledOperations(base.Controller):
         asked = body["scheduled_operation"]
         definition = _definition(asked["operation_definition"])
 
+        limits = dict(self.deps.conf.quota)
+
         def insert(session: Any) -> ScheduledOperation:
+            quotas.enforce(session, self.project_id, "scheduled_operations", limits)
             self._check_trigger(session, validation.canonical_id(asked["trigger_id"]))
             self._check_plan(session, definition)
             return SCHEDULED_OPERATIONS.insert(

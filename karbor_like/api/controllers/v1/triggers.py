@@ -6,7 +6,7 @@ from karbor_like.api import validation, views
 from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
 from karbor_like.api.schemas import triggers as schemas
-from karbor_like.db import triggers
+from karbor_like.db import quotas, triggers
 from karbor_like.db.models import Trigger
 from karbor_like.policies import triggers as rules
 from karbor_like.triggers import contract
@@ -43,12 +43,15 @@ class Triggers(base.Controller):
         asked = body["trigger_info"]
         kind = self._kind(asked["type"])
         timing = self._timing(kind, asked["properties"], new=True)
-        row = self.deps.database.write(
-            lambda session: TRIGGERS.insert(
+        limits = dict(self.deps.conf.quota)
+
+        def insert(session: Any) -> Trigger:
+            quotas.enforce(session, self.project_id, "triggers", limits)
+            return TRIGGERS.insert(
                 session, project_id=self.project_id, name=asked["name"], type=asked["type"], **timing
             )
-        )
-        return {"trigger_info": views.trigger(row)}
+
+        return {"trigger_info": views.trigger(self.deps.database.write(insert))}
 
     @expose(policy=rules.UPDATE, body=schemas.UPDATE, response=schemas.SHOWN)
     def update(self, trigger_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
