@@ -198,6 +198,12 @@ class Recurrence:
                 if wall > after and wall >= start:
                     yield wall
 
+    def is_spaced(self, least: timedelta) -> bool:
+        """Return whether it is certain, without an evaluation, that no two times are less than *least* apart."""
+        listed = (values for name, values in self.options if name in ("byminute", "bysecond"))
+        once = self.frequency in _WITHIN_A_DAY and all(len(values) == 1 for values in listed)
+        return once and self.step is not None and self.step >= least
+
     def clock(self, start: datetime) -> Set[int]:
         """Return times of day, in seconds, that include all those at which the rule fires."""
         options = dict(self.options)
@@ -332,6 +338,9 @@ class Calendar:
                 raise events.invalid(f"an RRULE with FREQ={rule.frequency} never fires; change or remove it")
             if share > _MAX_SHARE:
                 raise events.invalid("its RRULEs occur too rarely to be found; use fewer, or FREQ=YEARLY or MONTHLY")
+        (_, only), *others = self._rules()
+        if not others and only.is_spaced(least):
+            return
         times_of_day = sorted(
             {second for series, rule in self._rules() for second in rule.clock(series.start or start)}
         )

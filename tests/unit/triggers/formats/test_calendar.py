@@ -319,3 +319,22 @@ def test_any_text_is_either_parsed_or_refused(text):
     for found in itertools.islice(rule.occurrences(START, START), 3):
         assert found > previous
         previous = found
+
+
+@pytest.mark.parametrize(
+    ("rules", "spaced"),
+    [
+        (["FREQ=MINUTELY;INTERVAL=61"], True),
+        (["FREQ=MINUTELY;INTERVAL=60;BYSECOND=5"], True),
+        (["FREQ=HOURLY;INTERVAL=5;BYDAY=MO;BYMINUTE=5;BYSECOND=0"], True),
+        (["FREQ=SECONDLY;INTERVAL=3601"], True),
+        (["FREQ=MINUTELY;INTERVAL=59"], False),
+        (["FREQ=HOURLY;BYMINUTE=0,30;BYSECOND=0"], False),
+        (["FREQ=HOURLY;INTERVAL=7;BYMINUTE=0", "FREQ=HOURLY;INTERVAL=7;BYMINUTE=30"], False),
+        (["FREQ=DAILY;BYHOUR=1;BYMINUTE=0,30"], False),
+    ],
+)
+def test_one_rule_of_steps_is_not_enumerated(rules, spaced):
+    parsed = calendar.parse(event(*(f"RRULE:{rule}" for rule in rules)), UTC)
+    times = list(parsed.closest(START, timedelta(hours=1)))
+    assert (times == []) == spaced
