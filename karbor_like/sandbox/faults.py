@@ -25,7 +25,8 @@ class Fault:
     :param method: HTTP method; empty means any
     :param path: regular expression that is searched in the path below the service's prefix, without the query
     :param nth: the first matching call that is struck, counted from 1
-    :param times: number of consecutive matching calls that are struck; 0 means all from the nth on
+    :param times: number of matching calls that are struck; 0 means all from the nth on
+    :param every: 1: consecutive calls are struck; otherwise every *every*-th one from the nth on
     :param kind: ``status``: respond with *status* and *body* without processing the call. ``delay``: wait *seconds* first.
         ``cut``: close the connection. ``stall``: keep the connection open and idle until the fault is cleared. ``error``:
         accept the call, but move the resource to its error state with *reason*. ``hold``: accept the call, but keep the
@@ -42,6 +43,7 @@ class Fault:
     path: str = ""
     nth: int = 1
     times: int = 1
+    every: int = 1
     kind: str = STATUS
     status: int = 503
     body: str = ""
@@ -59,6 +61,8 @@ class Fault:
             raise errors.bad_request(f"kind: {self.kind!r} is not one of {', '.join(KINDS)}")
         if self.where not in ("request", "response"):
             raise errors.bad_request(f"where: {self.where!r} is not request or response")
+        if self.every < 1:
+            raise errors.bad_request(f"every: {self.every} is less than 1")
         self._pattern = re.compile(self.path)
         self.cleared = threading.Event()
 
@@ -76,7 +80,8 @@ class Fault:
         :returns: whether the fault strikes it
         """
         self.matched += 1
-        strikes = self.matched >= self.nth and (not self.times or self.matched < self.nth + self.times)
+        turn, rest = divmod(self.matched - self.nth, self.every)
+        strikes = turn >= 0 and rest == 0 and (not self.times or turn < self.times)
         self.struck += strikes
         return strikes
 

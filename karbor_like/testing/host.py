@@ -116,7 +116,7 @@ class Host:
         self.plugin = plugin
         self.clients = clients
         self.bank = bank
-        self.waiter = Waiter(SystemClock(), interval=0.002, max_interval=0.02, timeout=120, retries=4)
+        self.waiter = Waiter(SystemClock(), interval=0.02, max_interval=0.05, timeout=120, retries=4)
 
     def operation(
         self, kind: OperationType, resource: Resource, checkpoint_id: str | None = None, **parameters: Any

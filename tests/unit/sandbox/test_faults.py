@@ -8,6 +8,15 @@ from karbor_like.sandbox import errors
 from karbor_like.sandbox.faults import CUT, DELAY, Switchboard
 
 
+def test_a_fault_strikes_every_so_many_calls() -> None:
+    board = Switchboard()
+    board.add({"kind": CUT, "nth": 2, "every": 3, "times": 2})
+    struck = [board.enter("image", "GET", "/v2/images", "")[1].find(CUT) is not None for _ in range(10)]
+    assert struck == [number in (2, 5) for number in range(1, 11)]
+    with pytest.raises(errors.ApiError, match="every"):
+        board.add({"every": 0})
+
+
 @settings(deadline=None)
 @given(nth=st.integers(1, 6), times=st.integers(0, 4), calls=st.integers(0, 12))
 def test_a_fault_strikes_a_number_of_calls_from_the_nth_on(nth: int, times: int, calls: int) -> None:
