@@ -16,7 +16,6 @@ read lease is *unprotected*: its owner continues, and the collector does not kno
 import logging
 import threading
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +24,7 @@ from typing import Any, Final, Literal, NamedTuple, Self
 from karbor_like.bank import errors, layout
 from karbor_like.bank.format import jsonobject
 from karbor_like.bank.leases import exclusions
+from karbor_like.bank.leases.released import Released
 from karbor_like.bank.leases.safety import Safety
 from karbor_like.bank.objectstore import listing
 from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
@@ -37,10 +37,6 @@ VERSION: Final = 1
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 #: Longest duration of a lease, in seconds. Added to any date of this century or the next, it gives a valid date.
 _LONGEST: Final = 1e9
-
-#: Objects of released leases that a process removes at once at most, and that it remembers at most.
-_REMOVED_AT_ONCE: Final = 20
-_REMEMBERED: Final = 1000
 
 Kind = Literal["write", "read", "gc"]
 
@@ -77,41 +73,6 @@ class _Until(NamedTuple):
     store: datetime
 
 
-class _Released:
-    """Objects of write leases that this process released, and that it removes when they have no meaning any more.
-
-    For the collector a lease counts until a grace period after its release. Its objects are kept for the duration of a lease
-    longer: a listing that shows some of them for too long then shows a lease that has expired. Thread-safe.
-    """
-
-    def __init__(self, store: ObjectStore, clock: Clock, safety: Safety) -> None:
-        self._store = store
-        self._clock = clock
-        self._kept_for = safety.lease_duration + safety.grace.total_seconds()
-        self._lock = threading.Lock()
-        self._keys: deque[tuple[float, str]] = deque()  # when to remove it on the monotonic clock, the oldest first
-
-    def add(self, keys: Iterable[str]) -> None:
-        """Remove *keys*, the objects of a lease that was released just now, later."""
-        due = self._clock.monotonic() + self._kept_for
-        with self._lock:
-            self._keys.extend((due, key) for key in keys)
-            while len(self._keys) > _REMEMBERED:
-                self._keys.popleft()
-
-    def remove_due(self) -> None:
-        """Remove what is due, some of it at a time. What the store does not remove now is left to the collector."""
-        for _ in range(_REMOVED_AT_ONCE):
-            with self._lock:
-                if not self._keys or self._keys[0][0] > self._clock.monotonic():
-                    return
-                _, key = self._keys.popleft()
-            try:
-                _delete(self._store, key)
-            except errors.BankError as error:
-                LOG.info("%s: the collector will remove this object of a released lease: %s", key, error)
-
-
 class Lease:
     """A lease of this process. A context manager that releases the lease at its end.
 
@@ -128,7 +89,7 @@ class Lease:
         holder: str,
         bases: Sequence[str],
         kind: Kind,
-        released: _Released,
+        released: Released,
     ) -> None:
         self.id: Final = uuid.uuid4().hex
         self.holder: Final = holder
@@ -368,7 +329,7 @@ class Leases:
         self._reserve = reserve
         self._clock = clock
         self._safety = safety
-        self._released = _Released(store, clock, safety)
+        self._released = Released(store, clock, safety)
 
     def acquire(self, *, holder: str, bases: Sequence[str] = (), kind: Kind = "write") -> Lease:
         """Acquire a lease and start to renew it. Raises BankError, except that a reader's lease may be unprotected.
