@@ -58,6 +58,8 @@ _LOG_LEVELS = [
     # Logs arguments and results of tasks below WARN.
     "taskflow=WARN",
     "urllib3=WARN",
+    # Warns of each request that waits for a thread.
+    "waitress.queue=ERROR",
 ]
 
 

@@ -22,6 +22,15 @@ requests that would are answered with status 503. Raise it if requests queue or 
 """,
     ),
     cfg.FloatOpt(
+        "client_timeout",
+        default=30.0,
+        min=1.0,
+        help="""
+Seconds that a client may take to send a request, to read an answer, and between two requests on one connection. Then the
+connection is closed.
+""",
+    ),
+    cfg.FloatOpt(
         "request_timeout",
         default=120.0,
         min=1.0,
