@@ -1,13 +1,16 @@
 """``karbor-like-status upgrade check``: check whether the services of the installed code will start and work.
 
-It reads the configuration, the database and the provider files, and changes nothing. The exit code is that of the worst
-result: 0 for success, 1 for a warning, 2 for a failure (https://docs.openstack.org/oslo.upgradecheck).
+It reads the configuration, the database and the provider files, sends one request through the API, and changes nothing. The
+exit code is that of the worst result: 0 for success, 1 for a warning, 2 for a failure
+(https://docs.openstack.org/oslo.upgradecheck).
 """
 
 import functools
+import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 
+from keystonemiddleware import opts as auth_token_options
 from oslo_config import cfg
 from oslo_db import exception as db_exception
 from oslo_policy import policy as oslo_policy
@@ -15,6 +18,8 @@ from oslo_upgradecheck import upgradecheck
 from oslo_upgradecheck.upgradecheck import Code, Result
 
 from karbor_like import configfile, exception, policy, service
+from karbor_like.clients import errors
+from karbor_like.clients.factory import ClientFactory
 from karbor_like.clock import SystemClock
 from karbor_like.db import migration
 from karbor_like.protection.registry import provider_file, providers
@@ -59,6 +64,7 @@ class Checks(upgradecheck.UpgradeCommands):
         configfile.check_secrets(self._conf)
         Cipher.from_conf(self._conf)
         Limits.of(self._conf)
+        _check_token_cache(self._conf)
         return Result(Code.SUCCESS)
 
     @_report_errors
@@ -90,12 +96,68 @@ class Checks(upgradecheck.UpgradeCommands):
             return Result(Code.WARNING, f"{place}: no provider is enabled, so nothing can be protected")
         return Result(Code.SUCCESS)
 
+    @_report_errors
+    def api(self) -> Result:
+        """Send a request through the API as the service user, as other parts of the cloud would."""
+        if not self._conf.service_auth.auth_type:
+            return Result(Code.WARNING, "[service_auth] is not configured, so no request was sent through the API")
+        try:
+            with errors.translated("request through the API"):
+                adapter = ClientFactory(self._conf).as_service().adapter("data_protect")
+                health = adapter.get("/health").json()["health"]
+        except exception.Unsupported as error:
+            return Result(
+                Code.WARNING,
+                f"{error}; register the endpoint of the API in Keystone, start the API, and repeat this check",
+            )
+        except exception.KarborLikeError as error:
+            return _judge(error)
+        if health["problems"]:
+            return Result(Code.WARNING, "; ".join(health["problems"]))
+        return Result(Code.SUCCESS)
+
     _upgrade_checks = (
         ("Configuration", configuration),
         ("Policies", policies),
         ("Database schema", schema),
         ("Providers", providers),
+        ("API", api),
     )
+
+
+def _judge(error: exception.KarborLikeError) -> Result:
+    """Return what the failure of a request through the API means."""
+    status = getattr(error.__cause__, "http_status", None)
+    if isinstance(error, exception.Unavailable) and status is None:
+        return Result(Code.WARNING, f"{error}; if the API is not started yet, start it and repeat this check")
+    if status == 403:
+        return Result(Code.WARNING, f"{error}; the API works, but give the service user the role 'service'")
+    if status == 404:
+        return Result(
+            Code.WARNING, f"{error}; the API works, but is of an earlier release, or its endpoint is another service"
+        )
+    if status is not None and status >= 500:
+        return Result(Code.FAILURE, f"{error}; the log of the API has the reason")
+    return Result(Code.FAILURE, str(error))
+
+
+def _check_token_cache(conf: cfg.ConfigOpts) -> None:
+    """Check that the package that caches tokens is installed: without it, every request to the API fails.
+
+    :raises ConfigurationError: it is not
+    """
+    for group, options in auth_token_options.list_auth_token_opts():
+        conf.register_opts(options, group)
+    if not conf.keystone_authtoken.memcached_servers:
+        return
+    module, package = "memcache", "python-memcached"
+    if conf.keystone_authtoken.memcache_sasl_enabled:
+        module, package = "bmemcached", "python-binary-memcached"
+    if importlib.util.find_spec(module) is None:
+        raise exception.ConfigurationError(
+            f"[keystone_authtoken] memcached_servers: the package {package} is not installed, so that every request to the"
+            f" API would fail; run 'pip install {package}', or remove the option"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,6 +1,9 @@
 """Checks that an operator runs before starting the services of new code."""
 
 import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -38,6 +41,12 @@ class Site:
         text = "\n".join((f"[{section}]", *lines, f"[database]\nconnection = sqlite:///{self.path}/db.sqlite\n"))
         (self.path / "karbor_like.conf").write_text(text)
 
+    def serve(self, api: "Api") -> None:
+        """Use *api*, and an account that needs no Keystone."""
+        endpoint = f"http://127.0.0.1:{api.server_port}"
+        lines = ["[service_auth]", "auth_type = none", "[data_protect_client]", f"endpoint_override = {endpoint}"]
+        self.write("secret", f"keys = {secret.new_key()}", *lines)
+
     def sync(self) -> None:
         assert manage.main(["--config-file", str(self.path / "karbor_like.conf"), "db", "sync"]) == 0
 
@@ -49,16 +58,109 @@ class Site:
         return code, {check["check"]: (check["result"], check["details"]) for check in checks}
 
 
+class Api(ThreadingHTTPServer):
+    """Answers every request in the same way."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.status = 200
+        self.body: object = {"health": {"problems": []}}
+        self.paths: list[str] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Api
+
+    def do_GET(self) -> None:
+        self.server.paths.append(self.path)
+        content = json.dumps(self.server.body).encode()
+        self.send_response(self.server.status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *arguments: object) -> None:
+        """Log nothing."""
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with Api() as found:
+        thread = threading.Thread(target=found.serve_forever, args=[0.01])
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
+
+
 @pytest.fixture
 def site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Site:
     return Site(tmp_path, capsys)
 
 
-def test_all_checks_succeed(site: Site):
+def test_all_checks_succeed(site: Site, api: Api):
     site.sync()
+    site.serve(api)
     code, found = site.check()
     assert (code, set(found.values())) == (0, {(0, None)})
-    assert set(found) == {"Configuration", "Policies", "Database schema", "Providers"}
+    assert set(found) == {"Configuration", "Policies", "Database schema", "Providers", "API"}
+    assert api.paths == ["/health"]
+
+
+def test_without_an_account_or_an_endpoint_no_request_is_sent(site: Site, api: Api):
+    site.sync()
+    code, found = site.check()
+    assert (code, found["API"][0]) == (1, 1)
+    assert "[service_auth] is not configured" in found["API"][1]
+    site.write("secret", f"keys = {secret.new_key()}", "[service_auth]", "auth_type = none")
+    code, found = site.check()
+    assert (code, found["API"][0]) == (1, 1)
+    assert "register the endpoint of the API" in found["API"][1]
+
+
+@pytest.mark.parametrize(
+    ("status", "result", "said"),
+    [
+        (200, 1, "no karbor-protection works"),
+        (401, 2, "401"),
+        (403, 1, "role 'service'"),
+        (404, 1, "an earlier release"),
+        (500, 2, "the log of the API has the reason"),
+        (503, 2, "the log of the API has the reason"),
+    ],
+)
+def test_what_the_api_answers_is_reported(site: Site, api: Api, status: int, result: int, said: str):
+    site.sync()
+    site.serve(api)
+    api.status = status
+    api.body = {"health": {"problems": ["no karbor-protection works"]}} if status == 200 else {"error": {}}
+    code, found = site.check()
+    assert (code, found["API"][0]) == (result, result)
+    assert said in found["API"][1]
+
+
+def test_an_api_that_is_not_started_is_a_warning(site: Site, api: Api):
+    site.sync()
+    site.serve(api)
+    api.server_close()
+    code, found = site.check()
+    assert (code, found["API"][0]) == (1, 1)
+    assert "if the API is not started yet" in found["API"][1]
+
+
+@pytest.mark.parametrize(
+    ("options", "package"),
+    [([], "python-memcached"), (["memcache_sasl_enabled = true"], "python-binary-memcached")],
+)
+def test_a_missing_package_for_the_cache_of_tokens_is_a_failure(site: Site, monkeypatch, options, package):
+    site.sync()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    lines = ["[keystone_authtoken]", "memcached_servers = localhost:11211", *options]
+    site.write("secret", f"keys = {secret.new_key()}", *lines)
+    code, found = site.check()
+    assert (code, found["Configuration"][0]) == (2, 2)
+    assert f"pip install {package}'" in found["Configuration"][1]
 
 
 def test_a_database_with_an_old_schema_is_a_failure(site: Site):
