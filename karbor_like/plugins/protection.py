@@ -94,6 +94,10 @@ class Journal(Protocol):
         """Record that the object no longer exists."""
         ...
 
+    def peek(self, role: str) -> Entry | None:
+        """Return the present entry of *role*, or None if it is gone. For a process that has lost the operation, too."""
+        ...
+
     def entries(self) -> Sequence[Entry]:
         """Return the objects that were intended and are not recorded as gone, in order of :meth:`intend`."""
         ...

@@ -2,6 +2,9 @@
 
 The journal names them. The operation keeps its credential until they are deleted, at most for ``orphan_days``. If Keystone no
 longer accepts it, the service user takes its owner's place, if it has a role in the owner's project.
+
+An operation that was taken over from a process which seemed dead is looked at once more, by the names in its journal: that
+process may have continued, created something and died.
 """
 
 import dataclasses
@@ -101,7 +104,12 @@ class Orphans:
             with OperationSession(self._env, spec, claim, encrypted) as operation:
                 try:
                     operation.ensure_identity()
-                    cleanup.repeat(operation, cleanup.release if done else cleanup.clean)
+                    if spec.attempts - spec.interruptions > 1:
+                        # A process that had lost the operation may have created an object again.
+                        operation.database.write(
+                            functools.partial(operations.reopen, operation_id=spec.id, temporary_only=done)
+                        )
+                    cleanup.repeat(operation, temporary_only=done)
                     refusal = None
                 except exception.NotAuthorized as error:
                     refusal = error

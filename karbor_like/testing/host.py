@@ -56,6 +56,9 @@ class MemoryJournal:
     def gone(self, role: str) -> None:
         self._entries.pop(role, None)
 
+    def peek(self, role: str) -> Entry | None:
+        return self._entries.get(role)
+
     def entries(self) -> Sequence[Entry]:
         return list(self._entries.values())
 

@@ -4,10 +4,13 @@ The tests of a plugin inherit :class:`ProtectionContract`, and :class:`CopyContr
 """
 
 import base64
+import contextlib
+import copy
+import functools
 import hashlib
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -22,7 +25,15 @@ from karbor_like.clients.factory import Clients
 from karbor_like.clock import SystemClock
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
-from karbor_like.plugins.protection import API_VERSION, HOOKS, RESTORE_HOOKS, Action, PlannedAction, ProtectionPlugin
+from karbor_like.plugins.protection import (
+    API_VERSION,
+    HOOKS,
+    RESTORE_HOOKS,
+    Action,
+    Entry,
+    PlannedAction,
+    ProtectionPlugin,
+)
 from karbor_like.testing.host import Host, Operation, memory_bank
 
 #: Ids of a tenant's objects by kind.
@@ -70,13 +81,13 @@ class CopyContract:
         self, host: Host, elsewhere: Host, subject: Subject, checkpoint: str
     ) -> None:
         digest, looks = subject.digest(subject.resource.id), subject.looks(subject.resource.id)
-        copy = elsewhere.copy(host, subject.resource, checkpoint)
-        assert copy.report.bytes_done == copy.report.bytes_total == copy.report.logical == self.size
+        copied = elsewhere.copy(host, subject.resource, checkpoint)
+        assert copied.report.bytes_done == copied.report.bytes_total == copied.report.logical == self.size
 
         host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
         subject.destroy()
-        elsewhere.perform(elsewhere.operation(OperationType.VERIFY, subject.resource, copy.checkpoint_id))
-        restored = elsewhere.restore(subject.resource, copy.checkpoint_id)
+        elsewhere.perform(elsewhere.operation(OperationType.VERIFY, subject.resource, copied.checkpoint_id))
+        restored = elsewhere.restore(subject.resource, copied.checkpoint_id)
         assert subject.digest(restored) == digest
         assert subject.looks(restored) == looks
 
@@ -209,6 +220,21 @@ class ProtectionContract:
         result = host.perform(operation) or {}
         assert added(before, subject.belongings()) == set(result.get("restored", {}).values())
 
+    @pytest.mark.parametrize("kind", [OperationType.PROTECT, OperationType.RESTORE])
+    def test_late_riser_leaves_nothing(
+        self, host: Host, subject: Subject, checkpoint: str, kind: OperationType
+    ) -> None:
+        """A process is stopped directly before it creates something, and continues when another has ended the operation."""
+        for nth in itertools.count(1):
+            before = subject.belongings()
+            operation = self.first(host, subject, kind, checkpoint)
+            late = LateRiser(nth, operation, functools.partial(host.perform, operation))
+            with contextlib.suppress(exception.KarborLikeError):
+                host.attempt(late.operation, check=late.check)
+            if late.result is None:
+                break
+            assert added(before, subject.belongings()) == set(late.result.get("restored", {}).values())
+
     def test_unknown_resource(self, host: Host, subject: Subject, before: Belongings) -> None:
         unknown = Resource(subject.resource.type, "6f1b2c3d-0000-4000-8000-000000000000", "unknown")
         with pytest.raises(exception.ResourceNotFound):
@@ -219,6 +245,55 @@ class ProtectionContract:
     def first(host: Host, subject: Subject, kind: OperationType, checkpoint: str) -> Operation:
         """Create an operation of type *kind*: a protect into a new checkpoint, or a restore of *checkpoint*."""
         return host.operation(kind, subject.resource, checkpoint if kind is OperationType.RESTORE else None)
+
+
+class LateRiser:
+    """A process that is stopped directly before it creates its n-th object, while *other* ends the operation.
+
+    It is the journal of its operation and checks its claim. ``result`` is that of *other*, None if it did not run.
+    """
+
+    def __init__(self, nth: int, operation: Operation, other: Callable[[], Any]) -> None:
+        self.operation = copy.copy(operation)
+        self.operation.done = set()
+        self.operation.journal = self  # type: ignore[assignment]
+        self.result: Any = None
+        self._journal = operation.journal
+        self._left = nth
+        self._other = other
+        self._intended = self._lost = False
+
+    def check(self) -> None:
+        self._ensure_held()
+        self._left -= self._intended
+        if self._intended and not self._left:
+            self._lost = True
+            self.result = self._other() or {}
+        self._intended = False
+
+    def _ensure_held(self) -> None:
+        if self._lost:
+            raise exception.LeaseLost("another process has ended the operation")
+
+    def intend(self, role: str, *, keep: bool = False) -> Entry:
+        self._ensure_held()
+        # The claim is checked for the second time after the intention when there is no such object.
+        self._intended = self._journal.peek(role) is not None
+        return self._journal.intend(role, keep=keep)
+
+    def made(self, role: str, cloud_id: str) -> Entry:
+        self._ensure_held()
+        return self._journal.made(role, cloud_id)
+
+    def gone(self, role: str) -> None:
+        self._ensure_held()
+        self._journal.gone(role)
+
+    def peek(self, role: str) -> Entry | None:
+        return self._journal.peek(role)
+
+    def entries(self) -> Sequence[Entry]:
+        return self._journal.entries()
 
 
 class Cancel:

@@ -2,16 +2,12 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
 
 from karbor_like import exception
 from karbor_like.plugins.protection import Entry, HookContext
-from karbor_like.plugins.toolkit.cloud_objects import CloudObjects, candidates
+from karbor_like.plugins.toolkit.cloud_objects import CloudObjects, candidates, delete
 
 LOG = logging.getLogger(__name__)
-
-#: Deletion requests for an object that the cloud continues to show as usable.
-_DELETE_REQUESTS: Final = 5
 
 
 def remove(context: HookContext, objects: CloudObjects, role: str) -> None:
@@ -19,7 +15,7 @@ def remove(context: HookContext, objects: CloudObjects, role: str) -> None:
     for entry in context.journal.entries():
         if entry.role == role:
             for cloud_id in candidates(context, objects, entry):
-                _remove(context, objects, cloud_id)
+                delete(context, objects, cloud_id, check=context.check)
             context.journal.gone(role)
 
 
@@ -61,7 +57,7 @@ def _remove_each(context: HookContext, roles: Mapping[str, CloudObjects], entrie
         except (exception.LeaseLost, exception.Cancelled):
             raise
         except exception.KarborLikeError as error:
-            failures.append(f"{_describe(roles, entry)}: {error}")
+            failures.append(f"{_describe(roles, entry)}: {exception.public_text(error)}")
         except Exception as error:  # noqa: BLE001 - a bug in a client must not keep the other objects
             LOG.exception("%s: deleting %s failed unexpectedly", context.resource.key, entry.name)
             failures.append(f"{_describe(roles, entry)}: unexpected {type(error).__name__}")
@@ -71,27 +67,3 @@ def _remove_each(context: HookContext, roles: Mapping[str, CloudObjects], entrie
 def _describe(roles: Mapping[str, CloudObjects], entry: Entry) -> str:
     noun = roles[entry.role].noun if entry.role in roles else entry.role
     return f"{noun} {entry.name} ({entry.cloud_id or 'id unknown'})"
-
-
-def _remove(context: HookContext, objects: CloudObjects, cloud_id: str) -> None:
-    answers: list[str] = []
-
-    def ask() -> Any:
-        current = objects.get(cloud_id)
-        if objects.deletable is not None and current.status not in objects.deletable:
-            return current  # the cloud is busy with it or is deleting it
-        if len(answers) == _DELETE_REQUESTS:
-            raise exception.ResourceFailed(f"{objects.noun} {cloud_id}: the cloud does not delete it: {answers[-1]}")
-        try:
-            objects.delete(current)
-            answers.append(f"after {_DELETE_REQUESTS} requests it is still {current.status!r}")
-        except (exception.ResourceFailed, exception.Conflict) as error:
-            answers.append(str(error))
-        return current
-
-    context.waiter.until_gone(
-        f"{objects.noun} {cloud_id}",
-        ask,
-        failed=lambda current: objects.failure(current) if current.status == "error_deleting" else None,
-        check=context.check,
-    )

@@ -5,7 +5,7 @@ What remains then, or after a success, is left to :mod:`karbor_like.protection.o
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from karbor_like import exception
 from karbor_like.db import operations
@@ -20,19 +20,16 @@ _RETRY_PAUSES = (1, 5, 30)
 _LEFT_BEHIND = "left behind: "
 
 
-def clean(operation: OperationSession, resource: Resource) -> None:
+def clean(operation: OperationSession, resource: Resource, *, temporary_only: bool = False) -> None:
     """Remove from the cloud everything that the operation created for *resource*. Idempotent.
+
+    :param temporary_only: leave results, for an operation that succeeded
 
     Raises what the plugin's clean-up raises.
     """
     context = operation.cleanup_context(resource, operation.progress(resource))
-    operation.resource_operation(resource).cleanup(context)
-
-
-def release(operation: OperationSession, resource: Resource) -> None:
-    """Remove from the cloud the temporary objects of *resource*. Like :func:`clean`, for an operation that succeeded."""
-    context = operation.cleanup_context(resource, operation.progress(resource))
-    operation.resource_operation(resource).release(context)
+    plugin = operation.resource_operation(resource)
+    (plugin.release if temporary_only else plugin.cleanup)(context)
 
 
 def retry(operation: OperationSession) -> None:
@@ -43,19 +40,18 @@ def retry(operation: OperationSession) -> None:
         for _ in range(pause):
             operation.claim.ensure_held()
             operation.env.clock.sleep(1)
-        repeat(operation, clean)
+        repeat(operation, temporary_only=False)
 
 
-def repeat(operation: OperationSession, remove: Callable[[OperationSession, Resource], None]) -> None:
-    """Call *remove* for each resource that the journal names. An error is logged: the journal still names what remains.
+def repeat(operation: OperationSession, *, temporary_only: bool) -> None:
+    """Call :func:`clean` for each resource that the journal names. An error is logged: the journal still names what remains.
 
-    :param remove: :func:`clean` or :func:`release`
     :raises LeaseLost: the claim is lost
     """
     keys = {entry.resource_key for entry in _journal(operation)}
     for resource in operation.spec.graph.nodes:
         if resource.key in keys:
-            _try(operation, resource, remove)
+            _try(operation, resource, temporary_only)
     operation.claim.ensure_held()
 
 
@@ -93,10 +89,10 @@ def replace_remark(reason: str | None, remains: Sequence[str]) -> str | None:
     return "; ".join([*filter(None, [head.removesuffix("; ")]), *remark(remains)]) or None
 
 
-def _try(operation: OperationSession, resource: Resource, remove: Callable[[OperationSession, Resource], None]) -> None:
+def _try(operation: OperationSession, resource: Resource, temporary_only: bool) -> None:
     with operation.activity():
         try:
-            remove(operation, resource)
+            clean(operation, resource, temporary_only=temporary_only)
         except exception.LeaseLost:
             raise
         except exception.KarborLikeError as error:

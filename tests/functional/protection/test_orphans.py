@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from keystoneauth1 import loading
 
 from karbor_like import exception
@@ -14,7 +15,7 @@ from karbor_like.clients.factory import ClientFactory
 from karbor_like.clock import ManualClock
 from karbor_like.db import operations
 from karbor_like.db import session as db_session
-from karbor_like.db.models import Operation
+from karbor_like.db.models import JournalEntry, Operation
 from karbor_like.protection import runner
 from karbor_like.protection.housekeeping import Housekeeping
 from karbor_like.protection.orphans import OrphanReport, Orphans
@@ -35,7 +36,7 @@ def site(tmp_path: Path, files: Path) -> Iterator[Site]:
 
 def run(site: Site) -> None:
     """Run the operation that is due."""
-    ((claim, _),) = Takeover(site.env, LEASE).claim(1, ())
+    (claim,) = Takeover(site.env, LEASE).claim(1, ())
     assert runner.run(site.env, claim)
 
 
@@ -240,6 +241,31 @@ def test_another_attempt_fences_the_first(site: Site):
     with pytest.raises(exception.LeaseLost):
         write(lambda session: operations.check(session, first))
     assert row.id == operation_id
+
+
+def test_what_a_dead_process_created_too_late_is_deleted(site: Site):
+    site.cloud.plant({"a": []})
+    created = site.protect("a")["id"]
+    operation_id = of(site, created).id
+    write = site.env.database.write
+    write(lambda session: operations.OPERATIONS.update(session, operation_id, {"attempts": 1}))
+    run(site)
+    log = of(site, created)
+    assert (log.status, log.error_info, site.things()) == ("available", None, [])
+    assert log.credential is not None
+    assert timedelta(minutes=59) < pause(site, operation_id) <= timedelta(minutes=60)
+
+    with site.env.database.reader() as session:
+        name = session.execute(
+            sa.select(JournalEntry.name).where(JournalEntry.operation_id == operation_id)
+        ).scalar_one()
+    (site.cloud.things / name).touch()
+    age(site, operation_id, hours=1)
+    assert orphans(site) == OrphanReport(deleted=1)
+
+    assert site.things() == []
+    log = of(site, created)
+    assert (log.credential, log.lease_until, log.error_info) == (None, None, None)
 
 
 def test_housekeeping_deletes_orphans(site: Site, caplog: pytest.LogCaptureFixture):
