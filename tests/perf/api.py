@@ -180,8 +180,8 @@ def _median(work: Callable[[], Any], rounds: int) -> float:
 def index_of_the_bank(
     system: System, name: str, limit: int, seconds: float, rounds: int
 ) -> tuple[int, float, float, float]:
-    """Fill a bank's own index. Returns how many checkpoints fit into the time, and the milliseconds of a page out of 100, of the
-    first page out of all, and of further ones.
+    """Fill a bank's own index. Returns how many checkpoints fit into the time, and the milliseconds of a page out of 100, of
+    the first page out of all, and of further ones.
     """
     provider = providers.read(system.directory / "providers.d" / f"{name}.conf", SystemClock())
     assert provider is not None

@@ -52,7 +52,7 @@ class Operation(base.Base):
     epoch: orm.Mapped[int] = orm.mapped_column(default=0)
     lease_until: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
     attempts: orm.Mapped[int] = orm.mapped_column(default=0)
-    interruptions: orm.Mapped[int] = orm.mapped_column(default=0, server_default="0")
+    interruptions: orm.Mapped[int] = orm.mapped_column(server_default="0")
     cancel_requested: orm.Mapped[bool] = orm.mapped_column(default=False)
     error_info: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
     extra_info: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)

@@ -40,7 +40,8 @@ class Step(task.Task):
             except Exception as error:  # noqa: BLE001 - the border of a task
                 if isinstance(error, errors.ConnectionFailed):
                     # This is no reason to undo anything: the next attempt continues here.
-                    self.operation.claim.interrupt(f"the bank is unavailable ({self.name})")
+                    claim = self.operation.claim
+                    claim.interrupt(f"the bank is unavailable ({self.name})", pause=claim.lease)
                 elif isinstance(error, errors.LeaseLost):
                     # The next attempt takes another lease of the bank.
                     self.operation.claim.abandon(f"the lease of the bank was lost ({self.name})")

@@ -28,6 +28,8 @@ class ActiveClaim:
         self._condition = threading.Condition()
         self._abandoned: str | None = None
         self._interrupted = False
+        #: See :meth:`interrupt`.
+        self.pause: float | None = None
         self._cancelled = False
         self._failed: str | None = None
         self._active = 0
@@ -45,9 +47,13 @@ class ActiveClaim:
         """Forbid all further work for the operation: the claim was lost, or is about to be released."""
         self._abandoned = self._abandoned or reason
 
-    def interrupt(self, reason: str) -> None:
-        """Like :meth:`abandon`, for a reason outside of the operation: the attempt then does not count."""
+    def interrupt(self, reason: str, *, pause: float | None = None) -> None:
+        """Like :meth:`abandon`, for a reason outside of the operation: the attempt then does not count.
+
+        :param pause: seconds until the next attempt, more after repeated interruptions; None: when the lease has expired
+        """
         self._interrupted = True
+        self.pause = pause
         self.abandon(reason)
 
     @property

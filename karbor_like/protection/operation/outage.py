@@ -94,7 +94,7 @@ def record(database: Database, claim: ActiveClaim, is_stopped: Callable[[], bool
         reraise=True,
     )
     try:
-        retrying(_once, database, lambda session: operations.interrupt(session, claim.record, claim.lease))
+        retrying(_once, database, lambda session: operations.interrupt(session, claim.record, claim.pause))
     except db_exception.DBError as error:
         LOG.warning("Operation %s: its interruption is not recorded: %s", claim.operation_id, error)
 

@@ -143,6 +143,51 @@ def test_a_released_operation_is_due_again(database):
     assert [row.id for row in _due(database)] == [held.operation_id]
 
 
+def _interrupt(database, held, pause=None):
+    """Interrupt an attempt. Returns the number of interruptions, and the seconds until the next attempt."""
+
+    def work(session):
+        operations.interrupt(session, held, pause)
+        row = OPERATIONS.get(session, held.operation_id)
+        left = None if row.lease_until is None else (row.lease_until - db_session.now(session)).total_seconds()
+        return row.interruptions, left
+
+    return database.write(work)
+
+
+def test_the_pauses_between_interrupted_attempts_grow(database):
+    _enqueue(database, "p")
+    held = _claim(database, _due(database)[0], lease=30)
+    for count in (1, 2, 3):
+        interruptions, left = _interrupt(database, held, 100)
+        assert interruptions == count
+        assert left == pytest.approx(100 * count, abs=20)
+    for _ in range(9):
+        _, left = _interrupt(database, held, 100)
+    assert left == pytest.approx(600, abs=20)
+
+
+def test_an_interruption_without_a_pause_leaves_the_lease(database):
+    _enqueue(database, "p")
+    held = _claim(database, _due(database)[0], lease=3000)
+    interruptions, left = _interrupt(database, held)
+    assert interruptions == 1
+    assert left == pytest.approx(3000, abs=200)
+
+
+def test_an_interruption_counts_after_the_claim_is_lost_and_changes_nothing_else(database):
+    (operation,) = _enqueue(database, "p")
+    lost = _claim(database, _due(database)[0])
+    _expire(database, operation)
+    present = _claim(database, _due(database)[0], "you", 3000)
+    interruptions, left = _interrupt(database, lost, 1)
+    assert interruptions == 1
+    assert left == pytest.approx(3000, abs=200)
+    assert database.write(lambda session: operations.check(session, present)).attempts == 2
+    assert database.write(lambda session: operations.finish(session, present, "available"))
+    assert _interrupt(database, present, 1) == (1, None), "it has ended"
+
+
 def test_the_journal_remembers_what_was_intended(database):
     (operation,) = _enqueue(database, "p")
 

@@ -19,8 +19,6 @@ from karbor_like.clock import ManualClock
 from tests.functional.protection.attempts import follow, run
 from tests.functional.protection.site import LEASE, PROVIDER, Site
 
-#: Of this number of requests one is the first of an outage.
-STEP = 8
 SHORT, LONG = LEASE / 3, LEASE * 3
 REQUESTS = ("put", "get", "get_into", "stat", "list", "delete")
 
@@ -110,8 +108,11 @@ def silent() -> Exception:
     return errors.ConnectionFailed("/srv/bank/karbor: leases: Input/output error")
 
 
+#: What is away, how it fails, and of how many of its requests one is the first of an outage: all would take minutes.
 KINDS = pytest.mark.parametrize(
-    ("failing", "error"), [(database_outage, unreachable), (bank_outage, silent)], ids=["database", "bank"]
+    ("failing", "error", "step"),
+    [(database_outage, unreachable, 8), (bank_outage, silent, 24)],
+    ids=["database", "bank"],
 )
 
 
@@ -141,11 +142,10 @@ def attempt(site: Site, clock: ManualClock, first: int, seconds: float, failing:
 @KINDS
 @pytest.mark.parametrize("seconds", [SHORT, LONG], ids=["shorter", "longer"])
 def test_an_outage_at_any_request_of_a_protect(
-    site: Site, clock: ManualClock, seconds: float, failing: Any, error: Callable[[], Exception]
+    site: Site, clock: ManualClock, seconds: float, failing: Any, error: Callable[[], Exception], step: int
 ):
     first, met = 1 if seconds == SHORT else 2, 0
     while attempt(site, clock, first, seconds, failing, error):
-        # Every request once takes minutes: those of both tests are different ones.
-        first, met = first + STEP, met + 1
+        first, met = first + step, met + 1
     assert met > 1, "there are more requests"
     assert not [call for call in site.cloud.calls() if ":cleanup:" in call], "something was undone"
