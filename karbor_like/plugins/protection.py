@@ -95,7 +95,7 @@ class Journal(Protocol):
         ...
 
     def peek(self, role: str) -> Entry | None:
-        """Return the present entry of *role*, or None if it is gone. For a process that has lost the operation, too."""
+        """Return the present entry of *role*, or None if it was deleted. For a process that has lost the operation, too."""
         ...
 
     def entries(self) -> Sequence[Entry]:

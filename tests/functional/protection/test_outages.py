@@ -108,7 +108,7 @@ def silent() -> Exception:
     return errors.ConnectionFailed("/srv/bank/karbor: leases: Input/output error")
 
 
-#: What is away, how it fails, and of how many of its requests one is the first of an outage: all would take minutes.
+#: What is unavailable, how it fails, and of how many of its requests one is the first of an outage: all would take minutes.
 KINDS = pytest.mark.parametrize(
     ("failing", "error", "step"),
     [(database_outage, unreachable, 8), (bank_outage, silent, 24)],
