@@ -31,7 +31,7 @@ _BACKLOG: Final = 128
 _MAX_CONNECTIONS: Final = 500
 #: Bytes of the request line and headers. Tokens, of some kilobytes, are the longest values there.
 _MAX_HEADER: Final = 256 * 1024
-#: Seconds between two looks whether the last requests have been answered.
+#: Seconds between two checks whether the last requests have been answered.
 _POLL: Final = 0.05
 
 
