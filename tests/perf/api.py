@@ -185,7 +185,7 @@ def index_of_the_bank(
     """
     provider = providers.read(system.directory / "providers.d" / f"{name}.conf", SystemClock())
     assert provider is not None
-    found, until = provider.bank.checkpoints, time.perf_counter() + seconds
+    found, until = provider.bank.checkpoints.index, time.perf_counter() + seconds
     prefix = layout.index_prefix("by-provider", provider.id, layout.NEWEST)
     directory = system.directory / "bank" / "karbor" if name == "files" else None
 
