@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 
 from dateutil import tz
 
-from karbor_like import exception, foreign
+from karbor_like import exception
 from karbor_like.triggers import contract, loader, zones
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
@@ -175,8 +175,7 @@ class TimeTrigger(contract.TriggerType):
         except KeyError:
             known = contract.format_names(self._formats)
             raise contract.NotInstalled(f"properties.format: {name!r} is not one of {known}") from None
-        with foreign.refused("properties.pattern"):
-            return parse(pattern, zone)
+        return parse(pattern, zone)
 
 
 def _zone(name: str | None) -> tzinfo:
