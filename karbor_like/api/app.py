@@ -27,6 +27,8 @@ Application = Callable[..., Any]
 Filter = Callable[[Application, cfg.ConfigOpts], Application]
 
 _REQUEST_HEADERS = ["X-Auth-Token", "X-Openstack-Request-Id", "Idempotency-Key", "Content-Type"]
+#: How the headers of proxies begin, as names of WSGI.
+_BY_PROXIES = ("HTTP_FORWARDED", "HTTP_X_FORWARDED")
 _RESPONSE_HEADERS = ["X-Openstack-Request-Id", "X-Compute-Request-Id", "Retry-After"]
 
 #: Default seconds to wait for a connection to Keystone, and for the next bytes of its answer.
@@ -98,13 +100,21 @@ def build(deps: ServiceContext, authenticate: Filter = keystone) -> Application:
             part = errors.answer(exception.MalformedRequest("the path is not UTF-8"))
         return part(environ, start_response)
 
-    # Every request passes through these in reverse order. Those that would not change it are left out.
-    application: Application = front
-    by_proxies = http_proxy_to_wsgi.HTTPProxyToWSGI(front, conf)
-    if conf.oslo_middleware.enable_proxy_headers_parsing:
-        application = by_proxies
+    # Every request passes through these in reverse order.
+    application = _for_proxies(front, conf)
     application = _for_browsers(application, conf)
     return middleware.RequestId(application, conf)
+
+
+def _for_proxies(application: Application, conf: cfg.ConfigOpts) -> Application:
+    """Add what the headers of proxies change, if ``[oslo_middleware] enable_proxy_headers_parsing`` is set."""
+    forwarded = http_proxy_to_wsgi.HTTPProxyToWSGI(application, conf)
+
+    def choose(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        by_proxy = any(name.startswith(_BY_PROXIES) for name in environ)
+        return (forwarded if by_proxy else application)(environ, start_response)
+
+    return choose
 
 
 def _for_browsers(application: Application, conf: cfg.ConfigOpts) -> Application:
