@@ -86,8 +86,9 @@ class ActiveClaim:
 
         A later renewal does not revive a lost claim: a thread may already have seen the loss and stopped halfway.
         """
-        if self.clock.monotonic() >= self._deadline:
-            self.abandon(f"the lease could not be renewed for {self.lease:g} seconds")
+        if self._abandoned is None and self.clock.monotonic() >= self._deadline:
+            # The process lives, so the cause is outside of the operation: the database, or a machine that stood still.
+            self.interrupt(f"the lease could not be renewed for {self.lease:g} seconds")
         return self._abandoned is not None
 
     def ensure_held(self) -> None:

@@ -33,14 +33,18 @@ def follow(engine: sa.Engine, clock: ManualClock) -> None:
 _PROCESSES = itertools.count()
 
 
-def run(site: Site) -> bool:
-    """Let a new process run the operation that is due. Returns whether the operation ended; if not, the process died."""
+def run(site: Site, *, survives: bool = False) -> bool:
+    """Let a new process run the operation that is due. Returns whether the operation ended.
+
+    :param survives: whether the process lives on if the operation did not end; otherwise it died
+    """
     env = dataclasses.replace(site.env, owner=f"process {next(_PROCESSES)}")
     ended = False
     for claim in Takeover(env, LEASE).claim(1, ()):
         with suppress(exception.LeaseLost):
             ended = runner.run(env, claim)
-        claim.abandon("the process died")
+        claim.abandon("its run has ended")
         assert claim.wait_idle(60), "a task still acts for the operation"
-        outage.record(env.database, claim, lambda: False)
+        if survives:
+            outage.record(env.database, claim, lambda: False)
     return ended

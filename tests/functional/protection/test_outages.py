@@ -123,10 +123,10 @@ def attempt(site: Site, clock: ManualClock, first: int, seconds: float, failing:
     with failing(site, outage):
         # The claim itself belongs to no attempt.
         outage._left += failing is database_outage
-        ends = [run(site)]
+        ends = [run(site, survives=True)]
         while not ends[-1] and len(ends) < 9:
             clock.advance(LEASE)
-            ends.append(run(site))
+            ends.append(run(site, survives=True))
     row, log, progress = site.checkpoint(created), site.operation(checkpoint_id=created), site.resources()["a"]
     where = f"an outage at request {first}: {row.reason} {log.error_info} {progress.reason}"
     assert (row.status, row.reason, log.error_info, progress.reason) == ("available", None, None, None), where

@@ -35,11 +35,11 @@ def test_a_lease_is_released_if_the_database_fails_after_its_acquisition(
 
     def fail(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
         if "FROM checkpoints" in statement and standing():
-            raise db_exception.DBConnectionError("the database went away")
+            raise db_exception.DBDataError("the database cannot read it")
 
     with OperationSession(site.env, loaded, active, encrypted) as operation:
         sa.event.listen(site.env.database.engine, "before_cursor_execute", fail)
-        with pytest.raises(db_exception.DBConnectionError):
+        with pytest.raises(db_exception.DBDataError):
             operation.lease.check()
         sa.event.remove(site.env.database.engine, "before_cursor_execute", fail)
         assert standing() == []
