@@ -15,7 +15,7 @@ from karbor_like import exception, logs, service
 from karbor_like.clock import ManualClock
 from karbor_like.watchdog import Watchdog
 
-FORGED = "data\n2031-01-01 00:00:00.000 1 ERROR karbor_like [-] forged\r\x1b[2J\x1b]0;title\x07\x85\u2028\u202e\udc80"
+FORGED = "data\n2031-01-01 00:00:00.000 1 ERROR karbor_like [-] forged\r\x1b[2J\x1b]0;title\x07\x85\u2028\u202e"
 
 
 class Log:
@@ -74,6 +74,11 @@ def test_a_name_cannot_forge_lines_or_control_a_terminal(log: Log, template: str
     assert len(log.lines) == 1
     assert all(character.isprintable() for character in log.text.rstrip("\n"))
     assert "data\\n2031" in log.text
+
+
+def test_half_of_a_surrogate_pair_is_escaped():
+    # Not through a logger: reports of tests are UTF-8.
+    assert logs.escape("data\udc80") == r"data\udc80"
 
 
 def test_the_text_of_an_error_and_a_message_that_is_formatted_already(log: Log):
