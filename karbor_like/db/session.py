@@ -30,6 +30,7 @@ LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _RETRIES = 8
+_TRANSIENT = (db_exception.DBConnectionError, db_exception.DBDeadlock, db_exception.RetryRequest)
 #: Seconds after the first attempt within which a further one may begin.
 _RETRY_SECONDS = 30
 _SQLITE_BUSY_SECONDS = 30
@@ -206,11 +207,12 @@ class Database:
     def write(self, work: Callable[[orm.Session], T]) -> T:
         """Run ``work(session)`` in a write transaction; retry it from the start after a deadlock or a lost connection.
 
-        No attempt begins later than 30 seconds after the call. *work* must have no effect outside the database.
+        No attempt begins later than 30 seconds after the call. *work* must have no effect outside the database. It may ask
+        for another attempt by RetryRequest, whose inner error is raised if there is none.
         """
 
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type((db_exception.DBConnectionError, db_exception.DBDeadlock)),
+            retry=tenacity.retry_if_exception_type(_TRANSIENT),
             wait=tenacity.wait_exponential(multiplier=0.1, max=10) + tenacity.wait_random(0, 0.1),
             stop=tenacity.stop_after_attempt(_RETRIES + 1) | tenacity.stop_after_delay(_RETRY_SECONDS),
             reraise=True,
@@ -220,7 +222,10 @@ class Database:
             with self.writer() as session:
                 return work(session)
 
-        return retrying(attempt)
+        try:
+            return retrying(attempt)
+        except db_exception.RetryRequest as error:
+            raise error.inner_exc from None
 
     def wait(self) -> None:
         """Wait until the database answers, for as long as oslo.db's ``max_retries`` and ``retry_interval`` say.

@@ -95,14 +95,17 @@ def test_a_rolled_back_change_does_not_notify(database, notified):
     assert notified == []
 
 
-def test_a_change_that_is_retried_after_a_deadlock_notifies_once(database, notified):
+@pytest.mark.parametrize(
+    "error", [db_exception.DBDeadlock(), db_exception.RetryRequest(db_exception.DBDuplicateEntry())]
+)
+def test_a_change_that_is_retried_notifies_once(database, notified, error):
     attempts = []
 
     def write(session):
         created = _checkpoint(session, id=str(uuid.UUID(int=7)))
         attempts.append(created.id)
         if len(attempts) < 3:
-            raise db_exception.DBDeadlock
+            raise error
         return created
 
     database.write(write)
