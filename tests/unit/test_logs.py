@@ -17,6 +17,9 @@ from karbor_like.watchdog import Watchdog
 
 FORGED = "data\n2031-01-01 00:00:00.000 1 ERROR karbor_like [-] forged\r\x1b[2J\x1b]0;title\x07\x85\u2028\u202e"
 
+#: Name of the thread of a periodic task.
+PERIODIC = "the poll"
+
 
 class Log:
     """A handler in the log of this process, set up as those of a service."""
@@ -26,6 +29,9 @@ class Log:
         self._stream = io.StringIO()
         self.handler = logging.StreamHandler(self._stream)
         self.handler.setFormatter(formatter)
+        # Threads that other tests left behind may still log.
+        threads = {threading.current_thread().name, PERIODIC}
+        self.handler.addFilter(lambda record: record.threadName in threads)
         logs.protect(self.handler, self.clock)
 
     @property
@@ -186,7 +192,7 @@ def test_a_periodic_task_logs_the_first_failure_and_that_it_works_again(log: Log
 
     logger("karbor_like.service")
     clock = ManualClock()  # advances by the interval for each wait
-    periodic = service.Periodic("the poll", 0.1, call, clock, Watchdog(clock, 60))
+    periodic = service.Periodic(PERIODIC, 0.1, call, clock, Watchdog(clock, 60))
     periodic.start()
     assert done.wait(60)
     assert periodic.stop(60)
