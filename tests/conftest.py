@@ -1,5 +1,6 @@
 """Options of test runs, marks that follow from fixtures, and the selection of tests."""
 
+import logging
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +9,11 @@ import pytest
 import karbor_like.service  # noqa: F401
 
 pytest_plugins = ["tests.fixtures.services"]
+
+# Calls over the bus that were abandoned try to connect until the process ends. What they log belongs to no test.
+logging.getLogger("oslo_messaging._drivers.impl_rabbit").addFilter(
+    lambda record: not str(record.threadName).startswith("rpc-")
+)
 
 _SERVERS = ("mariadb", "postgresql", "rabbitmq")
 #: Coverage nearly doubles the processor time of a test, so only the tests nearest to the code are measured.
