@@ -42,15 +42,18 @@ def write_configuration(path: Path, cloud: SandboxCloud, **options: Any) -> Path
     return configuration.write_service(path, keystone_client={"connect_retries": 0}, service_auth=account, **options)
 
 
-def context_of(cloud: SandboxCloud, user: str = "alice") -> RequestContext:
-    """Return the context of a request of a user."""
-    session = cloud.session(user)
+def context_of(session: Any, **values: Any) -> RequestContext:
+    """Return the context of a request of the user of a session.
+
+    :param values: more of it
+    """
     return RequestContext(
         user_id=session.get_user_id(),
         project_id=session.get_project_id(),
         auth_token=session.get_token(),
         roles=["member"],
         service_catalog=session.auth.get_access(session).service_catalog.catalog,
+        **values,
     )
 
 
@@ -115,7 +118,7 @@ class Site:
             self.conf.set_override(name, value, group="operationengine")
         self.database = Database(self.conf)
         migration.sync(self.database)
-        self.context = context_of(cloud)
+        self.context = context_of(cloud.session("alice"))
         self.trusts = self.make_trusts()
         self.scheduler = Scheduler(self.conf, self.database, clock, TYPES)
         self._runners: list[Runner] = []

@@ -159,7 +159,7 @@ def _stop_triggers(database: Database) -> None:
 def test_every_due_time_is_recorded_once_and_has_one_checkpoint(
     conf, database, engines, cloud, rest_api, request, record_property
 ):
-    context = context_of(cloud)
+    context = context_of(cloud.session("alice"))
     # All operations share the trust of this one, which does not run.
     (holder,) = insert_schedules(database, context, HOURLY, datetime.now(UTC), enabled=False)
     _make_trust(conf, context, holder)

@@ -19,7 +19,7 @@ from karbor_like.db.operations import OPERATIONS
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.operationengine.trusts import TrustLost, Trusts
 from karbor_like.secret import Cipher, new_key
-from tests.functional.operationengine.site import FOLLOW, PROVIDER, RETRY
+from tests.functional.operationengine.site import FOLLOW, PROVIDER, RETRY, context_of
 
 
 @pytest.fixture(autouse=True)
@@ -219,7 +219,7 @@ def test_a_delegate_with_redelegation_gives_away_what_it_has(site, cloud):
     account = cloud.credentials("bob")
     del account["project_name"], account["project_domain_id"]
     delegate = Session(auth=v3.Password(**account, trust_id=created["id"]))
-    context = _context(delegate, trust_id=created["id"], trustee_id=bob.get_user_id())
+    context = context_of(delegate, trust_id=created["id"], trustee_id=bob.get_user_id())
     operation = site.schedule(trust=False)
     site.trusts.make(context, operation)
     assert site.trusts.act_by(_trust_of(site, operation), fresh=True).session.get_user_id() == alice.get_user_id()
@@ -227,17 +227,6 @@ def test_a_delegate_with_redelegation_gives_away_what_it_has(site, cloud):
     alice.delete(f"{cloud.auth_url}/OS-TRUST/trusts/{created['id']}")
     with pytest.raises(TrustLost):
         site.trusts.act_by(_trust_of(site, operation), fresh=True)
-
-
-def _context(session, **values):
-    return RequestContext(
-        user_id=session.get_user_id(),
-        project_id=session.get_project_id(),
-        auth_token=session.get_token(),
-        roles=["member"],
-        service_catalog=session.auth.get_access(session).service_catalog.catalog,
-        **values,
-    )
 
 
 def test_the_engine_acts_as_the_user(site):
@@ -308,7 +297,7 @@ def _create_user(cloud):
     context = RequestContext(user_id=user_id, project_id=project_id, roles=["member"])
     _role(cloud, "PUT", context)
     auth = v3.Password(cloud.auth_url, user_id=user_id, password="secret", project_id=project_id)
-    return _context(Session(auth=auth))
+    return context_of(Session(auth=auth))
 
 
 @pytest.mark.parametrize("fate", [*FATES, *DELETIONS, "there is no row"])
