@@ -39,7 +39,7 @@ class TestEndpoint(EngineContract):
     def service(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         with SandboxCloud(tmp_path_factory.mktemp("sandbox")) as cloud:
             site = Site(cloud, ManualClock(START), tmp_path_factory.mktemp("engine"))
-            alice, bob = context_of(cloud, "alice"), context_of(cloud, "bob")
+            alice, bob = (context_of(cloud.session(name)) for name in USERS)
             # Keystone refuses trusts that the user of the token would not give.
             refused = RequestContext(
                 user_id=alice.user_id,
