@@ -13,6 +13,7 @@ import uuid
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pymysql
@@ -242,7 +243,7 @@ class RabbitMQ:
         """Delete the virtual host with that URL and all its queues, and close the connections to it."""
         self.manage("DELETE", f"vhosts/{_database(transport_url)}")
 
-    def manage(self, method: str, path: str, body: object = None) -> object:
+    def manage(self, method: str, path: str, body: object = None) -> Any:
         """Call the management API.
 
         :param path: below ``/api/``

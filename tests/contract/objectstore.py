@@ -73,7 +73,7 @@ class ObjectStoreContract:
     def test_any_buffers_are_joined(
         self, store: base.ObjectStore, data: base.Buffer | Sequence[bytes | memoryview]
     ) -> None:
-        whole = b"".join(data) if isinstance(data, list) else bytes(memoryview(data))  # type: ignore[arg-type]
+        whole = b"".join(data) if isinstance(data, list) else bytes(memoryview(data))
         store.put("k", data)
         assert store.get("k") == whole
         assert store.stat("k").size == len(whole)

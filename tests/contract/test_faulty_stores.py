@@ -9,7 +9,7 @@ from tests.fixtures import stores
 
 
 def keys(store: base.ObjectStore, prefix: str = "", **kwargs: object) -> list[str]:
-    return [info.key for info in store.list(prefix, **kwargs)]  # type: ignore[arg-type]
+    return [info.key for info in store.list(prefix, **kwargs)]
 
 
 def test_faults_come_at_the_call_they_were_ordered_for() -> None:

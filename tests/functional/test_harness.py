@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import kombu
 import psutil
 import pytest
 import sqlalchemy
+from kombu.connection import Connection
+from kombu.entity import Queue
 
 from tests.cloud.errors import HarnessError
 from tests.cloud.processes import Daemon, Supervisor
@@ -30,7 +31,7 @@ def sleeper(supervisor: Supervisor, **values: object) -> Daemon:
     def ready() -> bool:
         return "here" in supervisor.tail("sleeper")
 
-    return Daemon(**{"name": "sleeper", "argv": SLEEP, "ready": ready, **values})  # type: ignore[arg-type]
+    return Daemon(**{"name": "sleeper", "argv": SLEEP, "ready": ready, **values})
 
 
 def test_a_new_supervisor_finds_a_running_process(supervisor: Supervisor) -> None:
@@ -57,7 +58,7 @@ def test_a_killed_process_is_restarted(supervisor: Supervisor) -> None:
 
 def test_a_foreign_process_with_a_recorded_pid_is_not_stopped(supervisor: Supervisor) -> None:
     supervisor.ensure(sleeper(supervisor))
-    pid = supervisor.process("sleeper").pid  # type: ignore[union-attr]
+    pid = supervisor.process("sleeper").pid
     record = supervisor.state / "run" / "sleeper.json"
     with subprocess.Popen(SLEEP) as foreign:
         text = record.read_text()
@@ -92,8 +93,8 @@ def test_the_error_about_a_failed_process_has_the_end_of_its_log(supervisor: Sup
 def test_a_process_that_daemonised_itself_is_stopped(supervisor: Supervisor) -> None:
     daemonise = f"import subprocess; subprocess.Popen({SLEEP!r}, start_new_session=True); print('here')"
     supervisor.ensure(sleeper(supervisor, argv=[sys.executable, "-c", f"{daemonise}; import time; time.sleep(600)"]))
-    (orphan,) = supervisor.process("sleeper").children()  # type: ignore[union-attr]
-    supervisor.process("sleeper").kill()  # type: ignore[union-attr]
+    (orphan,) = supervisor.process("sleeper").children()
+    supervisor.process("sleeper").kill()
 
     supervisor.stop_all()
 
@@ -117,11 +118,11 @@ def test_each_test_gets_an_empty_database(kind: str, request: pytest.FixtureRequ
 
 
 def test_a_virtual_host_supports_quorum_queues(rabbitmq: RabbitMQ, transport_url: str) -> None:
-    with kombu.Connection(transport_url.replace("rabbit://", "amqp://")) as connection:
-        queue = kombu.Queue("here", durable=True, queue_arguments={"x-queue-type": "quorum"})
+    with Connection(transport_url.replace("rabbit://", "amqp://")) as connection:
+        queue = Queue("here", durable=True, queue_arguments={"x-queue-type": "quorum"})
         queue(connection.channel()).declare()
         queues = rabbitmq.manage("GET", f"queues/{transport_url.rpartition('/')[2]}")
-    assert [(entry["name"], entry["type"]) for entry in queues] == [("here", "quorum")]  # type: ignore[attr-defined]
+    assert [(entry["name"], entry["type"]) for entry in queues] == [("here", "quorum")]
 
 
 def test_the_summary_adds_up_the_reports_of_several_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """Listeners are notified once of each committed status change, regardless of how it was written."""
 
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,7 +16,7 @@ NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
 @pytest.fixture
-def notified(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[changes.Change]:
+def notified(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[changes.Change]]:
     """The changes of which a listener was notified. The database may be shared, so the listener is muted after the test."""
     received: list[changes.Change] = []
     active = [True]

@@ -6,6 +6,7 @@ The argument is a JSON object with ``credentials`` (of keystoneauth), ``endpoint
 
 import json
 import sys
+from typing import Any
 
 from karborclient import client
 from karborclient.common.apiclient import exceptions
@@ -20,7 +21,7 @@ else:
     karbor = client.Client("1", endpoint=asked["endpoint"], token=keystone.get_token(), auth_url="http://unused")
 provider, volume = asked["provider"], asked["volume"]
 unknown = "00000000-0000-4000-8000-00000000dead"
-seen = {}
+seen: dict[str, Any] = {}
 
 
 def refused(call, *args, **kwargs):

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from karbor_like import service
 from karbor_like.clients.factory import ClientFactory
-from karbor_like.clock import Clock
+from karbor_like.clock import ManualClock
 from karbor_like.context import RequestContext
 from karbor_like.db import migration, trusts
 from karbor_like.db.models import Operation, ScheduledOperation, ScheduledRun, Trust
@@ -107,7 +107,7 @@ def remove(session: Any, operation_id: str) -> str | None:
 class Site:
     """A user's operation that is due every hour, and engines that poll on demand."""
 
-    def __init__(self, cloud: SandboxCloud, clock: Clock, directory: Path) -> None:
+    def __init__(self, cloud: SandboxCloud, clock: ManualClock, directory: Path) -> None:
         self.cloud = cloud
         self.clock = clock
         #: From 0 for the longest delays of retries to 1 for the shortest.

@@ -1,13 +1,15 @@
 """Synchronization with the bank, and jobs that run once when they are due."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from karbor_like import exception
-from karbor_like.db import checkpoints, jobs
+from karbor_like.db import jobs
 from karbor_like.db.checkpoints import CHECKPOINTS
 from karbor_like.db.models import Checkpoint, PeriodicJob
 from karbor_like.protection import failed
@@ -23,6 +25,10 @@ def other(tmp_path: Path, files: Path):
     path = write_files(tmp_path, host="there", database=f"sqlite:///{tmp_path}/there.sqlite")
     with running(Site(tmp_path, path)) as found:
         yield found
+
+
+def change(site: Site, checkpoint_id: str, values: Mapping[str, Any]) -> None:
+    site.env.database.write(lambda session: CHECKPOINTS.update(session, checkpoint_id, values))
 
 
 def sync(site: Site, *, force: bool = False) -> SyncReport:
@@ -51,7 +57,7 @@ def test_what_another_site_deleted_is_deleted(site: Site, other: Site):
     sync(other)
     # Listings may lag, so a young row is not treated as missing.
     long_ago = datetime.now(UTC) - timedelta(hours=5)
-    other.env.database.write(lambda session: checkpoints.CHECKPOINTS.update(session, created, {"created_at": long_ago}))
+    other.env.database.write(lambda session: CHECKPOINTS.update(session, created, {"created_at": long_ago}))
     site.delete(created)
     site.wait(created, "deleted")
 
@@ -67,7 +73,7 @@ def available(site: Site, number: int) -> list[str]:
     long_ago = {"created_at": datetime.now(UTC) - timedelta(hours=5)}
     for one in created:
         site.wait(one, "available")
-        site.env.database.write(lambda session, one=one: checkpoints.CHECKPOINTS.update(session, one, long_ago))
+        change(site, one, long_ago)
     return created
 
 
@@ -219,7 +225,7 @@ def test_checkpoints_that_failed_long_ago_are_deleted_unless_they_were_complete(
     provider = site.env.providers.get(PROVIDER)
     values = {"updated_at": datetime(2020, 1, 1, tzinfo=UTC), "logical_bytes": None}
     for checkpoint_id in (complete, old):
-        site.env.database.write(lambda session, key=checkpoint_id: CHECKPOINTS.update(session, key, values))
+        change(site, checkpoint_id, values)
 
     assert failed.delete_failed(site.env, provider, 7) == 1
     assert site.wait(old, "deleted", "error-deleting").reason is None

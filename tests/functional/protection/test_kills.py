@@ -138,8 +138,8 @@ def test_a_database_that_is_unreachable_for_longer_than_the_lease(zygote: Zygote
         row = site.wait(created, "available", "error")
 
     assert row.status == "available", process.log.read_text()[-3000:]
-    row = site.operation(checkpoint_id=created)
-    assert row.attempts - row.interruptions == 1, "an outage is not an attempt"
+    operation = site.operation(checkpoint_id=created)
+    assert operation.attempts - operation.interruptions == 1, "an outage is not an attempt"
     assert [call for call in site.cloud.calls() if ":cleanup:" in call] == []
     assert site.things() == []
 

@@ -89,7 +89,7 @@ def test_sighup_reloads_providers_and_mutable_options_while_operations_run(
 
     process.process.send_signal(signal.SIGHUP)
 
-    until(process.log.read_text, lambda text: re.search("Providers: .*second", text), 30, "the second provider")
+    until(process.log.read_text, lambda text: bool(re.search("Providers: .*second", text)), 30, "the second provider")
     until(process.log.read_text, lambda text: " DEBUG " in text, 30, "the new level")
     (site.cloud.path / "go").touch()
     assert site.wait(created, "available", "error").status == "available"

@@ -316,10 +316,10 @@ class TestServiceTokens:
         cloud.expire_token(token)
 
         class Expired(v3.Token):
-            def get_token(self, session: Any, **kwargs: Any) -> str:
+            def get_token(self, session: Any, **kwargs: Any) -> str | None:
                 return token
 
-            def get_endpoint(self, session: Any, **kwargs: Any) -> str:
+            def get_endpoint(self, session: Any, *args: Any, **kwargs: Any) -> str:
                 return f"{cloud.url}/volume/v3/{project}"
 
         wrapped = service_token.ServiceTokenAuthWrapper(

@@ -110,7 +110,7 @@ def test_what_is_too_much_is_dropped_and_nobody_waits(monkeypatch, caplog):
     monkeypatch.setattr(notifications, "_WAITING", 3)
     monkeypatch.setattr(notifications, "_CLOSE_SECONDS", 20)
     notifier = Notifier()
-    sender = notifications.Sender(notifier, ManualClock())  # type: ignore[arg-type]
+    sender = notifications.Sender(notifier, ManualClock())
     for number in range(10):
         sender.notify([Change(checkpoint(id=str(number)), None, "protecting")])
     assert notifier.sent == []
@@ -125,7 +125,7 @@ def test_what_is_too_much_is_dropped_and_nobody_waits(monkeypatch, caplog):
 def test_closing_does_not_wait_for_ever(monkeypatch, caplog):
     monkeypatch.setattr(notifications, "_CLOSE_SECONDS", 0.05)
     notifier = Notifier()
-    sender = notifications.Sender(notifier, ManualClock())  # type: ignore[arg-type]
+    sender = notifications.Sender(notifier, ManualClock())
     for _ in range(3):
         sender.notify([Change(checkpoint(), None, "protecting")])
     sender.close()
@@ -137,7 +137,7 @@ def test_one_that_cannot_be_sent_does_not_stop_the_others(caplog):
     notifier = Notifier()
     notifier.may_send.set()
     notifier.failing = True
-    sender = notifications.Sender(notifier, ManualClock())  # type: ignore[arg-type]
+    sender = notifications.Sender(notifier, ManualClock())
     sender.notify([Change(checkpoint(), None, "protecting")])
     sender.close()
     assert "Notification checkpoint.update.start of c is dropped" in caplog.text

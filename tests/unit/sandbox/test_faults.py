@@ -53,7 +53,7 @@ def test_several_faults_strike_one_call() -> None:
     strikes = board.enter("volume", "GET", "/", "")[1]
 
     assert strikes.find(DELAY)
-    assert [strikes.find(CUT, where).id for where in ("request", "response")] == [2, 3]  # type: ignore[union-attr]
+    assert [strikes.find(CUT, where).id for where in ("request", "response")] == [2, 3]
 
 
 def test_clearing_a_fault_releases_waiting_calls() -> None:

@@ -26,7 +26,7 @@ def event(rule: str) -> str:
     return f"BEGIN:VEVENT\nRRULE:{rule}\nEND:VEVENT"
 
 
-def runs(asked: dict, count: int, after: datetime = NOW) -> list[str]:
+def runs(asked: dict, count: int, after: datetime | None = NOW) -> list[str]:
     timing, times = TIME.parse(asked), []
     while len(times) < count and (after := timing.next(after)):
         times.append(after.strftime("%m-%d %H:%M"))

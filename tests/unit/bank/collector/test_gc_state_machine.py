@@ -14,7 +14,7 @@ import math
 import os
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from datetime import datetime
 from functools import partial
 from typing import Literal, NamedTuple
@@ -236,7 +236,7 @@ class BankMachine(RuleBasedStateMachine):
     @rule(
         seconds=st.sampled_from([1, 10, 21, 40, 61, 101, 150, 400]), asleep=st.sets(st.sampled_from(HOSTS), max_size=2)
     )
-    def time_passes(self, seconds: int, asleep: set[str] = frozenset()) -> None:
+    def time_passes(self, seconds: int, asleep: Set[str] = frozenset()) -> None:
         """Let time pass, and renew the leases meanwhile, except for those of hosts that are asleep."""
         for passed in range(0, seconds, _RENEWAL):
             self.true.advance(min(seconds - passed, _RENEWAL))

@@ -17,7 +17,7 @@ def faulty(clock: ManualClock) -> stores.FaultyStore:
 
 
 def retrying(faulty: stores.FaultyStore, clock: ManualClock, **policy: float) -> retry.RetryingStore:
-    return retry.RetryingStore(faulty, base.RetryPolicy(**policy), clock)  # type: ignore[arg-type]
+    return retry.RetryingStore(faulty, base.RetryPolicy(**policy), clock)
 
 
 def test_a_failed_call_is_retried(faulty: stores.FaultyStore, clock: ManualClock) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def provider(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bank(provider: Path) -> Bank:
+def bank(provider: Path) -> Iterator[Bank]:
     conf = cfg.ConfigOpts()
     conf([], default_config_files=[str(provider)])
     bank = open_bank(conf, "filesystem", SystemClock())

@@ -1,7 +1,7 @@
 """Details that the cloud refuses become remarks."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -142,7 +142,7 @@ def test_operation_that_must_stop(error: exception.KarborLikeError) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        details(check).set("flag", lambda: cast(None, None))
+        details(check).set("flag", lambda: None)
 
 
 def test_bug_in_a_library_is_a_remark() -> None:

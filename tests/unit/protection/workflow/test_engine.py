@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import pytest
 import sqlalchemy as sa
+from oslo_config import cfg
 from oslo_db import exception as db_exception
 from sqlalchemy import orm
 from taskflow import states, storage, task
@@ -42,13 +43,21 @@ def fail() -> None:
     raise exception.ResourceFailed("no")
 
 
+class StoredFlows(Flows):
+    """A workflow engine that gives access to its database."""
+
+    def __init__(self, conf: cfg.ConfigOpts, database: Database) -> None:
+        super().__init__(conf, database)
+        self.database = database
+
+
 @pytest.fixture
-def flows(tmp_path) -> Iterator[Flows]:
+def flows(tmp_path) -> Iterator[StoredFlows]:
     path = tmp_path / "karbor_like.conf"
     path.write_text(f"[database]\nconnection = sqlite:///{tmp_path}/flows.sqlite\n")
     conf = service.configure([], files=[str(path)])
     database = Database(conf)
-    found = Flows(conf, database)
+    found = StoredFlows(conf, database)
     found.persistence.upgrade()
     yield found
     found.close()
@@ -58,8 +67,8 @@ def flows(tmp_path) -> Iterator[Flows]:
 class Anybody:
     """A holder that never loses its flow."""
 
-    def fence(self, connection: object) -> None:
-        pass
+    def __init__(self) -> None:
+        self.fence: Callable[[object], None] = lambda connection: None
 
     def outlast(self, call: Callable[[], T]) -> T:
         return call()
@@ -68,13 +77,13 @@ class Anybody:
 class Story(Anybody):
     """One flow of three tasks, run any number of times."""
 
-    def __init__(self, flows: Flows) -> None:
+    def __init__(self, flows: StoredFlows) -> None:
+        super().__init__()
         self.flows = flows
         self.id = str(uuid.uuid4())
         self.notes: list[str] = []
         self.fault: dict[str, Callable[[], None]] = {}
-        self.fence = lambda connection: None
-        with flows.persistence._database.writer() as session:
+        with flows.database.writer() as session:
             flows.persistence.save(session, self.id, "story")
 
     def flow(self):
@@ -98,7 +107,7 @@ class Story(Anybody):
 
 
 @pytest.fixture
-def story(flows: Flows) -> Story:
+def story(flows: StoredFlows) -> Story:
     return Story(flows)
 
 
@@ -228,9 +237,9 @@ def test_a_storage_failure_leaves_a_flow_that_can_be_resumed(story, monkeypatch)
 def test_a_flow_is_deleted(story):
     story.run()
     for _ in range(2):
-        with story.flows.persistence._database.writer() as session:
+        with story.flows.database.writer() as session:
             story.flows.persistence.forget(session, story.id)
-    with story.flows.persistence._database.reader() as session:
+    with story.flows.database.reader() as session:
         for table in ("logbooks", "flowdetails", "atomdetails"):
             assert session.execute(sa.text(f"select count(*) from {table}")).scalar_one() == 0
 
@@ -241,8 +250,8 @@ def test_a_flow_is_saved_in_the_transaction_of_its_session(flows):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        flows.persistence._database.write(save_and_fail)
-    with flows.persistence._database.writer() as session:
+        flows.database.write(save_and_fail)
+    with flows.database.writer() as session:
         flows.persistence.save(session, "f1", "story")
 
 
@@ -254,7 +263,7 @@ def test_an_unknown_driver_is_a_configuration_error(flows):
     conf = service.configure([], files=[])
     conf.set_override("executor", "fax", group="taskflow")
     with pytest.raises(exception.ConfigurationError, match="no 'fax' is installed in karbor_like.executors"):
-        Flows(conf, flows.persistence._database)
+        Flows(conf, flows.database)
 
 
 def test_many_tasks_share_the_pool(flows):
