@@ -1,7 +1,7 @@
 """Retention: the pure function that decides which checkpoints of a plan are kept or deleted, and gives the reason.
 
-A checkpoint is kept if *any* rule keeps it. It is deleted if there are rules and none keeps it. The last available checkpoint
-and checkpoints in use are never deleted, regardless of the rules.
+A checkpoint is kept if *any* rule keeps it. It is deleted if there are rules and none keeps it. The last available
+checkpoint, the last one that left no resource out, and checkpoints in use are never deleted, regardless of the rules.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,11 +19,13 @@ class Candidate:
 
     :param created_at: timezone-aware UTC
     :param in_use: the operation that uses it (a restore, a copy ...), or None
+    :param is_partial: whether it left out resources (:mod:`karbor_like.domain.left_out`)
     """
 
     id: str
     created_at: datetime
     in_use: str | None = None
+    is_partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,17 +101,18 @@ def check(definition: Mapping[str, Any]) -> None:
 
 
 def candidates(
-    checkpoints: Iterable[tuple[str, datetime, Mapping[str, Any] | None]], in_use: Mapping[str, str] | None = None
+    checkpoints: Iterable[tuple[str, datetime, Mapping[str, Any] | None, bool]], in_use: Mapping[str, str] | None = None
 ) -> list[Candidate]:
     """Select the checkpoints of a plan to which retention applies: all except copies, which their owner keeps on purpose.
 
-    :param checkpoints: id, creation time (aware UTC) and ``extra_info`` of the available checkpoints
+    :param checkpoints: id, creation time (aware UTC), ``extra_info``, and whether resources were left out, of the available
+        checkpoints
     :param in_use: checkpoint id -> the operation that uses it
     """
     users = in_use or {}
     return [
-        Candidate(checkpoint_id, created_at, users.get(checkpoint_id))
-        for checkpoint_id, created_at, extra_info in checkpoints
+        Candidate(checkpoint_id, created_at, users.get(checkpoint_id), is_partial)
+        for checkpoint_id, created_at, extra_info, is_partial in checkpoints
         if copies.source_of(extra_info or {}) is None
     ]
 
@@ -122,12 +125,17 @@ def decide(checkpoints: Sequence[Candidate], rules: Mapping[str, int], now: date
     """
     ordered = sorted(checkpoints, key=lambda candidate: (candidate.created_at, candidate.id), reverse=True)
     reasons = _reasons_to_keep(ordered, rules, now)
+    last_complete = next((number for number, candidate in enumerate(ordered) if not candidate.is_partial), None)
     decisions = []
     for number, candidate in enumerate(ordered):
         if candidate.id in reasons:
             decisions.append(Decision(candidate.id, False, reasons[candidate.id]))
         elif number == 0:
             decisions.append(Decision(candidate.id, False, "it is the last available checkpoint of the plan"))
+        elif number == last_complete:
+            decisions.append(
+                Decision(candidate.id, False, "it is the last checkpoint of the plan that left nothing out")
+            )
         elif candidate.in_use:
             decisions.append(Decision(candidate.id, False, f"it is in use: {candidate.in_use}"))
         else:

@@ -20,7 +20,12 @@ class RetentionProtect(protect.Protect):
         rules = retention.policy(run.definition)
         provider_id = run.definition["provider_id"]
         candidates = retention.candidates(
-            (checkpoint["id"], created_at(checkpoint), json.loads(checkpoint["extra_info"]))
+            (
+                checkpoint["id"],
+                created_at(checkpoint),
+                json.loads(checkpoint["extra_info"]),
+                bool(checkpoint["left_out"]),
+            )
             for checkpoint in api.checkpoints(provider_id, run.definition["plan_id"])
         )
         old = [decision.id for decision in retention.decide(candidates, rules, run.now) if decision.delete]

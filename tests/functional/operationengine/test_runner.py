@@ -305,6 +305,7 @@ def _older(rest_api, count):
             "status": "available",
             "timestamp": f"2020-01-0{number + 1}T00:00:00+00:00",
             "extra_info": "{}",
+            "left_out": [],
         }
 
 
@@ -315,6 +316,16 @@ def test_retention_deletes_the_oldest_first_and_never_the_new_one(site, rest_api
     site.step()
     run = site.later(FOLLOW)
     _ended(run, "succeeded", "3 of 5")
+    assert rest_api.deleted == ["0", "1", "2"]
+
+
+def test_retention_keeps_the_last_checkpoint_that_left_nothing_out(site, rest_api):
+    _older(rest_api, 4)
+    rest_api.left_out = [{"type": "OS::Cinder::Volume", "id": "v", "name": "", "reason": "its state is error"}]
+    site.schedule(**_rules(max_backups=1))
+    site.due()
+    site.step()
+    _ended(site.later(FOLLOW), "succeeded", "3 of 5")
     assert rest_api.deleted == ["0", "1", "2"]
 
 

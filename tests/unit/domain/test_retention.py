@@ -1,5 +1,6 @@
 """Retention as a pure function, and the properties that hold for all checkpoints and rules."""
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -35,6 +36,27 @@ def test_the_last_available_checkpoint_is_never_deleted(hours, policy):
     if listed:
         newest = max(listed, key=lambda candidate: (candidate.created_at, candidate.id))
         assert newest.id not in gone
+
+
+@settings(deadline=None)
+@given(ages, rules, st.sets(st.integers(0, 39)))
+def test_the_last_checkpoint_that_left_nothing_out_is_never_deleted(hours, policy, partial):
+    listed = [
+        dataclasses.replace(candidate, is_partial=number in partial)
+        for number, candidate in enumerate(checkpoints(hours))
+    ]
+    decisions = retention.decide(listed, policy, NOW)
+    partial_ids = {candidate.id for candidate in listed if candidate.is_partial}
+    last = next((decision for decision in decisions if decision.id not in partial_ids), None)
+    assert last is None or not last.delete
+
+
+def test_partial_checkpoints_do_not_replace_a_complete_one():
+    newer = [retention.Candidate(f"p{age}", NOW - timedelta(days=age), is_partial=True) for age in range(3)]
+    complete = [retention.Candidate(f"c{age}", NOW - timedelta(days=age)) for age in (5, 6)]
+    decisions = {one.id: one for one in retention.decide([*newer, *complete], {"max_backups": 1}, NOW)}
+    assert [key for key, one in decisions.items() if not one.delete] == ["p0", "c5"]
+    assert decisions["c5"].reason == "it is the last checkpoint of the plan that left nothing out"
 
 
 @settings(deadline=None)
@@ -118,8 +140,10 @@ def test_a_duration_of_more_than_a_century_is_refused(value):
 
 def test_copies_are_not_candidates():
     copied = copies.extra_info("c1", "p1", NOW, {})
-    candidates = retention.candidates([("c1", NOW, None), ("c2", NOW, copied), ("c3", NOW, {})], {"c3": "restore r"})
-    assert candidates == [retention.Candidate("c1", NOW), retention.Candidate("c3", NOW, "restore r")]
+    candidates = retention.candidates(
+        [("c1", NOW, None, False), ("c2", NOW, copied, False), ("c3", NOW, {}, True)], {"c3": "restore r"}
+    )
+    assert candidates == [retention.Candidate("c1", NOW), retention.Candidate("c3", NOW, "restore r", is_partial=True)]
 
 
 def test_a_duration_that_was_stored_before_the_limit_existed_keeps_everything():

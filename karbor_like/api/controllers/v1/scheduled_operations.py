@@ -12,7 +12,7 @@ from karbor_like.db import checkpoints, plans, quotas, trusts
 from karbor_like.db.models import ScheduledOperation
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.triggers import TRIGGERS
-from karbor_like.domain import retention
+from karbor_like.domain import left_out, retention
 from karbor_like.policies import scheduled_operations as rules
 
 LOG = logging.getLogger(__name__)
@@ -117,7 +117,11 @@ class ScheduledOperations(base.Controller):
             in_use = checkpoints.in_use(session, [checkpoint.id for checkpoint in available])
         limits = retention.policy(row.operation_definition) if row.operation_type == "retention_protect" else {}
         candidates = retention.candidates(
-            ((checkpoint.id, checkpoint.created_at, checkpoint.extra_info) for checkpoint in available), in_use
+            (
+                (checkpoint.id, checkpoint.created_at, checkpoint.extra_info, bool(left_out.entries(checkpoint.plan)))
+                for checkpoint in available
+            ),
+            in_use,
         )
         decisions = retention.decide(candidates, limits, self.deps.clock.now())
         return {"retention": views.retention(limits, available, decisions)}
