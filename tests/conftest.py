@@ -48,6 +48,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=120,
         help="seconds in which test_storm.py kills operation engines at random",
     )
+    parser.addoption(
+        "--every-outage",
+        action="store_true",
+        help="let an outage begin at every request of an operation in test_outages.py, instead of at a few of them",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -202,6 +202,8 @@ class Scripted(ResourceOperation):
 
     def _main(self, run: HookContext, cloud: Cloud) -> dict[str, Any] | None:
         if self.kind is OperationType.DELETE:
+            if (cloud.path / f"content {run.resource.id}").exists():
+                run.section.delete()
             return None
         entry = run.journal.intend("thing", keep=self.kind is OperationType.RESTORE)
         (cloud.things / entry.name).touch()
@@ -292,6 +294,8 @@ class VerifyMain(Scripted):
     kind = OperationType.VERIFY
 
     def main(self, run: HookContext) -> dict[str, Any] | None:
+        if (Cloud().path / f"content {run.resource.id}").exists():
+            run.section.verify("data", "full", check=run.check)
         Cloud().note(f"verify:{run.resource.id}")
         Cloud().meet(run, f"verify:{run.resource.id}")
         return None

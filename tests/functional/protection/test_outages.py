@@ -1,11 +1,14 @@
-"""An outage of the database or of the bank is no failure of an operation, at whichever request it begins.
+"""An outage of the database or of a bank is no failure of an operation, at whichever request it begins.
 
-No clean-up runs, the attempt does not count, and the result is the same. Time is a clock that the waiting moves.
+No clean-up runs, the attempt does not count, and the result is that of an operation without an outage. Time is a clock that
+the waiting moves.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,13 +17,16 @@ import pytest
 import sqlalchemy as sa
 from oslo_db import exception as db_exception
 
-from karbor_like.bank import errors
+from karbor_like.bank import errors, layout
 from karbor_like.clock import ManualClock
+from karbor_like.domain.operation import OperationType
 from tests.functional.protection.attempts import follow, run
-from tests.functional.protection.site import LEASE, PROVIDER, Site
+from tests.functional.protection.site import LEASE, OTHER_PROVIDER, PROVIDER, Site, write_provider
 
 SHORT, LONG = LEASE / 3, LEASE * 3
 REQUESTS = ("put", "get", "get_into", "stat", "list", "delete")
+#: Of the requests of an operation, how many are the first of an outage, unless all are: that would take minutes.
+SAMPLE = 2
 
 
 @pytest.fixture
@@ -30,7 +36,8 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def site(tmp_path: Path, files: Path, clock: ManualClock) -> Iterator[Site]:
-    """Answers calls and runs no operations. One resource with content."""
+    """Answers calls and runs no operations. Two providers, and one resource with content."""
+    write_provider(tmp_path, OTHER_PROVIDER, "other", "other-bank")
     site = Site(tmp_path, files)
     site.env = dataclasses.replace(site.env, clock=clock)
     follow(site.env.database.engine, clock)
@@ -41,35 +48,37 @@ def site(tmp_path: Path, files: Path, clock: ManualClock) -> Iterator[Site]:
 
 
 class Outage:
-    """Begins at the request number *first* and lasts *seconds*."""
+    """Begins at the request number *first*, counted from 0, and lasts *seconds*."""
 
-    def __init__(self, clock: ManualClock, first: int, seconds: float, error: Callable[[], Exception]) -> None:
+    def __init__(self, clock: ManualClock, first: float, seconds: float, error: Callable[[], Exception]) -> None:
         self._clock = clock
-        self._left = first
+        self._first = first
         self._seconds = seconds
         self._error = error
         self._until: float | None = None
+        #: Number of requests.
+        self.met = 0
 
     def meet(self, *, counts: bool = True) -> None:
         """Fail a request if the outage has begun and not ended."""
-        if self._until is None and counts:
-            self._left -= 1
-            if self._left < 0:
-                self._until = self._clock.monotonic() + self._seconds
+        self.met += counts
+        if self._until is None and self.met > self._first:
+            self._until = self._clock.monotonic() + self._seconds
         if self._until is not None and self._clock.monotonic() < self._until:
             raise self._error()
-
-    @property
-    def began(self) -> bool:
-        return self._until is not None
 
 
 @contextmanager
 def database_outage(site: Site, outage: Outage) -> Iterator[None]:
     """Let *outage* begin at a write to the database."""
+    claimed = False
 
     def execute(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        outage.meet(counts=statement.startswith(("INSERT", "UPDATE", "DELETE")))
+        nonlocal claimed
+        writes = statement.startswith(("INSERT", "UPDATE", "DELETE"))
+        # The first claim belongs to no attempt.
+        outage.meet(counts=writes and claimed)
+        claimed |= writes
 
     engine = site.env.database.engine
     sa.event.listen(engine, "before_cursor_execute", execute)
@@ -81,8 +90,8 @@ def database_outage(site: Site, outage: Outage) -> Iterator[None]:
 
 @contextmanager
 def bank_outage(site: Site, outage: Outage) -> Iterator[None]:
-    """Let *outage* begin at a request to the bank's store."""
-    store = site.env.providers.get(PROVIDER).bank.store
+    """Let *outage* begin at a request to the store of either bank."""
+    stores = [site.env.providers.get(provider_id).bank.store for provider_id in (PROVIDER, OTHER_PROVIDER)]
 
     def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -91,13 +100,15 @@ def bank_outage(site: Site, outage: Outage) -> Iterator[None]:
 
         return call
 
-    for name in REQUESTS:
-        setattr(store, name, wrap(getattr(store, name)))
+    for store in stores:
+        for name in REQUESTS:
+            setattr(store, name, wrap(getattr(store, name)))
     try:
         yield
     finally:
-        for name in REQUESTS:
-            delattr(store, name)
+        for store in stores:
+            for name in REQUESTS:
+                delattr(store, name)
 
 
 def unreachable() -> Exception:
@@ -108,44 +119,120 @@ def silent() -> Exception:
     return errors.ConnectionFailed("/srv/bank/karbor: leases: Input/output error")
 
 
-#: What is unavailable, how it fails, and of how many of its requests one is the first of an outage: all would take minutes.
-KINDS = pytest.mark.parametrize(
-    ("failing", "error", "step"),
-    [(database_outage, unreachable, 8), (bank_outage, silent, 24)],
-    ids=["database", "bank"],
-)
+@dataclasses.dataclass
+class Source:
+    """An available checkpoint and its plan."""
+
+    plan_id: str
+    checkpoint_id: str
 
 
-def attempt(site: Site, clock: ManualClock, first: int, seconds: float, failing: Any, error: Any) -> bool:
-    """Protect during an outage. Return whether there was one."""
-    outage = Outage(clock, first, seconds, error)
-    created = site.protect("a")["id"]
+@pytest.fixture
+def source(site: Site) -> Source:
+    return protected(site)
+
+
+def protected(site: Site) -> Source:
+    plan_id = site.plan("a")
+    created = site.protect(plan_id=plan_id)["id"]
+    assert run(site)
+    return Source(plan_id, created)
+
+
+#: The values by which an operation is found.
+Started = Mapping[str, Any]
+Begin = Callable[[Site, Source], Started]
+Failing = Callable[[Site, Outage], AbstractContextManager[None]]
+Error = Callable[[], Exception]
+
+
+def protect(site: Site, source: Source) -> Started:
+    return {"checkpoint_id": site.protect(plan_id=source.plan_id)["id"]}
+
+
+def restore(site: Site, source: Source) -> Started:
+    return {"restore_id": site.restore(source.checkpoint_id)}
+
+
+def verify(site: Site, source: Source) -> Started:
+    return {"verification_id": site.verify(source.checkpoint_id)}
+
+
+def delete(site: Site, source: Source) -> Started:
+    created = protected(site).checkpoint_id
+    site.delete(created)
+    return {"checkpoint_id": created, "operation_type": OperationType.DELETE}
+
+
+def copy(site: Site, source: Source) -> Started:
+    (created,) = site.copy(source.plan_id, checkpoint_ids=[source.checkpoint_id]).values()
+    return {"checkpoint_id": created}
+
+
+def shown(row: Any, *names: str) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in names}
+
+
+def outcome(site: Site, started: Started) -> dict[str, Any]:
+    """What tenants and operators see of an operation that has ended."""
+    operation = site.operation(**started)
+    requests = {"restore_id": site.restored, "verification_id": site.verified}
+    key, value = next(iter(started.items()))
+    row = requests.get(key, site.checkpoint)(value)
+    checkpoint = site.checkpoint(operation.checkpoint_id)
+    bank = site.env.providers.get(checkpoint.provider_id).bank
+    in_bank = bank.store.exists(layout.plan_key(checkpoint.id))
+    return {
+        "operation": shown(operation, "status", "error_info", "queue_state", "credential"),
+        "object": shown(row, "status", "reason"),
+        "resources": {
+            name: shown(resource, "status", "reason", "logical_bytes")
+            for name, resource in site.resources(**started).items()
+        },
+        "checkpoint": shown(checkpoint, "status", "logical_bytes"),
+        "in the bank": bank.checkpoints.get(checkpoint.id).status if in_bank else None,
+        "in the cloud": [(site.cloud.things / name).read_bytes() for name in site.things() if operation.id in name],
+        "undone": [call for call in site.cloud.calls() if ":cleanup:" in call],
+        "deaths": operation.attempts - operation.interruptions,
+    }
+
+
+def attempt(
+    site: Site, clock: ManualClock, work: Callable[[], Started], outage: Outage, failing: Failing
+) -> tuple[Any, int]:
+    """Run an operation to its end during *outage*. Return its outcome and the number of attempts."""
+    started = work()
     with failing(site, outage):
-        # The claim itself belongs to no attempt.
-        outage._left += failing is database_outage
         ends = [run(site, survives=True)]
         while not ends[-1] and len(ends) < 9:
             clock.advance(LEASE)
             ends.append(run(site, survives=True))
-    row, log, progress = site.checkpoint(created), site.operation(checkpoint_id=created), site.resources()["a"]
-    where = f"an outage at request {first}: {row.reason} {log.error_info} {progress.reason}"
-    assert (row.status, row.reason, log.error_info, progress.reason) == ("available", None, None, None), where
-    assert (progress.status, row.logical_bytes, row.new_bytes, row.stored_bytes) == ("available", 100, 60, 30), where
-    assert site.things() == [], where
-    assert log.attempts - log.interruptions == 1, where
-    if seconds == SHORT:
-        assert len(ends) == 1, where
-    assert site.env.providers.get(PROVIDER).bank.checkpoints.get(created).status == "available"
-    return outage.began
+    return outcome(site, started), len(ends)
 
 
-@KINDS
-@pytest.mark.parametrize("seconds", [SHORT, LONG], ids=["shorter", "longer"])
-def test_an_outage_at_any_request_of_a_protect(
-    site: Site, clock: ManualClock, seconds: float, failing: Any, error: Callable[[], Exception], step: int
+@pytest.mark.parametrize(
+    ("failing", "error"), [(database_outage, unreachable), (bank_outage, silent)], ids=["database", "bank"]
+)
+@pytest.mark.parametrize("begin", [protect, restore, verify, delete, copy])
+def test_an_outage_at_any_request_of_an_operation(
+    request: pytest.FixtureRequest,
+    site: Site,
+    source: Source,
+    clock: ManualClock,
+    begin: Begin,
+    failing: Failing,
+    error: Error,
 ):
-    first, met = 1 if seconds == SHORT else 2, 0
-    while attempt(site, clock, first, seconds, failing, error):
-        first, met = first + step, met + 1
-    assert met > 1, "there are more requests"
-    assert not [call for call in site.cloud.calls() if ":cleanup:" in call], "something was undone"
+    work = functools.partial(begin, site, source)
+    calm = Outage(clock, math.inf, 0, error)
+    expected, _ = attempt(site, clock, work, calm, failing)
+    assert (expected["operation"]["error_info"], expected["undone"], expected["deaths"]) == (None, [], 1)
+    step = 1 if request.config.getoption("--every-outage") else math.ceil(calm.met / SAMPLE)
+    # Both lengths begin at other requests if not at all of them.
+    for seconds, offset in ((SHORT, 0), (LONG, step // 2)):
+        for first in range(offset, calm.met, step):
+            outage = Outage(clock, first, seconds, error)
+            found, attempts = attempt(site, clock, work, outage, failing)
+            where = f"an outage of {seconds} s at request {first} of {calm.met}"
+            assert found == expected, where
+            assert (attempts == 1) or (seconds == LONG), where
