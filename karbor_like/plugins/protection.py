@@ -292,6 +292,8 @@ class ProtectionPlugin(ABC):  # noqa: B024 - plugins declare everything as class
     #: The operations offered; others are answered with Unsupported. A plugin that keeps everything in the bank copies with
     #: :class:`karbor_like.plugins.toolkit.copying.SectionCopy`.
     operations: ClassVar[Mapping[OperationType, type[ResourceOperation]]] = {}
+    #: Why operations are not offered, each a clause for the message of Unsupported.
+    refusals: ClassVar[Mapping[OperationType, str]] = {}
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self.conf: Any = conf[self.group] if self.group else None

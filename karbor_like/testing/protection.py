@@ -10,7 +10,7 @@ import functools
 import hashlib
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -105,8 +105,19 @@ class ProtectionContract:
     A subclass provides the fixtures ``subject`` and ``clients`` (of the tenant that owns the subject's resource).
     """
 
-    #: Bytes that the plugin stores of the subject.
+    #: Bytes that the plugin protects of the subject.
     size: ClassVar[int]
+    #: Roles of the objects that a protect leaves in the cloud as its result. A plugin whose bytes are in the bank has none.
+    kept: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def results(cls, operation: Operation, result: Mapping[str, Any] | None = None) -> set[str]:
+        """Return the ids of the objects that must remain of a finished operation.
+
+        :param result: what its hooks returned
+        """
+        kept = {entry.cloud_id for entry in operation.journal.entries() if entry.keep and entry.role in cls.kept}
+        return {str(cloud_id) for cloud_id in kept} | set((result or {}).get("restored", {}).values())
 
     @pytest.fixture
     def bank(self) -> Iterator[Bank]:
@@ -154,9 +165,9 @@ class ProtectionContract:
 
     def test_no_temporary_object_remains(self, host: Host, subject: Subject, before: Belongings) -> None:
         operation = host.protect(subject.resource)
-        assert subject.belongings() == before
+        assert added(before, subject.belongings()) == self.results(operation)
         restored = host.restore(subject.resource, operation.checkpoint_id)
-        assert added(before, subject.belongings()) == {restored}
+        assert added(before, subject.belongings()) == {restored, *self.results(operation)}
 
     def test_steps_bytes_and_sizes_are_recorded(self, host: Host, subject: Subject) -> None:
         protect = host.protect(subject.resource)
@@ -217,8 +228,8 @@ class ProtectionContract:
         operation = self.first(host, subject, kind, checkpoint)
         host.attempt(operation)
         operation.done.clear()
-        result = host.perform(operation) or {}
-        assert added(before, subject.belongings()) == set(result.get("restored", {}).values())
+        result = host.perform(operation)
+        assert added(before, subject.belongings()) == self.results(operation, result)
 
     @pytest.mark.parametrize("kind", [OperationType.PROTECT, OperationType.RESTORE])
     def test_late_riser_leaves_nothing(
@@ -233,7 +244,7 @@ class ProtectionContract:
                 host.attempt(late.operation, check=late.check)
             if late.result is None:
                 break
-            assert added(before, subject.belongings()) == set(late.result.get("restored", {}).values())
+            assert added(before, subject.belongings()) == self.results(operation, late.result)
 
     def test_unknown_resource(self, host: Host, subject: Subject, before: Belongings) -> None:
         unknown = Resource(subject.resource.type, "6f1b2c3d-0000-4000-8000-000000000000", "unknown")

@@ -219,6 +219,41 @@ class CopyContract(protection.CopyContract):
         assert subject.cloud.calls() == []
 
 
+class CloudContract:
+    """The further contract of plugins that leave the bytes in the cloud. Inherit it before :class:`ProtectionContract`."""
+
+    def test_bank_alone_is_enough(self, host: Host, subject: Subject, checkpoint: str, before: Belongings) -> None:
+        """It is not: the deletion of a checkpoint deletes the objects in the cloud."""
+        host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
+        assert added(subject.belongings(), before)
+
+    @pytest.mark.parametrize("answered", [False, True], ids=["before", "after"])
+    def test_delete_continues_after_a_crash_at_any_request(
+        self, host: Host, subject: Subject, before: Belongings, line: Line, answered: bool
+    ) -> None:
+        for nth in itertools.count(1):
+            checkpoint = host.protect(subject.resource).checkpoint_id
+            operation = host.operation(OperationType.DELETE, subject.resource, checkpoint)
+            crashed = crashes(host, line, operation, nth, answered)
+            if crashed:
+                host.perform(operation)
+            assert subject.belongings() == before, f"after a crash at request {nth}"
+            if not crashed:
+                break
+
+    def test_lost_answer_to_any_request_of_delete_is_harmless(
+        self, host: Host, subject: Subject, before: Belongings
+    ) -> None:
+        for nth in range(1, LOST_ANSWERS_APART):
+            checkpoint = host.protect(subject.resource).checkpoint_id
+            how = {"kind": "cut", "where": "response", "nth": nth, "every": LOST_ANSWERS_APART, "times": 0}
+            with Struck(subject.cloud, ANY, **how) as struck:
+                host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
+            assert subject.belongings() == before
+            if not struck.once:
+                break
+
+
 class ProtectionContract(protection.ProtectionContract):
     """The contract of protection plugins, with crashes, refusals and lost answers at every request.
 
@@ -247,15 +282,16 @@ class ProtectionContract(protection.ProtectionContract):
 
     @pytest.mark.parametrize("answered", [False, True], ids=["before", "after"])
     def test_protect_continues_after_a_crash_at_any_request(
-        self, host: Host, subject: Subject, before: Belongings, line: Line, answered: bool
+        self, host: Host, subject: Subject, line: Line, answered: bool
     ) -> None:
         digest = subject.digest(subject.resource.id)
         for nth in itertools.count(1):
+            before = subject.belongings()
             operation = host.operation(OperationType.PROTECT, subject.resource)
-            if not self._crashes(host, line, operation, nth, answered):
+            if not crashes(host, line, operation, nth, answered):
                 break
             host.perform(operation)
-            assert subject.belongings() == before, f"after a crash at request {nth}"
+            assert added(before, subject.belongings()) == self.results(operation), f"after a crash at request {nth}"
         restored = host.restore(subject.resource, operation.checkpoint_id)
         assert subject.digest(restored) == digest
 
@@ -267,7 +303,7 @@ class ProtectionContract(protection.ProtectionContract):
         for nth in itertools.count(1):
             before = subject.belongings()
             operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
-            if not self._crashes(host, line, operation, nth, answered):
+            if not crashes(host, line, operation, nth, answered):
                 break
             restored = host.perform(operation)["restored"][subject.resource.key]
             assert added(before, subject.belongings()) == {restored}, f"after a crash at request {nth}"
@@ -280,7 +316,7 @@ class ProtectionContract(protection.ProtectionContract):
     ) -> None:
         for nth in itertools.count(1):
             operation = self.first(host, subject, kind, checkpoint)
-            if not self._crashes(host, line, operation, nth, answered=True):
+            if not crashes(host, line, operation, nth, answered=True):
                 break
             host.cleanup(operation)
             assert subject.belongings() == before, f"after a crash at request {nth}"
@@ -296,15 +332,16 @@ class ProtectionContract(protection.ProtectionContract):
             before = subject.belongings()
             result: dict[str, Any] = {}
             with Struck(subject.cloud, ANY, nth=nth, kind="status", status=403) as struck:
+                operation = self.first(host, subject, kind, checkpoint)
                 try:
-                    result = host.perform(self.first(host, subject, kind, checkpoint)) or {}
+                    result = host.perform(operation) or {}
                 except exception.KarborLikeError:
                     assert struck.now()
             if not struck.once:
                 break
-            restored = set(result.get("restored", {}).values())
-            assert added(before, subject.belongings()) == restored, f"after a refusal of request {nth}"
-            for new in restored:
+            remains = self.results(operation, result)
+            assert added(before, subject.belongings()) == remains, f"after a refusal of request {nth}"
+            for new in result.get("restored", {}).values():
                 assert subject.digest(new) == digest
                 assert result["remarks"] or subject.looks(new) == looks
 
@@ -318,10 +355,11 @@ class ProtectionContract(protection.ProtectionContract):
         for nth in range(1, LOST_ANSWERS_APART):
             before = subject.belongings()
             with Struck(subject.cloud, ANY, nth=nth, every=LOST_ANSWERS_APART, times=0, **how) as struck:
-                result = host.perform(self.first(host, subject, kind, checkpoint)) or {}
+                operation = self.first(host, subject, kind, checkpoint)
+                result = host.perform(operation)
             if not struck.once:
                 break
-            assert added(before, subject.belongings()) == set(result.get("restored", {}).values())
+            assert added(before, subject.belongings()) == self.results(operation, result)
 
     def test_expired_token_does_not_matter(self, host: Host, subject: Subject, cloud: Sandbox) -> None:
         cloud.expire_token(str(host.clients.context.auth_token))
@@ -334,14 +372,15 @@ class ProtectionContract(protection.ProtectionContract):
             with pytest.raises(exception.ResourceNotFound):
                 host.protect(subject.resource)
 
-    @staticmethod
-    def _crashes(host: Host, line: Line, operation: Operation, nth: int, answered: bool) -> bool:
-        try:
-            with line.crash(nth, answered=answered):
-                host.attempt(operation)
-        except Crash:
-            return True
-        return False
+
+def crashes(host: Host, line: Line, operation: Operation, nth: int, answered: bool) -> bool:
+    """Attempt *operation* until its *nth* request, see :meth:`Line.crash`. Return whether it made so many."""
+    try:
+        with line.crash(nth, answered=answered):
+            host.attempt(operation)
+    except Crash:
+        return True
+    return False
 
 
 class Struck:

@@ -28,16 +28,18 @@ def describe(volume: Any) -> dict[str, Any]:
 
 
 def placement(clients: Clients, document: Mapping[str, Any]) -> dict[str, str]:
-    """Return arguments for the creation of a volume like this one: those that this cloud offers.
+    """Return arguments for the creation of a volume with the volume type and the availability zone in *document*.
 
-    The restore must succeed even if volume type or availability zone do not exist in this cloud.
+    Either is left out if *document* or this cloud does not have it: a restore must succeed without them.
     """
     wanted = {}
     with translated("the volume types and availability zones"):
-        if document["volume_type"] in {volume_type.name for volume_type in clients.cinder().volume_types.list()}:
+        if document.get("volume_type") in {volume_type.name for volume_type in clients.cinder().volume_types.list()}:
             wanted["volume_type"] = document["volume_type"]
         zones = clients.cinder().availability_zones.list(detailed=False)
-        if document["availability_zone"] in {zone.zoneName for zone in zones if zone.zoneState.get("available", True)}:
+        if document.get("availability_zone") in {
+            zone.zoneName for zone in zones if zone.zoneState.get("available", True)
+        }:
             wanted["availability_zone"] = document["availability_zone"]
     return wanted
 
@@ -54,7 +56,7 @@ def differences(volume: Any, document: Mapping[str, Any]) -> list[str]:
 def apply(context: HookContext, volume: Any, document: Mapping[str, Any], name: str) -> list[str]:
     """Give the complete *volume* the properties in *document* and the name *name*. Idempotent.
 
-    Because the volume was created from an image, Cinder set it bootable and added the image's metadata. It also carries the
+    If the volume was created from an image, Cinder set it bootable and added the image's metadata. It also carries the
     markers of the operation.
 
     Returns a remark for each property that the cloud refuses. Raises ResourceNotFound if the volume no longer exists, and

@@ -14,32 +14,28 @@ from karbor_like.bank import StreamStats
 from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
-from karbor_like.plugins.cinder import metadata
+from karbor_like.plugins.cinder import metadata, restored, source
 from karbor_like.plugins.cinder.objects import Snapshots, Volumes
-from karbor_like.plugins.cinder.protectable import USABLE, obstacle
+from karbor_like.plugins.cinder.restored import VOLUME
+from karbor_like.plugins.cinder.source import SNAPSHOT
 from karbor_like.plugins.cinder.upload import Upload
 from karbor_like.plugins.glance import content, data, integrity
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
-from karbor_like.plugins.toolkit import cleanup, cloud_objects, names, ownership, transfer
+from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, ownership, transfer
 from karbor_like.plugins.toolkit.cloud_objects import CloudObjects
 from karbor_like.plugins.toolkit.comparison import require_equal
 from karbor_like.plugins.toolkit.details import Details
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
 
-SNAPSHOT: Final = "snapshot"
 TEMPORARY_VOLUME: Final = "temporary-volume"
 TEMPORARY_IMAGE: Final = "temporary-image"
-VOLUME: Final = "volume"
 
 #: What to do if an image does not have all bytes of its volume.
 _INCOMPLETE: Final = (
     "Cinder copied only a part, or bytes of another format: if the guest wrote the header of a disk format, such as qcow2, to"
     " the beginning of the volume, remove it; otherwise Cinder's driver is at fault"
 )
-
-#: Seconds to wait for a volume that the plan does not name while Cinder is busy with it. It is left out then.
-_MEMBER_PATIENCE: Final = 300.0
 
 # Clients know both schemas, which must not change. See Schemas for the meaning of "required" in them.
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
@@ -92,43 +88,18 @@ class Protect(ResourceOperation):
     plugin: "VolumeGlanceProtection"
 
     def prepare_finish(self, context: HookContext) -> None:
-        context.report.step("waiting for the volume to be idle")
-        volume = _wait_until_idle(context)
-        # The properties at the time of the snapshot. Another process may run the main hook.
-        data.put_metadata(context, {"volume": metadata.describe(volume)})
-        context.report.step("taking a snapshot")
-
-        def create(name: str, markers: Mapping[str, str]) -> str:
-            with translated(f"creating the temporary snapshot of volume {volume.id}"):
-                # force: also of volumes in use.
-                snapshot = context.clients.cinder().volume_snapshots.create(
-                    volume.id,
-                    force=True,
-                    name=name,
-                    description=names.plain(context.parameters.get("description") or ""),
-                    metadata=markers,
-                )
-            return snapshot.id
-
-        snapshots = Snapshots(context.clients)
-        try:
-            snapshot_id = cloud_objects.ensure(context, snapshots, SNAPSHOT, create)
-        except exception.ResourceFailed as error:
-            status = cloud_objects.fetch(context, Volumes(context.clients), volume.id).status
-            if status in USABLE:
-                raise
+        volume = source.wait_until_idle(context)
+        if volume.encrypted:
             raise exception.ResourceNotProtectable(
-                f"volume {volume.id} became {status!r} before its snapshot was taken: {error.message}"
-            ) from error
-        snapshot = cloud_objects.wait(context, snapshots, snapshot_id)
-        require_equal(
-            f"size in GiB of volume {volume.id}",
-            {"volume": volume.size, "snapshot": snapshot.size},
-            "If the volume was extended meanwhile, protect it again",
-        )
+                f"volume {volume.id} is encrypted by Cinder: its image would need a key that is deleted with the image;"
+                " protect it with a plugin that stores Cinder backups"
+            )
+        # The properties at the time of the snapshot. Another process may run the main hook.
+        documents.put(context, {"volume": metadata.describe(volume)})
+        source.take_snapshot(context, volume)
 
     def main(self, context: HookContext) -> dict[str, Any]:
-        document = data.get_metadata(context)
+        document = documents.get(context)
         stats = data.find_stored(context)
         head = content.Head()
         if stats is None or "digest" not in document:
@@ -143,7 +114,7 @@ class Protect(ResourceOperation):
                 "description": context.parameters.get("description"),
             }
             context.report.step("storing the metadata")
-            data.put_metadata(context, members)
+            documents.put(context, members)
         data.report_sizes(context, stats)
         context.report.step("deleting the temporary image, volume and snapshot")
         return {"remarks": [*_remarks(head), *self.release(context)]}
@@ -187,12 +158,7 @@ class Protect(ResourceOperation):
 
         :param size: GiB
         """
-        snapshots, volumes = Snapshots(context.clients), Volumes(context.clients)
-        snapshot_id = cloud_objects.find_existing(context, snapshots, SNAPSHOT)
-        if snapshot_id is None:
-            raise exception.ResourceFailed(
-                f"volume {context.resource.id}: its temporary snapshot was deleted during the operation; protect it again"
-            )
+        snapshot_id, volumes = source.find_snapshot(context), Volumes(context.clients)
 
         def create(name: str, markers: Mapping[str, str]) -> str:
             with translated(f"creating the temporary volume of volume {context.resource.id}"):
@@ -227,22 +193,13 @@ class Restore(ResourceOperation):
     plugin: "VolumeGlanceProtection"
 
     def main(self, context: HookContext) -> dict[str, Any]:
-        document = data.get_metadata(context)
+        document = documents.get(context)
         self.plugin.check_stored(context, document)
         with content.explaining(context):
             volume = self._volume(context, document)
-        require_equal(
-            f"size in GiB of volume {volume.id}", {"protected": document["volume"]["size"], "restored": volume.size}
-        )
         context.report.step("deleting the temporary image")
         left = self.release(context)
-        context.report.step("restoring the volume's metadata")
-        name = context.parameters.get("restore_name") or document["volume"]["name"]
-        remarks = [
-            *metadata.differences(volume, document["volume"]),
-            *metadata.apply(context, volume, document["volume"], name),
-            *left,
-        ]
+        remarks = [*restored.finish(context, volume, document["volume"]), *left]
         return {"restored": {context.resource.key: volume.id}, "remarks": remarks}
 
     def release(self, context: HookContext) -> list[str]:
@@ -253,32 +210,15 @@ class Restore(ResourceOperation):
 
     def _volume(self, context: HookContext, document: Mapping[str, Any]) -> Any:
         """Perform steps 1 to 3 and return the available volume. Each step uses the result of an earlier attempt."""
-        timeout = self.plugin.timeout(context, document["image"]["size"])
-        volumes = Volumes(context.clients)
-        volume_id = cloud_objects.find_existing(context, volumes, VOLUME)
+        timeout, size = self.plugin.timeout(context, document["image"]["size"]), document["volume"]["size"]
+        volume_id = cloud_objects.find_existing(context, Volumes(context.clients), VOLUME)
         if volume_id is None:
             context.report.step("creating an image")
             image = data.make_image(context, TEMPORARY_IMAGE, document["image"], keep=False, timeout=timeout)
             context.report.step("creating a volume of the image")
-            volume_id = self._create(context, volumes, image.id, document["volume"])
-        context.report.step("waiting for the volume")
-        return cloud_objects.wait(context, volumes, volume_id, timeout)
-
-    def _create(self, context: HookContext, volumes: Volumes, image_id: str, document: Mapping[str, Any]) -> str:
-        arguments = context.waiter.call(lambda: metadata.placement(context.clients, document), check=context.check)
-
-        def create(name: str, markers: Mapping[str, str]) -> str:
-            with translated(f"creating a volume for {context.resource.key}"):
-                volume = context.clients.cinder().volumes.create(
-                    document["size"],
-                    imageRef=image_id,
-                    name=name,
-                    metadata=markers,
-                    **arguments,
-                )
-            return volume.id
-
-        return cloud_objects.ensure(context, volumes, VOLUME, create, keep=True)
+            placement = restored.placement(context, document["volume"])
+            volume_id = restored.create(context, size, {"imageRef": image.id, **placement})
+        return restored.wait(context, volume_id, size, timeout)
 
 
 class Verify(data.Verify):
@@ -329,44 +269,6 @@ def _temporary(context: HookContext) -> Mapping[str, CloudObjects]:
         TEMPORARY_VOLUME: Volumes(context.clients),
         TEMPORARY_IMAGE: Images(context.clients),
     }
-
-
-def _wait_until_idle(context: HookContext) -> Any:
-    """Return the volume to protect as soon as Cinder is not busy with it.
-
-    Raises ResourceNotProtectable if it has a state that it does not leave by itself, or not in time.
-    """
-    volumes, what = Volumes(context.clients), f"volume {context.resource.id}"
-
-    def get() -> Any:
-        volume = volumes.get(context.resource.id)
-        if getattr(volume, "os-vol-tenant-attr:tenant_id", context.project_id) != context.project_id:
-            raise exception.ResourceNotFound(f"{what} does not exist")
-        reason = volumes.failure(volume) or obstacle(volume)
-        if reason:
-            raise exception.ResourceNotProtectable(f"{what} cannot be protected: {reason}")
-        return volume
-
-    try:
-        volume = context.waiter.until(
-            f"{what} to become available or in-use",
-            get,
-            done=lambda current: current.status in USABLE,
-            failed=lambda current: None,
-            timeout=min(context.waiter.timeout, _MEMBER_PATIENCE) if context.is_member else None,
-            check=context.check,
-        )
-    except exception.Timeout as error:
-        # Otherwise Cinder did not answer.
-        if get().status in USABLE:
-            raise
-        raise exception.ResourceNotProtectable(error.message) from error
-    if volume.encrypted:
-        raise exception.ResourceNotProtectable(
-            f"{what} is encrypted by Cinder: its image would need a key that is deleted with the image;"
-            " protect it with a plugin that stores Cinder backups"
-        )
-    return volume
 
 
 def _remarks(head: content.Head) -> list[str]:

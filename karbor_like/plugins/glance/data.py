@@ -1,14 +1,13 @@
 """Transfer of an image's bytes into the bank and back, shared by the volume and image plugins.
 
-The section of a resource holds the stream :data:`DATA` and the document :data:`METADATA`. The document's member ``image``
-states size, format and hash of the image, ``digest`` that the stream is complete.
+The section of a resource holds the stream :data:`DATA` and a document, see :mod:`karbor_like.plugins.toolkit.documents`. The
+document's member ``image`` states size, format and hash of the image, ``digest`` that the stream is complete.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Any, Final
 
-from karbor_like import exception
 from karbor_like.bank import StreamStats, errors
 from karbor_like.clients import imagedata
 from karbor_like.clients.errors import translated
@@ -16,17 +15,13 @@ from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.glance import integrity
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.protection import HookContext, ResourceOperation
-from karbor_like.plugins.toolkit import cleanup, cloud_objects
+from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents
 from karbor_like.plugins.toolkit.comparison import require_equal
 from karbor_like.plugins.toolkit.copying import SectionCopy
 
 DATA: Final = "data"
-METADATA: Final = "metadata"
 
 Watch = Callable[[Iterable[bytes]], Iterable[bytes]]
-
-#: Version of the documents that this code writes. Readers refuse other versions.
-VERSION: Final = 1
 
 VERIFY_SCHEMA: Final[Mapping[str, Any]] = {
     "title": "Verification",
@@ -42,22 +37,6 @@ VERIFY_SCHEMA: Final[Mapping[str, Any]] = {
     },
     "required": [],
 }
-
-
-def put_metadata(context: HookContext, members: Mapping[str, Any]) -> None:
-    """Write the document of this resource, in place of an earlier one."""
-    context.section.put(METADATA, {"version": VERSION, **members})
-
-
-def get_metadata(context: HookContext) -> dict[str, Any]:
-    """Return the document of this resource. Raises ResourceFailed if a later version of this code wrote it."""
-    document = context.section.get(METADATA)
-    if document["version"] != VERSION:
-        raise exception.ResourceFailed(
-            f"{context.resource.key} was protected by a later version of this software: its metadata has version"
-            f" {document['version']}, this version reads {VERSION}"
-        )
-    return document
 
 
 def find_stored(context: HookContext) -> StreamStats | None:
@@ -194,7 +173,7 @@ class Verify(ResourceOperation):
 
     def main(self, context: HookContext) -> None:
         context.report.step("checking the stored data")
-        total = self.check_stored(context, get_metadata(context)).logical
+        total = self.check_stored(context, documents.get(context)).logical
         context.section.verify(
             DATA,
             context.parameters.get("level", "full"),

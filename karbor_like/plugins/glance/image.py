@@ -10,7 +10,7 @@ from karbor_like.plugins.glance import content, data, integrity
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.glance.protectable import is_visible
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
-from karbor_like.plugins.toolkit import cleanup, cloud_objects, names, ownership, properties, transfer
+from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, ownership, properties, transfer
 from karbor_like.plugins.toolkit.details import Details, shorten
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
 
@@ -88,7 +88,7 @@ class Protect(ResourceOperation):
             "backup_name": context.parameters.get("backup_name"),
             "digest": stats.digest,
         }
-        data.put_metadata(context, document)
+        documents.put(context, document)
         data.report_sizes(context, stats)
         return {"remarks": remarks}
 
@@ -99,7 +99,7 @@ class Restore(ResourceOperation):
     plugin: "ImageProtection"
 
     def main(self, context: HookContext) -> dict[str, Any]:
-        document = data.get_metadata(context)
+        document = documents.get(context)
         data.check_stored(context, document)
         context.report.step("creating an image")
         timeout = self.plugin.timeout(context, document["image"]["size"])

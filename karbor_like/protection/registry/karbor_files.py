@@ -32,7 +32,6 @@ def _nothing(what: str) -> Replacement:
 
 PLUGINS: Final[Mapping[str, Replacement]] = {
     "karbor-volume-protection-plugin": _in_bank("as backups in Cinder"),
-    "karbor-volume-snapshot-plugin": _in_bank("as snapshots in Cinder"),
     "karbor-volume-freezer-plugin": _in_bank("with Freezer"),
     "karbor-server-protection-plugin": Replacement(
         "noop", "stores only the volumes and images of servers; write 'plugin = noop' instead"

@@ -129,8 +129,10 @@ class Provider:
 
     def _unsupported(self, kind: OperationType, resource_types: Sequence[str]) -> exception.Unsupported:
         named = ", ".join(resource_types[:_MAX_NAMED]) + (", ..." if len(resource_types) > _MAX_NAMED else "")
+        refusals = {self.plugins[name].refusals.get(kind) for name in resource_types if name in self.plugins}
+        reasons = "".join(f" ({reason})" for reason in sorted(filter(None, refusals)))
         return exception.Unsupported(
-            f"provider {self.name!r} ({self.id}) cannot {kind} resources of type {named}; it can {kind} "
+            f"provider {self.name!r} ({self.id}) cannot {kind} resources of type {named}{reasons}; it can {kind} "
             f"{', '.join(self._offered(kind)) or 'none'}"
         )
 

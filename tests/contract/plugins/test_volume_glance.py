@@ -47,9 +47,13 @@ def settled(get: Any, resource_id: str, status: str = "available") -> Any:
 class VolumeSubject(sandbox.Subject):
     """A volume with every kind of property."""
 
+    plugin_name = "karbor_like.testing.sandbox:SmallVolumes"
+    waiter = Waiter(SystemClock(), interval=0.005, max_interval=0.05, timeout=120)
+
     def __init__(self, cloud: Sandbox, clients: Any, **arguments: Any) -> None:
         super().__init__(cloud, clients)
-        self.plugin = sandbox.make_plugin("karbor_like.testing.sandbox:SmallVolumes")
+        self.nova = clients.nova()
+        self.plugin = sandbox.make_plugin(self.plugin_name)
         values = {
             "name": "data-1",
             "description": "what the shop sold",
@@ -72,9 +76,18 @@ class VolumeSubject(sandbox.Subject):
             "image": getattr(volume, "volume_image_metadata", None) or {}
         }
 
+    def attach(self) -> None:
+        """Attach the volume to a server."""
+        image = self.glance.images.create(name="boot", disk_format="raw", container_format="bare")
+        self.glance.images.upload(image.id, io.BytesIO(b"boot"))
+        server = self.nova.servers.create("web", image.id, "1")
+        settled(self.nova.servers.get, server.id, "ACTIVE")
+        self.nova.volumes.create_server_volume(server.id, self.resource.id)
+        settled(self.cinder.volumes.get, self.resource.id, "in-use")
+
     def destroy(self) -> None:
         self.cinder.volumes.delete(self.resource.id)
-        Waiter(SystemClock(), interval=0.01).until(
+        self.waiter.until(
             "gone", self.belongings, done=lambda b: self.resource.id not in b["volumes"], failed=lambda b: None
         )
 
@@ -275,13 +288,7 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
                     host.perform(host.operation(kind, subject.resource, checkpoint, level="quick"))
 
     def test_volume_in_use(self, host: Host, subject: VolumeSubject) -> None:
-        clients = host.clients
-        image = clients.glance().images.create(name="boot", disk_format="raw", container_format="bare")
-        clients.glance().images.upload(image.id, io.BytesIO(b"boot"))
-        server = clients.nova().servers.create("web", image.id, "1")
-        settled(clients.nova().servers.get, server.id, "ACTIVE")
-        clients.nova().volumes.create_server_volume(server.id, subject.resource.id)
-        settled(subject.cinder.volumes.get, subject.resource.id, "in-use")
+        subject.attach()
         restored = host.restore(subject.resource, host.protect(subject.resource).checkpoint_id)
         assert subject.digest(restored) == subject.digest(subject.resource.id)
         assert subject.cinder.volumes.get(restored).status == "available"

@@ -134,7 +134,8 @@ def test_plugin_without_operations(conf: cfg.ConfigOpts) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["karbor-volume-glance-plugin", "karbor-image-protection-plugin", "karbor-noop-protection-plugin"]
+    "name",
+    [f"karbor-{kind}-plugin" for kind in ("volume-glance", "volume-snapshot", "image-protection", "noop-protection")],
 )
 def test_names_in_older_provider_files(conf: cfg.ConfigOpts, name: str) -> None:
     assert loader.load_protection(name, conf, "infra").operations

@@ -72,7 +72,7 @@ def test_a_file_of_karbor_needs_only_a_master_key(name: str, tmp_path: Path) -> 
         assert (plugin in said) == (plugin in karbor_files.PLUGINS)
     for option in (option for options in sections.values() for option in options):
         assert (option in said) == ("lease" in option)
-    assert f"{path}:6: [provider] plugin" in said or name == "no-op"
+    assert (f"{path}:6: [provider] plugin" in said) == (f"karbor-{plugins[0]}-plugin" in karbor_files.PLUGINS)
 
 
 def test_what_differs_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

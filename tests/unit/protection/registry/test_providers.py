@@ -113,6 +113,17 @@ def test_what_a_provider_cannot_do_is_said_with_what_it_can(registry, directory,
         registry.get(ID).operation(OperationType.PROTECT, "OS::Nova::Server")
 
 
+def test_the_reason_why_a_plugin_offers_no_copy_is_said(registry, directory, good):
+    (directory / "infra.conf").write_text(
+        good.replace("volume-glance", "volume-snapshot").replace("plugin = noop\n", "")
+    )
+    registry.load()
+    with pytest.raises(
+        exception.Unsupported, match=r"Volume \(the data .* is a snapshot in Cinder.*\); it can copy none"
+    ):
+        registry.get(ID).operation(OperationType.COPY, "OS::Cinder::Volume")
+
+
 def test_types_of_a_plan(registry, directory, good):
     (directory / "infra.conf").write_text(good.replace("plugin = noop\n", ""))
     registry.load()

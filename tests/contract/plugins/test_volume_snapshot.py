@@ -1,0 +1,194 @@
+"""The plugin that keeps snapshots of volumes: the contract suites, and what is specific to it."""
+
+import random
+
+import pytest
+
+from karbor_like import exception
+from karbor_like.clients.factory import ClientFactory
+from karbor_like.domain import resource
+from karbor_like.domain.operation import OperationType
+from karbor_like.plugins.cinder.volume_snapshot import REMARK, VolumeSnapshotProtection
+from karbor_like.plugins.protection import Action
+from karbor_like.sandbox.cloud import Sandbox
+from karbor_like.testing import sandbox
+from karbor_like.testing.host import Host
+from karbor_like.testing.protection import Belongings
+from karbor_like.testing.sandbox import Struck
+from tests.contract.plugins.test_volume_glance import SIZE, VolumeSubject, settled
+
+
+class SmallSnapshots(VolumeSnapshotProtection):
+    """The plugin in a cloud with small volumes."""
+
+    gib = sandbox.SMALL_GIB
+
+
+class SnapshotSubject(VolumeSubject):
+    plugin_name = f"{__name__}:SmallSnapshots"
+
+    def destroy(self) -> None:
+        """Overwrite the volume: Cinder does not delete it before its snapshots."""
+        self.cloud.write_volume(self.resource.id, random.Random(2).randbytes(SIZE * sandbox.SMALL_GIB), offset=0)
+
+
+@pytest.fixture
+def subject(cloud: Sandbox, factory: ClientFactory) -> SnapshotSubject:
+    # A volume of a snapshot has its type, which the sandbox does not know: it has the default type.
+    return SnapshotSubject(cloud, factory.for_context(sandbox.context_of(cloud)), volume_type="sandbox")
+
+
+class TestVolumeSnapshot(sandbox.CloudContract, sandbox.ProtectionContract):
+    size = SIZE * sandbox.SMALL_GIB
+    kept = frozenset({"snapshot"})
+
+    def test_name_and_description_of_the_snapshot(self, host: Host, subject: SnapshotSubject) -> None:
+        operation = host.protect(subject.resource, snapshot_name="before the upgrade", description="of the shop")
+        (snapshot,) = subject.cinder.volume_snapshots.list()
+        assert (snapshot.name, snapshot.description) == ("before the upgrade", "of the shop")
+        assert snapshot.metadata["karbor_like_operation"] == operation.id
+
+    def test_checkpoint_says_what_it_does_not_survive(self, host: Host, subject: SnapshotSubject) -> None:
+        assert host.perform(host.operation(OperationType.PROTECT, subject.resource))["remarks"] == [REMARK]
+
+    def test_description_of_the_restored_volume(self, host: Host, subject: SnapshotSubject, checkpoint: str) -> None:
+        restored = host.restore(subject.resource, checkpoint, restore_description="a copy")
+        assert subject.cinder.volumes.get(restored).description == "a copy"
+
+    @pytest.mark.parametrize(("name", "label"), [("volume_type", "type"), ("availability_zone", "zone")])
+    def test_placement_that_the_cloud_does_not_offer(
+        self, host: Host, subject: SnapshotSubject, checkpoint: str, before: Belongings, name: str, label: str
+    ) -> None:
+        before = subject.belongings()
+        with pytest.raises(exception.Conflict, match=f"does not offer the .*{label} 'moon'"):
+            host.restore(subject.resource, checkpoint, **{name: "moon"})
+        assert subject.belongings() == before
+
+    def test_volume_in_use(self, host: Host, subject: SnapshotSubject) -> None:
+        subject.attach()
+        digest = subject.digest(subject.resource.id)
+        assert subject.digest(host.restore(subject.resource, host.protect(subject.resource).checkpoint_id)) == digest
+
+    def test_snapshot_that_was_deleted_with_its_volume(
+        self, host: Host, subject: SnapshotSubject, checkpoint: str
+    ) -> None:
+        subject.cinder.volumes.delete(subject.resource.id, cascade=True)
+        settled_away(subject)
+        with pytest.raises(
+            exception.ResourceFailed, match="does not exist in this cloud: it was deleted, .* its volume"
+        ):
+            host.perform(host.operation(OperationType.VERIFY, subject.resource, checkpoint))
+        with pytest.raises(exception.Conflict, match="does not exist in this cloud"):
+            host.restore(subject.resource, checkpoint)
+        assert not any(subject.belongings().values())
+        host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
+
+    def test_snapshot_in_error(
+        self, host: Host, factory: ClientFactory, subject: SnapshotSubject, checkpoint: str
+    ) -> None:
+        admin = factory.for_context(sandbox.context_of(subject.cloud, "admin"))
+        (snapshot,) = subject.belongings()["snapshots"]
+        admin.cinder().volume_snapshots.reset_state(snapshot, "error")
+        for kind in (OperationType.VERIFY, OperationType.RESTORE):
+            with pytest.raises(exception.KarborLikeError, match="cannot be restored: Cinder put it into state 'error'"):
+                host.perform(host.operation(kind, subject.resource, checkpoint))
+
+    def test_snapshot_of_something_else(self, host: Host, subject: SnapshotSubject, checkpoint: str) -> None:
+        """A document that names another snapshot of the tenant must not make us restore or delete it."""
+        other = settled(subject.cinder.volumes.get, subject.cinder.volumes.create(1).id)
+        foreign = subject.cinder.volume_snapshots.create(other.id)
+        settled(subject.cinder.volume_snapshots.get, foreign.id)
+        later = host.protect(subject.resource)
+        for snapshot_id in (foreign.id, later.journal.entries()[0].cloud_id):
+            with host.bank.leases.acquire(holder="test") as lease:
+                section = host.section(checkpoint, subject.resource, lease)
+                document = section.get("metadata")
+                section.put("metadata", {**document, "snapshot": {**document["snapshot"], "id": snapshot_id}})
+            with pytest.raises(
+                exception.Conflict, match="cannot be restored: (it is a snapshot of|operation .* took it)"
+            ):
+                host.restore(subject.resource, checkpoint)
+        before = subject.belongings()
+        (remark,) = host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))["remarks"]
+        assert "was not deleted: operation" in remark
+        assert subject.belongings() == before
+
+    def test_checkpoint_of_another_plugin(self, host: Host, subject: SnapshotSubject) -> None:
+        """The provider had another plugin for volumes when the checkpoint was made."""
+        glance = Host(sandbox.make_plugin("karbor_like.testing.sandbox:SmallVolumes"), host.clients, host.bank)
+        checkpoint = glance.protect(subject.resource).checkpoint_id
+        for kind in (OperationType.VERIFY, OperationType.RESTORE):
+            with pytest.raises(exception.KarborLikeError, match="another plugin made it"):
+                host.perform(host.operation(kind, subject.resource, checkpoint))
+        host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
+        assert host.section(checkpoint, subject.resource).names() == []
+
+    def test_snapshot_that_cannot_be_deleted_keeps_the_checkpoint(
+        self, host: Host, subject: SnapshotSubject, checkpoint: str, before: Belongings
+    ) -> None:
+        restored = host.restore(subject.resource, checkpoint)
+        with pytest.raises(exception.ResourceFailed, match=f"has dependent volumes .*{restored}"):
+            host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
+        host.perform(host.operation(OperationType.VERIFY, subject.resource, checkpoint))
+        subject.cinder.volumes.delete(restored)
+        settled_away(subject, restored)
+        host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
+        assert subject.belongings()["snapshots"] == set()
+
+    @pytest.mark.parametrize("how", ["attached", "later", "larger", "gone", "moved"])
+    def test_reversion_that_cinder_would_refuse(self, host: Host, subject: SnapshotSubject, how: str) -> None:
+        checkpoint, parameters = host.protect(subject.resource).checkpoint_id, {"mode": "revert"}
+        match how:
+            case "attached":
+                subject.attach()
+                reason = "it is 'in-use', and must be available"
+            case "later":
+                later = host.protect(subject.resource)
+                reason = f"snapshot {later.journal.entries()[0].cloud_id} of it is later"
+            case "larger":
+                with host.bank.leases.acquire(holder="test") as lease:
+                    section = host.section(checkpoint, subject.resource, lease)
+                    document = section.get("metadata")
+                    section.put("metadata", {**document, "snapshot": {**document["snapshot"], "size": SIZE - 1}})
+                reason = f"it has {SIZE} GiB now, and the snapshot {SIZE - 1} GiB"
+            case "gone":
+                subject.cinder.volumes.delete(subject.resource.id, cascade=True)
+                settled_away(subject)
+                reason = "does not exist in this cloud"
+            case "moved":
+                parameters["availability_zone"] = "nova"
+                reason = "the availability zone of a reverted volume cannot change"
+        operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint, **parameters)
+        assert [line.action for line in host.plan(operation)] == [Action.CONFLICT]
+        subject.cloud.forget_calls()
+        with pytest.raises(exception.Conflict, match=reason):
+            host.perform(operation)
+        assert not [call for call in subject.cloud.calls() if call["method"] != "GET"]
+
+    def test_failed_restore_leaves_nothing(self, host: Host, subject: SnapshotSubject, checkpoint: str) -> None:
+        before = subject.belongings()
+        with (
+            Struck(subject.cloud, "/volumes$", service="volume", method="POST", kind="error", reason="no valid host"),
+            pytest.raises(exception.ResourceFailed, match=r"waiting for volume.*'error': no valid host"),
+        ):
+            host.restore(subject.resource, checkpoint)
+        assert subject.belongings() == before
+
+
+def settled_away(subject: SnapshotSubject, volume_id: str | None = None) -> None:
+    """Wait until the volume, by default the original, is deleted."""
+    gone = volume_id or subject.resource.id
+    subject.waiter.until(
+        f"{gone} to be deleted", subject.belongings, done=lambda b: gone not in b["volumes"], failed=lambda b: None
+    )
+
+
+def test_schemas_are_those_that_clients_know() -> None:
+    schemas = VolumeSnapshotProtection.schemas[resource.VOLUME]
+    assert schemas.options["required"] == ["snapshot_name", "force"]
+    assert set(schemas.options["properties"]) == {"snapshot_name", "description", "force"}
+    assert schemas.options["properties"]["force"]["default"] is False
+    assert schemas.restore["required"] == ["restore_name"]
+    known = {"restore_name", "restore_description"}
+    assert set(schemas.restore["properties"]) == {*known, "mode", "volume_type", "availability_zone"}
+    assert all(schemas.restore["properties"][name]["default"] is None for name in known)
