@@ -23,11 +23,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 selects a free one (default)")
+    parser.add_argument(
+        "--backups",
+        type=Path,
+        help="directory of the bytes of backups, for sites that share it (default: in --state)",
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with cloud.Sandbox(options.state, host=options.host, port=options.port) as sandbox:
+    with cloud.Sandbox(options.state, host=options.host, port=options.port, backups_dir=options.backups) as sandbox:
         print(ENVIRONMENT.format(auth_url=sandbox.auth_url), flush=True)
         stop.wait()

@@ -122,12 +122,20 @@ class Sandbox(Connection):
 
     :param state_dir: directory of its state; an existing state is continued
     :param port: 0 selects any free port
+    :param backups_dir: directory of the bytes of Cinder's backups; sandboxes with the same one are sites that share the
+        store of their backups. By default, a part of *state_dir*
     """
 
     def __init__(
-        self, state_dir: Path | str, *, host: str = "127.0.0.1", port: int = 0, clock: clocks.Clock | None = None
+        self,
+        state_dir: Path | str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: clocks.Clock | None = None,
+        backups_dir: Path | None = None,
     ) -> None:
-        self._world = world.World(Path(state_dir), clock or clocks.SystemClock())
+        self._world = world.World(Path(state_dir), clock or clocks.SystemClock(), backups_dir)
         super().__init__(self._world.serve(host, port))
 
     def close(self) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 from karbor_like.sandbox import errors
 
-STATUS, DELAY, CUT, STALL, ERROR, HOLD, SHORT = KINDS = ("status", "delay", "cut", "stall", "error", "hold", "short")
+KINDS = ("status", "delay", "cut", "stall", "error", "hold", "short", "lose")
+STATUS, DELAY, CUT, STALL, ERROR, HOLD, SHORT, LOSE = KINDS
 LOG_LENGTH = 100_000
 
 
@@ -31,7 +32,8 @@ class Fault:
         ``cut``: close the connection. ``stall``: keep the connection open and idle until the fault is cleared. ``error``:
         accept the call, but move the resource to its error state with *reason*. ``hold``: accept the call, but keep the
         resource in its transitional state until the fault is cleared. ``short``: accept the upload of a volume to an image,
-        and report success although the image has the first *after_bytes* bytes only
+        and report success although the image has the first *after_bytes* bytes only. ``lose``: lose the data of the backup
+        that the call makes or restores; its status does not show it
     :param where: ``cut`` and ``stall`` either in the ``request`` (before processing, or in the middle of the body) or in the
         ``response`` (after processing; without *after_bytes*, the whole response is lost)
     :param after_bytes: bytes of the body to transfer before ``cut`` and ``stall``; bytes of a ``short`` image

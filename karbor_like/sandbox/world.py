@@ -12,17 +12,28 @@ from karbor_like.sandbox.image import images
 from karbor_like.sandbox.image import service as image
 from karbor_like.sandbox.objectstore import objects
 from karbor_like.sandbox.objectstore import service as objectstore
-from karbor_like.sandbox.volume import messages, snapshots, volumes
+from karbor_like.sandbox.volume import (
+    backuproutes,
+    backups,
+    backupstore,
+    messages,
+    quotaroutes,
+    quotas,
+    records,
+    snapshots,
+    volumes,
+)
 from karbor_like.sandbox.volume import service as volume
 
 
 class World:
     """A sandbox on a state directory.
 
+    :param backups_dir: directory of the bytes of backups, which sandboxes may share; by default a part of *path*
     :raises StateInUse: another sandbox uses the directory
     """
 
-    def __init__(self, path: Path, clock: clocks.Clock) -> None:
+    def __init__(self, path: Path, clock: clocks.Clock, backups_dir: Path | None = None) -> None:
         self._directory = state.StateDirectory(path)
         self._store = state.Store(path / "state.sqlite")
         settings = state.Settings.load(self._store)
@@ -35,11 +46,14 @@ class World:
         trust_store = trusts.Trusts(self._store, clock, account_store)
         image_store = images.Images(self._store, self._directory.folder("images"), clock, settings)
         message_store = messages.Messages(self._store, clock)
-        common = (clock, self._jobs, message_store)
-        snapshot_store = snapshots.Snapshots(self._store, self._directory.folder("snapshots"), *common)
-        volume_store = volumes.Volumes(
-            self._store, self._directory.folder("volumes"), *common, image_store, snapshot_store
+        quota_store = quotas.Quotas(self._store)
+        common = records.Common(self._store, clock, self._jobs, message_store, quota_store)
+        snapshot_store = snapshots.Snapshots(common, self._directory.folder("snapshots"))
+        volume_store = volumes.Volumes(common, self._directory.folder("volumes"), image_store, snapshot_store)
+        backup_store = backups.Backups(
+            common, backupstore.BackupStore(backups_dir or path / "backups"), volume_store, snapshot_store
         )
+        volume_parts = (backuproutes.BackupRoutes(backup_store), quotaroutes.QuotaRoutes(quota_store))
         services = (
             identity.IdentityService(
                 account_store,
@@ -49,7 +63,7 @@ class World:
                 catalogue.Catalogue(settings),
             ),
             image.ImageService(image_store, self._jobs),
-            volume.VolumeService(volume_store, snapshot_store, message_store),
+            volume.VolumeService(volume_store, snapshot_store, message_store, volume_parts),
             objectstore.ObjectStoreService(objects.Objects(self._store, self._directory.folder("objects"), clock)),
             compute.ComputeService(servers.Servers(self._store, clock, self._jobs, image_store, volume_store)),
             control.ControlService(self._store, settings, self._switchboard, token_store, volume_store),

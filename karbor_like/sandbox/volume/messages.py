@@ -13,12 +13,13 @@ class Messages:
         self._store = store
         self._clock = clock
 
-    def add(self, project_id: str, resource_type: str, resource_id: str, reason: str) -> None:
+    def add(self, project_id: str, resource_type: str, resource_id: str, reason: str, code: str = "001_001") -> None:
+        """Add a message; *code* names action and detail as Cinder numbers them."""
         now = self._clock.now()
         message = {
             "id": web.new_id(),
             "project_id": project_id,
-            "event_id": f"VOLUME_{resource_type}_001_001",
+            "event_id": f"VOLUME_{resource_type}_{code}",
             "user_message": reason,
             "message_level": "ERROR",
             "resource_type": resource_type,

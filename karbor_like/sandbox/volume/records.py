@@ -1,41 +1,52 @@
 """Common parts of volumes and snapshots: a document, a data file, transitional states, metadata."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from karbor_like import clock as clocks
 from karbor_like.sandbox import errors, faults, files, jobs, state, web
-from karbor_like.sandbox.volume import messages
+from karbor_like.sandbox.volume import messages, quotas
 
 NAME_LENGTH = 255
 
 
+@dataclass(frozen=True)
+class Common:
+    """What all kinds of documents use."""
+
+    store: state.Store
+    clock: clocks.Clock
+    jobs: jobs.Jobs
+    messages: messages.Messages
+    quotas: quotas.Quotas
+
+
 class Records:
-    """The documents of one kind and their data files."""
+    """The documents of one kind and their data files.
+
+    :param folder: the data files; None for kinds without one
+    """
 
     kind: str
     title: str
 
-    def __init__(
-        self,
-        store: state.Store,
-        folder: Path,
-        clock: clocks.Clock,
-        work: jobs.Jobs,
-        messages_store: messages.Messages,
-    ) -> None:
-        self._store = store
+    def __init__(self, common: Common, folder: Path | None = None) -> None:
+        self._store = common.store
         self._folder = folder
-        self._clock = clock
-        self._jobs = work
-        self._messages = messages_store
+        self._clock = common.clock
+        self._jobs = common.jobs
+        self._messages = common.messages
+        self._quotas = common.quotas
 
     def now(self) -> str:
         return self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%f")
 
     def path(self, key: str) -> Path:
         """Return the path of the data file."""
+        if self._folder is None:
+            raise ValueError(f"{self.kind} has no data files")
         return self._folder / key
 
     def all(self) -> list[state.Document]:

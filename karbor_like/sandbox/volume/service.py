@@ -1,22 +1,27 @@
 """Cinder v3: routes, with and without the project in the URL, and the actions of a volume."""
 
 import re
-import urllib.parse
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import webob
 
-from karbor_like.sandbox import errors, listing, microversion, web
-from karbor_like.sandbox.volume import messages, records
+from karbor_like.sandbox import errors, listing, web
+from karbor_like.sandbox.volume import api, messages, records
 from karbor_like.sandbox.volume import snapshots as snapshots_module
 from karbor_like.sandbox.volume import volumes as volumes_module
 
-LOWEST, HIGHEST = "3.0", "3.71"
 PROJECT = re.compile(r"/v3/([0-9a-f]{32})(?=/|$)")
 FAULT_NAMES = {400: "badRequest", 401: "unauthorized", 403: "forbidden", 404: "itemNotFound", 405: "badMethod"}
 FAULT_NAMES |= {406: "notAcceptable", 409: "conflictingRequest", 413: "overLimit", 415: "badMediaType"}
-Shown = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Part(Protocol):
+    """Routes of one kind of object."""
+
+    def routes(self) -> list[web.Route]: ...
+
+    def recover(self) -> None: ...
 
 
 class VolumeService(web.Service):
@@ -30,10 +35,12 @@ class VolumeService(web.Service):
         volumes: volumes_module.Volumes,
         snapshots: snapshots_module.Snapshots,
         messages_store: messages.Messages,
+        parts: Sequence[Part],
     ) -> None:
         self._volumes = volumes
         self._snapshots = snapshots
         self._messages = messages_store
+        self._parts = parts
         super().__init__()
 
     def routes(self) -> Sequence[web.Route]:
@@ -54,9 +61,13 @@ class VolumeService(web.Service):
             web.Route("GET", "/v3/messages/{key}", self.show_message),
             web.Route("DELETE", "/v3/messages/{key}", self.delete_message),
         ]
-        table += _readers("volume", self._volumes, volumes_module.shown)
-        table += _readers("snapshot", self._snapshots, snapshots_module.shown)
-        return table
+        shown: tuple[tuple[str, records.Records, api.Shown], ...] = (
+            ("volume", self._volumes, lambda call, volume: volumes_module.shown(volume)),
+            ("snapshot", self._snapshots, lambda call, snapshot: snapshots_module.shown(snapshot)),
+        )
+        for part in shown:
+            table += [*api.readers(*part), *api.writers(*part)]
+        return [*table, *(route for part in self._parts for route in part.routes())]
 
     def find(self, method: str, path: str) -> tuple[web.Route, dict[str, str]]:
         return super().find(method, PROJECT.sub("/v3", path, count=1))
@@ -67,7 +78,7 @@ class VolumeService(web.Service):
 
     def finish(self, call: web.Call, response: webob.Response) -> None:
         try:
-            version = microversion.wanted(call, "volume", LOWEST, HIGHEST)
+            version = api.version(call)
         except errors.ApiError:
             return
         response.headers["OpenStack-API-Version"] = f"volume {version[0]}.{version[1]}"
@@ -80,13 +91,15 @@ class VolumeService(web.Service):
     def recover(self) -> None:
         self._volumes.recover()
         self._snapshots.recover()
+        for part in self._parts:
+            part.recover()
 
     def versions(self, call: web.Call) -> webob.Response:
         version = {
             "id": "v3.0",
             "status": "CURRENT",
-            "version": HIGHEST,
-            "min_version": LOWEST,
+            "version": api.HIGHEST,
+            "min_version": api.LOWEST,
             "updated": "2025-01-01T00:00:00Z",
             "links": [{"rel": "self", "href": f"{call.base_url}/volume/v3/"}],
             "media-types": [{"base": "application/json", "type": "application/vnd.openstack.volume+json;version=3"}],
@@ -96,7 +109,7 @@ class VolumeService(web.Service):
     # volumes
 
     def create_volume(self, call: web.Call) -> webob.Response:
-        microversion.wanted(call, "volume", LOWEST, HIGHEST)
+        api.version(call)
         volume = self._volumes.create(call.identity, call.member("volume"), call.strikes)
         return web.answer(202, {"volume": volumes_module.shown(volume)})
 
@@ -107,18 +120,18 @@ class VolumeService(web.Service):
         return web.answer(202)
 
     def volume_action(self, call: web.Call, key: str) -> webob.Response:
-        action, values = _action(call)
+        action, values = api.action(call)
         self._volumes.get(call.identity, key)
         match action:
             case "os-volume_upload_image":
                 volume, image = self._volumes.upload(call.identity, key, values, call.strikes)
                 return web.answer(202, {action: _uploading(volume, image)})
             case "os-reset_status":
-                _require_admin(call, action)
+                api.require_admin(call, action)
                 self._volumes.reset(key, values.get("status") or "available")
                 return web.answer(202)
             case "os-force_delete":
-                _require_admin(call, action)
+                api.require_admin(call, action)
                 self._volumes.delete(call.identity, key, call.strikes, force=True)
                 return web.answer(202)
             case "os-set_bootable":
@@ -149,7 +162,7 @@ class VolumeService(web.Service):
     # snapshots
 
     def create_snapshot(self, call: web.Call) -> webob.Response:
-        version = microversion.wanted(call, "volume", LOWEST, HIGHEST)
+        version = api.version(call)
         values = call.member("snapshot")
         force = values.get("force")
         if version >= (3, 66):
@@ -171,9 +184,9 @@ class VolumeService(web.Service):
         return web.answer(202)
 
     def snapshot_action(self, call: web.Call, key: str) -> webob.Response:
-        action, values = _action(call)
+        action, values = api.action(call)
         self._snapshots.get(call.identity, key)
-        _require_admin(call, action)
+        api.require_admin(call, action)
         match action:
             case "os-reset_status":
                 self._snapshots.reset(key, values.get("status") or "available")
@@ -195,11 +208,11 @@ class VolumeService(web.Service):
         return web.answer(body={"volume_type": _type(name)})
 
     def list_services(self, call: web.Call) -> webob.Response:
-        _require_admin(call, "volume_extension:services:index")
+        api.require_admin(call, "volume_extension:services:index")
         common = {"host": "sandbox", "zone": volumes_module.ZONE, "status": "enabled", "state": "up"}
         services = [
             {"binary": binary, **common, "updated_at": self._volumes.now(), "disabled_reason": None}
-            for binary in ("cinder-scheduler", "cinder-volume")
+            for binary in ("cinder-scheduler", "cinder-volume", "cinder-backup")
         ]
         return web.answer(body={"services": services})
 
@@ -217,71 +230,6 @@ class VolumeService(web.Service):
     def delete_message(self, call: web.Call, key: str) -> webob.Response:
         self._messages.delete(call.identity, key)
         return web.answer(204)
-
-
-def _readers(noun: str, store: records.Records, shown: Shown) -> list[web.Route]:
-    """Create the routes for list, show, update and metadata, which are the same for volumes and snapshots."""
-    plural = f"{noun}s"
-
-    def index(call: web.Call, view: Shown) -> webob.Response:
-        documents, more = listing.page(call, listing.select(call, store.all()))
-        body: dict[str, Any] = {plural: [view(document) for document in documents]}
-        if more:
-            query = {**call.query, "marker": documents[-1]["id"]}
-            href = f"{call.base_url}/volume{call.path}?{urllib.parse.urlencode(query)}"
-            body[f"{plural}_links"] = [{"rel": "next", "href": href}]
-        return web.answer(body=body)
-
-    def brief(document: dict[str, Any]) -> dict[str, Any]:
-        return {"id": document["id"], "name": document["name"], "links": []}
-
-    def show(call: web.Call, key: str) -> webob.Response:
-        return web.answer(body={noun: shown(store.get(call.identity, key))})
-
-    def update(call: web.Call, key: str) -> webob.Response:
-        return web.answer(body={noun: shown(store.update(call.identity, key, call.member(noun)))})
-
-    def show_metadata(call: web.Call, key: str) -> webob.Response:
-        return web.answer(body={"metadata": store.get(call.identity, key)["metadata"]})
-
-    def merge_metadata(call: web.Call, key: str) -> webob.Response:
-        new = call.member("metadata")
-        return web.answer(body={"metadata": store.change_metadata(call.identity, key, lambda old: {**old, **new})})
-
-    def replace_metadata(call: web.Call, key: str) -> webob.Response:
-        new = call.member("metadata")
-        return web.answer(body={"metadata": store.change_metadata(call.identity, key, lambda _: new)})
-
-    def delete_metadata(call: web.Call, key: str, item: str) -> webob.Response:
-        if item not in store.get(call.identity, key)["metadata"]:
-            raise errors.not_found(f"{store.title} {key} has no metadata with key {item}.")
-        store.change_metadata(call.identity, key, lambda old: {k: v for k, v in old.items() if k != item})
-        return web.answer(200)
-
-    collection, item = f"/v3/{plural}", f"/v3/{plural}/{{key}}"
-    return [
-        web.Route("GET", collection, lambda call: index(call, brief)),
-        web.Route("GET", f"{collection}/detail", lambda call: index(call, shown)),
-        web.Route("GET", item, show),
-        web.Route("PUT", item, update),
-        web.Route("GET", f"{item}/metadata", show_metadata),
-        web.Route("POST", f"{item}/metadata", merge_metadata),
-        web.Route("PUT", f"{item}/metadata", replace_metadata),
-        web.Route("DELETE", f"{item}/metadata/{{item}}", delete_metadata),
-    ]
-
-
-def _action(call: web.Call) -> tuple[str, dict[str, Any]]:
-    body = call.json()
-    if not isinstance(body, dict) or len(body) != 1:
-        raise errors.bad_request("The body must be an object with one action in it.")
-    name, values = next(iter(body.items()))
-    return name, values if isinstance(values, dict) else {}
-
-
-def _require_admin(call: web.Call, action: str) -> None:
-    if not call.identity.is_admin:
-        raise errors.forbidden(f"Policy doesn't allow {action} to be performed.")
 
 
 def _type(name: str) -> dict[str, Any]:

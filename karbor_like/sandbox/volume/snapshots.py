@@ -34,7 +34,9 @@ class Snapshots(records.Records):
                 f"but current status is: {volume['status']}."
             )
         fields = {"name": None, "description": None, "metadata": {}} | records.described(values)
-        snapshot = self.add(caller, fields | {"volume_id": volume["id"], "size": volume["size"]})
+        with self._store.transaction():
+            self._quotas.require(caller.project_id, snapshots=1, gigabytes=volume["size"])
+            snapshot = self.add(caller, fields | {"volume_id": volume["id"], "size": volume["size"]})
         target = self.path(snapshot["id"])
 
         def work() -> None:

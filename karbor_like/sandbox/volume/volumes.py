@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from karbor_like import clock as clocks
-from karbor_like.sandbox import errors, faults, files, jobs, state, web
+from karbor_like.sandbox import errors, faults, files, state, web
 from karbor_like.sandbox.image import images as images_module
 from karbor_like.sandbox.image import inspection
-from karbor_like.sandbox.volume import messages, records
+from karbor_like.sandbox.volume import records
 from karbor_like.sandbox.volume import snapshots as snapshots_module
 
 DELETABLE = ("available", "error", "error_restoring", "error_extending", "error_managing")
@@ -26,15 +25,12 @@ class Volumes(records.Records):
 
     def __init__(
         self,
-        store: state.Store,
+        common: records.Common,
         folder: Path,
-        clock: clocks.Clock,
-        work: jobs.Jobs,
-        messages_store: messages.Messages,
         images: images_module.Images,
         snapshots: snapshots_module.Snapshots,
     ) -> None:
-        super().__init__(store, folder, clock, work, messages_store)
+        super().__init__(common, folder)
         self._images = images
         self._snapshots = snapshots
 
@@ -51,8 +47,29 @@ class Volumes(records.Records):
     def create(self, caller: web.Identity, values: dict[str, Any], strikes: faults.Strikes) -> state.Document:
         """Create a volume in the background.
 
-        :raises ApiError: 400 for invalid parameters, 404 for a source that is not visible to the caller
+        :raises ApiError: 400 for invalid parameters, 404 for a source that is not visible to the caller, 413 over quota
         """
+        volume, path, image = self._new(caller, values)
+        self.start(volume, lambda: self._fill(volume, path, image), strikes)
+        return volume
+
+    def create_empty(self, caller: web.Identity, values: dict[str, Any]) -> state.Document:
+        """Create a volume without a source, and return it when it is available."""
+        volume, _, _ = self._new(caller, values)
+        self._fill(volume, None, None)
+        return volume
+
+    def add_temporary(self, caller: web.Identity, volume: state.Document, name: str) -> state.Document:
+        """Add a volume that Cinder makes for itself while it works on another one. The caller fills and removes it."""
+        temporary, _, _ = self._new(caller, {"size": volume["size"], "name": name})
+        return self.set(temporary["id"], status="available") or temporary
+
+    def _new(
+        self, caller: web.Identity, values: dict[str, Any]
+    ) -> tuple[state.Document, Path | None, state.Document | None]:
+        """Add a volume; return it, the file with its future data, and the image if it is made of one."""
+        if values.get("backup_id"):
+            raise errors.bad_request("The sandbox restores a backup into a volume that exists only.")
         given = [key for key in SOURCES if values.get(key)]
         if len(given) > 1:
             raise errors.bad_request(f"May specify only one of {', '.join(SOURCES)}.")
@@ -71,9 +88,10 @@ class Volumes(records.Records):
             "image_metadata": _image_metadata(image) if image else (source or {}).get("image_metadata"),
             "attachments": [],
         }
-        volume = self.add(caller, fields | records.described(values))
-        self.start(volume, lambda: self._fill(volume, path, image), strikes)
-        return volume
+        with self._store.transaction():
+            self._quotas.require(caller.project_id, volumes=1, gigabytes=fields["size"])
+            volume = self.add(caller, fields | records.described(values))
+        return volume, path, image
 
     def _source(
         self, caller: web.Identity, key: str, values: dict[str, Any]
@@ -240,6 +258,25 @@ class Volumes(records.Records):
             attachment = {"id": key, "attachment_id": attachment_id, "volume_id": key, "server_id": server_id}
             attachment |= {"host_name": "sandbox", "device": device, "attached_at": self.now()}
             self.set(key, status="in-use", attachments=[attachment])
+
+    def rest(self, key: str) -> None:
+        """Set the status that a volume has when nothing happens to it."""
+        if volume := self._store.get(self.kind, key):
+            self.set(key, status=_resting(volume))
+
+    def describe(self, key: str, saved: dict[str, Any]) -> None:
+        """Describe a restored volume as the backed-up one, as far as Cinder does."""
+        volume = self._store.get(self.kind, key)
+        if volume is None:
+            return
+        fields: dict[str, Any] = {}
+        if saved["name"] and (volume["name"] or "restore_backup_").startswith("restore_backup_"):
+            fields = {"name": saved["name"], "description": saved["description"]}
+        if saved["metadata"]:
+            fields["metadata"] = saved["metadata"]
+        if saved["image_metadata"]:
+            fields |= {"image_metadata": saved["image_metadata"], "bootable": True}
+        self.set(key, **fields)
 
     def reserve(self, key: str) -> None:
         """Keep an attached volume for its server, which is shelved. Cinder then shows no attachment."""
