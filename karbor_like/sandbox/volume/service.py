@@ -126,6 +126,10 @@ class VolumeService(web.Service):
             case "os-volume_upload_image":
                 volume, image = self._volumes.upload(call.identity, key, values, call.strikes)
                 return web.answer(202, {action: _uploading(volume, image)})
+            case "revert":
+                api.since(call, 40)
+                self._volumes.revert(call.identity, key, values.get("snapshot_id"), call.strikes)
+                return web.answer(202)
             case "os-reset_status":
                 api.require_admin(call, action)
                 self._volumes.reset(key, values.get("status") or "available")

@@ -17,6 +17,8 @@ class Snapshots(records.Records):
         for snapshot in self.all():
             if snapshot["status"] == "creating":
                 self.set(snapshot["id"], status="error")
+            elif snapshot["status"] == "restoring":
+                self.set(snapshot["id"], status="available")
             elif snapshot["status"] == "deleting":
                 self.remove(snapshot["id"])
 
@@ -54,9 +56,10 @@ class Snapshots(records.Records):
         """
         with self._store.transaction():
             snapshot = self.get(caller, key)
-            if not force and snapshot["status"] not in ("available", "error", "error_deleting"):
+            usable = force or snapshot["status"] in ("available", "error", "error_deleting")
+            if not usable or snapshot.get("group_snapshot_id"):
                 raise errors.bad_request(
-                    f"Invalid snapshot: Snapshot status must be available or error, but is: {snapshot['status']}."
+                    "Invalid snapshot: Snapshot status must be available or error and must not be part of a group."
                 )
             dependents = [v["id"] for v in self._store.all("volume") if v["snapshot_id"] == key]
             if dependents and not force:  # as drivers do whose new volumes share blocks with the snapshot

@@ -37,7 +37,7 @@ class Volumes(records.Records):
     def recover(self) -> None:
         """Mark unfinished volumes as failed, end uploads and continue deletions, as Cinder does when it starts."""
         for volume in self.all():
-            if volume["status"] in ("creating", "downloading"):
+            if volume["status"] in ("creating", "downloading", "reverting"):
                 self.set(volume["id"], status="error")
             elif volume["status"] == "uploading":
                 self.set(volume["id"], status=_resting(volume))
@@ -168,18 +168,62 @@ class Volumes(records.Records):
         with self._store.transaction():
             volume = self.get(caller, key)
             snapshots = self._snapshots.of_volume(key)
-            if not force and (
-                volume["status"] not in DELETABLE or volume["attachments"] or (snapshots and not cascade)
-            ):
+            free = not volume["attachments"] and not volume.get("group_id")
+            if not force and (volume["status"] not in DELETABLE or not free or _remain(snapshots, cascade=cascade)):
                 raise errors.bad_request(
                     f"Invalid volume: Volume status must be {' or '.join(DELETABLE)} and must not be migrating, "
                     "attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated from "
-                    f"snapshots after volume transfer. Status of {key}: {volume['status']}, snapshots: {len(snapshots)}."
+                    "snapshots after volume transfer."
                 )
             self.set(key, status="deleting")
-        for snapshot in snapshots if cascade else ():
-            self._snapshots.remove(snapshot["id"])
-        self.start_deletion(volume, strikes)
+            for snapshot in snapshots if cascade else ():
+                self._snapshots.set(snapshot["id"], status="deleting")
+
+        def work() -> None:
+            for snapshot in snapshots if cascade else ():
+                self._snapshots.remove(snapshot["id"])
+            self.remove(key)
+
+        self.start(volume, work, strikes, "error_deleting")
+
+    def revert(self, caller: web.Identity, key: str, snapshot_id: str | None, strikes: faults.Strikes) -> None:
+        """Revert a volume to its latest snapshot in the background.
+
+        :raises ApiError: 400, if it is not the latest one; 409, if the status of one of them does not allow it
+        """
+        with self._store.transaction():
+            self.get(caller, key)
+            snapshots = self._snapshots.of_volume(key)
+            if not snapshots:
+                raise errors.bad_request(f"Volume {key} doesn't have any snapshots.")
+            latest = max(snapshots, key=lambda snapshot: snapshot["created_at"])
+            if latest["id"] != snapshot_id:
+                raise errors.bad_request(
+                    f"Specified snapshot {snapshot_id} is None or not the latest one of volume {key}."
+                )
+            self._begin_revert(key, latest)
+
+        def work() -> None:
+            volume = self._store.get(self.kind, key) or {}
+            files.copy(self._snapshots.path(latest["id"]), self.path(key), volume["size"] * self.gib, self._jobs.check)
+            ended("available")
+
+        def ended(status: str) -> None:
+            self.set(key, status=status)
+            self._snapshots.set(latest["id"], status="available")
+
+        self._jobs.start(work, lambda reason: ended("error"), strikes)
+
+    def _begin_revert(self, key: str, snapshot: state.Document) -> None:
+        volume = self._store.get(self.kind, key) or {}
+        for what, noun, document in (("volume", "Volume", volume), ("snapshot", "Snapshot", snapshot)):
+            if document["status"] != "available":
+                raise errors.conflict(
+                    f"Invalid {what}: Can't revert volume {key} to its latest snapshot {snapshot['id']}. "
+                    f"{noun}'s status must be 'available'."
+                )
+        self.set(key, status="reverting")
+        self._snapshots.set(snapshot["id"], status="restoring")
 
     def upload(
         self, caller: web.Identity, key: str, values: dict[str, Any], strikes: faults.Strikes
@@ -288,6 +332,14 @@ class Volumes(records.Records):
 
 def _resting(volume: state.Document) -> str:
     return "in-use" if volume["attachments"] else "available"
+
+
+def _remain(snapshots: list[state.Document], *, cascade: bool) -> bool:
+    """Return whether a volume has snapshots that its deletion does not delete."""
+    if not cascade:
+        return bool(snapshots)
+    deletable = ("available", "error", "deleting")
+    return any(s["status"] not in deletable or s.get("group_snapshot_id") for s in snapshots)
 
 
 def _size(size: Any, smallest: int) -> int:

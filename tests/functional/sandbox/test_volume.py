@@ -216,3 +216,48 @@ def test_flags_and_image_metadata(alice: Clients, volume: Any) -> None:
     shown = volumes.get(volume.id)
     assert shown.metadata["readonly"] == "True"
     assert shown.volume_image_metadata == {"left": "yes"}
+
+
+def snapshot_of(user: Clients, volume_id: str) -> Any:
+    return user.settled(user.cinder.volume_snapshots, user.cinder.volume_snapshots.create(volume_id).id)
+
+
+def test_a_volume_is_reverted_to_its_latest_snapshot(cloud: Sandbox, alice: Clients, volume: Any) -> None:
+    volumes, snapshots = alice.cinder.volumes, alice.cinder.volume_snapshots
+    with pytest.raises(exceptions.BadRequest, match=f"Volume {volume.id} doesn't have any snapshots"):
+        volumes.revert_to_snapshot(volume, volume)
+    older, latest = snapshot_of(alice, volume.id), snapshot_of(alice, volume.id)
+    digest = cloud.volume_digest(volume.id)
+    cloud.write_volume(volume.id, b"changed")
+    with pytest.raises(exceptions.BadRequest, match=f"Specified snapshot {older.id} is None or not the latest one"):
+        volumes.revert_to_snapshot(volume, older)
+    held = cloud.fault(service="volume", method="POST", path="/action$", kind="hold")
+    volumes.revert_to_snapshot(volume, latest)
+    assert (volumes.get(volume.id).status, snapshots.get(latest.id).status) == ("reverting", "restoring")
+    with pytest.raises(exceptions.ClientException, match="Volume's status must be 'available'") as caught:
+        volumes.revert_to_snapshot(volume, latest)
+    assert caught.value.code == 409
+    cloud.clear_faults(held)
+    alice.settled(volumes, volume.id)
+    assert cloud.volume_digest(volume.id) == digest
+
+    cloud.fault(service="volume", method="POST", path="/action$", kind="error")
+    volumes.revert_to_snapshot(volume, latest)
+    alice.settled(volumes, volume.id, "error")
+    assert snapshots.get(latest.id).status == "available"
+
+
+def test_a_cascade_deletes_snapshots_that_nothing_uses(cloud: Sandbox, alice: Clients, volume: Any) -> None:
+    snapshot = snapshot_of(alice, volume.id)
+    held = cloud.fault(service="volume", method="POST", path="/backups$", kind="hold")
+    alice.cinder.backups.create(volume.id, snapshot_id=snapshot.id)
+    with pytest.raises(exceptions.BadRequest, match="must not be migrating"):
+        alice.cinder.volumes.delete(volume.id, cascade=True)
+    cloud.clear_faults(held)
+    alice.settled(alice.cinder.volume_snapshots, snapshot.id)
+    held = cloud.fault(service="volume", method="DELETE", kind="hold")
+    alice.cinder.volumes.delete(volume.id, cascade=True)
+    assert alice.cinder.volume_snapshots.get(snapshot.id).status == "deleting"
+    cloud.clear_faults(held)
+    gone(alice.cinder.volumes, volume.id)
+    gone(alice.cinder.volume_snapshots, snapshot.id)
