@@ -16,6 +16,8 @@ from karbor_like.sandbox.volume import (
     backuproutes,
     backups,
     backupstore,
+    grouproutes,
+    groups,
     messages,
     quotaroutes,
     quotas,
@@ -53,7 +55,14 @@ class World:
         backup_store = backups.Backups(
             common, backupstore.BackupStore(backups_dir or path / "backups"), volume_store, snapshot_store
         )
-        volume_parts = (backuproutes.BackupRoutes(backup_store), quotaroutes.QuotaRoutes(quota_store))
+        group_types = groups.GroupTypes(self._store)
+        group_store = groups.Groups(common, group_types, volume_store)
+        group_snapshots = groups.GroupSnapshots(common, group_store, snapshot_store)
+        volume_parts = (
+            backuproutes.BackupRoutes(backup_store),
+            quotaroutes.QuotaRoutes(quota_store),
+            grouproutes.GroupRoutes(group_types, group_store, group_snapshots, volume_store),
+        )
         services = (
             identity.IdentityService(
                 account_store,

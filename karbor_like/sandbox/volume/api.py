@@ -20,6 +20,7 @@ Shown = Callable[[web.Call, state.Document], dict[str, Any]]
 
 BOOLEAN = {"enum": [*TRUTHS, *FALSEHOODS]}
 NAME = {"type": ["string", "null"], "maxLength": records.NAME_LENGTH}
+TEXT_OR_NULL = {"type": ["string", "null"]}
 UUID = {"type": "string", "format": "uuid"}
 UUID_OR_NULL = {"type": ["string", "null"], "format": "uuid"}
 METADATA = {
@@ -63,12 +64,16 @@ def since(call: web.Call, minor: int) -> None:
         raise errors.not_found("The resource could not be found.")
 
 
-def checked(call: web.Call, name: str, properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
+def checked(
+    call: web.Call, name: str, properties: Mapping[str, Any], *required: str, additional: Any = False
+) -> dict[str, Any]:
     """Return the object under *name* in the body. It must have the required properties, and no unknown ones.
 
+    :param additional: schema of unknown properties, if there may be some
     :raises ApiError: 400 in Cinder's words
     """
-    member = {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+    member = {"type": "object", "properties": properties, "additionalProperties": additional}
+    member |= {"required": list(required)} if required else {}
     schema = {"type": "object", "properties": {name: member}, "required": [name], "additionalProperties": False}
     body = call.json()
     for error in jsonschema.Draft4Validator(schema, format_checker=FORMATS).iter_errors(body):
@@ -105,7 +110,12 @@ def require_admin(call: web.Call, rule: str) -> None:
         raise errors.forbidden(f"Policy doesn't allow {rule} to be performed.")
 
 
-def readers(noun: str, store: records.Records, shown: Shown) -> list[web.Route]:
+def brief(call: web.Call, document: state.Document) -> dict[str, Any]:
+    """Return the form of a document in lists without details."""
+    return {"id": document["id"], "name": document["name"], "links": []}
+
+
+def readers(noun: str, store: records.Records, shown: Shown, brief: Shown = brief) -> list[web.Route]:
     """Create the routes for list and show."""
     collection = f"/v3/{noun}s"
 
@@ -126,11 +136,6 @@ def readers(noun: str, store: records.Records, shown: Shown) -> list[web.Route]:
         web.Route("GET", f"{collection}/detail", lambda call: index(call, shown)),
         web.Route("GET", f"{collection}/{{key}}", show),
     ]
-
-
-def brief(call: web.Call, document: state.Document) -> dict[str, Any]:
-    """Return the form of a document in lists without details."""
-    return {"id": document["id"], "name": document["name"], "links": []}
 
 
 def writers(noun: str, store: records.Records, shown: Shown) -> list[web.Route]:

@@ -35,19 +35,26 @@ class Snapshots(records.Records):
                 f"Invalid volume: Volume {volume['id']} status must be {' or '.join(allowed)}, "
                 f"but current status is: {volume['status']}."
             )
-        fields = {"name": None, "description": None, "metadata": {}} | records.described(values)
+        snapshot = self.enter(caller, volume, records.described(values))
+        self.start(snapshot, lambda: self.take(snapshot, path), strikes)
+        return snapshot
+
+    def enter(self, caller: web.Identity, volume: state.Document, fields: dict[str, Any]) -> state.Document:
+        """Add a snapshot of *volume* that :meth:`take` fills.
+
+        :raises ApiError: 413, if the quota does not allow it
+        """
+        fields = {"name": None, "description": None, "metadata": {}, "group_snapshot_id": None, **fields}
         with self._store.transaction():
             self._quotas.require(caller.project_id, snapshots=1, gigabytes=volume["size"])
-            snapshot = self.add(caller, fields | {"volume_id": volume["id"], "size": volume["size"]})
+            return self.add(caller, fields | {"volume_id": volume["id"], "size": volume["size"]})
+
+    def take(self, snapshot: state.Document, path: Any) -> None:
+        """Copy the data of the volume, which is in *path*."""
         target = self.path(snapshot["id"])
-
-        def work() -> None:
-            files.copy(path, target, volume["size"] * self.gib, self._jobs.check)
-            if self.set(snapshot["id"], status="available") is None:
-                files.remove(target)
-
-        self.start(snapshot, work, strikes)
-        return snapshot
+        files.copy(path, target, snapshot["size"] * self.gib, self._jobs.check)
+        if self.set(snapshot["id"], status="available") is None:
+            files.remove(target)
 
     def delete(self, caller: web.Identity, key: str, strikes: faults.Strikes, *, force: bool = False) -> None:
         """Delete a snapshot in the background.
@@ -77,6 +84,6 @@ def shown(snapshot: state.Document) -> dict[str, Any]:
     return {key: snapshot[key] for key in (*keys, "user_id")} | {
         "os-extended-snapshot-attributes:progress": "0%" if snapshot["status"] == "creating" else "100%",
         "os-extended-snapshot-attributes:project_id": snapshot["project_id"],
-        "group_snapshot_id": None,
+        "group_snapshot_id": snapshot.get("group_snapshot_id"),
         "consumes_quota": True,
     }

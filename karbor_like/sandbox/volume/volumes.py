@@ -68,8 +68,8 @@ class Volumes(records.Records):
         self, caller: web.Identity, values: dict[str, Any]
     ) -> tuple[state.Document, Path | None, state.Document | None]:
         """Add a volume; return it, the file with its future data, and the image if it is made of one."""
-        if values.get("backup_id"):
-            raise errors.bad_request("The sandbox restores a backup into a volume that exists only.")
+        if unsupported := [name for name in ("backup_id", "group_id") if values.get(name)]:
+            raise errors.bad_request(f"The sandbox does not support {unsupported[0]} of a new volume.")
         given = [key for key in SOURCES if values.get(key)]
         if len(given) > 1:
             raise errors.bad_request(f"May specify only one of {', '.join(SOURCES)}.")
@@ -87,6 +87,7 @@ class Volumes(records.Records):
             "source_volid": values.get("source_volid"),
             "image_metadata": _image_metadata(image) if image else (source or {}).get("image_metadata"),
             "attachments": [],
+            "group_id": None,
         }
         with self._store.transaction():
             self._quotas.require(caller.project_id, volumes=1, gigabytes=fields["size"])
@@ -380,7 +381,7 @@ def shown(volume: state.Document) -> dict[str, Any]:
         "encrypted": False,
         "replication_status": None,
         "consistencygroup_id": None,
-        "group_id": None,
+        "group_id": volume.get("group_id"),
         "links": [],
         "os-vol-tenant-attr:tenant_id": volume["project_id"],
         "os-vol-host-attr:host": "sandbox@files#files",
