@@ -35,7 +35,16 @@ class BankFull(BankError, exception.BankUnavailable):
 class ConnectionFailed(BankError, exception.BankUnavailable):
     """The store did not answer, or the answer was cut short. Retrying may help."""
 
-    public = "the bank of the provider does not answer; try again later"
+    #: Who did not answer.
+    peer: ClassVar[str] = "the bank of the provider"
+    public = f"{peer} does not answer; try again later"
+
+
+class KeyManagerUnavailable(ConnectionFailed):
+    """The key manager, which has the master keys of the bank, did not answer. Retrying may help."""
+
+    peer = "the key manager of the bank"
+    public = f"{peer} does not answer; try again later"
 
 
 class Unsuitable(BankError, exception.BankUnavailable):
@@ -63,7 +72,7 @@ class UnsupportedVersion(BankError):
 
 
 class KeyUnavailable(BankError, exception.BankUnavailable):
-    """The key that encrypts a project's data is unavailable: master key missing, wrong, or its manager unreachable."""
+    """The key that encrypts a project's data is unavailable: the master key is missing, wrong or refused."""
 
     public = "the key of the project's data in the bank is not available; ask the operator of the cloud"
 

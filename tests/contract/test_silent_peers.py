@@ -527,7 +527,7 @@ def test_a_request_to_a_key_manager_ends(manager, silent):
     for group, values in KEY_MANAGERS[manager](silent.url).items():
         for name, value in values.items():
             conf.set_override(name, value, group)
-    with pytest.raises(bank_errors.KeyUnavailable, match="has not ended in 0.2 seconds"):
+    with pytest.raises(bank_errors.KeyManagerUnavailable, match="has not ended in 0.2 seconds"):
         masters.get("key")
     assert silent.reached.is_set()
 

@@ -15,6 +15,7 @@ PRIVATE = ("/srv/bank", "192.0.2.7", "10.0.0.5", "8776", "example.org", "SELECT"
         errors.BankFull("https://swift.example.org/v1/AUTH_x/karbor: 413"),
         errors.Unsuitable("/srv/bank/karbor: File name too long"),
         errors.KeyUnavailable("the key manager at https://example.org did not return it"),
+        errors.KeyManagerUnavailable("the key manager at https://example.org does not answer"),
         errors.LeaseLost("the write lease x of 10.0.0.5:17 was lost"),
         errors.BankError("https://s3.example.org: 501"),
         exception.ConfigurationError("/srv/bank.conf: [provider] bank: is missing"),

@@ -5,6 +5,7 @@ import binascii
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final, Protocol
 
 from oslo_config import cfg
@@ -15,6 +16,13 @@ from karbor_like.bank import errors, layout
 LOG = logging.getLogger(__name__)
 
 KEY_BYTES: Final = 32
+
+#: Responses of a key manager, or of Keystone, that say nothing about the key.
+_OUTAGES: Final = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, *(status for status in HTTPStatus if status >= 500)}
+)
+#: How the driver for Vault names some of them.
+_OUTAGE_PHRASES: Final = frozenset(status.phrase for status in (*_OUTAGES, HTTPStatus.PRECONDITION_FAILED))
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class MasterKeys(Protocol):
         ...
 
     def get(self, master_id: str) -> MasterKey:
-        """Return a master key. Raises KeyUnavailable."""
+        """Return a master key. Raises KeyUnavailable, KeyManagerUnavailable."""
         ...
 
 
@@ -130,6 +138,10 @@ class CastellanMasterKeys:
             LookupError,
             TypeError,
         ) as error:
+            if _is_outage(error):
+                raise errors.KeyManagerUnavailable(
+                    f"master key {master_id!r}: the key manager does not answer: {error}"
+                ) from None
             raise errors.KeyUnavailable(
                 f"master key {master_id!r}: the key manager did not return it: {error}"
             ) from None
@@ -138,3 +150,24 @@ class CastellanMasterKeys:
                 f"master key {master_id!r}: has {len(material or b'')} bytes in the key manager; expected {KEY_BYTES}"
             )
         return material
+
+
+def _is_outage(error: BaseException | None) -> bool:
+    """Return whether *error* of a driver means that the key manager, or its Keystone, did not answer.
+
+    For this and for some refusals, the drivers raise the same class, while they handle what tells the two apart.
+    """
+    from castellan.common import exception as castellan_errors
+    from keystoneauth1 import exceptions as keystone_errors
+
+    if isinstance(error, castellan_errors.CastellanException) and type(error) is not castellan_errors.KeyManagerError:
+        return False
+    while error is not None:
+        # A response with a status that the drivers do not expect is not JSON, which is an OSError of requests.
+        if isinstance(error, OSError | keystone_errors.ConnectionError | keystone_errors.DiscoveryFailure):
+            return True
+        status = getattr(error, "http_status", None) or getattr(error, "status_code", None)
+        if status in _OUTAGES or str(error) in _OUTAGE_PHRASES:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

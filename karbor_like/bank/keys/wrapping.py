@@ -34,7 +34,7 @@ class Wrappings:
         name = layout.wrapped_key(key.project_id, key.id, master.id)
         self._store.put(name, seal.seal(name, key.material, master))
         # A lost key is lost data, so verify the object before anything depends on it.
-        if self._open(name, master) != key.material:
+        if self._open(name, self._store.get(name), master) != key.material:
             raise errors.Corrupted(f"{name}: reads back with other contents than were stored")
 
     def unwrap(self, project_id: str, data_key_id: str) -> DataKey:
@@ -42,11 +42,15 @@ class Wrappings:
 
         :raises ObjectNotFound: no configured master key wraps it
         :raises KeyUnavailable: none of its objects opens
+        :raises KeyManagerUnavailable: the key manager, which has a master key that wraps it, does not answer
         """
         reasons = []
         for master_id in self.masters.ids():
+            name = layout.wrapped_key(project_id, data_key_id, master_id)
             try:
-                return self.unwrap_with(project_id, data_key_id, self.masters.get(master_id))
+                sealed = self._store.get(name)
+                # Only now: a key that wraps nothing need not be fetched from a key manager.
+                return DataKey(project_id, data_key_id, self._open(name, sealed, self.masters.get(master_id)))
             except errors.ObjectNotFound:
                 continue
             except (errors.KeyUnavailable, errors.Corrupted) as error:
@@ -63,19 +67,19 @@ class Wrappings:
     def unwrap_with(self, project_id: str, data_key_id: str, master: MasterKey) -> DataKey:
         """Open a data key with *master*. Raises ObjectNotFound if *master* does not wrap it, or Corrupted."""
         name = layout.wrapped_key(project_id, data_key_id, master.id)
-        return DataKey(project_id, data_key_id, self._open(name, master))
+        return DataKey(project_id, data_key_id, self._open(name, self._store.get(name), master))
 
     def delete(self, key: DataKey, master_id: str) -> None:
         """Delete what the master key *master_id* wrapped. Raises ObjectNotFound."""
         self._store.delete(layout.wrapped_key(key.project_id, key.id, master_id))
 
-    def _open(self, name: str, master: MasterKey) -> bytes:
+    def _open(self, name: str, sealed: bytes, master: MasterKey) -> bytes:
         def resolve_key(seal_id: str) -> MasterKey:
             if seal_id != master.seal_id:
                 raise errors.Corrupted(f"{name}: is wrapped with {seal_id[:300]!r}")
             return master
 
-        material = seal.unseal(name, self._store.get(name), resolve_key)
+        material = seal.unseal(name, sealed, resolve_key)
         if len(material) != KEY_BYTES:
             raise errors.Corrupted(f"{name}: has {len(material)} bytes; expected {KEY_BYTES}")
         return material

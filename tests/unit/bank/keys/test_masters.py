@@ -1,9 +1,12 @@
 import base64
 
 import pytest
+import requests
+from barbicanclient import exceptions as barbican_errors
 from castellan.common import exception as castellan_errors
 from castellan.common.objects import symmetric_key
 from castellan.key_manager import key_manager
+from keystoneauth1 import exceptions as keystone_errors
 from oslo_config import cfg
 
 from karbor_like import exception
@@ -30,6 +33,33 @@ def test_names_of_master_keys_are_unique():
 # A key manager.
 
 
+#: What a driver raises for a key, and the error that it handles meanwhile, if any.
+FAILURES: dict[str, tuple[Exception, ...]] = {
+    "away: refused": (castellan_errors.KeyManagerError("refused"), requests.ConnectionError("refused")),
+    "away: no JSON": (requests.exceptions.JSONDecodeError("Expecting value", "<html>", 0),),
+    "away: sealed Vault": (castellan_errors.KeyManagerError("Service Unavailable"),),
+    "away: error of Barbican": (
+        castellan_errors.KeyManagerError(reason="Barbican"),
+        barbican_errors.HTTPServerError("Internal Server Error", 500),
+    ),
+    "away: error of Keystone": (
+        castellan_errors.KeyManagerError(reason="Keystone"),
+        keystone_errors.ServiceUnavailable(),
+    ),
+    "away: Keystone": (castellan_errors.KeyManagerError(reason="Keystone"), keystone_errors.ConnectFailure("refused")),
+    "away: discovery": (keystone_errors.DiscoveryFailure("could not find versions"),),
+    "missing": (castellan_errors.ManagedObjectNotFoundError(uuid="missing"),),
+    "forbidden": (castellan_errors.Forbidden(), FileNotFoundError("no token file")),
+    "wrong account of Vault": (castellan_errors.KeyManagerError("invalid secret id"),),
+    "wrong password": (castellan_errors.KeyManagerError(reason="Keystone"), keystone_errors.Unauthorized()),
+    "wrong account of Barbican": (
+        castellan_errors.KeyManagerError(reason="Barbican"),
+        barbican_errors.HTTPAuthError("Unauthorized"),
+    ),
+    "unexpected answer": (KeyError("data"),),
+}
+
+
 class TwoKeys(key_manager.KeyManager):
     """A key manager that castellan loads by name."""
 
@@ -40,8 +70,14 @@ class TwoKeys(key_manager.KeyManager):
 
     def get(self, context, managed_object_id, metadata_only=False):
         self.asked.append(managed_object_id)
-        if managed_object_id == "down":
-            raise castellan_errors.KeyManagerError(reason="it is down")
+        if managed_object_id in FAILURES:
+            fail, *cause = FAILURES[managed_object_id]
+            if not cause:
+                raise fail
+            try:
+                raise cause[0]
+            except Exception:  # noqa: BLE001 - as drivers do, which name no cause
+                raise fail  # noqa: B904
         length = 16 if managed_object_id == "short" else 32
         return symmetric_key.SymmetricKey("AES", length * 8, bytes(length))
 
@@ -74,9 +110,30 @@ def test_master_keys_come_from_a_key_manager_once(castellan_conf, bank, lease):
     assert Keyring(bank.store, CastellanMasterKeys(castellan_conf, ["id-1"])).get(PROJECT, key.id) == key
 
 
-def test_a_failure_of_the_key_manager_is_not_a_missing_key(castellan_conf):
-    with pytest.raises(errors.KeyUnavailable, match="down.*it is down"):
-        CastellanMasterKeys(castellan_conf, ["down"]).get("down")
+@pytest.mark.parametrize("name", [name for name in FAILURES if name.startswith("away")])
+def test_a_key_manager_that_does_not_answer_is_no_missing_key(castellan_conf, name):
+    with pytest.raises(errors.KeyManagerUnavailable, match=f"'{name}': the key manager does not answer: .") as raised:
+        CastellanMasterKeys(castellan_conf, [name]).get(name)
+    assert isinstance(raised.value, errors.ConnectionFailed), "operations wait for it as for the bank"
+
+
+@pytest.mark.parametrize("name", [name for name in FAILURES if not name.startswith("away")])
+def test_a_key_that_does_not_exist_or_is_refused_is_unavailable(castellan_conf, name):
+    with pytest.raises(errors.KeyUnavailable, match=f"'{name}': the key manager did not return it: ."):
+        CastellanMasterKeys(castellan_conf, [name]).get(name)
+
+
+@pytest.mark.parametrize("names", [("id-1", "away: refused"), ("away: refused", "id-1")])
+def test_a_master_key_that_wraps_nothing_is_not_fetched(castellan_conf, bank, lease, names):
+    key = Keyring(bank.store, CastellanMasterKeys(castellan_conf, ["id-1"])).current(PROJECT, lease)
+    assert Keyring(bank.store, CastellanMasterKeys(castellan_conf, names)).get(PROJECT, key.id) == key
+
+
+def test_a_data_key_is_not_missing_while_its_master_key_cannot_be_fetched(castellan_conf, bank, lease, monkeypatch):
+    key = Keyring(bank.store, CastellanMasterKeys(castellan_conf, ["id-1"])).current(PROJECT, lease)
+    monkeypatch.setitem(FAILURES, "id-1", FAILURES["away: refused"])
+    with pytest.raises(errors.KeyManagerUnavailable):
+        Keyring(bank.store, CastellanMasterKeys(castellan_conf, ["id-1"])).get(PROJECT, key.id)
 
 
 def test_a_key_of_another_length_is_refused(castellan_conf):
