@@ -185,6 +185,11 @@ def interrupt(session: orm.Session, held: Claim, pause: float | None = None) -> 
         row.update({"lease_until": db_session.now(session) + timedelta(seconds=seconds)})
 
 
+def show_wait(session: orm.Session, held: Claim, text: str | None) -> None:
+    """Let a running operation give *text* as its reason, unless the claim is lost."""
+    OPERATIONS.update(session, held.operation_id, {"error_info": text}, {"epoch": held.epoch, "queue_state": RUNNING})
+
+
 def finish(
     session: orm.Session, held: Claim, status: str, error_info: str | None = None, *, again_in: float | None = None
 ) -> bool:

@@ -36,12 +36,12 @@ class Step(task.Task):
     def execute(self) -> dict[str, Any] | None:
         with self.operation.activity():
             try:
-                return self.operation.outlast(self._attempt)
+                return self.operation.waiting.outlast(self._attempt)
             except Exception as error:  # noqa: BLE001 - the border of a task
                 if isinstance(error, errors.ConnectionFailed):
                     # This is no reason to undo anything: the next attempt continues here.
                     claim = self.operation.claim
-                    claim.interrupt(f"the bank is unavailable ({self.name})", pause=claim.lease)
+                    claim.interrupt(f"{error.peer} does not answer ({self.name})", pause=claim.lease)
                 elif isinstance(error, errors.LeaseLost):
                     # The next attempt takes another lease of the bank.
                     self.operation.claim.abandon(f"the lease of the bank was lost ({self.name})")
@@ -63,7 +63,7 @@ class Step(task.Task):
         # The result, which may be a value, a Failure or None, is ignored: the journal records what was created.
         with self.operation.activity():
             try:
-                self.operation.outlast(lambda: self.undo(kwargs.get("flow_failures") or {}))
+                self.operation.waiting.outlast(lambda: self.undo(kwargs.get("flow_failures") or {}))
             except exception.LeaseLost as error:
                 # Nothing of this run is saved any more: the process that now holds the operation reverts this task.
                 LOG.info("%s", error)

@@ -1,6 +1,7 @@
 """Progress of an operation's resources, recorded in the database for the API to show."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import orm
@@ -16,14 +17,18 @@ class DatabaseProgressRecorder:
     unavailable, progress is kept for the next record: no transfer waits for it.
 
     :param interval: minimum seconds between a record of progress and the record before it
+    :param moved: called when bytes have moved
     """
 
-    def __init__(self, database: OperationDatabase, resource_key: str, interval: float) -> None:
+    def __init__(
+        self, database: OperationDatabase, resource_key: str, interval: float, moved: Callable[[], None]
+    ) -> None:
         self._database = database
         self._clock = database.claim.clock
         self._operation_id = database.claim.operation_id
         self._key = resource_key
         self._interval = interval
+        self._moved = moved
         self._lock = threading.Lock()
         self._recorded: float | None = None
         self._pending: dict[str, Any] = {}
@@ -38,6 +43,7 @@ class DatabaseProgressRecorder:
         self._record(values)
 
     def progress(self, done: int, total: int | None) -> None:
+        self._moved()
         values: dict[str, Any] = {"bytes_done": done, "bytes_total": total}
         with self._lock:
             now = self._clock.monotonic()

@@ -29,6 +29,7 @@ from karbor_like.protection.operation.copy_source import CopySource
 from karbor_like.protection.operation.journal import DatabaseJournal
 from karbor_like.protection.operation.progress import DatabaseProgressRecorder
 from karbor_like.protection.operation.spec import Credential, OperationSpec
+from karbor_like.protection.operation.waiting import Waiting
 from karbor_like.protection.registry import parameters
 from karbor_like.protection.registry.providers import Provider
 
@@ -55,6 +56,7 @@ class OperationSession:
         self.spec = spec
         self.claim = claim
         self.database = outage.OperationDatabase(env.database, claim)
+        self.waiting = Waiting(self.database, shown=spec.waits)
         self.statuses = states.OPERATION[spec.kind]
         self._encrypted = encrypted
         self._lock = threading.Lock()
@@ -150,6 +152,11 @@ class OperationSession:
         )
 
     def _acquire(self) -> Lease:
+        lease = self._take_lease()
+        self.waiting.end()
+        return lease
+
+    def _take_lease(self) -> Lease:
         holder = f"{self.env.owner} {self.spec.kind} {self.spec.id}"
         if self.spec.kind in _READERS:
             return self.bank.leases.acquire(holder=holder, bases=[self.spec.checkpoint_id], kind="read")
@@ -194,7 +201,8 @@ class OperationSession:
 
     def progress(self, resource: Resource) -> DatabaseProgressRecorder:
         """Return a new progress recorder for *resource*."""
-        return DatabaseProgressRecorder(self.database, resource.key, self.env.conf.protection.progress_interval)
+        interval = self.env.conf.protection.progress_interval
+        return DatabaseProgressRecorder(self.database, resource.key, interval, self.waiting.end)
 
     def hook_context(self, resource: Resource, recorder: DatabaseProgressRecorder) -> HookContext:
         """Build the argument of a hook of *resource*."""

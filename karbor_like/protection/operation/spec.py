@@ -27,6 +27,7 @@ class OperationSpec:
     :param owner_project: the checkpoint's project
     :param attempts: number of claims, with the present one
     :param interruptions: number of those that ended although their process lived
+    :param waits: whether its reason says that it waits for something: see :mod:`.waiting`
     :param hooks: resource type -> hooks that become tasks. Fixed when the operation starts, so that the flow has the same
         tasks even if another version of a plugin resumes it
     :param parameters: the tenant's parameters, by ``Type`` and ``Type#id``
@@ -45,6 +46,7 @@ class OperationSpec:
     flow_id: str
     attempts: int
     interruptions: int
+    waits: bool
     hooks: Mapping[str, tuple[str, ...]]
     parameters: Mapping[str, Any]
     target: str | None
@@ -70,6 +72,7 @@ class OperationSpec:
             flow_id=operation.flow_id or operation.id,
             attempts=operation.attempts,
             interruptions=operation.interruptions,
+            waits=operation.error_info is not None,
             hooks={name: tuple(hooks) for name, hooks in operation.parameters["hooks"].items()},
             parameters=operation.parameters.get("parameters") or {},
             target=operation.parameters.get("target"),

@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 from oslo_db import exception as db_exception
 
+from karbor_like.api import views
 from karbor_like.bank import errors, layout
 from karbor_like.clock import ManualClock
 from karbor_like.domain.operation import OperationType
@@ -236,3 +237,27 @@ def test_an_outage_at_any_request_of_an_operation(
             where = f"an outage of {seconds} s at request {first} of {calm.met}"
             assert found == expected, where
             assert (attempts == 1) or (seconds == LONG), where
+
+
+def no_key() -> Exception:
+    return errors.KeyManagerUnavailable("master key 'm': the key manager does not answer: https://192.0.2.7: refused")
+
+
+@pytest.mark.parametrize(
+    ("error", "peer"), [(silent, "the bank of the provider"), (no_key, "the key manager of the bank")]
+)
+def test_an_operation_says_for_what_it_waits_until_it_is_cancelled(
+    site: Site, clock: ManualClock, error: Error, peer: str
+):
+    created = site.protect("a")["id"]
+    text = f"waiting for {peer} since {clock.now():%Y-%m-%d %H:%M:%S} UTC"
+    with bank_outage(site, Outage(clock, 3, math.inf, error)):
+        for _ in range(3):
+            assert not run(site, survives=True, renews=True)
+            operation = site.operation(checkpoint_id=created)
+            assert (operation.error_info, views.progress(operation, [])["reason"]) == (text, text)
+            clock.advance(3600)
+        site.endpoint.cancel(site.context(), operation_id=operation.id)
+        assert run(site, survives=True, renews=True)
+    row, operation = site.checkpoint(created), site.operation(checkpoint_id=created)
+    assert (row.status, row.reason, operation.error_info) == ("error", "cancelled", "cancelled")

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from karbor_like.bank import errors
 from karbor_like.clock import ManualClock
 from karbor_like.db import operations
 from karbor_like.protection.operation.claim import ActiveClaim
 from karbor_like.protection.operation.outage import OperationDatabase
 from karbor_like.protection.operation.progress import DatabaseProgressRecorder
+from karbor_like.protection.operation.waiting import Waiting
 from tests.functional.protection import plugins
 from tests.functional.protection.site import Site
 
@@ -28,12 +30,21 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def recorder(site: Site, clock: ManualClock) -> DatabaseProgressRecorder:
+def database(site: Site, clock: ManualClock) -> OperationDatabase:
     row = site.operation()
     record = site.env.database.write(lambda session: operations.claim(session, row, "here", 3600))
     assert record is not None
-    database = OperationDatabase(site.env.database, ActiveClaim(record, clock, clock.monotonic(), 3600))
-    return DatabaseProgressRecorder(database, f"{plugins.NODE}#a", interval=10)
+    return OperationDatabase(site.env.database, ActiveClaim(record, clock, clock.monotonic(), 3600))
+
+
+@pytest.fixture
+def waiting(database: OperationDatabase) -> Waiting:
+    return Waiting(database, shown=False)
+
+
+@pytest.fixture
+def recorder(database: OperationDatabase, waiting: Waiting) -> DatabaseProgressRecorder:
+    return DatabaseProgressRecorder(database, f"{plugins.NODE}#a", interval=10, moved=waiting.end)
 
 
 def shown(site: Site) -> tuple[str | None, int, int | None]:
@@ -77,3 +88,28 @@ def test_a_newer_progress_is_not_overwritten_by_a_throttled_one(site: Site, cloc
     recorder.progress(2, 9)
     recorder.flush()
     assert shown(site) == ("storing", 2, None)
+
+
+def test_a_wait_for_the_bank_is_said_until_bytes_move(site: Site, database, waiting, recorder):
+    failures = [errors.ConnectionFailed("/srv/bank: no answer")] * 2
+
+    def transfer() -> None:
+        recorder.step("storing")
+        if failures:
+            raise failures.pop()
+        assert str(site.operation().error_info).startswith("waiting for the bank of the provider since ")
+        recorder.progress(1, 9)
+        assert site.operation().error_info is None
+
+    waiting.outlast(transfer)
+
+
+def test_a_wait_is_said_until_the_call_has_ended_and_never_of_an_ended_operation(site: Site, database):
+    Waiting(database, shown=True)._begin("a later time")
+    assert site.operation().error_info is None, "an earlier attempt has said an earlier time"
+    site.env.database.write(lambda session: operations.show_wait(session, database.claim.record, "a wait"))
+    Waiting(database, shown=True).outlast(lambda: None)
+    assert site.operation().error_info is None
+    site.env.database.write(lambda session: operations.finish(session, database.claim.record, "error", "the end"))
+    Waiting(database, shown=True).end()
+    assert site.operation().error_info == "the end"
