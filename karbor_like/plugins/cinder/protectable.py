@@ -1,5 +1,6 @@
 """The protectable plugin for Cinder volumes."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ _BUSY: Final = frozenset({"attaching", "detaching", "backing-up", "extending", "
 #: States of a volume that receives its data. It is protected only if the plan names it, so that the tenant waits for it.
 _FILLING: Final = frozenset({"creating", "downloading", "restoring-backup"})
 
+#: Names that Cinder gives volumes and snapshots which it makes in the tenant's project to back up a volume in use.
+_MADE_BY_CINDER: Final = re.compile(r"(backup-vol|tmp-snap)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 
 class VolumeProtectable(ProtectablePlugin):
     """Lists volumes. Their parents are their project and the servers that they are attached to."""
@@ -37,9 +41,7 @@ class VolumeProtectable(ProtectablePlugin):
         with states.looking_up("volume", resource_id):
             volume = clients.cinder().volumes.get(resource_id)
         states.require_ours("volume", resource_id, _owner(volume), clients.project_id)
-        states.require_protectable(
-            "volume", resource_id, states.owner_obstacle(volume, volume.metadata) or obstacle(volume)
-        )
+        states.require_protectable("volume", resource_id, _foreign(volume) or obstacle(volume))
         return _resource(volume)
 
     def children(self, clients: Clients, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
@@ -62,7 +64,14 @@ def _volumes(clients: Clients) -> list[Any]:
             listed = clients.cinder().volumes.list()
     except exception.Unsupported:
         return []  # a cloud without Cinder has no volumes
-    return [v for v in listed if _owner(v) == clients.project_id and not states.owner_obstacle(v, v.metadata)]
+    return [volume for volume in listed if _owner(volume) == clients.project_id and not _foreign(volume)]
+
+
+def _foreign(volume: Any) -> str | None:
+    """Return why a volume that is not the tenant's cannot be protected, or None for the tenant's volumes."""
+    if _MADE_BY_CINDER.fullmatch(volume.name or ""):
+        return "Cinder made it for a backup, and deletes it when the backup ends"
+    return states.owner_obstacle(volume, volume.metadata)
 
 
 def _attached(clients: Clients) -> dict[str, set[str]]:

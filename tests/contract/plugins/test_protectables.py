@@ -147,6 +147,18 @@ class TestVolume(ProtectableContract):
         with pytest.raises(exception.Conflict, match="an operation"):
             plugin.show(alice, temporary.id)
 
+    @pytest.mark.parametrize("prefix", ["backup-vol-", "tmp-snap-"])
+    def test_volumes_that_cinder_makes_for_itself_are_hidden(
+        self, plugin: VolumeProtectable, alice: Clients, mine: Resource, prefix: str
+    ) -> None:
+        similar = make_volume(alice, f"{prefix}weekly")
+        temporary = make_volume(alice, prefix + mine.id)
+        project = project_of(alice)
+        assert {volume.id for volume in plugin.list(alice)} == {mine.id, similar.id}
+        assert {child.id for child in plugin.children(alice, [project])[project]} == {mine.id, similar.id}
+        with pytest.raises(exception.ResourceNotProtectable, match="Cinder made it for a backup"):
+            plugin.show(alice, temporary.id)
+
     def test_volume_is_a_child_of_its_server(self, plugin: VolumeProtectable, alice: Clients, mine: Resource) -> None:
         image = make_image(alice)
         first, second = make_server(alice, image, "first"), make_server(alice, image, "second")
