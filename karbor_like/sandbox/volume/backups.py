@@ -130,7 +130,8 @@ class Backups(records.Records):
         prefix = f"volume_{backup['volume_id']}/{started}/az_{volumes_module.ZONE}_backup_{backup['id']}"
         if "/" in container:
             raise errors.JobFailed(f"Container PUT failed: {container} 400 Bad Request")
-        self.set(backup["id"], container=container, service_metadata=prefix)
+        zone = backup["availability_zone"] or volumes_module.ZONE
+        self.set(backup["id"], container=container, service_metadata=prefix, availability_zone=zone)
         name, volume = (container, prefix), self._store.get("volume", backup["volume_id"]) or {}
         parent = self._store.get(self.kind, backup["parent_id"]) if backup["parent_id"] else None
         if parent and backup["size"] > parent["size"]:

@@ -30,9 +30,13 @@ class Snapshots(records.Records):
         :raises ApiError: 400, if the volume's status does not allow it
         """
         allowed = ("available", "in-use") if values.get("force") else ("available",)
+        if volume["status"] == "error":
+            raise errors.bad_request(
+                "Invalid volume: The snapshot cannot be created when the volume is in error status."
+            )
         if volume["status"] not in allowed:
             raise errors.bad_request(
-                f"Invalid volume: Volume {volume['id']} status must be {' or '.join(allowed)}, "
+                f"Invalid volume: Volume {volume['id']} status must be {', '.join(allowed)}, "
                 f"but current status is: {volume['status']}."
             )
         snapshot = self.enter(caller, volume, records.described(values))
