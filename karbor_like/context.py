@@ -1,5 +1,6 @@
 """The identity of a request's caller, carried over RPC and into flows."""
 
+import json
 from collections.abc import MutableMapping
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ class RequestContext(oslo_context.RequestContext):
     The token and the trust id are secrets: :meth:`to_dict` leaves them out. ``rpc/serializer.py`` and the operations table
     carry them encrypted.
 
-    :param service_catalog: as in Keystone's token
+    :param service_catalog: as in Keystone's token, or its JSON text, which is parsed when it is needed
     :param trust_id: the Keystone trust that the token was issued for, as for every scheduled operation
     :param trustee_id: the user that the trust was given to
     :param is_delegated: whether the token is of a trust or of a restricted application credential. It is known only to the
@@ -23,19 +24,30 @@ class RequestContext(oslo_context.RequestContext):
     def __init__(
         self,
         *,
-        service_catalog: list[dict[str, Any]] | None = None,
+        service_catalog: list[dict[str, Any]] | str | None = None,
         trust_id: str | None = None,
         trustee_id: str | None = None,
         is_delegated: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.service_catalog = service_catalog or []
+        self._catalog: list[dict[str, Any]] | str = service_catalog or []
         self.trust_id = trust_id
         self.trustee_id = trustee_id
         #: When the caller of an RPC call stops waiting. Part of the message only.
         self.deadline: datetime | None = None
         self.is_delegated = is_delegated
+
+    @property
+    def service_catalog(self) -> list[dict[str, Any]]:
+        """The catalogue of services, as in Keystone's token. Empty if the token has none."""
+        if isinstance(self._catalog, str):
+            self._catalog = _parsed(self._catalog)
+        return self._catalog
+
+    @service_catalog.setter
+    def service_catalog(self, services: list[dict[str, Any]]) -> None:
+        self._catalog = services
 
     @property
     def scope(self) -> str | None:
@@ -64,3 +76,11 @@ class RequestContext(oslo_context.RequestContext):
     def to_policy_values(self) -> MutableMapping[str, Any]:
         # Not added to the values, which are for deprecated keys too: each use of such a key is a warning.
         return {**super().to_policy_values(), "is_admin": self.is_admin}
+
+
+def _parsed(text: str) -> list[dict[str, Any]]:
+    try:
+        services: list[dict[str, Any]] = json.loads(text)
+    except ValueError:
+        return []
+    return services

@@ -12,7 +12,7 @@ from oslo_config import cfg
 from oslo_middleware import cors, http_proxy_to_wsgi, sizelimit
 
 from karbor_like import clock, exception, policy
-from karbor_like.api import errors, health, middleware, root, versions
+from karbor_like.api import callers, errors, health, middleware, request, root, versions
 from karbor_like.api.bulkhead import Bulkhead
 from karbor_like.api.context import ServiceContext
 from karbor_like.db.session import Database
@@ -35,16 +35,23 @@ _RESPONSE_HEADERS = ["X-Openstack-Request-Id", "X-Compute-Request-Id", "Retry-Af
 _KEYSTONE_SECONDS = 5
 
 
-def keystone(application: Application, conf: cfg.ConfigOpts) -> Application:
+def keystone(application: Application, conf: cfg.ConfigOpts, time: clock.Clock | None = None) -> Application:
     """Add the token check: keystonemiddleware, configured by ``[keystone_authtoken]``.
 
     A Keystone that does not answer causes 503 in time. Tokens in the cache need no Keystone.
     """
     # The library has no limit by default, and more retries.
     cfg.set_defaults(auth_token_opts._OPTS, http_connect_timeout=_KEYSTONE_SECONDS, http_request_max_retries=1)
-    check = auth_token.AuthProtocol(application, {"oslo_config_config": conf})
+    conf.register_opts(auth_token_opts._OPTS, group="keystone_authtoken")
+    cached = conf.keystone_authtoken.token_cache_time
+    seconds = callers.seconds_of(cached)
+    known = callers.Callers(seconds, time or clock.SystemClock())
+    options = {"oslo_config_config": conf, "token_cache_time": cached - seconds}
+    check = auth_token.AuthProtocol(known.remembering(application), options)
 
     def checked(environ: Any, start_response: Any) -> Any:
+        if known.recall(environ):
+            return application(environ, start_response)
         try:
             return check(environ, start_response)
         except keystone_errors.ClientException as error:
@@ -84,7 +91,7 @@ def build(deps: ServiceContext, authenticate: Filter = keystone) -> Application:
     conf = deps.conf
     # A request to version 1 passes through these in reverse order.
     v1 = authenticate(root.application(deps), conf)
-    v1 = sizelimit.RequestBodySizeLimiter(v1, conf)
+    v1 = _for_bodies(v1, conf)
     v1 = middleware.ErrorFormatter(v1)
     parts = {
         "v1": v1,
@@ -104,6 +111,16 @@ def build(deps: ServiceContext, authenticate: Filter = keystone) -> Application:
     application = _for_proxies(front, conf)
     application = _for_browsers(application, conf)
     return middleware.RequestId(application, conf)
+
+
+def _for_bodies(application: Application, conf: cfg.ConfigOpts) -> Application:
+    """Add the limit to the size of bodies, ``[oslo_middleware] max_request_body_size``."""
+    limited = sizelimit.RequestBodySizeLimiter(application, conf)
+
+    def choose(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        return (limited if request.has_body(environ) else application)(environ, start_response)
+
+    return choose
 
 
 def _for_proxies(application: Application, conf: cfg.ConfigOpts) -> Application:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import webob
-import webob.dec
+from oslo_context import context
 from oslo_middleware import request_id
 
 from karbor_like.api import errors
@@ -14,6 +14,11 @@ from karbor_like.api import errors
 LOG = logging.getLogger(__name__)
 
 Application = Callable[..., Any]
+
+#: The header in which other services send the id of the request that they serve, as a name of WSGI.
+_GIVEN_ID = "HTTP_X_OPENSTACK_REQUEST_ID"
+#: Headers with the id of a request.
+_IDS = (request_id.HTTP_RESP_HEADER_REQUEST_ID, "x-compute-request-id")
 
 #: User agents of the old client of this API, alone and as a plugin of the OpenStack client. It fails at a ``Retry-After``
 #: header with any status but 413.
@@ -23,22 +28,51 @@ _LEGACY = ("python-karborclient", "keystoneauth1")
 class RequestId(request_id.RequestId):
     """Sends the id of the request in both headers that clients read."""
 
-    compat_headers = ["x-compute-request-id"]
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        """Do what the library does, without an object for each request and answer, which takes ten times as long."""
+        if _GIVEN_ID in environ:
+            self.set_global_req_id(webob.Request(environ))
+        own = environ[request_id.ENV_REQUEST_ID] = context.generate_request_id()
+
+        def begin(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            present = {name.lower() for name, _ in headers}
+            return start_response(status, [*headers, *((name, own) for name in _IDS if name not in present)], *error)
+
+        application: Any = self.application
+        return application(environ, begin)
 
 
 class ErrorFormatter:
-    """Gives errors from outside of the controllers the shape of all errors: large bodies, missing tokens, bugs."""
+    """Gives errors from outside of the controllers the shape of all errors: large bodies, missing tokens, bugs.
+
+    Answers that are no errors pass through untouched.
+    """
 
     def __init__(self, application: Application) -> None:
         self._application = application
 
-    @webob.dec.wsgify
-    def __call__(self, incoming: webob.Request) -> webob.Response:
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        error: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def begin(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            if status < "400":
+                return start_response(status, headers, *exc_info)
+            error.append((status, headers))
+            return None
+
         try:
-            response = incoming.get_response(self._application)
-        except Exception as error:  # noqa: BLE001 - the boundary of the service
-            response = errors.answer(error)
-        if response.status_int >= 400 and not _has_shape(response):
+            body = self._application(environ, begin)
+        except Exception as unforeseen:  # noqa: BLE001 - the boundary of the service
+            response = errors.answer(unforeseen)
+        else:
+            if not error:
+                return body
+            status, headers = error[-1]
+            response = webob.Response(status=status, headerlist=headers, app_iter=body)
+        return self._format(response, webob.Request(environ))(environ, start_response)
+
+    def _format(self, response: webob.Response, incoming: webob.Request) -> webob.Response:
+        if not _has_shape(response):
             response = self._reshape(response)
         if response.status_int == 503 and any(name in (incoming.user_agent or "") for name in _LEGACY):
             response.headers.pop("Retry-After", None)

@@ -1,13 +1,13 @@
 """Parsing of requests: the caller, the path and the query string. Malformed requests are refused here."""
 
-import json
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import webob
 from oslo_policy import policy as oslo_policy
 
 from karbor_like import exception, policy
-from karbor_like.api import errors
+from karbor_like.api import callers, errors
 from karbor_like.context import RequestContext
 
 #: Characters of a segment of a path. Ids and names of types are shorter.
@@ -18,24 +18,17 @@ _MAX_PARAMETERS: Final = 100
 
 
 def read_identity(request: webob.Request, enforcer: oslo_policy.Enforcer) -> RequestContext:
-    """Return the caller, whom keystonemiddleware stored in the environment of the request."""
-    token = request.environ.get("keystone.token_info", {}).get("token", {})
-    trust = token.get("OS-TRUST:trust", {})
-    restricted = token.get("application_credential", {}).get("restricted", False)
-    try:
-        catalog = json.loads(request.environ.get("HTTP_X_SERVICE_CATALOG") or "[]")
-    except ValueError:
-        catalog = []
-    context = RequestContext.from_environ(
-        request.environ,
-        request_id=request.environ.get("openstack.request_id"),
-        service_catalog=catalog,
-        trust_id=trust.get("id"),
-        trustee_id=trust.get("trustee_user", {}).get("id"),
-        is_delegated=bool(trust) or restricted,
-    )
+    """Return the caller, whom keystonemiddleware found out."""
+    context = callers.context_of(request.environ)
     context.is_admin = policy.is_admin(enforcer, context)
     return context
+
+
+def has_body(environ: Mapping[str, Any]) -> bool:
+    """Return whether a request may have a body. Most have none, and need not pass through what is only for bodies."""
+    if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        return True
+    return environ.get("CONTENT_LENGTH") not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in environ
 
 
 def read_path(request: webob.Request) -> tuple[str, list[str]]:

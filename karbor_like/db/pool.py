@@ -12,8 +12,9 @@ from sqlalchemy.engine import CreateEnginePlugin
 
 from karbor_like.clock import SystemClock
 
-#: Value of ``plugin`` in the parameters of a connection.
+#: Values of ``plugin`` in the parameters of a connection: for transactions, and for single queries.
 NAME: Final = "karbor_like"
+LOOKUPS: Final = "karbor_like_lookups"
 #: Connections to SQLite that a process keeps. More are opened and closed as needed.
 KEPT: Final = 20
 #: Seconds after which a connection is pinged before it is used.
@@ -38,9 +39,19 @@ class Pooling(CreateEnginePlugin):
         sa.event.listen(engine, "checkout", _Ping(engine.dialect))
 
 
-def parameters(configured: str) -> str:
-    """Add the plugin to the operator's parameters of connections, a query string."""
-    return f"{configured}&plugin={NAME}".lstrip("&")
+class Lookups(Pooling):
+    """Opens connections without transactions: each query is one by itself, and nothing is to be rolled back."""
+
+    def __init__(self, url: sa.URL, kwargs: dict[str, Any]) -> None:
+        super().__init__(url, kwargs)
+        # oslo.db sends BEGIN to SQLite in any case.
+        if url.get_backend_name() != "sqlite":
+            kwargs.update(isolation_level="AUTOCOMMIT", pool_reset_on_return=None, skip_autocommit_rollback=True)
+
+
+def parameters(configured: str, plugin: str = NAME) -> str:
+    """Add *plugin* to the operator's parameters of connections, a query string."""
+    return f"{configured}&plugin={plugin}".lstrip("&")
 
 
 def _note_use(connection: Any, record: sa.pool.ConnectionPoolEntry) -> None:
@@ -63,3 +74,4 @@ class _Ping:
 
 
 plugins.register(NAME, __name__, Pooling.__name__)
+plugins.register(LOOKUPS, __name__, Lookups.__name__)

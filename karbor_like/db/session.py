@@ -3,12 +3,16 @@
 SQLite is the embedded default. Several threads and processes write to it, so every transaction takes the write lock when it
 begins (``BEGIN IMMEDIATE``) and uses a write-ahead log. Otherwise transactions that read and then write fail with "database
 is locked".
+
+Single queries have connections of their own (:meth:`Database.lookup`), on which no transaction is begun and rolled back: that
+would take as many round trips again as the query. On SQLite, they do not wait for the write lock.
 """
 
 import contextlib
+import functools
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -76,6 +80,11 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
         cursor.execute("PRAGMA synchronous = NORMAL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
+
+
+def _lock_early(engine: sa.Engine) -> None:
+    if engine.dialect.name != "sqlite":
+        return
 
     # A "begin" listener would run after the one of oslo.db, which has already sent a deferred BEGIN.
     @sa.event.listens_for(engine, "before_cursor_execute", retval=True)
@@ -159,12 +168,18 @@ class Database:
         settings |= {"sqlite_fk": True, "thread_checkin": False, "max_retries": 0}
         limits = timeouts.Timeouts(conf.database.connect_timeout, statement_timeout or conf.database.statement_timeout)
         self._conf = conf
-        self._facade = enginefacade.transaction_context()
-        self._facade.configure(**settings)
-        self._facade.configure(connection_parameters=pool.parameters(conf.database.connection_parameters))
-        self._facade.append_on_engine_create(_prepare_sqlite)
-        self._facade.append_on_engine_create(lambda engine: timeouts.apply(engine, limits))
+        self._facade = self._open(pool.NAME, settings, limits)
+        self._facade.append_on_engine_create(_lock_early)
+        self._lookups = self._open(pool.LOOKUPS, settings, limits)
         self._closing = contextlib.ExitStack()
+
+    def _open(self, plugin: str, settings: Mapping[str, Any], limits: timeouts.Timeouts) -> Any:
+        facade = enginefacade.transaction_context()
+        facade.configure(**settings)
+        facade.configure(connection_parameters=pool.parameters(self._conf.database.connection_parameters, plugin))
+        facade.append_on_engine_create(_prepare_sqlite)
+        facade.append_on_engine_create(lambda engine: timeouts.apply(engine, limits))
+        return facade
 
     @property
     def engine(self) -> sa.Engine:
@@ -189,13 +204,18 @@ class Database:
         with translated(), self._facade.reader.using(_Scope()) as session:
             yield session
 
+    @functools.cached_property
+    def _lookup_engine(self) -> sa.Engine:
+        engine: sa.Engine = self._lookups.reader.get_engine()
+        return engine
+
     @contextlib.contextmanager
     def lookup(self) -> Iterator[sa.Connection]:
-        """Run the block in a read-only transaction without a session, for a single query: a session costs more than it.
+        """Run a single query in the block, without a session and without a transaction, which cost more than the query.
 
         :raises oslo_db.exception.DBError: as by :meth:`reader`
         """
-        with translated(), self._facade.reader.get_engine().connect() as connection:
+        with translated(), self._lookup_engine.connect() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -256,7 +276,8 @@ class Database:
     def dispose(self) -> None:
         """Close all connections."""
         self._closing.close()
-        self._facade.dispose_pool()
+        for facade in (self._facade, self._lookups):
+            facade.dispose_pool()
 
 
 def now(session: orm.Session) -> datetime:

@@ -72,3 +72,28 @@ def test_a_connection_that_was_lost_while_it_was_idle_is_replaced(embedded, open
 def test_the_parameters_of_the_operator_are_kept():
     assert pool.parameters("") == "plugin=karbor_like"
     assert pool.parameters("charset=utf8mb4") == "charset=utf8mb4&plugin=karbor_like"
+
+
+def test_a_single_query_does_not_wait_for_a_transaction(embedded):
+    with embedded.writer() as session, embedded.lookup() as connection:
+        session.execute(sa.text("CREATE TABLE written (id INTEGER)"))
+        assert connection.execute(sa.select(1)).scalar_one() == 1
+
+
+def test_a_single_query_is_the_only_round_trip(database):
+    """Without a transaction, there is nothing to begin and to roll back. SQLite has no round trips."""
+    with database.lookup() as connection:
+        dialect = connection.dialect
+        if dialect.name != "sqlite":
+            assert dialect.skip_autocommit_rollback
+            assert dialect.detect_autocommit_setting(connection.connection.dbapi_connection)
+
+
+def test_a_single_query_sees_what_was_committed_before(embedded):
+    with embedded.writer() as session:
+        session.execute(sa.text("CREATE TABLE written (id INTEGER)"))
+    for count in range(3):
+        with embedded.lookup() as connection:
+            assert connection.execute(sa.text("SELECT COUNT(*) FROM written")).scalar_one() == count
+        with embedded.writer() as session:
+            session.execute(sa.text("INSERT INTO written VALUES (1)"))

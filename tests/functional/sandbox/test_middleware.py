@@ -1,5 +1,9 @@
 """Validation of the sandbox's tokens by keystonemiddleware's auth_token, as our API uses it."""
 
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,20 +11,24 @@ import webob
 from keystonemiddleware import auth_token
 from oslo_config import cfg
 
+from karbor_like.api import app, callers
+from karbor_like.clock import ManualClock
 from karbor_like.sandbox.cloud import Sandbox
 from tests.functional.sandbox.conftest import Clients
 
 
+def application(environ: dict[str, Any], start_response: Any) -> Any:
+    """Respond with the identity of the caller."""
+    caller = callers.context_of(environ)
+    shown = (caller.user_name, caller.project_name, ",".join(caller.roles), json.dumps(caller.service_catalog))
+    return webob.Response("|".join(shown))(environ, start_response)
+
+
 @pytest.fixture
 def protected(cloud: Sandbox) -> Any:
-    """An application behind the middleware that responds with the identity of its caller."""
+    """The application behind the middleware."""
     conf = cfg.ConfigOpts()
     conf([], default_config_files=[])
-
-    def application(environ: dict[str, Any], start_response: Any) -> Any:
-        headers = ("HTTP_X_USER_NAME", "HTTP_X_PROJECT_NAME", "HTTP_X_ROLES", "HTTP_X_SERVICE_CATALOG")
-        body = "|".join(environ.get(name, "") for name in headers)
-        return webob.Response(body)(environ, start_response)
 
     settings = cloud.credentials("karbor") | {
         "auth_type": "password",
@@ -59,3 +67,36 @@ def test_an_expired_token_is_accepted_only_with_a_service_token(cloud: Sandbox, 
 
     assert ask(protected, X_Auth_Token=token).status_int == 401
     assert ask(protected, X_Auth_Token=token, X_Service_Token=cloud.session("karbor").get_token()).status_int == 200
+
+
+@pytest.fixture
+def remembering(cloud: Sandbox, tmp_path: Path) -> Callable[[int], Any]:
+    """Return the application behind the token check of our API, with a ``token_cache_time``."""
+
+    def make(token_cache_time: int) -> Any:
+        path = tmp_path / "karbor_like.conf"
+        options = {"auth_type": "password", "token_cache_time": token_cache_time, **cloud.credentials("karbor")}
+        path.write_text("\n".join(["[keystone_authtoken]", *(f"{name} = {value}" for name, value in options.items())]))
+        conf = cfg.ConfigOpts()
+        conf([], default_config_files=[str(path)])
+        return app.keystone(application, conf, ManualClock(datetime.now(UTC)))
+
+    return make
+
+
+def test_an_evaluated_token_is_remembered(cloud: Sandbox, remembering: Any, alice: Clients) -> None:
+    protected, token = remembering(10), alice.session.get_token()
+    first = ask(protected, X_Auth_Token=token)
+    cloud.expire_token(token)
+
+    assert ask(protected, X_Auth_Token=token, X_Roles="admin", X_User_Name="bob").text == first.text
+    assert ask(protected, X_Auth_Token="nonsense").status_int == 401
+    assert ask(protected).status_int == 401
+
+
+def test_no_token_is_remembered_if_none_is_cached(cloud: Sandbox, remembering: Any, alice: Clients) -> None:
+    protected, token = remembering(-1), alice.session.get_token()
+    assert ask(protected, X_Auth_Token=token).status_int == 200
+    cloud.expire_token(token)
+
+    assert ask(protected, X_Auth_Token=token).status_int == 401
