@@ -142,6 +142,10 @@ class ClientFactory:
         auth = self._identities.for_service()
         return Clients(RequestContext(), auth, _Settings(self._conf, self._identities, here=True))
 
+    def is_here(self, auth_url: str) -> bool:
+        """Return whether *auth_url* is the Keystone of this cloud. Raises what ``translated`` raises if it must be asked."""
+        return self._identities.is_here(auth_url)
+
     def as_service_in(self, project_id: str) -> Clients:
         """Sign in as the service user in a tenant's project, and return the clients.
 

@@ -161,11 +161,15 @@ class Identities:
         assert auth is not None  # noqa: S101 - auth_type is set
         return auth
 
-    def _allowed(self, auth_url: str) -> str:
+    def is_here(self, auth_url: str) -> bool:
+        """Return whether *auth_url* is this cloud's Keystone. Raises what ``translated`` raises if Keystone must be asked."""
         wanted = _comparable(auth_url)
         # Keystone is asked last.
-        sources = (lambda: self._conf.restore_target.allowed_urls, self._configured, self._catalogued)
-        if not any(wanted in map(_comparable, filter(None, urls())) for urls in sources):
+        return any(wanted in map(_comparable, filter(None, urls())) for urls in (self._configured, self._catalogued))
+
+    def _allowed(self, auth_url: str) -> str:
+        wanted = _comparable(auth_url)
+        if wanted not in map(_comparable, self._conf.restore_target.allowed_urls) and not self.is_here(auth_url):
             raise exception.InvalidInput(
                 f"restore_target {auth_url!r} is neither this cloud nor allowed;"
                 " the operator lists allowed clouds in [restore_target] allowed_urls"

@@ -130,8 +130,13 @@ def in_use(session: orm.Session, checkpoint_ids: Sequence[str]) -> Mapping[str, 
     return users
 
 
-def latest_available(session: orm.Session, provider_id: str, project_id: str, limit: int) -> Sequence[Checkpoint]:
-    """Return the newest available checkpoints of a project at a provider: the bases of the next one."""
+def latest_available(
+    session: orm.Session, provider_id: str, project_id: str, limit: int | None = None
+) -> Sequence[Checkpoint]:
+    """Return the newest available checkpoints of a project at a provider, newest first.
+
+    :param limit: how many; None: all
+    """
     query = (
         sa.select(Checkpoint)
         .where(

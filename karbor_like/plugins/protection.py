@@ -165,6 +165,9 @@ class HookContext:
     :param mapping: original ``Type#id`` -> id of the existing resource that the restore request maps it to (restore);
         includes resources that are not in the checkpoint
     :param template: the contributions of all resources (``complete`` of a restore)
+    :param service: act as the service user in this cloud, for what a tenant may not do. A plugin must check whose objects it
+        names with them. None if there is no service user, and for a restore in another cloud
+    :param others: sections of this resource in the provider's other available checkpoints (delete)
     :param is_member: whether the plan does not name the resource, which was found as a child. If it cannot be protected, the
         host leaves it out and protects the others (protect)
     """
@@ -188,6 +191,8 @@ class HookContext:
     mapping: Mapping[str, str] = field(default_factory=dict)
     template: Template | None = None
     is_member: bool = False
+    service: Clients | None = None
+    others: Sequence[Section] = ()
 
 
 class ResourceOperation(ABC):  # noqa: B024 - a plugin implements only the hooks that it needs, possibly none

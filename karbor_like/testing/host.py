@@ -92,6 +92,7 @@ class Operation:
     :param source: the section that a copy reads
     :param mapping: see :attr:`HookContext.mapping`
     :param is_member: see :attr:`HookContext.is_member`
+    :param others: checkpoints, see :attr:`HookContext.others`
     """
 
     kind: OperationType
@@ -101,6 +102,7 @@ class Operation:
     source: ResourceSection | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
     is_member: bool = False
+    others: Sequence[str] = ()
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def __post_init__(self) -> None:
@@ -113,11 +115,22 @@ class Host:
     """Runs operations of *plugin*.
 
     :param clients: act as the tenant
+    :param service: act as the service user
+    :param project_id: the project that has the checkpoints in the bank; None: that of *clients*
     """
 
-    def __init__(self, plugin: ProtectionPlugin, clients: Clients, bank: Bank) -> None:
+    def __init__(
+        self,
+        plugin: ProtectionPlugin,
+        clients: Clients,
+        bank: Bank,
+        service: Clients | None = None,
+        project_id: str | None = None,
+    ) -> None:
         self.plugin = plugin
         self.clients = clients
+        self.service = service
+        self.project_id = project_id or clients.project_id
         self.bank = bank
         self.waiter = Waiter(SystemClock(), interval=0.02, max_interval=0.05, timeout=120, retries=4)
 
@@ -198,7 +211,7 @@ class Host:
 
     def section(self, checkpoint_id: str, resource: Resource, lease: Lease | None = None) -> ResourceSection:
         """Return the resource's part of a checkpoint."""
-        return self.bank.section(checkpoint_id, self.clients.project_id, resource.key, lease=lease)
+        return self.bank.section(checkpoint_id, self.project_id, resource.key, lease=lease)
 
     def restore(self, resource: Resource, checkpoint_id: str, **parameters: Any) -> str:
         """Perform a restore and return the id of the restored resource."""
@@ -225,7 +238,7 @@ class Host:
             yield HookContext(
                 operation_id=operation.id,
                 checkpoint_id=operation.checkpoint_id,
-                project_id=self.clients.project_id,
+                project_id=self.project_id,
                 resource=operation.resource,
                 children=[],
                 parameters=operation.parameters,
@@ -240,4 +253,6 @@ class Host:
                 source=operation.source,
                 mapping=operation.mapping,
                 is_member=operation.is_member,
+                service=self.service,
+                others=[self.section(other, operation.resource) for other in operation.others],
             )

@@ -67,3 +67,35 @@ class Snapshots(_Cinder):
     def delete(self, current: Any) -> None:
         with translated(f"deleting snapshot {current.id}"):
             self.clients.cinder().volume_snapshots.delete(current.id)
+
+
+class Backups(_Cinder):
+    """Backups of the project."""
+
+    noun = "backup"
+    deletable = frozenset({"available", "error"})
+
+    def get(self, cloud_id: str) -> Any:
+        with translated(f"backup {cloud_id}"):
+            return self.clients.cinder().backups.get(cloud_id)
+
+    def find(self, name: str) -> Sequence[str]:
+        with translated(f"backups named {name}"):
+            listed = self.clients.cinder().backups.list(search_opts={"name": name})
+        return [backup.id for backup in listed if backup.name == name]
+
+    def of_volume(self, volume_id: str) -> Sequence[Any]:
+        """Return the project's backups of a volume, newest first."""
+        with translated(f"the backups of volume {volume_id}"):
+            listed = self.clients.cinder().backups.list(search_opts={"volume_id": volume_id})
+        found = [backup for backup in listed if backup.volume_id == volume_id]
+        return sorted(found, key=lambda backup: backup.data_timestamp or "", reverse=True)
+
+    def delete(self, current: Any) -> None:
+        with translated(f"deleting backup {current.id}"):
+            self.clients.cinder().backups.delete(current.id)
+
+    def failure(self, current: Any) -> str | None:
+        if current.status.startswith("error") and current.fail_reason:
+            return f"Cinder put it into state {current.status!r}: {current.fail_reason}"
+        return super().failure(current)

@@ -9,6 +9,7 @@ from karbor_like.plugins.cinder.objects import Volumes
 from karbor_like.plugins.protection import HookContext
 from karbor_like.plugins.toolkit import cloud_objects, names
 from karbor_like.plugins.toolkit.comparison import require_equal
+from karbor_like.plugins.toolkit.details import Details
 
 #: Role of the volume.
 VOLUME: Final = "volume"
@@ -98,3 +99,12 @@ def finish(context: HookContext, volume: Any, document: Mapping[str, Any]) -> li
         *metadata.differences(volume, {**document, **requested(context)}),
         *metadata.apply(context, volume, {**document, "description": description}, name),
     ]
+
+
+def name_existing(context: HookContext, volume_id: str) -> list[str]:
+    """Give a volume that existed before the requested name and description only. Return remarks."""
+    given = {"name": "restore_name", "description": "restore_description"}
+    texts = {key: context.parameters[name] for key, name in given.items() if context.parameters.get(name)}
+    details = Details(context, f"volume {volume_id}")
+    details.set_all(texts, lambda values: context.clients.cinder().volumes.update(volume_id, **values))
+    return details.finish(Volumes(context.clients), volume_id)

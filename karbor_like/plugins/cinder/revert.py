@@ -9,7 +9,6 @@ from karbor_like.plugins.cinder import restored
 from karbor_like.plugins.cinder.objects import Volumes
 from karbor_like.plugins.protection import HookContext
 from karbor_like.plugins.toolkit import cloud_objects
-from karbor_like.plugins.toolkit.details import Details
 
 #: Cinder reverts volumes from this microversion on.
 _MICROVERSION: Final = "3.40"
@@ -48,7 +47,7 @@ class Revert:
         self._context.report.step("reverting the volume to the snapshot")
         self._context.waiter.call(self._begin, check=self._context.check)
         cloud_objects.wait(self._context, self._volumes, self._volume_id, timeout)
-        return self._volume_id, self._describe()
+        return self._volume_id, restored.name_existing(self._context, self._volume_id)
 
     def _begin(self) -> None:
         # An earlier attempt may have begun. Once that has ended, another reversion changes nothing.
@@ -81,12 +80,3 @@ class Revert:
         return (
             [f"snapshot {', '.join(later)} of it is later, and Cinder reverts to the latest one only"] if later else []
         )
-
-    def _describe(self) -> list[str]:
-        given = {"name": "restore_name", "description": "restore_description"}
-        texts = {
-            key: self._context.parameters[name] for key, name in given.items() if self._context.parameters.get(name)
-        }
-        details = Details(self._context, f"volume {self._volume_id}")
-        details.set_all(texts, lambda values: self._context.clients.cinder().volumes.update(self._volume_id, **values))
-        return details.finish(self._volumes, self._volume_id)

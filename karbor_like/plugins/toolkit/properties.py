@@ -104,6 +104,7 @@ IMAGE: Final = (
 VOLUME_METADATA: Final = (
     Rule("readonly", Effect.OWN, "Cinder shows the read-only flag in it, which is restored by itself"),
     Rule("attached_mode", Effect.OWN, "Cinder shows in it how the volume is attached"),
+    Rule("src_backup_id", Effect.OWN, "Cinder notes in it which backup the volume was restored from"),
     *_MARKERS,
 )
 

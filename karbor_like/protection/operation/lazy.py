@@ -119,9 +119,12 @@ class LazySection:
 
 
 class LazySections(Sequence[ResourceSection]):
-    """Sections of earlier checkpoints. A checkpoint that was deleted meanwhile is left out."""
+    """Sections of other checkpoints. A checkpoint that was deleted meanwhile is left out.
 
-    def __init__(self, openers: Sequence[Open]) -> None:
+    :param openers: iterated at the first use
+    """
+
+    def __init__(self, openers: Iterable[Open]) -> None:
         self._openers = openers
         self._lock = threading.Lock()
         self._sections: list[ResourceSection] | None = None
@@ -137,7 +140,7 @@ class LazySections(Sequence[ResourceSection]):
             try:
                 yield opener()
             except exception.NotFound as error:
-                LOG.info("A base is not used: %s", error)
+                LOG.info("A checkpoint is left out: %s", error)
 
     def __len__(self) -> int:
         return len(self._all())

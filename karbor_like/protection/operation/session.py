@@ -1,5 +1,6 @@
 """The state that the tasks of one operation share in this process, and the :class:`HookContext` of each hook."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
@@ -32,6 +33,8 @@ from karbor_like.protection.operation.spec import Credential, OperationSpec
 from karbor_like.protection.operation.waiting import Waiting
 from karbor_like.protection.registry import parameters
 from karbor_like.protection.registry.providers import Provider
+
+LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -114,6 +117,16 @@ class OperationSession:
         """
         return Credential.decrypt(self.env.cipher, self._encrypted)
 
+    @cached_property
+    def service(self) -> Clients | None:
+        """SDKs that act as the service user, if there is one and the operation acts in this cloud."""
+        try:
+            if self.spec.target is None or self.env.clients.is_here(self.spec.target):
+                return self.env.clients.as_service()
+        except exception.KarborLikeError as error:  # few plugins need it; those say that it is missing
+            LOG.info("Operation %s acts without the service user: %s", self.spec.id, error)
+        return None
+
     def ensure_identity(self) -> None:
         """Act as the service user from now on if the owner's identity can no longer be used in this cloud.
 
@@ -191,6 +204,17 @@ class OperationSession:
                     newest[node.key].append(row.id)
         return newest
 
+    def _find_others(self, resource: Resource) -> Iterator[str]:
+        """Yield the other available checkpoints that have the resource which a deletion deletes from one, newest first."""
+        if self.spec.kind is not OperationType.DELETE:
+            return
+        rows = self.database.read(
+            lambda session: checkpoints.latest_available(session, self.spec.provider_id, self.spec.owner_project)
+        )
+        for row in rows:
+            if row.id != self.spec.checkpoint_id and resource in Graph.from_text(row.resource_graph).nodes:
+                yield row.id
+
     def _is_available(self, checkpoint_id: str) -> bool:
         row = self.database.read(lambda session: checkpoints.CHECKPOINTS.find(session, checkpoint_id))
         return row is not None and row.status == states.AVAILABLE
@@ -243,6 +267,8 @@ class OperationSession:
             resource=resource,
             children=[child for child in children if child not in left_out],
             is_member=spec.is_member(resource),
+            service=self.service,
+            others=lazy.LazySections(opener(other) for other in self._find_others(resource)),
             parameters=parameters.effective(spec.parameters, resource),
             clients=self.clients,
             section=lazy.LazySection(opener(spec.checkpoint_id, lease)),

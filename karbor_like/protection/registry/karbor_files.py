@@ -20,19 +20,14 @@ class Replacement:
     remark: str
 
 
-def _in_bank(elsewhere: str) -> Replacement:
-    return Replacement(
-        "volume-glance", f"stores volumes in the bank, not {elsewhere}; write 'plugin = volume-glance' instead"
-    )
-
-
 def _nothing(what: str) -> Replacement:
     return Replacement(None, f"is ignored, because {what} cannot be protected; remove the line")
 
 
 PLUGINS: Final[Mapping[str, Replacement]] = {
-    "karbor-volume-protection-plugin": _in_bank("as backups in Cinder"),
-    "karbor-volume-freezer-plugin": _in_bank("with Freezer"),
+    "karbor-volume-freezer-plugin": Replacement(
+        "volume-glance", "stores volumes in the bank, not with Freezer; write 'plugin = volume-glance' instead"
+    ),
     "karbor-server-protection-plugin": Replacement(
         "noop", "stores only the volumes and images of servers; write 'plugin = noop' instead"
     ),

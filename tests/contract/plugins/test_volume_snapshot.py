@@ -1,6 +1,8 @@
 """The plugin that keeps snapshots of volumes: the contract suites, and what is specific to it."""
 
+import itertools
 import random
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from karbor_like.sandbox.cloud import Sandbox
 from karbor_like.testing import sandbox
 from karbor_like.testing.host import Host
 from karbor_like.testing.protection import Belongings
-from karbor_like.testing.sandbox import Struck
+from karbor_like.testing.sandbox import Line, Struck
 from tests.contract.plugins.test_volume_glance import SIZE, VolumeSubject, settled
 
 
@@ -164,6 +166,55 @@ class TestVolumeSnapshot(sandbox.CloudContract, sandbox.ProtectionContract):
         with pytest.raises(exception.Conflict, match=reason):
             host.perform(operation)
         assert not [call for call in subject.cloud.calls() if call["method"] != "GET"]
+
+    def test_reversion(self, host: Host, subject: SnapshotSubject, checkpoint: str) -> None:
+        digest, before = subject.digest(subject.resource.id), subject.belongings()
+        subject.destroy()
+        operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint, mode="revert")
+        operation.parameters = {**operation.parameters, "restore_name": "as it was"}
+        assert [line.action for line in host.plan(operation)] == [Action.REUSE]
+        result = host.perform(operation)
+        assert result == {"restored": {subject.resource.key: subject.resource.id}, "remarks": []}
+        assert subject.digest(subject.resource.id) == digest
+        volume = subject.cinder.volumes.get(subject.resource.id)
+        assert (volume.name, volume.description, volume.status) == ("as it was", "what the shop sold", "available")
+        assert subject.belongings() == before
+
+    @pytest.mark.parametrize("answered", [False, True], ids=["before", "after"])
+    def test_reversion_continues_after_a_crash_at_any_request(
+        self, host: Host, subject: SnapshotSubject, checkpoint: str, line: Line, answered: bool
+    ) -> None:
+        digest, before = subject.digest(subject.resource.id), subject.belongings()
+        for nth in itertools.count(1):
+            subject.destroy()
+            operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint, mode="revert")
+            crashed = sandbox.crashes(host, line, operation, nth, answered)
+            if crashed:
+                host.perform(operation)
+            assert subject.digest(subject.resource.id) == digest, f"after a crash at request {nth}"
+            assert subject.belongings() == before
+            if not crashed:
+                break
+
+    @pytest.mark.parametrize("how", [{"kind": "status", "status": 503}, {"kind": "cut", "where": "response"}], ids=str)
+    def test_reversion_without_an_answer(
+        self, host: Host, subject: SnapshotSubject, checkpoint: str, how: dict[str, Any]
+    ) -> None:
+        digest = subject.digest(subject.resource.id)
+        subject.destroy()
+        with Struck(subject.cloud, "/action$", service="volume", **how) as struck:
+            host.restore(subject.resource, checkpoint, mode="revert")
+        assert struck.once
+        assert subject.digest(subject.resource.id) == digest
+
+    def test_failed_reversion_keeps_the_volume(self, host: Host, subject: SnapshotSubject, checkpoint: str) -> None:
+        before = subject.belongings()
+        with (
+            Struck(subject.cloud, "/action$", service="volume", kind="error", reason="the disk caught fire"),
+            pytest.raises(exception.ResourceFailed, match=f"waiting for volume {subject.resource.id}"),
+        ):
+            host.restore(subject.resource, checkpoint, mode="revert")
+        assert subject.belongings() == before
 
     def test_failed_restore_leaves_nothing(self, host: Host, subject: SnapshotSubject, checkpoint: str) -> None:
         before = subject.belongings()

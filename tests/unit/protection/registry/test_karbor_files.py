@@ -77,7 +77,7 @@ def test_a_file_of_karbor_needs_only_a_master_key(name: str, tmp_path: Path) -> 
 
 def test_what_differs_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = written(tmp_path / "infra.conf", "infrastructure")
-    path.write_text(path.read_text() + KEY)
+    path.write_text(path.read_text().replace("karbor-volume-protection", "karbor-volume-freezer") + KEY)
     conf = service.configure([], files=[])
     conf.set_override("provider_config_dir", str(tmp_path), group="protection")
     registry = providers.Providers(conf, SystemClock())
@@ -85,7 +85,7 @@ def test_what_differs_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFi
         registry.load()
         registry.load()
     assert caplog.text.count("karbor-network-protection-plugin is ignored, because networks cannot be protected") == 1
-    assert "karbor-volume-protection-plugin stores volumes in the bank, not as backups in Cinder" in caplog.text
+    assert "karbor-volume-freezer-plugin stores volumes in the bank, not with Freezer" in caplog.text
     assert "swift_bank_plugin] lease_renew_window: is ignored" in caplog.text
 
 
