@@ -68,9 +68,9 @@ class Tenant:
         volume = self.cinder.volumes.create(self.cloud.size, name=name, **values)
         return until(lambda: self.cinder.volumes.get(volume.id), lambda v: v.status not in ("creating", "downloading"))
 
-    def delete_volume(self, volume_id: str) -> None:
-        """Delete a volume and wait until it no longer exists."""
-        self.cinder.volumes.delete(volume_id)
+    def delete_volume(self, volume_id: str, *, cascade: bool = False) -> None:
+        """Delete a volume, with its snapshots if *cascade* is set, and wait until it no longer exists."""
+        self.cinder.volumes.delete(volume_id, cascade=cascade)
         until(self.volume_ids, lambda ids: volume_id not in ids)
 
     def volume_ids(self) -> set[str]:

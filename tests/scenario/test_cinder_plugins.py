@@ -1,0 +1,97 @@
+"""Volumes whose bytes remain in Cinder, as snapshots or as backups, are restored bit for bit.
+
+The contract tests of the plugins run on the sandbox. Here, Cinder's own services move the bytes.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.fixtures.cloud import CloudHandle
+from tests.fixtures.system import System
+from tests.scenario.tenant import MIB, VOLUME, Tenant, path_of, random_bytes, until
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture
+def volume(request: pytest.FixtureRequest, cloud: CloudHandle, alice: Tenant) -> Iterator[Any]:
+    """A volume with random data among zeros."""
+    created = alice.volume("data", metadata={"role": "db"}, description="what it is")
+    cloud.write_volume(created.id, random_bytes(request.node.name, 4), offset=8 * MIB)
+    yield created
+    for volume_id in alice.volume_ids():
+        alice.delete_volume(volume_id, cascade=True)
+
+
+def verified(alice: Tenant, checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Verify a checkpoint, and return the verification after it has ended."""
+    asked = {"provider_id": checkpoint["protection_plan"]["provider_id"], "checkpoint_id": checkpoint["id"]}
+    created = alice.call("POST", "/verifications", {"verification": {**asked, "parameters": {}}})["verification"]
+    return until(
+        lambda: alice.call("GET", f"/verifications/{created['id']}")["verification"],
+        lambda verification: verification["status"] != "in_progress",
+    )
+
+
+def delete(alice: Tenant, checkpoint: dict[str, Any]) -> None:
+    alice.call("DELETE", path_of(checkpoint))
+    assert alice.settled(checkpoint)["status"] == "deleted"
+
+
+def backups(alice: Tenant) -> set[str]:
+    return {backup.name for backup in alice.cinder.backups.list()}
+
+
+def test_a_volume_is_restored_from_a_snapshot_and_reverted_to_it(
+    cloud: CloudHandle, system: System, alice: Tenant, volume: Any
+) -> None:
+    digest = cloud.volume_digest(volume.id)
+    plan = alice.plan(system.snapshot_provider, (VOLUME, volume))
+    checkpoint = alice.protected(plan)
+    assert checkpoint["status"] == "available", checkpoint
+    assert "lost" in checkpoint["progress"]["resources"][f"{VOLUME}#{volume.id}"]["reason"]
+    assert len(alice.belongings()["snapshots"]) == 1
+    cloud.write_volume(volume.id, random_bytes("later", 1))
+
+    (copy,) = alice.restored(checkpoint)[VOLUME]
+    assert cloud.volume_digest(copy) == digest != cloud.volume_digest(volume.id)
+    assert alice.cinder.volumes.get(copy).metadata == {"role": "db"}
+
+    parameters = {VOLUME: {"mode": "revert", "restore_name": None, "restore_description": None}}
+    assert alice.restored(checkpoint, parameters=parameters) == {VOLUME: [volume.id]}
+    assert cloud.volume_digest(volume.id) == digest
+
+    assert verified(alice, checkpoint)["status"] == "success"
+    alice.delete_volume(copy)
+    delete(alice, checkpoint)
+    assert alice.belongings()["snapshots"] == set()
+
+
+def test_a_chain_of_backups_survives_the_deletion_of_its_first_checkpoint(
+    cloud: CloudHandle, system: System, alice: Tenant, bob: Tenant, volume: Any
+) -> None:
+    options = {"backup_name": None, "backup_mode": "incremental", "container": None, "force": False}
+    plan = alice.plan(system.backup_provider, (VOLUME, volume), parameters={VOLUME: options})
+    full = alice.protected(plan)
+    assert full["status"] == "available", full
+    cloud.write_volume(volume.id, random_bytes("later", 1), offset=MIB)
+    digest = cloud.volume_digest(volume.id)
+    incremental = alice.protected(plan)
+    assert incremental["status"] == "available", incremental
+    assert sorted(backup.is_incremental for backup in alice.cinder.backups.list()) == [False, True]
+    assert alice.belongings()["snapshots"] == set()
+    assert bob.refused("GET", path_of(full))[0] == 404
+
+    delete(alice, full)
+    assert len(backups(alice)) == 2, "the incremental backup needs the full one"
+    assert f"karbor-like-orphan-{full['id']}" in backups(alice)
+    assert verified(alice, incremental)["status"] == "success"
+    alice.delete_volume(volume.id)
+    (restored,) = alice.restored(incremental)[VOLUME]
+    assert cloud.volume_digest(restored) == digest
+    assert alice.cinder.volumes.get(restored).metadata["role"] == "db"
+
+    delete(alice, incremental)
+    assert backups(alice) == set()
