@@ -201,6 +201,8 @@ class Service(oslo_service.ServiceBase):
 
     def __init__(self) -> None:
         self._done = threading.Event()
+        #: Whether :meth:`start` must not wait for anything any more. No event: a handler of signals must take no lock.
+        self.stopping = False
 
     def check(self) -> None:
         """Check, before the fork, that the service can start.
@@ -212,7 +214,7 @@ class Service(oslo_service.ServiceBase):
         """Start the service."""
 
     def stop(self, graceful: bool = False) -> None:
-        """Stop the service, and wait for work in flight at most as long as is configured."""
+        """Stop the service, also one that is still starting, and wait for work in flight as long as is configured."""
         self._done.set()
 
     def wait(self) -> None:
@@ -281,8 +283,14 @@ def run_in_process(conf: cfg.ConfigOpts, services: Sequence[Service]) -> int:
         return os.EX_CONFIG
     service_options.register_service_opts(conf)
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def receive(number: int, frame: Any) -> None:
+        signals.put(number)
+        for service in services:
+            service.stopping |= number != signal.SIGHUP
+
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda received, frame: signals.put(received))
+        signal.signal(number, receive)
     started = []
     try:
         for service in services:

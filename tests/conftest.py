@@ -10,7 +10,7 @@ import karbor_like.service  # noqa: F401
 
 pytest_plugins = ["tests.fixtures.services"]
 
-# Calls over the bus that were abandoned try to connect until the process ends. What they log belongs to no test.
+# Calls over the bus that were abandoned may still be connecting for some seconds. What they log belongs to no test.
 logging.getLogger("oslo_messaging._drivers.impl_rabbit").addFilter(
     lambda record: not str(record.threadName).startswith("rpc-")
 )

@@ -115,8 +115,8 @@ class OperationEngine(service.Service):
         self._heartbeat.start()
         for periodic in periodics:
             periodic.start()
-        self._server.start()  # waits for the message bus
-        LOG.info("operation engine %s started", owner)
+        if self._server.start(lambda: self.stopping):
+            LOG.info("operation engine %s started", owner)
 
     def _is_enabled(self) -> bool:
         with self._database.reader() as session:
@@ -136,6 +136,7 @@ class OperationEngine(service.Service):
 
     def stop(self, graceful: bool = False) -> None:
         """Stop after the steps in progress; each is short."""
+        self.stopping = True
         self._server.stop()
         service.attempt(self._server.wait)
         for periodic in self._periodic.values():

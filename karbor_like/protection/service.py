@@ -55,8 +55,8 @@ class ProtectionService(service.Service):
         self._heartbeat.start()
         self._executor.start()
         self._housekeeping.start()
-        self._server.start()
-        LOG.info("The protection service is ready as %s", env.owner)
+        if self._server.start(lambda: self.stopping):
+            LOG.info("The protection service is ready as %s", env.owner)
 
     def _wake(self, context: RequestContext) -> None:
         self._executor.wake()
@@ -72,6 +72,7 @@ class ProtectionService(service.Service):
         Takes little more than ``[protection] drain`` seconds.
         """
         LOG.info("The protection service is stopping")
+        self.stopping = True
         self._server.stop()
         self._housekeeping.stop()
         self._executor.stop(self._conf.protection.drain)

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import oslo_messaging
-from kombu import exceptions as kombu_errors
 from oslo_config import cfg
 
 from karbor_like import deadline, exception
@@ -27,13 +26,7 @@ _LONG_SECONDS = 900
 #: Calls of one client at a time, with those that were abandoned and are still waiting for the bus.
 _SLOTS = 64
 
-_UNDELIVERED = (
-    oslo_messaging.MessageDeliveryFailure,
-    oslo_messaging.MessageUndeliverable,
-    # The driver does not translate these if it cannot open a connection.
-    kombu_errors.KombuError,
-    OSError,
-)
+_UNDELIVERED = (oslo_messaging.MessageUndeliverable, *rpc_transport.UNREACHABLE)
 
 #: Gives the call of a request leave to wait, as a context that yields the seconds that it may take.
 Guard = Callable[[RequestContext], AbstractContextManager[float]]
@@ -97,14 +90,12 @@ class Client:
         self._transport = transport or rpc_transport.get(conf)
         target = oslo_messaging.Target(topic=self.topic, version=self.version)
         self._cipher = Cipher.from_conf(conf)
-        url = oslo_messaging.TransportURL.parse(conf)
-        self._has_broker = url.transport != "fake"
+        self._has_broker = oslo_messaging.TransportURL.parse(conf).transport != "fake"
         self._client = oslo_messaging.get_rpc_client(
-            # One attempt for each broker, and one for a connection that was cut since its last use.
             self._transport,
             target,
             serializer=Serializer(self._cipher),
-            retry=max(1, len(url.hosts)),
+            retry=rpc_transport.attempts(conf),
         )
         self._conf = conf
         self._clock = clock or SystemClock()

@@ -6,6 +6,8 @@ it waited without a limit, pytest's own timeout would end it.
 
 import configparser
 import contextlib
+import itertools
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -197,12 +199,56 @@ def test_a_call_over_the_bus_ends(call, bus_conf):
         CALLS[call](bus_conf)
 
 
+def test_an_abandoned_call_is_not_tried_for_ever(bus_conf):
+    with pytest.raises(exception.BusUnavailable):
+        CALLS["ping"](bus_conf)
+    until_given_up("rpc-ping")
+
+
 def test_hints_do_not_wait_for_the_bus_and_calls_go_on_to_end(bus_conf):
     client = protection.ProtectionClient(bus_conf)
     for _ in range(200):
         client.wake(RequestContext())
     with pytest.raises(exception.BusUnavailable):
         client.ping(RequestContext(), timeout=SECONDS)
+
+
+def until_given_up(name: str) -> None:
+    """Return when the threads *name* have ended, although the bus is unreachable. Else pytest's timeout ends the test."""
+    for thread in threading.enumerate():
+        if thread.name == name:
+            thread.join()
+
+
+@pytest.fixture
+def refused() -> Iterator[str]:
+    """The URL of a bus at a port that nobody listens on."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"rabbit://guest:guest@127.0.0.1:{bound.getsockname()[1]}/"
+
+
+@pytest.mark.parametrize("peer", ["accepts", "refuses"])
+def test_the_start_of_a_server_waits_for_the_bus_until_the_service_stops(peer, silent, refused, tmp_path, caplog):
+    url = refused if peer == "refuses" else f"rabbit://guest:guest@127.0.0.1:{silent.port}/"
+    conf = bus(tmp_path / "karbor_like.conf", url)
+    connection = transport.get(conf)
+    target = oslo_messaging.Target(topic=protection.TOPIC, server="here", version=protection.VERSION)
+    server = transport.server(conf, connection, target, Endpoint())
+
+    def said() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.name == transport.__name__]
+
+    asked = itertools.count()
+    # It asks some times more, during which nothing is said again.
+    assert server.start(lambda: bool(said()) and next(asked) > 9) is False
+    server.stop()
+    server.wait()
+    transport.close(connection)
+    assert len(said()) == 1
+    assert said()[0].startswith("This service answers no calls until the message bus answers")
+    until_given_up("rpc-server")
+    assert peer == "refuses" or silent.reached.is_set()
 
 
 class Endpoint:

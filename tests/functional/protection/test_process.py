@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from karbor_like.db import services
+from tests.fixtures import silence
 from tests.fixtures.processes import environment
 from tests.functional.protection import plugins
 from tests.functional.protection.processes import ROOT, install
@@ -67,6 +68,21 @@ def site(tmp_path: Path, files: Path, process: Process) -> Iterator[Site]:
 def test_sigterm_ends_it_with_code_0(process: Process):
     process.process.terminate()
     assert process.process.wait(45) == 0, process.log.read_text()[-3000:]
+
+
+def test_sigterm_ends_it_with_code_0_while_it_waits_for_the_bus(tmp_path: Path, files: Path):
+    site = Site(tmp_path, files)
+    site.env.close()
+    with silence.peer() as peer:
+        files.write_text(files.read_text().replace("fake://", f"rabbit://guest:guest@127.0.0.1:{peer.port}/"))
+        found = Process(files)
+        try:
+            # It has begun to start when it has connected. An alarm would end it after 30 seconds with another code.
+            assert peer.reached.wait(100), found.log.read_text()
+            found.process.terminate()
+            assert found.process.wait(45) == 0, found.log.read_text()[-3000:]
+        finally:
+            found.kill()
 
 
 def test_it_reports_that_it_is_alive(process: Process, site: Site):
