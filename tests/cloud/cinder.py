@@ -1,6 +1,7 @@
 """Volumes: Cinder with its NFS driver, whose "share" is a bind mount of a local directory.
 
-Volumes are files, snapshots are qcow2 overlays, and clones are copies. No kernel module is needed.
+Volumes are files, snapshots are qcow2 overlays, and clones are copies. No kernel module is needed. Backups are in Swift, in
+the account of the project ``service``, so that another site with access to this account can restore them.
 """
 
 import hashlib
@@ -10,11 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cloud.component import Sections, Site, write_ini
+from tests.cloud.layout import PASSWORD
 from tests.cloud.net import HOST
 from tests.cloud.processes import Daemon, run
 
 _SHARE = f"{HOST}:/volumes"
 VOLUME_TYPE = "file"
+WORKERS = ("cinder-scheduler", "cinder-volume", "cinder-backup")
+_DRIVER = Path(__file__).parent / "drivers" / "idle_nfs.py"
 
 
 class Cinder:
@@ -101,13 +105,17 @@ class Cinder:
                 "quota_volumes": 1000,
                 "quota_snapshots": 1000,
                 "quota_gigabytes": 10000,
+                "quota_backups": 1000,
+                "quota_backup_gigabytes": 10000,
+                "quota_groups": 1000,
+                **self._backup(),
                 "volume_clear": "none",
             },
             "database": site.database("cinder"),
             "oslo_concurrency": {"lock_path": self._data / "lock"},
             "oslo_messaging_rabbit": {"rabbit_quorum_queue": True},
             "file": {
-                "volume_driver": "cinder.volume.drivers.nfs.NfsDriver",
+                "volume_driver": f"{_DRIVER.stem}.IdleNfsDriver",
                 "volume_backend_name": "file",
                 "nfs_shares_config": self._etc / "shares",
                 "nfs_mount_point_base": self._mount_point.parent,
@@ -122,12 +130,32 @@ class Cinder:
             "keystone_authtoken": site.authtoken("cinder"),
         }
 
+    def _backup(self) -> dict[str, object]:
+        """Return the options of cinder-backup. One user stores all backups, so the account has no id of a tenant in it."""
+        return {
+            "backup_driver": "cinder.backup.drivers.swift.SwiftBackupDriver",
+            "backup_swift_auth": "single_user",
+            "backup_swift_auth_version": 3,
+            "backup_swift_auth_url": self._site.layout.auth_url,
+            "backup_swift_user": "cinder",
+            "backup_swift_key": PASSWORD,
+            "backup_swift_user_domain": "Default",
+            "backup_swift_project": "service",
+            "backup_swift_project_domain": "Default",
+        }
+
     def daemons(self) -> Sequence[Daemon]:
         api = self._site.wsgi("cinder-api", "cinder.wsgi.api:application", self._config, path="/healthcheck")
-        return [api, self._worker("cinder-scheduler"), self._worker("cinder-volume")]
+        return [api, *(self._worker(name) for name in WORKERS)]
 
     def _worker(self, name: str) -> Daemon:
         path = f"{self._sudo_directory}:{self._site.layout.venv}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         argv = [self._site.program(name), "--config-file", str(self._config)]
         # Always ready: Cloud.up asks the API for the state of all workers later.
-        return Daemon(name, argv, lambda: True, env={"PATH": path}, configs=[self._config, self._site.installed])
+        return Daemon(
+            name,
+            argv,
+            lambda: True,
+            env={"PATH": path, "PYTHONPATH": str(_DRIVER.parent)},
+            configs=[self._config, _DRIVER, self._site.installed],
+        )

@@ -15,7 +15,7 @@ from keystoneauth1.session import Session
 
 from tests.cloud import packages
 from tests.cloud.accounts import Accounts
-from tests.cloud.cinder import VOLUME_TYPE, Cinder
+from tests.cloud.cinder import VOLUME_TYPE, WORKERS, Cinder
 from tests.cloud.component import Component, Site
 from tests.cloud.errors import CannotRun, HarnessError
 from tests.cloud.glance import Glance
@@ -90,20 +90,20 @@ class Cloud:
                 self._wait_for_volumes()
 
     def _wait_for_volumes(self, timeout: float = 180) -> None:
-        """Wait until Cinder can schedule a volume, and create the volume type if it is missing."""
+        """Wait until Cinder can schedule a volume and a backup, and create the volume type if it is missing."""
         volume = self.admin("volumev3")
         deadline = time.monotonic() + timeout
         while True:
             services = volume.get("/os-services").json()["services"]
-            if {"cinder-scheduler", "cinder-volume"} <= {s["binary"] for s in services if s["state"] == "up"}:
+            missing = set(WORKERS) - {s["binary"] for s in services if s["state"] == "up"}
+            if not missing:
                 break
-            for name in ("cinder-scheduler", "cinder-volume"):
+            for name in WORKERS:
                 if self.supervisor.process(name) is None:
                     raise HarnessError(f"{name}: ended during its start\n{self.supervisor.tail(name)}")
             if time.monotonic() > deadline:
-                raise HarnessError(
-                    f"Cinder: no volume service is up after {timeout:.0f} s.\n{self.supervisor.tail('cinder-volume')}"
-                )
+                name = min(missing)
+                raise HarnessError(f"{name}: not up after {timeout:.0f} s.\n{self.supervisor.tail(name)}")
             time.sleep(0.3)
         types = volume.get("/types").json()["volume_types"]
         if VOLUME_TYPE not in {kind["name"] for kind in types}:
@@ -144,7 +144,7 @@ class Cloud:
     def running(self) -> bool:
         """Return whether all processes run that :meth:`up` starts."""
         status = self.status()
-        return "cinder-volume" in status and None not in status.values()
+        return WORKERS[-1] in status and None not in status.values()
 
     def accounts(self) -> Accounts:
         return Accounts(self.admin("identity", self.layout.auth_url), self.layout)
