@@ -101,6 +101,13 @@ def action(call: web.Call) -> tuple[str, dict[str, Any]]:
     return name, values if isinstance(values, dict) else {}
 
 
+def unknown(name: str) -> errors.ApiError:
+    """Return the error for an action that does not exist."""
+    return errors.bad_request(
+        f"There is no such action: {name}. Verify the request body and Content-Type header and try again."
+    )
+
+
 def require_admin(call: web.Call, rule: str) -> None:
     """Allow a call to administrators only.
 

@@ -80,13 +80,15 @@ class BackupRoutes:
                 self._backups.get(call.identity, key)
                 status = str(values.get("status")).lower()
                 if status not in backups_module.STATES:
-                    raise errors.bad_request(f"Invalid input for field/attribute status. Value: {status}.")
+                    raise errors.bad_request(
+                        f"Backup status: {status} is invalid, valid statuses are: {backups_module.STATES}."
+                    )
                 self._backups.reset(key, status)
             case "os-force_delete":
                 api.require_admin(call, "volume_extension:backup_admin_actions:force_delete")
                 self._backups.delete(call.identity, key, call.strikes, force=True)
             case _:
-                raise errors.bad_request(f"There is no such action: {action}")
+                raise api.unknown(action)
         return web.answer(202)
 
     def export(self, call: web.Call, key: str) -> webob.Response:

@@ -15,7 +15,8 @@ CONTAINER: Final = "volumebackups"
 NO_VOLUME: Final = "00000000-0000-0000-0000-000000000000"
 """The volume of a backup while its record is imported."""
 EVER: Final = "0001-01-01T01:01:01.000000"
-STATES: Final = ("error", "error_deleting", "creating", "available", "deleting", "deleted", "restoring")
+STATES: Final = ["available", "error"]
+"""The states that an administrator may set."""
 RECORDED: Final = {
     "display_name": "name",
     "display_description": "description",

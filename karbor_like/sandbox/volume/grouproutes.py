@@ -4,7 +4,7 @@ from typing import Any
 
 import webob
 
-from karbor_like.sandbox import errors, state, web
+from karbor_like.sandbox import state, web
 from karbor_like.sandbox.volume import api
 from karbor_like.sandbox.volume import groups as groups_module
 from karbor_like.sandbox.volume import volumes as volumes_module
@@ -113,7 +113,7 @@ class GroupRoutes:
                 api.require_admin(call, "group:reset_status")
                 self._groups.reset(key, str(values.get("status")))
             case _:
-                raise errors.bad_request(f"There is no such action: {action}")
+                raise api.unknown(action)
         return web.answer(202)
 
     def shown(self, call: web.Call, group: state.Document) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class GroupRoutes:
     def taken_action(self, call: web.Call, key: str) -> webob.Response:
         action, values = api.action(call)
         if action != "reset_status":
-            raise errors.bad_request(f"There is no such action: {action}")
+            raise api.unknown(action)
         api.since(call, 19)
         api.require_admin(call, "group:reset_group_snapshot_status")
         self._taken.reset(key, str(values.get("status")))

@@ -161,7 +161,7 @@ class VolumeService(web.Service):
                     )
                 self._volumes.set(key, readonly=values.get("readonly") in (True, "true", "True"))
                 return web.answer(202)
-        raise errors.bad_request(f"There is no such action: {action}")
+        raise api.unknown(action)
 
     # snapshots
 
@@ -197,7 +197,7 @@ class VolumeService(web.Service):
             case "os-force_delete":
                 self._snapshots.delete(call.identity, key, call.strikes, force=True)
             case _:
-                raise errors.bad_request(f"There is no such action: {action}")
+                raise api.unknown(action)
         return web.answer(202)
 
     # other collections

@@ -148,9 +148,23 @@ def test_states_of_volumes_and_backups(cloud: Sandbox, alice: Clients, admin: Cl
         alice.cinder.backups.reset_state(backup.id, "error")
     with pytest.raises(exceptions.Forbidden):
         alice.cinder.backups.delete(backup.id, force=True)
-    admin.cinder.backups.reset_state(backup.id, "creating")
+    with pytest.raises(exceptions.BadRequest, match="Backup status: creating is invalid"):
+        admin.cinder.backups.reset_state(backup.id, "creating")
+    admin.cinder.backups.reset_state(backup.id, "error")
+    alice.cinder.backups.delete(backup.id)
+    gone(alice.cinder.backups, backup.id)
+
+
+def test_a_backup_that_is_being_made_can_be_deleted_by_force(
+    cloud: Sandbox, tmp_path: Path, alice: Clients, admin: Clients, volume: Any
+) -> None:
+    held = cloud.fault(service="volume", method="POST", path="/backups$", kind="hold")
+    backup = alice.cinder.backups.create(volume.id)
     admin.cinder.backups.delete(backup.id, force=True)
     gone(alice.cinder.backups, backup.id)
+    cloud.clear_faults(held)
+    alice.settled(alice.cinder.volumes, volume.id)
+    assert stored(tmp_path / "cloud/backups") == 0
 
 
 def test_a_volume_in_use_needs_force(cloud: Sandbox, alice: Clients, volume: Any) -> None:
