@@ -130,7 +130,7 @@ class Backups(records.Records):
         started = self._clock.now().strftime("%Y%m%d%H%M%S")
         prefix = f"volume_{backup['volume_id']}/{started}/az_{volumes_module.ZONE}_backup_{backup['id']}"
         if "/" in container:
-            raise errors.JobFailed(f"Container PUT failed: {container} 400 Bad Request")
+            raise errors.JobFailed(f"Container PUT failed: {container} 404 Not Found")
         zone = backup["availability_zone"] or volumes_module.ZONE
         self.set(backup["id"], container=container, service_metadata=prefix, availability_zone=zone)
         name, volume = (container, prefix), self._store.get("volume", backup["volume_id"]) or {}
@@ -158,7 +158,7 @@ class Backups(records.Records):
         with self._store.transaction():
             self._release(backup)
             self.set(backup["id"], status="error", fail_reason=reason)
-        self._tell(backup, "create backup: Backup driver failed to create backup.", "013_020")
+        self._tell(backup, "create backup:Backup driver failed to create backup.", "013_020")
 
     def _release(self, backup: state.Document) -> None:
         """Give the source of a backup its former status, and remove what was made for the backup only."""
@@ -184,7 +184,7 @@ class Backups(records.Records):
 
         def failed(reason: str) -> None:
             if self.set(key, status="error", fail_reason=reason):
-                self._tell(backup, "delete backup: Backup driver failed to delete backup.", "014_025")
+                self._tell(backup, "delete backup:Backup driver failed to delete backup.", "014_025")
 
         self._jobs.start(lambda: self._remove(backup), failed, strikes)
 
@@ -234,7 +234,7 @@ class Backups(records.Records):
         def failed(reason: str) -> None:
             self._volumes.set(volume["id"], status="error_restoring")
             self.set(key, status="available")
-            self._tell(backup, "restore backup: Backup driver failed to restore backup.", "015_026")
+            self._tell(backup, "restore backup:Backup driver failed to restore backup.", "015_026")
 
         self._jobs.start(lambda: self._restore(backup, volume), failed, strikes)
         return volume
@@ -291,7 +291,7 @@ class Backups(records.Records):
             if self._store.get(self.kind, record["id"]):
                 raise errors.bad_request("Invalid backup: Backup already exists in database.")
             self._quotas.require(caller.project_id, backups=1, backup_gigabytes=record["size"])
-            values = {"id": record["id"], "size": record["size"], "volume_id": NO_VOLUME, "data_timestamp": None}
+            values = {"id": record["id"], "size": 0, "volume_id": NO_VOLUME, "data_timestamp": None}
             nothing = dict.fromkeys(("name", "description", "snapshot_id", "parent_id", "container"))
             blank = {**_blank(), "metadata": {}, "availability_zone": None, "service": None}
             backup = self.add(caller, {**nothing, **blank, **values})

@@ -53,7 +53,10 @@ class GroupTypes:
         """
         kind = self.get(key)
         if any(group["group_type"] == kind["id"] for group in self._store.all("group")):
-            raise errors.bad_request("Target group type is still in use.")
+            raise errors.bad_request(
+                f"Target group type is still in use. Group Type {kind['id']} deletion is not allowed with groups "
+                "present with the type."
+            )
         self._store.delete("group_type", kind["id"])
 
 

@@ -14,16 +14,16 @@ DEFAULTS: Final = {
     "per_volume_gigabytes": -1,
 }
 EXCEEDED: Final = {
-    "volumes": "Maximum number of volumes allowed ({limit}) exceeded for quota 'volumes'.",
-    "snapshots": "Maximum number of snapshots allowed ({limit}) exceeded",
-    "backups": "Maximum number of backups allowed ({limit}) exceeded",
-    "groups": "Maximum number of groups allowed ({limit}) exceeded",
+    "volumes": "VolumeLimitExceeded: Maximum number of volumes allowed ({limit}) exceeded for quota 'volumes'.",
+    "snapshots": "SnapshotLimitExceeded: Maximum number of snapshots allowed ({limit}) exceeded",
+    "backups": "BackupLimitExceeded: Maximum number of backups allowed ({limit}) exceeded",
+    "groups": "GroupLimitExceeded: Maximum number of groups allowed ({limit}) exceeded",
     "gigabytes": (
-        "Requested volume or snapshot exceeds allowed gigabytes quota. "
+        "VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota. "
         "Requested {wanted}G, quota is {limit}G and {used}G has been consumed."
     ),
     "backup_gigabytes": (
-        "Requested backup exceeds allowed Backup gigabytes quota. "
+        "VolumeBackupSizeExceedsAvailableQuota: Requested backup exceeds allowed Backup gigabytes quota. "
         "Requested {wanted}G, quota is {limit}G and {used}G has been consumed."
     ),
 }

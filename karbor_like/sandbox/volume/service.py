@@ -86,7 +86,10 @@ class VolumeService(web.Service):
 
     def render(self, error: errors.ApiError) -> webob.Response:
         name = FAULT_NAMES.get(error.status, "computeFault")
-        return web.answer(error.status, {name: {"code": error.status, "message": error.message}})
+        body = {"code": error.status, "message": error.message}
+        if seconds := error.headers.get("Retry-After"):
+            body["retryAfter"] = seconds
+        return web.answer(error.status, {name: body})
 
     def recover(self) -> None:
         self._volumes.recover()

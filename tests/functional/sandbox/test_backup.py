@@ -200,7 +200,7 @@ def test_faults(cloud: Sandbox, alice: Clients, volume: Any) -> None:
     cloud.fault(service="volume", method="POST", path="/restore$", kind="error")
     restored(alice, backup.id, target.id, "error_restoring")
     (message,) = alice.cinder.messages.list(search_opts={"resource_uuid": backup.id})
-    assert message.user_message == "restore backup: Backup driver failed to restore backup."
+    assert message.user_message == "restore backup:Backup driver failed to restore backup."
     assert (message.resource_type, message.event_id) == ("VOLUME_BACKUP", "VOLUME_VOLUME_BACKUP_015_026")
 
     child = backed_up(alice, volume.id, incremental=True)
