@@ -8,8 +8,12 @@ from keystoneauth1.adapter import Adapter
 
 from tests.cloud.layout import PASSWORD, REGION, Layout
 
-SERVICE_USERS = ("glance", "cinder", "swift", "karbor")
+SERVICE_USERS = ("glance", "cinder", "swift", "karbor", "nova", "neutron", "placement", "heat")
 TENANTS = ("alice", "bob")
+STACK_DOMAIN = "heat"
+"""The domain in which Heat creates the users of stacks."""
+STACK_ADMIN = "heat_domain_admin"
+_STACK_ROLE = "heat_stack_user"
 #: project, user, role
 _ROLES = (
     *(("service", user, role) for user in SERVICE_USERS for role in ("admin", "service")),
@@ -34,8 +38,15 @@ class Accounts:
             self._named("project", project, domain_id="default")
             self._named("user", user, domain_id="default", password=PASSWORD)
             self._named("role", role)
+        self._stack_domain()
         for kind, (name, url) in self._catalogue().items():
             self.endpoint(kind, name, url)
+
+    def _stack_domain(self) -> None:
+        self._named("role", _STACK_ROLE)
+        domain = self._named("domain", STACK_DOMAIN)
+        user = self._named("user", STACK_ADMIN, domain_id=domain, password=PASSWORD)
+        self._identity.put(f"/domains/{domain}/users/{user}/roles/{self._named('role', 'admin')}")
 
     def grant(self) -> None:
         """Grant the missing roles to all users. Only reads if no role is missing."""
@@ -63,16 +74,24 @@ class Accounts:
 
     def _catalogue(self) -> Mapping[str, tuple[str, str]]:
         layout = self._layout
-        return {
+        catalogue = {
             "image": ("glance", layout.image_url),
             "block-storage": ("cinder", f"{layout.volume_url}/v3/%(project_id)s"),
             "volumev3": ("cinderv3", f"{layout.volume_url}/v3/%(project_id)s"),
             "object-store": ("swift", f"{layout.object_url}/v1/AUTH_%(project_id)s"),
             "data-protect": ("karbor", layout.data_protect_url),
         }
+        if layout.with_servers:
+            catalogue |= {
+                "compute": ("nova", layout.compute_url),
+                "network": ("neutron", layout.network_url),
+                "placement": ("placement", layout.placement_url),
+                "orchestration": ("heat", layout.stack_url),
+            }
+        return catalogue
 
     def _named(self, kind: str, name: str, **body: str) -> str:
-        """Return the id of the project, user, role or service with that name. Create it if it is missing."""
+        """Return the id of the project, user, role, domain or service with that name. Create it if it is missing."""
         matches = self._identity.get(f"/{kind}s", params={"name": name}).json()[f"{kind}s"]
         if matches:
             return str(matches[0]["id"])

@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,8 +19,12 @@ from tests.cloud.cinder import VOLUME_TYPE, WORKERS, Cinder
 from tests.cloud.component import Component, Site
 from tests.cloud.errors import CannotRun, HarnessError
 from tests.cloud.glance import Glance
+from tests.cloud.heat import Heat
 from tests.cloud.keystone import Keystone
 from tests.cloud.layout import PASSWORD, Layout
+from tests.cloud.neutron import Neutron
+from tests.cloud.nova import PROCESSES, Nova
+from tests.cloud.placement import Placement
 from tests.cloud.processes import Supervisor
 from tests.cloud.servers import MariaDB, Memcached, PostgreSQL, RabbitMQ
 from tests.cloud.swift import Swift
@@ -74,41 +78,71 @@ class Cloud:
                     server.prepare()
                 servers = (self.mariadb, self.postgresql, self.rabbitmq, self._memcached)
                 self.supervisor.ensure(*(server.daemon() for server in servers))
-            cinder = Cinder(site)
-            components: list[Component] = [Keystone(site), Glance(site), Swift(site), cinder]
-            with self._step("databases and rings"), ThreadPoolExecutor(2) as pool:
+            components: list[Component] = [Glance(site), Swift(site), Cinder(site)]
+            if self.layout.with_servers:
+                # Those with the longest migrations come first.
+                components = [Neutron(site), Nova(site), *components, Heat(site), Placement(site)]
+            with self._step("accounts, databases and rings"), ThreadPoolExecutor(2) as pool:
+                # Most services ask Keystone for a token at their start.
+                identity = pool.submit(self._start_keystone, site)
                 list(pool.map(lambda component: component.prepare(), components))
+                identity.result()
             with self._step("services"):
                 self.supervisor.ensure(*(daemon for component in components for daemon in component.daemons()))
-            with self._step("accounts"):
-                accounts = self.accounts()
-                self.layout.once("accounts", site.release + accounts.key(), accounts.create)
-                # Always: a killed run may have left a tenant without its role. Endpoints are not reset, because the
-                # catalogue has the system that a test is running.
-                accounts.grant()
             with self._step("volume service"):
                 self._wait_for_volumes()
+            if self.layout.with_servers:
+                with self._step("compute, networks and stacks"):
+                    self._wait_for_servers()
 
-    def _wait_for_volumes(self, timeout: float = 180) -> None:
+    def _start_keystone(self, site: Site) -> None:
+        """Start Keystone, and create the accounts and the catalogue."""
+        keystone = Keystone(site)
+        keystone.prepare()
+        self.supervisor.ensure(*keystone.daemons())
+        accounts = self.accounts()
+        self.layout.once("accounts", site.release + accounts.key(), accounts.create)
+        # Always: a killed run may have left a tenant without its role. Endpoints are not reset, because the
+        # catalogue has the system that a test is running.
+        accounts.grant()
+
+    def _wait_for_volumes(self) -> None:
         """Wait until Cinder can schedule a volume and a backup, and create the volume type if it is missing."""
         volume = self.admin("volumev3")
-        deadline = time.monotonic() + timeout
-        while True:
+
+        def ready() -> bool:
             services = volume.get("/os-services").json()["services"]
-            missing = set(WORKERS) - {s["binary"] for s in services if s["state"] == "up"}
-            if not missing:
-                break
-            for name in WORKERS:
-                if self.supervisor.process(name) is None:
-                    raise HarnessError(f"{name}: ended during its start\n{self.supervisor.tail(name)}")
-            if time.monotonic() > deadline:
-                name = min(missing)
-                raise HarnessError(f"{name}: not up after {timeout:.0f} s.\n{self.supervisor.tail(name)}")
-            time.sleep(0.3)
+            return set(WORKERS) <= {service["binary"] for service in services if service["state"] == "up"}
+
+        self._wait("cinder-volume", WORKERS, ready)
         types = volume.get("/types").json()["volume_types"]
         if VOLUME_TYPE not in {kind["name"] for kind in types}:
             body = {"name": VOLUME_TYPE, "extra_specs": {"volume_backend_name": "file"}}
             volume.post("/types", json={"volume_type": body})
+
+    def _wait_for_servers(self) -> None:
+        """Wait until Nova can schedule a server and Heat can create a stack. Create flavors and the external network."""
+        compute, placement, stacks = (self.admin(kind) for kind in ("compute", "placement", "orchestration"))
+        started = max((p.create_time() for name in PROCESSES if (p := self.supervisor.process(name))), default=0.0)
+        self._wait("nova-compute", PROCESSES, lambda: Nova.is_ready(compute, placement, started))
+        self._wait("heat-engine", ("heat-engine",), lambda: Heat.is_ready(stacks))
+        Nova.furnish(compute)
+        Neutron.furnish(self.admin("network"))
+
+    def _wait(self, name: str, processes: Sequence[str], ready: Callable[[], bool], timeout: float = 180) -> None:
+        """Wait until a service is ready that consists of several processes.
+
+        :param name: the process whose log explains a timeout
+        :param timeout: seconds
+        """
+        deadline = time.monotonic() + timeout
+        while not ready():
+            for process in processes:
+                if self.supervisor.process(process) is None:
+                    raise HarnessError(f"{process}: ended during its start\n{self.supervisor.tail(process)}")
+            if time.monotonic() > deadline:
+                raise HarnessError(f"{name}: not ready after {timeout:.0f} s\n{self.supervisor.tail(name)}")
+            time.sleep(0.3)
 
     def down(self) -> None:
         """Stop all processes and delete stale records of processes from an earlier boot. The data is kept."""
@@ -144,7 +178,8 @@ class Cloud:
     def running(self) -> bool:
         """Return whether all processes run that :meth:`up` starts."""
         status = self.status()
-        return WORKERS[-1] in status and None not in status.values()
+        needed = {WORKERS[-1], "nova-compute"} if self.layout.with_servers else {WORKERS[-1]}
+        return needed <= set(status) and None not in status.values()
 
     def accounts(self) -> Accounts:
         return Accounts(self.admin("identity", self.layout.auth_url), self.layout)

@@ -13,6 +13,9 @@ from tests.cloud.servers import MariaDB, RabbitMQ
 
 Sections = Mapping[str, Mapping[str, object]]
 
+DRIVERS = Path(__file__).with_name("drivers")
+"""Directory of our own drivers, which the services load."""
+
 
 @dataclass(frozen=True)
 class Site:
@@ -37,15 +40,22 @@ class Site:
         """Return the ``[database]`` section of a service."""
         return {"connection": self.mariadb.url(name)}
 
-    def sync(self, component: str, *commands: Sequence[str]) -> None:
-        """Create the component's database and run *commands* (its migrations), once per release."""
+    def queues(self) -> Mapping[str, object]:
+        """Return the ``[oslo_messaging_rabbit]`` section of a service."""
+        return {"rabbit_quorum_queue": True}
+
+    def sync(self, component: str, *commands: Sequence[str], once: str | None = None) -> None:
+        """Create the database *component* and run *commands* (its migrations), once per release.
+
+        :param once: the commands run again when this text changes, instead of the release
+        """
 
         def action() -> None:
             self.mariadb.create(component)
             for command in commands:
                 run(command, log=self.layout.log(f"{component}-sync"))
 
-        self.layout.once(f"{component}-sync", self.release, action)
+        self.layout.once(f"{component}-sync", self.release if once is None else once, action)
 
     def credentials(self, user: str) -> Mapping[str, object]:
         """Return the options of keystoneauth for a service user."""
@@ -70,8 +80,24 @@ class Site:
             "service_token_roles_required": True,
         }
 
+    def worker(self, name: str, config: Path, *, script: Path | None = None) -> Daemon:
+        """Describe a process without a port. It counts as ready at once: ask the API for its state later.
+
+        :param script: runs instead of the program of that name
+        """
+        program = [self.program("python"), str(script)] if script else [self.program(name)]
+        configs = [config, self.installed, *sorted(DRIVERS.glob("*.py"))]
+        return Daemon(name, [*program, "--config-file", str(config)], lambda: True, configs=configs)
+
     def wsgi(
-        self, name: str, application: str, config: Path, *, path: str, env: Mapping[str, str] | None = None
+        self,
+        name: str,
+        application: str,
+        config: Path,
+        *,
+        path: str,
+        workers: int = 2,
+        env: Mapping[str, str] | None = None,
     ) -> Daemon:
         """Describe a WSGI application that runs under gunicorn.
 
@@ -86,7 +112,8 @@ class Site:
         gunicorn.write_text(
             f"wsgi_app = {application!r}\n"
             f"bind = '{HOST}:{port}'\n"
-            "workers = 2\nworker_class = 'gthread'\nthreads = 4\ntimeout = 600\nkeepalive = 30\ngraceful_timeout = 3\n"
+            f"workers = {workers}\n"
+            "worker_class = 'gthread'\nthreads = 4\ntimeout = 600\nkeepalive = 30\ngraceful_timeout = 3\n"
             "control_socket_disable = True\n\n\n"
             "def post_fork(server, worker):\n"
             f"    import sys\n\n    sys.argv = [{name!r}, '--config-file', {str(config)!r}]\n"

@@ -13,6 +13,8 @@ PORTS = "KARBOR_LIKE_CLOUD_PORTS"
 """Environment variable: the first of the hundred ports of the cloud."""
 DATA_PROTECT_PORT = "KARBOR_LIKE_CLOUD_DATA_PROTECT_PORT"
 """Environment variable: the port of the data-protect endpoint in the catalogue."""
+SERVICES = "KARBOR_LIKE_CLOUD_SERVICES"
+"""Environment variable: ``volumes`` leaves out Placement, Nova, Neutron and Heat."""
 
 PASSWORD = "secret"
 """Password of every user."""
@@ -26,6 +28,8 @@ class Layout:
     state: Path
     first_port: int
     data_protect_port: int
+    with_servers: bool = True
+    """Whether Placement, Nova, Neutron and Heat are part of the cloud."""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> "Layout":
@@ -34,6 +38,7 @@ class Layout:
             state=Path(env.get(STATE, "/var/tmp/karbor_like-cloud")).absolute(),
             first_port=first,
             data_protect_port=int(env.get(DATA_PROTECT_PORT, first + 50)),
+            with_servers=env.get(SERVICES, "all") == "all",
         )
 
     @property
@@ -72,6 +77,22 @@ class Layout:
         return f"http://{HOST}:{self.port('cinder')}"
 
     @property
+    def compute_url(self) -> str:
+        return f"http://{HOST}:{self.port('nova')}/v2.1"
+
+    @property
+    def network_url(self) -> str:
+        return f"http://{HOST}:{self.port('neutron')}"
+
+    @property
+    def placement_url(self) -> str:
+        return f"http://{HOST}:{self.port('placement')}"
+
+    @property
+    def stack_url(self) -> str:
+        return f"http://{HOST}:{self.port('heat')}/v1/%(project_id)s"
+
+    @property
     def data_protect_url(self) -> str:
         return f"http://{HOST}:{self.data_protect_port}/v1/%(project_id)s"
 
@@ -91,6 +112,9 @@ _OFFSETS = {
     "container": 4,
     "object": 5,
     "cinder": 6,
+    "nova": 7,
+    "neutron": 8,
+    "placement": 9,
     "mariadb": 10,
     "postgresql": 11,
     "rabbitmq": 12,
@@ -98,6 +122,7 @@ _OFFSETS = {
     "rabbitmq-distribution": 14,
     "rabbitmq-epmd": 15,
     "memcached": 16,
+    "heat": 17,
 }
 
 
