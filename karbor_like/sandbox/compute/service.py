@@ -45,13 +45,13 @@ class ComputeService(web.Service):
             web.Route("GET", attachments + "/{volume_id}", self.show_attachment),
             web.Route("DELETE", attachments + "/{volume_id}", self.detach),
             web.Route("GET", "/v2.1/flavors", self.list_flavors),
-            web.Route("GET", "/v2.1/flavors/detail", self.list_flavors),
+            web.Route("GET", "/v2.1/flavors/detail", self.detail_flavors),
             web.Route("GET", "/v2.1/flavors/{key}", self.show_flavor),
         )
 
     def finish(self, call: web.Call, response: webob.Response) -> None:
         try:
-            version = microversion.wanted(call, "compute", LOWEST, HIGHEST)
+            version = self._wanted(call)
         except errors.ApiError:
             return
         response.headers["OpenStack-API-Version"] = f"compute {version[0]}.{version[1]}"
@@ -111,19 +111,20 @@ class ComputeService(web.Service):
 
     def list_attachments(self, call: web.Call, key: str) -> webob.Response:
         server = self._servers.get(call.identity, key)
-        return web.answer(body={"volumeAttachments": [_attachment(key, held) for held in server["volumes"]]})
+        version = self._wanted(call)
+        return web.answer(body={"volumeAttachments": [_attachment(key, held, version) for held in server["volumes"]]})
 
     def show_attachment(self, call: web.Call, key: str, volume_id: str) -> webob.Response:
         server = self._servers.get(call.identity, key)
         for held in server["volumes"]:
             if held["volume_id"] == volume_id:
-                return web.answer(body={"volumeAttachment": _attachment(key, held)})
+                return web.answer(body={"volumeAttachment": _attachment(key, held, self._wanted(call))})
         raise errors.not_found(f"Volume {volume_id} is not attached to server {key}.")
 
     def attach(self, call: web.Call, key: str) -> webob.Response:
         values = call.member("volumeAttachment")
         held = self._servers.attach(call.identity, key, str(values.get("volumeId")), values.get("device"))
-        return web.answer(body={"volumeAttachment": _attachment(key, held)})
+        return web.answer(body={"volumeAttachment": _attachment(key, held, self._wanted(call))})
 
     def detach(self, call: web.Call, key: str, volume_id: str) -> webob.Response:
         self._servers.detach(call.identity, key, volume_id)
@@ -132,15 +133,23 @@ class ComputeService(web.Service):
     # flavors
 
     def list_flavors(self, call: web.Call) -> webob.Response:
-        return web.answer(body={"flavors": [_flavor(key) for key in servers_module.FLAVORS]})
+        flavors = servers_module.FLAVORS.items()
+        return web.answer(body={"flavors": [{"id": key, "name": f["name"], "links": []} for key, f in flavors]})
+
+    def detail_flavors(self, call: web.Call) -> webob.Response:
+        version = self._wanted(call)
+        return web.answer(body={"flavors": [_flavor(key, version) for key in servers_module.FLAVORS]})
 
     def show_flavor(self, call: web.Call, key: str) -> webob.Response:
         if key not in servers_module.FLAVORS:
             raise errors.not_found(f"Flavor {key} could not be found.")
-        return web.answer(body={"flavor": _flavor(key)})
+        return web.answer(body={"flavor": _flavor(key, self._wanted(call))})
+
+    def _wanted(self, call: web.Call) -> tuple[int, int]:
+        return microversion.wanted(call, "compute", LOWEST, HIGHEST)
 
     def _shown(self, call: web.Call, server: state.Document) -> dict[str, Any]:
-        version = microversion.wanted(call, "compute", LOWEST, HIGHEST)
+        version = self._wanted(call)
         flavor = servers_module.FLAVORS[server["flavor_id"]]
         embedded = {"original_name": flavor["name"], "ram": flavor["ram"], "vcpus": flavor["vcpus"]}
         embedded |= {"disk": flavor["disk"], "ephemeral": 0, "swap": 0, "extra_specs": {}}
@@ -158,7 +167,6 @@ class ComputeService(web.Service):
             "accessIPv4": "",
             "accessIPv6": "",
             "key_name": server["key_name"],
-            "security_groups": [],
             "config_drive": "",
             "progress": 0,
             "links": [],
@@ -170,8 +178,7 @@ class ComputeService(web.Service):
             "OS-EXT-STS:task_state": server["task_state"],
             "OS-EXT-STS:power_state": POWER.get(server["status"], 0),
             "os-extended-volumes:volumes_attached": [
-                {"id": held["volume_id"], "delete_on_termination": held["delete_on_termination"]}
-                for held in server["volumes"]
+                _since(version, {"id": held["volume_id"]}, {(2, 3): _ending(held)}) for held in server["volumes"]
             ],
         }
         if server["fault"]:
@@ -179,22 +186,31 @@ class ComputeService(web.Service):
         return body
 
 
-def _attachment(server_id: str, held: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": held["volume_id"],
-        "volumeId": held["volume_id"],
-        "serverId": server_id,
-        "device": held["device"],
-        "delete_on_termination": held["delete_on_termination"],
-        "tag": None,
-    }
+def _attachment(server_id: str, held: dict[str, Any], version: tuple[int, int]) -> dict[str, Any]:
+    volume_id = held["volume_id"]
+    body = {"volumeId": volume_id, "serverId": server_id, "device": held["device"]}
+    if version < (2, 89):
+        body["id"] = volume_id
+    return _since(
+        version,
+        body,
+        {(2, 70): {"tag": None}, (2, 79): _ending(held), (2, 89): {"attachment_id": volume_id, "bdm_uuid": volume_id}},
+    )
 
 
-def _flavor(key: str) -> dict[str, Any]:
-    flavor = {"id": key, **servers_module.FLAVORS[key], "swap": 0, "rxtx_factor": 1.0, "links": []}
-    return flavor | {
-        "OS-FLV-EXT-DATA:ephemeral": 0,
-        "os-flavor-access:is_public": True,
-        "description": None,
-        "extra_specs": {},
-    }
+def _ending(held: dict[str, Any]) -> dict[str, Any]:
+    return {"delete_on_termination": held["delete_on_termination"]}
+
+
+def _flavor(key: str, version: tuple[int, int]) -> dict[str, Any]:
+    flavor = {"id": key, **servers_module.FLAVORS[key], "rxtx_factor": 1.0, "links": []}
+    flavor |= {"swap": 0 if version >= (2, 75) else "", "OS-FLV-EXT-DATA:ephemeral": 0}
+    flavor |= {"OS-FLV-DISABLED:disabled": False, "os-flavor-access:is_public": True}
+    return _since(version, flavor, {(2, 55): {"description": None}, (2, 61): {"extra_specs": {}}})
+
+
+def _since(
+    version: tuple[int, int], body: dict[str, Any], added: dict[tuple[int, int], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return *body* with the attributes that Nova added in a microversion up to *version*."""
+    return {**body, **{name: value for first in added if first <= version for name, value in added[first].items()}}

@@ -41,6 +41,31 @@ def test_an_attachment_is_shown_by_volume_and_server(alice: Clients, server: Any
     assert alice.settled(alice.cinder.volumes, volume.id).attachments == []
 
 
+@pytest.mark.parametrize(
+    ("version", "attached", "attachment"),
+    [
+        ("2.1", set(), {"id"}),
+        ("2.3", {"delete_on_termination"}, {"id"}),
+        ("2.79", {"delete_on_termination"}, {"id", "tag", "delete_on_termination"}),
+        ("2.96", {"delete_on_termination"}, {"tag", "delete_on_termination", "attachment_id", "bdm_uuid"}),
+    ],
+)
+def test_attributes_of_attachments_depend_on_the_microversion(
+    alice: Clients, server: Any, version: str, attached: set[str], attachment: set[str]
+) -> None:
+    """The same attributes as Nova shows (its API reference, "Servers with volume attachments")."""
+    volume = alice.volume()
+    alice.nova.volumes.create_server_volume(server.id, volume.id)
+
+    def get(path: str) -> Any:
+        return alice.session.get(path, endpoint_filter={"service_type": "compute"}, microversion=version).json()
+
+    (shown,) = get(f"/servers/{server.id}")["server"]["os-extended-volumes:volumes_attached"]
+    assert set(shown) == {"id"} | attached
+    (listed,) = get(f"/servers/{server.id}/os-volume_attachments")["volumeAttachments"]
+    assert set(listed) == {"volumeId", "serverId", "device"} | attachment
+
+
 def test_a_shelved_server_reserves_its_volumes_and_cinder_shows_no_attachment(alice: Clients, server: Any) -> None:
     volume = alice.volume()
     alice.nova.volumes.create_server_volume(server.id, volume.id)
