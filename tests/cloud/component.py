@@ -83,11 +83,13 @@ class Site:
     def worker(self, name: str, config: Path, *, script: Path | None = None) -> Daemon:
         """Describe a process without a port. It counts as ready at once: ask the API for its state later.
 
-        :param script: runs instead of the program of that name
+        :param script: in :data:`DRIVERS`; runs instead of the program of that name
         """
         program = [self.program("python"), str(script)] if script else [self.program(name)]
-        configs = [config, self.installed, *sorted(DRIVERS.glob("*.py"))]
-        return Daemon(name, [*program, "--config-file", str(config)], lambda: True, configs=configs)
+        drivers = sorted(DRIVERS.glob("*.py")) if script else []
+        return Daemon(
+            name, [*program, "--config-file", str(config)], lambda: True, configs=[config, self.installed, *drivers]
+        )
 
     def wsgi(
         self,
