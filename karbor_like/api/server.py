@@ -7,6 +7,7 @@ requests, so that slow clients and idle connections occupy none of them.
 import logging
 import socket
 import threading
+import types
 from typing import Any, Final
 
 from oslo_config import cfg
@@ -47,9 +48,30 @@ class _ErrorTask(task.ErrorTask):
         self.write(answer.body)
 
 
+class _Task(task.WSGITask):
+    """Sends the header of an answer with the beginning of the body: one call of the kernel, and one packet."""
+
+    channel: Any
+
+    def write(self, data: bytes) -> None:
+        """Send *data*, the next part of the body."""
+        if self.wrote_header:
+            super().write(data)
+            return
+        connection = self.channel
+        parts: list[bytes] = []
+        self.channel = types.SimpleNamespace(server=connection.server, write_soon=parts.append)
+        try:
+            super().write(data)
+        finally:
+            self.channel = connection
+        connection.write_soon(b"".join(parts))
+
+
 class _Channel(channel.HTTPChannel):
     """A connection that knows since when it waits for its client."""
 
+    task_class = _Task
     error_task_class = _ErrorTask
     server: "_Server"
     _reading_since = 0.0

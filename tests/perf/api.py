@@ -2,9 +2,10 @@
 
 The benchmark starts the processes of a deployment, with MariaDB and RabbitMQ (``--embedded``: one process with SQLite), and
 sends HTTP requests with tokens of the sandbox's Keystone. It prints requests per second, also per second of CPU time of the
-API's worker. It prints the latency of a page of 100 checkpoints out of 100 and out of many, for a bank in a file system and
-one in Swift. Lists come from the database; for comparison, a page of the bank's own index is measured, with as many
-checkpoints as can be put into it in ``--fill-seconds``. This is not a test: no result makes it fail.
+API's processes: user and system time of these alone, without the clients, MariaDB and everything else on the machine, and
+with tokens that they have in their caches. It prints the latency of a page of 100 checkpoints out of 100 and out of many,
+for a bank in a file system and one in Swift. Lists come from the database; for comparison, a page of the bank's own index is
+measured, with as many checkpoints as can be put into it in ``--fill-seconds``. This is not a test: no result makes it fail.
 """
 
 import argparse
@@ -86,7 +87,7 @@ class Caller:
 
 
 def reads(system: System, plan_id: str, clients: int, seconds: float) -> tuple[float, float, list[float]]:
-    """Measure requests per second, requests per second of the API's CPU time, and milliseconds of each."""
+    """Measure requests per second, requests per second of CPU time of the API's processes, and milliseconds of each."""
     callers = [Caller(system) for _ in range(clients)]
     for caller in callers:
         caller.get(f"/plans/{plan_id}")
@@ -234,7 +235,7 @@ def measure(system: System, database: Database, arguments: argparse.Namespace) -
         session.execute(sa.insert(Plan), [plan])
     each, per_core, taken = reads(system, plan["id"], arguments.clients, arguments.seconds)
     figures.append(figure(f"reads of a plan, {arguments.clients} connections", each, "1/s"))
-    figures.append(figure("... per core that the API used", per_core, "1/s"))
+    figures.append(figure("... per second of CPU time of the API", per_core, "1/s"))
     figures.append(figure("... the median", statistics.median(taken), "ms"))
     figures.append(figure("... 19 of 20 within", statistics.quantiles(taken, n=20)[-1], "ms"))
 
