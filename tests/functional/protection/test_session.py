@@ -49,3 +49,23 @@ def test_a_lease_is_released_if_the_database_fails_after_its_acquisition(
     site.close()
     # Of the fault, which asks the bank.
     waits_in_transactions.clear()
+
+
+def test_a_deletion_sees_the_other_checkpoints_of_its_resource(tmp_path: Path, files: Path) -> None:
+    with running(Site(tmp_path, files)) as first:
+        first.cloud.plant({"a": [], "b": []})
+        oldest, deleted, newest, _ = (
+            first.wait(first.protect(name)["id"], "available").id for name in ("a", "a", "a", "b")
+        )
+    site = Site(tmp_path, files)
+    site.delete(deleted)
+    row = site.operation(checkpoint_id=deleted)
+    claim = site.env.database.write(lambda session: operations.claim(session, row, "here", 60))
+    assert claim is not None
+    loaded, encrypted, _ = spec.load(site.env.database, claim)
+    active = ActiveClaim(claim, site.env.clock, site.env.clock.monotonic(), 60)
+    (resource,) = loaded.graph.nodes
+    with OperationSession(site.env, loaded, active, encrypted) as operation:
+        context = operation.hook_context(resource, operation.progress(resource))
+        assert [section.checkpoint_id for section in context.others] == [newest, oldest]
+    site.close()
