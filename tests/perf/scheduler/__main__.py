@@ -223,7 +223,8 @@ def server(kind: str) -> Iterator[str]:
     supervisor = Supervisor(state)
     # So that the server does not outlive a benchmark that is terminated.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
-    started = {"mariadb": MariaDB, "postgresql": PostgreSQL}[kind](state / kind, free_port())
+    classes: dict[str, type[MariaDB | PostgreSQL]] = {"mariadb": MariaDB, "postgresql": PostgreSQL}
+    started = classes[kind](state / kind, free_port())
     try:
         started.prepare()
         supervisor.ensure(started.daemon())
