@@ -70,7 +70,7 @@ class Waiter:
         get: Callable[[], T],
         *,
         done: Callable[[T], bool],
-        failed: Callable[[T], str | None],
+        failed: Callable[[T], str | None] = lambda value: None,
         timeout: float | None = None,
         check: Check | None = None,
     ) -> T:

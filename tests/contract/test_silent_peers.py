@@ -222,7 +222,7 @@ def until_given_up(name: str) -> None:
 
 @pytest.fixture
 def refused() -> Iterator[str]:
-    """The URL of a bus at a port that nobody listens on."""
+    """The URL of a bus at a port that refuses connections."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"rabbit://guest:guest@127.0.0.1:{bound.getsockname()[1]}/"

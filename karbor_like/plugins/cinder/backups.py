@@ -159,7 +159,6 @@ class Deletion:
                     f"backup {backup_id} to become idle",
                     lambda: backups.get(backup_id),
                     done=lambda current: current.status in (*backups.deletable, "deleting"),
-                    failed=lambda current: None,
                     timeout=self._timeout,
                     check=context.check,
                 )

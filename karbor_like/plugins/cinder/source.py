@@ -40,7 +40,6 @@ def wait_until_idle(context: HookContext) -> Any:
             f"{what} to become available or in-use",
             get,
             done=lambda current: current.status in USABLE,
-            failed=lambda current: None,
             timeout=min(context.waiter.timeout, _MEMBER_PATIENCE) if context.is_member else None,
             check=context.check,
         )

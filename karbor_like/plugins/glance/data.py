@@ -122,7 +122,6 @@ def make_image(context: HookContext, role: str, recorded: Mapping[str, Any], *, 
                 f"image {image.id} to be stored",
                 lambda: images.get(image.id),
                 done=lambda current: current.status != "saving",
-                failed=lambda current: None,
                 timeout=timeout,
                 check=context.check,
             )

@@ -110,7 +110,6 @@ def _withdraw(context: HookContext, objects: CloudObjects, entry: Entry) -> None
             f"the owner of {objects.noun} {entry.name}",
             present,
             done=lambda current: True,
-            failed=lambda current: None,
             timeout=_WITHDRAWAL,
         )
         for cloud_id in objects.find(entry.name):

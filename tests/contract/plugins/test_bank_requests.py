@@ -53,7 +53,6 @@ def volume(cloud: Sandbox, factory: ClientFactory) -> Resource:
         "the volume to become available",
         lambda: cinder.volumes.get(made.id),
         done=lambda seen: seen.status == "available",
-        failed=lambda seen: None,
     )
     cloud.write_volume(made.id, b"x" * 100_000, offset=0)
     return Resource(resource.VOLUME, made.id, "small")

@@ -28,7 +28,7 @@ MARKERS = {
 
 def until(get: Any, status: str) -> Any:
     return Waiter(SystemClock(), interval=0.005, max_interval=0.05, timeout=120).until(
-        status, get, done=lambda seen: seen.status == status, failed=lambda seen: None
+        status, get, done=lambda seen: seen.status == status
     )
 
 

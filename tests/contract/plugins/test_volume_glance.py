@@ -87,9 +87,7 @@ class VolumeSubject(sandbox.Subject):
 
     def destroy(self) -> None:
         self.cinder.volumes.delete(self.resource.id)
-        self.waiter.until(
-            "gone", self.belongings, done=lambda b: self.resource.id not in b["volumes"], failed=lambda b: None
-        )
+        self.waiter.until("gone", self.belongings, done=lambda b: self.resource.id not in b["volumes"])
 
 
 @pytest.fixture

@@ -89,7 +89,6 @@ def test_a_sandbox_can_run_as_a_process(tmp_path: Path, number: signal.Signals) 
             "the bytes",
             lambda: cloud.volume_digest(volume.id),
             done=lambda found: found == digest,
-            failed=lambda _: None,
         )
     finally:
         process.terminate()

@@ -20,7 +20,7 @@ def gone(manager: Any, key: str) -> None:
         except exceptions.NotFound:
             return False
 
-    waiter().until(f"{key} to be deleted", exists, done=lambda exists: not exists, failed=lambda exists: None)
+    waiter().until(f"{key} to be deleted", exists, done=lambda exists: not exists)
 
 
 @pytest.fixture

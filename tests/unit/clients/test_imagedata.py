@@ -253,7 +253,6 @@ def test_failing_source_leaves_the_image_queued(clients: Clients, image_id: str)
         "the image to be queued again",
         lambda: clients.glance().images.get(image_id),
         done=lambda image: image.status == "queued",
-        failed=lambda image: None,
     )
     imagedata.upload(clients, image_id, Source(BYTES))
     assert clients.glance().images.get(image_id).size == len(BYTES)
