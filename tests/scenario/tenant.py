@@ -11,6 +11,7 @@ from cinderclient import client as cinder
 from glanceclient import client as glance
 from keystoneauth1 import adapter
 from keystoneauth1.session import Session
+from novaclient import client as nova
 
 from tests.fixtures.cloud import CloudHandle
 
@@ -20,7 +21,9 @@ PATIENCE = 600
 
 _UNSETTLED = ("protecting", "deleting", "wait_copying", "copying")
 
-VOLUME, IMAGE = "OS::Cinder::Volume", "OS::Glance::Image"
+VOLUME, IMAGE, SERVER = "OS::Cinder::Volume", "OS::Glance::Image", "OS::Nova::Server"
+#: Id of the smallest flavor of both clouds.
+FLAVOR = "1"
 
 
 def random_bytes(seed: int | str, mebibytes: int) -> Iterator[bytes]:
@@ -59,6 +62,7 @@ class Tenant:
         self.session = session or cloud.session(user)
         self.cinder = cinder.Client("3.66", session=self.session)
         self.glance = glance.Client("2", session=self.session)
+        self.nova = nova.Client("2.60", session=self.session)
         self.api = adapter.Adapter(self.session, service_type="data-protect", raise_exc=False)
 
     # Cloud
@@ -88,6 +92,23 @@ class Tenant:
         for chunk in self.glance.images.data(image_id):
             digest.update(chunk)
         return digest.hexdigest()
+
+    def server(self, name: str, image: Any, volume: Any) -> Any:
+        """Create a server that boots from *image*, attach *volume*, and return the server."""
+        server = self.nova.servers.create(name, image.id, FLAVOR, nics="none")
+        server = until(lambda: self.nova.servers.get(server.id), lambda s: s.status != "BUILD")
+        assert server.status == "ACTIVE", server.to_dict()
+        self.nova.volumes.create_server_volume(server.id, volume.id)
+        attached = until(
+            lambda: self.cinder.volumes.get(volume.id), lambda v: v.status not in ("reserved", "attaching")
+        )
+        assert attached.status == "in-use", attached.to_dict()
+        return server
+
+    def delete_server(self, server_id: str) -> None:
+        """Delete a server, and wait until it no longer exists and its volumes are detached."""
+        self.nova.servers.delete(server_id)
+        until(self.nova.servers.list, lambda servers: server_id not in [server.id for server in servers])
 
     def belongings(self) -> dict[str, set[str]]:
         """Return the ids of all volumes, snapshots and images of the tenant."""

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.scenario.tenant import IMAGE, MIB, VOLUME, Tenant, path_of, random_bytes, until
+from tests.scenario.tenant import IMAGE, MIB, SERVER, VOLUME, Tenant, path_of, random_bytes, until
 
 #: Fraction of the first volume that has random data. The rest is zeros.
 DATA = 0.3
@@ -196,3 +196,40 @@ def test_a_project_is_protected_without_what_cannot_be(cloud, system, alice, thi
     assert {kind: len(ids) for kind, ids in created.items()} == {VOLUME: 1, IMAGE: 1}
     assert cloud.volume_digest(created[VOLUME][0]) == cloud.volume_digest(first.id)
     assert alice.image_digest(created[IMAGE][0]) == alice.image_digest(image.id)
+
+
+@pytest.fixture
+def server(alice, things):
+    """A server that was booted from the image and has the second volume."""
+    _, volume, image = things
+    server = alice.server("web", image, volume)
+    yield server
+    if server.id in [left.id for left in alice.nova.servers.list()]:
+        alice.delete_server(server.id)
+
+
+@pytest.mark.once
+@pytest.mark.turn(2)
+def test_the_volume_and_the_image_of_a_server_are_restored(cloud, system, alice, things, image_data, server):
+    """The server itself is left out, because the provider has no plugin for servers."""
+    other, volume, image = things
+    alice.delete_volume(other.id)
+    shown = alice.call("GET", f"/protectables/{SERVER}/instances/{server.id}")["instance"]
+    assert (shown["name"], {child["id"] for child in shown["dependent_resources"]}) == ("web", {volume.id, image.id})
+
+    project = {"type": "OS::Keystone::Project", "id": alice.session.get_project_id(), "name": "alice"}
+    before = alice.belongings()
+    checkpoint = alice.protected(alice.plan(system.provider, resources=[project]))
+    assert checkpoint["status"] == "available", checkpoint
+    assert server.id in [entry["id"] for entry in checkpoint["left_out"]]
+    assert SERVER in checkpoint["reason"]
+    assert alice.belongings() == before, "temporary cloud objects remain after protect"
+
+    alice.delete_server(server.id)
+    digest = cloud.volume_digest(volume.id)
+    alice.delete_volume(volume.id)
+    alice.glance.images.delete(image.id)
+    created = alice.restored(checkpoint)
+    # The project may have other volumes and images, which a killed run left.
+    assert digest in [cloud.volume_digest(volume_id) for volume_id in created[VOLUME]]
+    assert hashlib.sha256(image_data).hexdigest() in [alice.image_digest(image_id) for image_id in created[IMAGE]]
