@@ -10,6 +10,7 @@ measured, with as many checkpoints as can be put into it in ``--fill-seconds``. 
 
 import argparse
 import contextlib
+import functools
 import http.client
 import json
 import shutil
@@ -161,7 +162,7 @@ def pages(system: System, database: Database, provider_id: str, rounds: int) -> 
     if len(ids) > PAGE:
         kinds["middle page"] = f"{path}&marker={ids[len(ids) // 2]}"
         kinds["last page"] = f"{path}&marker={ids[PAGE]}"
-    return {kind: _median(lambda asked=asked: _page(caller, asked), rounds) for kind, asked in kinds.items()}
+    return {kind: _median(functools.partial(_page, caller, asked), rounds) for kind, asked in kinds.items()}
 
 
 def _page(caller: Caller, path: str) -> None:
@@ -228,8 +229,8 @@ def measure(system: System, database: Database, arguments: argparse.Namespace) -
     """Measure everything. Returns name, value, unit and goal of each figure."""
     figures = []
     project_id = Caller(system).project_id
-    plan = {"project_id": project_id, "name": "nightly", "provider_id": system.noop_provider, "status": "suspended"}
-    plan |= {"id": str(uuid.uuid4()), "parameters": {}, "created_at": _FIRST_DAY}
+    plan: dict[str, Any] = {"project_id": project_id, "name": "nightly", "provider_id": system.noop_provider}
+    plan |= {"status": "suspended", "id": str(uuid.uuid4()), "parameters": {}, "created_at": _FIRST_DAY}
     plan["resources"] = [{"id": str(uuid.uuid4()), "type": "OS::Cinder::Volume", "name": "a volume"}] * 3
     with database.writer() as session:
         session.execute(sa.insert(Plan), [plan])
