@@ -180,6 +180,17 @@ _ELSEWHERE = {route for route in ROUTES if route.startswith(("GET /providers", "
 }
 
 
+#: The status of what a single query answers. On SQLite, it waits for no other process.
+_QUERIES = {
+    "GET /plans/{plan_id}": 200,
+    "GET /triggers/{trigger_id}": 200,
+    "GET /scheduled_operations/{scheduled_operation_id}": 200,
+    "GET /operation_logs/{operation_log_id}": 200,
+    # Refused after the query: it is not the user's own.
+    "PUT /scheduled_operations/{scheduled_operation_id}": 403,
+}
+
+
 @contextlib.contextmanager
 def _locked(path: str) -> Iterator[None]:
     """Let another process write to the database, and never end."""
@@ -215,6 +226,9 @@ def test_an_unavailable_database_is_503(application, client, make, database, tro
     for route, answer in answers.items():
         if route in _ELSEWHERE:
             assert answer.status_int == 200, route
+            continue
+        if trouble is _locked and route in _QUERIES:
+            assert answer.status_int == _QUERIES[route], route
             continue
         assert answer.status_int == 503, f"{route}: {answer.text}"
         assert int(answer.headers["Retry-After"]) > 0
