@@ -1,4 +1,4 @@
-"""The last released karbor clients in a separate virtual environment, which is created once, below ``.tox``."""
+"""The last released karbor clients in virtual environments of their own, which are created once, below ``.tox``."""
 
 import contextlib
 import fcntl
@@ -16,9 +16,8 @@ import pytest
 
 from tests.fixtures.services import must_run
 
-_REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-_CONSTRAINTS = Path(__file__).with_name("constraints.txt")
-_HOME = Path(__file__).parents[3] / ".tox" / "conformance"
+_HERE = Path(__file__).parent
+_HOME = _HERE.parents[2] / ".tox"
 _SECONDS = 300
 
 
@@ -59,35 +58,49 @@ class Clients:
 
 @pytest.fixture(scope="session")
 def clients() -> Clients:
-    stamp = _HOME / hashlib.sha256(_REQUIREMENTS.read_bytes() + _CONSTRAINTS.read_bytes()).hexdigest()
-    with _one_at_a_time():
+    """The clients with the versions of other packages that they were released for."""
+    return _installed("")
+
+
+@pytest.fixture(scope="session")
+def clients_today() -> Clients:
+    """The clients with today's versions of other packages."""
+    return _installed("-today")
+
+
+def _installed(suffix: str) -> Clients:
+    """Install ``requirements{suffix}.txt`` unless that is done, and return the clients."""
+    home = _HOME / f"conformance{suffix}"
+    requirements, constraints = (_HERE / f"{name}{suffix}.txt" for name in ("requirements", "constraints"))
+    stamp = home / hashlib.sha256(requirements.read_bytes() + constraints.read_bytes()).hexdigest()
+    with _one_at_a_time(home):
         if not stamp.exists():
-            shutil.rmtree(_HOME, ignore_errors=True)
+            shutil.rmtree(home, ignore_errors=True)
             try:
-                _install()
+                _install(home, requirements, constraints)
             except subprocess.CalledProcessError as error:
                 if must_run():
                     raise
                 pytest.skip(f"conformance clients: not installed; {error.stderr[-500:]}")
             stamp.touch()
-    return Clients(_HOME)
+    return Clients(home)
 
 
 @contextlib.contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def _one_at_a_time(home: Path) -> Iterator[None]:
     """Hold a lock, because tests run in several processes, which share the environment."""
-    lock = _HOME.with_suffix(".lock")
+    lock = home.with_suffix(".lock")
     lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _install() -> None:
-    pip = [str(_HOME / "bin" / "python"), "-m", "pip"]
+def _install(home: Path, requirements: Path, constraints: Path) -> None:
+    pip = [str(home / "bin" / "python"), "-m", "pip"]
     steps = (
-        [sys.executable, "-m", "venv", str(_HOME)],
-        [*pip, "install", "-q", "-c", str(_CONSTRAINTS), "-r", str(_REQUIREMENTS)],
+        [sys.executable, "-m", "venv", str(home)],
+        [*pip, "install", "-q", "-c", str(constraints), "-r", str(requirements)],
     )
     for step in steps:
         subprocess.run(step, check=True, capture_output=True, text=True)
