@@ -1,12 +1,15 @@
-"""Cinder's volumes and snapshots as objects that operations create and delete."""
+"""Cinder's volumes, snapshots and backups as objects that operations create and delete."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
+from karbor_like.plugins.protection import HookContext
+from karbor_like.plugins.toolkit import names
 from karbor_like.plugins.toolkit.cloud_objects import CloudObjects
+from karbor_like.plugins.toolkit.details import Details
 
 
 def cinder_message(clients: Clients, cloud_id: str) -> str:
@@ -22,6 +25,26 @@ def cinder_message(clients: Clients, cloud_id: str) -> str:
 
 class _Cinder(CloudObjects):
     ready = "available"
+    #: The attribute of cinderclient that manages the objects.
+    collection: ClassVar[str]
+
+    @property
+    def manager(self) -> Any:
+        """Cinderclient's manager of the objects."""
+        return getattr(self.clients.cinder(), self.collection)
+
+    def get(self, cloud_id: str) -> Any:
+        with translated(f"{self.noun} {cloud_id}"):
+            return self.manager.get(cloud_id)
+
+    def find(self, name: str) -> Sequence[str]:
+        with translated(f"{self.noun}s named {name}"):
+            listed = self.manager.list(search_opts={"name": name})
+        return [found.id for found in listed if found.name == name]
+
+    def delete(self, current: Any) -> None:
+        with translated(f"deleting {self.noun} {current.id}"):
+            self.manager.delete(current.id)
 
     def failure(self, current: Any) -> str | None:
         if not current.status.startswith("error"):
@@ -33,69 +56,48 @@ class Volumes(_Cinder):
     """Volumes of the project."""
 
     noun = "volume"
+    collection = "volumes"
     deletable = frozenset({"available", "error", "error_restoring", "error_extending", "error_managing"})
-
-    def get(self, cloud_id: str) -> Any:
-        with translated(f"volume {cloud_id}"):
-            return self.clients.cinder().volumes.get(cloud_id)
-
-    def find(self, name: str) -> Sequence[str]:
-        with translated(f"volumes named {name}"):
-            listed = self.clients.cinder().volumes.list(search_opts={"name": name})
-        return [volume.id for volume in listed if volume.name == name]
-
-    def delete(self, current: Any) -> None:
-        with translated(f"deleting volume {current.id}"):
-            self.clients.cinder().volumes.delete(current.id)
 
 
 class Snapshots(_Cinder):
     """Snapshots of the project."""
 
     noun = "snapshot"
+    collection = "volume_snapshots"
     deletable = frozenset({"available", "error"})
-
-    def get(self, cloud_id: str) -> Any:
-        with translated(f"snapshot {cloud_id}"):
-            return self.clients.cinder().volume_snapshots.get(cloud_id)
-
-    def find(self, name: str) -> Sequence[str]:
-        with translated(f"snapshots named {name}"):
-            listed = self.clients.cinder().volume_snapshots.list(search_opts={"name": name})
-        return [snapshot.id for snapshot in listed if snapshot.name == name]
-
-    def delete(self, current: Any) -> None:
-        with translated(f"deleting snapshot {current.id}"):
-            self.clients.cinder().volume_snapshots.delete(current.id)
 
 
 class Backups(_Cinder):
     """Backups of the project."""
 
     noun = "backup"
+    collection = "backups"
     deletable = frozenset({"available", "error"})
-
-    def get(self, cloud_id: str) -> Any:
-        with translated(f"backup {cloud_id}"):
-            return self.clients.cinder().backups.get(cloud_id)
-
-    def find(self, name: str) -> Sequence[str]:
-        with translated(f"backups named {name}"):
-            listed = self.clients.cinder().backups.list(search_opts={"name": name})
-        return [backup.id for backup in listed if backup.name == name]
 
     def of_volume(self, volume_id: str) -> Sequence[Any]:
         """Return the project's backups of a volume, newest first."""
         with translated(f"the backups of volume {volume_id}"):
-            listed = self.clients.cinder().backups.list(search_opts={"volume_id": volume_id})
+            listed = self.manager.list(search_opts={"volume_id": volume_id})
         found = [backup for backup in listed if backup.volume_id == volume_id]
         return sorted(found, key=lambda backup: backup.data_timestamp or "", reverse=True)
-
-    def delete(self, current: Any) -> None:
-        with translated(f"deleting backup {current.id}"):
-            self.clients.cinder().backups.delete(current.id)
 
     def failure(self, current: Any) -> str | None:
         if current.status.startswith("error") and current.fail_reason:
             return f"Cinder put it into state {current.status!r}: {current.fail_reason}"
         return super().failure(current)
+
+
+def rename(context: HookContext, objects: Snapshots | Backups, cloud_id: str, name: str | None) -> list[str]:
+    """Give an object that is kept the name that the request asks for, if any, instead of the one by which the operation
+    finds it. Return remarks.
+    """
+    if not name:
+        return []
+    details = Details(context, f"{objects.noun} {cloud_id}")
+    details.set_all(
+        {"name": name},
+        lambda values: objects.manager.update(cloud_id, **values),
+        instead={"name": names.plain(name)},
+    )
+    return details.finish(objects, cloud_id)

@@ -20,7 +20,7 @@ from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.cinder import backups, metadata, records, restored, source
 from karbor_like.plugins.cinder.backups import Deletion, Located
-from karbor_like.plugins.cinder.objects import Backups, Snapshots, Volumes, cinder_message
+from karbor_like.plugins.cinder.objects import Backups, Snapshots, Volumes, cinder_message, rename
 from karbor_like.plugins.cinder.restored import VOLUME
 from karbor_like.plugins.cinder.source import SNAPSHOT
 from karbor_like.plugins.protection import (
@@ -34,7 +34,6 @@ from karbor_like.plugins.protection import (
 )
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, transfer
 from karbor_like.plugins.toolkit.comparison import require_equal
-from karbor_like.plugins.toolkit.details import Details
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
 
 LOG = logging.getLogger(__name__)
@@ -167,7 +166,8 @@ class Protect(ResourceOperation):
         context.report.progress(bytes_total, bytes_total)
         context.report.sizes(logical=bytes_total, new=0, stored=0)
         context.report.step("deleting the temporary snapshot")
-        return {"remarks": [*remarks, *self._rename(context, backup.id), *self.release(context)]}
+        renamed = rename(context, Backups(context.clients), backup.id, context.parameters.get("backup_name"))
+        return {"remarks": [*remarks, *renamed, *self.release(context)]}
 
     def release(self, context: HookContext) -> list[str]:
         return cleanup.release(context, _created(context))
@@ -241,18 +241,6 @@ class Protect(ResourceOperation):
             return [f"the backup can be restored in this cloud only: {reason}"]
         records.store(context, chain)
         return []
-
-    @staticmethod
-    def _rename(context: HookContext, backup_id: str) -> list[str]:
-        """Give the backup the requested name instead of the one by which the operation finds it. Return remarks."""
-        name = context.parameters.get("backup_name")
-        if not name:
-            return []
-        details, manager = Details(context, f"backup {backup_id}"), context.clients.cinder().backups
-        details.set_all(
-            {"name": name}, lambda values: manager.update(backup_id, **values), instead={"name": names.plain(name)}
-        )
-        return details.finish(Backups(context.clients), backup_id)
 
 
 class Restore(ResourceOperation):

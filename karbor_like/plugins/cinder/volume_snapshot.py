@@ -12,7 +12,7 @@ from karbor_like.bank import errors
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.cinder import metadata, restored, source
-from karbor_like.plugins.cinder.objects import Snapshots, Volumes
+from karbor_like.plugins.cinder.objects import Snapshots, Volumes, rename
 from karbor_like.plugins.cinder.restored import VOLUME
 from karbor_like.plugins.cinder.revert import Revert
 from karbor_like.plugins.cinder.source import SNAPSHOT
@@ -27,7 +27,6 @@ from karbor_like.plugins.protection import (
 )
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, ownership, transfer
 from karbor_like.plugins.toolkit.comparison import require_equal
-from karbor_like.plugins.toolkit.details import Details
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
 
 #: The remark of every checkpoint.
@@ -119,22 +118,11 @@ class Protect(ResourceOperation):
         described = {"id": snapshot_id, "size": snapshot.size, "operation": context.operation_id}
         documents.put(context, {**documents.get(context), "snapshot": described})
         self.plugin.report_size(context, snapshot.size)
-        return {"remarks": [REMARK, *self._rename(context, snapshot_id)]}
+        renamed = rename(context, Snapshots(context.clients), snapshot_id, context.parameters.get("snapshot_name"))
+        return {"remarks": [REMARK, *renamed]}
 
     def cleanup(self, context: HookContext) -> None:
         cleanup.remove_all(context, {SNAPSHOT: Snapshots(context.clients)})
-
-    @staticmethod
-    def _rename(context: HookContext, snapshot_id: str) -> list[str]:
-        """Give the snapshot the requested name instead of the one by which the operation finds it. Return remarks."""
-        name = context.parameters.get("snapshot_name")
-        if not name:
-            return []
-        details, manager = Details(context, f"snapshot {snapshot_id}"), context.clients.cinder().volume_snapshots
-        details.set_all(
-            {"name": name}, lambda values: manager.update(snapshot_id, **values), instead={"name": names.plain(name)}
-        )
-        return details.finish(Snapshots(context.clients), snapshot_id)
 
 
 class Restore(ResourceOperation):
