@@ -87,7 +87,14 @@ class Swift:
         return {
             "DEFAULT": self._common("proxy", layout.port("swift")),
             "pipeline:main": {"pipeline": _PIPELINE},
-            "app:proxy-server": {"use": "egg:swift#proxy", "account_autocreate": True},
+            "app:proxy-server": {
+                "use": "egg:swift#proxy",
+                "account_autocreate": True,
+                # On a busy machine the only device is slow: it must not count as failed.
+                "conn_timeout": 60,
+                "node_timeout": 120,
+                "error_suppression_limit": 1_000_000,
+            },
             **{f"filter:{name}": {**_egg(name), **options.get(name, {})} for name in filters},
         }
 

@@ -10,8 +10,9 @@ import pytest
 from oslo_config import cfg
 from swiftclient import client as swiftclient
 
-from karbor_like.bank.objectstore import base, body
+from karbor_like.bank.objectstore import base, body, retry
 from karbor_like.bank.objectstore import swift as driver
+from karbor_like.clock import SystemClock
 from karbor_like.sandbox.cloud import Sandbox
 from tests.contract import objectstore
 from tests.fixtures.swift import Swift
@@ -44,6 +45,11 @@ class _Contract(objectstore.ObjectStoreContract):
         yield store
         self.clear(store)
         store.close()
+
+    @pytest.fixture
+    def shared(self, store: driver.SwiftStore) -> base.ObjectStore:
+        # Swift sometimes answers 503 to a reader of an object that is replaced.
+        return retry.RetryingStore(store, base.RetryPolicy(attempts=20, backoff=0.01), SystemClock())
 
     def clear(self, store: driver.SwiftStore) -> None:
         """Remove the container, except from a Swift that ends with the session."""
