@@ -54,9 +54,9 @@ def translated(what: str) -> Iterator[None]:
     :param what: the object or action, such as "volume X" or "creating the snapshot of volume X"; error messages begin
         with it, and continue with what the cloud said
 
-    404 becomes ResourceNotFound; 400 ResourceFailed; 401 and 403 NotAuthorized; 409 Conflict; 413 OverQuota. 501, and a
-    service that is missing from the catalogue, become Unsupported. 408, 429, 5xx, failed connections, and responses that the
-    client library does not understand become Unavailable.
+    404 becomes ResourceNotFound; 400 ResourceFailed; 401 and 403 NotAuthorized; 409 Conflict; 413, and 409 of Neutron about a
+    quota, OverQuota. 501, and a service that is missing from the catalogue, become Unsupported. 408, 429, 5xx, failed
+    connections, and responses that the client library does not understand become Unavailable.
     """
     try:
         yield
@@ -87,6 +87,8 @@ def _translate(what: str, error: Exception) -> exception.KarborLikeError:
         return exception.ConfigurationError(message)
     if status == 413 and getattr(error, "retry_after", None):
         return exception.Unavailable(message)  # Cinder and Nova answer so to too many requests
+    if status == 409 and _neutron_type(error) == "OverQuota":
+        return exception.OverQuota(message)
     return _of_status(status)(message)
 
 
@@ -105,6 +107,15 @@ def _status(error: Exception) -> int | None:
     # glanceclient reports some statuses only at the beginning of the text.
     match = re.match(r"(?:HTTP )?(\d{3})\b", str(getattr(error, "details", "")))
     return int(match[1]) if match else None
+
+
+def _neutron_type(error: Exception) -> str | None:
+    """Return the type of an error of Neutron, which has one status for quotas and for all other conflicts."""
+    response = _response(error)
+    try:
+        return response.json()["NeutronError"]["type"] if response is not None else None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 def _translate_confusion(what: str, error: Exception) -> exception.KarborLikeError:

@@ -13,6 +13,7 @@ from oslo_config import cfg
 
 from karbor_like import exception
 from karbor_like.clients import errors
+from karbor_like.clients.neutron import Neutron
 from karbor_like.clients.session import Identities
 from karbor_like.conf import clients as options
 from karbor_like.context import RequestContext
@@ -70,22 +71,27 @@ class Clients:
         """A session without a default service."""
         return self._session("keystone")
 
-    def client(self, name: str) -> Any:
-        """Return this thread's client of service *name*, a key of :data:`~karbor_like.conf.clients.SERVICES`."""
-        client = getattr(self._local, name, None)
+    def client(self, name: str, version: str | None = None) -> Any:
+        """Return this thread's client of service *name*, a key of :data:`~karbor_like.conf.clients.SERVICES`.
+
+        :param version: of the API; None: the one in that table
+        """
+        key = f"{name} {version}"
+        client = getattr(self._local, key, None)
         if client is None:
-            client = self._connect(name)
-            setattr(self._local, name, client)
+            client = self._connect(name, version)
+            setattr(self._local, key, client)
         return client
 
-    def _connect(self, name: str) -> Any:
+    def _connect(self, name: str, version: str | None) -> Any:
         service, endpoint = options.SERVICES[name], self._settings.endpoint(name)
+        version = version or service.version
         if service.client is None:
-            return adapter.Adapter(self._session(name), version=service.version, **endpoint)
+            return adapter.Adapter(self._session(name), version=version, **endpoint)
         module, _, attribute = service.client.partition(":")
         endpoint[service.interface] = endpoint.pop("interface")
         create = getattr(importlib.import_module(module), attribute)
-        return create(service.version, session=self._session(name), **endpoint)
+        return create(version, session=self._session(name), **endpoint)
 
     def cinder(self) -> Any:
         """Return a ``cinderclient.v3.client.Client``."""
@@ -95,9 +101,16 @@ class Clients:
         """Return a ``glanceclient.v2.client.Client``."""
         return self.client("glance")
 
-    def nova(self) -> Any:
-        """Return a ``novaclient.v2.client.Client``."""
-        return self.client("nova")
+    def nova(self, version: str | None = None) -> Any:
+        """Return a ``novaclient.v2.client.Client``.
+
+        :param version: microversion; None: the lowest one
+        """
+        return self.client("nova", version)
+
+    def neutron(self) -> Neutron:
+        """Return the client of Neutron."""
+        return self.client("neutron")
 
     def heat(self) -> Any:
         """Return a ``heatclient.v1.client.Client``."""

@@ -65,6 +65,7 @@ SERVICES: Final[Mapping[str, Service]] = {
         interface="endpoint_type",
         exceptions=(("novaclient.exceptions", "ClientException"),),
     ),
+    "neutron": Service("Neutron", "network", "karbor_like.clients.neutron:Neutron", "2.0"),
     "heat": Service(
         "Heat", "orchestration", "heatclient.client:Client", "1", exceptions=(("heatclient.exc", "BaseException"),)
     ),

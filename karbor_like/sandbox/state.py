@@ -107,6 +107,7 @@ class Settings:
     :param gib: bytes of a volume per GiB of its nominal size; a small value makes tests fast. Images keep their size
     :param inspect_content: whether Glance inspects the content of images, and Cinder converts volumes that look like disk
         images, as it does if it stores them in files
+    :param orchestration: whether the catalogue has Heat
     :param endpoints: service type -> URL of services outside the sandbox; ``%(project_id)s`` is replaced
     """
 
@@ -114,6 +115,7 @@ class Settings:
     job_delay: float = 0.05
     gib: int = 1 << 30
     inspect_content: bool = False
+    orchestration: bool = True
     endpoints: dict[str, str] = field(
         default_factory=lambda: {"data-protect": "http://127.0.0.1:8799/v1/%(project_id)s"}
     )

@@ -64,6 +64,7 @@ class Call:
         self._identity: Identity | None = None
         self._ended = False
         self._passed = 0
+        self._content: bytes | None = None
 
     @property
     def method(self) -> str:
@@ -142,12 +143,14 @@ class Call:
         return data
 
     def json(self) -> Any:
-        """Parse the body.
+        """Parse the body, which is read once.
 
         :raises ApiError: 400, if the body is not JSON
         """
+        if self._content is None:
+            self._content = b"".join(self.chunks())
         try:
-            return json.loads(b"".join(self.chunks()))
+            return json.loads(self._content)
         except ValueError as error:
             raise errors.bad_request(f"Malformed request body: {error}") from None
 

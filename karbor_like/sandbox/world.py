@@ -4,14 +4,16 @@ from pathlib import Path
 
 from karbor_like import clock as clocks
 from karbor_like.sandbox import app, control, faults, jobs, server, state
-from karbor_like.sandbox.compute import servers
 from karbor_like.sandbox.compute import service as compute
 from karbor_like.sandbox.identity import accounts, catalogue, credentials, tokens, trusts
 from karbor_like.sandbox.identity import service as identity
 from karbor_like.sandbox.image import images
 from karbor_like.sandbox.image import service as image
+from karbor_like.sandbox.network import service as network
 from karbor_like.sandbox.objectstore import objects
 from karbor_like.sandbox.objectstore import service as objectstore
+from karbor_like.sandbox.orchestration import service as orchestration
+from karbor_like.sandbox.orchestration import stacks
 from karbor_like.sandbox.volume import (
     backuproutes,
     backups,
@@ -63,6 +65,10 @@ class World:
             quotaroutes.QuotaRoutes(quota_store),
             grouproutes.GroupRoutes(group_types, group_store, group_snapshots, volume_store),
         )
+        network_service = network.NetworkService(self._store, clock)
+        stack_store = stacks.Stacks(
+            self._store, clock, self._jobs, account_store, token_store, lambda: self.application
+        )
         services = (
             identity.IdentityService(
                 account_store,
@@ -74,7 +80,11 @@ class World:
             image.ImageService(image_store, self._jobs),
             volume.VolumeService(volume_store, snapshot_store, message_store, volume_parts),
             objectstore.ObjectStoreService(objects.Objects(self._store, self._directory.folder("objects"), clock)),
-            compute.ComputeService(servers.Servers(self._store, clock, self._jobs, image_store, volume_store)),
+            compute.ComputeService(
+                self._store, clock, self._jobs, image_store, volume_store, snapshot_store, network_service
+            ),
+            network_service,
+            orchestration.OrchestrationService(stack_store),
             control.ControlService(self._store, settings, self._switchboard, token_store, volume_store),
         )
         for service in services:

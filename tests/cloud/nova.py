@@ -13,7 +13,7 @@ from tests.cloud.processes import Daemon
 PROCESSES = ("nova-conductor", "nova-scheduler", "nova-compute")
 
 #: Name, memory (MiB), processors and disk (GiB) by id: the flavors of the sandbox.
-_FLAVORS = {"1": ("m1.tiny", 512, 1, 1), "2": ("m1.small", 2048, 1, 20)}
+_FLAVORS = {"1": ("m1.tiny", 512, 1, 1), "2": ("m1.small", 2048, 1, 20), "3": ("m1.medium", 4096, 2, 40)}
 # Nova inserts the parts of the URLs in its configuration, which therefore may change.
 _SERVER = "{{scheme}}://{{username}}:{{password}}@{{hostname}}:{{port}}/{}"
 _CELL1 = ("--database_connection", _SERVER.format("{path}?{query}"), "--transport-url", _SERVER.format(""))

@@ -456,6 +456,7 @@ REQUESTS: dict[str, Callable[[Clients], object]] = {
     "cinder": lambda clients: clients.cinder().volumes.list(),
     "glance": lambda clients: list(clients.glance().images.list()),
     "nova": lambda clients: clients.nova().servers.list(),
+    "neutron": lambda clients: clients.neutron().list("networks"),
     "heat": lambda clients: list(clients.heat().stacks.list()),
     "keystone": lambda clients: clients.keystone().get("/projects"),
     "data_protect": lambda clients: clients.client("data_protect").get("/plans"),

@@ -1,42 +1,33 @@
-"""Servers: records with states and attached volumes. No virtual machine runs."""
+"""Servers: records with states. No virtual machine runs."""
 
+from collections.abc import Collection
 from typing import Any
 
 from karbor_like import clock as clocks
-from karbor_like.sandbox import errors, faults, jobs, state, web
-from karbor_like.sandbox.image import images as images_module
-from karbor_like.sandbox.volume import volumes as volumes_module
+from karbor_like.sandbox import errors, state, web
 
-FLAVORS = {
-    "1": {"name": "m1.tiny", "ram": 512, "vcpus": 1, "disk": 1},
-    "2": {"name": "m1.small", "ram": 2048, "vcpus": 1, "disk": 20},
+VM_STATES = {
+    "ACTIVE": "active",
+    "BUILD": "building",
+    "ERROR": "error",
+    "PAUSED": "paused",
+    "SHELVED_OFFLOADED": "shelved_offloaded",
+    "SHUTOFF": "stopped",
+    "SUSPENDED": "suspended",
 }
+CHANGEABLE = ("ACTIVE", "PAUSED", "SUSPENDED", "SHUTOFF")
+"""States in which the metadata and tags of a server can be changed."""
 
 
 class Servers:
-    """All servers of all projects."""
+    """The records of all servers of all projects."""
 
-    def __init__(
-        self,
-        store: state.Store,
-        clock: clocks.Clock,
-        work: jobs.Jobs,
-        images: images_module.Images,
-        volumes: volumes_module.Volumes,
-    ) -> None:
+    def __init__(self, store: state.Store, clock: clocks.Clock) -> None:
         self._store = store
         self._clock = clock
-        self._jobs = work
-        self._images = images
-        self._volumes = volumes
 
-    def recover(self) -> None:
-        """Mark servers as failed that an earlier process was building, and delete those that it was deleting."""
-        for server in self.all():
-            if server["status"] == "BUILD":
-                self._failed(server["id"], "the host was restarted")
-            elif server["task_state"] == "deleting":
-                self._remove(server)
+    def now(self) -> str:
+        return self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def all(self) -> list[state.Document]:
         return self._store.all("server")
@@ -44,131 +35,50 @@ class Servers:
     def get(self, caller: web.Identity, key: str) -> state.Document:
         """Return a server.
 
-        :raises ApiError: 404
+        :raises ApiError: 404, also for a server of another project
         """
         server = self._store.get("server", key)
         if server is None or not caller.may_see(server["project_id"]):
             raise errors.not_found(f"Instance {key} could not be found.")
         return server
 
-    def create(self, caller: web.Identity, values: dict[str, Any], strikes: faults.Strikes) -> state.Document:
-        """Create a server in the background.
+    def find(self, key: str) -> state.Document | None:
+        """Return a server of any project, if it still exists."""
+        return self._store.get("server", key)
 
-        :raises ApiError: 400 for an unknown flavor, image or volume
-        """
-        if not values.get("name"):
-            raise errors.bad_request("Invalid input for field/attribute server. 'name' is a required property")
-        flavor_id = str(values.get("flavorRef", "")).rpartition("/")[2]
-        if flavor_id not in FLAVORS:
-            raise errors.bad_request(f"Flavor {flavor_id} could not be found.")
-        devices = values.get("block_device_mapping_v2") or []
-        image_id = values.get("imageRef") or None
-        if not image_id and not devices:
-            raise errors.bad_request("Block Device Mapping is Invalid: no image and no boot device.")
-        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        server = {
-            "id": web.new_id(),
-            "name": values["name"],
-            "project_id": caller.project_id,
-            "user_id": caller.user_id,
-            "status": "BUILD",
-            "task_state": "spawning",
-            "fault": None,
-            "image_id": image_id and self._image(caller, image_id)["id"],
-            "flavor_id": flavor_id,
-            "metadata": values.get("metadata") or {},
-            "availability_zone": values.get("availability_zone") or volumes_module.ZONE,
-            "key_name": values.get("key_name"),
-            "volumes": [],
-            "created_at": now,
-            "updated_at": now,
-        }
-        self._store.put("server", server["id"], server)
-        try:
-            self._attach_devices(caller, server["id"], devices)
-        except errors.ApiError as error:
-            self._remove(self._store.get("server", server["id"]) or server)
-            raise errors.bad_request(f"Block Device Mapping is Invalid: {error.message}") from None
-        self._jobs.start(
-            lambda: self._change(server["id"], status="ACTIVE", task_state=None),
-            lambda reason: self._failed(server["id"], reason),
-            strikes,
-        )
-        return self.get(caller, server["id"])
+    def add(self, server: state.Document) -> None:
+        now = self.now()
+        self._store.put("server", server["id"], {**server, "created_at": now, "updated_at": now})
 
-    def _image(self, caller: web.Identity, image_id: str) -> state.Document:
-        try:
-            return self._images.get(caller, image_id)
-        except errors.ApiError:
-            raise errors.bad_request(f"Can not find requested image {image_id}") from None
+    def change(self, key: str, **fields: Any) -> state.Document | None:
+        """Change fields, if the server exists."""
+        return self._store.change("server", key, updated_at=self.now(), **fields)
 
-    def _attach_devices(self, caller: web.Identity, key: str, devices: list[dict[str, Any]]) -> None:
-        for device in devices:
-            if device.get("destination_type", "volume") == "local":
-                continue
-            if device.get("source_type") != "volume":
-                raise errors.bad_request(f"the sandbox cannot create volumes from {device.get('source_type')!r}")
-            self.attach(
-                caller, key, device["uuid"], device.get("device_name"), bool(device.get("delete_on_termination"))
-            )
+    def remove(self, key: str) -> None:
+        self._store.delete("server", key)
 
-    def _failed(self, key: str, reason: str) -> None:
-        self._change(key, status="ERROR", task_state=None, fault=reason)
+    def fail(self, key: str, reason: str) -> None:
+        """Move a server to the state ``ERROR``."""
+        self.change(key, status="ERROR", task_state=None, fault=reason)
 
-    def _change(self, key: str, **fields: Any) -> None:
-        self._store.change("server", key, updated_at=self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"), **fields)
 
-    def set_status(self, key: str, status: str) -> None:
-        self._change(key, status=status)
+def require_state(server: state.Document, action: str, statuses: Collection[str], *, idle: bool = True) -> None:
+    """Check that a server has one of the statuses, and by default that nothing is being done with it.
 
-    def shelve(self, server: state.Document) -> None:
-        """Shelve and offload a server."""
-        with self._store.transaction():
-            for held in server["volumes"]:
-                self._volumes.reserve(held["volume_id"])
-            self.set_status(server["id"], "SHELVED_OFFLOADED")
+    :raises ApiError: 409
+    """
+    attribute, value = "vm_state", VM_STATES[server["status"]]
+    if server["status"] in statuses:
+        attribute, value = "task_state", server["task_state"]
+        if value is None or not idle:
+            return
+    raise errors.conflict(f"Cannot '{action}' instance {server['id']} while it is in {attribute} {value}")
 
-    def delete(self, caller: web.Identity, key: str, strikes: faults.Strikes) -> None:
-        """Delete a server in the background.
 
-        :raises ApiError: 404
-        """
-        server = self.get(caller, key)
-        self._change(key, task_state="deleting")
-        self._jobs.start(lambda: self._remove(server), lambda reason: self._failed(key, reason), strikes)
+def require_unlocked(caller: web.Identity, server: state.Document) -> None:
+    """Check that a server is not locked, except for administrators.
 
-    def _remove(self, server: state.Document) -> None:
-        with self._store.transaction():
-            for held in server["volumes"]:
-                self._volumes.detach(held["volume_id"])
-                if held["delete_on_termination"]:
-                    self._volumes.remove(held["volume_id"])
-            self._store.delete("server", server["id"])
-
-    def attach(
-        self, caller: web.Identity, key: str, volume_id: str, device: str | None, delete_on_termination: bool = False
-    ) -> dict[str, Any]:
-        """Attach a volume and return the attachment.
-
-        :raises ApiError: 400 or 404 for a volume that cannot be attached
-        """
-        with self._store.transaction():
-            server = self.get(caller, key)
-            device = device or f"/dev/vd{chr(ord('a') + len(server['volumes']) + bool(server['image_id']))}"
-            self._volumes.attach(caller, volume_id, key, device)
-            held = {"volume_id": volume_id, "device": device, "delete_on_termination": delete_on_termination}
-            self._change(key, volumes=[*server["volumes"], held])
-        return held
-
-    def detach(self, caller: web.Identity, key: str, volume_id: str) -> None:
-        """Detach a volume.
-
-        :raises ApiError: 404, if it is not attached to that server
-        """
-        with self._store.transaction():
-            server = self.get(caller, key)
-            left = [held for held in server["volumes"] if held["volume_id"] != volume_id]
-            if len(left) == len(server["volumes"]):
-                raise errors.not_found(f"Volume {volume_id} is not attached to server {key}.")
-            self._volumes.detach(volume_id)
-            self._change(key, volumes=left)
+    :raises ApiError: 409
+    """
+    if server["locked_by"] and not caller.is_admin:
+        raise errors.conflict(f"Instance {server['id']} is locked")

@@ -13,6 +13,8 @@ SERVICES = (
     ("cinder", "block-storage", "volume/v3/%(project_id)s"),
     ("swift", "object-store", "object-store/v1/AUTH_%(project_id)s"),
     ("nova", "compute", "compute/v2.1"),
+    ("neutron", "network", "network"),
+    ("heat", "orchestration", "orchestration/v1/%(project_id)s"),
 )
 """Name, type and path of the sandbox's own services."""
 
@@ -25,8 +27,11 @@ class Catalogue:
 
     def entries(self, base_url: str) -> list[tuple[str, str, str]]:
         """List name, type and URL of each service, with a placeholder for the project."""
-        own = [(name, kind, f"{base_url}/{path}") for name, kind, path in SERVICES]
+        own = [(name, kind, f"{base_url}/{path}") for name, kind, path in SERVICES if self._has(kind)]
         return own + [(kind, kind, url) for kind, url in sorted(self._settings.endpoints.items())]
+
+    def _has(self, kind: str) -> bool:
+        return kind != "orchestration" or self._settings.orchestration
 
     def of(self, base_url: str, project_id: str) -> list[dict[str, Any]]:
         """Return the catalogue in the form of a token."""

@@ -65,16 +65,28 @@ def since(call: web.Call, minor: int) -> None:
 
 
 def checked(
-    call: web.Call, name: str, properties: Mapping[str, Any], *required: str, additional: Any = False
+    call: web.Call,
+    name: str,
+    properties: Mapping[str, Any],
+    *required: str,
+    additional: Any = False,
+    beside: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the object under *name* in the body. It must have the required properties, and no unknown ones.
 
     :param additional: schema of unknown properties, if there may be some
-    :raises ApiError: 400 in Cinder's words
+    :param beside: what else the body may have
+    :raises ApiError: 400 in the words of Cinder and Nova
     """
     member = {"type": "object", "properties": properties, "additionalProperties": additional}
     member |= {"required": list(required)} if required else {}
-    schema = {"type": "object", "properties": {name: member}, "required": [name], "additionalProperties": False}
+    return checked_part(call, name, member, beside)
+
+
+def checked_part(call: web.Call, name: str, member: Mapping[str, Any], beside: Mapping[str, Any] | None = None) -> Any:
+    """Return what is under *name* in the body, according to the schema *member*; see :func:`checked`."""
+    known = {name: member, **(beside or {})}
+    schema = {"type": "object", "properties": known, "required": [name], "additionalProperties": False}
     body = call.json()
     for error in jsonschema.Draft4Validator(schema, format_checker=FORMATS).iter_errors(body):
         text = error.message

@@ -216,7 +216,7 @@ class Backups(records.Records):
                 "name": name or f"restore_backup_{key}",
                 "description": "auto-created_from_restore_from_backup",
             }
-            volume_id = self._volumes.create_empty(caller, {"size": backup["size"], **described})["id"]
+            volume_id = self._volumes.create_now(caller, {"size": backup["size"], **described})["id"]
         with self._store.transaction():
             _require_available(self.get(caller, key))
             volume = self._volumes.get(caller, volume_id)

@@ -53,10 +53,18 @@ class Volumes(records.Records):
         self.start(volume, lambda: self._fill(volume, path, image), strikes)
         return volume
 
-    def create_empty(self, caller: web.Identity, values: dict[str, Any]) -> state.Document:
-        """Create a volume without a source, and return it when it is available."""
-        volume, _, _ = self._new(caller, values)
-        self._fill(volume, None, None)
+    def create_now(self, caller: web.Identity, values: dict[str, Any]) -> state.Document:
+        """Create a volume, and return it when it is available.
+
+        :raises ApiError: as for :meth:`create`
+        :raises JobFailed: its source cannot be copied; the volume is then in the status ``error``
+        """
+        volume, path, image = self._new(caller, values)
+        try:
+            self._fill(volume, path, image)
+        except errors.JobFailed:
+            self.set(volume["id"], status="error")
+            raise
         return volume
 
     def add_temporary(self, caller: web.Identity, volume: state.Document, name: str) -> state.Document:
@@ -288,8 +296,8 @@ class Volumes(records.Records):
 
         self._jobs.start(work, failed, strikes)
 
-    def attach(self, caller: web.Identity, key: str, server_id: str, device: str) -> None:
-        """Attach a volume.
+    def attach(self, caller: web.Identity, key: str, server_id: str, device: str) -> str:
+        """Attach a volume, and return the id of the attachment.
 
         :raises ApiError: 400, if the volume is not available
         """
@@ -303,6 +311,7 @@ class Volumes(records.Records):
             attachment = {"id": key, "attachment_id": attachment_id, "volume_id": key, "server_id": server_id}
             attachment |= {"host_name": "sandbox", "device": device, "attached_at": self.now()}
             self.set(key, status="in-use", attachments=[attachment])
+        return attachment_id
 
     def rest(self, key: str) -> None:
         """Set the status that a volume has when nothing happens to it."""
@@ -329,6 +338,11 @@ class Volumes(records.Records):
 
     def detach(self, key: str) -> None:
         self.set(key, status="available", attachments=[])
+
+    def discard(self, key: str) -> None:
+        """Delete a volume that ends with its server. Cinder refuses to, and it stays, if it has snapshots."""
+        if not self._snapshots.of_volume(key):
+            self.remove(key)
 
 
 def _resting(volume: state.Document) -> str:

@@ -20,7 +20,7 @@ def test_a_server(alice: Clients, server: Any) -> None:
     assert (server.name, server.metadata, server.flavor["original_name"]) == ("web", {"k": "v"}, "m1.tiny")
     assert alice.glance.images.get(server.image["id"]).status == "active"
     assert [listed.id for listed in alice.nova.servers.list(search_opts={"name": "web"})] == [server.id]
-    assert [flavor.name for flavor in alice.nova.flavors.list()] == ["m1.tiny", "m1.small"]
+    assert [flavor.name for flavor in alice.nova.flavors.list()] == ["m1.tiny", "m1.small", "m1.medium"]
 
 
 def test_an_attachment_is_shown_by_volume_and_server(alice: Clients, server: Any) -> None:

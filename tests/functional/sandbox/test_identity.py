@@ -9,7 +9,17 @@ from keystoneauth1.identity import generic, v3
 from karbor_like.sandbox.cloud import Sandbox
 from tests.functional.sandbox.conftest import Clients
 
-KINDS = ("identity", "image", "volumev3", "block-storage", "object-store", "compute", "data-protect")
+KINDS = (
+    "identity",
+    "image",
+    "volumev3",
+    "block-storage",
+    "object-store",
+    "compute",
+    "network",
+    "orchestration",
+    "data-protect",
+)
 
 
 def validate(cloud: Sandbox, token: str, **params: Any) -> Any:
@@ -48,7 +58,7 @@ def test_the_catalogue_has_every_service(cloud: Sandbox, alice: Clients, kind: s
     url = alice.session.get_endpoint(service_type=kind, interface="public", region_name="RegionOne")
 
     assert url.startswith("http://127.0.0.1:")
-    if kind in ("volumev3", "block-storage", "object-store", "data-protect"):
+    if kind in ("volumev3", "block-storage", "object-store", "orchestration", "data-protect"):
         assert alice.session.get_project_id() in url
 
 

@@ -33,6 +33,12 @@ def test_clients_share_their_connections(conf: cfg.ConfigOpts, context: RequestC
     assert clients.glance().http_client.session is clients.adapter("glance").session
 
 
+def test_clients_of_other_versions(conf: cfg.ConfigOpts, context: RequestContext) -> None:
+    clients = ClientFactory(conf).for_context(context)
+    assert clients.nova("2.19") is clients.nova("2.19") is not clients.nova()
+    assert [each.api_version.get_string() for each in (clients.nova(), clients.nova("2.19"))] == ["2.1", "2.19"]
+
+
 def test_endpoint_can_be_overridden(conf: cfg.ConfigOpts, context: RequestContext, cloud: Sandbox) -> None:
     context.service_catalog = []
     with pytest.raises(exception.Unsupported), translated("volumes"):
