@@ -5,6 +5,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from urllib import parse
 
 import pytest
@@ -131,8 +132,8 @@ def test_a_dropped_connection(store: s3.S3Store, server: scripted.Server, call: 
 @pytest.mark.parametrize("call", CALLS)
 def test_an_unreachable_server(call: str) -> None:
     options = {"s3_endpoint": "http://127.0.0.1:1", "s3_access_key": "a", "s3_secret_key": "b"}
-    with pytest.raises(errors.ConnectionFailed):
-        CALLS[call](s3.S3Store.from_conf(configured(**options)))
+    with closing(s3.S3Store.from_conf(configured(**options))) as store, pytest.raises(errors.ConnectionFailed):
+        CALLS[call](store)
 
 
 def test_a_truncated_response_is_detected(store: s3.S3Store, server: scripted.Server) -> None:
@@ -249,7 +250,8 @@ def test_a_bucket_is_created_in_its_region(server: scripted.Server) -> None:
     def paths() -> list[str]:
         return [request.path for request in server.requests]
 
-    s3.S3Store.from_conf(configured(**options)).put("a/b", b"x")
+    with closing(s3.S3Store.from_conf(configured(**options))) as store:
+        store.put("a/b", b"x")
     assert b"<LocationConstraint>eu-north-1" in next(r.body for r in server.requests if r.path == "/karbor")
 
 
@@ -268,7 +270,7 @@ def test_a_bucket_is_created_in_its_region(server: scripted.Server) -> None:
 )
 def test_a_wrong_option_is_named(values: dict[str, object], option: str) -> None:
     good = {"s3_endpoint": "http://s3", "s3_access_key": "a", "s3_secret_key": "b"}
-    s3.S3Store.from_conf(configured(**good))
+    s3.S3Store.from_conf(configured(**good)).close()
     with pytest.raises(exception.ConfigurationError, match=option):
         s3.S3Store.from_conf(configured(**{**good, **values}))
 
