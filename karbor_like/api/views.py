@@ -105,7 +105,8 @@ def checkpoint(row: models.Checkpoint, progress: Mapping[str, Any]) -> Json:
 
 def restore(row: models.Restore, progress: Mapping[str, Any]) -> Json:
     """Return a restore with the progress of its operation."""
-    return {**verification(row, progress), "restore_target": row.restore_target}
+    shown = {"restore_target": row.restore_target, "dry_run": row.dry_run, "plan": row.plan}
+    return {**verification(row, progress), **shown}
 
 
 def verification(row: models.Restore | models.Verification, progress: Mapping[str, Any]) -> Json:

@@ -355,8 +355,9 @@ def intend(
     """Return the journal entry for *role*. Create it if there is none, and reset it if its object was deleted."""
     row = session.get(JournalEntry, (operation_id, resource_key, role), with_for_update=True)
     if row is None:
+        # One sequence for all resources: a deletion goes back in the order of the creations.
         used = sa.select(sa.func.coalesce(sa.func.max(JournalEntry.seq), 0)).where(
-            JournalEntry.operation_id == operation_id, JournalEntry.resource_key == resource_key
+            JournalEntry.operation_id == operation_id
         )
         row = JournalEntry(
             operation_id=operation_id,

@@ -16,6 +16,9 @@ from karbor_like.domain.resource import Resource
 #: Finds resources related to each of many others. Resources without any may be left out.
 FindRelated = Callable[[Sequence[Resource]], Mapping[Resource, Sequence[Resource]]]
 
+#: Resources that a message names.
+_MAX_NAMED = 10
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -60,6 +63,24 @@ class Graph:
 
         nodes = tuple(node for node in self.nodes if node not in left_out)
         return Graph(nodes, rest(self.edges), rest(self.dependencies))
+
+    def part(self, keys: Sequence[str], *, with_children: bool, root: str) -> "Graph":
+        """Return the graph of the resources with some keys.
+
+        :param with_children: whether to keep everything below them as well
+        :param root: path of *keys* in the request, for messages
+        :raises InvalidInput: naming the first key that no resource has
+        """
+        nodes = {node.key: node for node in self.nodes}
+        for number, key in enumerate(keys):
+            if key not in nodes:
+                some = ", ".join([*nodes][:_MAX_NAMED]) + (", ..." if len(nodes) > _MAX_NAMED else "")
+                raise exception.InvalidInput(f"{root}.{number}: {key!r} is not in the checkpoint, which has {some}")
+        kept = {nodes[key] for key in keys}
+        for node in reversed(self.nodes):  # children come before their parents
+            if with_children and node in kept:
+                kept.update(self.children(node))
+        return self.without([node for node in self.nodes if node not in kept])
 
     def to_text(self) -> str:
         """Return the JSON text that the API shows and banks store.

@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
+from oslo_utils import uuidutils
+
 from karbor_like.clients.factory import Clients
 from karbor_like.domain.resource import Resource
 
@@ -56,6 +58,13 @@ class ProtectablePlugin(ABC):
         :param parents: resources of the types in :attr:`parent_types`; a parent without children may be left out of the
             result
         """
+
+    def is_id(self, text: str) -> bool:
+        """Return whether a text can be the id of a resource of this type, which the keys ``Type#id`` of parameters contain.
+
+        :param text: at most 255 characters: ASCII letters, digits, spaces and any of ``-_:.#@``
+        """
+        return uuidutils.is_uuid_like(text)
 
     def dependencies(self, clients: Clients, resources: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
         """Return the resources that must be restored before each of *resources*, because that one refers to them.

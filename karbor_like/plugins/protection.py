@@ -18,7 +18,8 @@ Order of the hooks:
 * otherwise ``main`` runs in parallel with that of every other resource.
 
 A restore calls two more hooks, each in one step for all resources that implement it: ``plan`` before any other hook, and
-``contribute`` after every ``main`` and before any ``complete``.
+``contribute`` after every ``main`` and before any ``complete``. It then creates what the contributions describe, see
+:mod:`karbor_like.plugins.deployable`.
 
 If any hook of any resource fails, the host calls :meth:`ResourceOperation.cleanup` of every resource whose hooks ran,
 children first.
@@ -31,7 +32,7 @@ of its other hooks, and the checkpoint names it with the reason.
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from functools import cached_property
 from typing import Any, ClassVar, Final, Protocol
 
 from oslo_config import cfg
@@ -39,9 +40,11 @@ from oslo_config import cfg
 from karbor_like.bank import ResourceSection, Section
 from karbor_like.clients.factory import Clients
 from karbor_like.clients.waiter import Waiter
+from karbor_like.domain.actions import PlannedAction
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
 from karbor_like.domain.template import Template
+from karbor_like.plugins.deployable import Deployable
 
 #: Version of this contract. It rises when plugins written for an earlier version stop working.
 API_VERSION: Final = 1
@@ -119,32 +122,6 @@ class ProgressRecorder(Protocol):
         ...
 
 
-class Action(StrEnum):
-    """What a restore would do for a resource."""
-
-    CREATE = "create"
-    #: Use the resource that the restore request maps it to.
-    MAP = "map"
-    #: Use the original, which still exists.
-    REUSE = "reuse"
-    SKIP = "skip"
-    #: The restore cannot succeed.
-    CONFLICT = "conflict"
-
-
-@dataclass(frozen=True)
-class PlannedAction:
-    """One line of a restore plan.
-
-    :param resource_key: ``Type#id`` of the resource in the checkpoint, or of another resource that it refers to
-    :param reason: why the action is planned; required for conflicts
-    """
-
-    action: Action
-    resource_key: str
-    reason: str = ""
-
-
 @dataclass(frozen=True)
 class HookContext:
     """Everything that one hook call receives.
@@ -165,8 +142,10 @@ class HookContext:
     :param mapping: original ``Type#id`` -> id of the existing resource that the restore request maps it to (restore);
         includes resources that are not in the checkpoint
     :param template: the contributions of all resources (``complete`` of a restore)
-    :param service: act as the service user in this cloud, for what a tenant may not do. A plugin must check whose objects it
-        names with them. None if there is no service user, and for a restore in another cloud
+    :param is_dry_run: whether the restore creates nothing: ``main`` has not run, and texts in brackets stand for new ids in
+        *restored* (``plan`` and ``contribute``)
+    :param find_service: returns :attr:`service`
+    :param find_siblings: returns :attr:`siblings`
     :param others: sections of this resource in the provider's other available checkpoints (delete)
     :param is_member: whether the plan does not name the resource, which was found as a child. If it cannot be protected, the
         host leaves it out and protects the others (protect)
@@ -191,8 +170,24 @@ class HookContext:
     mapping: Mapping[str, str] = field(default_factory=dict)
     template: Template | None = None
     is_member: bool = False
-    service: Clients | None = None
+    find_service: Callable[[], Clients | None] = lambda: None
     others: Sequence[Section] = ()
+    is_dry_run: bool = False
+    find_siblings: Callable[[], Sequence[Resource]] = tuple
+
+    @cached_property
+    def service(self) -> Clients | None:
+        """Act as the service user in this cloud, for what a tenant may not do: few plugins need it.
+
+        A plugin must check whose objects it names with them. None if there is no service user, and for a restore in another
+        cloud.
+        """
+        return self.find_service()
+
+    @cached_property
+    def siblings(self) -> Sequence[Resource]:
+        """The other resources of the operation. A protect has left out none of them so far, but may do so later."""
+        return self.find_siblings()
 
 
 class ResourceOperation(ABC):  # noqa: B024 - a plugin implements only the hooks that it needs, possibly none
@@ -297,6 +292,8 @@ class ProtectionPlugin(ABC):  # noqa: B024 - plugins declare everything as class
     #: The operations offered; others are answered with Unsupported. A plugin that keeps everything in the bank copies with
     #: :class:`karbor_like.plugins.toolkit.copying.SectionCopy`.
     operations: ClassVar[Mapping[OperationType, type[ResourceOperation]]] = {}
+    #: Types of the template of a restore, such as ``OS::Neutron::Net`` -> what creates and deletes their resources.
+    deployables: ClassVar[Mapping[str, type[Deployable]]] = {}
     #: Why operations are not offered, each a clause for the message of Unsupported.
     refusals: ClassVar[Mapping[OperationType, str]] = {}
 

@@ -51,7 +51,7 @@ class Endpoint:
     ) -> dict[str, dict[str, Any]]:
         provider = self._env.providers.get(provider_id)
         provider.check_types(OperationType.PROTECT, resource_types)
-        types = self._env.protectables.types()
+        types = self._env.protectables.ids()
         return check(parameters, provider.schemas("options"), types, root="plan.parameters", strict=False)
 
     @rpc_method

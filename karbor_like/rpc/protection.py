@@ -13,7 +13,8 @@ TOPIC = "karbor_like_protection"
 #: 2.0: ``restore`` and ``verify`` take the whole request instead of the id of a row, ``protect`` returns nothing,
 #: ``list_checkpoints`` and ``show_checkpoint`` were removed, ``check_plan`` was added, ``look`` is ``wake``.
 #: 3.0: ``check_plan`` takes the types of the resources.
-VERSION = "3.0"
+#: 3.1: ``restore`` takes *resources*, *with_children* and *dry_run*.
+VERSION = "3.1"
 
 Json = dict[str, Any]
 
@@ -105,12 +106,18 @@ class ProtectionClient(client.Client):
         parameters: Mapping[str, Any],
         restore_target: str | None = None,
         restore_auth: Mapping[str, Any] | None = None,
+        resources: Sequence[str] | None = None,
+        with_children: bool = True,
+        dry_run: bool = False,
     ) -> None:
         """Start to restore a checkpoint.
 
         :param restore_id: id of the restore to create
         :param restore_target: Keystone URL of another cloud; None: this one
         :param restore_auth: credential for *restore_target*; travels encrypted
+        :param resources: ``Type#id`` of those to restore; None: all
+        :param with_children: whether to restore everything below *resources* as well
+        :param dry_run: create nothing, and find out what the restore would do
         :raises CheckpointNotAvailable: the status of the checkpoint is not ``available``
         :raises InvalidInput: the provider does not accept the parameters, or *restore_auth* is missing
         """
@@ -123,6 +130,9 @@ class ProtectionClient(client.Client):
             parameters=dict(parameters),
             restore_target=restore_target,
             restore_auth=self._cipher.encrypt(dict(restore_auth)) if restore_auth else None,
+            resources=None if resources is None else list(resources),
+            with_children=with_children,
+            dry_run=dry_run,
         )
 
     def verify(

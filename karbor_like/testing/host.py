@@ -1,5 +1,6 @@
 """The protection service in small: it runs the hooks of a plugin on one resource, with a bank and a journal in memory."""
 
+import functools
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,19 +15,13 @@ from karbor_like.clients.factory import Clients
 from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import SystemClock
 from karbor_like.context import RequestContext
+from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
 from karbor_like.domain.template import Template
-from karbor_like.plugins.protection import (
-    HOOKS,
-    Action,
-    Entry,
-    HookContext,
-    PlannedAction,
-    ProtectionPlugin,
-    ResourceOperation,
-)
+from karbor_like.plugins.protection import HOOKS, Entry, HookContext, ProtectionPlugin, ResourceOperation
 from karbor_like.plugins.toolkit import ownership
+from karbor_like.plugins.toolkit.deployment import Deployment
 
 
 def memory_bank() -> Bank:
@@ -107,6 +102,8 @@ class Operation:
 
     def __post_init__(self) -> None:
         self.journal = MemoryJournal(self.id, self.resource)
+        #: The journals of what a restore deploys, by the key of the description.
+        self.deployed: dict[str, MemoryJournal] = {}
         self.report = MemoryProgress()
         self.done: set[str] = set()
 
@@ -132,6 +129,8 @@ class Host:
         self.service = service
         self.project_id = project_id or clients.project_id
         self.bank = bank
+        #: The resources of every operation: see :attr:`HookContext.siblings`.
+        self.siblings: Sequence[Resource] = ()
         self.waiter = Waiter(SystemClock(), interval=0.02, max_interval=0.05, timeout=120, retries=4)
 
     def operation(
@@ -152,7 +151,7 @@ class Host:
             for hook in plugin_operation.hooks():
                 if hook in HOOKS and hook not in operation.done:
                     if hook == "complete" and operation.kind is OperationType.RESTORE:
-                        context = replace(context, template=self._template(plugin_operation, context))
+                        context = self._deploy(operation, plugin_operation, context)
                     result = getattr(plugin_operation, hook)(context) or {}
                     operation.done.add(hook)
                     context = replace(context, restored={**context.restored, **(result.get("restored") or {})})
@@ -172,6 +171,9 @@ class Host:
     def cleanup(self, operation: Operation, check: Callable[[], None] = lambda: None) -> None:
         """Run the clean-up that follows a failure."""
         with self._context(operation, check) as context:
+            entries = [key for key, journal in operation.deployed.items() if journal.entries()]
+            described = [Resource(kind, name) for kind, _, name in (key.partition("#") for key in reversed(entries))]
+            self._deployment(operation, self._of(operation), context).remove(described)
             self._of(operation).cleanup(context)
 
     def release(self, operation: Operation) -> Sequence[str]:
@@ -189,6 +191,7 @@ class Host:
         except Exception:
             self.cleanup(operation)
             assert operation.journal.entries() == []
+            assert not any(journal.entries() for journal in operation.deployed.values())
             raise
         if not all(entry.keep for entry in operation.journal.entries()):
             assert (result or {}).get("remarks"), "a temporary object remains without a remark"
@@ -223,6 +226,23 @@ class Host:
         assert plugin_operation is not None, f"the plugin does not offer {operation.kind}"
         return plugin_operation
 
+    def _deploy(self, operation: Operation, plugin_operation: ResourceOperation, context: HookContext) -> HookContext:
+        """Deploy what the operation contributes. Return the context of ``complete``."""
+        deployment = self._deployment(operation, plugin_operation, context)
+        deployment.deploy()
+        template = deployment.template()
+        deployment.complete(template.resources)
+        return replace(context, template=template, restored={**context.restored, **deployment.ids})
+
+    def _deployment(
+        self, operation: Operation, plugin_operation: ResourceOperation, context: HookContext
+    ) -> Deployment:
+        def journal(description: Resource) -> MemoryJournal:
+            return operation.deployed.setdefault(description.key, MemoryJournal(operation.id, description))
+
+        template = functools.cache(lambda: self._template(plugin_operation, context))
+        return Deployment(template, self.plugin.deployables, context, journal)
+
     @staticmethod
     def _template(plugin_operation: ResourceOperation, context: HookContext) -> Template:
         template = Template()
@@ -253,6 +273,7 @@ class Host:
                 source=operation.source,
                 mapping=operation.mapping,
                 is_member=operation.is_member,
-                service=self.service,
+                find_service=lambda: self.service,
+                find_siblings=lambda: [other for other in self.siblings if other != operation.resource],
                 others=[self.section(other, operation.resource) for other in operation.others],
             )

@@ -23,17 +23,10 @@ from karbor_like.bank.objectstore.memory import MemoryStore
 from karbor_like.bank.options import BankOptions
 from karbor_like.clients.factory import Clients
 from karbor_like.clock import SystemClock
+from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
-from karbor_like.plugins.protection import (
-    API_VERSION,
-    HOOKS,
-    RESTORE_HOOKS,
-    Action,
-    Entry,
-    PlannedAction,
-    ProtectionPlugin,
-)
+from karbor_like.plugins.protection import API_VERSION, HOOKS, RESTORE_HOOKS, Entry, ProtectionPlugin
 from karbor_like.testing.host import Host, Operation, memory_bank
 
 #: Ids of a tenant's objects by kind.
@@ -99,14 +92,12 @@ class CopyContract:
         assert elsewhere.section(operation.checkpoint_id, subject.resource).names() == []
 
 
-class ProtectionContract:
-    """Protect, restore, verify and delete; retries, cancellation and clean-up.
+class DescriptionContract:
+    """Protect, restore, verify and delete; retries, cancellation and clean-up: for a plugin that stores descriptions.
 
     A subclass provides the fixtures ``subject`` and ``clients`` (of the tenant that owns the subject's resource).
     """
 
-    #: Bytes that the plugin protects of the subject.
-    size: ClassVar[int]
     #: Roles of the objects that a protect leaves in the cloud as its result. A plugin whose bytes are in the bank has none.
     kept: ClassVar[frozenset[str]] = frozenset()
 
@@ -151,35 +142,6 @@ class ProtectionContract:
             assert set(operation.hooks()) <= {*HOOKS, *RESTORE_HOOKS}
             assert isinstance(plugin.operation(kind, subject.resource.type), operation)
             assert plugin.operation(kind, "OS::Un::Known") is None
-
-    def test_restored_resource_equals_the_original(self, host: Host, subject: Subject, checkpoint: str) -> None:
-        digest, looks = subject.digest(subject.resource.id), subject.looks(subject.resource.id)
-        subject.destroy()
-        restored = host.restore(subject.resource, checkpoint)
-        assert restored != subject.resource.id
-        assert subject.digest(restored) == digest
-        assert subject.looks(restored) == looks
-
-    def test_restoring_twice_creates_two_resources(self, host: Host, subject: Subject, checkpoint: str) -> None:
-        assert host.restore(subject.resource, checkpoint) != host.restore(subject.resource, checkpoint)
-
-    def test_no_temporary_object_remains(self, host: Host, subject: Subject, before: Belongings) -> None:
-        operation = host.protect(subject.resource)
-        assert added(before, subject.belongings()) == self.results(operation)
-        restored = host.restore(subject.resource, operation.checkpoint_id)
-        assert added(before, subject.belongings()) == {restored, *self.results(operation)}
-
-    def test_steps_bytes_and_sizes_are_recorded(self, host: Host, subject: Subject) -> None:
-        protect = host.protect(subject.resource)
-        assert protect.report.steps
-        assert protect.report.bytes_done == protect.report.bytes_total == protect.report.logical == self.size
-        restore = host.operation(OperationType.RESTORE, subject.resource, protect.checkpoint_id)
-        host.perform(restore)
-        assert restore.report.steps
-        assert restore.report.bytes_done == restore.report.bytes_total == self.size
-
-    def test_second_checkpoint_stores_nothing_new(self, host: Host, subject: Subject, checkpoint: str) -> None:
-        assert host.protect(subject.resource, bases=[checkpoint]).report.new == 0
 
     def test_verify(self, host: Host, subject: Subject, checkpoint: str) -> None:
         host.perform(host.operation(OperationType.VERIFY, subject.resource, checkpoint))
@@ -231,6 +193,53 @@ class ProtectionContract:
         result = host.perform(operation)
         assert added(before, subject.belongings()) == self.results(operation, result)
 
+    def test_unknown_resource(self, host: Host, subject: Subject, before: Belongings) -> None:
+        unknown = Resource(subject.resource.type, "6f1b2c3d-0000-4000-8000-000000000000", "unknown")
+        with pytest.raises(exception.ResourceNotFound):
+            host.protect(unknown)
+        assert subject.belongings() == before
+
+    @staticmethod
+    def first(host: Host, subject: Subject, kind: OperationType, checkpoint: str) -> Operation:
+        """Create an operation of type *kind*: a protect into a new checkpoint, or a restore of *checkpoint*."""
+        return host.operation(kind, subject.resource, checkpoint if kind is OperationType.RESTORE else None)
+
+
+class ProtectionContract(DescriptionContract):
+    """The same, and what a plugin does that stores bytes and restores each resource as a new one."""
+
+    #: Bytes that the plugin protects of the subject.
+    size: ClassVar[int]
+
+    def test_restored_resource_equals_the_original(self, host: Host, subject: Subject, checkpoint: str) -> None:
+        digest, looks = subject.digest(subject.resource.id), subject.looks(subject.resource.id)
+        subject.destroy()
+        restored = host.restore(subject.resource, checkpoint)
+        assert restored != subject.resource.id
+        assert subject.digest(restored) == digest
+        assert subject.looks(restored) == looks
+
+    def test_restoring_twice_creates_two_resources(self, host: Host, subject: Subject, checkpoint: str) -> None:
+        assert host.restore(subject.resource, checkpoint) != host.restore(subject.resource, checkpoint)
+
+    def test_no_temporary_object_remains(self, host: Host, subject: Subject, before: Belongings) -> None:
+        operation = host.protect(subject.resource)
+        assert added(before, subject.belongings()) == self.results(operation)
+        restored = host.restore(subject.resource, operation.checkpoint_id)
+        assert added(before, subject.belongings()) == {restored, *self.results(operation)}
+
+    def test_steps_bytes_and_sizes_are_recorded(self, host: Host, subject: Subject) -> None:
+        protect = host.protect(subject.resource)
+        assert protect.report.steps
+        assert protect.report.bytes_done == protect.report.bytes_total == protect.report.logical == self.size
+        restore = host.operation(OperationType.RESTORE, subject.resource, protect.checkpoint_id)
+        host.perform(restore)
+        assert restore.report.steps
+        assert restore.report.bytes_done == restore.report.bytes_total == self.size
+
+    def test_second_checkpoint_stores_nothing_new(self, host: Host, subject: Subject, checkpoint: str) -> None:
+        assert host.protect(subject.resource, bases=[checkpoint]).report.new == 0
+
     @pytest.mark.parametrize("kind", [OperationType.PROTECT, OperationType.RESTORE])
     def test_late_riser_leaves_nothing(
         self, host: Host, subject: Subject, checkpoint: str, kind: OperationType
@@ -245,17 +254,6 @@ class ProtectionContract:
             if late.result is None:
                 break
             assert added(before, subject.belongings()) == self.results(operation, late.result)
-
-    def test_unknown_resource(self, host: Host, subject: Subject, before: Belongings) -> None:
-        unknown = Resource(subject.resource.type, "6f1b2c3d-0000-4000-8000-000000000000", "unknown")
-        with pytest.raises(exception.ResourceNotFound):
-            host.protect(unknown)
-        assert subject.belongings() == before
-
-    @staticmethod
-    def first(host: Host, subject: Subject, kind: OperationType, checkpoint: str) -> Operation:
-        """Create an operation of type *kind*: a protect into a new checkpoint, or a restore of *checkpoint*."""
-        return host.operation(kind, subject.resource, checkpoint if kind is OperationType.RESTORE else None)
 
 
 class LateRiser:

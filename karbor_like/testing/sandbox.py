@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests.adapters
+import requests
 from keystoneauth1 import loading
 from oslo_config import cfg
 
 from karbor_like import exception
 from karbor_like.bank import Bank
 from karbor_like.clients.factory import ClientFactory, Clients
+from karbor_like.clients.http import LimitedSession
 from karbor_like.conf import opts
 from karbor_like.context import RequestContext
 from karbor_like.domain.operation import OperationType
@@ -55,14 +56,15 @@ class Line:
     """The network between this process and the cloud, without requests to the sandbox's own API."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._send = requests.adapters.HTTPAdapter.send
+        # The thread of the caller: the session sends in another one.
+        self._send = LimitedSession.send
         self._local = threading.local()
         line = self
 
-        def send(self: requests.adapters.HTTPAdapter, request: Any, **kwargs: Any) -> requests.Response:
+        def send(self: LimitedSession, request: Any, **kwargs: Any) -> requests.Response:
             return line._pass(lambda: line._send(self, request, **kwargs), request)
 
-        monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+        monkeypatch.setattr(LimitedSession, "send", send)
 
     @contextmanager
     def crash(self, nth: int, *, answered: bool) -> Iterator[None]:

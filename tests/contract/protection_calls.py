@@ -357,6 +357,8 @@ class ProtectionContract:
         if noun == "restore":
             with alice.refused(exception.InvalidInput):
                 alice.start(noun, checkpoint_id, restore_target="http://elsewhere/v3")
+            with alice.refused(exception.InvalidInput):
+                alice.start(noun, checkpoint_id, resources=[f"{service.resource_type}#{UNKNOWN}"])
         alice.reset(checkpoint_id, "error")
         with alice.refused(exception.CheckpointNotAvailable):
             alice.start(noun, checkpoint_id)

@@ -33,7 +33,7 @@ NULLABLE_TEXT: Schema = {"type": ["string", "null"]}
 BYTES: Schema = {"type": ["integer", "null"], "minimum": 0}
 TIME: Schema = {"type": ["string", "null"], "description": "ISO 8601, UTC, with microseconds and without a time zone."}
 
-_KEYS: Schema = {"maxLength": 255, "pattern": f"^[A-Za-z0-9\\-_:.# ]{{1,255}}{_END}"}
+_KEYS: Schema = {"maxLength": 255, "pattern": f"^[A-Za-z0-9\\-_:.#@ ]{{1,255}}{_END}"}
 
 #: Key-value pairs of the tenant. Null means absent.
 VALUES: Schema = {

@@ -1,5 +1,6 @@
 from karbor_like.api.schemas import primitives as p
 from karbor_like.domain import states
+from karbor_like.domain.actions import Action
 
 _AUTH = {
     "type": ["object", "null"],
@@ -7,6 +8,15 @@ _AUTH = {
     **{name: p.VALUES[name] for name in ("maxProperties", "propertyNames")},
     "additionalProperties": {**p.VALUES["additionalProperties"], "writeOnly": True},
     "description": "The credential for the target. It is encrypted on the message bus and never shown.",
+}
+
+_RESOURCES = {
+    "type": ["array", "null"],
+    "minItems": 1,
+    "maxItems": p.MAX_ITEMS,
+    "uniqueItems": True,
+    "items": {"type": "string", "minLength": 3, "maxLength": 255},
+    "description": "The resources of the checkpoint to restore, each as Type#id. Without it, all of them are restored.",
 }
 
 CREATE = p.wrapped(
@@ -18,6 +28,17 @@ CREATE = p.wrapped(
             "parameters": p.PARAMETERS,
             "restore_target": {"type": ["string", "null"], "maxLength": 255, "description": "A Keystone URL."},
             "restore_auth": _AUTH,
+            "resources": _RESOURCES,
+            "with_children": {
+                "type": "boolean",
+                "default": True,
+                "description": "Whether the children of the resources in *resources* are restored as well.",
+            },
+            "dry_run": {
+                "type": "boolean",
+                "default": False,
+                "description": "Create nothing: find out what the restore would do. The result is the member *plan*.",
+            },
         },
         ["provider_id", "checkpoint_id", "parameters"],
     ),
@@ -27,19 +48,48 @@ LIST = p.listing("status", "provider_id", "checkpoint_id")
 STATUS = {"type": "string", "enum": [states.IN_PROGRESS, states.SUCCESS, states.FAIL]}
 WORDS = {"type": "object", "description": "By resource, as Type#id.", "additionalProperties": {"type": "string"}}
 
-RESTORE = p.shown(
+_ACTION = p.shown(
     {
-        "id": p.UUID,
-        "project_id": {"type": "string"},
-        "provider_id": p.UUID,
-        "checkpoint_id": p.UUID,
-        "restore_target": p.NULLABLE_TEXT,
-        "parameters": p.PARAMETERS,
-        "status": STATUS,
-        "resources_status": WORDS,
-        "resources_reason": WORDS,
-        **p.WORK,
+        "action": {"type": "string", "enum": [action.value for action in Action]},
+        "resource": {
+            "type": "string",
+            "description": "Type#id in the checkpoint, or of what a resource in it refers to.",
+        },
+        "name": p.NULLABLE_TEXT,
+        "reason": {"type": "string"},
+        "bytes": {"type": ["integer", "null"], "description": "Bytes to read from the bank."},
     }
 )
+PLAN = {
+    "description": "What a dry run found; null for other restores, and until it has ended.",
+    "anyOf": [
+        {"type": "null"},
+        p.shown(
+            {
+                "actions": {"type": "array", "items": _ACTION},
+                "bytes": {"type": "integer"},
+                "template": {
+                    "type": ["object", "null"],
+                    "description": "The resources to create from a template, in the form of a Heat template, or null.",
+                },
+                "template_reason": {"type": "string", "description": "Why there is no template."},
+            }
+        ),
+    ],
+}
+
+#: What restores and verifications show.
+REQUEST = {
+    "id": p.UUID,
+    "project_id": {"type": "string"},
+    "provider_id": p.UUID,
+    "checkpoint_id": p.UUID,
+    "parameters": p.PARAMETERS,
+    "status": STATUS,
+    "resources_status": WORDS,
+    "resources_reason": WORDS,
+    **p.WORK,
+}
+RESTORE = p.shown({**REQUEST, "restore_target": p.NULLABLE_TEXT, "dry_run": {"type": "boolean"}, "plan": PLAN})
 SHOWN = p.answer("restore", RESTORE)
 PAGE = p.page("restores", RESTORE)

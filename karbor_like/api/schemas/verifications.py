@@ -9,8 +9,6 @@ CREATE = p.wrapped(
 )
 LIST = p.listing("status", "provider_id", "checkpoint_id")
 
-VERIFICATION = p.shown(
-    {name: schema for name, schema in restores.RESTORE["properties"].items() if name != "restore_target"}
-)
+VERIFICATION = p.shown(restores.REQUEST)
 SHOWN = p.answer("verification", VERIFICATION)
 PAGE = p.page("verifications", VERIFICATION)

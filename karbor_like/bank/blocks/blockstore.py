@@ -56,6 +56,11 @@ class BlockStore:
         self._write_budget = Budget(options.memory_budget * 2 // 3)
         self._read_budget = Budget(options.memory_budget // 3)
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether what is written is encrypted."""
+        return self._keyring is not None
+
     def resolver_for(self, project_id: str) -> manifest.KeyResolver:
         """Return the key resolver for sealed objects of this project only."""
         return self._keyring.resolver_for(project_id) if self._keyring else None

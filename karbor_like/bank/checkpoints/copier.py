@@ -3,7 +3,7 @@
 Every block is read, verified and stored again, with the keys and the codec of the target's bank. Zeros are not read.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 
 from karbor_like.bank import errors
@@ -16,6 +16,7 @@ def copy(
     target: Section,
     *,
     bases: Sequence[ResourceSection] = (),
+    omit: Collection[str] = (),
     progress: Callable[[int, int], None] | None = None,
     check: Callable[[], None] | None = None,
 ) -> Mapping[str, StreamStats]:
@@ -24,6 +25,7 @@ def copy(
     :param source: of a committed checkpoint
     :param target: opened for writing
     :param bases: sections of *target*'s bank to build on, the most similar first; the lease must name their checkpoints
+    :param omit: names of documents that are not copied
     :param progress: called with the bytes done so far and the total
     :param check: called every few MiB; may raise to stop
     :returns: name of each stream -> its size in *target*'s bank
@@ -31,7 +33,7 @@ def copy(
     """
     with _naming(source):
         streams = {name: source.stats(name) for name in source.streams()}
-        documents = {name: source.get(name) for name in source.documents()}
+        documents = {name: source.get(name) for name in source.documents() if name not in omit}
     for name, document in documents.items():
         target.put(name, document)
     total, done = sum(stats.logical for stats in streams.values()), 0

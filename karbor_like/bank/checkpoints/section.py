@@ -62,6 +62,11 @@ class ResourceSection:
         self._versions = versions
         self._lease = lease
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the bank encrypts what is written to it."""
+        return self._blocks.is_encrypted
+
     # Documents.
 
     def put(self, name: str, value: Mapping[str, Any]) -> None:

@@ -26,12 +26,18 @@ class _Request:
 
 
 class Restore(_Request, base.Base):
-    """A restore. ``restore_target`` is a Keystone URL; its credential is stored in the operation, encrypted."""
+    """A restore. ``restore_target`` is a Keystone URL; its credential is stored in the operation, encrypted.
+
+    A dry run creates nothing: its result is ``plan``.
+    """
 
     __tablename__ = "restores"
     __table_args__ = base.table_args(sa.Index("ix_restores_project", "project_id", "created_at", "id"))
 
     restore_target: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    dry_run: orm.Mapped[bool] = orm.mapped_column(default=False, server_default=sa.false())
+    #: What a dry run found.
+    plan: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)
 
 
 class Verification(_Request, base.Base):

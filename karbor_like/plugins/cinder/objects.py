@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
+from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext
 from karbor_like.plugins.toolkit import names
-from karbor_like.plugins.toolkit.cloud_objects import CloudObjects
 from karbor_like.plugins.toolkit.details import Details
 
 

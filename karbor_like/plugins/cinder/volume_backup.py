@@ -17,21 +17,15 @@ from karbor_like.bank import errors
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
 from karbor_like.domain import resource
+from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.cinder import backups, metadata, records, restored, source
 from karbor_like.plugins.cinder.backups import Deletion, Located
 from karbor_like.plugins.cinder.objects import Backups, Snapshots, Volumes, cinder_message, rename
 from karbor_like.plugins.cinder.restored import VOLUME
 from karbor_like.plugins.cinder.source import SNAPSHOT
-from karbor_like.plugins.protection import (
-    EMPTY_SCHEMA,
-    Action,
-    HookContext,
-    PlannedAction,
-    ProtectionPlugin,
-    ResourceOperation,
-    Schemas,
-)
+from karbor_like.plugins.objects import CloudObjects
+from karbor_like.plugins.protection import EMPTY_SCHEMA, HookContext, ProtectionPlugin, ResourceOperation, Schemas
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, transfer
 from karbor_like.plugins.toolkit.comparison import require_equal
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
@@ -469,7 +463,7 @@ class _Restoring(Volumes):
         return f"Cinder put it into state {current.status!r}: {reason}"
 
 
-def _created(context: HookContext) -> Mapping[str, cloud_objects.CloudObjects]:
+def _created(context: HookContext) -> Mapping[str, CloudObjects]:
     """Return the types of the objects that a protect creates, by role."""
     return {SNAPSHOT: Snapshots(context.clients), BACKUP: Backups(context.clients)}
 

@@ -21,9 +21,9 @@ from karbor_like.plugins.cinder.source import SNAPSHOT
 from karbor_like.plugins.cinder.upload import Upload
 from karbor_like.plugins.glance import content, data, integrity
 from karbor_like.plugins.glance.objects import Images
+from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, ownership, transfer
-from karbor_like.plugins.toolkit.cloud_objects import CloudObjects
 from karbor_like.plugins.toolkit.comparison import require_equal
 from karbor_like.plugins.toolkit.details import Details
 from karbor_like.plugins.toolkit.transfer import TransferTimeout

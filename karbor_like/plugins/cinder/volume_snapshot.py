@@ -10,21 +10,14 @@ from typing import Any, ClassVar, Final
 from karbor_like import exception
 from karbor_like.bank import errors
 from karbor_like.domain import resource
+from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.cinder import metadata, restored, source
 from karbor_like.plugins.cinder.objects import Snapshots, Volumes, rename
 from karbor_like.plugins.cinder.restored import VOLUME
 from karbor_like.plugins.cinder.revert import Revert
 from karbor_like.plugins.cinder.source import SNAPSHOT
-from karbor_like.plugins.protection import (
-    EMPTY_SCHEMA,
-    Action,
-    HookContext,
-    PlannedAction,
-    ProtectionPlugin,
-    ResourceOperation,
-    Schemas,
-)
+from karbor_like.plugins.protection import EMPTY_SCHEMA, HookContext, ProtectionPlugin, ResourceOperation, Schemas
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, ownership, transfer
 from karbor_like.plugins.toolkit.comparison import require_equal
 from karbor_like.plugins.toolkit.transfer import TransferTimeout

@@ -18,6 +18,7 @@ from karbor_like.plugins.protection import HookContext, ResourceOperation
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents
 from karbor_like.plugins.toolkit.comparison import require_equal
 from karbor_like.plugins.toolkit.copying import SectionCopy
+from karbor_like.plugins.toolkit.deletion import SectionDelete
 
 DATA: Final = "data"
 
@@ -159,14 +160,6 @@ class _Stored:
         self.was_read = True
 
 
-class Delete(ResourceOperation):
-    """Deletes the section in the bank, which holds everything."""
-
-    def main(self, context: HookContext) -> None:
-        context.report.step("deleting the objects in the bank")
-        context.section.delete()
-
-
 class Verify(ResourceOperation):
     """Checks that the bank holds everything that a restore needs, and that document and stream belong together."""
 
@@ -187,7 +180,7 @@ class Verify(ResourceOperation):
 
 #: The operations that need nothing but the bank.
 BANK_OPERATIONS: Final[Mapping[OperationType, type[ResourceOperation]]] = {
-    OperationType.DELETE: Delete,
+    OperationType.DELETE: SectionDelete,
     OperationType.VERIFY: Verify,
     OperationType.COPY: SectionCopy,
 }

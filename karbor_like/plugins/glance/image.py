@@ -107,7 +107,7 @@ class Restore(ResourceOperation):
             image = data.make_image(context, IMAGE, document["image"], keep=True, timeout=timeout)
         context.report.step("restoring the image's properties")
         name = context.parameters.get("restore_name") or document["name"]
-        remarks = [*_differences(document), *_finish(context, image.id, name, document)]
+        remarks = [*_differences(document), *finish(context, image.id, name, document)]
         return {"restored": {context.resource.key: image.id}, "remarks": remarks}
 
     def cleanup(self, context: HookContext) -> None:
@@ -143,8 +143,10 @@ def _members(context: HookContext, image: Any) -> tuple[list[str], list[str]]:
     ] if reason else []
 
 
-def _finish(context: HookContext, image_id: str, name: str, document: Mapping[str, Any]) -> list[str]:
+def finish(context: HookContext, image_id: str, name: str, document: Mapping[str, Any]) -> list[str]:
     """Set the original properties and remove the markers of the operation. Idempotent.
+
+    :param document: with ``attributes``, ``visibility`` and ``protected`` of the original
 
     Returns a remark for each property that Glance refuses.
     """

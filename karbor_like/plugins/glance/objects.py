@@ -5,7 +5,7 @@ from typing import Any
 
 from karbor_like import exception
 from karbor_like.clients.errors import translated
-from karbor_like.plugins.toolkit.cloud_objects import CloudObjects
+from karbor_like.plugins.objects import CloudObjects
 
 
 class Images(CloudObjects):

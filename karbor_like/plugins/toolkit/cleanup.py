@@ -4,8 +4,9 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from karbor_like import exception
+from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import Entry, HookContext
-from karbor_like.plugins.toolkit.cloud_objects import CloudObjects, candidates, delete
+from karbor_like.plugins.toolkit.cloud_objects import candidates, delete
 
 LOG = logging.getLogger(__name__)
 

@@ -9,12 +9,11 @@ So the claim is checked directly before the request that creates, and what was c
 """
 
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from karbor_like import exception
-from karbor_like.clients.factory import Clients
+from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import Entry, HookContext
 from karbor_like.plugins.toolkit import ownership
 
@@ -27,36 +26,6 @@ _WITHDRAWAL: Final = 60.0
 
 #: Creates an object with a name and metadata, and returns its id.
 Create = Callable[[str, Mapping[str, str]], str]
-
-
-class CloudObjects(ABC):
-    """The objects of one type in a cloud. Every method may raise what ``translated`` raises."""
-
-    #: The type in messages, such as "volume".
-    noun: ClassVar[str]
-    #: The state in which an object is usable.
-    ready: ClassVar[str]
-    #: The states that an object does not leave by itself and in which the cloud deletes it. None: any.
-    deletable: ClassVar[frozenset[str] | None]
-
-    def __init__(self, clients: Clients) -> None:
-        self.clients = clients
-
-    @abstractmethod
-    def get(self, cloud_id: str) -> Any:
-        """Return the current object, which has a ``status``. Raises ResourceNotFound."""
-
-    @abstractmethod
-    def find(self, name: str) -> Sequence[str]:
-        """Return the ids of the project's objects with exactly this name. Clouds may ignore a filter by name."""
-
-    @abstractmethod
-    def delete(self, current: Any) -> None:
-        """Ask the cloud to delete the object."""
-
-    @abstractmethod
-    def failure(self, current: Any) -> str | None:
-        """Return the cloud's reason why the object will never be ready, or None if it may become so."""
 
 
 def ensure(context: HookContext, objects: CloudObjects, role: str, create: Create, *, keep: bool = False) -> str:

@@ -10,8 +10,8 @@ from typing import Any, Final
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.clients.messages import without_request_id
+from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext
-from karbor_like.plugins.toolkit.cloud_objects import CloudObjects
 
 LOG = logging.getLogger(__name__)
 

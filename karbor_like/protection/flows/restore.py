@@ -2,16 +2,20 @@
 
 import dataclasses
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from taskflow.flow import Flow
 from taskflow.patterns import linear_flow
 
 from karbor_like import exception
 from karbor_like.bank import Bank
+from karbor_like.db.restores import RESTORES
 from karbor_like.domain import states
-from karbor_like.plugins.protection import Action
+from karbor_like.domain.actions import Action
 from karbor_like.protection.flows.builder import resources
 from karbor_like.protection.flows.tasks import Step
+from karbor_like.protection.operation import cleanup, planning
 from karbor_like.protection.operation.session import OperationSession
 
 LOG = logging.getLogger(__name__)
@@ -21,9 +25,11 @@ def build(operation: OperationSession) -> Flow:
     """Build the flow of one restore or one verification."""
     flow = linear_flow.Flow(f"{operation.spec.kind} {operation.spec.checkpoint_id}")
     flow.add(OpenCheckpoint(operation))
+    if operation.spec.is_dry_run:
+        return flow.add(RecordPlan(operation))
     if operation.implementing("plan"):
         flow.add(CheckPlan(operation))
-    template = AssembleTemplate(operation) if operation.implementing("contribute") else None
+    template = DeployTemplate(operation) if operation.implementing("contribute") else None
     return flow.add(resources(operation, template))
 
 
@@ -48,23 +54,39 @@ class CheckPlan(Step):
     def perform(self) -> None:
         conflicts = []
         for resource in self.operation.implementing("plan"):
-            context = self.operation.hook_context(resource, self.operation.progress(resource))
-            for planned in self.operation.resource_operation(resource).plan(context):
-                LOG.info("Operation %s: %s %s (%s)", context.operation_id, *dataclasses.astuple(planned))
+            for planned in planning.actions(self.operation, resource):
+                LOG.info("Operation %s: %s %s (%s)", self.operation.spec.id, *dataclasses.astuple(planned))
                 if planned.action is Action.CONFLICT:
                     conflicts.append(f"{planned.resource_key}: {planned.reason}")
         if conflicts:
             raise exception.Conflict(f"nothing was restored: {'; '.join(conflicts)}")
 
 
-class AssembleTemplate(Step):
-    """Collect the contributions of all resources to the template of the restore."""
+class RecordPlan(Step):
+    """Find out what a restore would do, and record that as the result of the dry run."""
 
     def __init__(self, operation: OperationSession) -> None:
-        super().__init__(operation, "assemble template")
+        super().__init__(operation, "record plan")
 
     def perform(self) -> None:
-        self.operation.template  # noqa: B018 - collects them
+        plan = planning.plan(self.operation)
+        restore_id = str(self.operation.spec.restore_id)
+        self.operation.database.write(lambda session: RESTORES.update(session, restore_id, {"plan": plan}))
+
+
+class DeployTemplate(Step):
+    """Create the resources that all resources of the checkpoint contributed to the template of the restore."""
+
+    def __init__(self, operation: OperationSession) -> None:
+        super().__init__(operation, "deploy template")
+
+    def perform(self) -> None:
+        contributor = self.operation.implementing("contribute")[0]
+        context = self.operation.hook_context(contributor, self.operation.progress(contributor))
+        self.operation.deployment(context).deploy()
+
+    def undo(self, failures: Mapping[str, Any]) -> None:
+        cleanup.remove_deployed(self.operation)
 
 
 def check_usable(bank: Bank, checkpoint_id: str, project_id: str) -> None:

@@ -6,7 +6,7 @@ in another process than the task before it.
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from taskflow import task
@@ -15,6 +15,7 @@ from karbor_like import exception
 from karbor_like.bank import errors
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
+from karbor_like.plugins.protection import HookContext
 from karbor_like.protection.operation import cleanup, members
 from karbor_like.protection.operation.progress import DatabaseProgressRecorder
 from karbor_like.protection.operation.session import OperationSession
@@ -145,12 +146,23 @@ class HookTask(Step):
         hook = getattr(operation, str(self.hook))
         assert self._recorder is not None
         if self.hook == "complete" and self.operation.spec.kind is OperationType.RESTORE:
-            context = self.operation.hook_context(self.resource, self._recorder)
-            return hook(dataclasses.replace(context, template=self.operation.template))
+            return self._complete(hook)
         if self.hook != "main":
             return hook(self.operation.hook_context(self.resource, self._recorder))
         with self.operation.transfer_slot():
             return hook(self.operation.hook_context(self.resource, self._recorder))
+
+    def _complete(self, hook: Callable[[HookContext], dict[str, Any] | None]) -> dict[str, Any] | None:
+        """Complete what the resource contributed to the template of a restore, then the resource itself."""
+        assert self._recorder is not None
+        context = self.operation.hook_context(self.resource, self._recorder)
+        if not self.operation.implementing("contribute"):
+            return hook(dataclasses.replace(context, template=self.operation.template))
+        deployment = self.operation.deployment(context)
+        remarks = deployment.complete(self.operation.contributed(self.resource))
+        restored = {**context.restored, **deployment.ids}
+        answer = hook(dataclasses.replace(context, template=self.operation.template, restored=restored)) or {}
+        return {**answer, "remarks": [*remarks, *(answer.get("remarks") or [])]}
 
     def failed(self, error: BaseException) -> None:
         step = self._recorder.current if self._recorder else ""

@@ -4,8 +4,9 @@ The journal names them. When a flow is reverted, each resource's first task clea
 What remains then, or after a success, is left to :mod:`karbor_like.protection.orphans`.
 """
 
+import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from karbor_like import exception
 from karbor_like.db import operations
@@ -32,6 +33,21 @@ def clean(operation: OperationSession, resource: Resource, *, temporary_only: bo
     (plugin.release if temporary_only else plugin.cleanup)(context)
 
 
+def remove_deployed(operation: OperationSession) -> None:
+    """Delete from the cloud what a restore created from its template, dependents first. Idempotent.
+
+    Raises ResourceFailed that names what could not be deleted.
+    """
+    entries = operation.deployed()
+    if not entries:
+        return
+    contributor = operation.implementing("contribute")[0]
+    context = operation.cleanup_context(contributor, operation.progress(contributor))
+    created = sorted(entries, key=lambda entry: entry.seq, reverse=True)
+    described = [entry.resource_key.partition("#") for entry in created]
+    operation.deployment(context).remove(Resource(kind, name) for kind, _, name in described)
+
+
 def retry(operation: OperationSession) -> None:
     """Clean up the resources again whose clean-up failed while the flow was reverted. Raises LeaseLost."""
     for pause in _RETRY_PAUSES:
@@ -48,10 +64,13 @@ def repeat(operation: OperationSession, *, temporary_only: bool) -> None:
 
     :raises LeaseLost: the claim is lost
     """
+    if not temporary_only:
+        _try(operation, "the template", lambda: remove_deployed(operation))
     keys = {entry.resource_key for entry in _journal(operation)}
     for resource in operation.spec.graph.nodes:
         if resource.key in keys:
-            _try(operation, resource, temporary_only)
+            again = functools.partial(clean, operation, resource, temporary_only=temporary_only)
+            _try(operation, str(resource), again)
     operation.claim.ensure_held()
 
 
@@ -89,13 +108,13 @@ def replace_remark(reason: str | None, remains: Sequence[str]) -> str | None:
     return "; ".join([*filter(None, [head.removesuffix("; ")]), *remark(remains)]) or None
 
 
-def _try(operation: OperationSession, resource: Resource, temporary_only: bool) -> None:
+def _try(operation: OperationSession, what: str, clean_up: Callable[[], None]) -> None:
     with operation.activity():
         try:
-            clean(operation, resource, temporary_only=temporary_only)
+            clean_up()
         except exception.LeaseLost:
             raise
         except exception.KarborLikeError as error:
-            LOG.warning("Operation %s: clean-up of %s failed: %s", operation.spec.id, resource, error)
+            LOG.warning("Operation %s: clean-up of %s failed: %s", operation.spec.id, what, error)
         except Exception:  # noqa: BLE001 - a plugin's clean-up
-            LOG.exception("Operation %s: clean-up of %s failed unexpectedly", operation.spec.id, resource)
+            LOG.exception("Operation %s: clean-up of %s failed unexpectedly", operation.spec.id, what)

@@ -71,6 +71,10 @@ class LazySection:
     def checkpoint_id(self) -> str:
         return self._opened().checkpoint_id
 
+    @property
+    def is_encrypted(self) -> bool:
+        return self._opened().is_encrypted
+
     def put(self, name: str, value: Mapping[str, Any]) -> None:
         self._opened().put(name, value)
 

@@ -15,16 +15,18 @@ from karbor_like import exception
 from karbor_like.bank import Bank, Lease, Section, errors
 from karbor_like.clients.factory import Clients
 from karbor_like.db import checkpoints, operations
-from karbor_like.db.models import OperationResource
+from karbor_like.db.models import JournalEntry, OperationResource
 from karbor_like.domain import states
 from karbor_like.domain.graph import Graph
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
 from karbor_like.domain.template import Template
+from karbor_like.plugins.heat.deployment import STACK, StackDeployment
 from karbor_like.plugins.protection import HookContext, ResourceOperation
 from karbor_like.plugins.toolkit import ownership
+from karbor_like.plugins.toolkit.deployment import Deployment, ordered
 from karbor_like.protection.context import ServiceContext
-from karbor_like.protection.operation import lazy, lifecycle, outage
+from karbor_like.protection.operation import deployers, lazy, lifecycle, outage
 from karbor_like.protection.operation.claim import ActiveClaim
 from karbor_like.protection.operation.copy_source import CopySource
 from karbor_like.protection.operation.journal import DatabaseJournal
@@ -68,6 +70,7 @@ class OperationSession:
         #: The source of a copy; None for other operations.
         self.source = CopySource(env, spec) if spec.kind is OperationType.COPY else None
         self._bases: Mapping[str, Sequence[str]] = {}
+        self._means: deployers.Means | None = None
         #: Status of the checkpoint after a failure; None for the usual one.
         self.failed_status: str | None = None
 
@@ -267,25 +270,71 @@ class OperationSession:
             resource=resource,
             children=[child for child in children if child not in left_out],
             is_member=spec.is_member(resource),
-            service=self.service,
+            find_service=lambda: self.service,
+            find_siblings=lambda: self._siblings(resource),
             others=lazy.LazySections(opener(other) for other in self._find_others(resource)),
             parameters=parameters.effective(spec.parameters, resource),
             clients=self.clients,
             section=lazy.LazySection(opener(spec.checkpoint_id, lease)),
             bases=lazy.LazySections([opener(base) for base in bases]),
-            journal=DatabaseJournal(
-                self.database,
-                resource.key,
-                ownership.name_prefix(spec.id, spec.graph.node_id(resource)),
-            ),
+            journal=self._journal(resource.key, spec.graph.node_id(resource)),
             report=recorder,
             waiter=self.env.waiter,
             restored=self._restored(),
             check=check,
             source=self._source_section(resource),
+            is_dry_run=spec.is_dry_run,
             dependencies=spec.graph.dependencies.get(resource, ()),
             mapping=parameters.mapping(spec.parameters) if spec.kind is OperationType.RESTORE else {},
         )
+
+    def _journal(self, key: str, number: str) -> DatabaseJournal:
+        return DatabaseJournal(self.database, key, ownership.name_prefix(self.spec.id, number))
+
+    def deployment(self, context: HookContext) -> Deployment | StackDeployment:
+        """Return the means to deploy the template, the same ones in every process as soon as anything is created.
+
+        :param context: of a resource that contributes to it
+
+        Raises what :func:`karbor_like.protection.operation.deployers.choose` raises.
+        """
+        if self._means is None:
+            self._means = self._choose(context)
+        return self._means(
+            lambda: self.template, self.provider.deployables, context, lambda each: self._journal(each.key, each.id)
+        )
+
+    def resolved_template(self) -> Mapping[str, Any]:
+        """Return the resources of the template, with references replaced. Raises Conflict if one means nothing."""
+        mapping = parameters.mapping(self.spec.parameters)
+        return self.template.resolve({**self._restored(), **mapping})
+
+    def _siblings(self, resource: Resource) -> Sequence[Resource]:
+        absent = {resource, *self.left_out()}
+        return [node for node in self.spec.graph.nodes if node not in absent]
+
+    def _choose(self, context: HookContext) -> deployers.Means:
+        keys = {entry.resource_key for entry in self.deployed()}
+        if keys:
+            return StackDeployment if STACK.key in keys else Deployment
+        resolved = self.template.resolve({**context.restored, **context.mapping})
+        described = {name: resolved[name] for name in ordered(resolved, self.provider.deployables)}
+        return context.waiter.call(
+            lambda: deployers.choose(
+                self.provider.deployer, self.clients, self.env.clock, described, has_password=self._has_password
+            ),
+            check=context.check,
+        )
+
+    @property
+    def _has_password(self) -> bool:
+        return bool(self.spec.target and self.credential.restore_auth)
+
+    def deployed(self) -> list[JournalEntry]:
+        """Return the entries of the journal about what a restore created from its template. Raises LeaseLost."""
+        keys = {resource.key for resource in self.spec.graph.nodes}
+        journal = self.database.read(lambda session: operations.journal(session, self.spec.id))
+        return [entry for entry in journal if entry.resource_key not in keys]
 
     def _source_section(self, resource: Resource) -> Section | None:
         source = self.source
@@ -305,18 +354,30 @@ class OperationSession:
         """Return the resources whose operation implements *hook*, children and dependencies first."""
         return [node for node in self.spec.graph.nodes if hook in self.spec.hooks.get(node.type, ())]
 
-    @cached_property
+    @property
     def template(self) -> Template:
         """The contributions of all resources. Every process that runs the operation collects them again."""
-        template = Template()
+        return self._contributions[0]
+
+    def contributed(self, resource: Resource) -> Sequence[str]:
+        """Return the names of what a resource contributed to the template."""
+        return self._contributions[1].get(resource, ())
+
+    @cached_property
+    def _contributions(self) -> tuple[Template, Mapping[Resource, Sequence[str]]]:
+        template, names = Template(), dict[Resource, Sequence[str]]()
         for resource in self.implementing("contribute"):
+            before = set(template.resources)
             context = self.hook_context(resource, self.progress(resource))
             self.resource_operation(resource).contribute(context, template)
-        return template
+            names[resource] = [name for name in template.resources if name not in before]
+        return template, names
 
     def _restored(self) -> dict[str, str]:
         if self.spec.kind is not OperationType.RESTORE:
             return {}
+        if self.spec.is_dry_run:
+            return {node.key: f"({node.key})" for node in self.spec.graph.nodes}
         return {row.resource_key: row.result_key.partition("#")[2] for row in self.rows() if row.result_key}
 
     def record(self, resource_key: str, **values: Any) -> None:

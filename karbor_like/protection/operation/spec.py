@@ -1,6 +1,6 @@
 """An operation as plain data: the contents of its row, of its checkpoint's row and of its credential."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -31,6 +31,8 @@ class OperationSpec:
     :param hooks: resource type -> hooks that become tasks. Fixed when the operation starts, so that the flow has the same
         tasks even if another version of a plugin resumes it
     :param parameters: the tenant's parameters, by ``Type`` and ``Type#id``
+    :param graph: the resources of the checkpoint that the operation uses
+    :param is_dry_run: whether a restore creates nothing
     :param status_before: the checkpoint's status before the operation; None if an earlier version queued it
     """
 
@@ -55,6 +57,7 @@ class OperationSpec:
     plan: Mapping[str, Any]
     extra_info: Mapping[str, Any]
     created_at: datetime
+    is_dry_run: bool = False
 
     @classmethod
     def of(cls, operation: Operation, checkpoint: Checkpoint, source: Checkpoint | None) -> "OperationSpec":
@@ -77,10 +80,11 @@ class OperationSpec:
             parameters=operation.parameters.get("parameters") or {},
             target=operation.parameters.get("target"),
             status_before=operation.parameters.get("status_before"),
-            graph=Graph.from_text(checkpoint.resource_graph),
+            graph=_graph(checkpoint, operation.parameters.get("resources")),
             plan=checkpoint.plan,
             extra_info=checkpoint.extra_info,
             created_at=checkpoint.created_at,
+            is_dry_run=operation.parameters.get("dry_run", False),
         )
 
     def is_member(self, resource: Resource) -> bool:
@@ -96,6 +100,12 @@ class OperationSpec:
         """
         reasons = {row.resource_key: row.reason for row in rows if row.status == states.LEFT_OUT}
         return [replace(node, obstacle=reasons[node.key]) for node in self.graph.nodes if node.key in reasons]
+
+
+def _graph(checkpoint: Checkpoint, keys: Collection[str] | None) -> Graph:
+    """Return the resources that an operation uses: all of a checkpoint, or those with some keys."""
+    graph = Graph.from_text(checkpoint.resource_graph)
+    return graph if keys is None else graph.without([node for node in graph.nodes if node.key not in keys])
 
 
 def load(database: Database, claim: operations.Claim) -> tuple[OperationSpec, str | None, bool]:

@@ -1,19 +1,21 @@
 """Parameters of plans, restores, verifications and copies: the options of resources, by ``Type`` or ``Type#id``."""
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jsonschema
 from oslo_utils import uuidutils
 
-from karbor_like import exception
+from karbor_like import exception, foreign
 from karbor_like.domain import coercion
 from karbor_like.domain.resource import Resource
 from karbor_like.plugins.protection import MAP_TO
 
 Parameters = Mapping[str, Mapping[str, Any]]
 Schemas = Mapping[str, Mapping[str, Any]]
+#: Resource type -> what decides whether a text can be the id of a resource.
+Ids = Mapping[str, Callable[[str], bool]]
 
 #: Errors that a message lists.
 _MAX_ERRORS = 10
@@ -33,7 +35,7 @@ def mapping(parameters: Parameters) -> dict[str, str]:
 
 
 def check(
-    parameters: Parameters, schemas: Schemas, types: Collection[str], *, root: str, strict: bool
+    parameters: Parameters, schemas: Schemas, types: Ids, *, root: str, strict: bool
 ) -> dict[str, dict[str, Any]]:
     """Check parameters against the schemas that plugins publish, and normalize them.
 
@@ -42,7 +44,7 @@ def check(
     check, because old clients omit them.
 
     :param schemas: JSON schemas of the options, by resource type
-    :param types: resource types that parameters may name in addition to those with a schema
+    :param types: resource types that parameters may name in addition to those with a schema. Ids of other types are UUIDs
     :param root: path of *parameters* in the request, for messages
     :param strict: whether to refuse options for a type without a schema; if not, they are accepted unchecked
     :raises InvalidInput: for the first key that breaks a rule
@@ -53,13 +55,18 @@ def check(
 
 
 def _check_key(
-    key: str, options: Mapping[str, Any], schemas: Schemas, known: Collection[str], path: str, strict: bool
+    key: str, options: Mapping[str, Any], schemas: Schemas, known: Ids, path: str, strict: bool
 ) -> dict[str, Any]:
     resource_type, separator, resource_id = key.partition("#")
-    if separator and not uuidutils.is_uuid_like(resource_id):
-        raise exception.InvalidInput(f"{path}: {resource_id!r} after # is not a UUID")
     if resource_type not in schemas and resource_type not in known:
         raise exception.UnknownResourceType(f"{path}: {resource_type!r} is not one of {', '.join(sorted(known))}")
+    if separator:
+        with foreign.refused(path):
+            is_id = known.get(resource_type, uuidutils.is_uuid_like)(resource_id)
+        if not is_id:
+            raise exception.InvalidInput(
+                f"{path}: {resource_id!r} after # is not an id of {resource_type}; use one from the list of instances"
+            )
     given = {name: value for name, value in options.items() if value not in (None, "")}
     schema = schemas.get(resource_type)
     if schema is None:

@@ -4,7 +4,7 @@ The clients of the caller are an argument of every call and are never kept.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from karbor_like import exception
@@ -29,6 +29,10 @@ class Protectables:
     def types(self) -> list[str]:
         """Return the resource types that can be listed."""
         return list(self._plugins)
+
+    def ids(self) -> dict[str, Callable[[str], bool]]:
+        """Return what decides whether a text can be an id, by resource type."""
+        return {kind: plugin.is_id for kind, plugin in self._plugins.items()}
 
     def get(self, resource_type: str) -> ProtectablePlugin:
         """Return the plugin for a resource type.

@@ -5,6 +5,7 @@ file, the line and the mistake. The service and the other providers continue.
 """
 
 import contextlib
+import enum
 import logging
 import threading
 import uuid
@@ -20,10 +21,20 @@ from karbor_like.clock import Clock
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import PROJECT
 from karbor_like.plugins import loader
+from karbor_like.plugins.deployable import Deployable
 from karbor_like.plugins.protection import ProtectionPlugin, ResourceOperation
 from karbor_like.protection.registry import karbor_files, provider_file
 
 LOG = logging.getLogger(__name__)
+
+
+class Deployer(enum.StrEnum):
+    """The means to create the servers and networks of a restore."""
+
+    AUTO = "auto"
+    HEAT = "heat"
+    DIRECT = "direct"
+
 
 GROUP: Final = "provider"
 OPTS: Final = [
@@ -47,6 +58,16 @@ UUID of the provider to which checkpoints are copied if a request for copies nam
 resources that are copied.
 """,
     ),
+    cfg.StrOpt(
+        "deployer",
+        default=Deployer.AUTO,
+        choices=[
+            (Deployer.AUTO, "heat if it can be used and restores everything that direct restores, otherwise direct"),
+            (Deployer.HEAT, "one stack for each restore. A restore with a delegated token is refused"),
+            (Deployer.DIRECT, "one request for each resource, without Heat"),
+        ],
+        help="What creates the servers and networks of a restore.",
+    ),
 ]
 
 #: Types that the message of one refusal names.
@@ -66,6 +87,7 @@ class Provider:
         self.name: str = conf.provider.name
         self.description: str = conf.provider.description
         self.copy_to: str | None = str(uuid.UUID(conf.provider.copy_to)) if conf.provider.copy_to else None
+        self.deployer = Deployer(conf.provider.deployer)
         self.plugins = plugins
         self.path = path
         #: What differs from Karbor if the file was written for it.
@@ -102,6 +124,11 @@ class Provider:
     def schemas(self, name: str) -> dict[str, Mapping[str, Any]]:
         """Return the schemas ``options``, ``restore``, ``saved_info`` or ``verify`` by resource type."""
         return {kind: getattr(plugin.schemas[kind], name) for kind, plugin in self.plugins.items()}
+
+    @property
+    def deployables(self) -> dict[str, type[Deployable]]:
+        """What creates the resources of a restore's template, by their type there."""
+        return {kind: each for plugin in self.plugins.values() for kind, each in plugin.deployables.items()}
 
     def operation(self, kind: OperationType, resource_type: str) -> ResourceOperation:
         """Return what a plugin does for an operation type and a resource type.

@@ -68,7 +68,7 @@ class Copies:
         with self._env.database.reader() as session:
             plan = plans.get(session, plan_id, provider_id, context.scope)
         source = self._env.providers.get(provider_id)
-        given = check(parameters, {}, self._env.protectables.types(), root="copy.parameters", strict=False)
+        given = check(parameters, {}, self._env.protectables.ids(), root="copy.parameters", strict=False)
         request = _Request(
             id=uuid.UUID(copy_id),
             context=context,

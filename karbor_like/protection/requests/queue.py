@@ -36,6 +36,8 @@ class Queue:
         parameters: Mapping[str, Any],
         target: str | None = None,
         restore_auth: Mapping[str, Any] | None = None,
+        resources: Sequence[str] | None = None,
+        dry_run: bool = False,
         **columns: Any,
     ) -> Operation:
         """Queue an operation in the session's transaction.
@@ -45,6 +47,8 @@ class Queue:
         :param parameters: the tenant's
         :param target: Keystone URL of the cloud to restore to; None: this one
         :param restore_auth: credential for *target*
+        :param resources: ``Type#id`` of those of the checkpoint to use; None: all
+        :param dry_run: create nothing (restore)
         :param columns: of the operation's row, such as ``restore_id`` or ``source_checkpoint_id``
         """
         operation_id, statuses = str(uuid.uuid4()), states.OPERATION[kind]
@@ -64,6 +68,8 @@ class Queue:
                 "hooks": {name: list(given) for name, given in hooks.items()},
                 "parameters": dict(parameters),
                 "target": target,
+                "resources": None if resources is None else list(resources),
+                "dry_run": dry_run,
                 "request_id": context.request_id,
                 "status_before": of.status,
             },

@@ -1,11 +1,12 @@
 """Requests to restore or verify a checkpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import orm
 
 from karbor_like import exception
+from karbor_like.clients.factory import Clients
 from karbor_like.context import RequestContext
 from karbor_like.db import checkpoints, quotas, restores, verifications
 from karbor_like.db.repository import Repository
@@ -13,7 +14,9 @@ from karbor_like.domain import states
 from karbor_like.domain.graph import Graph
 from karbor_like.domain.operation import OperationType
 from karbor_like.protection.context import ServiceContext
+from karbor_like.protection.operation import deployers
 from karbor_like.protection.registry.parameters import Parameters, check
+from karbor_like.protection.registry.providers import Deployer
 from karbor_like.protection.requests.queue import Queue
 
 _REPOSITORIES: Mapping[OperationType, Repository[Any]] = {
@@ -36,16 +39,17 @@ class Restores:
         restore_id: str,
         restore_target: str | None,
         restore_auth: str | None,
+        dry_run: bool = False,
         **request: Any,
     ) -> None:
         """See :meth:`karbor_like.rpc.protection.ProtectionClient.restore`. *restore_auth* is encrypted."""
         if self._exists(context, OperationType.RESTORE, restore_id):
             return
-        auth = self._authenticate(restore_target, restore_auth) if restore_target else None
-        columns = {"restore_target": restore_target}
-        self._start(
-            context, OperationType.RESTORE, restore_id, columns, target=restore_target, restore_auth=auth, **request
-        )
+        auth, clients = self._authenticate(restore_target, restore_auth) if restore_target else (None, None)
+        self._check_deployer(context, clients, request["provider_id"], request["checkpoint_id"])
+        columns = {"restore_target": restore_target, "dry_run": dry_run}
+        details: dict[str, Any] = {"target": restore_target, "restore_auth": auth, "dry_run": dry_run}
+        self._start(context, OperationType.RESTORE, restore_id, columns, **details, **request)
 
     def verify(self, context: RequestContext, *, verification_id: str, **request: Any) -> None:
         """See :meth:`karbor_like.rpc.protection.ProtectionClient.verify`."""
@@ -56,13 +60,39 @@ class Restores:
         with self._env.database.reader() as session:
             return _REPOSITORIES[kind].find(session, request_id, context.project_id) is not None
 
-    def _authenticate(self, target: str, encrypted: str | None) -> Mapping[str, Any]:
+    def _authenticate(self, target: str, encrypted: str | None) -> tuple[Mapping[str, Any], Clients]:
         """Decrypt the credential for another cloud and sign in with it, to refuse a wrong address or password now."""
         if encrypted is None:
             raise exception.InvalidInput(f"restore_target {target!r} needs a restore_auth for it")
         auth = self._env.cipher.decrypt(encrypted)
-        self._env.clients.for_target(target, auth)
-        return auth
+        return auth, self._env.clients.for_target(target, auth)
+
+    def _check_deployer(
+        self, context: RequestContext, target: Clients | None, provider_id: str, checkpoint_id: str
+    ) -> None:
+        """Refuse a restore whose servers and networks only Heat may create, if Heat cannot.
+
+        :param target: act in another cloud, with a password
+
+        Raises InvalidInput that says why and what to do.
+        """
+        provider = self._env.providers.get(provider_id)
+        if provider.deployer is not Deployer.HEAT:
+            return
+        with self._env.database.reader() as session:
+            checkpoint = checkpoints.get(session, checkpoint_id, provider.id, context.scope)
+        types = {node.type for node in Graph.from_text(checkpoint.resource_graph).nodes}
+        if not any("contribute" in hooks for hooks in provider.hooks(OperationType.RESTORE, types).values()):
+            return
+        clients = target or self._env.clients.for_context(context)
+        reason = self._env.waiter.call(
+            lambda: deployers.obstacle(clients, self._env.clock, has_password=target is not None)
+        )
+        if reason:
+            raise exception.InvalidInput(
+                f"restore.provider_id: provider {provider.name!r} restores servers and networks by Heat, which cannot be"
+                f" used: {reason}"
+            )
 
     def _start(
         self,
@@ -74,16 +104,20 @@ class Restores:
         provider_id: str,
         checkpoint_id: str,
         parameters: Parameters,
+        resources: Sequence[str] | None = None,
+        with_children: bool = True,
         **details: Any,
     ) -> None:
         """Insert the row of the request and queue its operation in one transaction.
 
         :param columns: further columns of the row
+        :param resources: ``Type#id`` of those to read; None: all
+        :param with_children: whether to read everything below *resources* as well
         :param details: of the operation, see :meth:`Queue.add`
         """
         repository, provider = _REPOSITORIES[kind], self._env.providers.get(provider_id)
         project_id = str(context.project_id)
-        types, root = self._env.protectables.types(), f"{repository.noun}.parameters"
+        types, root = self._env.protectables.ids(), f"{repository.noun}.parameters"
         options = check(parameters, provider.schemas(kind.value), types, root=root, strict=True)
 
         def write(session: orm.Session) -> None:
@@ -97,7 +131,11 @@ class Restores:
                     f"{repository.noun}.checkpoint_id: checkpoint {checkpoint_id} is {checkpoint.status!r}, not 'available'"
                 )
             quotas.enforce(session, project_id, f"{repository.noun}s", dict(self._env.conf.quota))
-            hooks = provider.hooks(kind, (node.type for node in Graph.from_text(checkpoint.resource_graph).nodes))
+            graph = Graph.from_text(checkpoint.resource_graph)
+            if resources is not None:
+                graph = graph.part(resources, with_children=with_children, root="restore.resources")
+                details["resources"] = [node.key for node in graph.nodes]
+            hooks = provider.hooks(kind, (node.type for node in graph.nodes))
             repository.insert(
                 session,
                 id=request_id,

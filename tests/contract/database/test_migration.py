@@ -7,7 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from karbor_like.db import migration, trusts
-from karbor_like.db.models import Base, Operation, ScheduledOperation, Trigger, Trust, base
+from karbor_like.db.models import Base, Operation, Restore, ScheduledOperation, Trigger, Trust, base
 from karbor_like.db.models.base import new_id
 from karbor_like.db.operations import OPERATIONS
 from karbor_like.db.restores import RESTORES
@@ -48,8 +48,11 @@ def test_an_interrupted_migration_can_be_run_again(database_url):
 def test_requests_without_an_operation_fail(database_url):
     database = open_database(database_url)
     migration.sync(database, "0019")
-    values = {"project_id": "p", "provider_id": "v", "checkpoint_id": "c"}
-    lost, queued = database.write(lambda session: [RESTORES.insert(session, **values).id for _ in range(2)])
+    lost, queued = new_id(), new_id()
+    values = {"project_id": "p", "provider_id": "v", "checkpoint_id": "c", "parameters": {}, "status": "in_progress"}
+    values |= {"resources_status": {}, "resources_reason": {}, "created_at": datetime.now(UTC)}
+    for restore_id in (lost, queued):
+        _insert(database, Restore.__table__, id=restore_id, **values)
     _insert_operation(database, restore_id=queued)
     migration.sync(database)
     with database.reader() as session:

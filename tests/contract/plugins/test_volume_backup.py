@@ -12,9 +12,9 @@ import pytest
 from karbor_like import exception
 from karbor_like.bank import Bank
 from karbor_like.clients.factory import ClientFactory, Clients
+from karbor_like.domain.actions import Action
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.cinder.volume_backup import VolumeBackupProtection
-from karbor_like.plugins.protection import Action
 from karbor_like.sandbox.cloud import Sandbox
 from karbor_like.testing import sandbox
 from karbor_like.testing.host import Host, memory_bank

@@ -8,6 +8,7 @@ from typing import Any
 
 from example_documents.store import TYPE, Store
 from karbor_like import exception
+from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
 from karbor_like.domain.template import Template
@@ -16,9 +17,7 @@ from karbor_like.plugins.protection import (
     EMPTY_SCHEMA,
     MAP_TO,
     MAP_TO_SCHEMA,
-    Action,
     HookContext,
-    PlannedAction,
     ProtectionPlugin,
     ResourceOperation,
     Schemas,

@@ -11,11 +11,11 @@ from example_documents.store import TYPE, Store
 from oslo_config import cfg
 
 from karbor_like.clients.factory import Clients
+from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
 from karbor_like.plugins import loader
 from karbor_like.plugins.protectable import ProtectablePlugin
-from karbor_like.plugins.protection import Action, PlannedAction
 from karbor_like.testing import protectable, protection
 from karbor_like.testing.host import Host, clients_without_cloud
 

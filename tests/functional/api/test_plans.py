@@ -85,7 +85,7 @@ def test_parameters_keep_their_types_and_lose_what_is_unset(alice):
             {"parameters": {VOLUME: {"retries": -1}}},
             f"plan.parameters.{VOLUME}.retries: -1 is less than the minimum of 0",
         ),
-        ({"parameters": {f"{VOLUME}#x": {}}}, "after # is not a UUID"),
+        ({"parameters": {f"{VOLUME}#x": {}}}, "after # is not an id of OS::Cinder::Volume"),
         ({"parameters": {"OS::No::Such": {}}}, "'OS::No::Such' is not one of OS::Cinder::Volume"),
         ({"status": "started"}, "'status' is not known here"),
     ],

@@ -230,3 +230,30 @@ def test_verifications_take_no_target(alice, checkpoint):
     assert alice.post("/verifications", body)["verification"]["parameters"] == {}
     made = alice.post("/verifications", bodies.verification(checkpoint, parameters={VOLUME: {"level": "full"}}))
     assert made["verification"]["parameters"] == {VOLUME: {"level": "full"}}
+
+
+def test_parts_of_a_restore_and_dry_runs(alice, protection, checkpoint):
+    asked = {"resources": [f"{VOLUME}#1"], "with_children": False, "dry_run": True}
+    alice.post("/restores", bodies.restore(checkpoint, **asked), status=400)  # it is not in the checkpoint
+    assert alice.get("/restores") == {"restores": []}
+    made = alice.post("/restores", bodies.restore(checkpoint, dry_run=True))["restore"]
+    assert (made["dry_run"], made["plan"]) == (True, None)
+    made = alice.post("/restores", bodies.restore(checkpoint))["restore"]
+    assert (made["dry_run"], made["plan"]) == (False, None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"resources": []},
+        {"resources": ["x#1", "x#1"]},
+        {"resources": ["x"]},
+        {"resources": "x#1"},
+        {"resources": ["x#1"] * 3000},
+        {"dry_run": "perhaps"},
+        {"with_children": None},
+    ],
+)
+def test_parts_that_cannot_be_asked_for(alice, checkpoint, change):
+    alice.post("/restores", bodies.restore(checkpoint, **change), status=400)
+    assert alice.get("/restores") == {"restores": []}

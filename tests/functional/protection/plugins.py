@@ -12,19 +12,20 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from karbor_like import exception
+from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
 from karbor_like.domain.template import Template
+from karbor_like.plugins.deployable import Deployable
 from karbor_like.plugins.protectable import ProtectablePlugin
 from karbor_like.plugins.protection import (
     MAP_TO,
     MAP_TO_SCHEMA,
-    Action,
     HookContext,
-    PlannedAction,
     ProtectionPlugin,
     ResourceOperation,
     Schemas,
@@ -106,7 +107,7 @@ class Cloud:
         path = self.path / "faults.json"
         return json.loads(path.read_text()).get(where) if path.exists() else None
 
-    def meet(self, run: HookContext, where: str) -> None:
+    def meet(self, run: HookContext | None, where: str) -> None:
         """The fault planned for *where*: ``exit`` (once: the process dies), ``always exit``, ``fail``, ``bug``, ``long`` (an
         error with a long text), ``wait`` (until ``go`` exists), ``wait, fail``, ``wait forever``, ``silent`` (the peer never
         answers), ``vanish`` (the node no longer exists), ``obstacle`` (it cannot be protected), ``remark`` (the hook returns
@@ -290,6 +291,62 @@ class RestoreTopology(RestoreAll):
         return super().complete(context)
 
 
+class RestoreDeployed(RestoreTopology):
+    """Leaves it to the host to create what the template describes."""
+
+    def contribute(self, context: HookContext, template: Template) -> None:
+        key, links = f"Deployed#{context.resource.id}", [f"Deployed#{other.id}" for other in context.dependencies]
+        properties = {"name": context.resource.id, "links": [Template.reference(link) for link in links]}
+        template.add(context.resource.id, "Deployed", properties, restores=key)
+
+    def complete(self, context: HookContext) -> dict[str, Any] | None:
+        Cloud().note(f"deployed:{context.resource.id}:{context.restored[f'Deployed#{context.resource.id}']}")
+        return super().complete(context)
+
+
+class DeployedNode(Deployable):
+    """A file whose name begins with that of the node when it is complete."""
+
+    noun = "deployed node"
+    ready = "there"
+    deletable = None
+
+    def create(self, name: str, markers: Mapping[str, str]) -> str:
+        node = self.properties()["name"]
+        Cloud().meet(None, f"before deploy:{node}")
+        (Cloud().things / name).write_text(json.dumps(self.properties()["links"]))
+        Cloud().note(f"deploy:{node}")
+        Cloud().meet(None, f"deploy:{node}")
+        return name
+
+    def get(self, cloud_id: str) -> Any:
+        if not self._files(cloud_id):
+            raise exception.ResourceNotFound(f"there is no {cloud_id}")
+        return SimpleNamespace(id=cloud_id, status=self.ready)
+
+    def find(self, name: str) -> Sequence[str]:
+        return [name] if self._files(name) else []
+
+    def delete(self, current: Any) -> None:
+        Cloud().note(f"undeploy:{current.id}")
+        for path in self._files(current.id):
+            path.unlink()
+
+    def failure(self, current: Any) -> str | None:
+        return None
+
+    def complete(self, cloud_id: str) -> list[str]:
+        node = self.properties()["name"]
+        Cloud().meet(None, f"finish:{node}")
+        for path in self._files(cloud_id):
+            path.rename(Cloud().things / f"{node} {cloud_id}")
+        return [f"{node} is deployed"]
+
+    @staticmethod
+    def _files(cloud_id: str) -> list[Path]:
+        return [path for path in Cloud().things.iterdir() if path.name.endswith(cloud_id)]
+
+
 class VerifyMain(Scripted):
     kind = OperationType.VERIFY
 
@@ -345,6 +402,32 @@ class TopologyProtection(NodeProtection):
 
     schemas = {NODE: Schemas(OPTIONS, {**OPTIONS, "properties": {MAP_TO: MAP_TO_SCHEMA}}, {}, OPTIONS)}
     operations = {**NodeProtection.operations, OperationType.RESTORE: RestoreTopology}
+
+
+class DeployedProtection(TopologyProtection):
+    """Every hook, and resources that the host deploys."""
+
+    operations = {**NodeProtection.operations, OperationType.RESTORE: RestoreDeployed}
+    deployables = {"Deployed": DeployedNode}
+
+
+class RestoreNetwork(RestoreTopology):
+    """Leaves it to Heat to create a network."""
+
+    def contribute(self, context: HookContext, template: Template) -> None:
+        node = context.resource.id
+        template.add(node, "OS::Neutron::Net", {"name": node}, restores=f"OS::Neutron::Net#{node}")
+
+    def complete(self, context: HookContext) -> dict[str, Any] | None:
+        Cloud().note(f"network:{context.restored[f'OS::Neutron::Net#{context.resource.id}']}")
+        return super().complete(context)
+
+
+class NetworkProtection(TopologyProtection):
+    """Every hook, and networks that the host deploys."""
+
+    operations = {**NodeProtection.operations, OperationType.RESTORE: RestoreNetwork}
+    deployables = {"OS::Neutron::Net": DeployedNode}
 
 
 class GroupProtection(ProtectionPlugin):

@@ -10,7 +10,7 @@ from taskflow.patterns import linear_flow
 from karbor_like import exception
 from karbor_like.bank import errors
 from karbor_like.domain.operation import OperationType
-from karbor_like.plugins.glance import data
+from karbor_like.plugins.toolkit.deletion import SectionDelete
 from karbor_like.protection import runner
 from karbor_like.protection import sync as module
 from karbor_like.protection.flows import builder, delete
@@ -24,7 +24,7 @@ from tests.functional.protection.stores import intercept
 class StoredNodeProtection(plugins.NodeProtection):
     """A plugin that deletes as those for volumes and images do."""
 
-    operations = {**plugins.NodeProtection.operations, OperationType.DELETE: data.Delete}
+    operations = {**plugins.NodeProtection.operations, OperationType.DELETE: SectionDelete}
 
 
 @pytest.fixture

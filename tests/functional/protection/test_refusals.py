@@ -310,7 +310,7 @@ def test_an_administrator_with_a_token_of_the_plan_s_project(tree: Site):
         ({"OS::Nothing": {}}, "restore.parameters.OS::Nothing: 'OS::Nothing' is not one of "),
         ({plugins.NODE: {"sise": 1}}, "restore.parameters.Test::Node.sise: is not an option of Test::Node"),
         ({plugins.NODE: {"size": "big"}}, "restore.parameters.Test::Node.size: 'big' is not of type 'integer'"),
-        ({f"{plugins.NODE}#a": {"size": 1}}, "'a' after # is not a UUID"),
+        ({f"{plugins.NODE}#a": {"size": 1}}, "'a' after # is not an id of"),
         ({f"{plugins.NODE}#{uuid.UUID(int=1)}": {"size": 1.5}}, "1.5 is not of type 'integer'"),
     ],
 )

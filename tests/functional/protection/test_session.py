@@ -53,7 +53,7 @@ def test_a_lease_is_released_if_the_database_fails_after_its_acquisition(
 
 def test_a_deletion_sees_the_other_checkpoints_of_its_resource(tmp_path: Path, files: Path) -> None:
     with running(Site(tmp_path, files)) as first:
-        first.cloud.plant({"a": [], "b": []})
+        first.cloud.plant({"a": ["c"], "b": [], "c": []})
         oldest, deleted, newest, _ = (
             first.wait(first.protect(name)["id"], "available").id for name in ("a", "a", "a", "b")
         )
@@ -64,8 +64,11 @@ def test_a_deletion_sees_the_other_checkpoints_of_its_resource(tmp_path: Path, f
     assert claim is not None
     loaded, encrypted, _ = spec.load(site.env.database, claim)
     active = ActiveClaim(claim, site.env.clock, site.env.clock.monotonic(), 60)
-    (resource,) = loaded.graph.nodes
+    child, resource = loaded.graph.nodes
     with OperationSession(site.env, loaded, active, encrypted) as operation:
         context = operation.hook_context(resource, operation.progress(resource))
         assert [section.checkpoint_id for section in context.others] == [newest, oldest]
+        assert "service" not in vars(operation), "the service user is not asked for before a plugin does"
+        assert context.service is operation.service
+        assert context.siblings == [child]
     site.close()

@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,3 +91,68 @@ def test_mapping_of_the_request_reaches_every_resource(topology: Site) -> None:
     seen = [call for call in topology.cloud.calls() if call.startswith("mapping:")]
     assert set(seen) == {f'mapping:{{"{network}":"net-1","{foreign}":"f"}}'}
     assert len(seen) == 3
+
+
+def plan_of(site: Site, checkpoint_id: str, **more: Any) -> dict[str, Any]:
+    """The result of a dry run."""
+    restore_id = site.restore(checkpoint_id, dry_run=True, **more)
+    assert site.wait_done(restore_id=restore_id).status == "success"
+    row = site.restored(restore_id)
+    assert (row.status, row.dry_run, row.resources_status) == ("success", True, {})
+    assert row.plan is not None
+    return row.plan
+
+
+def test_dry_run_shows_actions_bytes_and_template_and_creates_nothing(topology: Site) -> None:
+    topology.cloud.content("server", b"x" * 1000)
+    checkpoint_id = checkpoint(topology)
+    plan = plan_of(topology, checkpoint_id)
+    sizes = {"network": 0, "server": 1000, "project": 0}
+    assert plan["actions"] == [
+        {"action": "create", "resource": f"{NODE}#{name}", "name": f"name of {name}", "reason": "", "bytes": size}
+        for name, size in sizes.items()
+    ]
+    assert plan["bytes"] == 1000
+    assert plan["template"]["server"] == {"type": "Node", "properties": {"links": [{"get_resource": "network"}]}}
+    assert not [
+        call for call in topology.cloud.calls() if call.startswith(("restore:prepare", "restore:main", "restored"))
+    ]
+    assert topology.things() == []
+
+
+def test_dry_run_shows_conflicts(topology: Site) -> None:
+    checkpoint_id = checkpoint(topology)
+    topology.cloud.fault(**{"plan:server": "conflict"})
+    plan = plan_of(topology, checkpoint_id)
+    conflict = {
+        "action": "conflict",
+        "resource": f"{NODE}#server",
+        "name": "name of server",
+        "reason": "no room for server",
+    }
+    assert [line for line in plan["actions"] if line["action"] == "conflict"] == [{**conflict, "bytes": None}]
+    assert (plan["template"], plan["template_reason"]) == (None, "there are conflicts")
+
+
+def test_restore_of_some_resources(topology: Site) -> None:
+    checkpoint_id = checkpoint(topology)
+    plan = plan_of(topology, checkpoint_id, resources=[f"{NODE}#network"])
+    assert [line["resource"] for line in plan["actions"]] == [f"{NODE}#network"]
+    restore_id = topology.restore(checkpoint_id, resources=[f"{NODE}#network"])
+    assert topology.wait_done(restore_id=restore_id).status == "success"
+    assert set(topology.restored(restore_id).resources_status) == {f"{NODE}#new-network"}
+    restored = {call.split(":")[1] for call in topology.cloud.calls() if call.startswith("restored:")}
+    assert restored == {"network"}
+
+
+def test_restore_of_a_parent_alone(topology: Site) -> None:
+    checkpoint_id = checkpoint(topology)
+    restore_id = topology.restore(checkpoint_id, resources=[f"{NODE}#project"], with_children=False)
+    assert topology.wait_done(restore_id=restore_id).status == "success"
+    assert set(topology.restored(restore_id).resources_status) == {f"{NODE}#new-project"}
+
+
+def test_dry_run_without_a_template(tmp_path: Path, files: Path) -> None:
+    with running(Site(tmp_path, files)) as site:
+        plan = plan_of(site, checkpoint(site))
+    assert (plan["template"], plan["template_reason"]) == (None, "no resource contributes to a template")

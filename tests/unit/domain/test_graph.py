@@ -234,3 +234,23 @@ def test_without_some_resources_their_children_stay_and_no_reference_to_them_rem
     assert rest.edges == {}
     assert rest.dependencies == {resource("top"): (resource("low"),)}
     assert graph.Graph.from_text(rest.to_text()).nodes == rest.nodes
+
+
+def test_part_of_a_graph():
+    found = walk(["p"], {"p": ["a", "b"], "a": ["v"], "b": ["v", "w"]})
+    keys = [resource(name).key for name in ("a", "w")]
+
+    def ids(part: graph.Graph) -> list[str]:
+        return [node.id for node in part.nodes]
+
+    assert ids(found.part(keys, with_children=True, root="x")) == ["v", "a", "w"]
+    assert ids(found.part(keys, with_children=False, root="x")) == ["a", "w"]
+    assert ids(found.part([resource("p").key], with_children=True, root="x")) == ids(found)
+    assert found.part(keys, with_children=True, root="x").edges == {resource("a"): (resource("v"),)}
+
+
+def test_part_that_a_graph_does_not_have():
+    found = walk([f"r{number}" for number in range(12)], {})
+    message = r"^x\.1: 'OS::Nova::Server#r0' is not in the checkpoint, which has OS::Cinder::Volume#r0, .*#r9, \.\.\.$"
+    with pytest.raises(exception.InvalidInput, match=message):
+        found.part([resource("r0").key, "OS::Nova::Server#r0"], with_children=True, root="x")

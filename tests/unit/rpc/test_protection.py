@@ -145,7 +145,7 @@ def test_a_target_s_credential_travels_encrypted(client, endpoint, context, conf
     client.restore(context, **call, restore_auth={"password": "open sesame"})
 
     encrypted = endpoint.restored.pop("restore_auth")
-    assert endpoint.restored == call
+    assert endpoint.restored == {**call, "resources": None, "with_children": True, "dry_run": False}
     assert "sesame" not in encrypted
     assert secret.Cipher.from_conf(conf).decrypt(encrypted) == {"password": "open sesame"}
 

@@ -29,7 +29,7 @@ class Restores(requests.Requests):
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN, starts_operation=True)
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Restore a checkpoint that is available."""
+        """Restore a checkpoint that is available, or some of its resources, or find out what a restore would do."""
         asked = body["restore"]
         _check_target(asked.get("restore_target"))
         auth = {name: value for name, value in (asked.get("restore_auth") or {}).items() if value is not None}
@@ -40,6 +40,9 @@ class Restores(requests.Requests):
                 restore_id=restore_id,
                 restore_target=asked.get("restore_target"),
                 restore_auth=auth,
+                resources=asked.get("resources"),
+                with_children=asked.get("with_children", True),
+                dry_run=asked.get("dry_run", False),
                 **self.arguments(asked),
             )
         return self.show_request(restore_id)

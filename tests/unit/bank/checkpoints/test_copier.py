@@ -196,3 +196,12 @@ def test_a_resource_of_which_nothing_is_kept():
     assert copied(source, target) == {}
     assert section_of(target, "k0").names() == []
     assert not list(target.store.list(layout.DATA))
+
+
+def test_documents_that_the_target_must_not_have():
+    target = banks.make_bank(encrypted=False)
+    copied(make_source(encrypted=True), target, omit=["metadata"])
+    section = section_of(target, "k0")
+    assert section.documents() == ["data"]
+    assert not section.is_encrypted
+    assert section_of(make_source(encrypted=True)).is_encrypted

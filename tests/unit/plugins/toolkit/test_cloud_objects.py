@@ -12,6 +12,7 @@ from karbor_like import exception
 from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import ManualClock
 from karbor_like.domain.resource import Resource
+from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import Entry, HookContext
 from karbor_like.plugins.toolkit import cleanup, cloud_objects
 from karbor_like.testing.host import MemoryJournal, clients_without_cloud
@@ -19,7 +20,7 @@ from karbor_like.testing.host import MemoryJournal, clients_without_cloud
 RESOURCE = Resource("Test::Thing", "1", "one")
 
 
-class Things(cloud_objects.CloudObjects):
+class Things(CloudObjects):
     """Objects in memory."""
 
     noun = "thing"

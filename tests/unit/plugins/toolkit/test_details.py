@@ -9,8 +9,8 @@ from karbor_like import exception
 from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import ManualClock
 from karbor_like.domain.resource import Resource
+from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext
-from karbor_like.plugins.toolkit.cloud_objects import CloudObjects
 from karbor_like.plugins.toolkit.details import Details
 from karbor_like.testing.host import clients_without_cloud
 

@@ -1,0 +1,46 @@
+"""The contract of resources that a restore creates from its template, one by one, without Heat.
+
+A protection plugin whose restore contributes to the template (:meth:`ResourceOperation.contribute`) names, for each type that
+it contributes, a class of this module in :attr:`ProtectionPlugin.deployables`. The host creates the resources of the template
+in the order of their references, each with :func:`karbor_like.plugins.toolkit.cloud_objects.ensure`, waits until each is
+ready, and calls :meth:`Deployable.complete` of each when all are. If the restore fails, it deletes them in reverse order.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from karbor_like.clients.factory import Clients
+from karbor_like.plugins.objects import CloudObjects
+
+Properties = Mapping[str, Any]
+
+
+class Deployable(CloudObjects):
+    """One resource of a template: creates, finds, completes and deletes its counterpart in the cloud.
+
+    :param clients: act as the owner of the operation
+    :param service: act as the service user in this cloud, for what a tenant may not do; None if there is none
+    :param properties: returns those of the description in the template, in which ids stand for all references. It may raise
+        what reading the checkpoint raises: a deletion calls it only if it cannot do without
+
+    An object must be recognizable by ``name``, the argument of :meth:`create` and :meth:`find`, from the request that creates
+    it until :meth:`complete`: as its name, in its description or in its metadata.
+    """
+
+    def __init__(self, clients: Clients, service: Clients | None, properties: Callable[[], Properties]) -> None:
+        super().__init__(clients)
+        self.service = service
+        self.properties = properties
+
+    @abstractmethod
+    def create(self, name: str, markers: Mapping[str, str]) -> str:
+        """Send the request that creates the object, and return the id of the object. Do not wait for it.
+
+        :param name: unique, by which :meth:`find` finds it
+        :param markers: metadata that mark the object as the operation's, for types with metadata
+        """
+
+    def complete(self, cloud_id: str) -> list[str]:
+        """Give the object its final name, description and metadata. Idempotent. Return remarks on what the cloud refused."""
+        return []

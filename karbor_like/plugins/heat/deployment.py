@@ -1,0 +1,73 @@
+"""Creation of the resources of a restore's template as one stack of Heat, and its deletion."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from karbor_like.domain.resource import Resource
+from karbor_like.domain.template import Template
+from karbor_like.plugins.deployable import Deployable
+from karbor_like.plugins.heat import hot, stack
+from karbor_like.plugins.protection import HookContext, Journal
+from karbor_like.plugins.toolkit import deployment
+
+#: The only description: the journal names it like a resource.
+STACK: Final = Resource(stack.TYPE, "stack")
+
+
+@dataclass
+class StackDeployment:
+    """Like :class:`karbor_like.plugins.toolkit.deployment.Deployment`, with the same parameters, by Heat."""
+
+    template: Callable[[], Template]
+    types: Mapping[str, type[Deployable]]
+    context: HookContext
+    journal: Callable[[Resource], Journal]
+
+    def deploy(self) -> None:
+        """Create the stack unless it exists, and wait until all of its resources are ready.
+
+        Raises Unsupported and Conflict as the direct deployment does, Conflict for a template that is too large, and what
+        creating and waiting raises.
+        """
+        if self._resolved:
+            self._single.deploy()
+
+    def complete(self, names: Iterable[str]) -> list[str]:
+        """Do nothing: resources of a stack have their final names from the beginning."""
+        return []
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The deployed objects: the original ``Type#id`` that each restores -> its id."""
+        entry = self.journal(STACK).peek(deployment.ROLE)
+        if entry is None or entry.cloud_id is None:
+            return {}
+        stack_id = entry.cloud_id
+        objects = stack.Stack(self.context.clients, self.context.service, self._properties)
+        found = self.context.waiter.call(lambda: objects.resources(stack_id), check=self.context.check)
+        originals = self.template().originals.items()
+        return {original: found[name] for original, name in originals if name in found}
+
+    def remove(self, descriptions: Iterable[Resource]) -> None:
+        """Delete the stack. Idempotent. Raises ResourceFailed if it cannot be deleted."""
+        self._single.remove(descriptions)
+
+    @cached_property
+    def _single(self) -> deployment.Deployment:
+        return deployment.Deployment(self._wrapped, {stack.TYPE: stack.Stack}, self.context, self.journal)
+
+    def _wrapped(self) -> Template:
+        template = Template()
+        template.add(STACK.id, STACK.type, self._properties())
+        return template
+
+    def _properties(self) -> dict[str, Any]:
+        return {"template": hot.document(self._resolved), "timeout_mins": math.ceil(self.context.waiter.timeout / 60)}
+
+    @cached_property
+    def _resolved(self) -> hot.Resolved:
+        resolved = self.template().resolve({**self.context.restored, **self.context.mapping})
+        return {name: resolved[name] for name in deployment.ordered(resolved, self.types)}

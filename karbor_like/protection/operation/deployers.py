@@ -1,0 +1,98 @@
+"""The choice between the two means to deploy the template of a restore: Heat, or direct requests to the services.
+
+Heat creates a trust for each stack. Keystone lets no delegated token create one, and Heat accepts no expired token for it, so
+neither restores of scheduled operations nor those that outlive their token can use Heat.
+"""
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from karbor_like import exception
+from karbor_like.clients.errors import translated
+from karbor_like.clients.factory import Clients
+from karbor_like.clock import Clock
+from karbor_like.plugins.heat import hot
+from karbor_like.plugins.heat.deployment import StackDeployment
+from karbor_like.plugins.toolkit.deployment import Deployment
+from karbor_like.protection.registry.providers import Deployer
+
+LOG = logging.getLogger(__name__)
+
+Means = type[Deployment] | type[StackDeployment]
+
+#: Seconds for which a token must still be valid: it creates the stack, and after a failure deletes it.
+LIFE: Final = 900.0
+
+_DELEGATING: Final = frozenset({"application_credential", "oauth1"})
+
+
+def choose(deployer: Deployer, clients: Clients, clock: Clock, resolved: hot.Resolved, *, has_password: bool) -> Means:
+    """Return the means to deploy a template of which nothing exists yet.
+
+    :param deployer: the provider's option
+    :param clients: act as the owner of the restore
+    :param resolved: the descriptions to deploy
+    :param has_password: whether *clients* sign in again at any time
+
+    ``auto`` is Heat if Heat can be used and restores as much as direct requests.
+
+    Raises ResourceFailed if the provider demands Heat, which cannot be used; Unavailable if Keystone does not answer.
+    """
+    if deployer is Deployer.DIRECT or not resolved:
+        return Deployment
+    if deployer is Deployer.HEAT:
+        reason = obstacle(clients, clock, has_password=has_password)
+        if reason:
+            raise exception.ResourceFailed(f"Heat cannot be used, which the provider demands: {reason}")
+        return StackDeployment
+    reason = hot.obstacle(resolved) or obstacle(clients, clock, has_password=has_password)
+    LOG.info("The template is deployed by %s", f"direct requests: {reason}" if reason else "Heat")
+    return Deployment if reason else StackDeployment
+
+
+def obstacle(clients: Clients, clock: Clock, *, has_password: bool) -> str | None:
+    """Return why Heat can create no stack for an identity, and what to do, or None if it can.
+
+    :param has_password: whether *clients* sign in again at any time
+
+    Raises Unavailable if Keystone does not answer.
+    """
+    try:
+        with translated("Heat"):
+            endpoint = clients.adapter("heat").get_endpoint()
+    except exception.Unsupported:
+        endpoint = None
+    if not endpoint:
+        return "the catalogue of the cloud has no orchestration service; use a provider with another deployer"
+    return None if has_password else _delegation(_token(clients), clock.now())
+
+
+def _token(clients: Clients) -> Mapping[str, Any] | None:
+    """Return what Keystone knows of the identity's token, or None if it has expired."""
+    try:
+        with translated("validating the token of the request"):
+            headers = {"X-Subject-Token": str(clients.session.get_token())}
+            token: Mapping[str, Any] = (
+                clients.keystone().get("/auth/tokens?nocatalog=1", headers=headers).json()["token"]
+            )
+    except (exception.NotAuthorized, exception.NotFound):
+        return None
+    return token
+
+
+def _delegation(token: Mapping[str, Any] | None, now: datetime) -> str | None:
+    if token is None:
+        return "the token has expired; sign in again, or give a restore_auth"
+    if "OS-TRUST:trust" in token or _DELEGATING.intersection(token.get("methods", ())):
+        return (
+            "the token is of a trust or of an application credential, with which Keystone creates no trust for Heat; use a "
+            "token from a password, or give a restore_auth"
+        )
+    left = (datetime.fromisoformat(token["expires_at"]) - now).total_seconds()
+    if left < LIFE:
+        return (
+            f"the token expires in {max(left, 0):.0f} s, Heat needs {LIFE:.0f} s; sign in again, or give a restore_auth"
+        )
+    return None
