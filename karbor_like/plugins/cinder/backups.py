@@ -33,6 +33,12 @@ class Located:
     clients: Clients
     imported: bool
 
+    def require_restorable(self) -> None:
+        """Raise ResourceFailed if the backup will not become restorable. One that is being restored will."""
+        if self.backup.status not in ("available", "restoring"):
+            reason = Backups(self.clients).failure(self.backup) or f"it is {self.backup.status!r}"
+            raise exception.ResourceFailed(f"backup {self.backup.id} cannot be restored: {reason}")
+
 
 def locate(context: HookContext, described: Mapping[str, Any]) -> Located | None:
     """Return the backup of the checkpoint, from the tenant's project or that of the service. None: neither has it.

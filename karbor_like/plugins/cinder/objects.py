@@ -1,4 +1,4 @@
-"""Cinder's volumes, snapshots and backups as objects that operations create and delete."""
+"""Cinder's volumes, snapshots, group snapshots and backups as objects that operations create and delete."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -68,6 +68,14 @@ class Snapshots(_Cinder):
     deletable = frozenset({"available", "error"})
 
 
+class GroupSnapshots(_Cinder):
+    """Snapshots of all volumes of a group."""
+
+    noun = "group snapshot"
+    collection = "group_snapshots"
+    deletable = frozenset({"available", "error"})
+
+
 class Backups(_Cinder):
     """Backups of the project."""
 
@@ -88,16 +96,19 @@ class Backups(_Cinder):
         return super().failure(current)
 
 
-def rename(context: HookContext, objects: Snapshots | Backups, cloud_id: str, name: str | None) -> list[str]:
+def rename(
+    context: HookContext, objects: Snapshots | Backups, cloud_id: str, name: str | None, description: str | None = None
+) -> list[str]:
     """Give an object that is kept the name that the request asks for, if any, instead of the one by which the operation
-    finds it. Return remarks.
+    finds it, and the description, if any. Return remarks.
     """
-    if not name:
+    texts = {key: text for key, text in {"name": name, "description": description}.items() if text}
+    if not texts:
         return []
     details = Details(context, f"{objects.noun} {cloud_id}")
     details.set_all(
-        {"name": name},
+        texts,
         lambda values: objects.manager.update(cloud_id, **values),
-        instead={"name": names.plain(name)},
+        instead={key: names.plain(text) for key, text in texts.items()},
     )
     return details.finish(objects, cloud_id)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from karbor_like import exception
 from karbor_like.bank import Section, errors
+from karbor_like.clients.errors import translated
 from karbor_like.plugins.protection import HookContext
 
 RECORDS: Final = "records"
@@ -51,6 +52,31 @@ def load(context: HookContext, backup_id: str) -> Sequence[Record]:
     if not isinstance(chain, list):
         raise _refuse("the bank has no list of records")
     check(chain, backup_id, context.resource.id, context.project_id)
+    return chain
+
+
+def export(context: HookContext, backup_id: str) -> list[Record]:
+    """Return the records of a backup and its ancestors, as Cinder exports them, oldest first.
+
+    A chain that is too long is not read to its end, and :func:`check` refuses it. Raises ConfigurationError if
+    there is no service user, and what ``translated`` raises.
+    """
+    service = context.service
+    if service is None:
+        raise exception.ConfigurationError(
+            "records are exported by the service user, and [service_auth] is not configured"
+        )
+
+    def read(wanted: str) -> Record:
+        with translated(f"the record of backup {wanted}"):
+            record = service.cinder().backups.export_record(wanted)
+            return {name: record[name] for name in ("backup_service", "backup_url")}
+
+    chain: list[Record] = []
+    following: str | None = backup_id
+    while following is not None and len(chain) <= MAX_RECORDS:
+        chain.insert(0, context.waiter.call(lambda wanted=following: read(wanted), check=context.check))  # type: ignore[misc]
+        following = parent_of(chain[0])
     return chain
 
 

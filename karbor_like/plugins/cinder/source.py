@@ -15,7 +15,7 @@ from karbor_like.plugins.toolkit.comparison import require_equal
 SNAPSHOT: Final = "snapshot"
 
 #: Seconds to wait for a volume that the plan does not name while Cinder is busy with it. It is left out then.
-_MEMBER_PATIENCE: Final = 300.0
+MEMBER_PATIENCE: Final = 300.0
 
 
 def wait_until_idle(context: HookContext) -> Any:
@@ -40,7 +40,7 @@ def wait_until_idle(context: HookContext) -> Any:
             f"{what} to become available or in-use",
             get,
             done=lambda current: current.status in USABLE,
-            timeout=min(context.waiter.timeout, _MEMBER_PATIENCE) if context.is_member else None,
+            timeout=min(context.waiter.timeout, MEMBER_PATIENCE) if context.is_member else None,
             check=context.check,
         )
     except exception.Timeout as error:
@@ -83,6 +83,11 @@ def take_snapshot(context: HookContext, volume: Any, *, keep: bool = False) -> N
             f"volume {volume.id} became {status!r} before its snapshot was taken: {error.message}"
         ) from error
     snapshot = cloud_objects.wait(context, snapshots, snapshot_id)
+    require_size(volume, snapshot)
+
+
+def require_size(volume: Any, snapshot: Any) -> None:
+    """Raise ResourceFailed unless the snapshot has the size of the volume."""
     require_equal(
         f"size in GiB of volume {volume.id}",
         {"volume": volume.size, "snapshot": snapshot.size},

@@ -1,7 +1,7 @@
 """The plugin for volumes that keeps a snapshot in Cinder. The bank holds only the description of volume and snapshot.
 
 It is fast and moves no bytes, but a checkpoint is lost together with the volume or its storage. Restore: create a volume of
-the snapshot, or revert the original volume to it.
+the snapshot, or revert the original volume to it. The volumes of a group share a group snapshot: see :mod:`.group_snapshots`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,85 +12,28 @@ from karbor_like.bank import errors
 from karbor_like.domain import resource
 from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.operation import OperationType
-from karbor_like.plugins.cinder import metadata, restored, source
+from karbor_like.plugins.cinder import group_snapshots, metadata, restored, source
 from karbor_like.plugins.cinder.objects import Snapshots, Volumes, rename
 from karbor_like.plugins.cinder.restored import VOLUME
 from karbor_like.plugins.cinder.revert import Revert
+from karbor_like.plugins.cinder.snapshot_schemas import OPTIONS_SCHEMA, RESTORE_SCHEMA, SAVED_INFO_SCHEMA
 from karbor_like.plugins.cinder.source import SNAPSHOT
+from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import EMPTY_SCHEMA, HookContext, ProtectionPlugin, ResourceOperation, Schemas
-from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, ownership, transfer
+from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, ownership, planning, transfer
 from karbor_like.plugins.toolkit.comparison import require_equal
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
+
+#: Members of the document: why the snapshot is not part of one of the group, and in the description of the snapshot, the id
+#: of that group snapshot.
+_UNGROUPED: Final = "ungrouped"
+_GROUP_SNAPSHOT: Final = "group_snapshot_id"
 
 #: The remark of every checkpoint.
 REMARK: Final = (
     "the data is a snapshot in Cinder: it is lost if the volume is deleted together with its snapshots, or if the storage of"
     " the volume is lost"
 )
-
-# Clients know the members without mode, volume_type and availability_zone. See Schemas for the meaning of "required".
-OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
-    "title": "Volume Snapshot Options",
-    "type": "object",
-    "properties": {
-        "snapshot_name": {
-            **names.NAME,
-            "title": "Snapshot Name",
-            "description": "The name of the snapshot.",
-            "default": None,
-        },
-        "description": {
-            **names.DESCRIPTION,
-            "title": "Description",
-            "description": "The description of the snapshot.",
-        },
-        "force": {
-            "type": "boolean",
-            "title": "Force",
-            "description": "Has no effect: volumes in use are always snapshotted.",
-            "default": False,
-        },
-    },
-    "required": ["snapshot_name", "force"],
-}
-
-RESTORE_SCHEMA: Final[Mapping[str, Any]] = {
-    "title": "Volume Snapshot Restore",
-    "type": "object",
-    "properties": {
-        "restore_name": {
-            **names.NAME,
-            "title": "Restore Name",
-            "description": "The name of the restored volume.",
-            "default": None,
-        },
-        "restore_description": {
-            **names.DESCRIPTION,
-            "title": "Restore Description",
-            "description": "The description of the restored volume.",
-            "default": None,
-        },
-        "mode": {
-            "type": "string",
-            "title": "Mode",
-            "description": (
-                "new: create a volume; revert: replace the bytes of the original volume, which must be available and have no"
-                " later snapshot."
-            ),
-            "enum": ["new", "revert"],
-            "default": "new",
-        },
-        **restored.PLACEMENT_PROPERTIES,
-    },
-    "required": ["restore_name"],
-}
-
-SAVED_INFO_SCHEMA: Final[Mapping[str, Any]] = {
-    "title": "Volume Snapshot Saved Info",
-    "type": "object",
-    "properties": {},
-    "required": [],
-}
 
 
 class Protect(ResourceOperation):
@@ -100,22 +43,39 @@ class Protect(ResourceOperation):
 
     def prepare_finish(self, context: HookContext) -> None:
         volume = source.wait_until_idle(context)
-        # The properties at the time of the snapshot. Another process may run the main hook.
-        documents.put(context, {"volume": metadata.describe(volume)})
-        source.take_snapshot(context, volume, keep=True)
+        if any(entry.role == SNAPSHOT for entry in context.journal.entries()):
+            shared, document = False, documents.get(context)  # of an earlier attempt, which had tried the group
+        else:
+            shared, reason = group_snapshots.take(context, volume)
+            # The properties at the time of the snapshot. Another process may run the main hook.
+            document = {"volume": metadata.describe(volume), **({_UNGROUPED: reason} if reason else {})}
+        documents.put(context, document)
+        if not shared:
+            source.take_snapshot(context, volume, keep=True)
 
     def main(self, context: HookContext) -> dict[str, Any]:
-        snapshot_id = source.find_snapshot(context)
-        snapshot = cloud_objects.fetch(context, Snapshots(context.clients), snapshot_id)
+        snapshots, document = Snapshots(context.clients), documents.get(context)
+        snapshot = group_snapshots.find_snapshot(context)
+        group_snapshot_id = snapshot.group_snapshot_id if snapshot else None
+        if snapshot is None:
+            snapshot = cloud_objects.fetch(context, snapshots, source.find_snapshot(context))
         context.report.step("storing the metadata")
-        described = {"id": snapshot_id, "size": snapshot.size, "operation": context.operation_id}
-        documents.put(context, {**documents.get(context), "snapshot": described})
+        described = {
+            "id": snapshot.id,
+            "size": snapshot.size,
+            "operation": context.operation_id,
+            **({_GROUP_SNAPSHOT: group_snapshot_id} if group_snapshot_id else {}),
+        }
+        documents.put(context, {**document, "snapshot": described})
         self.plugin.report_size(context, snapshot.size)
-        renamed = rename(context, Snapshots(context.clients), snapshot_id, context.parameters.get("snapshot_name"))
-        return {"remarks": [REMARK, *renamed]}
+        # The snapshots in a group snapshot have its description.
+        description = context.parameters.get("description") if group_snapshot_id else None
+        renamed = rename(context, snapshots, snapshot.id, context.parameters.get("snapshot_name"), description)
+        return {"remarks": [REMARK, *_ungrouped(document), *renamed]}
 
     def cleanup(self, context: HookContext) -> None:
-        cleanup.remove_all(context, {SNAPSHOT: Snapshots(context.clients)})
+        snapshots, shares = Snapshots(context.clients), group_snapshots.Shares(context)
+        cleanup.remove_all(context, {SNAPSHOT: snapshots, group_snapshots.SHARE: shares})
 
 
 class Restore(ResourceOperation):
@@ -124,17 +84,14 @@ class Restore(ResourceOperation):
     plugin: "VolumeSnapshotProtection"
 
     def plan(self, context: HookContext) -> Sequence[PlannedAction]:
-        try:
+        def obstacles() -> list[str]:
             document = documents.get(context)
             _require_usable(context, document)
-            reasons = Revert(context, document).obstacles() if _reverts(context) else restored.unavailable(context)
-        except (exception.ResourceFailed, exception.ResourceNotFound) as error:
-            reasons = [exception.public_text(error)]
-        if reasons:
-            return [PlannedAction(Action.CONFLICT, context.resource.key, reason) for reason in reasons]
-        if _reverts(context):
-            return [PlannedAction(Action.REUSE, context.resource.key, "the volume is reverted to the snapshot")]
-        return [PlannedAction(Action.CREATE, context.resource.key)]
+            return Revert(context, document).obstacles() if _reverts(context) else restored.unavailable(context)
+
+        action = Action.REUSE if _reverts(context) else Action.CREATE
+        reason = "the volume is reverted to the snapshot" if _reverts(context) else ""
+        return planning.plan(context, obstacles, PlannedAction(action, context.resource.key, reason))
 
     def main(self, context: HookContext) -> dict[str, Any]:
         document = documents.get(context)
@@ -197,16 +154,20 @@ class Delete(ResourceOperation):
             return []
         if described is None:
             return []  # the protect failed, and its clean-up deleted the snapshot
-        snapshots = Snapshots(context.clients)
         try:
-            snapshot = cloud_objects.fetch(context, snapshots, described["id"])
+            snapshot = cloud_objects.fetch(context, Snapshots(context.clients), described["id"])
+            reason = _foreign(context, described, snapshot)
         except exception.ResourceNotFound:
             return []
-        reason = _foreign(context, described, snapshot)
         if reason:
             return [f"snapshot {snapshot.id} was not deleted: {reason}"]
+        objects: CloudObjects = Snapshots(context.clients)
+        cloud_id = described["id"]
+        if _GROUP_SNAPSHOT in described:
+            objects = group_snapshots.Shares(context, described["operation"])
+            cloud_id = described[_GROUP_SNAPSHOT]
         timeout = self.plugin.timeout(context, described["size"] * self.plugin.gib)
-        cloud_objects.delete(context, snapshots, snapshot.id, timeout=timeout, check=context.check)
+        cloud_objects.delete(context, objects, cloud_id, timeout=timeout, check=context.check)
         return []
 
 
@@ -249,20 +210,39 @@ def _require_usable(context: HookContext, document: Mapping[str, Any]) -> Any:
         )
     try:
         snapshot = cloud_objects.fetch(context, snapshots, described["id"])
+        foreign = _foreign(context, described, snapshot)
     except exception.ResourceNotFound:
         raise exception.ResourceFailed(
             f"snapshot {described['id']} does not exist in this cloud: it was deleted, for example together with its volume,"
             " or the checkpoint was made in another cloud, and cannot be restored here"
         ) from None
-    reason = _foreign(context, described, snapshot) or snapshots.failure(snapshot)
+    reason = foreign or snapshots.failure(snapshot)
     if reason:
         raise exception.ResourceFailed(f"snapshot {snapshot.id} cannot be restored: {reason}")
     return snapshot
 
 
 def _foreign(context: HookContext, described: Mapping[str, Any], snapshot: Any) -> str | None:
-    """Return why *snapshot* is not the one of this checkpoint, or None if it is. A document may be wrong."""
+    """Return why *snapshot* is not the one of this checkpoint, or None if it is. A document may be wrong.
+
+    Raises ResourceNotFound if the group snapshot that it should be part of does not exist.
+    """
     if snapshot.volume_id != context.resource.id:
         return f"it is a snapshot of volume {snapshot.volume_id}"
     operation = snapshot.metadata.get(ownership.OPERATION, described["operation"])
-    return None if operation == described["operation"] else f"operation {operation} took it for another checkpoint"
+    if operation != described["operation"]:
+        return f"operation {operation} took it for another checkpoint"
+    group_snapshot_id = described.get(_GROUP_SNAPSHOT)
+    if group_snapshot_id is None:
+        return None
+    shares = group_snapshots.Shares(context, described["operation"])
+    if getattr(snapshot, "group_snapshot_id", None) != group_snapshot_id:
+        return f"it is not part of group snapshot {group_snapshot_id}"
+    if not shares.is_ours(cloud_objects.fetch(context, shares, group_snapshot_id)):
+        return f"group snapshot {group_snapshot_id} does not belong to this checkpoint"
+    return None
+
+
+def _ungrouped(document: Mapping[str, Any]) -> list[str]:
+    reason = document.get(_UNGROUPED)
+    return [f"the snapshot was taken alone, not together with those of the volume's group: {reason}"] if reason else []

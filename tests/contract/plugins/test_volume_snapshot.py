@@ -1,21 +1,26 @@
 """The plugin that keeps snapshots of volumes: the contract suites, and what is specific to it."""
 
+import dataclasses
 import itertools
 import random
+import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from karbor_like import exception
-from karbor_like.clients.factory import ClientFactory
+from karbor_like.bank import Bank
+from karbor_like.clients.factory import ClientFactory, Clients
 from karbor_like.domain import resource
 from karbor_like.domain.actions import Action
 from karbor_like.domain.operation import OperationType
+from karbor_like.domain.resource import Resource
 from karbor_like.plugins.cinder.volume_snapshot import REMARK, VolumeSnapshotProtection
 from karbor_like.sandbox.cloud import Sandbox
 from karbor_like.testing import sandbox
-from karbor_like.testing.host import Host
-from karbor_like.testing.protection import Belongings
+from karbor_like.testing.host import Host, Operation
+from karbor_like.testing.protection import Belongings, added
 from karbor_like.testing.sandbox import Line, Struck
 from tests.contract.plugins.test_volume_glance import SIZE, VolumeSubject, settled
 
@@ -223,6 +228,204 @@ class TestVolumeSnapshot(sandbox.CloudContract, sandbox.ProtectionContract):
             pytest.raises(exception.ResourceFailed, match=r"waiting for volume.*'error': no valid host"),
         ):
             host.restore(subject.resource, checkpoint)
+        assert subject.belongings() == before
+
+
+class GroupSubject(SnapshotSubject):
+    """A volume that is in a group together with another one."""
+
+    def __init__(self, cloud: Sandbox, clients: Any, admin: Any) -> None:
+        super().__init__(cloud, clients, volume_type="sandbox")
+        kind = admin.cinder().group_types.create("together")
+        self.group = self.cinder.groups.create(kind.id, "sandbox").id
+        settled(self.cinder.groups.get, self.group)
+        self.other = self.join(self.cinder.volumes.create(1, volume_type="sandbox").id)
+        self.join(self.resource.id)
+
+    def join(self, volume_id: str) -> Resource:
+        """Add a volume to the group."""
+        settled(self.cinder.volumes.get, volume_id)
+        self.cinder.groups.update(self.group, add_volumes=volume_id)
+        settled(self.cinder.groups.get, self.group)
+        return Resource(resource.VOLUME, volume_id)
+
+    def belongings(self) -> Belongings:
+        """The snapshots of a group snapshot are counted as that one object."""
+        snapshots = {s.id for s in self.cinder.volume_snapshots.list() if s.group_snapshot_id is None}
+        taken = {taken.id for taken in self.cinder.group_snapshots.list()}
+        return {**super().belongings(), "snapshots": snapshots, "group snapshots": taken}
+
+    def users(self, snapshot_id: str) -> set[str]:
+        """Return the ids of the volumes whose snapshots in the group snapshot are marked."""
+        members = [s for s in self.cinder.volume_snapshots.list() if s.group_snapshot_id == snapshot_id]
+        return {s.volume_id for s in members if "karbor_like_operation" in s.metadata}
+
+
+class TestVolumeOfGroup(sandbox.CloudContract, sandbox.ProtectionContract):
+    """The volume and the other one are protected by one operation."""
+
+    size = SIZE * sandbox.SMALL_GIB
+    kept = frozenset({"group-snapshot", "snapshot"})
+
+    @pytest.fixture
+    def subject(self, cloud: Sandbox, factory: ClientFactory) -> GroupSubject:
+        admin = factory.for_context(sandbox.context_of(cloud, "admin"))
+        return GroupSubject(cloud, factory.for_context(sandbox.context_of(cloud)), admin)
+
+    @pytest.fixture
+    def host(self, clients: Clients, bank: Bank, subject: GroupSubject) -> Host:
+        host = Host(subject.plugin, clients, bank)
+        host.siblings = [subject.other, subject.resource]
+        return host
+
+    @staticmethod
+    def pair(host: Host, subject: GroupSubject) -> tuple[Operation, Operation]:
+        """Return two parts of one protect: of the subject, and of the other volume.
+
+        Each has a checkpoint, because the host takes a lease for each part.
+        """
+        first, second = (host.operation(OperationType.PROTECT, part) for part in (subject.resource, subject.other))
+        return first, dataclasses.replace(second, id=first.id)
+
+    def test_volumes_of_one_operation_share_a_group_snapshot(self, host: Host, subject: GroupSubject) -> None:
+        subject.cloud.forget_calls()
+        operations = self.pair(host, subject)
+        with ThreadPoolExecutor(2) as pool:
+            results = list(pool.map(host.perform, operations))
+        assert results == [{"remarks": [REMARK]}] * 2
+        posts = [call["path"].rpartition("/")[2] for call in subject.cloud.calls() if call["method"] == "POST"]
+        assert sorted(set(posts) - {"metadata", "tokens"}) == ["group_snapshots"]
+        assert posts.count("group_snapshots") == 1
+        (taken,) = subject.belongings()["group snapshots"]
+        assert {entry.cloud_id for operation in operations for entry in operation.journal.entries()} == {taken}
+        assert subject.users(taken) == {subject.resource.id, subject.other.id}
+
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=str)
+    def test_deletion_in_any_order(
+        self, host: Host, subject: GroupSubject, before: Belongings, order: tuple[int, int]
+    ) -> None:
+        pair = self.pair(host, subject)
+        for operation in pair:
+            host.perform(operation)
+        first, last = (pair[number] for number in order)
+        for _ in range(2):
+            host.perform(host.operation(OperationType.DELETE, first.resource, first.checkpoint_id))
+        host.perform(host.operation(OperationType.VERIFY, last.resource, last.checkpoint_id))
+        restored = host.restore(last.resource, last.checkpoint_id)
+        assert subject.digest(restored) == subject.digest(last.resource.id)
+        host.perform(host.operation(OperationType.DELETE, last.resource, last.checkpoint_id))
+        assert added(before, subject.belongings()) == {restored}
+
+    def test_concurrent_deletion(self, host: Host, subject: GroupSubject, before: Belongings) -> None:
+        pair = self.pair(host, subject)
+        for operation in pair:
+            host.perform(operation)
+        deletions = [host.operation(OperationType.DELETE, part.resource, part.checkpoint_id) for part in pair]
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(host.perform, deletions))
+        assert subject.belongings() == before
+
+    @pytest.mark.parametrize("cleaned", [(0,), (1,), (0, 1), (1, 0)], ids=str)
+    def test_cleanup_keeps_what_the_other_volume_needs(
+        self, host: Host, subject: GroupSubject, before: Belongings, cleaned: tuple[int, ...]
+    ) -> None:
+        """As of a volume that is left out, and of an operation that fails."""
+        pair = self.pair(host, subject)
+        for operation in pair:
+            host.attempt(operation)
+        for number in cleaned:
+            host.cleanup(pair[number])
+        if len(cleaned) == 2:
+            assert subject.belongings() == before
+            return
+        (kept,) = (part for number, part in enumerate(pair) if number not in cleaned)
+        host.perform(host.operation(OperationType.VERIFY, kept.resource, kept.checkpoint_id))
+        host.perform(host.operation(OperationType.DELETE, kept.resource, kept.checkpoint_id))
+        assert subject.belongings() == before
+
+    @pytest.mark.parametrize("answered", [False, True], ids=["before", "after"])
+    def test_crash_of_one_volume_at_any_request(
+        self, host: Host, subject: GroupSubject, before: Belongings, line: Line, answered: bool
+    ) -> None:
+        for nth in itertools.count(1):
+            first, second = self.pair(host, subject)
+            crashed = sandbox.crashes(host, line, first, nth, answered)
+            host.perform(second)
+            host.perform(first)
+            (taken,) = subject.belongings()["group snapshots"]
+            assert subject.users(taken) == {subject.resource.id, subject.other.id}, f"after a crash at request {nth}"
+            for operation in (first, second):
+                host.cleanup(operation)
+            assert subject.belongings() == before
+            if not crashed:
+                break
+
+    def test_volume_outside_the_operation(self, host: Host, subject: GroupSubject, before: Belongings) -> None:
+        third = subject.join(subject.cinder.volumes.create(1, volume_type="sandbox").id)
+        (_, remark) = host.perform(self.pair(host, subject)[0])["remarks"]
+        assert remark.endswith(f"volume's group: the checkpoint does not include volume {third.id} of the group")
+        host.siblings = [subject.resource]
+        assert host.perform(self.pair(host, subject)[0])["remarks"] == [REMARK], "no other volume of the group is in it"
+        assert subject.belongings()["group snapshots"] == before["group snapshots"]
+
+    @pytest.mark.parametrize(
+        ("fault", "reason"),
+        [
+            ({"kind": "status", "status": 403}, "403"),
+            ({"kind": "status", "status": 404}, "404"),
+            ({"kind": "error", "reason": "not together"}, "'error'"),
+        ],
+        ids=str,
+    )
+    def test_cloud_that_takes_no_group_snapshot(
+        self, host: Host, subject: GroupSubject, before: Belongings, fault: dict[str, Any], reason: str
+    ) -> None:
+        with Struck(subject.cloud, "/group_snapshots$", service="volume", method="POST", times=0, **fault):
+            operation = host.operation(OperationType.PROTECT, subject.resource)
+            (_, remark) = host.perform(operation)["remarks"]
+        assert re.search(f"was taken alone, not together with those of the volume's group: .*{reason}", remark)
+        assert added(before, subject.belongings()) == self.results(operation)
+        assert [entry.role for entry in operation.journal.entries()] == ["snapshot"]
+        host.perform(host.operation(OperationType.DELETE, subject.resource, operation.checkpoint_id))
+        assert subject.belongings() == before
+
+    def test_other_volume_in_error(
+        self, host: Host, factory: ClientFactory, subject: GroupSubject, before: Belongings
+    ) -> None:
+        admin = factory.for_context(sandbox.context_of(subject.cloud, "admin"))
+        admin.cinder().volumes.reset_state(subject.other.id, "error")
+        (_, remark) = host.perform(host.operation(OperationType.PROTECT, subject.resource))["remarks"]
+        assert f"volume {subject.other.id} of it: it is in state 'error'" in remark
+
+    def test_name_and_description(self, host: Host, subject: GroupSubject) -> None:
+        host.protect(subject.resource, snapshot_name="before the upgrade", description="of the shop")
+        ours, others = sorted(subject.cinder.volume_snapshots.list(), key=lambda s: s.volume_id != subject.resource.id)
+        assert (ours.name, ours.description) == ("before the upgrade", "of the shop")
+        assert others.name.startswith("karbor-like-")
+
+    def test_reversion(self, host: Host, subject: GroupSubject, checkpoint: str) -> None:
+        digest = subject.digest(subject.resource.id)
+        subject.destroy()
+        host.restore(subject.resource, checkpoint, mode="revert")
+        assert subject.digest(subject.resource.id) == digest
+
+    def test_group_snapshot_of_the_tenant(self, host: Host, subject: GroupSubject, checkpoint: str) -> None:
+        """A document that names a group snapshot of the tenant must not make us delete it."""
+        theirs = subject.cinder.group_snapshots.create(subject.group, name="mine").id
+        settled(subject.cinder.group_snapshots.get, theirs)
+        (snapshot_id,) = (
+            s.id
+            for s in subject.cinder.volume_snapshots.list()
+            if (s.group_snapshot_id, s.volume_id) == (theirs, subject.resource.id)
+        )
+        with host.bank.leases.acquire(holder="test") as lease:
+            section = host.section(checkpoint, subject.resource, lease)
+            document = section.get("metadata")
+            forged = {**document["snapshot"], "id": snapshot_id, "group_snapshot_id": theirs}
+            section.put("metadata", {**document, "snapshot": forged})
+        before = subject.belongings()
+        (remark,) = host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))["remarks"]
+        assert f"group snapshot {theirs} does not belong to this checkpoint" in remark
         assert subject.belongings() == before
 
 

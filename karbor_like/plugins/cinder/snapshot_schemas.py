@@ -1,0 +1,71 @@
+"""The JSON schemas of the plugin that keeps snapshots in Cinder."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from karbor_like.plugins.cinder import restored
+from karbor_like.plugins.toolkit import names
+
+# Clients know the members without mode, volume_type and availability_zone. See Schemas for the meaning of "required".
+OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
+    "title": "Volume Snapshot Options",
+    "type": "object",
+    "properties": {
+        "snapshot_name": {
+            **names.NAME,
+            "title": "Snapshot Name",
+            "description": "The name of the snapshot.",
+            "default": None,
+        },
+        "description": {
+            **names.DESCRIPTION,
+            "title": "Description",
+            "description": "The description of the snapshot.",
+        },
+        "force": {
+            "type": "boolean",
+            "title": "Force",
+            "description": "Has no effect: volumes in use are always snapshotted.",
+            "default": False,
+        },
+    },
+    "required": ["snapshot_name", "force"],
+}
+
+RESTORE_SCHEMA: Final[Mapping[str, Any]] = {
+    "title": "Volume Snapshot Restore",
+    "type": "object",
+    "properties": {
+        "restore_name": {
+            **names.NAME,
+            "title": "Restore Name",
+            "description": "The name of the restored volume.",
+            "default": None,
+        },
+        "restore_description": {
+            **names.DESCRIPTION,
+            "title": "Restore Description",
+            "description": "The description of the restored volume.",
+            "default": None,
+        },
+        "mode": {
+            "type": "string",
+            "title": "Mode",
+            "description": (
+                "new: create a volume; revert: replace the bytes of the original volume, which must be available and have no"
+                " later snapshot."
+            ),
+            "enum": ["new", "revert"],
+            "default": "new",
+        },
+        **restored.PLACEMENT_PROPERTIES,
+    },
+    "required": ["restore_name"],
+}
+
+SAVED_INFO_SCHEMA: Final[Mapping[str, Any]] = {
+    "title": "Volume Snapshot Saved Info",
+    "type": "object",
+    "properties": {},
+    "required": [],
+}
