@@ -1,0 +1,108 @@
+"""Networks, subnets, pools, routers, ports and trunks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from karbor_like import exception
+from karbor_like.clients.errors import translated
+from karbor_like.plugins.neutron.deployables.base import NeutronObject, with_ids
+from karbor_like.plugins.toolkit import ownership
+
+_DHCP = "network:dhcp"
+
+
+class Net(NeutronObject):
+    """``OS::Neutron::Net``."""
+
+    noun = "network"
+    collection = "networks"
+    renamed = {"qos_policy": "qos_policy_id"}
+
+
+class Subnet(NeutronObject):
+    """``OS::Neutron::Subnet``. Without a gateway, ``gateway_ip`` is the empty text."""
+
+    noun = "subnet"
+    collection = "subnets"
+    renamed = {"network": "network_id"}
+
+    def attributes(self) -> dict[str, Any]:
+        values = super().attributes()
+        return {**values, **({"gateway_ip": None} if values.get("gateway_ip") == "" else {})}
+
+
+class SubnetPool(NeutronObject):
+    """``OS::Neutron::SubnetPool``."""
+
+    noun = "subnet pool"
+    collection = "subnetpools"
+
+
+class Router(NeutronObject):
+    """``OS::Neutron::Router``, with its gateway."""
+
+    noun = "router"
+    collection = "routers"
+
+    def attributes(self) -> dict[str, Any]:
+        values = super().attributes()
+        gateway = values.pop("external_gateway_info", None)
+        # Neutron refuses the other members to tenants.
+        return {**values, "external_gateway_info": {"network_id": gateway["network"]}} if gateway else values
+
+
+class Port(NeutronObject):
+    """``OS::Neutron::Port``."""
+
+    noun = "port"
+    collection = "ports"
+    renamed = {"network": "network_id", "qos_policy": "qos_policy_id"}
+
+    def attributes(self) -> dict[str, Any]:
+        values = super().attributes()
+        if "fixed_ips" in values:
+            values["fixed_ips"] = with_ids("subnet", values["fixed_ips"], "subnet_id")
+        return values
+
+    def create(self, name: str, markers: Mapping[str, str]) -> str:
+        try:
+            return super().create(name, markers)
+        except exception.Conflict:
+            if self._release_from_dhcp():
+                raise exception.Unavailable(
+                    f"creating port {name}: Neutron's DHCP service had its address, and must take another one"
+                ) from None
+            raise
+
+    def _release_from_dhcp(self) -> bool:
+        """Delete ports of Neutron's DHCP service that have an address of this port. Return whether there were any.
+
+        The service takes addresses as soon as a subnet is created. It makes another port, but on a network that is in use its
+        guests may notice. So that is done on networks of this operation only.
+        """
+        wanted = self.attributes()
+        addresses = {fixed["ip_address"] for fixed in wanted.get("fixed_ips") or () if "ip_address" in fixed}
+        with translated(f"network {wanted['network_id']}"):
+            network = self.neutron.show("networks", wanted["network_id"])
+        if not addresses or not ownership.operation_of(network.get("description"), {}):
+            return False
+        holders = [
+            port
+            for port in self.owned(network_id=wanted["network_id"], device_owner=_DHCP)
+            if addresses & {fixed.get("ip_address") for fixed in port.values.get("fixed_ips") or ()}
+        ]
+        for holder in holders:
+            self.delete(holder)
+        return bool(holders)
+
+
+class Trunk(NeutronObject):
+    """``OS::Neutron::Trunk``."""
+
+    noun = "trunk"
+    collection = "trunks"
+    renamed = {"port": "port_id"}
+
+    def attributes(self) -> dict[str, Any]:
+        values = super().attributes()
+        return {**values, "sub_ports": with_ids("port", values.get("sub_ports"), "port_id")}
