@@ -1,7 +1,9 @@
-"""The protectable plugin for Nova servers."""
+"""The protectable plugins for Nova servers and key pairs."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 from karbor_like import exception
 from karbor_like.clients.errors import translated
@@ -40,6 +42,61 @@ class ServerProtectable(ProtectablePlugin):
             parent: [_resource(server, _obstacle(server)) for server in own if server.tenant_id == parent.id]
             for parent in parents
         }
+
+    def dependencies(self, clients: Clients, resources: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
+        """The networks, ports and security groups of all servers are one resource."""
+        networks = Resource(resource.NETWORK, clients.project_id)
+        named = {server.id: _key_name(clients, server) for server in servers(clients)} if resources else {}
+        return {
+            server: [networks, *([_key_pair(name)] if (name := named.get(server.id)) else [])] for server in resources
+        }
+
+
+class KeyPairProtectable(ProtectablePlugin):
+    """Lists the key pairs of the calling user, who has them in every project. Their ids are their names."""
+
+    api_version = 1
+    resource_type = resource.KEY_PAIR
+    parent_types = frozenset({resource.PROJECT})
+
+    def is_id(self, text: str) -> bool:
+        return _KEY_NAME.fullmatch(text) is not None
+
+    def list(self, clients: Clients, parameters: Mapping[str, Any] | None = None) -> Sequence[Resource]:
+        try:
+            with translated("the key pairs of the user"):
+                listed = clients.nova().keypairs.list()
+        except exception.Unsupported:
+            return []  # a cloud without Nova has no key pairs
+        return [_key_pair(pair.name) for pair in listed if self.is_id(pair.name)]
+
+    def show(self, clients: Clients, resource_id: str, parameters: Mapping[str, Any] | None = None) -> Resource:
+        what = f"key pair {resource_id!r}"
+        if not self.is_id(resource_id):
+            raise exception.ResourceNotFound(f"{what} does not exist")
+        try:
+            with translated(what):
+                clients.nova().keypairs.get(quote(resource_id))
+        except exception.Unsupported as error:
+            raise exception.ResourceNotFound(f"{what} does not exist: {exception.public_text(error)}") from error
+        return _key_pair(resource_id)
+
+    def children(self, clients: Clients, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
+        found = self.list(clients) if parents else []
+        return {parent: found if parent.id == clients.project_id else [] for parent in parents}
+
+
+#: What Nova allows in names. A longer one is too long for a key ``Type#id`` in the database.
+_KEY_NAME: Final = re.compile(r"(?!\.+\Z)[A-Za-z0-9 _@.-]{1,230}")
+
+
+def _key_pair(name: str) -> Resource:
+    return Resource(resource.KEY_PAIR, name, name)
+
+
+def _key_name(clients: Clients, server: Any) -> str | None:
+    """Return the name of a server's key pair, if that is the calling user's."""
+    return server.key_name if server.user_id == clients.context.user_id else None
 
 
 def servers(clients: Clients) -> list[Any]:

@@ -28,11 +28,7 @@ PLUGINS: Final[Mapping[str, Replacement]] = {
     "karbor-volume-freezer-plugin": Replacement(
         "volume-glance", "stores volumes in the bank, not with Freezer; write 'plugin = volume-glance' instead"
     ),
-    "karbor-server-protection-plugin": Replacement(
-        "noop", "stores only the volumes and images of servers; write 'plugin = noop' instead"
-    ),
     "karbor-share-protection-plugin": _nothing("shares"),
-    "karbor-network-protection-plugin": _nothing("networks"),
     "karbor-database-protection-plugin": _nothing("database instances"),
     "karbor-pod-protection-plugin": _nothing("pods"),
 }

@@ -10,11 +10,12 @@ from karbor_like import exception
 from karbor_like.clients.factory import ClientFactory, Clients
 from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import SystemClock
-from karbor_like.domain.resource import IMAGE, PROJECT, SERVER, VOLUME, Resource
+from karbor_like.domain.resource import IMAGE, KEY_PAIR, NETWORK, PROJECT, SERVER, VOLUME, Resource
 from karbor_like.plugins.cinder.protectable import VolumeProtectable
 from karbor_like.plugins.glance.protectable import ImageProtectable
 from karbor_like.plugins.keystone.protectable import ProjectProtectable
-from karbor_like.plugins.nova.protectable import ServerProtectable
+from karbor_like.plugins.neutron.protectable import NetworkProtectable
+from karbor_like.plugins.nova.protectable import KeyPairProtectable, ServerProtectable
 from karbor_like.sandbox.cloud import Sandbox
 from karbor_like.testing import sandbox
 from karbor_like.testing.sandbox import ProtectableContract
@@ -54,6 +55,12 @@ def make_server(clients: Clients, image: Resource | None, name: str = "web") -> 
     made = servers.create(name, image.id if image else None, "1", block_device_mapping_v2=disks)
     until(lambda: servers.get(made.id), "ACTIVE")
     return Resource(SERVER, made.id, name)
+
+
+def make_network(clients: Clients, name: str = "inner", **values: Any) -> Resource:
+    """Create a network, and return the resource that stands for all networks of the project."""
+    clients.neutron().create("networks", {"name": name, **values})
+    return Resource(NETWORK, clients.project_id, "Network Topology")
 
 
 def project_of(clients: Clients) -> Resource:
@@ -196,6 +203,94 @@ class TestServer(ProtectableContract):
         with pytest.raises(exception.Conflict, match="'ERROR'"):
             plugin.show(alice, broken.id)
 
+    def test_servers_need_the_networks(self, plugin: ServerProtectable, alice: Clients, mine: Resource) -> None:
+        assert plugin.dependencies(alice, [mine]) == {mine: [Resource(NETWORK, alice.project_id)]}
+
+
+class TestNetwork(ProtectableContract):
+    @pytest.fixture
+    def plugin(self) -> NetworkProtectable:
+        return NetworkProtectable()
+
+    @pytest.fixture
+    def mine(self, alice: Clients) -> Resource:
+        return make_network(alice)
+
+    @pytest.fixture
+    def theirs(self, bob: Clients) -> Resource:
+        return make_network(bob)
+
+    def test_what_counts_as_a_network(self, plugin: NetworkProtectable, alice: Clients, admin: Clients) -> None:
+        """Everything but shared networks, the default group, ports of Neutron itself, and what operations create."""
+        neutron, values = alice.neutron(), {"name": "x"}
+        outside = admin.neutron().create("networks", {"shared": True, "router:external": True})["id"]
+        subnet = {"network_id": outside, "ip_version": 4, "cidr": "203.0.113.0/24"}
+        admin.neutron().create("subnets", subnet)
+        neutron.create("ports", {"network_id": outside, "device_owner": "network:dhcp"})
+        operation = "karbor-like-0c8f7e6d-0000-4000-8000-000000000000-x-network"
+        for mark in ({"name": operation}, {"name": "net", "description": operation}):
+            for collection in ("networks", "routers", "security-groups"):
+                neutron.create(collection, mark)
+        assert plugin.list(alice) == []
+        with pytest.raises(exception.ResourceNotFound, match="has no networks"):
+            plugin.show(alice, alice.project_id)
+        for collection, given in {
+            "security-groups": values,
+            "routers": values,
+            "ports": {"network_id": outside},
+            "floatingips": {"floating_network_id": outside},
+        }.items():
+            made = neutron.create(collection, given)["id"]
+            assert plugin.list(alice) == [Resource(NETWORK, alice.project_id)]
+            neutron.delete(collection, made)
+            assert plugin.list(alice) == []
+
+
+class TestKeyPair(ProtectableContract):
+    @pytest.fixture
+    def plugin(self) -> KeyPairProtectable:
+        return KeyPairProtectable()
+
+    @staticmethod
+    def make(clients: Clients, name: str) -> Resource:
+        clients.nova("2.2").keypairs.create(name)
+        return Resource(KEY_PAIR, name, name)
+
+    @pytest.fixture
+    def mine(self, alice: Clients) -> Resource:
+        return self.make(alice, "laptop of Alice")
+
+    @pytest.fixture
+    def theirs(self, bob: Clients) -> Resource:
+        return self.make(bob, "laptop of Bob")
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("laptop", True),
+            ("a b_c-d@e.f", True),
+            ("..", False),
+            (".a", True),
+            ("a/b", False),
+            ("", False),
+            ("x" * 231, False),
+        ],
+    )
+    def test_ids_are_names(self, plugin: KeyPairProtectable, text: str, expected: bool) -> None:
+        assert plugin.is_id(text) is expected
+
+    def test_servers_depend_on_the_key_pairs_of_the_user(self, alice: Clients, mine: Resource) -> None:
+        nova, image = alice.nova("2.37").servers, make_image(alice)
+        made = {
+            name: Resource(SERVER, nova.create("web", image.id, "1", nics="none", **arguments).id)
+            for name, arguments in {"with": {"key_name": mine.id}, "without": {}}.items()
+        }
+        networks = Resource(NETWORK, alice.project_id)
+        assert ServerProtectable().dependencies(alice, [*made.values()]) == {
+            made["with"]: [networks, mine],
+            made["without"]: [networks],
+        }
+
 
 class TestImage(ProtectableContract):
     @pytest.fixture
@@ -268,7 +363,9 @@ class TestImage(ProtectableContract):
 
 
 @pytest.mark.parametrize(
-    "plugin", [ServerProtectable(), VolumeProtectable(), ImageProtectable()], ids=["server", "volume", "image"]
+    "plugin",
+    [ServerProtectable(), VolumeProtectable(), ImageProtectable(), NetworkProtectable()],
+    ids=["server", "volume", "image", "network"],
 )
 def test_cloud_without_the_service(plugin: Any, cloud: Sandbox, factory: ClientFactory) -> None:
     """A cloud without the service has no resources of that type."""

@@ -12,6 +12,7 @@ from karbor_like.protection.registry import karbor_files, providers
 
 ID = "3c1d0000-0000-4000-8000-000000000005"
 VOLUME, IMAGE, SERVER = "OS::Cinder::Volume", "OS::Glance::Image", "OS::Nova::Server"
+NETWORK = "OS::Neutron::Network"
 SWIFT_ACCOUNT = {"auth_url": "http://127.0.0.1:9/identity", "user": "u", "key": "k", "tenant_name": "t"}
 LEASE_WINDOWS = {f"lease_{name}_window": "100" for name in ("expire", "renew", "validity")}
 SWIFT = {
@@ -29,16 +30,16 @@ FILES: Mapping[str, tuple[Sequence[str], str, Mapping[str, Mapping[str, str]], s
         [f"{name}-protection" for name in ("volume", "image", "server", "share", "network", "database")],
         "swift",
         SWIFT,
-        {VOLUME, IMAGE},
+        {VOLUME, IMAGE, NETWORK, SERVER},
     ),
     "snapshots": (["volume-snapshot"], "swift", SWIFT, {VOLUME}),
     "file system": (
         ["volume-protection", "image-protection", "server-protection"],
         "fs",
         {"file_system_bank_plugin": {"file_system_bank_path": "/"}},
-        {VOLUME, IMAGE},
+        {VOLUME, IMAGE, SERVER},
     ),
-    "s3": (["volume-protection", "image-protection", "server-protection"], "s3", S3, {VOLUME, IMAGE}),
+    "s3": (["volume-protection", "image-protection", "server-protection"], "s3", S3, {VOLUME, IMAGE, SERVER}),
     "kubernetes": (["volume-protection", "pod-protection"], "swift", SWIFT, {VOLUME}),
 }
 KEY = f"[bank]\nmaster_keys = first:{'A' * 43}=\n"
@@ -84,7 +85,7 @@ def test_what_differs_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.WARNING):
         registry.load()
         registry.load()
-    assert caplog.text.count("karbor-network-protection-plugin is ignored, because networks cannot be protected") == 1
+    assert caplog.text.count("karbor-share-protection-plugin is ignored, because shares cannot be protected") == 1
     assert "karbor-volume-freezer-plugin stores volumes in the bank, not with Freezer" in caplog.text
     assert "swift_bank_plugin] lease_renew_window: is ignored" in caplog.text
 

@@ -4,12 +4,20 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oslo_utils import uuidutils
 
 from karbor_like import exception
 from karbor_like.domain.resource import Resource
 from karbor_like.protection.registry import parameters
 
 VOLUME = Resource("OS::Cinder::Volume", "77aa0000-0000-4000-8000-000000000001")
+
+
+def is_name(text: str) -> bool:
+    return {"bad": False, "good name": True}[text]
+
+
+IDS = {"OS::Nova::Server": uuidutils.is_uuid_like, "Third::Party": is_name}
 
 names = st.text(min_size=1, max_size=3)
 options = st.dictionaries(names, st.booleans() | st.integers() | st.text(min_size=1, max_size=3), max_size=4)
@@ -25,9 +33,7 @@ SCHEMAS = {
 
 
 def check(values: Any, *, strict: bool = True) -> dict[str, dict[str, Any]]:
-    return parameters.check(
-        values, SCHEMAS, ["OS::Nova::Server", "Third::Party"], root="restore.parameters", strict=strict
-    )
+    return parameters.check(values, SCHEMAS, IDS, root="restore.parameters", strict=strict)
 
 
 @given(options, options, options)
@@ -51,6 +57,7 @@ def test_no_options_at_all():
         ({"OS::Keystone::Project": {}}, {"OS::Keystone::Project": {}}),
         ({"OS::Nova::Server": {"restore_name": None}}, {"OS::Nova::Server": {}}),
         ({"Third::Party": {}}, {"Third::Party": {}}),
+        ({"Third::Party#good name": {}}, {"Third::Party#good name": {}}),
     ],
 )
 def test_what_clients_send_is_normalized(accepted, normalized):
@@ -68,7 +75,9 @@ def test_what_clients_send_is_normalized(accepted, normalized):
         ({"OS::Keystone::Project": {"name": "x"}}, "name: is not an option of OS::Keystone::Project; allowed: none"),
         ({VOLUME.key: {"force": "perhaps"}}, f"{VOLUME.key}.force: 'perhaps' is not of type 'boolean'"),
         ({VOLUME.type: {"restore_name": "too long"}}, "restore_name: 'too long' is too long"),
-        ({f"{VOLUME.type}#v1": {}}, "'v1' after # is not a UUID"),
+        ({f"{VOLUME.type}#v1": {}}, "'v1' after # is not an id of OS::Cinder::Volume"),
+        ({"Third::Party#bad": {}}, "'bad' after # is not an id of Third::Party"),
+        ({"Third::Party#broken plugin": {}}, "Third::Party#broken plugin: cannot be interpreted"),
         ({"OS::No::Such": {}}, "'OS::No::Such' is not one of OS::Nova::Server, Third::Party"),
     ],
 )

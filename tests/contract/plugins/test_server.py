@@ -1,0 +1,471 @@
+"""The plugin for servers: the contract suites, and what is specific to servers."""
+
+import base64
+import dataclasses
+import io
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from karbor_like import exception
+from karbor_like.bank import Bank
+from karbor_like.bank.keys.keyring import Keyring
+from karbor_like.bank.keys.masters import ConfiguredMasterKeys
+from karbor_like.bank.objectstore.memory import MemoryStore
+from karbor_like.bank.options import BankOptions
+from karbor_like.clients.factory import ClientFactory, Clients
+from karbor_like.clients.waiter import Waiter
+from karbor_like.clock import SystemClock
+from karbor_like.domain import resource
+from karbor_like.domain.actions import Action
+from karbor_like.domain.operation import OperationType
+from karbor_like.domain.resource import Resource
+from karbor_like.domain.template import Template
+from karbor_like.plugins.nova.contribution import Contribution
+from karbor_like.plugins.nova.restore import Restore
+from karbor_like.plugins.nova.stored import NOT_DESCRIBED, find_document
+from karbor_like.sandbox.cloud import Sandbox
+from karbor_like.sandbox.compute import imaging
+from karbor_like.testing import protection, sandbox
+from karbor_like.testing.host import Host, memory_bank
+from karbor_like.testing.protection import Belongings, added, sha256
+
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS alice@laptop"
+OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH6rlrXuHHVJGLTmlLSy3jmZ+W3nP4WvrVfzB1lYsvwz alice@other"
+
+
+class ServerSubject(sandbox.Subject):
+    """A server of Alice that boots from an image, with a port in her network."""
+
+    def __init__(self, cloud: Sandbox, clients: Clients, **arguments: Any) -> None:
+        super().__init__(cloud, clients)
+        self.clients = clients
+        self.nova, self.neutron = clients.nova("2.96"), clients.neutron()
+        self.plugin = sandbox.make_plugin("karbor_like.plugins.nova.server:ServerProtection")
+        self.waiter = Waiter(SystemClock(), interval=0.005, max_interval=0.05, timeout=120)
+        image = self.glance.images.create(name="base", disk_format="raw", container_format="bare", hw_disk_bus="scsi")
+        self.glance.images.upload(image.id, io.BytesIO(b"base"))
+        network = self.neutron.create("networks", {"name": "inner"})["id"]
+        self.neutron.create("subnets", {"network_id": network, "ip_version": 4, "cidr": "10.0.0.0/24"})
+        self.group = self.neutron.create("security-groups", {"name": "web"})["id"]
+        values = {"network_id": network, "name": "front", "security_groups": [self.group]}
+        self.port = self.neutron.create("ports", values)["id"]
+        defaults = {
+            "description": "what the shop runs on",
+            "hostname": "shop-1",
+            "meta": {"role": "front"},
+            "tags": ["blue"],
+            "config_drive": True,
+            "availability_zone": "nova",
+            "nics": [{"port-id": self.port, "tag": "nic"}],
+        }
+        values = {"image": image.id, "flavor": "1", **defaults, **arguments}
+        made = self.nova.servers.create("shop", **values)
+        self.resource = Resource(resource.SERVER, made.id, "shop")
+        self.settled(made.id)
+
+    def settled(self, server_id: str, status: str = "ACTIVE") -> Any:
+        return self.waiter.until(
+            f"server {server_id} to be {status}",
+            lambda: self.nova.servers.get(server_id),
+            done=lambda server: server.status == status,
+        )
+
+    def digest(self, resource_id: str) -> str:
+        """The root disk of a restored server is the image of which it was made."""
+        if resource_id == self.resource.id:
+            return sha256([imaging.content(resource_id)])
+        return sha256(self.glance.images.data(self.nova.servers.get(resource_id).image["id"]))
+
+    def looks(self, resource_id: str) -> dict[str, Any]:
+        server = self.nova.servers.get(resource_id).to_dict()
+        names = ["name", "description", "OS-EXT-SRV-ATTR:hostname", "metadata", "tags", "config_drive", "flavor"]
+        names += ["status", "pinned_availability_zone", "key_name", "locked"]
+        ports = self.neutron.list("ports", device_id=resource_id)
+        own = ("name", "network_id", "security_groups", "description")
+        tags = [each.tag for each in self.nova.servers.interface_list(resource_id)]
+        return {name: server[name] for name in names} | {
+            "ports": [{name: port[name] for name in own} for port in ports],
+            "tags of interfaces": tags,
+        }
+
+    def destroy(self) -> None:
+        self.nova.servers.delete(self.resource.id)
+        self.waiter.until("deletion", self.belongings, done=lambda seen: self.resource.id not in seen["servers"])
+
+    def belongings(self) -> Belongings:
+        # A restored server has an image of its own.
+        servers, found = self.nova.servers.list(), super().belongings()
+        return {
+            **found,
+            "images": found["images"] - {server.image["id"] for server in servers if server.image},
+            "servers": {server.id for server in servers},
+            "ports": {port["id"] for port in self.neutron.list("ports")},
+            "key pairs": {pair.name for pair in self.nova.keypairs.list()},
+            "server groups": {group.id for group in self.nova.server_groups.list()},
+        }
+
+
+@pytest.fixture
+def subject(cloud: Sandbox, factory: ClientFactory) -> ServerSubject:
+    # Ports are deployed by the plugin for networks.
+    return ServerSubject(cloud, factory.for_context(sandbox.context_of(cloud)), nics="none")
+
+
+class TestServer(sandbox.CopyContract, sandbox.ProtectionContract):
+    size = imaging.SIZE
+
+    @pytest.fixture
+    def host(self, clients: Clients, bank: Bank, subject: ServerSubject, factory: ClientFactory) -> Host:
+        return Host(subject.plugin, clients, bank, service=factory.as_service())
+
+    def test_delete_is_idempotent(self, host: Host, subject: protection.Subject, checkpoint: str) -> None:
+        """A checkpoint without a description is one that was made before the provider had the plugin."""
+        for _ in range(2):
+            host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
+        operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
+        assert [line.action for line in host.plan(operation)] == [Action.SKIP]
+        assert host.contribute(operation).resources == {}
+        for kind in (OperationType.VERIFY, OperationType.RESTORE):
+            assert host.perform(host.operation(kind, subject.resource, checkpoint)) == {"remarks": [NOT_DESCRIBED]}
+
+    @pytest.mark.parametrize("kind", [OperationType.PROTECT, OperationType.RESTORE])
+    def test_lost_answer_of_nova(
+        self, host: Host, subject: ServerSubject, checkpoint: str, kind: OperationType
+    ) -> None:
+        for nth in range(1, sandbox.LOST_ANSWERS_APART):
+            before = subject.belongings()
+            how = {"kind": "cut", "where": "response", "nth": nth, "every": sandbox.LOST_ANSWERS_APART, "times": 0}
+            with sandbox.Struck(subject.cloud, "^/v2.1/", **how) as struck:
+                operation = host.operation(
+                    kind, subject.resource, checkpoint if kind is not OperationType.PROTECT else None
+                )
+                operation.parameters = {"consistency": "pause"} if kind is OperationType.PROTECT else {}
+                result = host.perform(operation)
+            assert struck.once
+            assert added(before, subject.belongings()) == self.results(operation, result)
+            assert subject.nova.servers.get(subject.resource.id).status == "ACTIVE"
+
+
+class World:
+    """A host and servers of different kinds."""
+
+    def __init__(self, cloud: Sandbox, factory: ClientFactory, bank: Bank) -> None:
+        self.cloud, self.factory, self.bank = cloud, factory, bank
+        self.clients = factory.for_context(sandbox.context_of(cloud))
+
+    def server(self, **arguments: Any) -> tuple[ServerSubject, Host]:
+        subject = ServerSubject(self.cloud, self.clients, **arguments)
+        return subject, Host(subject.plugin, self.clients, self.bank, service=self.factory.as_service())
+
+    def volume(self, **arguments: Any) -> str:
+        volumes = self.clients.cinder().volumes
+        made = volumes.create(1, **arguments)
+        Waiter(SystemClock(), interval=0.005, timeout=120).until(
+            "volume", lambda: volumes.get(made.id), done=lambda volume: volume.status == "available"
+        )
+        return str(made.id)
+
+    def ports_of(self, server_id: str) -> list[dict[str, Any]]:
+        return self.clients.neutron().list("ports", device_id=server_id)
+
+
+def encrypted_bank() -> Bank:
+    store = MemoryStore()
+    keyring = Keyring(store, ConfiguredMasterKeys([f"m:{base64.b64encode(bytes(32)).decode()}"]))
+    return Bank(store, keyring=keyring, options=BankOptions(), clock=SystemClock())
+
+
+@pytest.fixture
+def world(cloud: Sandbox, factory: ClientFactory) -> Iterator[World]:
+    bank = encrypted_bank()
+    yield World(cloud, factory, bank)
+    bank.close()
+
+
+def perform(host: Host, subject: ServerSubject, checkpoint: str, **parameters: Any) -> tuple[str, str]:
+    """Restore a server. Return its id and all remarks."""
+    result = host.perform(host.operation(OperationType.RESTORE, subject.resource, checkpoint, **parameters))
+    return result["restored"][subject.resource.key], "; ".join(result["remarks"])
+
+
+def test_ports(world: World) -> None:
+    """Ports of a server that lives get new addresses, a free port is used, and a deleted one is made again."""
+    subject, host = world.server()
+    looks = subject.looks(subject.resource.id)
+    (port,) = world.ports_of(subject.resource.id)
+    checkpoint = host.protect(subject.resource).checkpoint_id
+
+    beside, remarks = perform(host, subject, checkpoint)
+    (other,) = world.ports_of(beside)
+    assert subject.looks(beside) == looks
+    assert other["fixed_ips"] != port["fixed_ips"]
+    assert f"OS::Neutron::Port#{port['id']}: its addresses" in remarks
+    assert "the original port is in use" in remarks
+
+    subject.destroy()
+    operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
+    with host._context(operation) as context:
+        template = Template()
+        Restore(subject.plugin).contribute(dataclasses.replace(context, is_dry_run=True), template)
+    shown = template.resolve({})[f"server_{subject.resource.id}"]["properties"]
+    assert shown["networks"] == [{"port": port["id"], "tag": "nic"}]
+    assert shown["image"] == "(image of the root disk)"
+    assert operation.journal.entries() == []
+
+    reusing, remarks = perform(host, subject, checkpoint)
+    assert [each["id"] for each in world.ports_of(reusing)] == [port["id"]]
+    assert remarks == ""
+    assert subject.looks(reusing) == looks
+
+    subject.nova.servers.delete(reusing)
+    subject.waiter.until("deletion", subject.belongings, done=lambda seen: reusing not in seen["servers"])
+    subject.neutron.delete("ports", port["id"])
+    again, remarks = perform(host, subject, checkpoint, power="on")
+    (made,) = world.ports_of(again)
+    assert (made["fixed_ips"], made["mac_address"]) == (port["fixed_ips"], port["mac_address"])
+    assert remarks == ""
+    assert subject.looks(again) == looks
+
+    moved, remarks = perform(host, subject, checkpoint, restore_net_id=port["network_id"], restore_name="moved")
+    assert [each["security_groups"] for each in world.ports_of(moved)] != [[subject.group]]
+    assert subject.nova.servers.get(moved).name == "moved"
+
+
+def test_network_that_no_longer_exists(world: World) -> None:
+    subject, host = world.server()
+    (port,) = world.ports_of(subject.resource.id)
+    checkpoint = host.protect(subject.resource).checkpoint_id
+    subject.destroy()
+    subject.neutron.delete("ports", port["id"])
+    subject.neutron.delete("networks", port["network_id"])
+    subject.neutron.delete("security-groups", subject.group)
+    before = subject.belongings()
+    operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
+    network, group = f"OS::Neutron::Net#{port['network_id']}", f"OS::Neutron::SecurityGroup#{subject.group}"
+    assert {line.resource_key: line.action for line in host.plan(operation)} == {
+        network: Action.CONFLICT,
+        group: Action.CONFLICT,
+    }
+    with pytest.raises(exception.Conflict, match="map it with 'network_map'"):
+        host.perform(operation)
+    assert subject.belongings() == before
+
+    other = subject.neutron.create("networks", {"name": "other"})["id"]
+    subject.neutron.create("subnets", {"network_id": other, "ip_version": 4, "cidr": "10.7.0.0/24"})
+    mapped = {
+        port["network_id"]: other,
+        subject.group: subject.neutron.create("security-groups", {"name": "new"})["id"],
+    }
+    with pytest.raises(exception.Conflict, match=f"network_map: {subject.group} does not exist"):
+        perform(host, subject, checkpoint, network_map={**mapped, subject.group: subject.group})
+    restored, _ = perform(host, subject, checkpoint, network_map=mapped)
+    (made,) = world.ports_of(restored)
+    assert (made["network_id"], made["security_groups"]) == (other, [mapped[subject.group]])
+
+
+def test_boot_from_volume_with_everything(world: World) -> None:
+    """Volumes that are not in the checkpoint are used if no server has them; so are key pair and server group."""
+    root, data = world.volume(name="root"), world.volume(name="data")
+    nova = world.clients.nova("2.96")
+    key = nova.keypairs.create("laptop", PUBLIC_KEY, key_type="ssh")
+    group = nova.server_groups.create("apart", "anti-affinity")
+    volume = {"source_type": "volume", "destination_type": "volume"}
+    subject, host = world.server(
+        image=None,
+        key_name=key.name,
+        scheduler_hints={"group": group.id},
+        userdata="#!/bin/sh\necho secret",
+        block_device_mapping_v2=[
+            {**volume, "uuid": root, "boot_index": 0},
+            {
+                **volume,
+                "uuid": data,
+                "boot_index": -1,
+                "device_name": "/dev/vdq",
+                "tag": "data",
+                "delete_on_termination": True,
+            },
+        ],
+    )
+    checkpoint = host.protect(subject.resource).checkpoint_id
+    with pytest.raises(exception.Conflict, match=f"OS::Cinder::Volume#{root}: server .* boots from it, and"):
+        perform(host, subject, checkpoint)
+    with pytest.raises(exception.Conflict, match=f"volume_map: volume {root} does not exist, or is in use"):
+        perform(host, subject, checkpoint, volume_map={root: root})
+    mapped, _ = perform(host, subject, checkpoint, volume_map={root: world.volume(name="another")})
+    assert [each.volumeId for each in nova.volumes.get_server_volumes(mapped)] not in ([], [root])
+    nova.servers.delete(mapped)
+    subject.waiter.until("deletion", subject.belongings, done=lambda seen: mapped not in seen["servers"])
+    nova.volumes.update_server_volume(subject.resource.id, data, data, delete_on_termination=False)
+    subject.destroy()
+
+    restored, remarks = perform(host, subject, checkpoint)
+    attached = [each.to_dict() for each in nova.volumes.get_server_volumes(restored)]
+    assert [(each["volumeId"], each["device"], each["tag"]) for each in attached] == [
+        (root, "/dev/vda", None),
+        (data, "/dev/vdq", "data"),
+    ]
+    assert not any(each["delete_on_termination"] for each in attached)
+    assert f"volume {data} existed before, so it is not deleted together with the server" in remarks
+    assert nova.servers.get(restored).key_name == "laptop"
+    assert nova.server_groups.get(group.id).members == [restored]
+    shown = world.factory.for_context(sandbox.context_of(world.cloud, "admin")).nova("2.96").servers.get(restored)
+    shown = getattr(shown, "OS-EXT-SRV-ATTR:user_data")
+    assert base64.b64decode(shown) == b"#!/bin/sh\necho secret"
+    host.perform(host.operation(OperationType.VERIFY, subject.resource, checkpoint))
+
+
+def test_key_pair_and_group_that_were_deleted(world: World) -> None:
+    nova = world.clients.nova("2.96")
+    nova.keypairs.create("laptop", PUBLIC_KEY, key_type="ssh")
+    group = nova.server_groups.create("apart", "anti-affinity")
+    subject, host = world.server(nics="none", key_name="laptop", scheduler_hints={"group": group.id})
+    checkpoint = host.protect(subject.resource).checkpoint_id
+    subject.destroy()
+    nova.server_groups.delete(group.id)
+    nova.keypairs.delete("laptop")
+    nova.keypairs.create("laptop", OTHER_KEY, key_type="ssh")
+    before = subject.belongings()
+
+    operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
+    with (
+        sandbox.Struck(
+            world.cloud, "/servers$", service="compute", method="POST", kind="error", reason="no valid host"
+        ),
+        pytest.raises(exception.ResourceFailed, match="'ERROR': no valid host"),
+    ):
+        host.perform(operation)
+    assert subject.belongings() == before
+
+    operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
+    result = host.perform(operation)
+    server = nova.servers.get(result["restored"][subject.resource.key])
+    assert server.key_name == f"laptop-{operation.id[:8]}"
+    assert nova.keypairs.get(server.key_name).public_key == PUBLIC_KEY
+    (made,) = nova.server_groups.list()
+    assert (made.name, made.policy, made.members) == ("apart", "anti-affinity", [server.id])
+    assert "another key pair has the name 'laptop'" in "; ".join(result["remarks"])
+
+
+def test_copy_does_not_join_the_group_of_its_original(world: World) -> None:
+    nova = world.clients.nova("2.96")
+    group = nova.server_groups.create("apart", "anti-affinity")
+    subject, host = world.server(nics="none", scheduler_hints={"group": group.id})
+    restored, _ = perform(host, subject, host.protect(subject.resource).checkpoint_id)
+    members = {each.id: each.members for each in nova.server_groups.list()}
+    assert members.pop(group.id) == [subject.resource.id]
+    assert [*members.values()] == [[restored]]
+
+
+def test_with_the_networks_of_the_checkpoint(world: World) -> None:
+    """The plugin for networks contributes the ports, to which the server then refers."""
+    subject, host = world.server()
+    checkpoint = host.protect(subject.resource).checkpoint_id
+    (port,) = world.ports_of(subject.resource.id)
+    original, template = f"OS::Neutron::Port#{port['id']}", Template()
+    template.add("theirs", "OS::Neutron::Port", {}, restores=original)
+    operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
+    with host._context(operation) as context:
+        Restore(subject.plugin).contribute(context, template)
+    assert set(template.resources) == {"theirs", f"server_{subject.resource.id}"}
+    networks = template.resources[f"server_{subject.resource.id}"]["properties"]["networks"]
+    assert networks == [{"port": {"ref": original}, "tag": "nic"}]
+    with host._context(operation) as context:
+        document = find_document(context)
+        assert document
+        assert Contribution(dataclasses.replace(context, template=template), document).remarks() == []
+
+
+def test_pause(world: World) -> None:
+    """The server is paused while Nova copies its disk, and runs afterwards, wherever the process dies."""
+    subject, host = world.server(nics="none")
+    operation = host.operation(OperationType.PROTECT, subject.resource, consistency="pause")
+    world.cloud.forget_calls()
+    host.perform(operation)
+    bodies = [call["path"] for call in world.cloud.calls("compute", "POST", "/action$")]
+    assert len(bodies) == 3, "pause, createImage, unpause"
+    assert subject.nova.servers.get(subject.resource.id).status == "ACTIVE"
+
+    subject.nova.servers.lock(subject.resource.id)
+    result = host.perform(host.operation(OperationType.PROTECT, subject.resource, consistency="pause"))
+    assert result["remarks"] == ["the server was not paused, because it is locked"]
+    subject.nova.servers.unlock(subject.resource.id)
+
+    subject.nova.servers.pause(subject.resource.id)
+    subject.settled(subject.resource.id, "PAUSED")
+    host.protect(subject.resource, consistency="pause")
+    assert subject.nova.servers.get(subject.resource.id).status == "PAUSED"
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["before", "after"])
+def test_pause_ends_after_a_crash_at_any_request(world: World, line: sandbox.Line, answered: bool) -> None:
+    subject, host = world.server(nics="none")
+    before = subject.belongings()
+    for nth in itertools.count(1):
+        operation = host.operation(OperationType.PROTECT, subject.resource, consistency="pause")
+        if not sandbox.crashes(host, line, operation, nth, answered):
+            break
+        host.cleanup(operation)
+        assert subject.nova.servers.get(subject.resource.id).status == "ACTIVE", f"after a crash at request {nth}"
+        assert subject.belongings() == before
+
+
+def test_stopped_and_locked(world: World) -> None:
+    subject, host = world.server(nics="none", availability_zone=None)
+    subject.nova.servers.stop(subject.resource.id)
+    subject.settled(subject.resource.id, "SHUTOFF")
+    subject.nova.servers.lock(subject.resource.id)
+    checkpoint = host.protect(subject.resource).checkpoint_id
+    restored, remarks = perform(host, subject, checkpoint)
+    assert subject.looks(restored) == subject.looks(subject.resource.id)
+    assert remarks == ""
+    running, _ = perform(host, subject, checkpoint, power="on", flavor="m1.medium")
+    shown = subject.nova.servers.get(running)
+    assert (shown.status, shown.flavor["original_name"]) == ("ACTIVE", "m1.medium")
+    for parameters in ({"flavor": "moon"}, {"key_name": "moon"}):
+        with pytest.raises(exception.Conflict, match="'moon'"):
+            perform(host, subject, checkpoint, **parameters)
+
+
+def test_user_data_needs_encryption(world: World) -> None:
+    subject, host = world.server(nics="none", userdata=b"\xff\x00 no text")
+    checkpoint = host.protect(subject.resource).checkpoint_id
+    restored, _ = perform(host, subject, checkpoint)
+    admin = world.factory.for_context(sandbox.context_of(world.cloud, "admin")).nova("2.96")
+    shown = getattr(admin.servers.get(restored), "OS-EXT-SRV-ATTR:user_data")
+    assert base64.b64decode(shown) == b"\xff\x00 no text"
+    without, _ = perform(host, subject, checkpoint, user_data="drop")
+    assert getattr(admin.servers.get(without), "OS-EXT-SRV-ATTR:user_data") is None
+
+    plain = Host(subject.plugin, world.clients, memory_bank(), service=host.service)
+    copied = plain.copy(host, subject.resource, checkpoint)
+    assert plain.section(copied.checkpoint_id, subject.resource).documents() == ["metadata"]
+    result = plain.perform(plain.operation(OperationType.PROTECT, subject.resource))
+    assert result["remarks"] == [
+        "the user data of the server is not in the checkpoint, because the bank is not encrypted"
+    ]
+    plain.service = None
+    result = plain.perform(plain.operation(OperationType.PROTECT, subject.resource))
+    assert "because Nova does not show it to the service user" in result["remarks"][0]
+    plain.bank.close()
+
+
+def test_states_that_cannot_be_protected(world: World) -> None:
+    subject, host = world.server(nics="none")
+    subject.nova.servers.shelve(subject.resource.id)
+    with pytest.raises(exception.ResourceNotProtectable, match="'SHELVED_OFFLOADED', in which Nova does not copy"):
+        host.protect(subject.resource)
+
+
+def test_image_that_nova_does_not_finish(world: World) -> None:
+    subject, host = world.server(nics="none")
+    before = subject.belongings()
+    with (
+        sandbox.Struck(world.cloud, "/action$", service="compute", kind="error", reason="the disk caught fire"),
+        pytest.raises(exception.ResourceFailed, match="no longer exists; Nova deletes it when copying"),
+    ):
+        host.protect(subject.resource)
+    assert subject.belongings() == before
