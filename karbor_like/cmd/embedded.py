@@ -49,9 +49,12 @@ _PROVIDER = """\
 id = {id}
 name = {name}
 description = {description}
-plugin = noop
 plugin = volume-glance
 plugin = image
+plugin = network
+plugin = server
+plugin = keypair
+plugin = noop
 bank = {bank}
 enabled = true
 
@@ -97,8 +100,8 @@ def write(directory: Path, account: Mapping[str, Any]) -> Path:
         "master_key": _ensure_key(directory / "master-key", _new_master_key),
     }
     for name, bank, provider_id, settings, description in (
-        ("files", "filesystem", FILES_PROVIDER, _FILES, "volumes and images into files"),
-        ("swift", "swift", SWIFT_PROVIDER, _SWIFT, "volumes and images into Swift"),
+        ("files", "filesystem", FILES_PROVIDER, _FILES, "servers with volumes, images and networks into files"),
+        ("swift", "swift", SWIFT_PROVIDER, _SWIFT, "servers with volumes, images and networks into Swift"),
     ):
         text = _PROVIDER.format(
             id=provider_id,
