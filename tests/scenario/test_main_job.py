@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from karbor_like.clients.neutron import Neutron
+from karbor_like.domain.resource import NETWORK, Resource
 from tests.scenario.tenant import IMAGE, MIB, SERVER, VOLUME, Tenant, path_of, random_bytes, until
 
 #: Fraction of the first volume that has random data. The rest is zeros.
@@ -233,3 +235,50 @@ def test_the_volume_and_the_image_of_a_server_are_restored(cloud, system, alice,
     # The project may have other volumes and images, which a killed run left.
     assert digest in [cloud.volume_digest(volume_id) for volume_id in created[VOLUME]]
     assert hashlib.sha256(image_data).hexdigest() in [alice.image_digest(image_id) for image_id in created[IMAGE]]
+
+
+def test_the_networks_of_a_project_are_restored(cloud, system, alice):
+    neutron = Neutron("2.0", session=alice.session, service_type="network")
+    project = alice.session.get_project_id()
+    made = _small_network(neutron)
+    before = {kind: neutron.show(kind, made[kind]) for kind in made}
+
+    topology = Resource(NETWORK, project, "Network Topology")
+    checkpoint = alice.protected(alice.plan(system.workload_provider, (NETWORK, topology)))
+    assert checkpoint["status"] == "available", checkpoint
+    kept = made.pop("security-groups")
+    _remove(neutron, made)
+    assert alice.restored(checkpoint)[NETWORK] == [project]
+
+    restored = {}
+    for kind, original in before.items():
+        (restored[kind],) = [each["id"] for each in neutron.list(kind, name=original["name"], project_id=project)]
+    assert restored["security-groups"] == kept, "it still exists, and is reused"
+    port, original = (found["ports"] for found in ({k: neutron.show(k, v) for k, v in restored.items()}, before))
+    for name in ("mac_address", "security_groups", "description", "admin_state_up"):
+        assert port[name] == original[name]
+    assert [fixed["ip_address"] for fixed in port["fixed_ips"]] == ["10.11.0.77"]
+    (interface,) = neutron.list("ports", device_id=restored["routers"])
+    assert [fixed["ip_address"] for fixed in interface["fixed_ips"]] == ["10.11.0.1"]
+    _remove(neutron, restored)
+
+
+def _small_network(neutron: Neutron) -> dict[str, str]:
+    """Create a network with a subnet behind a router, and a port in a group. Return the ids by collection."""
+    made = {"networks": neutron.create("networks", {"name": "scene-net"})["id"]}
+    subnet = {"name": "scene-subnet", "network_id": made["networks"], "ip_version": 4, "cidr": "10.11.0.0/24"}
+    made["subnets"] = neutron.create("subnets", {**subnet, "enable_dhcp": False})["id"]
+    made["routers"] = neutron.create("routers", {"name": "scene-router"})["id"]
+    neutron.call("routers", made["routers"], "add_router_interface", {"subnet_id": made["subnets"]})
+    made["security-groups"] = neutron.create("security-groups", {"name": "scene-group"})["id"]
+    port = {"name": "scene-port", "description": "a port", "network_id": made["networks"]}
+    port["fixed_ips"] = [{"subnet_id": made["subnets"], "ip_address": "10.11.0.77"}]
+    made["ports"] = neutron.create("ports", {**port, "security_groups": [made["security-groups"]]})["id"]
+    return made
+
+
+def _remove(neutron: Neutron, made: dict[str, str]) -> None:
+    neutron.call("routers", made["routers"], "remove_router_interface", {"subnet_id": made["subnets"]})
+    for kind in ("ports", "routers", "networks", "security-groups"):
+        if kind in made:
+            neutron.delete(kind, made[kind])
