@@ -14,6 +14,22 @@ from karbor_like.plugins.toolkit.details import Details
 #: Role of the volume.
 VOLUME: Final = "volume"
 
+#: Restore parameters that name and describe the volume.
+NAME_PROPERTIES: Final[Mapping[str, Any]] = {
+    "restore_name": {
+        **names.NAME,
+        "title": "Restore Name",
+        "description": "The name of the restored volume.",
+        "default": None,
+    },
+    "restore_description": {
+        **names.DESCRIPTION,
+        "title": "Restore Description",
+        "description": "The description of the restored volume.",
+        "default": None,
+    },
+}
+
 #: Restore parameters that choose where the volume is created.
 PLACEMENT_PROPERTIES: Final[Mapping[str, Any]] = {
     "volume_type": {

@@ -36,18 +36,7 @@ RESTORE_SCHEMA: Final[Mapping[str, Any]] = {
     "title": "Volume Snapshot Restore",
     "type": "object",
     "properties": {
-        "restore_name": {
-            **names.NAME,
-            "title": "Restore Name",
-            "description": "The name of the restored volume.",
-            "default": None,
-        },
-        "restore_description": {
-            **names.DESCRIPTION,
-            "title": "Restore Description",
-            "description": "The description of the restored volume.",
-            "default": None,
-        },
+        **restored.NAME_PROPERTIES,
         "mode": {
             "type": "string",
             "title": "Mode",
