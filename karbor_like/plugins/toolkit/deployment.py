@@ -176,7 +176,7 @@ def ordered(resolved: Mapping[str, Mapping[str, Any]], types: Container[str]) ->
         raise exception.Conflict(f"the template refers to resources that it does not have: {', '.join(unknown)}")
     deployed = [name for name in order if resolved[name]["type"] in types]
     for name in deployed:
-        others = [other for other in needs[name] if other not in deployed]
+        others = [other for other in needs[name] if resolved[other]["type"] not in types]
         if others:
             raise exception.Unsupported(
                 f"{name} needs {', '.join(others)}, of a type that no plugin of the provider creates; add its plugin"

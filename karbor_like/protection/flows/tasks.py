@@ -160,7 +160,7 @@ class HookTask(Step):
             return hook(dataclasses.replace(context, template=self.operation.template))
         deployment = self.operation.deployment(context)
         remarks = deployment.complete(self.operation.contributed(self.resource))
-        restored = {**context.restored, **deployment.ids}
+        restored = {**context.restored, **self.operation.deployed_ids(deployment)}
         answer = hook(dataclasses.replace(context, template=self.operation.template, restored=restored)) or {}
         return {**answer, "remarks": [*remarks, *(answer.get("remarks") or [])]}
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from karbor_like import exception
-from karbor_like.bank import errors
 from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.resource import Resource
 from karbor_like.protection.operation.session import OperationSession
@@ -48,13 +47,7 @@ def plan(operation: OperationSession) -> dict[str, Any]:
 def _bytes(operation: OperationSession, resource: Resource) -> int:
     """Return the size of what the bank holds of a resource as streams."""
     section = operation.hook_context(resource, operation.progress(resource)).section
-    total = 0
-    for name in section.names():
-        try:
-            total += section.stats(name).logical
-        except errors.ObjectNotFound:
-            continue  # a document
-    return total
+    return sum(section.stats(name).logical for name in section.streams())
 
 
 def _template(operation: OperationSession, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

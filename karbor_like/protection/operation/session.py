@@ -71,6 +71,7 @@ class OperationSession:
         self.source = CopySource(env, spec) if spec.kind is OperationType.COPY else None
         self._bases: Mapping[str, Sequence[str]] = {}
         self._means: deployers.Means | None = None
+        self._deployed_ids: Mapping[str, str] | None = None
         #: Status of the checkpoint after a failure; None for the usual one.
         self.failed_status: str | None = None
 
@@ -303,6 +304,15 @@ class OperationSession:
         return self._means(
             lambda: self.template, self.provider.deployables, context, lambda each: self._journal(each.key, each.id)
         )
+
+    def deployed_ids(self, deployment: Deployment | StackDeployment) -> Mapping[str, str]:
+        """Return the ids of what was deployed, by the original ``Type#id``. For hooks after the deployment.
+
+        They do not change any more, so each process reads them once, not for each of these hooks.
+        """
+        if self._deployed_ids is None:
+            self._deployed_ids = deployment.ids
+        return self._deployed_ids
 
     def resolved_template(self) -> Mapping[str, Any]:
         """Return the resources of the template, with references replaced. Raises Conflict if one means nothing."""
