@@ -19,8 +19,8 @@ from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
 from karbor_like.domain.template import Template
-from karbor_like.plugins.protection import HOOKS, Entry, HookContext, ProtectionPlugin, ResourceOperation
-from karbor_like.plugins.toolkit import ownership
+from karbor_like.plugins.protection import HOOKS, HookContext, ProtectionPlugin, ResourceOperation
+from karbor_like.plugins.toolkit import memory_journal, ownership
 from karbor_like.plugins.toolkit.deployment import Deployment
 
 
@@ -34,28 +34,11 @@ def clients_without_cloud(project_id: str) -> Clients:
     return Clients(RequestContext(project_id=project_id, user_id="user"), cast(Any, None), cast(Any, None))
 
 
-class MemoryJournal:
-    """A journal that survives all attempts at one operation."""
+class MemoryJournal(memory_journal.MemoryJournal):
+    """A journal that survives all attempts at one operation on one resource."""
 
     def __init__(self, operation_id: str, resource: Resource) -> None:
-        self._prefix = ownership.name_prefix(operation_id, resource.id)
-        self._entries: dict[str, Entry] = {}
-
-    def intend(self, role: str, *, keep: bool = False) -> Entry:
-        return self._entries.setdefault(role, Entry(role, f"{self._prefix}-{role}", None, keep))
-
-    def made(self, role: str, cloud_id: str) -> Entry:
-        self._entries[role] = replace(self._entries[role], cloud_id=cloud_id)
-        return self._entries[role]
-
-    def gone(self, role: str) -> None:
-        self._entries.pop(role, None)
-
-    def peek(self, role: str) -> Entry | None:
-        return self._entries.get(role)
-
-    def entries(self) -> Sequence[Entry]:
-        return list(self._entries.values())
+        super().__init__(ownership.name_prefix(operation_id, resource.id))
 
 
 @dataclass

@@ -4,11 +4,11 @@ The decision must stay the same when the restore continues in another process, w
 The main hook takes it, and the journal keeps it until the operation ends: as an entry that is never deleted from the cloud.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from karbor_like.plugins.protection import Entry, HookContext
+from karbor_like.plugins.protection import HookContext
+from karbor_like.plugins.toolkit.memory_journal import MemoryJournal
 
 _PREFIX: Final = "use-"
 
@@ -31,30 +31,7 @@ def decided(context: HookContext, what: str) -> str | None:
 
 def draft(context: HookContext) -> HookContext:
     """Return a context whose decisions are kept in memory only, for a restore that creates nothing."""
-    return replace(context, journal=_Draft())
-
-
-class _Draft:
-    """A journal in memory."""
-
-    def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
-
-    def intend(self, role: str, *, keep: bool = False) -> Entry:
-        return self._entries.setdefault(role, Entry(role, role, None, keep))
-
-    def made(self, role: str, cloud_id: str) -> Entry:
-        self._entries[role] = replace(self._entries[role], cloud_id=cloud_id)
-        return self._entries[role]
-
-    def gone(self, role: str) -> None:
-        self._entries.pop(role, None)
-
-    def peek(self, role: str) -> Entry | None:
-        return self._entries.get(role)
-
-    def entries(self) -> Sequence[Entry]:
-        return [*self._entries.values()]
+    return replace(context, journal=MemoryJournal("draft"))
 
 
 def forget(context: HookContext) -> None:
