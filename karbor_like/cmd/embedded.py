@@ -54,7 +54,7 @@ plugin = image
 plugin = network
 plugin = server
 plugin = keypair
-plugin = noop
+plugin = project
 bank = {bank}
 enabled = true
 

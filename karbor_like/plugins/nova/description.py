@@ -7,14 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import jsonschema
-
 from karbor_like import exception
 from karbor_like.plugins.neutron import description as network
 from karbor_like.plugins.toolkit import ownership, schemas
-
-#: Longest text of a validator to pass on, in characters.
-_LONGEST: Final = 300
 
 Values = Mapping[str, Any]
 Document = dict[str, Any]
@@ -122,9 +117,9 @@ def describe(project_id: str, answers: Answers) -> Description:
     remarks: list[str] = []
     try:
         document = _document(answers, remarks)
-        wrong = _error(document, SCHEMA)
+        wrong = schemas.error(document, SCHEMA)
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # of another shape than the API describes
-        wrong = repr(error)[:_LONGEST]
+        wrong = repr(error)[: schemas.LONGEST_ERROR]
     if wrong:
         raise exception.Unavailable(f"server {answers.server.get('id')}: Nova's answers cannot be understood: {wrong}")
     # The rules are not part of a server.
@@ -142,27 +137,7 @@ def describe(project_id: str, answers: Answers) -> Description:
 
 def checked(document: Any) -> Document:
     """Return a document from a bank. Raises ResourceFailed if it is not one that :func:`describe` makes."""
-    return valid(document, SCHEMA, "the stored description of the server")
-
-
-def valid(document: Any, schema: Values, what: str) -> Document:
-    """Return a document from a bank. Raises ResourceFailed if it does not match its schema.
-
-    :param what: what the document is, for the message
-    """
-    wrong = _error(document, schema)
-    if wrong:
-        raise exception.ResourceFailed(f"{what} is damaged: {wrong}")
-    return dict(document)
-
-
-def _error(document: Any, schema: Values) -> str:
-    error = next(jsonschema.Draft202012Validator(schema).iter_errors(document), None)
-    if error is None:
-        return ""
-    # The message may contain the whole document.
-    words = error.message if len(error.message) <= _LONGEST else f"it breaks the rule {error.validator!r}"
-    return f"{'.'.join(map(str, error.absolute_path)) or 'the document'}: {words}"
+    return schemas.valid(document, SCHEMA, "the stored description of the server")
 
 
 def _document(answers: Answers, remarks: list[str]) -> Document:

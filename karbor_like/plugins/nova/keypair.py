@@ -17,7 +17,7 @@ from karbor_like.plugins.protection import (
     ResourceOperation,
     Schemas,
 )
-from karbor_like.plugins.toolkit import documents
+from karbor_like.plugins.toolkit import documents, schemas
 from karbor_like.plugins.toolkit.copying import SectionCopy
 from karbor_like.plugins.toolkit.deletion import SectionDelete
 
@@ -169,4 +169,4 @@ def _document(context: HookContext) -> dict[str, Any]:
 
 
 def _checked(described: Any) -> dict[str, Any]:
-    return description.valid(described, description.KEY_PAIR, "the stored description of the key pair")
+    return schemas.valid(described, description.KEY_PAIR, "the stored description of the key pair")

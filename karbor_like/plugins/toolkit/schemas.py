@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+import jsonschema
+
+from karbor_like import exception
+
 Schema = Mapping[str, Any]
+
+#: Longest text of a validator to pass on, in characters.
+LONGEST_ERROR: Final = 300
 
 TEXT: Final[Schema] = {"type": "string", "maxLength": 1024}
 TEXT_OR_NULL: Final[Schema] = {"type": ["string", "null"], "maxLength": 1024}
@@ -18,3 +25,24 @@ def array(items: Schema, most: int = 1000) -> Schema:
 def record(**properties: Schema) -> Schema:
     """Return the schema of an object with exactly these properties."""
     return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
+
+
+def valid(document: Any, schema: Schema, what: str) -> dict[str, Any]:
+    """Return a document from a bank. Raises ResourceFailed if it does not match its schema.
+
+    :param what: what the document is, for the message
+    """
+    wrong = error(document, schema)
+    if wrong:
+        raise exception.ResourceFailed(f"{what} is damaged: {wrong}")
+    return dict(document)
+
+
+def error(document: Any, schema: Schema) -> str:
+    """Return why a document does not match its schema, or an empty text."""
+    found = next(jsonschema.Draft202012Validator(schema).iter_errors(document), None)
+    if found is None:
+        return ""
+    # The message may contain the whole document.
+    words = found.message if len(found.message) <= LONGEST_ERROR else f"it breaks the rule {found.validator!r}"
+    return f"{'.'.join(map(str, found.absolute_path)) or 'the document'}: {words}"

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from karbor_like import exception
+from karbor_like.clients import identity
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
 from karbor_like.clock import Clock
@@ -66,20 +67,7 @@ def obstacle(clients: Clients, clock: Clock, *, has_password: bool) -> str | Non
         endpoint = None
     if not endpoint:
         return "the catalogue of the cloud has no orchestration service; use a provider with another deployer"
-    return None if has_password else _delegation(_token(clients), clock.now())
-
-
-def _token(clients: Clients) -> Mapping[str, Any] | None:
-    """Return what Keystone knows of the identity's token, or None if it has expired."""
-    try:
-        with translated("validating the token of the request"):
-            headers = {"X-Subject-Token": str(clients.session.get_token())}
-            token: Mapping[str, Any] = (
-                clients.keystone().get("/auth/tokens?nocatalog=1", headers=headers).json()["token"]
-            )
-    except (exception.NotAuthorized, exception.NotFound):
-        return None
-    return token
+    return None if has_password else _delegation(identity.token(clients), clock.now())
 
 
 def _delegation(token: Mapping[str, Any] | None, now: datetime) -> str | None:

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from karbor_like.sandbox import errors, faults, jobs, state, web
-from karbor_like.sandbox.compute import api, disks, flavors, interfaces, keypairs, servergroups, servers
+from karbor_like.sandbox.compute import api, disks, flavors, interfaces, keypairs, quotas, servergroups, servers
 from karbor_like.sandbox.image import images as images_module
 from karbor_like.sandbox.volume import volumes as volumes_module
 
@@ -50,6 +50,7 @@ class Building:
         interface_store: interfaces.Interfaces,
         pairs: keypairs.KeyPairs,
         groups: servergroups.ServerGroups,
+        limits: quotas.Quotas,
     ) -> None:
         self._servers = records
         self._store = store
@@ -59,6 +60,7 @@ class Building:
         self._interfaces = interface_store
         self._pairs = pairs
         self._groups = groups
+        self._quotas = limits
 
     def recover(self) -> None:
         """Mark servers as failed that an earlier process was building, and delete those that it was deleting.
@@ -98,6 +100,7 @@ class Building:
             networks = self._interfaces.checked(caller, values.get("networks"))
             names = [group["name"] for group in values.get("security_groups") or () if "name" in group]
             group_ids = self._interfaces.group_ids(caller, names)
+            self._quotas.require_server(caller.project_id, server["flavor_id"])
             self._servers.add(server)
             self._disks.reserve(caller, server["id"], wanted)
         key = server["id"]

@@ -17,6 +17,7 @@ from karbor_like.sandbox.compute import (
     imaging,
     interfaces,
     keypairs,
+    quotas,
     servergroups,
     serverroutes,
     servers,
@@ -51,7 +52,10 @@ class ComputeService(web.Service):
         interface_store = interfaces.Interfaces(records, store, neutron)
         pairs = keypairs.KeyPairs(records, store)
         groups = servergroups.ServerGroups(records, store)
-        self._building = building.Building(records, store, work, images, disk_store, interface_store, pairs, groups)
+        limits = quotas.Quotas(store)
+        self._building = building.Building(
+            records, store, work, images, disk_store, interface_store, pairs, groups, limits
+        )
         self._parts = (
             serverroutes.ServerRoutes(
                 records,
@@ -64,6 +68,7 @@ class ComputeService(web.Service):
             attachmentroutes.AttachmentRoutes(records, work, disk_store, interface_store),
             pairs,
             groups,
+            limits,
         )
         super().__init__()
 

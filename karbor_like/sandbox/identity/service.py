@@ -218,7 +218,9 @@ class IdentityService(web.Service):
         return web.answer(body={"role_assignments": assignments, "links": {"next": None}})
 
     def _named(self, kind: str, key: str) -> dict[str, Any]:
-        return {"id": key, "name": self._accounts.get(kind, key)["name"], "domain": accounts_module.DOMAIN}
+        named = {"id": key, "name": self._accounts.get(kind, key)["name"]}
+        # Only a role of a domain has one; the sandbox has none of these.
+        return named if kind == "role" else {**named, "domain": accounts_module.DOMAIN}
 
     def list_grants(self, call: web.Call, project_id: str, user_id: str) -> webob.Response:
         _require_admin(call)
