@@ -5,6 +5,8 @@ from typing import Final
 
 #: The limit that means no limit.
 UNLIMITED: Final = -1
+#: More than any project can use.
+UNBOUNDED: Final = 2**53
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,3 @@ class Quota:
     def is_below(self, limit: int) -> bool:
         """Return whether this quota is lower than a limit."""
         return self.limit >= 0 and (limit < 0 or self.limit < limit)
-
-    def raised(self, limit: int) -> "Quota":
-        """Return the quota with a limit, unless that would lower it."""
-        return Quota(limit, self.used) if self.is_below(limit) else self

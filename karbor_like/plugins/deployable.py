@@ -41,6 +41,15 @@ class Deployable(CloudObjects):
         :param markers: metadata that mark the object as the operation's, for types with metadata
         """
 
+    def needs(self) -> Mapping[str, int]:
+        """Return by how much creating the object uses up quotas of the project, by names in
+        :attr:`ProtectionPlugin.quotas <karbor_like.plugins.protection.ProtectionPlugin.quotas>`. Create and change nothing.
+
+        The host calls it before anything is created: in :attr:`properties`, texts in brackets stand for the ids of what will
+        be restored, and ``{"get_resource": name}`` for what the template creates. A need that is not certain does not count.
+        """
+        return {}
+
     def complete(self, cloud_id: str) -> list[str]:
         """Give the object its final name, description and metadata. Idempotent. Return remarks on what the cloud refused."""
         return []

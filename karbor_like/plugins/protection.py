@@ -17,9 +17,9 @@ Order of the hooks:
   ``complete``;
 * otherwise ``main`` runs in parallel with that of every other resource.
 
-A restore calls two more hooks, each in one step for all resources that implement it: ``plan`` before any other hook, and
-``contribute`` after every ``main`` and before any ``complete``. It then creates what the contributions describe, see
-:mod:`karbor_like.plugins.deployable`.
+A restore calls three more hooks, each in one step for all resources that implement it: ``plan`` and ``needs`` before any
+other hook, and ``contribute`` after every ``main`` and before any ``complete``. It then creates what the contributions
+describe, see :mod:`karbor_like.plugins.deployable`.
 
 If any hook of any resource fails, the host calls :meth:`ResourceOperation.cleanup` of every resource whose hooks ran,
 children first.
@@ -42,6 +42,7 @@ from karbor_like.clients.factory import Clients
 from karbor_like.clients.waiter import Waiter
 from karbor_like.domain.actions import PlannedAction
 from karbor_like.domain.operation import OperationType
+from karbor_like.domain.quota import Quota
 from karbor_like.domain.resource import Resource
 from karbor_like.domain.template import Template
 from karbor_like.plugins.deployable import Deployable
@@ -52,7 +53,7 @@ API_VERSION: Final = 1
 #: Hooks that run once per resource, in order.
 HOOKS: Final = ("prepare_begin", "prepare_finish", "main", "complete")
 #: Hooks of a restore that the host calls in one step for all resources.
-RESTORE_HOOKS: Final = ("plan", "contribute")
+RESTORE_HOOKS: Final = ("plan", "needs", "contribute")
 
 #: Restore parameter of ``Type#id``: the id of an existing resource of the target to use in place of that resource. A plugin
 #: that supports it adds the parameter, with schema :data:`MAP_TO_SCHEMA`, to its restore schema.
@@ -142,8 +143,8 @@ class HookContext:
     :param mapping: original ``Type#id`` -> id of the existing resource that the restore request maps it to (restore);
         includes resources that are not in the checkpoint
     :param template: the contributions of all resources (``complete`` of a restore)
-    :param is_dry_run: whether the restore creates nothing: ``main`` has not run, and texts in brackets stand for new ids in
-        *restored* (``plan`` and ``contribute``)
+    :param is_dry_run: whether nothing is created: ``main`` has not run, and texts in brackets stand for new ids in *restored*
+        (``plan`` and ``contribute``; the latter also in a restore that compares what it needs with the quotas)
     :param find_service: returns :attr:`service`
     :param find_siblings: returns :attr:`siblings`
     :param others: sections of this resource in the provider's other available checkpoints (delete)
@@ -208,6 +209,16 @@ class ResourceOperation(ABC):  # noqa: B024 - a plugin implements only the hooks
         """Return what a restore of this resource would do. Create and change nothing, and leave the journal alone.
 
         If any resource plans a conflict, the restore fails with the reasons of all conflicts before any other hook runs.
+        """
+        raise NotImplementedError
+
+    def needs(self, context: HookContext) -> Mapping[str, int]:
+        """Return by how much a restore of this resource uses up quotas of the project, by names in
+        :attr:`ProtectionPlugin.quotas`. Create and change nothing.
+
+        What the resource contributes to the template does not count: see :meth:`Deployable.needs`. A need that is not certain
+        does not either, because a restore that needs more than is free fails before it creates anything. A negative number
+        is by how much the restore raises a quota before it needs it.
         """
         raise NotImplementedError
 
@@ -294,6 +305,9 @@ class ProtectionPlugin(ABC):  # noqa: B024 - plugins declare everything as class
     operations: ClassVar[Mapping[OperationType, type[ResourceOperation]]] = {}
     #: Types of the template of a restore, such as ``OS::Neutron::Net`` -> what creates and deletes their resources.
     deployables: ClassVar[Mapping[str, type[Deployable]]] = {}
+    #: Functions that return quotas of the project that the clients act in, by name, for :meth:`ResourceOperation.needs` and
+    #: :meth:`Deployable.needs`. Names are unique in the cloud. The host skips a function that the cloud refuses.
+    quotas: ClassVar[Sequence[Callable[[Clients], Mapping[str, Quota]]]] = ()
     #: Why operations are not offered, each a clause for the message of Unsupported.
     refusals: ClassVar[Mapping[OperationType, str]] = {}
 

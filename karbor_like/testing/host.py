@@ -2,6 +2,7 @@
 
 import functools
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -150,6 +151,24 @@ class Host:
         """Return the contribution to a restore whose operation class implements ``contribute``."""
         with self._context(operation) as context:
             return self._template(self._of(operation), context)
+
+    def needs(self, operation: Operation) -> dict[str, int]:
+        """Return what a restore uses up of quotas, by itself and for what it contributes to the template."""
+        own = operation.resource.key
+        with self._context(operation) as context:
+            context = replace(context, is_dry_run=True, restored={own: f"({own})"})
+            plugin_operation = self._of(operation)
+            total = Counter(plugin_operation.needs(context) if "needs" in plugin_operation.hooks() else {})
+            described = self._template(plugin_operation, context).resolve({**context.restored, **context.mapping})
+            for each in described.values():
+                kind, properties = self.plugin.deployables[each["type"]], each["properties"]
+                deployable = kind(self.clients, self.service, functools.partial(lambda given: given, properties))
+                total.update(deployable.needs())
+        return dict(total)
+
+    def free(self) -> dict[str, int | None]:
+        """Return what is free of the quotas that the plugin names, by their names; None without a limit."""
+        return {name: quota.free for reader in self.plugin.quotas for name, quota in reader(self.clients).items()}
 
     def cleanup(self, operation: Operation, check: Callable[[], None] = lambda: None) -> None:
         """Run the clean-up that follows a failure."""

@@ -168,6 +168,18 @@ class DescriptionContract:
         assert subject.belongings() == before
         assert operation.journal.entries() == []
 
+    def test_a_restore_uses_what_it_needs(self, host: Host, subject: Subject, checkpoint: str) -> None:
+        operation = self.first(host, subject, OperationType.RESTORE, checkpoint)
+        before, belongings = host.free(), subject.belongings()
+        needs = {name: number for name, number in host.needs(operation).items() if number}
+        assert set(needs) <= set(before), "every need has a quota"
+        assert subject.belongings() == belongings
+        host.perform(operation)
+        after = host.free()
+        limited = {name for name in needs if after[name] is not None}
+        used = {name: (before[name] or 0) - (after[name] or 0) for name in limited}
+        assert used == {name: needs[name] for name in limited}
+
     @pytest.mark.parametrize("kind", [OperationType.PROTECT, OperationType.RESTORE])
     def test_cancellation_anywhere_leaves_nothing(
         self, host: Host, subject: Subject, checkpoint: str, before: Belongings, kind: OperationType

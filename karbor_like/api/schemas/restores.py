@@ -60,21 +60,41 @@ _ACTION = p.shown(
         "bytes": {"type": ["integer", "null"], "description": "Bytes to read from the bank."},
     }
 )
+_QUOTA = p.shown(
+    {
+        "resource": {
+            "type": "string",
+            "description": "Name of the quota, such as volumes, gigabytes, instances or port.",
+        },
+        "needed": {"type": "integer", "description": "How much of it the restore would use."},
+        "free": {
+            "type": ["integer", "null"],
+            "description": "What the project may still use; null without a limit, and if the cloud does not show it.",
+        },
+        "limit": {
+            "type": ["integer", "null"],
+            "description": "The quota; -1 is no limit, null that the cloud does not show it.",
+        },
+    }
+)
+_PLAN = p.shown(
+    {
+        "actions": {"type": "array", "items": _ACTION},
+        "bytes": {"type": "integer"},
+        "quotas": {"type": "array", "items": _QUOTA, "description": "What the restore would need of quotas."},
+        "template": {
+            "type": ["object", "null"],
+            "description": "The resources to create from a template, in the form of a Heat template, or null.",
+        },
+        "template_reason": {"type": "string", "description": "Why there is no template."},
+    }
+)
 PLAN = {
     "description": "What a dry run found; null for other restores, and until it has ended.",
     "anyOf": [
         {"type": "null"},
-        p.shown(
-            {
-                "actions": {"type": "array", "items": _ACTION},
-                "bytes": {"type": "integer"},
-                "template": {
-                    "type": ["object", "null"],
-                    "description": "The resources to create from a template, in the form of a Heat template, or null.",
-                },
-                "template_reason": {"type": "string", "description": "Why there is no template."},
-            }
-        ),
+        # Earlier releases recorded no quotas.
+        {**_PLAN, "required": [name for name in _PLAN["required"] if name != "quotas"]},
     ],
 }
 

@@ -65,6 +65,14 @@ def unavailable(context: HookContext) -> list[str]:
     ]
 
 
+def needs(size: int) -> dict[str, int]:
+    """Return what a volume uses up of Cinder's quotas.
+
+    :param size: GiB
+    """
+    return {"volumes": 1, "gigabytes": size}
+
+
 def placement(context: HookContext, document: Mapping[str, Any]) -> dict[str, str]:
     """Return arguments for the creation: the requested placement, and that of the original as far as this cloud offers it.
 

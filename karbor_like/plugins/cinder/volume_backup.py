@@ -33,7 +33,7 @@ from karbor_like.plugins.cinder.restored import VOLUME
 from karbor_like.plugins.cinder.source import SNAPSHOT
 from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import EMPTY_SCHEMA, HookContext, ProtectionPlugin, ResourceOperation, Schemas
-from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, planning, transfer
+from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, planning, quotas, transfer
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
 
 LOG = logging.getLogger(__name__)
@@ -114,6 +114,11 @@ class Restore(ResourceOperation):
         action = Action.MAP if target else Action.CREATE
         reason = f"the bytes of volume {target} are replaced" if target else ""
         return planning.plan(context, obstacles, PlannedAction(action, context.resource.key, reason))
+
+    def needs(self, context: HookContext) -> Mapping[str, int]:
+        if context.parameters.get("volume_id"):
+            return {}
+        return restored.needs(_described(documents.get(context), context)["size"])
 
     def main(self, context: HookContext) -> dict[str, Any]:
         document = documents.get(context)
@@ -242,6 +247,7 @@ although the tenant asks for an incremental one. A restore reads all of a chain,
             backup_schemas.OPTIONS_SCHEMA, backup_schemas.RESTORE_SCHEMA, backup_schemas.SAVED_INFO_SCHEMA, EMPTY_SCHEMA
         )
     }
+    quotas = (quotas.volume,)
     operations = {
         OperationType.PROTECT: Protect,
         OperationType.RESTORE: Restore,

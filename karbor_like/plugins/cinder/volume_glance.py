@@ -23,7 +23,7 @@ from karbor_like.plugins.glance import content, data, integrity
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
-from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, ownership, transfer
+from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, ownership, quotas, transfer
 from karbor_like.plugins.toolkit.comparison import require_equal
 from karbor_like.plugins.toolkit.details import Details
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
@@ -192,6 +192,9 @@ class Restore(ResourceOperation):
 
     plugin: "VolumeGlanceProtection"
 
+    def needs(self, context: HookContext) -> Mapping[str, int]:
+        return restored.needs(documents.get(context)["volume"]["size"])
+
     def main(self, context: HookContext) -> dict[str, Any]:
         document = documents.get(context)
         self.plugin.check_stored(context, document)
@@ -246,6 +249,7 @@ class VolumeGlanceProtection(TransferTimeout, ProtectionPlugin):
         OperationType.RESTORE: Restore,
         OperationType.VERIFY: Verify,
     }
+    quotas = (quotas.volume,)
 
     def check_stored(self, context: HookContext, document: Mapping[str, Any]) -> StreamStats:
         """Check that the stored bytes are those in *document* and all bytes of the volume. Raises ResourceFailed."""

@@ -20,7 +20,7 @@ from karbor_like.plugins.cinder.snapshot_schemas import OPTIONS_SCHEMA, RESTORE_
 from karbor_like.plugins.cinder.source import SNAPSHOT
 from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import EMPTY_SCHEMA, HookContext, ProtectionPlugin, ResourceOperation, Schemas
-from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, ownership, planning, transfer
+from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, ownership, planning, quotas, transfer
 from karbor_like.plugins.toolkit.comparison import require_equal
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
 
@@ -92,6 +92,9 @@ class Restore(ResourceOperation):
         action = Action.REUSE if _reverts(context) else Action.CREATE
         reason = "the volume is reverted to the snapshot" if _reverts(context) else ""
         return planning.plan(context, obstacles, PlannedAction(action, context.resource.key, reason))
+
+    def needs(self, context: HookContext) -> Mapping[str, int]:
+        return {} if _reverts(context) else restored.needs(documents.get(context)["snapshot"]["size"])
 
     def main(self, context: HookContext) -> dict[str, Any]:
         document = documents.get(context)
@@ -181,6 +184,7 @@ class VolumeSnapshotProtection(TransferTimeout, ProtectionPlugin):
     group = "volume_snapshot_plugin"
     options = (transfer.seconds_per_gib("Cinder copies from a snapshot"),)
     schemas = {resource.VOLUME: Schemas(OPTIONS_SCHEMA, RESTORE_SCHEMA, SAVED_INFO_SCHEMA, EMPTY_SCHEMA)}
+    quotas = (quotas.volume,)
     operations = {
         OperationType.PROTECT: Protect,
         OperationType.RESTORE: Restore,

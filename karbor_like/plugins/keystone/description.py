@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
+from karbor_like.domain.quota import UNBOUNDED
 from karbor_like.plugins.protection import HookContext
 from karbor_like.plugins.toolkit import quotas, schemas
 
@@ -22,7 +23,7 @@ _LIMITS: Final = {
     "type": "object",
     "maxProperties": 1000,
     "propertyNames": {"type": "string", "minLength": 1, "maxLength": 200},
-    "additionalProperties": {"type": "integer", "minimum": -1, "maximum": 2**53},
+    "additionalProperties": {"type": "integer", "minimum": -1, "maximum": UNBOUNDED},
 }
 SCHEMA: Final = schemas.record(
     id=schemas.TEXT,

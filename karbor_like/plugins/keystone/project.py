@@ -7,7 +7,7 @@ from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.keystone import description, restore
 from karbor_like.plugins.protection import EMPTY_SCHEMA, HookContext, ProtectionPlugin, ResourceOperation, Schemas
-from karbor_like.plugins.toolkit import documents, states
+from karbor_like.plugins.toolkit import documents, quotas, states
 from karbor_like.plugins.toolkit.copying import SectionCopy
 from karbor_like.plugins.toolkit.deletion import SectionDelete
 
@@ -46,3 +46,4 @@ class ProjectProtection(ProtectionPlugin):
         OperationType.DELETE: SectionDelete,
         OperationType.COPY: SectionCopy,
     }
+    quotas = (quotas.volume, quotas.compute, quotas.network)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from karbor_like import exception
 from karbor_like.clients import identity
 from karbor_like.domain.actions import Action, PlannedAction
-from karbor_like.domain.quota import Quota
+from karbor_like.domain.quota import UNBOUNDED, UNLIMITED, Quota
 from karbor_like.plugins.keystone import description, grants
 from karbor_like.plugins.protection import Entry, HookContext, ResourceOperation
 from karbor_like.plugins.toolkit import documents, quotas, schemas
@@ -117,6 +117,15 @@ class Restore(ResourceOperation):
             ]
         reason = "no roles are given, unless an administrator asks for roles=existing-users"
         return [PlannedAction(Action.SKIP, grants.key(each), reason) for each in document["roles"]]
+
+    def needs(self, context: HookContext) -> Mapping[str, int]:
+        document = read(context)
+        if document is None or context.parameters.get("quotas", NONE) != RAISE:
+            return {}
+        raised = [change for change in _changes(context, document) if change.is_raised]
+        return {
+            each.name: each.present.limit - (UNBOUNDED if each.limit == UNLIMITED else each.limit) for each in raised
+        }
 
     def prepare_begin(self, context: HookContext) -> None:
         # The children need the quotas.

@@ -10,7 +10,7 @@ from karbor_like.plugins.neutron.deployables.types import DEPLOYABLES
 from karbor_like.plugins.neutron.restore import DOCUMENT, Restore
 from karbor_like.plugins.neutron.restore import SCHEMA as RESTORE_SCHEMA
 from karbor_like.plugins.protection import EMPTY_SCHEMA, HookContext, ProtectionPlugin, ResourceOperation, Schemas
-from karbor_like.plugins.toolkit import states
+from karbor_like.plugins.toolkit import quotas, states
 from karbor_like.plugins.toolkit.copying import SectionCopy
 from karbor_like.plugins.toolkit.deletion import SectionDelete
 
@@ -64,3 +64,4 @@ class NetworkProtection(ProtectionPlugin):
         OperationType.COPY: SectionCopy,
     }
     deployables = DEPLOYABLES
+    quotas = (quotas.network,)

@@ -47,6 +47,14 @@ class Server(Servers, Deployable):
         with translated(f"creating server {given['name']!r}"):
             return str(nova.servers.create(**arguments(nova, given, {**markers, NAME: name})).id)
 
+    def needs(self) -> Mapping[str, int]:
+        given = self.properties()
+        with translated(f"flavor {given['flavor']}"):
+            flavor = self.clients.nova().flavors.get(given["flavor"])
+        # Nova makes the ports that are not in the template.
+        ports = sum("network" in network for network in given.get("networks") or ())
+        return {"instances": 1, "cores": flavor.vcpus, "ram": flavor.ram, "port": ports}
+
     def complete(self, cloud_id: str) -> list[str]:
         with translated(f"removing the marks of server {cloud_id}"):
             servers = self.clients.nova().servers
@@ -146,6 +154,9 @@ class ServerGroup(Deployable):
     ready = _AVAILABLE
     deletable = None
 
+    def needs(self) -> Mapping[str, int]:
+        return {"server_groups": 1}
+
     def create(self, name: str, markers: Mapping[str, str]) -> str:
         nova, given = reading.newest(self.clients), self.properties()
         policy = given["policies"][0]
@@ -192,6 +203,9 @@ class KeyPair(Deployable):
     noun = "key pair"
     ready = _AVAILABLE
     deletable = None
+
+    def needs(self) -> Mapping[str, int]:
+        return {"key_pairs": 1}
 
     def create(self, name: str, markers: Mapping[str, str]) -> str:
         nova, given = reading.newest(self.clients), self.properties()

@@ -17,7 +17,7 @@ from karbor_like.plugins.protection import (
     ResourceOperation,
     Schemas,
 )
-from karbor_like.plugins.toolkit import documents, schemas
+from karbor_like.plugins.toolkit import documents, quotas, schemas
 from karbor_like.plugins.toolkit.copying import SectionCopy
 from karbor_like.plugins.toolkit.deletion import SectionDelete
 
@@ -162,6 +162,7 @@ class KeyPairProtection(ProtectionPlugin):
         OperationType.COPY: SectionCopy,
     }
     deployables = {resource.KEY_PAIR: deployables.KeyPair}
+    quotas = (quotas.compute,)
 
 
 def _document(context: HookContext) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from karbor_like.plugins.nova.stored import USER_DATA
 from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, Schemas
 from karbor_like.plugins.protection import ResourceOperation as Operation
-from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, states, transfer
+from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, quotas, states, transfer
 from karbor_like.plugins.toolkit.copying import SectionCopy
 from karbor_like.plugins.toolkit.deletion import SectionDelete
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
@@ -271,6 +271,7 @@ class ServerProtection(TransferTimeout, ProtectionPlugin):
         OperationType.COPY: Copy,
     }
     deployables = deployables.DEPLOYABLES
+    quotas = (quotas.compute, quotas.network)
 
 
 _UNENCRYPTED: Final = "the user data of the server is not in the checkpoint, because the bank is not encrypted"

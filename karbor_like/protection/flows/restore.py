@@ -15,7 +15,7 @@ from karbor_like.domain import states
 from karbor_like.domain.actions import Action
 from karbor_like.protection.flows.builder import resources
 from karbor_like.protection.flows.tasks import Step
-from karbor_like.protection.operation import cleanup, planning
+from karbor_like.protection.operation import cleanup, needs, planning
 from karbor_like.protection.operation.session import OperationSession
 
 LOG = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def build(operation: OperationSession) -> Flow:
     flow.add(OpenCheckpoint(operation))
     if operation.spec.is_dry_run:
         return flow.add(RecordPlan(operation))
-    if operation.implementing("plan"):
+    if operation.implementing("plan") or operation.implementing("needs"):
         flow.add(CheckPlan(operation))
     template = DeployTemplate(operation) if operation.implementing("contribute") else None
     return flow.add(resources(operation, template))
@@ -58,6 +58,9 @@ class CheckPlan(Step):
                 LOG.info("Operation %s: %s %s (%s)", self.operation.spec.id, *dataclasses.astuple(planned))
                 if planned.action is Action.CONFLICT:
                     conflicts.append(f"{planned.resource_key}: {planned.reason}")
+        if not conflicts:
+            lines = needs.conflicts(needs.compare(self.operation))
+            conflicts = [f"{line.resource_key}: {line.reason}" for _, line in lines]
         if conflicts:
             raise exception.Conflict(f"nothing was restored: {'; '.join(conflicts)}")
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from karbor_like import exception
 from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.resource import Resource
+from karbor_like.protection.operation import needs
 from karbor_like.protection.operation.session import OperationSession
 
 #: The largest template that a plan shows, in characters of JSON.
@@ -32,16 +33,24 @@ def plan(operation: OperationSession) -> dict[str, Any]:
         creates = any(line.action is Action.CREATE and line.resource_key == resource.key for line in planned)
         size = _bytes(operation, resource) if creates else None
         lines += [
-            {
-                "action": line.action.value,
-                "resource": line.resource_key,
-                "name": names.get(line.resource_key),
-                "reason": line.reason,
-                "bytes": size if line.resource_key == resource.key else None,
-            }
+            _shown(line, names.get(line.resource_key), size if line.resource_key == resource.key else None)
             for line in planned
         ]
-    return {"actions": lines, "bytes": sum(line["bytes"] or 0 for line in lines), **_template(operation, lines)}
+    template, quotas = _template(operation, lines), needs.compare(operation)
+    for resource, line in needs.conflicts(quotas):
+        lines.append(_shown(line, resource.name))
+    total = sum(line["bytes"] or 0 for line in lines)
+    return {"actions": lines, "bytes": total, "quotas": [each.shown for each in quotas], **template}
+
+
+def _shown(line: PlannedAction, name: str | None, size: int | None = None) -> dict[str, Any]:
+    return {
+        "action": line.action.value,
+        "resource": line.resource_key,
+        "name": name,
+        "reason": line.reason,
+        "bytes": size,
+    }
 
 
 def _bytes(operation: OperationSession, resource: Resource) -> int:
@@ -56,7 +65,7 @@ def _template(operation: OperationSession, lines: Sequence[Mapping[str, Any]]) -
     if any(line["action"] == Action.CONFLICT for line in lines):
         return {"template": None, "template_reason": "there are conflicts"}
     try:
-        template = operation.resolved_template()
+        template = operation.drafted_template()
     except exception.Conflict as error:
         return {"template": None, "template_reason": exception.public_text(error)}
     shown = _without_secrets(template)

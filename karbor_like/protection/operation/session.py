@@ -1,5 +1,6 @@
 """The state that the tasks of one operation share in this process, and the :class:`HookContext` of each hook."""
 
+import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -314,10 +315,17 @@ class OperationSession:
             self._deployed_ids = deployment.ids
         return self._deployed_ids
 
-    def resolved_template(self) -> Mapping[str, Any]:
-        """Return the resources of the template, with references replaced. Raises Conflict if one means nothing."""
+    def drafted_template(self) -> Mapping[str, Any]:
+        """Return the resources of the template before anything is created, with references replaced.
+
+        Texts in brackets stand for the ids of what will be restored. Raises Conflict if a reference means nothing.
+        """
         mapping = parameters.mapping(self.spec.parameters)
-        return self.template.resolve({**self._restored(), **mapping})
+        return self._draft[0].resolve({**self._placeholders, **mapping})
+
+    def drafted(self, resource: Resource) -> Sequence[str]:
+        """Return the names of what a resource contributed to the draft of the template."""
+        return self._draft[1].get(resource, ())
 
     def _siblings(self, resource: Resource) -> Sequence[Resource]:
         absent = {resource, *self.left_out()}
@@ -375,10 +383,25 @@ class OperationSession:
 
     @cached_property
     def _contributions(self) -> tuple[Template, Mapping[Resource, Sequence[str]]]:
+        return self._contribute(lambda context: context)
+
+    @cached_property
+    def _draft(self) -> tuple[Template, Mapping[Resource, Sequence[str]]]:
+        return self._contribute(
+            lambda context: dataclasses.replace(context, is_dry_run=True, restored=self._placeholders)
+        )
+
+    @property
+    def _placeholders(self) -> dict[str, str]:
+        return {node.key: f"({node.key})" for node in self.spec.graph.nodes}
+
+    def _contribute(
+        self, adapt: Callable[[HookContext], HookContext]
+    ) -> tuple[Template, Mapping[Resource, Sequence[str]]]:
         template, names = Template(), dict[Resource, Sequence[str]]()
         for resource in self.implementing("contribute"):
             before = set(template.resources)
-            context = self.hook_context(resource, self.progress(resource))
+            context = adapt(self.hook_context(resource, self.progress(resource)))
             self.resource_operation(resource).contribute(context, template)
             names[resource] = [name for name in template.resources if name not in before]
         return template, names
@@ -387,7 +410,7 @@ class OperationSession:
         if self.spec.kind is not OperationType.RESTORE:
             return {}
         if self.spec.is_dry_run:
-            return {node.key: f"({node.key})" for node in self.spec.graph.nodes}
+            return self._placeholders
         return {row.resource_key: row.result_key.partition("#")[2] for row in self.rows() if row.result_key}
 
     def record(self, resource_key: str, **values: Any) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from karbor_like import exception
 from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.operation import OperationType
+from karbor_like.domain.quota import Quota
 from karbor_like.domain.resource import Resource
 from karbor_like.domain.template import Template
 from karbor_like.plugins.deployable import Deployable
@@ -74,6 +75,14 @@ class Cloud:
 
     def needs(self) -> dict[str, list[str]]:
         path = self.path / "needs.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def count(self, what: str, **numbers: Mapping[str, int]) -> None:
+        """What nodes have ``needed``, or the ``quotas``."""
+        (self.path / f"{what}.json").write_text(json.dumps(numbers))
+
+    def numbers(self, what: str) -> dict[str, dict[str, int]]:
+        path = self.path / f"{what}.json"
         return json.loads(path.read_text()) if path.exists() else {}
 
     def obstruct(self, **obstacles: str) -> None:
@@ -428,6 +437,36 @@ class NetworkProtection(TopologyProtection):
 
     operations = {**NodeProtection.operations, OperationType.RESTORE: RestoreNetwork}
     deployables = {"OS::Neutron::Net": DeployedNode}
+
+
+class RestoreMeasured(RestoreDeployed):
+    """Needs of quotas what the script says."""
+
+    def needs(self, context: HookContext) -> Mapping[str, int]:
+        return Cloud().numbers("needed").get(context.resource.id, {})
+
+
+class MeasuredNode(DeployedNode):
+    """Each uses up one of the quota ``nodes``."""
+
+    def needs(self) -> Mapping[str, int]:
+        return {"nodes": 1}
+
+
+def read_quotas(clients: Any) -> Mapping[str, Quota]:
+    """Return the quotas of the script."""
+    quotas = Cloud().numbers("quotas")
+    if not quotas:
+        raise exception.NotAuthorized("the quotas are not for you")
+    return {name: Quota(**numbers) for name, numbers in quotas.items()}
+
+
+class MeasuredProtection(TopologyProtection):
+    """Every hook, and quotas."""
+
+    operations = {**NodeProtection.operations, OperationType.RESTORE: RestoreMeasured}
+    deployables = {"Deployed": MeasuredNode}
+    quotas = (read_quotas,)
 
 
 class GroupProtection(ProtectionPlugin):

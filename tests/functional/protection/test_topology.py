@@ -156,3 +156,66 @@ def test_dry_run_without_a_template(tmp_path: Path, files: Path) -> None:
     with running(Site(tmp_path, files)) as site:
         plan = plan_of(site, checkpoint(site))
     assert (plan["template"], plan["template_reason"]) == (None, "no resource contributes to a template")
+
+
+@pytest.fixture
+def measured(tmp_path: Path, files: Path) -> Iterator[Site]:
+    """A service whose plugin knows quotas."""
+    provider = tmp_path / "providers.d" / "test.conf"
+    provider.write_text(provider.read_text().replace("NodeProtection", "MeasuredProtection"))
+    with running(Site(tmp_path, files)) as site:
+        yield site
+
+
+def quota(name: str, needed: int, free: int | None, limit: int | None) -> dict[str, Any]:
+    return {"resource": name, "needed": needed, "free": free, "limit": limit}
+
+
+def test_dry_run_compares_what_is_needed_with_the_quotas(measured: Site) -> None:
+    checkpoint_id = checkpoint(measured)
+    measured.cloud.count("needed", server={"disks": 3, "cores": 0}, network={"disks": 2, "hidden": 1, "any": 7})
+    plan = plan_of(measured, checkpoint_id)
+    unknown = [
+        quota(name, needed, None, None) for name, needed in (("any", 7), ("disks", 5), ("hidden", 1), ("nodes", 3))
+    ]
+    assert plan["quotas"] == unknown, "the cloud shows no quotas"
+    assert plan["template"] is not None
+
+    disks, nodes = {"limit": 9, "used": 5}, {"limit": 5, "used": 2}
+    measured.cloud.count("quotas", disks=disks, nodes=nodes, any={"limit": -1, "used": 1})
+    plan = plan_of(measured, checkpoint_id)
+    assert plan["quotas"] == [
+        quota("any", 7, None, -1),
+        quota("disks", 5, 4, 9),
+        quota("hidden", 1, None, None),
+        quota("nodes", 3, 3, 5),
+    ]
+    (conflict,) = (line for line in plan["actions"] if line["action"] == "conflict")
+    assert conflict["resource"] == f"{NODE}#network"
+    assert conflict["name"] == "name of network"
+    assert conflict["reason"].startswith("quota 'disks': the restore needs 5, and 4 are free; ")
+    assert set(plan["template"]) == {"network", "server", "project"}
+
+    # What the restore raises before counts as free.
+    for raised, free, limit in ((-1, 5, 10), (-(2**53), None, -1)):
+        measured.cloud.count("needed", server={"disks": 3}, network={"disks": 2}, project={"disks": raised})
+        plan = plan_of(measured, checkpoint_id)
+        assert plan["quotas"] == [quota("disks", 5, free, limit), quota("nodes", 3, 3, 5)]
+        assert not [line for line in plan["actions"] if line["action"] == "conflict"]
+
+
+@pytest.mark.parametrize("exceeded", ["disks", "nodes"])
+def test_a_restore_that_exceeds_a_quota_makes_nothing(measured: Site, exceeded: str) -> None:
+    checkpoint_id = checkpoint(measured)
+    measured.cloud.count("needed", server={"disks": 3})
+    limits = {"disks": {"limit": 3}, "nodes": {"limit": 3}}
+    measured.cloud.count("quotas", **{**limits, exceeded: {"limit": 2}})
+    restore_id = measured.restore(checkpoint_id)
+    assert measured.wait_done(restore_id=restore_id).status == "fail"
+    first = {"disks": "server", "nodes": "network"}[exceeded]
+    expected = f"nothing was restored: {NODE}#{first}: quota {exceeded!r}: the restore needs 3, and 2 are free"
+    assert measured.restored(restore_id).reason.startswith(expected)
+    assert not [call for call in measured.cloud.calls() if call.startswith("restore:prepare_begin:")]
+    assert measured.things() == []
+    measured.cloud.count("quotas", **limits)
+    assert measured.wait_done(restore_id=measured.restore(checkpoint_id)).status == "success"

@@ -42,12 +42,17 @@ class NeutronObject(Deployable):
     """
 
     collection: ClassVar[str]
+    #: The quota that an object uses up, or None.
+    quota: ClassVar[str | None] = None
     ready = _READY
     deletable = None
     #: Properties -> attributes of Neutron, where they have another name.
     renamed: ClassVar[Mapping[str, str]] = {}
     #: Properties that are no attributes of a request that creates.
     later: ClassVar[frozenset[str]] = frozenset({"description", "tags", DIRECT, SPECS})
+
+    def needs(self) -> Mapping[str, int]:
+        return {self.quota: 1} if self.quota else {}
 
     @property
     def neutron(self) -> Neutron:

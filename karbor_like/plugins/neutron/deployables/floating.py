@@ -23,6 +23,7 @@ class FloatingIP(NeutronObject):
 
     noun = "floating IP"
     collection = "floatingips"
+    quota = "floatingip"
     renamed = {"floating_network": "floating_network_id"}
 
     def create(self, name: str, markers: Mapping[str, str]) -> str:

@@ -45,6 +45,7 @@ class SecurityGroup(NeutronObject):
 
     noun = "security group"
     collection = "security-groups"
+    quota = "security_group"
     later = NeutronObject.later | {"rules"}
 
     def attributes(self) -> dict[str, Any]:
@@ -93,6 +94,10 @@ class SecurityGroupRule(Connection):
 
     _requested = False
     _released = False
+
+    def needs(self) -> Mapping[str, int]:
+        # A group that exists may have the rule.
+        return {"security_group_rule": 1} if isinstance(self.properties()["security_group"], Mapping) else {}
 
     def get(self, cloud_id: str) -> Found:
         if cloud_id.startswith(_EXISTING) and self._released:

@@ -16,6 +16,7 @@ class Net(NeutronObject):
 
     noun = "network"
     collection = "networks"
+    quota = "network"
     renamed = {"qos_policy": "qos_policy_id"}
 
 
@@ -24,6 +25,7 @@ class Subnet(NeutronObject):
 
     noun = "subnet"
     collection = "subnets"
+    quota = "subnet"
     renamed = {"network": "network_id"}
 
     def attributes(self) -> dict[str, Any]:
@@ -36,6 +38,7 @@ class SubnetPool(NeutronObject):
 
     noun = "subnet pool"
     collection = "subnetpools"
+    quota = "subnetpool"
 
 
 class Router(NeutronObject):
@@ -43,6 +46,7 @@ class Router(NeutronObject):
 
     noun = "router"
     collection = "routers"
+    quota = "router"
 
     def attributes(self) -> dict[str, Any]:
         values = super().attributes()
@@ -56,6 +60,7 @@ class Port(NeutronObject):
 
     noun = "port"
     collection = "ports"
+    quota = "port"
     renamed = {"network": "network_id", "qos_policy": "qos_policy_id"}
 
     def attributes(self) -> dict[str, Any]:
@@ -101,6 +106,7 @@ class Trunk(NeutronObject):
 
     noun = "trunk"
     collection = "trunks"
+    quota = "trunk"
     renamed = {"port": "port_id"}
 
     def attributes(self) -> dict[str, Any]:

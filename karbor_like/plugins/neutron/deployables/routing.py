@@ -18,6 +18,10 @@ class RouterInterface(Connection):
     noun = "router interface"
     collection = "ports"
 
+    def needs(self) -> Mapping[str, int]:
+        # Neutron makes the port of a subnet's gateway.
+        return {} if "port" in self.properties() else {"port": 1}
+
     def get(self, cloud_id: str) -> Found:
         found = super().get(cloud_id)
         if found.values.get("device_owner") not in INTERFACES:
