@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cinderclient import client as cinderclient
 from novaclient import client as novaclient
 
 from karbor_like.clients.neutron import Neutron
@@ -259,10 +260,25 @@ def test_a_project_is_restored_after_its_loss(cloud, system, alice, clients, wor
 
     plan = alice.restore(checkpoint, dry_run=True)
     assert plan["status"] == "success", plan
-    assert {line["action"] for line in plan["plan"]["actions"]} <= {"create", "reuse"}, plan["plan"]
+    assert {line["action"] for line in plan["plan"]["actions"]} <= {"create", "reuse", "skip"}, plan["plan"]
     assert plan["plan"]["bytes"] > 3 * MIB
     assert "echo" not in str(plan)
+    quotas = {each["resource"]: each for each in plan["plan"]["quotas"]}
+    assert {name: quotas[name]["needed"] for name in ("volumes", "instances", "key_pairs")} == {
+        "volumes": 2,
+        "instances": 2,
+        "key_pairs": 1,
+    }
+    assert all(each["free"] is None or each["free"] >= each["needed"] for each in quotas.values()), quotas
     assert clients.counts() == empty, "a dry run creates nothing"
+
+    limits = cinderclient.Client("3", session=cloud.session("admin")).quotas
+    limits.update(clients.project, volumes=1)
+    refused = alice.restore(checkpoint)
+    limits.update(clients.project, volumes=quotas["volumes"]["limit"])
+    assert refused["status"] == "fail", refused
+    assert "quota 'volumes': the restore needs 2, and 1 are free" in refused["reason"]
+    assert clients.counts() == empty, "a restore that exceeds a quota creates nothing"
 
     check_restored(cloud, alice, clients, workload, alice.restored(checkpoint))
 
