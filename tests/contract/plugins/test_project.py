@@ -1,5 +1,6 @@
 """The plugin for projects: what it stores, and what it restores at the request of an administrator."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from karbor_like.plugins.keystone import description
 from karbor_like.sandbox.cloud import Sandbox
 from karbor_like.testing import sandbox
 from karbor_like.testing.host import Host, Operation, memory_bank
-from karbor_like.testing.protection import Belongings, DescriptionContract, Subject
+from karbor_like.testing.protection import Belongings, DescriptionContract, Subject, added
 
 BOTH = {"roles": "existing-users", "quotas": "raise"}
 #: Quotas of Alice that are low when a checkpoint is restored: service, name, limit before and after that.
@@ -161,6 +162,19 @@ class TestContract(DescriptionContract):
         assert result["remarks"] == [f"{without}: it was made without the plugin for projects"]
         assert subject.belongings() == before
 
+    def test_restore_after_a_crash_at_requests(
+        self, host: Host, subject: Project, checkpoint: str, before: Belongings, line: sandbox.Line
+    ) -> None:
+        for nth in itertools.count(1, 2):
+            operation = self.first(host, subject, OperationType.RESTORE, checkpoint)
+            if not sandbox.crashes(host, line, operation, nth, answered=nth % 4 == 1):
+                break
+            if nth % 8 < 4:
+                host.perform(operation)
+                assert added(before, subject.belongings()) == self.results(operation), f"request {nth}"
+            host.cleanup(operation)
+            assert subject.belongings() == before, f"request {nth}"
+
 
 def lower(accounts: Keystone) -> None:
     accounts.take("bob", "reader")
@@ -301,3 +315,21 @@ def test_role_assignments_of_keystone() -> None:
         {"kind": "group", "domain": "Users", "name": "staff", "role": "member"},
         {"kind": "user", "domain": "Users", "name": "eve", "role": "member"},
     ]
+
+
+def test_checkpoints_are_copied(alice: Clients, bank: Bank, subject: Project) -> None:
+    host, other = Host(subject.plugin, alice, bank), memory_bank()
+    elsewhere = Host(subject.plugin, alice, other)
+    checkpoint = host.protect(subject.resource).checkpoint_id
+    copied = elsewhere.copy(host, subject.resource, checkpoint)
+    sections = [
+        each.section(key, subject.resource) for each, key in ((host, checkpoint), (elsewhere, copied.checkpoint_id))
+    ]
+    assert sections[0].get("metadata") == sections[1].get("metadata")
+    # One that was made without the plugin has nothing to copy.
+    host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
+    without = elsewhere.copy(host, subject.resource, checkpoint)
+    assert elsewhere.perform(elsewhere.operation(OperationType.VERIFY, subject.resource, without.checkpoint_id)) == {
+        "remarks": ["the checkpoint has no description of the project"]
+    }
+    other.close()
