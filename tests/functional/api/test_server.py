@@ -48,7 +48,7 @@ def address(conf, client_timeout: float) -> Iterator[tuple[str, int]]:
 def _send(address: tuple[str, int], parts: Iterable[bytes]) -> tuple[int, bytes]:
     """Send until the other side hangs up. Returns how many bytes it took, and its answer."""
     sent = 0
-    with socket.create_connection(address, timeout=30) as connection:
+    with socket.create_connection(address, timeout=240) as connection:
         try:
             for part in parts:
                 connection.sendall(part)

@@ -77,7 +77,7 @@ def test_limits_that_contradict_each_other_end_a_process_at_its_start(tmp_path: 
     path = write_service(tmp_path / "karbor_like.conf", trigger={"min_interval": 3600, "max_window": 3600})
     command = [sys.executable, "-m", f"karbor_like.cmd.{program}", "--config-file", str(path)]
     ended = subprocess.run(
-        command, env=processes.environment(), cwd=tmp_path, capture_output=True, text=True, timeout=60
+        command, env=processes.environment(), cwd=tmp_path, capture_output=True, text=True, timeout=240
     )
     assert ended.returncode not in (os.EX_OK, None)
     assert "[trigger] min_window 900, max_window 3600, min_interval" in ended.stdout + ended.stderr

@@ -112,7 +112,7 @@ def test_two_services_share_the_operations_and_run_each_once(zygote: Zygote, fil
         }
 
     with started(zygote, files, "first"), started(zygote, other, "second"):
-        until(owners, lambda hosts: hosts == {"here", "there"}, 60, "both services to have claimed operations")
+        until(owners, lambda hosts: hosts == {"here", "there"}, 240, "both services to have claimed operations")
         (site.cloud.path / "go").touch()
         for checkpoint_id in created:
             assert site.wait(checkpoint_id, "available", "error").status == "available"
@@ -157,7 +157,7 @@ def test_a_stopped_service_releases_its_operations_immediately(zygote: Zygote, f
     (site.cloud.path / "go").touch()
 
     with started(zygote, files, "second"):
-        assert site.wait(created, "available", "error", seconds=30).status == "available"
+        assert site.wait(created, "available", "error", seconds=240).status == "available"
 
 
 def test_a_stopped_service_lets_operations_end_within_the_grace_period(zygote: Zygote, files: Path, site: Site):

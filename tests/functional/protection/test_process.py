@@ -52,7 +52,7 @@ def process(tmp_path: Path, files: Path) -> Iterator[Process]:
     site.cloud.plant({"a": []})
     site.env.close()
     found = Process(files)
-    until(found.log.read_text, lambda text: "is ready as" in text, 60, "the service")
+    until(found.log.read_text, lambda text: "is ready as" in text, 240, "the service")
     yield found
     found.kill()
 
@@ -140,7 +140,7 @@ def test_all_in_one_on_its_own_cloud(tmp_path: Path):
                 env=environment(),
             )
         try:
-            until(log.read_text, lambda text: "OS_PROJECT_DOMAIN_ID" in text, 60, "the environment")
+            until(log.read_text, lambda text: "OS_PROJECT_DOMAIN_ID" in text, 240, "the environment")
             auth_url = re.search(r"OS_AUTH_URL=(\S+)", log.read_text())
             assert auth_url is not None
             answer = _sign_in(auth_url[1])
@@ -152,16 +152,18 @@ def test_all_in_one_on_its_own_cloud(tmp_path: Path):
                 if endpoint["interface"] == "public"
             ]
             headers = {"X-Auth-Token": answer["secret"]}
-            providers = requests.get(f"{api}/providers", headers=headers, timeout=60).json()["providers"]
+            providers = requests.get(f"{api}/providers", headers=headers, timeout=240).json()["providers"]
             assert [provider["name"] for provider in providers] == ["files", "swift"]
         finally:
             process.terminate()
-            assert process.wait(60) == 0, log.read_text()[-3000:]
+            assert process.wait(240) == 0, log.read_text()[-3000:]
 
 
 def _sign_in(auth_url: str) -> dict:
     user = {"name": "alice", "password": "secret", "domain": {"id": "default"}}
     scope = {"project": {"name": "alice", "domain": {"id": "default"}}}
     identity = {"methods": ["password"], "password": {"user": user}}
-    answer = requests.post(f"{auth_url}/auth/tokens", json={"auth": {"identity": identity, "scope": scope}}, timeout=30)
+    answer = requests.post(
+        f"{auth_url}/auth/tokens", json={"auth": {"identity": identity, "scope": scope}}, timeout=240
+    )
     return {**answer.json()["token"], "secret": answer.headers["X-Subject-Token"]}

@@ -109,7 +109,7 @@ def test_calls_over_rabbitmq(zygote: Zygote, tmp_path: Path, files: Path, rabbit
     client, context = ProtectionClient(site.conf), site.context()
 
     with started(zygote, path) as process:
-        until(process.log.read_text, lambda text: "is ready as" in text, 60, "the service")
+        until(process.log.read_text, lambda text: "is ready as" in text, 240, "the service")
         assert client.ping(context, timeout=10) == {"host": "here"}
         assert client.list_protectables(context) == [plugins.GROUP, plugins.NODE] or process.log.read_text()[-3000:]
         assert [found["id"] for found in client.list_providers(context)] == [PROVIDER]

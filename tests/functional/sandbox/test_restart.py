@@ -80,7 +80,7 @@ def test_a_sandbox_can_run_as_a_process(tmp_path: Path, number: signal.Signals) 
         digest = cloud.volume_digest(volume.id)
     finally:
         process.send_signal(number)
-        code = process.wait(60)
+        code = process.wait(240)
     assert code == (0 if number == signal.SIGTERM else -number)
 
     process, cloud = start(tmp_path)
@@ -92,7 +92,7 @@ def test_a_sandbox_can_run_as_a_process(tmp_path: Path, number: signal.Signals) 
         )
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(240)
 
 
 def start(state: Path) -> tuple[subprocess.Popen[str], Connection]:
