@@ -20,9 +20,10 @@ def make_private(connection: str | None) -> None:
     url = sa.make_url(connection) if connection else None
     if url is None or url.get_backend_name() != "sqlite" or not url.database or url.database.startswith((":", "file:")):
         return
-    # What is wrong with the file is reported when it is opened.
+    # What is wrong with the file is reported when SQLite opens it. An existing file must not be opened here: closing it
+    # would release all locks that this process has on it (https://sqlite.org/howtocorrupt.html#posix_close).
     with contextlib.suppress(OSError):
-        os.close(os.open(url.database, os.O_CREAT | os.O_RDONLY, 0o600))
+        os.close(os.open(url.database, os.O_CREAT | os.O_EXCL | os.O_RDONLY, 0o600))
     for suffix in _SUFFIXES:
         path = Path(url.database + suffix)
         with contextlib.suppress(OSError):

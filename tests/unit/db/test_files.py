@@ -1,5 +1,8 @@
 import os
+import sqlite3
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -41,3 +44,20 @@ def test_what_is_no_file_is_left_alone(tmp_path, monkeypatch, connection):
     monkeypatch.chdir(tmp_path)
     files.make_private(connection)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_open_database_stays_locked(tmp_path):
+    """The locks tell a process that ends that others still use the write-ahead log."""
+    path = tmp_path / "open.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("CREATE TABLE t (a)")
+    connection.commit()
+    files.make_private(f"sqlite:///{path}")
+    script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM t').fetchall(); c.close()"
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True)
+    assert (tmp_path / "open.sqlite-wal").exists()
+    connection.execute("INSERT INTO t VALUES (1)")
+    connection.commit()
+    assert connection.execute("SELECT a FROM t").fetchall() == [(1,)]
+    connection.close()
