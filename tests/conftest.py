@@ -1,7 +1,9 @@
 """Options of test runs, marks that follow from fixtures, and the selection of tests."""
 
+import contextlib
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -18,6 +20,8 @@ logging.getLogger("oslo_messaging._drivers.impl_rabbit").addFilter(
 _SERVERS = ("mariadb", "postgresql", "rabbitmq")
 #: Coverage nearly doubles the processor time of a test, so only the tests nearest to the code are measured.
 _MEASURED = ("tests/unit/", "tests/contract/", "tests/functional/api/")
+#: Tests that repeat, at many points or with made-up input, what other tests do once. They are not measured either.
+_REPEATING = re.compile(r"_at_any_|_at_requests_|_anywhere_|lost_answer|refusal_of_any_|made_up")
 _LONGEST = "tests/unit/bank/collector/test_gc_state_machine.py"
 _TURNS = 3
 OTHER_TURNS = pytest.StashKey[list[str]]()
@@ -64,7 +68,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(name)
         if item.get_closest_marker("cloud") and config.getoption("--cloud") != "real":
             item.add_marker(only_real)
-        if not item.nodeid.startswith(_MEASURED):
+        if not item.nodeid.startswith(_MEASURED) or _repeats(item):
             item.add_marker(pytest.mark.no_cover)
         # With `--dist loadgroup`, one process starts MariaDB and another one PostgreSQL.
         for name in _SERVERS[:2]:
@@ -73,6 +77,37 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     # The longest file comes first, so that no process waits for it at the end.
     items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
     _leave_out(config, items)
+
+
+def _repeats(item: pytest.Item) -> bool:
+    function = getattr(item, "obj", None)
+    return bool(_REPEATING.search(item.name)) or getattr(function, "is_hypothesis_test", False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    with _unmeasured(item):
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    with _unmeasured(item):
+        yield
+
+
+@contextlib.contextmanager
+def _unmeasured(item: pytest.Item) -> Iterator[None]:
+    """Pause coverage in the fixtures of tests marked "no_cover". pytest-cov itself pauses it only in the test function."""
+    controller = getattr(item.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+    if controller is None or not item.get_closest_marker("no_cover"):
+        yield
+        return
+    controller.pause()
+    try:
+        yield
+    finally:
+        controller.resume()
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
