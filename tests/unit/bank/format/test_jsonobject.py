@@ -29,6 +29,7 @@ HOSTILE = [
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,  # to make larger values takes four times as long, and they are no different
 )
 objects = st.dictionaries(st.text(), values)
 
