@@ -19,7 +19,7 @@ logging.getLogger("oslo_messaging._drivers.impl_rabbit").addFilter(
 
 _SERVERS = ("mariadb", "postgresql", "rabbitmq")
 #: Coverage nearly doubles the processor time of a test, so only the tests nearest to the code are measured.
-_MEASURED = ("tests/unit/", "tests/contract/", "tests/functional/api/")
+_MEASURED = ("tests/unit/", "tests/contract/", "tests/functional/api/", "client/tests/")
 #: Tests that repeat, at many points or with made-up input, what other tests do once. They are not measured either.
 _REPEATING = re.compile(r"_at_any_|_at_requests_|_anywhere_|lost_answer|refusal_of_any_|made_up")
 _LONGEST = "tests/unit/bank/collector/test_gc_state_machine.py"

@@ -1,0 +1,75 @@
+"""All requests of version 1 of the API: what ``conn.data_protection`` is."""
+
+from typing import Any
+
+import requests
+
+from karbor_like_client import errors
+from karbor_like_client.v1 import base
+from karbor_like_client.v1.checkpoints import Checkpoint, Checkpoints
+from karbor_like_client.v1.copies import Copies
+from karbor_like_client.v1.health import HealthOfAll
+from karbor_like_client.v1.operation_logs import OperationLog, OperationLogs
+from karbor_like_client.v1.plans import Plan, Plans
+from karbor_like_client.v1.protectables import Protectables
+from karbor_like_client.v1.providers import Provider, Providers
+from karbor_like_client.v1.quota_classes import QuotaClasses
+from karbor_like_client.v1.quotas import Quotas
+from karbor_like_client.v1.restores import Restore, Restores
+from karbor_like_client.v1.scheduled_operations import ScheduledOperation, ScheduledOperations
+from karbor_like_client.v1.services import Service, Services
+from karbor_like_client.v1.triggers import Trigger, Triggers
+from karbor_like_client.v1.verifications import Verification, Verifications
+
+#: How often a request is repeated if the connection fails or the service is unavailable. The first delay is 0.5 seconds, and
+#: doubles.
+RETRIES = 4
+
+
+class Proxy(
+    Plans,
+    Checkpoints,
+    Copies,
+    Restores,
+    Verifications,
+    Triggers,
+    ScheduledOperations,
+    OperationLogs,
+    Providers,
+    Protectables,
+    Services,
+    Quotas,
+    QuotaClasses,
+    HealthOfAll,
+):
+    """Version 1 of the API."""
+
+    api_version = "1"
+    skip_discovery = True
+    retriable_status_codes = [503]
+    _resource_registry = {
+        kind.__name__.lower(): kind
+        for kind in (
+            Checkpoint,
+            OperationLog,
+            Plan,
+            Provider,
+            Restore,
+            ScheduledOperation,
+            Service,
+            Trigger,
+            Verification,
+        )
+    }
+
+    def request(self, url: str, method: str, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request. Those that can be repeated safely are repeated if the service does not answer.
+
+        :raises ApiError: the API answered with an error
+        """
+        if method in ("GET", "HEAD") or base.KEY in (kwargs.get("headers") or {}):
+            kwargs["connect_retries"] = self.connect_retries or RETRIES
+            kwargs.setdefault("status_code_retries", self.status_code_retries or RETRIES)
+        response = super().request(url, method, *args, **kwargs)
+        errors.raise_for(response)
+        return response
