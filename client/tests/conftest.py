@@ -118,7 +118,10 @@ def run(cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resu
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", out)
             patch.setattr(sys, "stderr", err)
-            code = shell.main(["data", "protection", *arguments])
+            try:
+                code = shell.main(["data", "protection", *arguments])
+            except SystemExit as error:
+                code = int(error.code or 0)
         return Result(code, out.getvalue(), err.getvalue())
 
     return call

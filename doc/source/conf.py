@@ -14,6 +14,7 @@ version = ".".join(release.split(".")[:2])
 
 extensions = [
     "api_reference",
+    "cliff.sphinxext",
     "oslo_config.sphinxconfiggen",
     "oslo_config.sphinxext",
     "oslo_policy.sphinxext",

@@ -1,0 +1,45 @@
+"""The command that copies checkpoints."""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from osc_lib.command import command
+
+from karbor_like_client.osc import base
+
+
+class CopyCheckpoints(base.Waits, command.Lister):
+    """Copy checkpoints of a plan to the bank of another provider."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        base.add_provider(parser)
+        parser.add_argument("plan_id", metavar="<plan_id>", help="Name or ID of the plan")
+        parser.add_argument(
+            "--target-provider",
+            metavar="<provider>",
+            help="Name or ID of the provider to copy to; default: the one that the operator has configured",
+        )
+        parser.add_argument(
+            "--checkpoint",
+            action="append",
+            metavar="<checkpoint>",
+            help="ID of a checkpoint to copy; default: all that were not copied there. Can be repeated",
+        )
+        self.add_wait(parser)
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
+        """Copy the checkpoints."""
+        attributes: dict[str, Any] = {"plan_id": self.id_of("plan", parsed_args.plan_id)}
+        if parsed_args.target_provider:
+            attributes["target_provider_id"] = self.id_of("provider", parsed_args.target_provider)
+        if parsed_args.checkpoint:
+            attributes["checkpoint_ids"] = parsed_args.checkpoint
+        copy = self.client.create_copy(self.id_of("provider", parsed_args.provider_id), **attributes)
+        rows = []
+        for pair in copy.pairs or ():
+            new = self.client.get_checkpoint(copy.target_provider_id, pair["checkpoint_copy_id"])
+            if parsed_args.wait:
+                new = self.wait(new, self.client.wait_for_checkpoint)
+            rows.append((pair["checkpoint_protect_id"], new.id, copy.target_provider_id, new.status))
+        return ("Checkpoint id", "Copy id", "Provider id", "Status"), rows
