@@ -163,6 +163,7 @@ def test_waiting_for_a_checkpoint_prints_lines_without_a_terminal(cloud, run, mo
     cloud.answer("GET", f"{CHECKPOINTS}/{CHECKPOINT['id']}", {"checkpoint": {**CHECKPOINT, **done}})
     result = run("checkpoint", "create", PROVIDER, PLAN["id"], "--extra_info", "why=because", "--wait", "-f", "json")
     assert result.json["status"] == "available"
+    assert "plan_id" not in result.json, "a member of the request"
     assert result.json["protection_plan"] == f"Name: nightly\nId: {PLAN['id']}"
     assert cloud.bodies("POST")[-1] == {"checkpoint": {"plan_id": PLAN["id"], "extra_info": {"why": "because"}}}
     assert result.err.splitlines() == [

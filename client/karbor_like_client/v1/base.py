@@ -23,9 +23,17 @@ class Resource(resource.Resource):
 
     _allow_unknown_attrs_in_body = True
 
+    _sent: dict[str, Any] | None = None
+
     def raw(self) -> dict[str, Any]:
         """Return the members as the API sent them."""
-        return {**self._unknown_attrs_in_body, **self._body.attributes}
+        # An object of a list has no other attributes. Another one may have those of the request.
+        return {**self._unknown_attrs_in_body, **self._body.attributes} if self._sent is None else self._sent
+
+    def _translate_response(self, response: Any, has_body: bool | None = None, *args: Any, **kwargs: Any) -> None:
+        super()._translate_response(response, has_body, *args, **kwargs)
+        if has_body is not False and response.content:
+            self._sent = response.json().get(self.resource_key)
 
     @classmethod
     def _get_one_match(cls, name_or_id: str, results: Iterable[Self]) -> Self | None:
