@@ -45,9 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = 0 if demonstration.run(alice, subject) else 1
         if options.serve:
             tenant.OUT.print("\nThe services run until Ctrl-C. To use them from another terminal:\n")
-            tenant.OUT.print("    pip install python-openstackclient python-karborclient 'osc-lib<4'")
+            tenant.OUT.print(f"    export PATH={Path(sys.executable).parent}:$PATH", soft_wrap=True)
             tenant.OUT.print("\n".join(f"    {line}" for line in environment.splitlines()), soft_wrap=True)
-            tenant.OUT.print("    openstack data protection provider list\n")
+            tenant.OUT.print("    openstack data protection plan list\n")
             with contextlib.suppress(KeyboardInterrupt):
                 process.wait()
     return code
