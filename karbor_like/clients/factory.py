@@ -13,6 +13,7 @@ from oslo_config import cfg
 
 from karbor_like import exception
 from karbor_like.clients import errors
+from karbor_like.clients.manila import Manila
 from karbor_like.clients.neutron import Neutron
 from karbor_like.clients.session import Identities
 from karbor_like.conf import clients as options
@@ -111,6 +112,10 @@ class Clients:
     def neutron(self) -> Neutron:
         """Return the client of Neutron."""
         return self.client("neutron")
+
+    def manila(self) -> Manila:
+        """Return the client of Manila."""
+        return self.client("manila")
 
     def heat(self) -> Any:
         """Return a ``heatclient.v1.client.Client``."""

@@ -69,6 +69,9 @@ SERVICES: Final[Mapping[str, Service]] = {
     "heat": Service(
         "Heat", "orchestration", "heatclient.client:Client", "1", exceptions=(("heatclient.exc", "BaseException"),)
     ),
+    # 2.73 (OpenStack Zed) offers metadata of snapshots. The type may also be shared-file-system in the catalogue:
+    # keystoneauth knows both.
+    "manila": Service("Manila", "sharev2", "karbor_like.clients.manila:Manila", "2.73"),
     "keystone": Service("Keystone", "identity", version="3"),
     "data_protect": Service("the REST API of this service itself (by the operation engine)", "data-protect"),
 }

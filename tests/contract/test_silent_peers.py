@@ -458,6 +458,7 @@ REQUESTS: dict[str, Callable[[Clients], object]] = {
     "nova": lambda clients: clients.nova().servers.list(),
     "neutron": lambda clients: clients.neutron().list("networks"),
     "heat": lambda clients: list(clients.heat().stacks.list()),
+    "manila": lambda clients: clients.manila().list("shares"),
     "keystone": lambda clients: clients.keystone().get("/projects"),
     "data_protect": lambda clients: clients.client("data_protect").get("/plans"),
 }

@@ -9,7 +9,7 @@ import pytest
 from keystoneauth1 import noauth, session
 
 from karbor_like import exception
-from karbor_like.clients import neutron
+from karbor_like.clients import neutron, rest
 from karbor_like.clients.errors import translated
 from tests.fixtures import scripted
 from tests.fixtures.scripted import Answer, Request
@@ -86,7 +86,7 @@ def test_lists_follow_markers_and_not_the_links_of_the_response(
 
     def answer(request: Request) -> Any:
         query = parse.parse_qs(parse.urlsplit(request.path).query)
-        assert query["limit"] == [str(neutron.PAGE)]
+        assert query["limit"] == [str(rest.PAGE)]
         assert (query["project_id"], query["fields"]) == (["p"], ["id", "name"])
         found = pages[query.get("marker", [None])[0]]
         return {"networks": [{"id": each} for each in found], "networks_links": NEXT}
@@ -110,7 +110,7 @@ def test_a_list_that_repeats_a_page_ends(client: neutron.Neutron, peer: Peer, se
 
 
 def test_a_list_without_end_is_refused(client: neutron.Neutron, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neutron, "MAX_OBJECTS", 4)
+    monkeypatch.setattr(rest, "MAX_OBJECTS", 4)
     peer.answer = lambda request: {
         "ports": [{"id": f"{len(request.path)}-{n}-{request.path[-20:]}"} for n in range(3)],
         "ports_links": NEXT,
