@@ -101,6 +101,14 @@ class Connection:
         """Return the SHA-256 of the data of a volume in hex."""
         return self._call("GET", f"volumes/{volume_id}/digest").json()["sha256"]
 
+    def write_share(self, share_id: str, content: str) -> None:
+        """Replace the content of a share, which is one text."""
+        self._call("PUT", f"shares/{share_id}/content", json=content)
+
+    def read_share(self, share_id: str) -> str:
+        """Return the content of a share."""
+        return self._call("GET", f"shares/{share_id}/content").json()
+
     def _call(self, method: str, path: str, **kwargs: Any) -> requests.Response:
         response = self._http.request(method, f"{self.url}/sandbox/{path}", timeout=600, **kwargs)
         if response.status_code >= 400:

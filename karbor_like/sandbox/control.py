@@ -1,4 +1,4 @@
-"""The sandbox's own API under ``/sandbox``, for tests and the demo: data of volumes, faults, calls, settings, tokens.
+"""The sandbox's own API under ``/sandbox``, for tests and the demo: data, faults, calls, settings, tokens.
 
 It requires no token: every process that can reach the loopback address may use it.
 """
@@ -10,6 +10,7 @@ import webob
 
 from karbor_like.sandbox import errors, faults, files, state, web
 from karbor_like.sandbox.identity import tokens
+from karbor_like.sandbox.share import shares
 from karbor_like.sandbox.volume import volumes
 
 
@@ -26,12 +27,14 @@ class ControlService(web.Service):
         switchboard: faults.Switchboard,
         token_store: tokens.Tokens,
         volume_store: volumes.Volumes,
+        share_store: shares.Shares,
     ) -> None:
         self._store = store
         self._settings = settings
         self._switchboard = switchboard
         self._tokens = token_store
         self._volumes = volume_store
+        self._shares = share_store
         super().__init__()
 
     def routes(self) -> Sequence[web.Route]:
@@ -48,6 +51,8 @@ class ControlService(web.Service):
             ("PUT", "/volumes/{volume_id}/data", self.write_volume),
             ("GET", "/volumes/{volume_id}/data", self.read_volume),
             ("GET", "/volumes/{volume_id}/digest", self.digest_volume),
+            ("PUT", "/shares/{share_id}/content", self.write_share),
+            ("GET", "/shares/{share_id}/content", self.read_share),
         )
         return [web.Route(method, path, handler, public=True) for method, path, handler in table]
 
@@ -123,6 +128,15 @@ class ControlService(web.Service):
     def digest_volume(self, call: web.Call, volume_id: str) -> webob.Response:
         self._volume(volume_id)
         return web.answer(body={"sha256": files.sha256(self._volumes.path(volume_id))})
+
+    def write_share(self, call: web.Call, share_id: str) -> webob.Response:
+        """Replace the content of a share, which is one text."""
+        if self._shares.set(share_id, content=str(call.json())) is None:
+            raise errors.not_found(f"share {share_id} does not exist")
+        return web.answer(204)
+
+    def read_share(self, call: web.Call, share_id: str) -> webob.Response:
+        return web.answer(body=(self._store.get(self._shares.kind, share_id) or {}).get("content"))
 
     def _volume(self, volume_id: str) -> state.Document:
         volume = self._store.get("volume", volume_id)

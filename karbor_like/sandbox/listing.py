@@ -1,4 +1,4 @@
-"""Paging, filters and sort order of lists, as in Cinder and Nova."""
+"""Paging, filters and sort order of lists, as in Cinder, Nova and Manila."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from karbor_like.sandbox import errors, state, web
 MAX_LIMIT = 1000
 FILTERS = frozenset(
     ("id", "name", "status", "size", "volume_id", "snapshot_id", "availability_zone", "volume_type", "bootable")
-    + ("resource_uuid", "resource_type", "user_id")
+    + ("resource_uuid", "resource_type", "user_id", "share_id", "resource_id")
 )
 
 

@@ -1,10 +1,12 @@
-"""Negotiation of microversions, as in Cinder and Nova."""
+"""Negotiation of microversions, as in Cinder, Nova and Manila."""
 
 import re
 
 from karbor_like.sandbox import errors, web
 
 VERSION = re.compile(r"(\d+)\.(\d+|latest)")
+HEADERS = {"compute": "X-OpenStack-Nova-API-Version", "shared-file-system": "X-OpenStack-Manila-API-Version"}
+"""Headers of single services, by the service's name in the common header."""
 
 
 def wanted(call: web.Call, service: str, lowest: str, highest: str) -> tuple[int, int]:
@@ -17,8 +19,8 @@ def wanted(call: web.Call, service: str, lowest: str, highest: str) -> tuple[int
         name, _, version = part.strip().partition(" ")
         if name == service:
             text = version.strip()
-    if service == "compute":
-        text = call.headers.get("X-OpenStack-Nova-API-Version", text)
+    if service in HEADERS:
+        text = call.headers.get(HEADERS[service], text)
     if text == "latest":
         text = highest
     match = VERSION.fullmatch(text)

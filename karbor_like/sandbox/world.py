@@ -14,6 +14,7 @@ from karbor_like.sandbox.objectstore import objects
 from karbor_like.sandbox.objectstore import service as objectstore
 from karbor_like.sandbox.orchestration import service as orchestration
 from karbor_like.sandbox.orchestration import stacks
+from karbor_like.sandbox.share import service as share
 from karbor_like.sandbox.volume import (
     backuproutes,
     backups,
@@ -65,6 +66,7 @@ class World:
             quotaroutes.QuotaRoutes(quota_store),
             grouproutes.GroupRoutes(group_types, group_store, group_snapshots, volume_store),
         )
+        share_service = share.ShareService(self._store, clock, self._jobs)
         network_service = network.NetworkService(self._store, clock)
         stack_store = stacks.Stacks(
             self._store, clock, self._jobs, account_store, token_store, lambda: self.application
@@ -84,8 +86,11 @@ class World:
                 self._store, clock, self._jobs, image_store, volume_store, snapshot_store, network_service
             ),
             network_service,
+            share_service,
             orchestration.OrchestrationService(stack_store),
-            control.ControlService(self._store, settings, self._switchboard, token_store, volume_store),
+            control.ControlService(
+                self._store, settings, self._switchboard, token_store, volume_store, share_service.shares
+            ),
         )
         for service in services:
             service.recover()

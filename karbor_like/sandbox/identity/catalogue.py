@@ -14,6 +14,7 @@ SERVICES = (
     ("swift", "object-store", "object-store/v1/AUTH_%(project_id)s"),
     ("nova", "compute", "compute/v2.1"),
     ("neutron", "network", "network"),
+    ("manila", "shared-file-system", "share/v2"),
     ("heat", "orchestration", "orchestration/v1/%(project_id)s"),
 )
 """Name, type and path of the sandbox's own services."""

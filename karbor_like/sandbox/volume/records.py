@@ -1,15 +1,26 @@
-"""Common parts of volumes and snapshots: a document, a data file, transitional states, metadata."""
+"""Common parts of volumes, shares and snapshots: a document, a data file, transitional states, metadata."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from karbor_like import clock as clocks
 from karbor_like.sandbox import errors, faults, files, jobs, state, web
-from karbor_like.sandbox.volume import messages, quotas
 
 NAME_LENGTH = 255
+
+
+class Messages(Protocol):
+    """The service's messages to users."""
+
+    def add(self, project_id: str, resource_type: str, resource_id: str, reason: str) -> None: ...
+
+
+class Quotas(Protocol):
+    """The service's quotas."""
+
+    def require(self, project_id: str | None, **wanted: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -19,8 +30,8 @@ class Common:
     store: state.Store
     clock: clocks.Clock
     jobs: jobs.Jobs
-    messages: messages.Messages
-    quotas: quotas.Quotas
+    messages: Messages
+    quotas: Quotas
 
 
 class Records:
@@ -107,7 +118,7 @@ class Records:
 
         def failed(reason: str) -> None:
             if self.set(document["id"], status=failed_status):
-                self._messages.add(document["project_id"], f"VOLUME{self.suffix}", document["id"], reason)
+                self._messages.add(document["project_id"], self.message_type, document["id"], reason)
 
         self._jobs.start(work, failed, strikes)
 
@@ -117,8 +128,9 @@ class Records:
         return self._jobs.gib
 
     @property
-    def suffix(self) -> str:
-        return "" if self.kind == "volume" else f"_{self.kind.upper()}"
+    def message_type(self) -> str:
+        """The type of resource in messages."""
+        return "VOLUME" if self.kind == "volume" else f"VOLUME_{self.kind.upper()}"
 
     def start_deletion(self, document: state.Document, strikes: faults.Strikes) -> None:
         """Delete document and data in the background; the status is already ``deleting``."""
@@ -127,7 +139,8 @@ class Records:
     def remove(self, key: str) -> None:
         """Delete document and data now."""
         self._store.delete(self.kind, key)
-        files.remove(self.path(key))
+        if self._folder is not None:
+            files.remove(self.path(key))
 
 
 def described(values: dict[str, Any]) -> dict[str, Any]:

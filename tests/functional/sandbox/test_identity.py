@@ -17,6 +17,8 @@ KINDS = (
     "object-store",
     "compute",
     "network",
+    "shared-file-system",
+    "sharev2",
     "orchestration",
     "data-protect",
 )

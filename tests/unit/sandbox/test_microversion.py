@@ -26,8 +26,10 @@ def test_versions(header: str, version: tuple[int, int]) -> None:
     assert microversion.wanted(call(OpenStack_API_Version=header), "volume", "3.0", "3.71") == version
 
 
-def test_the_legacy_header_of_nova() -> None:
-    assert microversion.wanted(call(X_OpenStack_Nova_API_Version="2.60"), "compute", "2.1", "2.96") == (2, 60)
+@pytest.mark.parametrize(("service", "name"), [("compute", "Nova"), ("shared-file-system", "Manila")])
+def test_headers_of_single_services(service: str, name: str) -> None:
+    wanted = call(**{f"X_OpenStack_{name}_API_Version": "2.60"})
+    assert microversion.wanted(wanted, service, "2.1", "2.96") == (2, 60)
 
 
 @pytest.mark.parametrize(("header", "status"), [("volume 3.72", 406), ("volume 2.0", 406), ("volume three", 400)])
