@@ -1,7 +1,7 @@
 """A client of Manila: https://docs.openstack.org/api-ref/shared-file-system/.
 
-It replaces python-manilaclient, which would be a further dependency, with packages for the command line, for few requests that
-are as regular as Neutron's.
+An adapter instead of python-manilaclient, which would be a further dependency, with packages for the command line: the few
+requests are as regular as Neutron's.
 """
 
 from collections.abc import Iterator

@@ -51,6 +51,7 @@ name = {name}
 description = {description}
 plugin = volume-glance
 plugin = image
+plugin = share-snapshot
 plugin = network
 plugin = server
 plugin = keypair

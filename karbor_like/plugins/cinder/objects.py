@@ -8,8 +8,7 @@ from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
 from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext
-from karbor_like.plugins.toolkit import names
-from karbor_like.plugins.toolkit.details import Details
+from karbor_like.plugins.toolkit import details
 
 
 def cinder_message(clients: Clients, cloud_id: str) -> str:
@@ -102,13 +101,6 @@ def rename(
     """Give an object that is kept the name that the request asks for, if any, instead of the one by which the operation
     finds it, and the description, if any. Return remarks.
     """
-    texts = {key: text for key, text in {"name": name, "description": description}.items() if text}
-    if not texts:
-        return []
-    details = Details(context, f"{objects.noun} {cloud_id}")
-    details.set_all(
-        texts,
-        lambda values: objects.manager.update(cloud_id, **values),
-        instead={key: names.plain(text) for key, text in texts.items()},
+    return details.rename(
+        context, objects, cloud_id, lambda values: objects.manager.update(cloud_id, **values), name, description
     )
-    return details.finish(objects, cloud_id)

@@ -4,24 +4,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from karbor_like.plugins.cinder import restored
-from karbor_like.plugins.toolkit import names
+from karbor_like.plugins.toolkit import snapshots
 
 # Clients know the members without mode, volume_type and availability_zone. See Schemas for the meaning of "required".
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     "title": "Volume Snapshot Options",
     "type": "object",
     "properties": {
-        "snapshot_name": {
-            **names.NAME,
-            "title": "Snapshot Name",
-            "description": "The name of the snapshot.",
-            "default": None,
-        },
-        "description": {
-            **names.DESCRIPTION,
-            "title": "Description",
-            "description": "The description of the snapshot.",
-        },
+        **snapshots.OPTION_PROPERTIES,
         "force": {
             "type": "boolean",
             "title": "Force",

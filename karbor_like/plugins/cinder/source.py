@@ -1,54 +1,22 @@
 """The volume to protect, and its snapshot: the first steps of every plugin that protects volumes."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.plugins.cinder.objects import Snapshots, Volumes
 from karbor_like.plugins.cinder.protectable import USABLE, obstacle
 from karbor_like.plugins.protection import HookContext
-from karbor_like.plugins.toolkit import cloud_objects, names
+from karbor_like.plugins.toolkit import names
 from karbor_like.plugins.toolkit.comparison import require_equal
+from karbor_like.plugins.toolkit.source import MEMBER_PATIENCE, SNAPSHOT, Source
 
-#: Role of the snapshot.
-SNAPSHOT: Final = "snapshot"
-
-#: Seconds to wait for a volume that the plan does not name while Cinder is busy with it. It is left out then.
-MEMBER_PATIENCE: Final = 300.0
+__all__ = ["MEMBER_PATIENCE", "SNAPSHOT", "find_snapshot", "require_size", "take_snapshot", "wait_until_idle"]
 
 
 def wait_until_idle(context: HookContext) -> Any:
-    """Return the volume to protect as soon as Cinder is not busy with it.
-
-    Raises ResourceNotProtectable if it has a state that it does not leave by itself, or not in time.
-    """
-    context.report.step("waiting for the volume to be idle")
-    volumes, what = Volumes(context.clients), f"volume {context.resource.id}"
-
-    def get() -> Any:
-        volume = volumes.get(context.resource.id)
-        if getattr(volume, "os-vol-tenant-attr:tenant_id", context.project_id) != context.project_id:
-            raise exception.ResourceNotFound(f"{what} does not exist")
-        reason = volumes.failure(volume) or obstacle(volume)
-        if reason:
-            raise exception.ResourceNotProtectable(f"{what} cannot be protected: {reason}")
-        return volume
-
-    try:
-        volume = context.waiter.until(
-            f"{what} to become available or in-use",
-            get,
-            done=lambda current: current.status in USABLE,
-            timeout=min(context.waiter.timeout, MEMBER_PATIENCE) if context.is_member else None,
-            check=context.check,
-        )
-    except exception.Timeout as error:
-        # Otherwise Cinder did not answer.
-        if get().status in USABLE:
-            raise
-        raise exception.ResourceNotProtectable(error.message) from error
-    return volume
+    """Return the volume to protect, see :meth:`karbor_like.plugins.toolkit.source.Source.wait_until_idle`."""
+    return _source(context).wait_until_idle()
 
 
 def take_snapshot(context: HookContext, volume: Any, *, keep: bool = False) -> None:
@@ -56,9 +24,8 @@ def take_snapshot(context: HookContext, volume: Any, *, keep: bool = False) -> N
 
     :param keep: whether the snapshot is the result of the operation instead of a temporary object
 
-    Raises ResourceNotProtectable if the state of the volume does not allow it, ResourceFailed with Cinder's reason.
+    Raises what :meth:`karbor_like.plugins.toolkit.source.Source.take_snapshot` raises.
     """
-    context.report.step("taking a snapshot")
 
     def create(name: str, markers: Mapping[str, str]) -> str:
         with translated(f"creating the snapshot of volume {volume.id}"):
@@ -72,18 +39,7 @@ def take_snapshot(context: HookContext, volume: Any, *, keep: bool = False) -> N
             )
         return snapshot.id
 
-    snapshots = Snapshots(context.clients)
-    try:
-        snapshot_id = cloud_objects.ensure(context, snapshots, SNAPSHOT, create, keep=keep)
-    except exception.ResourceFailed as error:
-        status = cloud_objects.fetch(context, Volumes(context.clients), volume.id).status
-        if status in USABLE:
-            raise
-        raise exception.ResourceNotProtectable(
-            f"volume {volume.id} became {status!r} before its snapshot was taken: {error.message}"
-        ) from error
-    snapshot = cloud_objects.wait(context, snapshots, snapshot_id)
-    require_size(volume, snapshot)
+    require_size(volume, _source(context).take_snapshot(create, keep=keep))
 
 
 def require_size(volume: Any, snapshot: Any) -> None:
@@ -97,9 +53,13 @@ def require_size(volume: Any, snapshot: Any) -> None:
 
 def find_snapshot(context: HookContext) -> str:
     """Return the id of the snapshot that :func:`take_snapshot` took. Raises ResourceFailed if it no longer exists."""
-    snapshot_id = cloud_objects.find_existing(context, Snapshots(context.clients), SNAPSHOT)
-    if snapshot_id is None:
-        raise exception.ResourceFailed(
-            f"volume {context.resource.id}: its snapshot was deleted during the operation; protect it again"
-        )
-    return snapshot_id
+    return _source(context).find_snapshot()
+
+
+def _source(context: HookContext) -> Source:
+    clients = context.clients
+    return Source(context, Volumes(clients), Snapshots(clients), USABLE, obstacle, _owner)
+
+
+def _owner(volume: Any) -> str | None:
+    return getattr(volume, "os-vol-tenant-attr:tenant_id", None)

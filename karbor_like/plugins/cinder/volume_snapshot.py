@@ -5,10 +5,8 @@ the snapshot, or revert the original volume to it. The volumes of a group share 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
-from karbor_like import exception
-from karbor_like.bank import errors
 from karbor_like.domain import resource
 from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.operation import OperationType
@@ -18,11 +16,16 @@ from karbor_like.plugins.cinder.restored import VOLUME
 from karbor_like.plugins.cinder.revert import Revert
 from karbor_like.plugins.cinder.snapshot_schemas import OPTIONS_SCHEMA, RESTORE_SCHEMA, SAVED_INFO_SCHEMA
 from karbor_like.plugins.cinder.source import SNAPSHOT
-from karbor_like.plugins.objects import CloudObjects
-from karbor_like.plugins.protection import EMPTY_SCHEMA, HookContext, ProtectionPlugin, ResourceOperation, Schemas
-from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, ownership, planning, quotas, transfer
-from karbor_like.plugins.toolkit.comparison import require_equal
-from karbor_like.plugins.toolkit.transfer import TransferTimeout
+from karbor_like.plugins.protection import EMPTY_SCHEMA, HookContext, ResourceOperation, Schemas
+from karbor_like.plugins.toolkit import (
+    cleanup,
+    cloud_objects,
+    documents,
+    planning,
+    quotas,
+    snapshots,
+    transfer,
+)
 
 #: Members of the document: why the snapshot is not part of one of the group, and in the description of the snapshot, the id
 #: of that group snapshot.
@@ -54,11 +57,11 @@ class Protect(ResourceOperation):
             source.take_snapshot(context, volume, keep=True)
 
     def main(self, context: HookContext) -> dict[str, Any]:
-        snapshots, document = Snapshots(context.clients), documents.get(context)
+        objects, document = Snapshots(context.clients), documents.get(context)
         snapshot = group_snapshots.find_snapshot(context)
         group_snapshot_id = snapshot.group_snapshot_id if snapshot else None
         if snapshot is None:
-            snapshot = cloud_objects.fetch(context, snapshots, source.find_snapshot(context))
+            snapshot = cloud_objects.fetch(context, objects, source.find_snapshot(context))
         context.report.step("storing the metadata")
         described = {
             "id": snapshot.id,
@@ -70,12 +73,12 @@ class Protect(ResourceOperation):
         self.plugin.report_size(context, snapshot.size)
         # The snapshots in a group snapshot have its description.
         description = context.parameters.get("description") if group_snapshot_id else None
-        renamed = rename(context, snapshots, snapshot.id, context.parameters.get("snapshot_name"), description)
+        renamed = rename(context, objects, snapshot.id, context.parameters.get("snapshot_name"), description)
         return {"remarks": [REMARK, *_ungrouped(document), *renamed]}
 
     def cleanup(self, context: HookContext) -> None:
-        snapshots, shares = Snapshots(context.clients), group_snapshots.Shares(context)
-        cleanup.remove_all(context, {SNAPSHOT: snapshots, group_snapshots.SHARE: shares})
+        objects, shares = Snapshots(context.clients), group_snapshots.Shares(context)
+        cleanup.remove_all(context, {SNAPSHOT: objects, group_snapshots.SHARE: shares})
 
 
 class Restore(ResourceOperation):
@@ -86,7 +89,7 @@ class Restore(ResourceOperation):
     def plan(self, context: HookContext) -> Sequence[PlannedAction]:
         def obstacles() -> list[str]:
             document = documents.get(context)
-            _require_usable(context, document)
+            self.plugin.kept(context).find()
             return Revert(context, document).obstacles() if _reverts(context) else restored.unavailable(context)
 
         action = Action.REUSE if _reverts(context) else Action.CREATE
@@ -123,62 +126,39 @@ class Restore(ResourceOperation):
         return volume_id, restored.finish(context, volume, document["volume"])
 
 
-class Verify(ResourceOperation):
-    """Checks that the snapshot still exists and can be restored."""
+class _Kept(snapshots.KeptSnapshot):
+    source = "volume"
 
-    plugin: "VolumeSnapshotProtection"
+    def __init__(self, context: HookContext) -> None:
+        super().__init__(context, Snapshots(context.clients))
 
-    def main(self, context: HookContext) -> None:
-        context.report.step("checking the snapshot")
-        document = documents.get(context)
-        snapshot = _require_usable(context, document)
-        require_equal(
-            f"size in GiB of snapshot {snapshot.id}",
-            {"checkpoint": document["snapshot"]["size"], "snapshot": snapshot.size},
+    def source_id(self, snapshot: Any) -> str | None:
+        return snapshot.volume_id
+
+    def foreign(self, described: Mapping[str, Any], snapshot: Any) -> str | None:
+        reason = super().foreign(described, snapshot)
+        group_snapshot_id = described.get(_GROUP_SNAPSHOT)
+        if reason or group_snapshot_id is None:
+            return reason
+        shares = group_snapshots.Shares(self.context, described["operation"])
+        if getattr(snapshot, "group_snapshot_id", None) != group_snapshot_id:
+            return f"it is not part of group snapshot {group_snapshot_id}"
+        if not shares.is_ours(cloud_objects.fetch(self.context, shares, group_snapshot_id)):
+            return f"group snapshot {group_snapshot_id} does not belong to this checkpoint"
+        return None
+
+    def remove(self, described: Mapping[str, Any], timeout: float) -> None:
+        if _GROUP_SNAPSHOT not in described:
+            return super().remove(described, timeout)
+        shares = group_snapshots.Shares(self.context, described["operation"])
+        cloud_objects.delete(
+            self.context, shares, described[_GROUP_SNAPSHOT], timeout=timeout, check=self.context.check
         )
+        return None
 
 
-class Delete(ResourceOperation):
-    """Deletes the snapshot, and then the section in the bank that names it."""
-
-    plugin: "VolumeSnapshotProtection"
-
-    def main(self, context: HookContext) -> dict[str, Any]:
-        remarks = self._delete_snapshot(context)
-        context.report.step("deleting the objects in the bank")
-        context.section.delete()
-        return {"remarks": remarks}
-
-    def _delete_snapshot(self, context: HookContext) -> list[str]:
-        context.report.step("deleting the snapshot")
-        try:
-            described = documents.get(context).get("snapshot")
-        except errors.ObjectNotFound:
-            return []
-        if described is None:
-            return []  # the protect failed, and its clean-up deleted the snapshot
-        try:
-            snapshot = cloud_objects.fetch(context, Snapshots(context.clients), described["id"])
-            reason = _foreign(context, described, snapshot)
-        except exception.ResourceNotFound:
-            return []
-        if reason:
-            return [f"snapshot {snapshot.id} was not deleted: {reason}"]
-        objects: CloudObjects = Snapshots(context.clients)
-        cloud_id = described["id"]
-        if _GROUP_SNAPSHOT in described:
-            objects = group_snapshots.Shares(context, described["operation"])
-            cloud_id = described[_GROUP_SNAPSHOT]
-        timeout = self.plugin.timeout(context, described["size"] * self.plugin.gib)
-        cloud_objects.delete(context, objects, cloud_id, timeout=timeout, check=context.check)
-        return []
-
-
-class VolumeSnapshotProtection(TransferTimeout, ProtectionPlugin):
+class VolumeSnapshotProtection(snapshots.SnapshotPlugin):
     """Keeps snapshots of volumes in Cinder."""
-
-    #: Bytes of a volume for each GiB of its size. Clouds for tests may have smaller volumes.
-    gib: ClassVar[int] = 1024**3
 
     api_version = 1
     group = "volume_snapshot_plugin"
@@ -188,63 +168,19 @@ class VolumeSnapshotProtection(TransferTimeout, ProtectionPlugin):
     operations = {
         OperationType.PROTECT: Protect,
         OperationType.RESTORE: Restore,
-        OperationType.VERIFY: Verify,
-        OperationType.DELETE: Delete,
+        OperationType.VERIFY: snapshots.Verify,
+        OperationType.DELETE: snapshots.Delete,
     }
     refusals = {
         OperationType.COPY: "the data of its checkpoints is a snapshot in Cinder, which a copy would not include"
     }
 
-    def report_size(self, context: HookContext, size: int) -> None:
-        """Record that *size* GiB are protected, none of them in the bank."""
-        context.report.progress(size * self.gib, size * self.gib)
-        context.report.sizes(logical=size * self.gib, new=0, stored=0)
+    def kept(self, context: HookContext) -> _Kept:
+        return _Kept(context)
 
 
 def _reverts(context: HookContext) -> bool:
     return context.parameters.get("mode") == "revert"
-
-
-def _require_usable(context: HookContext, document: Mapping[str, Any]) -> Any:
-    """Return the snapshot. Raises ResourceFailed if it no longer exists, or cannot be restored."""
-    described, snapshots = document.get("snapshot"), Snapshots(context.clients)
-    if described is None:
-        raise exception.ResourceFailed(
-            f"the checkpoint has no snapshot of {context.resource.key}: another plugin made it, which must restore it"
-        )
-    try:
-        snapshot = cloud_objects.fetch(context, snapshots, described["id"])
-        foreign = _foreign(context, described, snapshot)
-    except exception.ResourceNotFound:
-        raise exception.ResourceFailed(
-            f"snapshot {described['id']} does not exist in this cloud: it was deleted, for example together with its volume,"
-            " or the checkpoint was made in another cloud, and cannot be restored here"
-        ) from None
-    reason = foreign or snapshots.failure(snapshot)
-    if reason:
-        raise exception.ResourceFailed(f"snapshot {snapshot.id} cannot be restored: {reason}")
-    return snapshot
-
-
-def _foreign(context: HookContext, described: Mapping[str, Any], snapshot: Any) -> str | None:
-    """Return why *snapshot* is not the one of this checkpoint, or None if it is. A document may be wrong.
-
-    Raises ResourceNotFound if the group snapshot that it should be part of does not exist.
-    """
-    if snapshot.volume_id != context.resource.id:
-        return f"it is a snapshot of volume {snapshot.volume_id}"
-    operation = snapshot.metadata.get(ownership.OPERATION, described["operation"])
-    if operation != described["operation"]:
-        return f"operation {operation} took it for another checkpoint"
-    group_snapshot_id = described.get(_GROUP_SNAPSHOT)
-    if group_snapshot_id is None:
-        return None
-    shares = group_snapshots.Shares(context, described["operation"])
-    if getattr(snapshot, "group_snapshot_id", None) != group_snapshot_id:
-        return f"it is not part of group snapshot {group_snapshot_id}"
-    if not shares.is_ours(cloud_objects.fetch(context, shares, group_snapshot_id)):
-        return f"group snapshot {group_snapshot_id} does not belong to this checkpoint"
-    return None
 
 
 def _ungrouped(document: Mapping[str, Any]) -> list[str]:

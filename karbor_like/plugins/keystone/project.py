@@ -46,4 +46,4 @@ class ProjectProtection(ProtectionPlugin):
         OperationType.DELETE: SectionDelete,
         OperationType.COPY: SectionCopy,
     }
-    quotas = (quotas.volume, quotas.compute, quotas.network)
+    quotas = (quotas.volume, quotas.compute, quotas.network, quotas.share)

@@ -12,6 +12,7 @@ from karbor_like.clients.errors import translated
 from karbor_like.clients.messages import without_request_id
 from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext
+from karbor_like.plugins.toolkit import names
 
 LOG = logging.getLogger(__name__)
 
@@ -109,6 +110,27 @@ class Details:
     def _refuse(self, name: str, reason: str) -> None:
         LOG.warning("%s: %s: %s", self._context.resource.key, name, reason)
         self._refused.setdefault(without_request_id(reason), []).append(name)
+
+
+def rename(
+    context: HookContext,
+    objects: CloudObjects,
+    cloud_id: str,
+    send: Callable[[Mapping[str, Any]], object],
+    name: str | None,
+    description: str | None = None,
+) -> list[str]:
+    """Give an object that is kept the name that the request asks for, if any, instead of the one by which the operation
+    finds it, and the description, if any. Return remarks.
+
+    :param send: sets the given ones of ``name`` and ``description``; see :meth:`Details.set`
+    """
+    texts = {key: text for key, text in {"name": name, "description": description}.items() if text}
+    if not texts:
+        return []
+    details = Details(context, f"{objects.noun} {cloud_id}")
+    details.set_all(texts, send, instead={key: names.plain(text) for key, text in texts.items()})
+    return details.finish(objects, cloud_id)
 
 
 def shorten(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Properties of images and volumes that concern more than the object that has them.
+"""Properties of images, volumes and shares that concern more than the object that has them.
 
 A restored object is a copy of the original. It must not get power over an object that belongs to the original, such as its
 encryption key, and services must not treat it as the original. Properties without a rule describe only the object that has
@@ -105,6 +105,15 @@ VOLUME_METADATA: Final = (
     Rule("readonly", Effect.OWN, "Cinder shows the read-only flag in it, which is restored by itself"),
     Rule("attached_mode", Effect.OWN, "Cinder shows in it how the volume is attached"),
     Rule("src_backup_id", Effect.OWN, "Cinder notes in it which backup the volume was restored from"),
+    *_MARKERS,
+)
+
+_HINT: Final = "Manila keeps in it near which other shares it placed the share"
+
+#: Metadata of shares.
+SHARE_METADATA: Final = (
+    Rule("__affinity_same_host", Effect.OWN, _HINT),
+    Rule("__affinity_different_host", Effect.OWN, _HINT),
     *_MARKERS,
 )
 

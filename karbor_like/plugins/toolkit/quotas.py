@@ -1,4 +1,4 @@
-"""The quotas of a project in Cinder, Nova and Neutron."""
+"""The quotas of a project in Cinder, Nova, Neutron and Manila."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ _LONGEST: Final = 255
 _COMPUTE: Final = frozenset(
     {"instances", "cores", "ram", "key_pairs", "server_groups", "server_group_members", "metadata_items"}
 )
+#: Quotas of Manila that are called as some of Cinder, and the names that they have here.
+_OF_SHARES: Final = {name: f"share_{name}" for name in ("gigabytes", "snapshots", "backups", "backup_gigabytes")}
 
 Quotas = Mapping[str, Quota]
 
@@ -52,6 +54,13 @@ def network(clients: Clients, project_id: str | None = None) -> Quotas:
     return _quotas(found, "used")
 
 
+def share(clients: Clients, project_id: str | None = None) -> Quotas:
+    """Return the quotas of Manila, such as ``shares`` and ``share_gigabytes``, by name; see :func:`volume`."""
+    with translated("the quotas of shares"):
+        found = clients.manila().show("quota-sets", f"{project_id or clients.project_id}/detail")
+    return {_OF_SHARES.get(name, name): quota for name, quota in _quotas(found, "in_use").items()}
+
+
 def _quotas(found: Mapping[str, Any], used: str) -> dict[str, Quota]:
     """Return what has the form of a quota with its use."""
     quotas: dict[str, Quota] = {}
@@ -80,6 +89,12 @@ def _change_network(clients: Clients, project_id: str, name: str, limit: int) ->
         clients.neutron().update("quotas", project_id, {name: limit})
 
 
+def _change_share(clients: Clients, project_id: str, name: str, limit: int) -> None:
+    names = {ours: theirs for theirs, ours in _OF_SHARES.items()}
+    with translated(f"changing the quota {name!r} of shares"):
+        clients.manila().update("quota-sets", project_id, {names.get(name, name): limit})
+
+
 @dataclass(frozen=True)
 class Service:
     """The quotas of one service.
@@ -99,4 +114,5 @@ SERVICES: Final[Mapping[str, Service]] = {
     "volume": Service("OS::Cinder::Quota", volume, _change_volume),
     "compute": Service("OS::Nova::Quota", compute, _change_compute),
     "network": Service("OS::Neutron::Quota", network, _change_network),
+    "share": Service("OS::Manila::Quota", share, _change_share),
 }

@@ -28,7 +28,6 @@ PLUGINS: Final[Mapping[str, Replacement]] = {
     "karbor-volume-freezer-plugin": Replacement(
         "volume-glance", "stores volumes in the bank, not with Freezer; write 'plugin = volume-glance' instead"
     ),
-    "karbor-share-protection-plugin": _nothing("shares"),
     "karbor-database-protection-plugin": _nothing("database instances"),
     "karbor-pod-protection-plugin": _nothing("pods"),
 }

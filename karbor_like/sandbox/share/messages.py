@@ -13,13 +13,14 @@ class Messages:
         self._store = store
         self._clock = clock
 
-    def add(self, project_id: str, resource_type: str, resource_id: str, reason: str) -> None:
-        """Add a message."""
+    def add(self, project_id: str, resource_type: str, resource_id: str, reason: str, code: str = "001_001") -> None:
+        """Add a message; *code* names action and detail as Manila numbers them."""
+        action, _, detail = code.partition("_")
         message = {
             "id": web.new_id(),
             "project_id": project_id,
-            "action_id": "001",
-            "detail_id": "001",
+            "action_id": action,
+            "detail_id": detail,
             "message_level": "ERROR",
             "created_at": self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%f"),
             "request_id": f"req-{web.new_id()}",

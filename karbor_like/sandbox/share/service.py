@@ -117,8 +117,9 @@ class ShareService(web.Service):
     def create_network(self, call: web.Call) -> webob.Response:
         """Add a share network, in which nothing but its id matters here."""
         values = _member(call, "share_network")
-        network = {"id": web.new_id(), "name": values.get("name"), "project_id": call.identity.project_id}
-        self._store.put("share_network", network["id"], network)
+        key = web.new_id()
+        network = {"id": key, "name": values.get("name"), "project_id": call.identity.project_id}
+        self._store.put("share_network", key, network)
         return web.answer(200, {"share_network": network})
 
     # snapshots

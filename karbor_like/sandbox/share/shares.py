@@ -1,6 +1,5 @@
 """Shares and their snapshots. The content of a share is one text, which a snapshot copies."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from karbor_like.sandbox import errors, faults, state, web
@@ -38,13 +37,8 @@ class _Records(records.Records):
             self.get(caller, key)
             return self.set(key, **fields) or {}
 
-    def change_metadata(
-        self, caller: web.Identity, key: str, change: Callable[[dict[str, str]], dict[str, str]]
-    ) -> dict[str, str]:
-        with self._store.transaction():
-            metadata = checked(change(self.get(caller, key)["metadata"]))
-            self.set(key, metadata=metadata)
-            return metadata
+    def check_metadata(self, metadata: Any) -> dict[str, str]:
+        return checked(metadata)
 
 
 class Snapshots(_Records):

@@ -14,7 +14,7 @@ NAME_LENGTH = 255
 class Messages(Protocol):
     """The service's messages to users."""
 
-    def add(self, project_id: str, resource_type: str, resource_id: str, reason: str) -> None: ...
+    def add(self, project_id: str, resource_type: str, resource_id: str, reason: str, code: str = ...) -> None: ...
 
 
 class Quotas(Protocol):
@@ -104,9 +104,16 @@ class Records:
     ) -> dict[str, str]:
         """Apply *change* to the metadata, and return the new metadata."""
         with self._store.transaction():
-            metadata = checked_metadata(change(self.get(caller, key)["metadata"]))
+            metadata = self.check_metadata(change(self.get(caller, key)["metadata"]))
             self.set(key, metadata=metadata)
             return metadata
+
+    def check_metadata(self, metadata: Any) -> dict[str, str]:
+        """Validate metadata.
+
+        :raises ApiError: 400
+        """
+        return checked_metadata(metadata)
 
     def reset(self, key: str, status: str) -> None:
         self.set(key, status=status)

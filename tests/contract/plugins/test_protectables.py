@@ -10,10 +10,12 @@ from karbor_like import exception
 from karbor_like.clients.factory import ClientFactory, Clients
 from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import SystemClock
-from karbor_like.domain.resource import IMAGE, KEY_PAIR, NETWORK, PROJECT, SERVER, VOLUME, Resource
+from karbor_like.domain.resource import IMAGE, KEY_PAIR, NETWORK, PROJECT, SERVER, SHARE, VOLUME, Resource
 from karbor_like.plugins.cinder.protectable import VolumeProtectable
 from karbor_like.plugins.glance.protectable import ImageProtectable
 from karbor_like.plugins.keystone.protectable import ProjectProtectable
+from karbor_like.plugins.manila.objects import Shown
+from karbor_like.plugins.manila.protectable import ShareProtectable, obstacle
 from karbor_like.plugins.neutron.protectable import NetworkProtectable
 from karbor_like.plugins.nova.protectable import KeyPairProtectable, ServerProtectable
 from karbor_like.sandbox.cloud import Sandbox
@@ -55,6 +57,13 @@ def make_server(clients: Clients, image: Resource | None, name: str = "web") -> 
     made = servers.create(name, image.id if image else None, "1", block_device_mapping_v2=disks)
     until(lambda: servers.get(made.id), "ACTIVE")
     return Resource(SERVER, made.id, name)
+
+
+def make_share(clients: Clients, name: str = "files", **arguments: Any) -> Resource:
+    manila = clients.manila()
+    made = manila.create("shares", {"size": 1, "share_proto": "NFS", "name": name, **arguments})["id"]
+    until(lambda: Shown.of(manila.show("shares", made)), "available")
+    return Resource(SHARE, made, name)
 
 
 def make_network(clients: Clients, name: str = "inner", **values: Any) -> Resource:
@@ -176,6 +185,92 @@ class TestVolume(ProtectableContract):
     def test_volume_without_a_name(self, plugin: VolumeProtectable, alice: Clients) -> None:
         nameless = make_volume(alice, "")
         assert plugin.show(alice, nameless.id).name == ""
+
+
+class TestShare(ProtectableContract):
+    @pytest.fixture
+    def plugin(self) -> ShareProtectable:
+        return ShareProtectable()
+
+    @pytest.fixture
+    def mine(self, alice: Clients) -> Resource:
+        return make_share(alice)
+
+    @pytest.fixture
+    def theirs(self, bob: Clients) -> Resource:
+        return make_share(bob)
+
+    @staticmethod
+    def reset(admin: Clients, share: Resource, status: str) -> None:
+        action = {"reset_status": {"status": status}}
+        admin.adapter("manila").post(f"/shares/{share.id}/action", json=action, microversion="2.73")
+
+    def test_states(self, plugin: ShareProtectable, alice: Clients, admin: Clients, mine: Resource) -> None:
+        """A share that only receives its data is protected if the plan names it."""
+
+        def child() -> str | None:
+            ((found,),) = plugin.children(alice, [project_of(alice)]).values()
+            assert found == mine
+            return found.obstacle
+
+        for status in (
+            "error",
+            "deleting",
+            "error_deleting",
+            "manage_error",
+            "unmanage_error",
+            "extending_error",
+            "shrinking_error",
+            "reverting_error",
+            "migrating",
+            "awaiting_transfer",
+            "new one",
+        ):
+            self.reset(admin, mine, status)
+            assert plugin.list(alice) == []
+            assert child() == f"it is in state '{status}'"
+            with pytest.raises(exception.ResourceNotProtectable, match=f"'{status}'"):
+                plugin.show(alice, mine.id)
+        for status, reason in (
+            ("creating_from_snapshot", "it is in state 'creating_from_snapshot'"),
+            ("extending", None),
+            ("available", None),
+        ):
+            self.reset(admin, mine, status)
+            assert plugin.list(alice) == [plugin.show(alice, mine.id)] == [mine]
+            assert child() == reason
+
+    def test_objects_of_operations_are_hidden(self, plugin: ShareProtectable, alice: Clients, mine: Resource) -> None:
+        marked = make_share(alice, "restored", metadata=MARKERS)
+        named = make_share(alice, "karbor-like-0c8f7e6d-0000-4000-8000-000000000000-x-share")
+        assert plugin.list(alice) == [mine]
+        assert plugin.children(alice, [project_of(alice)]) == {project_of(alice): [mine]}
+        for hidden in (marked, named):
+            with pytest.raises(exception.Conflict, match="belongs to operation"):
+                plugin.show(alice, hidden.id)
+
+    def test_public_shares_of_others_are_not_ours(
+        self, plugin: ShareProtectable, alice: Clients, admin: Clients, theirs: Resource
+    ) -> None:
+        admin.manila().update("shares", theirs.id, {"is_public": True})
+        assert alice.manila().show("shares", theirs.id)["id"] == theirs.id
+        assert plugin.list(alice) == []
+        with pytest.raises(exception.ResourceNotFound):
+            plugin.show(alice, theirs.id)
+
+    def test_share_without_a_name(self, plugin: ShareProtectable, alice: Clients) -> None:
+        nameless = alice.manila().create("shares", {"size": 1, "share_proto": "NFS"})["id"]
+        assert plugin.show(alice, nameless).name == ""
+
+    @pytest.mark.parametrize("values", [{"status": 1}, {"size": "1"}, {"name": ["a"]}], ids=str)
+    def test_responses_that_cannot_be_understood(self, values: dict[str, Any]) -> None:
+        with pytest.raises(exception.Unavailable, match="cannot be understood"):
+            Shown.of({"id": "a", "name": None, "status": "available", "size": 1, **values})
+
+    def test_recycle_bin(self) -> None:
+        """Lists leave out what is in the recycle bin, but it can be shown."""
+        share = {"id": "a", "name": None, "status": "available", "size": 1, "is_soft_deleted": True}
+        assert obstacle(Shown.of(share)) == "it is in the recycle bin"
 
 
 class TestServer(ProtectableContract):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def test_names_and_metadata_change(alice: Tenant) -> None:
         values = {"display_name": "n", "display_description": "d"}
         changed = alice.manila.update(collection, key, values)
         assert (changed["name"], changed["description"]) == ("n", "d")
-        refused(400, "255", lambda c=collection, k=key: alice.manila.update(c, k, {"display_name": "x" * 256}))
+        refused(400, "255", partial(alice.manila.update, collection, key, {"display_name": "x" * 256}))
     alice.manila.set_metadata(share, {"b": "3"})
     assert alice.manila.show("shares", share)["metadata"] == {"a": "1", "b": "3"}
     alice.manila.set_metadata(share, {}, replace=True)
@@ -121,7 +122,7 @@ def test_a_share_of_a_snapshot_is_like_the_snapshots_share(alice: Tenant) -> Non
         ({"share_type": "sandbox-plain"}, "must match the type"),
         ({"availability_zone": "moon"}, "must be the same as the parent"),
     ):
-        refused(400, words, lambda d=different: alice.share(**{**values, **d}))
+        refused(400, words, partial(alice.share, **{**values, **different}))
 
 
 def test_types_without_snapshots(alice: Tenant) -> None:
@@ -148,7 +149,7 @@ def test_access_rules(cloud: Sandbox, alice: Tenant) -> None:
     again = {"access_type": "ip", "access_to": "10.0.0.0/8"}
     refused(400, "Share access ip:10.0.0.0/8 exists", lambda: alice.manila.allow_access(share, again))
     for wrong in ({"access_type": "ip", "access_to": "10.0.0.0/99"}, {"access_type": "dns", "access_to": "a"}):
-        refused(400, "Invalid", lambda w=wrong: alice.manila.allow_access(share, w))
+        refused(400, "Invalid", partial(alice.manila.allow_access, share, wrong))
     alice.act(share, "deny_access", access_id=alice.manila.access_rules(share)[0]["id"])
     waiter().until("gone", lambda: alice.manila.access_rules(share), done=lambda rules: not rules)
     cloud.fault(service="share", path="/action$", kind="error")

@@ -10,17 +10,17 @@ from karbor_like.plugins.toolkit.properties import Effect, Rule
 
 PAGE = Path(__file__).parents[4] / "doc" / "source" / "user" / "properties.rst"
 WORDS = {Effect.KEPT: "restored", Effect.DROPPED: "not restored", Effect.OWN: "set by the service"}
-TABLES = [properties.IMAGE, properties.VOLUME_METADATA]
+TABLES = [properties.IMAGE, properties.VOLUME_METADATA, properties.SHARE_METADATA]
 
 
-@pytest.mark.parametrize(("number", "rules"), list(enumerate(TABLES)), ids=["image", "volume"])
+@pytest.mark.parametrize(("number", "rules"), list(enumerate(TABLES)), ids=["image", "volume", "share"])
 def test_page_shows_all_rules(number: int, rules: tuple[Rule, ...]) -> None:
     table = PAGE.read_text().split(".. list-table::")[number + 1]
     rows = re.findall(r"^   \* - ``(.+)``\n     - (.+)\n     - (.+)$", table, re.MULTILINE)
     assert rows == [(rule.name, WORDS[rule.effect], rule.reason) for rule in rules]
 
 
-@pytest.mark.parametrize("rules", TABLES, ids=["image", "volume"])
+@pytest.mark.parametrize("rules", TABLES, ids=["image", "volume", "share"])
 def test_a_property_has_one_rule(rules: tuple[Rule, ...]) -> None:
     for rule in rules:
         assert [other for other in rules if other.applies(rule.name)] == [rule]

@@ -31,6 +31,12 @@ class Cloud:
     def neutron(self) -> Any:
         return SimpleNamespace(show=lambda collection, key: self.shown)
 
+    def manila(self) -> Any:
+        def update(collection: str, key: str, values: Any) -> None:
+            self.shown = (collection, key, values)
+
+        return SimpleNamespace(show=lambda collection, key: self.shown, update=update)
+
     def get(self, project_id: str, detail: bool) -> Any:
         return SimpleNamespace(to_dict=lambda: self.shown)
 
@@ -56,6 +62,16 @@ def test_key_pairs_are_counted_and_networks_of_nova_are_not_read() -> None:
     each = {"limit": 5, "in_use": 0, "reserved": 0}
     found = quotas.compute(cast(Any, Cloud({"instances": each, "key_pairs": each, "floating_ips": each})))
     assert found == {"instances": Quota(5, 0), "key_pairs": Quota(5, 1)}
+
+
+def test_quotas_of_shares_have_names_of_their_own() -> None:
+    each = {"limit": 5, "in_use": 1, "reserved": 1}
+    cloud = Cloud(dict.fromkeys(["shares", "gigabytes", "snapshot_gigabytes"], each))
+    found = quotas.share(cast(Any, cloud))
+    assert found == dict.fromkeys(["shares", "share_gigabytes", "snapshot_gigabytes"], Quota(5, 2))
+    for name, theirs in {"share_gigabytes": "gigabytes", "shares": "shares"}.items():
+        quotas.SERVICES["share"].change(cast(Any, cloud), "p", name, 7)
+        assert cloud.shown == ("quota-sets", "p", {theirs: 7})
 
 
 @pytest.mark.parametrize(("limit", "used", "free"), [(5, 2, 3), (5, 9, 0), (0, 0, 0), (-1, 3, None)])

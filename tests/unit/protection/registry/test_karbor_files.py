@@ -12,7 +12,7 @@ from karbor_like.protection.registry import karbor_files, providers
 
 ID = "3c1d0000-0000-4000-8000-000000000005"
 VOLUME, IMAGE, SERVER = "OS::Cinder::Volume", "OS::Glance::Image", "OS::Nova::Server"
-NETWORK = "OS::Neutron::Network"
+NETWORK, SHARE = "OS::Neutron::Network", "OS::Manila::Share"
 SWIFT_ACCOUNT = {"auth_url": "http://127.0.0.1:9/identity", "user": "u", "key": "k", "tenant_name": "t"}
 LEASE_WINDOWS = {f"lease_{name}_window": "100" for name in ("expire", "renew", "validity")}
 SWIFT = {
@@ -30,7 +30,7 @@ FILES: Mapping[str, tuple[Sequence[str], str, Mapping[str, Mapping[str, str]], s
         [f"{name}-protection" for name in ("volume", "image", "server", "share", "network", "database")],
         "swift",
         SWIFT,
-        {VOLUME, IMAGE, NETWORK, SERVER},
+        {VOLUME, IMAGE, NETWORK, SERVER, SHARE},
     ),
     "snapshots": (["volume-snapshot"], "swift", SWIFT, {VOLUME}),
     "file system": (
@@ -85,7 +85,12 @@ def test_what_differs_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.WARNING):
         registry.load()
         registry.load()
-    assert caplog.text.count("karbor-share-protection-plugin is ignored, because shares cannot be protected") == 1
+    assert (
+        caplog.text.count(
+            "karbor-database-protection-plugin is ignored, because database instances cannot be protected"
+        )
+        == 1
+    )
     assert "karbor-volume-freezer-plugin stores volumes in the bank, not with Freezer" in caplog.text
     assert "swift_bank_plugin] lease_renew_window: is ignored" in caplog.text
 
@@ -95,3 +100,11 @@ def test_a_file_without_any_plugin_that_can_be_used_is_refused(tmp_path: Path) -
     path.write_text(path.read_text().replace("plugin=karbor-volume-protection-plugin\n", "") + KEY)
     with pytest.raises(exception.ConfigurationError, match="infra.conf:6: .*pods cannot be protected"):
         providers.read(path, SystemClock())
+
+
+def test_the_section_for_shares_is_known(tmp_path: Path) -> None:
+    path = written(tmp_path / "infra.conf", "infrastructure")
+    path.write_text(path.read_text() + "[manila_snapshot_plugin]\npoll_interval = 15\n" + KEY)
+    provider = providers.read(path, SystemClock())
+    assert provider is not None
+    assert "[manila_snapshot_plugin] poll_interval: is ignored" in "\n".join(provider.remarks)
