@@ -18,7 +18,6 @@ KINDS = (
     "compute",
     "network",
     "shared-file-system",
-    "sharev2",
     "orchestration",
     "data-protect",
 )
