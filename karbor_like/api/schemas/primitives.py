@@ -33,7 +33,8 @@ NULLABLE_TEXT: Schema = {"type": ["string", "null"]}
 BYTES: Schema = {"type": ["integer", "null"], "minimum": 0}
 TIME: Schema = {"type": ["string", "null"], "description": "ISO 8601, UTC, with microseconds and without a time zone."}
 
-_KEYS: Schema = {"maxLength": 255, "pattern": f"^[A-Za-z0-9\\-_:.#@ ]{{1,255}}{_END}"}
+_KEY: Final = "[A-Za-z0-9\\-_:.#@ ]{1,255}"
+_KEYS: Schema = {"maxLength": 255, "pattern": f"^{_KEY}{_END}"}
 
 #: Key-value pairs of the tenant. Null means absent.
 VALUES: Schema = {
@@ -43,12 +44,21 @@ VALUES: Schema = {
     "additionalProperties": {"type": ["boolean", "string", "integer", "null"], "maxLength": _MAX_VALUE},
 }
 METADATA: Schema = {**VALUES, "type": ["object", "null"]}
-#: Parameters of plugins, by ``Type`` or ``Type#id``.
+#: Parameters of plugins, by ``Type`` or ``Type#id``, or ``*``. A value may be a map, such as ``network_map``.
 PARAMETERS: Schema = {
     "type": "object",
     "maxProperties": MAX_ITEMS,
-    "propertyNames": _KEYS,
-    "additionalProperties": VALUES,
+    "propertyNames": {"maxLength": 255, "pattern": f"^(\\*|{_KEY}){_END}"},
+    "additionalProperties": {
+        **VALUES,
+        "additionalProperties": {
+            "type": [*VALUES["additionalProperties"]["type"], "object"],
+            "maxLength": _MAX_VALUE,
+            "maxProperties": MAX_ITEMS,
+            "propertyNames": {"minLength": 1, "maxLength": 255},
+            "additionalProperties": {"type": "string", "maxLength": 255},
+        },
+    },
 }
 
 RESOURCE: Schema = {

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import jsonschema
 from oslo_utils import uuidutils
@@ -16,6 +16,9 @@ Parameters = Mapping[str, Mapping[str, Any]]
 Schemas = Mapping[str, Mapping[str, Any]]
 #: Resource type -> what decides whether a text can be the id of a resource.
 Ids = Mapping[str, Callable[[str], bool]]
+
+#: Key of the options of a restore for all types that take them.
+EVERYTHING: Final = "*"
 
 #: Errors that a message lists.
 _MAX_ERRORS = 10
@@ -32,6 +35,27 @@ def effective(parameters: Parameters, of: Resource) -> dict[str, Any]:
 def mapping(parameters: Parameters) -> dict[str, str]:
     """Return the ids of existing resources that a restore request names for ``Type#id``, by that key."""
     return {key: options[MAP_TO] for key, options in parameters.items() if "#" in key and options.get(MAP_TO)}
+
+
+def spread(parameters: Parameters, schemas: Schemas, *, root: str) -> Parameters:
+    """Replace the options for everything, under :data:`EVERYTHING`, by options of every type whose schema has them.
+
+    Options that a type or a resource has itself are left as they are.
+
+    :param schemas: JSON schemas of the options, by resource type
+    :param root: path of *parameters* in the request, for messages
+    :raises UnknownParameter: no type has such an option
+    """
+    if EVERYTHING not in parameters:
+        return parameters
+    found = {key: options for key, options in parameters.items() if key != EVERYTHING}
+    for name, value in parameters[EVERYTHING].items():
+        types = [kind for kind, schema in schemas.items() if name in (schema.get("properties") or {})]
+        if not types:
+            raise exception.UnknownParameter(f"{root}.{EVERYTHING}.{name}: no type of the provider has this option")
+        for kind in types:
+            found[kind] = {name: value, **found.get(kind, {})}
+    return found
 
 
 def check(

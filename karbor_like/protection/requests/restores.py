@@ -15,7 +15,7 @@ from karbor_like.domain.graph import Graph
 from karbor_like.domain.operation import OperationType
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.operation import deployers
-from karbor_like.protection.registry.parameters import Parameters, check
+from karbor_like.protection.registry.parameters import Parameters, check, spread
 from karbor_like.protection.registry.providers import Deployer
 from karbor_like.protection.requests.queue import Queue
 
@@ -118,7 +118,8 @@ class Restores:
         repository, provider = _REPOSITORIES[kind], self._env.providers.get(provider_id)
         project_id = str(context.project_id)
         types, root = self._env.protectables.ids(), f"{repository.noun}.parameters"
-        options = check(parameters, provider.schemas(kind.value), types, root=root, strict=True)
+        schemas = provider.schemas(kind.value)
+        options = check(spread(parameters, schemas, root=root), schemas, types, root=root, strict=True)
 
         def write(session: orm.Session) -> None:
             quotas.lock(session, project_id)

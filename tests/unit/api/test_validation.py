@@ -46,7 +46,11 @@ def test_uuids_of_all_kinds(value: uuid.UUID):
         (primitives.VALUES, [{}, {"a.b:c# d-_": "x"}, {"a": None, "b": True, "c": 5}], [[], {"a": 1.5}, {"a/": 1}]),
         (primitives.VALUES, [{"x" * 255: 1}], [None, {"": 1}, {"x" * 256: 1}, {"a\n": 1}, {"a": {}}, {"a": []}]),
         (primitives.METADATA, [None, {}], ["", 0]),
-        (primitives.PARAMETERS, [{}, {"T#1": {"a": 1}}], [None, {"T": None}, {"T": 1}, {"T": {"a": {}}}]),
+        (
+            primitives.PARAMETERS,
+            [{}, {"T#1": {"a": 1}}, {"*": {"a": True}}, {"T": {"network_map": {"old net": "new"}}}],
+            [None, {"T": None}, {"T": 1}, {"T": {"a": []}}, {"T": {"a": {"b": {}}}}, {"**": {}}, {"T": {"*": 1}}],
+        ),
         (
             primitives.RESOURCES,
             [[{"id": "1", "type": "t", "name": ""}], [{"id": "1", "type": "t", "name": None, "x": 1}]],

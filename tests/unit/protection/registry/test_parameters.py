@@ -90,3 +90,18 @@ def test_what_is_wrong_is_said_with_its_path(refused, message):
 def test_options_without_a_schema_are_kept_unchecked_unless_strict():
     values = {"OS::Nova::Server": {"x": 1, "y": None}}
     assert check(values, strict=False) == {"OS::Nova::Server": {"x": 1}}
+
+
+def test_options_for_everything():
+    """Every type that has the option gets it, unless the type or the resource has a value of its own."""
+    schemas = {name: {"properties": {"name_prefix": {}}} for name in ("A", "B")} | {"C": {}}
+    given = {"*": {"name_prefix": "test-"}, "B": {"name_prefix": "b-"}, "A#1": {"name_prefix": "one-"}}
+    spread = parameters.spread(given, schemas, root="restore.parameters")
+    assert spread == {
+        "A": {"name_prefix": "test-"},
+        "B": {"name_prefix": "b-"},
+        "A#1": {"name_prefix": "one-"},
+    }
+    assert parameters.effective(spread, Resource("A", "1")) == {"name_prefix": "one-"}
+    with pytest.raises(exception.UnknownParameter, match=r"restore.parameters.\*.x: no type of the provider has"):
+        parameters.spread({"*": {"x": 1}}, schemas, root="restore.parameters")
