@@ -27,29 +27,33 @@ def describe(volume: Any) -> dict[str, Any]:
     }
 
 
-def placement(clients: Clients, document: Mapping[str, Any]) -> dict[str, str]:
-    """Return arguments for the creation of a volume with the volume type and the availability zone in *document*.
+def offered(clients: Clients) -> dict[str, dict[str, str]]:
+    """Return the volume types and the availability zones that the project may use in this cloud: the names by ids.
 
-    Either is left out if *document* or this cloud does not have it: a restore must succeed without them.
+    The id of a zone is its name. Raises what ``translated`` raises.
     """
-    wanted = {}
     with translated("the volume types and availability zones"):
-        if document.get("volume_type") in {volume_type.name for volume_type in clients.cinder().volume_types.list()}:
-            wanted["volume_type"] = document["volume_type"]
+        types = clients.cinder().volume_types.list()
         zones = clients.cinder().availability_zones.list(detailed=False)
-        if document.get("availability_zone") in {
-            zone.zoneName for zone in zones if zone.zoneState.get("available", True)
-        }:
-            wanted["availability_zone"] = document["availability_zone"]
-    return wanted
+    usable = [zone.zoneName for zone in zones if zone.zoneState.get("available", True)]
+    return {
+        "volume_type": {volume_type.id: volume_type.name for volume_type in types},
+        "availability_zone": {name: name for name in usable},
+    }
 
 
 def differences(volume: Any, document: Mapping[str, Any]) -> list[str]:
     """Return remarks on what is not restored on purpose, or cannot be: metadata, and the placement of the new *volume*."""
-    return properties.remarks(document["image_metadata"], properties.IMAGE_PROPERTIES, "image metadata") + [
+    dropped = properties.remarks(document["image_metadata"], properties.IMAGE_PROPERTIES, "image metadata")
+    return [*dropped, *placement_differences(volume, document)]
+
+
+def placement_differences(volume: Any, document: Mapping[str, Any]) -> list[str]:
+    """Return how the placement of *volume* differs from that in *document*."""
+    return [
         f"the {name.replace('_', ' ')} is {getattr(volume, name)!r} instead of {document[name]!r}"
         for name in ("volume_type", "availability_zone")
-        if document[name] and getattr(volume, name) != document[name]
+        if document.get(name) and getattr(volume, name) != document[name]
     ]
 
 

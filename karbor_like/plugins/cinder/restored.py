@@ -7,9 +7,9 @@ from karbor_like.clients.errors import translated
 from karbor_like.plugins.cinder import metadata
 from karbor_like.plugins.cinder.objects import Volumes
 from karbor_like.plugins.protection import HookContext
-from karbor_like.plugins.toolkit import cloud_objects, names
+from karbor_like.plugins.toolkit import cloud_objects, names, planning
 from karbor_like.plugins.toolkit.comparison import require_equal
-from karbor_like.plugins.toolkit.details import Details
+from karbor_like.plugins.toolkit.details import Details, shorten
 
 #: Role of the volume.
 VOLUME: Final = "volume"
@@ -28,6 +28,7 @@ NAME_PROPERTIES: Final[Mapping[str, Any]] = {
         "description": "The description of the restored volume.",
         "default": None,
     },
+    **names.PREFIX_PROPERTIES,
 }
 
 #: Restore parameters that choose where the volume is created.
@@ -35,7 +36,7 @@ PLACEMENT_PROPERTIES: Final[Mapping[str, Any]] = {
     "volume_type": {
         **names.NAME,
         "title": "Volume Type",
-        "description": "The name of the volume type of the restored volume.",
+        "description": "The name or the ID of the volume type of the restored volume.",
         "default": None,
     },
     "availability_zone": {
@@ -44,25 +45,70 @@ PLACEMENT_PROPERTIES: Final[Mapping[str, Any]] = {
         "description": "The availability zone of the restored volume.",
         "default": None,
     },
+    **planning.STRICT_PROPERTIES,
 }
+
+_PLACEMENT: Final = ("volume_type", "availability_zone")
+
+Values = Mapping[str, Any]
+Offered = Mapping[str, Mapping[str, str]]
 
 
 def requested(context: HookContext) -> dict[str, str]:
-    """Return the placement that the restore request names, as arguments for the creation of a volume."""
-    return {name: context.parameters[name] for name in PLACEMENT_PROPERTIES if context.parameters.get(name)}
+    """Return the placement that the restore request names."""
+    return {name: context.parameters[name] for name in _PLACEMENT if context.parameters.get(name)}
 
 
-def unavailable(context: HookContext) -> list[str]:
-    """Return a reason for each part of the requested placement that this cloud does not offer."""
-    wanted = requested(context)
-    if not wanted:
+def choose(
+    offered: Offered, given: Values, original: Values, *, strict: bool = False
+) -> tuple[dict[str, str], list[str]]:
+    """Choose the placement of a volume: the requested one, or that of the original, or none if the cloud lacks that.
+
+    :param offered: what :func:`metadata.offered` returned
+    :param given: what the request names, by name or id
+    :param original: names
+    :param strict: whether the cloud must offer the placement of the original
+    :returns: arguments for the creation, and the reasons why the volume cannot be created as requested
+    """
+    arguments, reasons = dict[str, str](), []
+    for part in _PLACEMENT:
+        there, wanted = offered[part], str(given.get(part) or original.get(part) or "")
+        if given.get(part) in there:
+            arguments[part] = there[wanted]
+        elif wanted in there.values():
+            arguments[part] = wanted
+        elif given.get(part) or (wanted and strict):
+            known = shorten(sorted(there.values())) or "none"
+            label = part.replace("_", " ")
+            reasons.append(f"this cloud does not offer the {label} {wanted!r}; it offers {known}: choose with {part!r}")
+    return arguments, reasons
+
+
+def unavailable(context: HookContext, original: Values) -> list[str]:
+    """Return the reasons why the volume cannot be created where the request asks for it.
+
+    :param original: as for :func:`placement`
+    """
+    strict = planning.is_strict(context)
+    return _choose(context, original, strict=strict)[1] if strict or requested(context) else []
+
+
+def moved(context: HookContext, document: Values, volume_id: str) -> list[str]:
+    """Return the reasons why a volume of a snapshot would not be placed as the original was, if the restore is strict.
+
+    :param document: what :func:`metadata.describe` returned
+    :param volume_id: of the volume of the snapshot, which lends its placement
+    """
+    if not planning.is_strict(context):
         return []
-    offered = context.waiter.call(lambda: metadata.placement(context.clients, wanted), check=context.check)
-    return [
-        f"this cloud does not offer the {name.replace('_', ' ')} {value!r}"
-        for name, value in wanted.items()
-        if name not in offered
-    ]
+    volume = cloud_objects.fetch(context, Volumes(context.clients), volume_id)
+    kept = {name: value for name, value in document.items() if name not in requested(context)}
+    return metadata.placement_differences(volume, kept)
+
+
+def _choose(context: HookContext, original: Values, *, strict: bool = False) -> tuple[dict[str, str], list[str]]:
+    offered = context.waiter.call(lambda: metadata.offered(context.clients), check=context.check)
+    return choose(offered, requested(context), original, strict=strict)
 
 
 def needs(size: int) -> dict[str, int]:
@@ -73,13 +119,12 @@ def needs(size: int) -> dict[str, int]:
     return {"volumes": 1, "gigabytes": size}
 
 
-def placement(context: HookContext, document: Mapping[str, Any]) -> dict[str, str]:
+def placement(context: HookContext, original: Values) -> dict[str, str]:
     """Return arguments for the creation: the requested placement, and that of the original as far as this cloud offers it.
 
-    :param document: what :func:`metadata.describe` returned
+    :param original: what :func:`metadata.describe` returned; empty if something else lends its placement
     """
-    wanted = {**document, **requested(context)}
-    return context.waiter.call(lambda: metadata.placement(context.clients, wanted), check=context.check)
+    return _choose(context, original)[0] if original or requested(context) else {}
 
 
 def create(context: HookContext, size: int, arguments: Mapping[str, Any]) -> str:
@@ -117,10 +162,11 @@ def finish(context: HookContext, volume: Any, document: Mapping[str, Any]) -> li
     Idempotent. Returns remarks on what differs from the original and from the request.
     """
     context.report.step("restoring the volume's metadata")
-    name = context.parameters.get("restore_name") or document["name"]
+    name = names.restored(context.parameters, document["name"])
     description = context.parameters.get("restore_description") or document["description"]
+    asked = placement(context, {})
     return [
-        *metadata.differences(volume, {**document, **requested(context)}),
+        *metadata.differences(volume, {**document, **asked}),
         *metadata.apply(context, volume, {**document, "description": description}, name),
     ]
 

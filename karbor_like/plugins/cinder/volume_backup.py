@@ -105,11 +105,12 @@ class Restore(ResourceOperation):
         target = context.parameters.get("volume_id")
 
         def obstacles() -> list[str]:
-            described = _described(documents.get(context), context)
+            document = documents.get(context)
+            described = _described(document, context)
             self._check_backup(context, described)
-            return (
-                backup_target.obstacles(context, target, described["size"]) if target else restored.unavailable(context)
-            )
+            if target:
+                return backup_target.obstacles(context, target, described["size"])
+            return restored.unavailable(context, document["volume"])
 
         action = Action.MAP if target else Action.CREATE
         reason = f"the bytes of volume {target} are replaced" if target else ""

@@ -6,13 +6,14 @@ depends on the next. Restore: 1. create an image of the stored bytes, 2. a volum
 4. delete the image.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from karbor_like import exception
 from karbor_like.bank import StreamStats
 from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
+from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.cinder import metadata, restored, source
 from karbor_like.plugins.cinder.objects import Snapshots, Volumes
@@ -23,7 +24,7 @@ from karbor_like.plugins.glance import content, data, integrity
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
-from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, ownership, quotas, transfer
+from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, ownership, planning, quotas, transfer
 from karbor_like.plugins.toolkit.comparison import require_equal
 from karbor_like.plugins.toolkit.details import Details
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
@@ -37,7 +38,7 @@ _INCOMPLETE: Final = (
     " the beginning of the volume, remove it; otherwise Cinder's driver is at fault"
 )
 
-# Clients know both schemas, which must not change. See Schemas for the meaning of "required" in them.
+# Clients know the options, and restore_name, which must not change. See Schemas for the meaning of "required" in them.
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     "title": "Volume Glance Protection Options",
     "type": "object",
@@ -67,6 +68,8 @@ RESTORE_SCHEMA: Final[Mapping[str, Any]] = {
             "description": "The name of the restore resource ",
             "default": None,
         },
+        **names.PREFIX_PROPERTIES,
+        **restored.PLACEMENT_PROPERTIES,
     },
     "required": ["restore_name"],
 }
@@ -191,6 +194,10 @@ class Restore(ResourceOperation):
     """The four steps of restore. The restored volume is a result, which is deleted only if the operation fails."""
 
     plugin: "VolumeGlanceProtection"
+
+    def plan(self, context: HookContext) -> Sequence[PlannedAction]:
+        created = PlannedAction(Action.CREATE, context.resource.key)
+        return planning.plan(context, lambda: restored.unavailable(context, documents.get(context)["volume"]), created)
 
     def needs(self, context: HookContext) -> Mapping[str, int]:
         return restored.needs(documents.get(context)["volume"]["size"])

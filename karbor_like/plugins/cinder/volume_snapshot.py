@@ -89,8 +89,11 @@ class Restore(ResourceOperation):
     def plan(self, context: HookContext) -> Sequence[PlannedAction]:
         def obstacles() -> list[str]:
             document = documents.get(context)
-            self.plugin.kept(context).find()
-            return Revert(context, document).obstacles() if _reverts(context) else restored.unavailable(context)
+            snapshot = self.plugin.kept(context).find()
+            if _reverts(context):
+                return Revert(context, document).obstacles()
+            moved = restored.moved(context, document["volume"], snapshot.volume_id)
+            return [*restored.unavailable(context, {}), *moved]
 
         action = Action.REUSE if _reverts(context) else Action.CREATE
         reason = "the volume is reverted to the snapshot" if _reverts(context) else ""
@@ -120,7 +123,7 @@ class Restore(ResourceOperation):
         context.report.step("creating a volume of the snapshot")
         size = document["snapshot"]["size"]
         # Cinder takes type and zone from the volume of the snapshot. It accepts others only where its storage allows it.
-        arguments = {"snapshot_id": document["snapshot"]["id"], **restored.requested(context)}
+        arguments = {"snapshot_id": document["snapshot"]["id"], **restored.placement(context, {})}
         volume_id = restored.create(context, size, arguments)
         volume = restored.wait(context, volume_id, size, timeout)
         return volume_id, restored.finish(context, volume, document["volume"])

@@ -39,6 +39,7 @@ RESTORE_SCHEMA: Final[Mapping[str, Any]] = {
             "title": "Restore Image Name",
             "description": "The name of the restored image.",
         },
+        **names.PREFIX_PROPERTIES,
     },
     "required": [],
 }
@@ -106,7 +107,7 @@ class Restore(ResourceOperation):
         with content.explaining(context):
             image = data.make_image(context, IMAGE, document["image"], keep=True, timeout=timeout)
         context.report.step("restoring the image's properties")
-        name = context.parameters.get("restore_name") or document["name"]
+        name = names.restored(context.parameters, document["name"])
         remarks = [*_differences(document), *finish(context, image.id, name, document)]
         return {"restored": {context.resource.key: image.id}, "remarks": remarks}
 

@@ -31,6 +31,8 @@ from karbor_like.plugins.neutron.schema import (
     key,
 )
 from karbor_like.plugins.neutron.target import Target
+from karbor_like.plugins.toolkit.names import PREFIX
+from karbor_like.plugins.toolkit.planning import STRICT
 
 AUTO: Final = "auto"
 COPY: Final = "copy"
@@ -56,6 +58,7 @@ class Choices:
     :param associated: ids of existing floating IPs that are free, and that a port which is created had
     :param copy: whether originals must not be touched, so that their MAC addresses are in use
     :param addresses: whether to ask for the original addresses of floating IPs
+    :param prefix: what the names of created objects begin with
     :param lines: the plan
     :param remarks: sentences on what is not as it was
     """
@@ -69,6 +72,7 @@ class Choices:
     associated: set[str] = field(default_factory=set)
     copy: bool = False
     addresses: bool = True
+    prefix: str = ""
     lines: list[PlannedAction] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
@@ -95,14 +99,26 @@ def choose(
     return _Chooser(document, target, parameters).choose(mapping, own_key)
 
 
+def plan(
+    document: Document, target: Target, parameters: Mapping[str, Any], mapping: Mapping[str, str], own_key: str
+) -> Choices:
+    """Decide like :func:`choose`, before anything is created: with conflicts that can only be seen then."""
+    chooser = _Chooser(document, target, parameters)
+    chosen = chooser.choose(mapping, own_key)
+    chooser.add_obstacles()
+    return chosen
+
+
 class _Chooser:
     def __init__(self, document: Document, target: Target, parameters: Mapping[str, Any]) -> None:
         self._document = document
         self._target = target
         self._parameters = parameters
         self._mode = parameters.get("mode") or AUTO
+        self._strict = bool(parameters.get(STRICT))
         self._floating = parameters.get("floating_ips") or KEEP_OR_NEW
         self._own = contained(document)
+        self._subnets = {subnet["id"]: subnet for subnet in document["subnets"]}
         self._taken: dict[str, dict[str, str]] = {}
         self._networks_of: dict[str, set[str]] = defaultdict(set)
         interfaces = [each for router in document["routers"] for each in router["interfaces"]]
@@ -110,7 +126,8 @@ class _Chooser:
             for fixed in holder["fixed_ips"]:
                 self._networks_of[fixed["subnet_id"]].add(holder["network_id"])
         copy = self._mode == COPY
-        self._choices = Choices(copy=copy, addresses=self._floating == KEEP_OR_NEW and not copy)
+        addresses, prefix = self._floating == KEEP_OR_NEW and not copy, str(parameters.get(PREFIX) or "")
+        self._choices = Choices(copy=copy, addresses=addresses, prefix=prefix)
 
     def choose(self, mapping: Mapping[str, str], own_key: str) -> Choices:
         mapped = mappings.resolve(self._document, self._target, self._parameters, mapping, own_key)
@@ -136,13 +153,35 @@ class _Chooser:
         for router in self._document["routers"]:
             self._check_interfaces(router)
         self._associations()
+        self._narrow_networks()
         return self._choices
+
+    def add_obstacles(self) -> None:
+        """Add conflicts with what others have done in the target. What this restore creates would look the same."""
+        for router in self._document["routers"]:
+            if self._is_created(ROUTER, router["id"]):
+                self._check_addresses(router)
+        for resource_key in self._choices.mapped:
+            if resource_key.startswith(f"{PORT}#"):
+                target_id = self._choices.existing[resource_key]
+                there = self._target.seen(PORT, target_id) or {}
+                if str(there.get("device_owner") or "").startswith("compute:"):
+                    reason = f"it is mapped to port {target_id}, which server {there.get('device_id')} has"
+                    self._line(Action.CONFLICT, resource_key, reason)
 
     def _left(self, member: str) -> list[Values]:
         return [each for each in self._document[member] if key(MEMBERS[member], each["id"]) not in self._done]
 
     def _line(self, action: Action, resource_key: str, reason: str = "") -> None:
         self._choices.lines.append(PlannedAction(action, resource_key, reason))
+
+    def _skip(self, resource_key: str, reason: str) -> None:
+        """Leave out what has no counterpart, which a strict restore must not do."""
+        self._choices.skipped.add(resource_key)
+        if self._strict:
+            self._line(Action.CONFLICT, resource_key, f"{reason}: name the one to use in {NETWORK_MAP}, by its id")
+        else:
+            self._line(Action.SKIP, resource_key, reason)
 
     def _map(self, resource_key: str, target_id: str, why: str) -> None:
         kind, _, original = resource_key.partition("#")
@@ -195,8 +234,7 @@ class _Chooser:
             elif kind in (SUBNET, POOL):
                 self._optional(resource_key, each)
             else:  # a port of a load balancer, for example
-                self._choices.skipped.add(resource_key)
-                self._line(Action.SKIP, resource_key, "it is not in the checkpoint, and does not exist here")
+                self._skip(resource_key, "it is not in the checkpoint, and does not exist here")
 
     def _foreign_network(self, each: Values, *, is_external: bool) -> None:
         same = self._target.networks_of_others(each["name"], external=is_external)
@@ -224,8 +262,7 @@ class _Chooser:
         if len(same) == 1:
             self._map(resource_key, same[0]["id"], "it corresponds")
         else:
-            self._choices.skipped.add(resource_key)
-            self._line(Action.SKIP, resource_key, "no single one here corresponds to it")
+            self._skip(resource_key, "no single one here corresponds to it")
 
     # own objects
 
@@ -251,8 +288,7 @@ class _Chooser:
         if len(same) == 1:
             self._map(resource_key, same[0]["id"], "its network is mapped, and it")
         else:
-            self._choices.skipped.add(resource_key)
-            self._line(Action.SKIP, resource_key, "its network is mapped, and no single subnet there corresponds to it")
+            self._skip(resource_key, "its network is mapped, and no single subnet there corresponds to it")
 
     # ports
 
@@ -320,6 +356,37 @@ class _Chooser:
                         f"router {router['id']} is connected to it: name the subnet to use in {NETWORK_MAP}, by its id"
                     )
                     self._line(Action.CONFLICT, resource_key, f"{reason} {fixed['subnet_id']}")
+
+    def _check_addresses(self, router: Values) -> None:
+        """Find the addresses of a new router in existing subnets that others have."""
+        for interface in router["interfaces"]:
+            for fixed in interface["fixed_ips"]:
+                subnet_id = self._choices.existing.get(key(SUBNET, fixed["subnet_id"]))
+                there = self._target.seen(SUBNET, subnet_id) if subnet_id else None
+                original = self._subnets.get(fixed["subnet_id"])
+                if there is None or original is None:
+                    continue  # in a network of others, the router gets any address
+                is_gateway = original["gateway_ip"] == fixed["ip_address"]
+                is_mapped = self._is_mapped(SUBNET, fixed["subnet_id"])
+                address = there.get("gateway_ip") if is_gateway else None if is_mapped else fixed["ip_address"]
+                holder = self._holders(there["network_id"]).get(address) if address else None
+                if holder:
+                    reason = (
+                        f"its interface needs {address} in subnet {subnet_id}, which port {holder} has now: delete that"
+                        f" port, or name an existing router to use in {NETWORK_MAP}, by the id {router['id']}"
+                    )
+                    self._line(Action.CONFLICT, key(ROUTER, router["id"]), reason)
+
+    def _narrow_networks(self) -> None:
+        """Remark on mapped networks that take no packets as long as the originals did."""
+        for network in self._document["networks"]:
+            target_id = self._choices.existing.get(key(NET, network["id"]))
+            there = (self._target.seen(NET, target_id) if target_id else None) or {}
+            if network["mtu"] and there.get("mtu") and there["mtu"] < network["mtu"]:
+                self._choices.remarks.append(
+                    f"{key(NET, network['id'])}: the MTU of network {target_id} is {there['mtu']}, and that of the original"
+                    f" was {network['mtu']}: guests that do not ask DHCP for it must be changed"
+                )
 
     def _floating_ip(self, floating: Values) -> None:
         resource_key = key(FLOATING_IP, floating["id"])

@@ -18,6 +18,7 @@ from karbor_like.plugins.neutron.schema import (
     contained,
     key,
 )
+from karbor_like.plugins.toolkit import names
 
 Values = Mapping[str, Any]
 
@@ -74,7 +75,8 @@ class Contribution:
         :param direct: what Heat cannot express; None and empty ones are left out
         """
         extra = dict(specs or {})
-        given = {**({"name": each["name"]} if "name" in each else {}), **properties}
+        name = names.prefixed({names.PREFIX: self.choices.prefix}, each.get("name"))
+        given = {**({"name": name} if "name" in each else {}), **properties}
         for name, value, kinds in (("tags", each["tags"], _TAGGED), ("description", each["description"], _DESCRIBED)):
             if kind in kinds:
                 given[name] = value or None
@@ -103,6 +105,6 @@ def ref(kind: str, resource_id: str | None) -> dict[str, str] | None:
     return Template.reference(key(kind, resource_id)) if resource_id else None
 
 
-def picked(each: Values, *names: str) -> dict[str, Any]:
+def picked(each: Values, *members: str) -> dict[str, Any]:
     """Return some members of an object."""
-    return {name: each[name] for name in names}
+    return {name: each[name] for name in members}

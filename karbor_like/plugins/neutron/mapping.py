@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from karbor_like.plugins.neutron.schema import MEMBERS, NET, QOS, Document, key
+from karbor_like.plugins.neutron.schema import FLOATING_IP, MEMBERS, NET, PORT, QOS, ROUTER, TRUNK, Document, key
 from karbor_like.plugins.neutron.target import EXTERNAL, Target
 
 #: Parameters of the request.
@@ -12,6 +12,9 @@ NETWORK_MAP: Final = "network_map"
 PUBLIC: Final = "public_network_id"
 #: Types that a request may map.
 _KINDS: Final = frozenset({*MEMBERS.values(), QOS})
+#: Types of which one object cannot stand for two originals, and that only their project can use.
+_EXCLUSIVE: Final = frozenset({PORT, FLOATING_IP, TRUNK})
+_OWN: Final = _EXCLUSIVE | {ROUTER}
 
 
 @dataclass
@@ -66,7 +69,17 @@ def resolve(
     for resource_key, value in wanted.items():
         is_outside = resource_key.startswith(f"{NET}#") and resource_key.partition("#")[2] in outside
         _look_up(mapped, target, resource_key, value, outside=is_outside)
+    _require_distinct(mapped)
     return mapped
+
+
+def _require_distinct(mapped: Mapped) -> None:
+    """Replace mappings of several originals to one object that cannot stand for all of them by conflicts."""
+    first: dict[str, str] = {}
+    for resource_key, target_id in [*mapped.ids.items()]:
+        if resource_key.partition("#")[0] in _EXCLUSIVE and first.setdefault(target_id, resource_key) != resource_key:
+            del mapped.ids[resource_key]
+            mapped.conflicts.append((resource_key, f"it is mapped to {target_id}, and so is {first[target_id]}"))
 
 
 def _known(document: Document) -> set[str]:
@@ -95,6 +108,8 @@ def _look_up(mapped: Mapped, target: Target, resource_key: str, value: str, *, o
         found = same[0] if same else None
     if found is None:
         mapped.conflicts.append((resource_key, f"it is mapped to {value!r}, which the project does not see"))
+    elif kind in _OWN and target.own(kind, found["id"]) is None:
+        mapped.conflicts.append((resource_key, f"it is mapped to {value!r}, which belongs to another project"))
     elif outside and not found.get(EXTERNAL):
         mapped.conflicts.append((resource_key, f"it is mapped to {value!r}, which is not an external network"))
     else:

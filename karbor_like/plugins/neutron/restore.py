@@ -1,6 +1,6 @@
 """The restore of a network topology: it contributes resources to the template, and creates nothing by itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from karbor_like import exception
@@ -11,7 +11,7 @@ from karbor_like.plugins.neutron.deployables import groups
 from karbor_like.plugins.neutron.mapping import NETWORK_MAP, PUBLIC
 from karbor_like.plugins.neutron.target import Target
 from karbor_like.plugins.protection import HookContext, ResourceOperation
-from karbor_like.plugins.toolkit import names
+from karbor_like.plugins.toolkit import names, planning
 
 #: Name of the document in the section.
 DOCUMENT: Final = "networks"
@@ -28,9 +28,11 @@ SCHEMA: Final[Mapping[str, Any]] = {
         "restore_name": {
             **names.NAME,
             "title": "Restore Name",
-            "description": "Has no effect: networks and all other objects get the names that they had.",
+            "description": "Has no effect: networks and all other objects get the names that they had, after the prefix.",
             "default": None,
         },
+        **names.PREFIX_PROPERTIES,
+        **planning.STRICT_PROPERTIES,
         "mode": {
             "type": "string",
             "title": "Mode",
@@ -80,7 +82,10 @@ class Restore(ResourceOperation):
             document = _document(context)
         except exception.ResourceFailed as error:
             return [PlannedAction(Action.CONFLICT, context.resource.key, exception.public_text(error))]
-        return _choose(context, document).lines
+        made = _choose(context, document, choices.plan)
+        if planning.is_strict(context) and not made.conflicts:
+            return [*made.lines, *(_conflict(context, remark) for remark in _remarks(document, made))]
+        return made.lines
 
     def contribute(self, context: HookContext, template: Template) -> None:
         document = _document(context)
@@ -101,8 +106,7 @@ class Restore(ResourceOperation):
             if context.template and original in context.template.originals and original in context.restored:
                 created = context.restored[original]
                 context.waiter.call(lambda created=created: groups.close(context.clients, created), check=context.check)  # type: ignore[misc]
-        made = _choose(context, document)
-        remarks = [*made.remarks, *topology.contribute(document, Template(), made)]
+        remarks = _remarks(document, _choose(context, document))
         return {"restored": {context.resource.key: context.clients.project_id}, "remarks": remarks}
 
 
@@ -110,8 +114,23 @@ def _document(context: HookContext) -> schema.Document:
     return schema.checked(context.section.get(DOCUMENT))
 
 
-def _choose(context: HookContext, document: schema.Document) -> choices.Choices:
+def _remarks(document: schema.Document, made: choices.Choices) -> list[str]:
+    """Return what the restore does not restore as it was."""
+    return [*made.remarks, *topology.contribute(document, Template(), made)]
+
+
+def _conflict(context: HookContext, remark: str) -> PlannedAction:
+    """Return the conflict that a remark is in a strict restore."""
+    original, separator, reason = remark.partition(": ")
+    if not separator or "#" not in original:
+        original, reason = context.resource.key, remark
+    return PlannedAction(Action.CONFLICT, original, f"{reason}, which a strict restore must not accept")
+
+
+def _choose(
+    context: HookContext, document: schema.Document, choose: Callable[..., choices.Choices] = choices.choose
+) -> choices.Choices:
     foreign = [each["id"] for each in document["foreign"] if each["type"] == schema.GROUP]
     answers = context.waiter.call(lambda: reading.read_objects(context.clients, foreign), check=context.check)
     target = Target(context.clients.project_id, answers, frozenset(context.restored.values()))
-    return choices.choose(document, target, context.parameters, context.mapping, context.resource.key)
+    return choose(document, target, context.parameters, context.mapping, context.resource.key)

@@ -15,6 +15,7 @@ from karbor_like.plugins.nova.deployables import SERVER_GROUP
 from karbor_like.plugins.nova.interfaces import PREFIX, Interfaces
 from karbor_like.plugins.nova.target import Target, volume_key
 from karbor_like.plugins.protection import HookContext
+from karbor_like.plugins.toolkit import names
 
 #: Parameters: ids of existing objects, by those in the checkpoint.
 NETWORK_MAP: Final = "network_map"
@@ -25,7 +26,7 @@ Values = Mapping[str, Any]
 
 def name_of(context: HookContext, document: Values) -> str:
     """Return the name of the restored server."""
-    return context.parameters.get("restore_name") or document["server"]["name"] or context.resource.id
+    return names.restored(context.parameters, document["server"]["name"] or context.resource.id)
 
 
 def _mapped(context: HookContext) -> HookContext:
@@ -45,6 +46,7 @@ class Contribution:
 
     def __init__(self, context: HookContext, document: Values) -> None:
         context = self._context = _mapped(context)
+        self._document = document
         self._server: Values = document["server"]
         self._target = Target(context)
         self._interfaces = Interfaces(context, self._target, self._server, document["ports"])
@@ -55,21 +57,60 @@ class Contribution:
         key = self._context.resource.key
         found = [(key, choice.conflict) for choice in (self._flavor, self._zone) if choice.conflict]
         found += self._interfaces.conflicts()
+        found += self._doubly_mapped()
         restored = {child.key for child in self._context.children} | set(self._context.mapping)
         for volume in self._server["volumes"]:
             original = volume_key(volume["id"])
             needed = volume["is_root"] or self._target.is_strict
             if needed and original not in restored and not self._target.free_volume(volume["id"]):
                 what = "boots from it" if volume["is_root"] else "uses it"
-                reason = f"it is neither in the checkpoint nor free in this cloud: map it with '{VOLUME_MAP}'"
+                reason = (
+                    "it is neither restored nor free in this cloud: restore it as well (name it in 'resources', or leave"
+                    f" 'with_children' out), or map it with '{VOLUME_MAP}'"
+                )
                 found.append((original, f"server {self._server['id']} {what}, and {reason}"))
         for volume_id in (self._context.parameters.get(VOLUME_MAP) or {}).values():
             if not self._target.free_volume(volume_id):
                 found.append((key, f"{VOLUME_MAP}: volume {volume_id} does not exist, or is in use"))
-        wanted = self._context.parameters.get("key_name")
+        described = self._server["key_pair"]
+        mapped = self._context.mapping.get(keypair.key(described["name"])) if described else None
+        wanted = self._context.parameters.get("key_name") or mapped
         if wanted and not self._target.has_key_pair(wanted):
             found.append((key, f"there is no key pair {wanted!r}"))
+        if self._target.is_strict and not found:
+            found = [(key, f"{remark}, which a strict restore must not accept") for remark in self._drafted_remarks()]
         return found
+
+    def _doubly_mapped(self) -> list[tuple[str, str]]:
+        """Return conflicts of what the request names for the volumes of the server."""
+        mapping, children = self._context.mapping, {child.key for child in self._context.children}
+        originals = [volume_key(volume["id"]) for volume in self._server["volumes"]]
+        mapped = [original for original in originals if original in mapping]
+        found = [
+            (
+                original,
+                f"it is restored, and mapped to {mapping[original]}: leave it out of 'resources', or do not map it",
+            )
+            for original in mapped
+            if original in children
+        ]
+        first: dict[str, str] = {}
+        for original in mapped:
+            if first.setdefault(mapping[original], original) != original:
+                other = first[mapping[original]]
+                found.append((original, f"it is mapped to volume {mapping[original]}, and so is {other}"))
+        return found
+
+    def _drafted_remarks(self) -> list[str]:
+        """Return the remarks of a restore that has not begun."""
+        draft = dataclasses.replace(
+            decisions.draft(self._context),
+            restored={child.key: f"({child.key})" for child in self._context.children},
+            template=_Awaited() if self._interfaces.are_restored else None,
+        )
+        contribution = Contribution(draft, self._document)
+        contribution.decide()
+        return contribution.remarks()
 
     def decide(self) -> None:
         """Choose what exists already. For the main hook."""
@@ -190,11 +231,19 @@ class Contribution:
             if used is not None:
                 template.use(original, used)
             else:
-                properties: dict[str, Any] = {"name": described["name"], "policies": [described["policy"]]}
+                name = names.prefixed(self._context.parameters, described["name"])
+                properties: dict[str, Any] = {"name": name, "policies": [described["policy"]]}
                 if described["max_server_per_host"] is not None:
                     properties["direct"] = {"rules": {"max_server_per_host": described["max_server_per_host"]}}
                 template.add(f"servergroup_{described['id']}", SERVER_GROUP, properties, restores=original)
         return Template.reference(original)
+
+
+class _Awaited(Template):
+    """The template of a restore that includes the networks, before they contribute to it."""
+
+    def knows(self, original: str) -> bool:
+        return original.startswith("OS::Neutron::") or super().knows(original)
 
 
 class _Rehearsal(Template):

@@ -10,6 +10,7 @@ from karbor_like.plugins.neutron.protectable import DEFAULT_GROUP
 from karbor_like.plugins.nova import decisions
 from karbor_like.plugins.nova.target import Target
 from karbor_like.plugins.protection import HookContext
+from karbor_like.plugins.toolkit import names
 from karbor_like.plugins.toolkit.details import shorten
 
 #: Beginning of the names of descriptions that a server contributes because no plugin of their types did.
@@ -50,8 +51,8 @@ class Interfaces:
             if not self._target.existing(network.NET, [self._only_network]):
                 yield self._context.resource.key, f"network {self._only_network} does not exist"
             return
-        if any(each.type == resource.NETWORK for each in self._context.dependencies):
-            return  # the networks are in the checkpoint
+        if self.are_restored:
+            return
         needed: dict[str, set[str]] = {network.NET: set(), network.GROUP: set()}
         for port_id, port in self._ports.items():
             if network.key(network.PORT, port_id) not in mapping and self._target.port(port_id) is None:
@@ -65,9 +66,30 @@ class Interfaces:
             for missing in sorted(unmapped - self._target.existing(kind, unmapped)):
                 yield (
                     network.key(kind, missing),
-                    f"a port of server {self._server['id']} needs it, and it neither exists in this cloud nor is in the"
-                    " checkpoint: map it with 'network_map', or protect the networks as well",
+                    f"a port of server {self._server['id']} needs it, and it neither exists in this cloud nor is it"
+                    f" restored: map it with 'network_map', or restore the {resource.NETWORK} of the checkpoint as well, if"
+                    " it has one (name it in 'resources')",
                 )
+        yield from self._taken_addresses()
+
+    @property
+    def are_restored(self) -> bool:
+        """Whether the plugin for networks restores the ports."""
+        return any(each.type == resource.NETWORK for each in self._context.dependencies)
+
+    def _taken_addresses(self) -> Iterator[tuple[str, str]]:
+        """Yield a conflict for each port whose addresses must be kept, and are in use."""
+        for port_id, port in self._ports.items():
+            original = network.key(network.PORT, port_id)
+            if original in self._context.mapping or self._target.port(port_id) is not None:
+                continue
+            if self._new_addresses_because(port, Template()) is None and (taken := self._taken(port)):
+                yield original, f"{taken} is in use: choose other addresses with 'fixed_ips': 'keep-or-new' or 'new'"
+
+    def _taken(self, port: Values) -> str | None:
+        """Return the address or the MAC address of a port that another port has, or None."""
+        wanted = [*(fixed["ip_address"] for fixed in port["fixed_ips"]), port["mac_address"]]
+        return self._target.taken_address(port["network_id"], wanted)
 
     def contribute(self, template: Template) -> tuple[list[dict[str, Any]], list[str]]:
         """Add the ports that nothing else restores. Return Heat's property ``networks`` and remarks."""
@@ -108,7 +130,7 @@ class Interfaces:
         original = network.key(network.PORT, port["id"])
         reason = self._new_addresses_because(port, template)
         properties: dict[str, Any] = {
-            "name": port["name"],
+            "name": names.prefixed(self._context.parameters, port["name"]),
             "network": self._reference(template, network.NET, port["network_id"]),
             "admin_state_up": port["admin_state_up"],
             "binding:vnic_type": port["vnic_type"],
@@ -158,10 +180,8 @@ class Interfaces:
         present = self._target.port(port["id"])
         if present is not None and self._target.is_held(present):
             return "the original port is in use"
-        if how == "keep-or-new":
-            for fixed in port["fixed_ips"]:
-                if self._target.is_address_taken(port["network_id"], fixed["ip_address"]):
-                    return f"{fixed['ip_address']} is in use"
+        if how == "keep-or-new" and (taken := self._taken(port)):
+            return f"{taken} is in use"
         return None
 
     def _is_own_network(self, port: Values) -> bool:

@@ -12,12 +12,14 @@ from karbor_like.domain.template import Template
 from karbor_like.plugins.nova import decisions, deployables, description, reading
 from karbor_like.plugins.protection import (
     EMPTY_SCHEMA,
+    MAP_TO,
+    MAP_TO_SCHEMA,
     HookContext,
     ProtectionPlugin,
     ResourceOperation,
     Schemas,
 )
-from karbor_like.plugins.toolkit import documents, quotas, schemas
+from karbor_like.plugins.toolkit import documents, planning, quotas, schemas
 from karbor_like.plugins.toolkit.copying import SectionCopy
 from karbor_like.plugins.toolkit.deletion import SectionDelete
 
@@ -25,7 +27,12 @@ from karbor_like.plugins.toolkit.deletion import SectionDelete
 _USED: Final = "key-pair"
 
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {**EMPTY_SCHEMA, "title": "Key Pair Protection Options", "required": []}
-RESTORE_SCHEMA: Final[Mapping[str, Any]] = {**EMPTY_SCHEMA, "title": "Key Pair Protection Restore", "required": []}
+RESTORE_SCHEMA: Final[Mapping[str, Any]] = {
+    "title": "Key Pair Protection Restore",
+    "type": "object",
+    "properties": {MAP_TO: {**MAP_TO_SCHEMA, "maxLength": 255}, **planning.STRICT_PROPERTIES},
+    "required": [],
+}
 SAVED_INFO_SCHEMA: Final[Mapping[str, Any]] = {
     **EMPTY_SCHEMA,
     "title": "Key Pair Protection Saved Info",
@@ -110,12 +117,16 @@ class Restore(ResourceOperation):
             present = _present(context, described["name"])
         except (exception.ResourceFailed, exception.NotFound) as error:
             return [PlannedAction(Action.CONFLICT, context.resource.key, exception.public_text(error))]
-        if context.resource.key in context.mapping:
-            return [PlannedAction(Action.MAP, context.resource.key)]
+        target = context.mapping.get(context.resource.key)
+        if target is not None:
+            if _present(context, target) is None:
+                return [PlannedAction(Action.CONFLICT, context.resource.key, f"you have no key pair {target!r}")]
+            return [PlannedAction(Action.MAP, context.resource.key, f"the request maps it to {target!r}")]
         if present is not None and is_same(present, described):
             return [PlannedAction(Action.REUSE, context.resource.key, "the user has this key pair")]
         reason = "another key pair has its name, so it gets another name" if present else ""
-        return [PlannedAction(Action.CREATE, context.resource.key, reason)]
+        action = Action.CONFLICT if present and planning.is_strict(context) else Action.CREATE
+        return [PlannedAction(action, context.resource.key, reason)]
 
     def main(self, context: HookContext) -> None:
         decide(context, _document(context))

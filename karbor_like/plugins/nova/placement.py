@@ -40,6 +40,13 @@ def flavor(
             each for each in offered if each["name"] == requested
         ]
         if found:
+            disk = 0 if boots_from_volume else int(found[0]["disk"])  # 0: as large as the image
+            if disk and disk < int(original["disk"]):
+                return Choice(
+                    None,
+                    conflict=f"flavor {requested!r} has {disk} GiB disk, and the root disk of the original has"
+                    f" {original['disk']}: choose a larger one",
+                )
             return Choice(found[0]["id"])
         return Choice(None, conflict=f"this cloud does not offer the flavor {requested!r}: choose another one")
     # Ids and names mean something else in another cloud.

@@ -15,7 +15,7 @@ from karbor_like.plugins.nova.stored import USER_DATA
 from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, Schemas
 from karbor_like.plugins.protection import ResourceOperation as Operation
-from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, quotas, states, transfer
+from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, planning, quotas, states, transfer
 from karbor_like.plugins.toolkit.copying import SectionCopy
 from karbor_like.plugins.toolkit.deletion import SectionDelete
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
@@ -130,12 +130,8 @@ RESTORE_SCHEMA: Final[Mapping[str, Any]] = {
             "title": "Volume Map",
             "description": "Existing volumes to use: id in the checkpoint, and id of the one to use.",
         },
-        "strict": {
-            "type": "boolean",
-            "title": "Strict",
-            "description": "Whether a restore fails, instead of continuing with a remark, if it differs from the original.",
-            "default": False,
-        },
+        **names.PREFIX_PROPERTIES,
+        **planning.STRICT_PROPERTIES,
     },
     "required": ["restore_name"],
 }

@@ -1,6 +1,6 @@
 """What the target of a restore has that a server needs: flavors, zones, volumes and networks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from karbor_like import exception
@@ -11,6 +11,7 @@ from karbor_like.plugins.neutron import schema as network
 from karbor_like.plugins.neutron.protectable import DEFAULT_GROUP
 from karbor_like.plugins.nova import deployables, placement, reading
 from karbor_like.plugins.protection import HookContext
+from karbor_like.plugins.toolkit import planning
 
 _COLLECTIONS: Final = {network.NET: "networks", network.SUBNET: "subnets", network.GROUP: "security-groups"}
 #: Ids in one request: more would make the URL too long for some servers.
@@ -69,7 +70,7 @@ class Target:
     @property
     def is_strict(self) -> bool:
         """Whether differences from the original are conflicts."""
-        return bool(self._context.parameters.get("strict"))
+        return planning.is_strict(self._context)
 
     def has_key_pair(self, name: str) -> bool:
         """Return whether the user has a key pair of that name."""
@@ -100,15 +101,16 @@ class Target:
         """Return whether a server has a port."""
         return bool(port.get("device_id"))
 
-    def is_address_taken(self, network_id: str, address: str) -> bool:
-        """Return whether another port than one of this restore has an address in a network."""
-        found = self._list("ports", network_id=network_id)
+    def taken_address(self, network_id: str, addresses: Sequence[str]) -> str | None:
+        """Return the first of some addresses and MAC addresses that a port in a network has, except those of this restore."""
         ours = f"karbor-like-{self._context.operation_id}"
-        return any(
-            address in [fixed.get("ip_address") for fixed in port.get("fixed_ips") or ()]
-            for port in found
+        taken = {
+            address
+            for port in self._list("ports", network_id=network_id)
             if not str(port.get("description") or "").startswith(ours)
-        )
+            for address in (port.get("mac_address"), *(each.get("ip_address") for each in port.get("fixed_ips") or ()))
+        }
+        return next((address for address in addresses if address in taken), None)
 
     def existing(self, kind: str, ids: Iterable[str]) -> set[str]:
         """Return those of some ids of networks, subnets or security groups that exist for the tenant."""

@@ -24,6 +24,36 @@ DESCRIPTION: Final[Mapping[str, Any]] = {
     "pattern": f"^(?:[^{_CONTROL}]|[\\t\\n\\r])*(?![\\s\\S])",
 }
 
+#: Parameters of a restore that every plugin takes which names what it restores: see :func:`restored`.
+PREFIX: Final = "name_prefix"
+PREFIX_PROPERTIES: Final[Mapping[str, Any]] = {
+    PREFIX: {
+        **NAME,
+        "maxLength": 64,
+        "title": "Name Prefix",
+        "description": "What the names of restored resources begin with, before the names of the originals.",
+        "default": None,
+    },
+}
+
+
+def restored(parameters: Mapping[str, Any], original: str | None) -> str:
+    """Return the name of a restored resource: the one that the request gives it, or else as :func:`prefixed`.
+
+    :param parameters: of the restore
+    """
+    return str(parameters.get("restore_name") or prefixed(parameters, original))
+
+
+def prefixed(parameters: Mapping[str, Any], original: str | None) -> str:
+    """Return the name of an original after the prefix of the request. What has no name gets none.
+
+    A name that would be too long loses its end.
+
+    :param parameters: of the restore
+    """
+    return f"{parameters.get(PREFIX) or ''}{original}"[:MAX_LENGTH] if original else ""
+
 
 def plain(text: str) -> str:
     """Return *text* as every cloud takes it: shortened, and with a question mark for each character that some refuse."""

@@ -75,6 +75,24 @@ def test_restore(host: Host, pairs: Any) -> None:
     assert plan(host, checkpoint) == [Action.CONFLICT]
 
 
+def test_mapping_and_strict(host: Host, pairs: Any) -> None:
+    checkpoint = host.protect(LAPTOP).checkpoint_id
+    pairs.delete(LAPTOP.id)
+    operation = host.operation(OperationType.RESTORE, LAPTOP, checkpoint)
+    operation.mapping = {LAPTOP.key: "other"}
+    assert [(line.action, line.reason) for line in host.plan(operation)] == [
+        (Action.CONFLICT, "you have no key pair 'other'")
+    ]
+    pairs.create("other", OTHER_KEY)
+    assert [line.action for line in host.plan(operation)] == [Action.MAP]
+    assert host.perform(operation)["restored"] == {LAPTOP.key: "other"}
+    assert [pair.name for pair in pairs.list()] == ["other"]
+
+    pairs.create(LAPTOP.id, OTHER_KEY)
+    with pytest.raises(exception.Conflict, match="another key pair has its name"):
+        host.restore(LAPTOP, checkpoint, strict=True)
+
+
 def test_a_failed_restore_keeps_the_key_that_the_user_had(host: Host, pairs: Any) -> None:
     checkpoint = host.protect(LAPTOP).checkpoint_id
     operation = host.operation(OperationType.RESTORE, LAPTOP, checkpoint)

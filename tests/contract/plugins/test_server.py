@@ -223,15 +223,26 @@ def test_ports(world: World) -> None:
     subject.nova.servers.delete(reusing)
     subject.waiter.until("deletion", subject.belongings, done=lambda seen: reusing not in seen["servers"])
     subject.neutron.delete("ports", port["id"])
-    again, remarks = perform(host, subject, checkpoint, power="on")
+    address = port["fixed_ips"][0]["ip_address"]
+    squatter = {"network_id": port["network_id"], "fixed_ips": port["fixed_ips"]}
+    taken = subject.neutron.create("ports", squatter)["id"]
+    with pytest.raises(exception.Conflict, match=f"{address} is in use: choose other addresses with 'fixed_ips'"):
+        perform(host, subject, checkpoint)
+    with pytest.raises(exception.Conflict, match=f"{address} is in use, which a strict restore must not accept"):
+        perform(host, subject, checkpoint, fixed_ips="keep-or-new", strict=True)
+    subject.neutron.delete("ports", taken)
+
+    again, remarks = perform(host, subject, checkpoint, power="on", strict=True)
     (made,) = world.ports_of(again)
     assert (made["fixed_ips"], made["mac_address"]) == (port["fixed_ips"], port["mac_address"])
     assert remarks == ""
     assert subject.looks(again) == looks
 
-    moved, remarks = perform(host, subject, checkpoint, restore_net_id=port["network_id"], restore_name="moved")
+    how = {"restore_net_id": port["network_id"], "name_prefix": "test-"}
+    moved, remarks = perform(host, subject, checkpoint, **how)
     assert [each["security_groups"] for each in world.ports_of(moved)] != [[subject.group]]
-    assert subject.nova.servers.get(moved).name == "moved"
+    made = subject.nova.servers.get(moved)
+    assert (made.name, subject.glance.images.get(made.image["id"]).name) == ("test-shop", "test-shop")
 
 
 def test_network_that_no_longer_exists(world: World) -> None:
@@ -295,7 +306,10 @@ def test_boot_from_volume_with_everything(world: World) -> None:
         perform(host, subject, checkpoint)
     with pytest.raises(exception.Conflict, match=f"volume_map: volume {root} does not exist, or is in use"):
         perform(host, subject, checkpoint, volume_map={root: root})
-    mapped, _ = perform(host, subject, checkpoint, volume_map={root: world.volume(name="another")})
+    another = world.volume(name="another")
+    with pytest.raises(exception.Conflict, match=f"#{data}: it is mapped to volume {another}, and so is .*#{root}"):
+        perform(host, subject, checkpoint, volume_map={root: another, data: another})
+    mapped, _ = perform(host, subject, checkpoint, volume_map={root: another})
     assert [each.volumeId for each in nova.volumes.get_server_volumes(mapped)] not in ([], [root])
     nova.servers.delete(mapped)
     subject.waiter.until("deletion", subject.belongings, done=lambda seen: mapped not in seen["servers"])

@@ -360,13 +360,29 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
             elsewhere = {**document["volume"], "volume_type": "gold", "availability_zone": "moon"}
             section.put("metadata", {**document, "volume": elsewhere})
             restore = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
+            before = subject.belongings()
+            with pytest.raises(exception.Conflict) as strict:
+                host.restore(subject.resource, checkpoint, strict=True)
+            assert subject.belongings() == before
             result = host.perform(restore)
+        assert "type 'gold'; it offers sandbox, sandbox-fast: choose with 'volume_type'" in str(strict.value)
+        assert "zone 'moon'; it offers nova: choose with 'availability_zone'" in str(strict.value)
         assert subject.digest(result["restored"][subject.resource.key]) == subject.digest(subject.resource.id)
         assert len(result["remarks"]) == 2
         assert result["remarks"] == [
             "the volume type is 'sandbox' instead of 'gold'",
             "the availability zone is 'nova' instead of 'moon'",
         ]
+
+    def test_requested_type_and_name(self, host: Host, subject: VolumeSubject, checkpoint: str) -> None:
+        how = {"volume_type": "sandbox-fast", "availability_zone": "nova", "strict": True, "name_prefix": "test-"}
+        result = host.perform(host.operation(OperationType.RESTORE, subject.resource, checkpoint, **how))
+        restored = subject.cinder.volumes.get(result["restored"][subject.resource.key])
+        original = subject.cinder.volumes.get(subject.resource.id)
+        assert (restored.volume_type, restored.name) == ("sandbox-fast", f"test-{original.name}")
+        assert result["remarks"] == []
+        with pytest.raises(exception.Conflict, match="does not offer the volume type 'moon'"):
+            host.restore(subject.resource, checkpoint, volume_type="moon")
 
     @pytest.mark.parametrize(
         ("path", "noun"),
@@ -489,7 +505,8 @@ def test_schemas_are_those_that_clients_know() -> None:
     assert schemas.options["properties"]["backup_name"]["default"] is None
     assert set(schemas.options["properties"]) == {"backup_name", "description"}
     assert schemas.restore["required"] == ["restore_name"]
-    assert set(schemas.restore["properties"]) == {"restore_name"}
+    placement = {"volume_type", "availability_zone", "strict"}
+    assert set(schemas.restore["properties"]) == {"restore_name", "name_prefix", *placement}
 
 
 def changes(cloud: Sandbox) -> list[str]:

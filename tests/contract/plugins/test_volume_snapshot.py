@@ -71,6 +71,17 @@ class TestVolumeSnapshot(sandbox.CloudContract, sandbox.ProtectionContract):
             host.restore(subject.resource, checkpoint, **{name: "moon"})
         assert subject.belongings() == before
 
+    def test_a_strict_restore_of_a_volume_of_another_type(
+        self, host: Host, subject: SnapshotSubject, checkpoint: str
+    ) -> None:
+        """The new volume would have the type that the volume of the snapshot has now."""
+        with host.bank.leases.acquire(holder="test") as lease:
+            section = host.bank.section(checkpoint, subject.project_id, subject.resource.key, lease=lease)
+            document = section.get("metadata")
+            section.put("metadata", {**document, "volume": {**document["volume"], "volume_type": "sandbox-fast"}})
+        with pytest.raises(exception.Conflict, match="the volume type is 'sandbox' instead of 'sandbox-fast'"):
+            host.restore(subject.resource, checkpoint, strict=True)
+
     def test_volume_in_use(self, host: Host, subject: SnapshotSubject) -> None:
         subject.attach()
         digest = subject.digest(subject.resource.id)
@@ -444,5 +455,6 @@ def test_schemas_are_those_that_clients_know() -> None:
     assert schemas.options["properties"]["force"]["default"] is False
     assert schemas.restore["required"] == ["restore_name"]
     known = {"restore_name", "restore_description"}
-    assert set(schemas.restore["properties"]) == {*known, "mode", "volume_type", "availability_zone"}
+    placement = {"volume_type", "availability_zone", "strict"}
+    assert set(schemas.restore["properties"]) == {*known, "mode", "name_prefix", *placement}
     assert all(schemas.restore["properties"][name]["default"] is None for name in known)

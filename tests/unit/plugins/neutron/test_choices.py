@@ -21,6 +21,7 @@ from tests.unit.plugins.neutron.answers import (
 
 KEY = f"OS::Neutron::Network#{PROJECT}"
 NEW_PROJECT = "00000000000000000000000000000009"
+THEIRS = {"project_id": OTHER, "tenant_id": OTHER}
 MINE = {"project_id": NEW_PROJECT, "tenant_id": NEW_PROJECT}
 
 
@@ -36,6 +37,8 @@ def elsewhere(**more: list[Any]) -> dict[str, list[Any]]:
 class Chosen:
     """The decisions on a document, by default the small workload in the cloud that it is from."""
 
+    decide = staticmethod(choices.choose)
+
     def __init__(
         self,
         target: dict[str, list[Any]] | None = None,
@@ -48,7 +51,7 @@ class Chosen:
     ) -> None:
         document = description.describe(PROJECT, answers() if found is None else found, {}).document
         seen = Target(project_id, answers() if target is None else target, restored)
-        self.choices = choices.choose(schema.checked(document), seen, parameters, mapping or {}, KEY)
+        self.choices = self.decide(schema.checked(document), seen, parameters, mapping or {}, KEY)
         self.lines = {line.resource_key.removeprefix("OS::Neutron::"): line for line in self.choices.lines}
 
     def action(self, name: str) -> Action:
@@ -57,6 +60,12 @@ class Chosen:
     @property
     def conflicts(self) -> list[str]:
         return [f"{line.resource_key}: {line.reason}" for line in self.choices.conflicts]
+
+
+class Planned(Chosen):
+    """The decisions before anything is created."""
+
+    decide = staticmethod(choices.plan)
 
 
 def without(collection: str, *ids: str) -> dict[str, list[Any]]:
@@ -265,6 +274,68 @@ def test_two_networks_of_one_name_are_mapped_by_their_ids() -> None:
 def test_two_mappings_of_one_network() -> None:
     chosen = Chosen(mapping={"OS::Neutron::Net#net": "shared"}, network_map={"net": "public"})
     assert chosen.conflicts == ["OS::Neutron::Net#net: network_map maps it to public, but it is also mapped to shared"]
+
+
+def test_originals_that_cannot_share_one_object() -> None:
+    found = answers(ports=[port("second", "net", ("sub", "10.0.0.11"))])
+    target = answers(ports=[port("free", "net", ("sub", "10.0.0.12")), port("theirs", "net", **THEIRS)])
+    (conflict,) = Chosen(target, found, network_map={"web": "free", "second": "free"}).conflicts
+    assert conflict == "OS::Neutron::Port#second: it is mapped to free, and so is OS::Neutron::Port#web"
+    (conflict,) = Chosen(target, found, network_map={"second": "theirs"}).conflicts
+    assert conflict == "OS::Neutron::Port#second: it is mapped to 'theirs', which belongs to another project"
+
+
+def test_a_port_of_a_server_stands_for_no_other() -> None:
+    used = port("used", "net", device_id="vm", device_owner="compute:nova")
+    chosen = Planned(answers(ports=[used]), network_map={"web": "used"})
+    assert chosen.conflicts == ["OS::Neutron::Port#web: it is mapped to port used, which server vm has"]
+    # When this restore has given it to the server, nothing has changed.
+    assert Chosen(answers(ports=[used]), network_map={"web": "used"}).conflicts == []
+
+
+def test_a_gateway_address_that_another_router_has() -> None:
+    target = without("routers", "router")
+    target["ports"] = [port("hers", "net", ("sub", "10.0.0.1"), device_id="r2")]
+    (conflict,) = Planned(target).conflicts
+    assert conflict == (
+        "OS::Neutron::Router#router: its interface needs 10.0.0.1 in subnet sub, which port hers has now: delete that port,"
+        " or name an existing router to use in network_map, by the id router"
+    )
+    # Later, the interface of this restore looks like it.
+    assert Chosen(target).conflicts == []
+    target["ports"] = []
+    assert Planned(target).conflicts == []
+
+
+def test_the_gateway_address_of_a_mapped_subnet() -> None:
+    mine = [network("mine", **MINE)], [subnet("four", "mine", "10.1.0.0/24", **MINE)]
+    gateway = port("hers", "mine", ("four", "10.1.0.1"), device_id="r2", **MINE)
+    target = elsewhere(networks=mine[0], subnets=mine[1], ports=[gateway])
+    chosen = Planned(target, project_id=NEW_PROJECT, network_map={"net": "mine"})
+    assert ["needs 10.1.0.1 in subnet four" in conflict for conflict in chosen.conflicts] == [True]
+
+
+def test_a_mapped_network_with_a_smaller_mtu() -> None:
+    target = elsewhere(
+        networks=[network("mine", mtu=1400, **MINE)], subnets=[subnet("s", "mine", "10.1.0.0/24", **MINE)]
+    )
+    chosen = Chosen(target, project_id=NEW_PROJECT, network_map={"net": "mine"})
+    assert chosen.choices.remarks[-1].startswith(
+        "OS::Neutron::Net#net: the MTU of network mine is 1400, and that of the"
+    )
+    target["networks"][-1]["mtu"] = 9000
+    assert not any("MTU" in remark for remark in Chosen(target, project_id=NEW_PROJECT).choices.remarks)
+
+
+def test_strict_leaves_nothing_out() -> None:
+    target = elsewhere(networks=[network("mine", **MINE)])
+    how = {"project_id": NEW_PROJECT, "network_map": {"net": "mine", "router": "r"}}
+    target["routers"] = [common("r", **MINE)]
+    assert Chosen(target, **how).action("Subnet#sub") is Action.SKIP
+    assert Chosen(target, strict=True, **how).conflicts == [
+        "OS::Neutron::Subnet#sub: its network is mapped, and no single subnet there corresponds to it: name the one to use in"
+        " network_map, by its id"
+    ]
 
 
 def test_a_mapped_network_with_its_subnets() -> None:

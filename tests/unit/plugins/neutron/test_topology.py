@@ -436,3 +436,9 @@ def test_what_is_neither_present_nor_created_is_a_conflict() -> None:
     topology.contribute(document, template, Choices())
     with pytest.raises(exception.Conflict, match="OS::Neutron::Net#public"):
         template.resolve({})
+
+
+def test_names_with_a_prefix() -> None:
+    restored = Restored(answers(), choices=Choices(prefix="test-"))
+    named = {each["properties"].get("name") for each in restored.resources.values()} - {None}
+    assert named == {f"test-{each}" for each in ("net", "sub", "router", "one", "two", "web")}

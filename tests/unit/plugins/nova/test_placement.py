@@ -52,6 +52,11 @@ def test_nearest_flavor() -> None:
         ([DISKLESS], {}, "none is as large"),
         ([SMALL], {"original": {**ORIGINAL, "swap": 512}}, "none is as large"),
         ([SMALL], {"requested": "moon"}, "does not offer the flavor 'moon'"),
+        (
+            [{**SMALL, "disk": 19}],
+            {"requested": SMALL["id"]},
+            "has 19 GiB disk, and the root disk of the original has 20",
+        ),
     ],
 )
 def test_no_flavor(offered: list[dict[str, Any]], how: dict[str, Any], conflict: str) -> None:

@@ -34,3 +34,18 @@ def test_descriptions_have_lines(text: str) -> None:
 def test_plain(text: str, plain: str) -> None:
     assert names.plain(text) == plain
     assert re.search(names.NAME["pattern"], plain)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "original", "name"),
+    [
+        ({}, "data", "data"),
+        ({"name_prefix": "test-"}, "data", "test-data"),
+        ({"name_prefix": "test-", "restore_name": "mine"}, "data", "mine"),
+        ({"name_prefix": "test-"}, "", ""),
+        ({"name_prefix": "test-"}, None, ""),
+        ({"name_prefix": "test-"}, "n" * 255, "test-" + "n" * 250),
+    ],
+)
+def test_names_of_restored_resources(parameters: dict[str, str], original: str | None, name: str) -> None:
+    assert names.restored(parameters, original) == name
