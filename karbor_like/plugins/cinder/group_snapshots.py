@@ -17,6 +17,7 @@ from typing import Any, Final
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
+from karbor_like.plugins.cinder import server_snapshots
 from karbor_like.plugins.cinder.objects import GroupSnapshots, Volumes
 from karbor_like.plugins.cinder.protectable import USABLE, obstacle
 from karbor_like.plugins.cinder.source import MEMBER_PATIENCE, require_size
@@ -113,6 +114,8 @@ def take(context: HookContext, volume: Any) -> tuple[bool, str]:
     if not group_id:
         return False, ""
     try:
+        if context.waiter.call(lambda: server_snapshots.find(context), check=context.check):
+            return False, ""  # that of the server is shared by all its volumes
         if not context.waiter.call(lambda: shares.find(""), check=context.check):
             volumes = _volumes(context, group_id)
             ours = {member.id for member in (context.resource, *context.siblings) if member.type == resource.VOLUME}

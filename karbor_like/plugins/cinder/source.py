@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from karbor_like.clients.errors import translated
+from karbor_like.plugins.cinder import server_snapshots
 from karbor_like.plugins.cinder.objects import Snapshots, Volumes
 from karbor_like.plugins.cinder.protectable import USABLE, obstacle
 from karbor_like.plugins.protection import HookContext
@@ -22,12 +23,16 @@ def wait_until_idle(context: HookContext) -> Any:
 def take_snapshot(context: HookContext, volume: Any, *, keep: bool = False) -> None:
     """Take the snapshot of *volume*, also of one in use, and wait until it is available. Idempotent.
 
+    If Nova has taken one of all volumes of a server for this operation, it becomes the snapshot of the volume.
+
     :param keep: whether the snapshot is the result of the operation instead of a temporary object
 
     Raises what :meth:`karbor_like.plugins.toolkit.source.Source.take_snapshot` raises.
     """
 
     def create(name: str, markers: Mapping[str, str]) -> str:
+        if taken := server_snapshots.find(context):
+            return server_snapshots.take_over(context, taken, name, markers)
         with translated(f"creating the snapshot of volume {volume.id}"):
             # force: also of volumes in use.
             snapshot = context.clients.cinder().volume_snapshots.create(

@@ -8,7 +8,16 @@ from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.glance import data
-from karbor_like.plugins.nova import deployables, description, objects, reading, restore, root_disk, stored
+from karbor_like.plugins.nova import (
+    deployables,
+    description,
+    objects,
+    reading,
+    restore,
+    root_disk,
+    stored,
+    volume_snapshots,
+)
 from karbor_like.plugins.nova.contribution import NETWORK_MAP, VOLUME_MAP
 from karbor_like.plugins.nova.objects import Pauses, RootDisks
 from karbor_like.plugins.nova.stored import USER_DATA
@@ -40,9 +49,11 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
             "title": "Consistency",
             "description": (
                 "none: the disks of the server are copied one after another while it runs; pause: the server is paused until"
-                " all its volumes are snapshotted and Nova has an image of its root disk."
+                " all its volumes are snapshotted and Nova has an image of its root disk; nova-snapshot: Nova snapshots all"
+                " volumes of a server that boots from one in one request, and asks the guest to write everything before if it"
+                " has an agent."
             ),
-            "enum": ["none", "pause"],
+            "enum": ["none", "pause", "nova-snapshot"],
             "default": "none",
         },
     },
@@ -162,7 +173,10 @@ class Protect(Operation):
 
     def prepare_begin(self, context: HookContext) -> None:
         server = _protectable(context)
-        if context.parameters.get("consistency") != "pause":
+        consistency = context.parameters.get("consistency")
+        if consistency == "nova-snapshot" and not server.image:
+            volume_snapshots.take(context)
+        if consistency != "pause":
             return
         if context.journal.peek(PAUSE) is None:
             server = objects.wait_until_idle(context, server.id)
@@ -221,6 +235,7 @@ class Protect(Operation):
         return {
             PAUSE: Pauses(context.clients, context.resource.id),
             root_disk.SNAPSHOT: RootDisks(context.clients, context.resource.id),
+            volume_snapshots.SNAPSHOTS: volume_snapshots.Remains(context.clients),
         }
 
 

@@ -25,11 +25,13 @@ from karbor_like.domain.resource import Resource
 from karbor_like.domain.template import Template
 from karbor_like.plugins.nova.contribution import Contribution
 from karbor_like.plugins.nova.restore import Restore
+from karbor_like.plugins.nova.server import Protect
 from karbor_like.plugins.nova.stored import NOT_DESCRIBED, find_document
+from karbor_like.plugins.nova.volume_snapshots import SNAPSHOTS
 from karbor_like.sandbox.cloud import Sandbox
 from karbor_like.sandbox.compute import imaging
 from karbor_like.testing import protection, sandbox
-from karbor_like.testing.host import Host, memory_bank
+from karbor_like.testing.host import Host, Operation, memory_bank
 from karbor_like.testing.protection import Belongings, added, sha256
 
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS alice@laptop"
@@ -483,3 +485,94 @@ def test_image_that_nova_does_not_finish(world: World) -> None:
     ):
         host.protect(subject.resource)
     assert subject.belongings() == before
+
+
+class Volumes:
+    """A server that boots from a volume and has another one, and the operations that protect all three together."""
+
+    def __init__(self, world: World) -> None:
+        self.volumes = [world.volume(name=name) for name in ("root", "data")]
+        kind = {"source_type": "volume", "destination_type": "volume"}
+        devices = [{**kind, "uuid": each, "boot_index": -number} for number, each in enumerate(self.volumes)]
+        self.server, self.host = world.server(image=None, nics="none", block_device_mapping_v2=devices)
+        plugin = sandbox.make_plugin("karbor_like.plugins.cinder.volume_snapshot:VolumeSnapshotProtection")
+        self.volume_host = Host(plugin, world.clients, world.bank)
+        self.volume_host.siblings = [self.server.resource]
+
+    def operations(self) -> tuple[Operation, list[Operation]]:
+        protect, kind = OperationType.PROTECT, resource.VOLUME
+        of_server = self.host.operation(protect, self.server.resource, consistency="nova-snapshot")
+        checkpoint = of_server.checkpoint_id
+        of_volumes = [
+            Operation(protect, Resource(kind, each, "v"), checkpoint, {}, id=of_server.id) for each in self.volumes
+        ]
+        return of_server, of_volumes
+
+    def begin(self, operation: Operation) -> None:
+        with self.host._context(operation) as context:
+            Protect(self.server.plugin).prepare_begin(context)
+        operation.done.add("prepare_begin")
+
+    def names(self) -> list[str]:
+        return [each.name for each in self.server.cinder.volume_snapshots.list()]
+
+
+@pytest.fixture
+def volumes(world: World) -> Volumes:
+    return Volumes(world)
+
+
+def test_nova_snapshots_of_all_volumes(world: World, volumes: Volumes) -> None:
+    """Each volume that is protected takes over its own. The others, and the image that names them, are deleted."""
+    before = volumes.server.belongings()
+    of_server, (of_root, of_data) = volumes.operations()
+    world.cloud.forget_calls()
+    volumes.begin(of_server)
+    assert len(volumes.names()) == 2
+    volumes.volume_host.perform(of_root)
+    volumes.host.perform(of_server)
+    left = added(before, volumes.server.belongings())
+    section = volumes.volume_host.section(of_root.checkpoint_id, of_root.resource)
+    assert left == {section.get("metadata")["snapshot"]["id"]}
+    assert world.cloud.calls("volume", "POST", "/snapshots$") == []
+    assert not [name for name in volumes.names() if name.startswith("snapshot for")]
+
+    # A volume that comes too late takes a snapshot of its own, and a server that is stopped has no need of it.
+    volumes.volume_host.perform(of_data)
+    assert len(world.cloud.calls("volume", "POST", "/snapshots$")) == 1
+    volumes.server.nova.servers.stop(volumes.server.resource.id)
+    volumes.server.settled(volumes.server.resource.id, "SHUTOFF")
+    stopped, _ = volumes.operations()
+    volumes.begin(stopped)
+    assert stopped.journal.entries() == []
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["before", "after"])
+def test_nova_snapshots_after_a_crash_at_any_request(volumes: Volumes, line: sandbox.Line, answered: bool) -> None:
+    before = volumes.server.belongings()
+    for nth in itertools.count(1):
+        of_server, _ = volumes.operations()
+        crashed = sandbox.crashes(volumes.host, line, of_server, nth, answered)
+        if crashed:
+            volumes.host.cleanup(of_server)
+        assert volumes.server.belongings() == before, f"after a crash at request {nth}"
+        if not crashed:
+            break
+    for nth in itertools.count(1):
+        of_server, (of_root, _) = volumes.operations()
+        volumes.begin(of_server)
+        if not sandbox.crashes(volumes.volume_host, line, of_root, nth, answered):
+            break
+        volumes.volume_host.cleanup(of_root)
+        volumes.host.cleanup(of_server)
+        assert volumes.server.belongings() == before, f"after a crash of a volume at request {nth}"
+
+
+def test_nova_snapshots_that_nova_does_not_finish(world: World, volumes: Volumes) -> None:
+    """Nova has taken some of them, and has made no image."""
+    before = volumes.server.belongings()
+    of_server, _ = volumes.operations()
+    entry = of_server.journal.intend(SNAPSHOTS)
+    world.clients.cinder().volume_snapshots.create(volumes.volumes[1], force=True, name=f"snapshot for {entry.name}")
+    volumes.host.cleanup(of_server)
+    assert volumes.server.belongings() == before
