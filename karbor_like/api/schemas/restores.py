@@ -87,14 +87,21 @@ _PLAN = p.shown(
             "description": "The resources to create from a template, in the form of a Heat template, or null.",
         },
         "template_reason": {"type": "string", "description": "Why there is no template."},
+        "deployer": {
+            "type": ["string", "null"],
+            "enum": ["heat", "direct", None],
+            "description": "How the resources of the template would be created, or null without a template.",
+        },
+        "deployer_reason": {"type": "string", "description": "Why a provider that prefers Heat would not use it."},
     }
 )
+#: What the plans of earlier releases do not have.
+_NEWER = ("quotas", "deployer", "deployer_reason")
 PLAN = {
     "description": "What a dry run found; null for other restores, and until it has ended.",
     "anyOf": [
         {"type": "null"},
-        # Earlier releases recorded no quotas.
-        {**_PLAN, "required": [name for name in _PLAN["required"] if name != "quotas"]},
+        {**_PLAN, "required": [name for name in _PLAN["required"] if name not in _NEWER]},
     ],
 }
 

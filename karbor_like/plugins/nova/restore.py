@@ -34,6 +34,11 @@ class Restore(ResourceOperation):
             return [PlannedAction(Action.CONFLICT, original, reason) for original, reason in reasons]
         return [PlannedAction(Action.CREATE, key)]
 
+    def prepare_begin(self, context: HookContext) -> None:
+        # The main hook begins after those of the volumes. The sum of all bytes would be unknown until then.
+        document = stored.find_document(context)
+        context.report.progress(0, document["image"]["size"] if document and "image" in document else 0)
+
     def main(self, context: HookContext) -> dict[str, Any]:
         document = stored.find_document(context)
         if document is None:

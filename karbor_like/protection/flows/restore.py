@@ -17,6 +17,7 @@ from karbor_like.protection.flows.builder import resources
 from karbor_like.protection.flows.tasks import Step
 from karbor_like.protection.operation import cleanup, needs, planning
 from karbor_like.protection.operation.session import OperationSession
+from karbor_like.protection.registry.providers import Deployer
 
 LOG = logging.getLogger(__name__)
 
@@ -54,13 +55,16 @@ class CheckPlan(Step):
     def perform(self) -> None:
         conflicts = []
         for resource in self.operation.implementing("plan"):
-            for planned in planning.actions(self.operation, resource):
+            context = self.operation.hook_context(resource, self.operation.progress(resource))
+            for planned in planning.actions(self.operation, context):
                 LOG.info("Operation %s: %s %s (%s)", self.operation.spec.id, *dataclasses.astuple(planned))
                 if planned.action is Action.CONFLICT:
                     conflicts.append(f"{planned.resource_key}: {planned.reason}")
         if not conflicts:
-            lines = needs.conflicts(needs.compare(self.operation))
-            conflicts = [f"{line.resource_key}: {line.reason}" for _, line in lines]
+            lines = [line for _, line in needs.conflicts(needs.compare(self.operation))]
+            if self.operation.provider.deployer is Deployer.HEAT and self.operation.implementing("contribute"):
+                lines += planning.choose_deployer(self.operation)[1]
+            conflicts = [f"{line.resource_key}: {line.reason}" for line in lines]
         if conflicts:
             raise exception.Conflict(f"nothing was restored: {'; '.join(conflicts)}")
 

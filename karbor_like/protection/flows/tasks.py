@@ -150,7 +150,11 @@ class HookTask(Step):
         if self.hook != "main":
             return hook(self.operation.hook_context(self.resource, self._recorder))
         with self.operation.transfer_slot():
-            return hook(self.operation.hook_context(self.resource, self._recorder))
+            result = hook(self.operation.hook_context(self.resource, self._recorder))
+        if not self._recorder.knows_bytes and self.operation.spec.kind is not OperationType.DELETE:
+            # Otherwise the sum of all resources would never be known.
+            self._recorder.progress(0, 0)
+        return result
 
     def _complete(self, hook: Callable[[HookContext], dict[str, Any] | None]) -> dict[str, Any] | None:
         """Complete what the resource contributed to the template of a restore, then the resource itself."""
@@ -160,6 +164,8 @@ class HookTask(Step):
             return hook(dataclasses.replace(context, template=self.operation.template))
         deployment = self.operation.deployment(context)
         remarks = deployment.complete(self.operation.contributed(self.resource))
+        if self.resource == self.operation.implementing("contribute")[0]:
+            remarks = [*filter(None, [self.operation.deployment_remark(context)]), *remarks]
         restored = {**context.restored, **self.operation.deployed_ids(deployment)}
         answer = hook(dataclasses.replace(context, template=self.operation.template, restored=restored)) or {}
         return {**answer, "remarks": [*remarks, *(answer.get("remarks") or [])]}
@@ -182,7 +188,11 @@ class BeginTask(HookTask):
     """
 
     def perform(self) -> dict[str, Any] | None:
-        self.operation.record(self.resource.key, status=self.operation.statuses.resource_running, reason=None)
+        spec, running = self.operation.spec, self.operation.statuses.resource_running
+        # Bytes move in the main hook.
+        moves = "main" in spec.hooks.get(self.resource.type, ()) or spec.kind is OperationType.DELETE
+        total = {} if moves else {"bytes_total": 0}
+        self.operation.record(self.resource.key, status=running, reason=None, **total)
         return super().perform()
 
     def undo(self, failures: Mapping[str, Any]) -> None:

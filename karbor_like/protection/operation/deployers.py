@@ -6,6 +6,7 @@ neither restores of scheduled operations nor those that outlive their token can 
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -23,14 +24,40 @@ LOG = logging.getLogger(__name__)
 
 Means = type[Deployment] | type[StackDeployment]
 
+#: Why Heat cannot be used where there is none.
+NO_HEAT: Final = "the catalogue of the cloud has no orchestration service"
+
 #: Seconds for which a token must still be valid: it creates the stack, and after a failure deletes it.
 LIFE: Final = 900.0
 
 _DELEGATING: Final = frozenset({"application_credential", "oauth1"})
 
 
-def choose(deployer: Deployer, clients: Clients, clock: Clock, resolved: hot.Resolved, *, has_password: bool) -> Means:
-    """Return the means to deploy a template of which nothing exists yet.
+@dataclass(frozen=True)
+class Choice:
+    """The means to deploy a template.
+
+    :param reason: why ``auto`` is not Heat; empty otherwise, and if there is nothing to deploy
+    """
+
+    means: Means
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """As the API shows it."""
+        return (Deployer.HEAT if self.means is StackDeployment else Deployer.DIRECT).value
+
+    @property
+    def remark(self) -> str:
+        """What to tell the tenant, or an empty text: if the cloud has no Heat, nothing is missing."""
+        if self.reason in ("", NO_HEAT):
+            return ""
+        return f"the resources of the template were created directly instead of as a stack of Heat: {self.reason}"
+
+
+def choose(deployer: Deployer, clients: Clients, clock: Clock, resolved: hot.Resolved, *, has_password: bool) -> Choice:
+    """Choose the means to deploy a template of which nothing exists yet.
 
     :param deployer: the provider's option
     :param clients: act as the owner of the restore
@@ -39,22 +66,35 @@ def choose(deployer: Deployer, clients: Clients, clock: Clock, resolved: hot.Res
 
     ``auto`` is Heat if Heat can be used and restores as much as direct requests.
 
-    Raises ResourceFailed if the provider demands Heat, which cannot be used; Unavailable if Keystone does not answer.
+    Raises ResourceFailed if the provider demands Heat, which cannot be used; Conflict if the template is too large for it;
+    Unavailable if Keystone does not answer.
     """
     if deployer is Deployer.DIRECT or not resolved:
-        return Deployment
+        return Choice(Deployment)
     if deployer is Deployer.HEAT:
         reason = obstacle(clients, clock, has_password=has_password)
         if reason:
             raise exception.ResourceFailed(f"Heat cannot be used, which the provider demands: {reason}")
-        return StackDeployment
+        hot.document(resolved)
+        return Choice(StackDeployment)
     reason = hot.obstacle(resolved) or obstacle(clients, clock, has_password=has_password)
     LOG.info("The template is deployed by %s", f"direct requests: {reason}" if reason else "Heat")
-    return Deployment if reason else StackDeployment
+    return Choice(Deployment, reason) if reason else Choice(StackDeployment)
+
+
+def resumed(deployer: Deployer, resolved: hot.Resolved) -> Choice:
+    """Return the choice of a process that began to create the template directly.
+
+    :param deployer: the provider's option
+    :param resolved: the descriptions to deploy
+    """
+    if deployer is not Deployer.AUTO:
+        return Choice(Deployment)
+    return Choice(Deployment, hot.obstacle(resolved) or "Heat could not be used when their creation began")
 
 
 def obstacle(clients: Clients, clock: Clock, *, has_password: bool) -> str | None:
-    """Return why Heat can create no stack for an identity, and what to do, or None if it can.
+    """Return why Heat can create no stack for an identity, and what to do about that, or None if it can.
 
     :param has_password: whether *clients* sign in again at any time
 
@@ -66,7 +106,7 @@ def obstacle(clients: Clients, clock: Clock, *, has_password: bool) -> str | Non
     except exception.Unsupported:
         endpoint = None
     if not endpoint:
-        return "the catalogue of the cloud has no orchestration service; use a provider with another deployer"
+        return NO_HEAT
     return None if has_password else _delegation(identity.token(clients), clock.now())
 
 

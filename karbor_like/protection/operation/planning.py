@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from karbor_like import exception
 from karbor_like.domain.actions import Action, PlannedAction
-from karbor_like.domain.resource import Resource
-from karbor_like.protection.operation import needs
+from karbor_like.plugins.protection import HookContext
+from karbor_like.protection.operation import deployers, needs
 from karbor_like.protection.operation.session import OperationSession
 
 #: The largest template that a plan shows, in characters of JSON.
@@ -17,11 +17,28 @@ _SECRET: Final = frozenset({"user_data"})
 _HIDDEN: Final = "(not shown)"
 
 
-def actions(operation: OperationSession, resource: Resource) -> Sequence[PlannedAction]:
-    """Return what a restore would do for one resource. Without the hook ``plan``, it would create the resource."""
+def actions(operation: OperationSession, context: HookContext) -> Sequence[PlannedAction]:
+    """Return what a restore would do for one resource. Without the hook ``plan``, it would create the resource.
+
+    :param context: of the resource
+    """
+    resource = context.resource
     if resource not in operation.implementing("plan"):
         return [PlannedAction(Action.CREATE, resource.key)]
-    return operation.resource_operation(resource).plan(operation.hook_context(resource, operation.progress(resource)))
+    return operation.resource_operation(resource).plan(context)
+
+
+def choose_deployer(operation: OperationSession) -> tuple[deployers.Choice | None, list[PlannedAction]]:
+    """Return how the template of a restore would be deployed, or None and a conflict why the provider's deployer cannot.
+
+    Raises Conflict if a reference in the template means nothing.
+    """
+    template = operation.drafted_template()
+    try:
+        return (operation.drafted_choice() if template else None), []
+    except (exception.ResourceFailed, exception.Unsupported, exception.Conflict) as error:
+        first = operation.implementing("contribute")[0]
+        return None, [PlannedAction(Action.CONFLICT, first.key, exception.public_text(error))]
 
 
 def plan(operation: OperationSession) -> dict[str, Any]:
@@ -29,16 +46,18 @@ def plan(operation: OperationSession) -> dict[str, Any]:
     names = {node.key: node.name for node in operation.spec.graph.nodes}
     lines = []
     for resource in operation.spec.graph.nodes:
-        planned = actions(operation, resource)
+        context = operation.hook_context(resource, operation.progress(resource))
+        planned = actions(operation, context)
         creates = any(line.action is Action.CREATE and line.resource_key == resource.key for line in planned)
-        size = _bytes(operation, resource) if creates else None
+        size = _bytes(context) if creates else None
         lines += [
             _shown(line, names.get(line.resource_key), size if line.resource_key == resource.key else None)
             for line in planned
         ]
-    template, quotas = _template(operation, lines), needs.compare(operation)
-    for resource, line in needs.conflicts(quotas):
-        lines.append(_shown(line, resource.name))
+    template, conflicts = _template(operation, lines)
+    quotas = needs.compare(operation)
+    conflicts += [line for _, line in needs.conflicts(quotas)]
+    lines += [_shown(line, names.get(line.resource_key)) for line in conflicts]
     total = sum(line["bytes"] or 0 for line in lines)
     return {"actions": lines, "bytes": total, "quotas": [each.shown for each in quotas], **template}
 
@@ -53,25 +72,33 @@ def _shown(line: PlannedAction, name: str | None, size: int | None = None) -> di
     }
 
 
-def _bytes(operation: OperationSession, resource: Resource) -> int:
+def _bytes(context: HookContext) -> int:
     """Return the size of what the bank holds of a resource as streams."""
-    section = operation.hook_context(resource, operation.progress(resource)).section
-    return sum(section.stats(name).logical for name in section.streams())
+    return sum(context.section.stats(name).logical for name in context.section.streams())
 
 
-def _template(operation: OperationSession, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _template(
+    operation: OperationSession, lines: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, Any], list[PlannedAction]]:
+    """Return the members of the plan about the template, and its conflicts."""
     if not operation.implementing("contribute"):
-        return {"template": None, "template_reason": "no resource contributes to a template"}
+        return _without_template("no resource contributes to a template"), []
     if any(line["action"] == Action.CONFLICT for line in lines):
-        return {"template": None, "template_reason": "there are conflicts"}
+        return _without_template("there are conflicts"), []
     try:
         template = operation.drafted_template()
+        choice, conflicts = choose_deployer(operation)
     except exception.Conflict as error:
-        return {"template": None, "template_reason": exception.public_text(error)}
+        return _without_template(exception.public_text(error)), []
+    how = {"deployer": choice.name if choice else None, "deployer_reason": choice.reason if choice else ""}
     shown = _without_secrets(template)
     if len(json.dumps(shown)) > MAX_TEMPLATE:
-        return {"template": None, "template_reason": f"it has more than {MAX_TEMPLATE} characters"}
-    return {"template": shown, "template_reason": ""}
+        return {**_without_template(f"it has more than {MAX_TEMPLATE} characters"), **how}, conflicts
+    return {"template": shown, "template_reason": "", **how}, conflicts
+
+
+def _without_template(reason: str) -> dict[str, Any]:
+    return {"template": None, "template_reason": reason, "deployer": None, "deployer_reason": ""}
 
 
 def _without_secrets(value: Any) -> Any:

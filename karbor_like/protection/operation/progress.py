@@ -32,6 +32,8 @@ class DatabaseProgressRecorder:
         self._lock = threading.Lock()
         self._recorded: float | None = None
         self._pending: dict[str, Any] = {}
+        #: Whether bytes were reported, possibly none.
+        self.knows_bytes = False
         #: The current step, for the message if it fails.
         self.current = ""
 
@@ -44,6 +46,7 @@ class DatabaseProgressRecorder:
 
     def progress(self, done: int, total: int | None) -> None:
         self._moved()
+        self.knows_bytes = True
         values: dict[str, Any] = {"bytes_done": done, "bytes_total": total}
         with self._lock:
             now = self._clock.monotonic()

@@ -72,6 +72,7 @@ class OperationSession:
         self.source = CopySource(env, spec) if spec.kind is OperationType.COPY else None
         self._bases: Mapping[str, Sequence[str]] = {}
         self._means: deployers.Means | None = None
+        self._choice: deployers.Choice | None = None
         self._deployed_ids: Mapping[str, str] | None = None
         #: Status of the checkpoint after a failure; None for the usual one.
         self.failed_status: str | None = None
@@ -301,10 +302,27 @@ class OperationSession:
         Raises what :func:`karbor_like.protection.operation.deployers.choose` raises.
         """
         if self._means is None:
-            self._means = self._choose(context)
+            keys = {entry.resource_key for entry in self.deployed()}
+            begun: deployers.Means = StackDeployment if STACK.key in keys else Deployment
+            self._means = begun if keys else self._choose(context).means
         return self._means(
             lambda: self.template, self.provider.deployables, context, lambda each: self._journal(each.key, each.id)
         )
+
+    def deployment_remark(self, context: HookContext) -> str:
+        """Return why the template was not deployed by Heat although the provider prefers it, or an empty text.
+
+        :param context: of a resource that contributed to it
+        """
+        if self._means is not Deployment:
+            return ""
+        if self._choice is None:
+            self._choice = deployers.resumed(self.provider.deployer, self._described(context))
+        return self._choice.remark
+
+    def drafted_choice(self) -> deployers.Choice:
+        """Return how the template would be deployed. Raises what :func:`deployers.choose` and ``drafted_template`` raise."""
+        return self._choose_for(self._deployable(self.drafted_template()), self._check)
 
     def deployed_ids(self, deployment: Deployment | StackDeployment) -> Mapping[str, str]:
         """Return the ids of what was deployed, by the original ``Type#id``. For hooks after the deployment.
@@ -331,18 +349,24 @@ class OperationSession:
         absent = {resource, *self.left_out()}
         return [node for node in self.spec.graph.nodes if node not in absent]
 
-    def _choose(self, context: HookContext) -> deployers.Means:
-        keys = {entry.resource_key for entry in self.deployed()}
-        if keys:
-            return StackDeployment if STACK.key in keys else Deployment
-        resolved = self.template.resolve({**context.restored, **context.mapping})
-        described = {name: resolved[name] for name in ordered(resolved, self.provider.deployables)}
-        return context.waiter.call(
+    def _choose(self, context: HookContext) -> deployers.Choice:
+        self._choice = self._choose_for(self._described(context), context.check)
+        return self._choice
+
+    def _choose_for(self, described: Mapping[str, Any], check: Callable[[], None]) -> deployers.Choice:
+        return self.env.waiter.call(
             lambda: deployers.choose(
                 self.provider.deployer, self.clients, self.env.clock, described, has_password=self._has_password
             ),
-            check=context.check,
+            check=check,
         )
+
+    def _described(self, context: HookContext) -> Mapping[str, Any]:
+        """Return the descriptions to deploy, with references replaced."""
+        return self._deployable(self.template.resolve({**context.restored, **context.mapping}))
+
+    def _deployable(self, resolved: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {name: resolved[name] for name in ordered(resolved, self.provider.deployables)}
 
     @property
     def _has_password(self) -> bool:

@@ -91,7 +91,7 @@ class Restores:
         if reason:
             raise exception.InvalidInput(
                 f"restore.provider_id: provider {provider.name!r} restores servers and networks by Heat, which cannot be"
-                f" used: {reason}"
+                f" used: {reason}; otherwise, use a provider with another deployer"
             )
 
     def _start(

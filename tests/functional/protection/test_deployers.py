@@ -41,6 +41,12 @@ def factory(cloud: Sandbox) -> ClientFactory:
 
 
 def choose(clients: Clients, resolved: hot.Resolved = NET, deployer: Deployer = Deployer.AUTO, **more: Any) -> Any:
+    return decide(clients, resolved, deployer, **more).means
+
+
+def decide(
+    clients: Clients, resolved: hot.Resolved = NET, deployer: Deployer = Deployer.AUTO, **more: Any
+) -> deployers.Choice:
     return deployers.choose(deployer, clients, SystemClock(), resolved, **{"has_password": False, **more})
 
 
@@ -104,7 +110,10 @@ def test_what_heat_refuses_is_deployed_directly(
     cloud: Sandbox, factory: ClientFactory, identity: Any, text: str
 ) -> None:
     clients = identity(cloud, factory)
-    assert choose(clients) is Deployment
+    chosen = decide(clients)
+    assert chosen.means is Deployment
+    assert text in chosen.reason
+    assert bool(chosen.remark) is (identity is not without_heat)
     with pytest.raises(exception.ResourceFailed, match=text):
         choose(clients, deployer=Deployer.HEAT)
 
@@ -116,7 +125,17 @@ def test_heat_is_used_where_it_restores_everything(cloud: Sandbox, factory: Clie
     lost = {"net": {"type": "OS::Neutron::Net", "properties": {"direct": {"mtu": 1}}}}
     assert choose(clients, lost) is Deployment
     assert choose(clients, lost, Deployer.HEAT) is StackDeployment
-    assert choose(clients, {f"n{number}": NET["net"] for number in range(1001)}) is Deployment
+    many = {f"n{number}": NET["net"] for number in range(1001)}
+    assert choose(clients, many) is Deployment
+    with pytest.raises(exception.Conflict, match="creates 1001 resources; a stack of Heat has at most 1000"):
+        choose(clients, many, Deployer.HEAT)
+
+
+def test_a_process_that_continues_says_why_heat_was_not_used() -> None:
+    lost = {"net": {"type": "OS::Neutron::Net", "properties": {"direct": {"mtu": 1}}}}
+    assert "net has properties that Heat does not know: mtu" in deployers.resumed(Deployer.AUTO, lost).remark
+    assert "could not be used when" in deployers.resumed(Deployer.AUTO, NET).remark
+    assert deployers.resumed(Deployer.DIRECT, lost).remark == ""
 
 
 def test_a_password_has_no_end(cloud: Sandbox, factory: ClientFactory) -> None:
@@ -181,3 +200,27 @@ def test_a_restore_that_needs_heat_is_refused_at_the_request(tmp_path: Path, fil
         return
     with pytest.raises(exception.InvalidInput, match=r"restore\.provider_id: .*no orchestration service"):
         site.restore(checkpoint_id)
+
+
+def test_a_template_that_is_too_large_for_heat_is_a_conflict_of_the_plan(
+    tmp_path: Path, files: Path, cloud: Sandbox, factory: ClientFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demand_heat(tmp_path, "NetworkProtection")
+    site, context = Site(tmp_path, files), context_of(cloud)
+    site.env = dataclasses.replace(site.env, clients=factory)
+    site.endpoint = Endpoint(site.env, site.executor, lambda context: None)
+    monkeypatch.setattr(site, "context", lambda *args, **values: context)
+    monkeypatch.setattr(hot, "MAX_RESOURCES", 0)
+    site.cloud.plant({"a": []})
+    checkpoint_id = site.protect(plan_id=site.plan("a", project_id=str(context.project_id)))["id"]
+    assert run(site)
+    dry, real = site.restore(checkpoint_id, dry_run=True), site.restore(checkpoint_id)
+    assert run(site)
+    assert run(site)
+    plan = site.restored(dry).plan
+    assert plan is not None
+    assert (plan["deployer"], plan["actions"][-1]["action"]) == (None, "conflict")
+    assert "a stack of Heat has at most 0" in plan["actions"][-1]["reason"]
+    row = site.restored(real)
+    assert (row.status, "nothing was restored: " in row.reason) == ("fail", True)
+    assert not [call for call in site.cloud.calls() if call.startswith("restore:prepare")]

@@ -41,6 +41,8 @@ def test_protect_restore_delete(site: Site):
     verification_id = site.verify(created["id"])
     assert site.wait_done(verification_id=verification_id).status == "success"
     assert site.verified(verification_id).resources_status == {f"{plugins.NODE}#{name}": "available" for name in "abcd"}
+    # A main hook that reports no bytes has moved none.
+    assert {row.bytes_total for row in site.resources(verification_id=verification_id).values()} == {0}
 
     site.delete(created["id"])
     assert site.checkpoint(created["id"]).status in ("deleting", "deleted")

@@ -113,6 +113,7 @@ def test_dry_run_shows_actions_bytes_and_template_and_creates_nothing(topology: 
         for name, size in sizes.items()
     ]
     assert plan["bytes"] == 1000
+    assert (plan["deployer"], plan["deployer_reason"]) == ("direct", "")
     assert plan["template"]["server"] == {"type": "Node", "properties": {"links": [{"get_resource": "network"}]}}
     assert not [
         call for call in topology.cloud.calls() if call.startswith(("restore:prepare", "restore:main", "restored"))
@@ -131,7 +132,7 @@ def test_dry_run_shows_conflicts(topology: Site) -> None:
         "reason": "no room for server",
     }
     assert [line for line in plan["actions"] if line["action"] == "conflict"] == [{**conflict, "bytes": None}]
-    assert (plan["template"], plan["template_reason"]) == (None, "there are conflicts")
+    assert (plan["template"], plan["template_reason"], plan["deployer"]) == (None, "there are conflicts", None)
 
 
 def test_restore_of_some_resources(topology: Site) -> None:
