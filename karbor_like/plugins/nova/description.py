@@ -85,6 +85,7 @@ class Answers:
     :param image_name: name of its image, None if it is not known
     :param key_pair: its key pair, None if it cannot be read
     :param group: the server group that it is a member of
+    :param hidden_groups: why Nova does not show the server groups, or an empty text
     :param root_device: name of its root device, which Nova shows to administrators only
     :param networks: its ports, and their networks, subnets, security groups and floating IPs, by Neutron's collection
     """
@@ -96,6 +97,7 @@ class Answers:
     image_name: str | None = None
     key_pair: Values | None = None
     group: Values | None = None
+    hidden_groups: str = ""
     root_device: str | None = None
     networks: Mapping[str, Sequence[Values]] = field(default_factory=dict)
 
@@ -145,6 +147,10 @@ def _document(answers: Answers, remarks: list[str]) -> Document:
     missing = [name for name, member in _NEW.items() if member not in server]
     if missing:
         remarks.append(f"Nova is too old to show {', '.join(missing)} of the server: they are not in the checkpoint")
+    if answers.hidden_groups:
+        remarks.append(
+            f"the server group of the server, if it has one, is not in the checkpoint: {answers.hidden_groups}"
+        )
     image = server.get("image") or None
     return {
         "id": server["id"],

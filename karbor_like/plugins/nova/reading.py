@@ -65,7 +65,7 @@ def read(clients: Clients, server_id: str, service: Clients | None = None) -> tu
         interfaces=interfaces,
         image_name=_image_name(clients, server),
         key_pair=_key_pair(clients, nova, server),
-        group=_group(nova, server_id),
+        **_group(nova, server_id),
         root_device=admin.get("OS-EXT-SRV-ATTR:root_device_name"),
         networks=_networks(clients, server_id) if interfaces else {},
     )
@@ -135,12 +135,13 @@ def server_groups(nova: Any) -> Objects:
     return [*found.values()]
 
 
-def _group(nova: Any, server_id: str) -> dict[str, Any] | None:
+def _group(nova: Any, server_id: str) -> dict[str, Any]:
+    """Return the arguments of :class:`Answers` about the server group."""
     try:
         groups = server_groups(nova)
-    except (exception.NotFound, exception.NotAuthorized):
-        return None
-    return next((group for group in groups if server_id in (group.get("members") or ())), None)
+    except (exception.NotFound, exception.NotAuthorized) as error:
+        return {"hidden_groups": exception.public_text(error)}
+    return {"group": next((group for group in groups if server_id in (group.get("members") or ())), None)}
 
 
 def _networks(clients: Clients, server_id: str) -> Mapping[str, Sequence[Mapping[str, Any]]]:

@@ -12,7 +12,8 @@ from karbor_like import exception
 from karbor_like.bank import Bank
 from karbor_like.db.restores import RESTORES
 from karbor_like.domain import states
-from karbor_like.domain.actions import Action
+from karbor_like.domain.actions import Action, PlannedAction
+from karbor_like.domain.resource import Resource
 from karbor_like.protection.flows.builder import resources
 from karbor_like.protection.flows.tasks import Step
 from karbor_like.protection.operation import cleanup, needs, planning
@@ -53,20 +54,33 @@ class CheckPlan(Step):
         super().__init__(operation, "check plan")
 
     def perform(self) -> None:
+        conflicts = self._conflicts()
+        by_resource: dict[Resource, list[str]] = {}
+        for resource, line in conflicts:
+            reason = line.reason if line.resource_key == resource.key else f"{line.resource_key}: {line.reason}"
+            by_resource.setdefault(resource, []).append(reason)
+        for resource, reasons in by_resource.items():
+            failed = self.operation.statuses.resource_failed
+            self.operation.record(resource.key, status=failed, reason="; ".join(reasons))
+        if conflicts:
+            reasons = [f"{line.resource_key}: {line.reason}" for _, line in conflicts]
+            raise exception.Conflict(f"nothing was restored: {'; '.join(reasons)}")
+
+    def _conflicts(self) -> list[tuple[Resource, PlannedAction]]:
+        """Return the conflicts, each with the resource that has it."""
         conflicts = []
         for resource in self.operation.implementing("plan"):
             context = self.operation.hook_context(resource, self.operation.progress(resource))
             for planned in planning.actions(self.operation, context):
                 LOG.info("Operation %s: %s %s (%s)", self.operation.spec.id, *dataclasses.astuple(planned))
                 if planned.action is Action.CONFLICT:
-                    conflicts.append(f"{planned.resource_key}: {planned.reason}")
+                    conflicts.append((resource, planned))
         if not conflicts:
-            lines = [line for _, line in needs.conflicts(needs.compare(self.operation))]
-            if self.operation.provider.deployer is Deployer.HEAT and self.operation.implementing("contribute"):
-                lines += planning.choose_deployer(self.operation)[1]
-            conflicts = [f"{line.resource_key}: {line.reason}" for line in lines]
-        if conflicts:
-            raise exception.Conflict(f"nothing was restored: {'; '.join(conflicts)}")
+            conflicts = needs.conflicts(needs.compare(self.operation))
+            contributors = self.operation.implementing("contribute")
+            if self.operation.provider.deployer is Deployer.HEAT and contributors:
+                conflicts += [(contributors[0], line) for line in planning.choose_deployer(self.operation)[1]]
+        return conflicts
 
 
 class RecordPlan(Step):

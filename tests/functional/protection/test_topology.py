@@ -79,6 +79,9 @@ def test_conflicts_of_the_plan_end_a_restore_before_anything_is_made(topology: S
     assert topology.wait_done(restore_id=restore_id).status == "fail"
     reason = topology.restored(restore_id).reason
     assert reason == f"nothing was restored: {NODE}#network: no room for network; {NODE}#server: no room for server"
+    row = topology.restored(restore_id)
+    assert row.resources_status == {f"{NODE}#{name}": "error" for name in ("network", "server")}
+    assert row.resources_reason == {f"{NODE}#{name}": f"no room for {name}" for name in ("network", "server")}
     assert not [call for call in topology.cloud.calls() if call.startswith("restore:prepare_begin:")]
     assert topology.things() == []
 

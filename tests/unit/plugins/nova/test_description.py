@@ -99,6 +99,14 @@ def test_key_pair_of_another_user() -> None:
     ]
 
 
+def test_server_groups_that_nova_does_not_show() -> None:
+    described = describe(group=None, hidden_groups="the server groups of the project: refused")
+    assert described.server["group"] is None
+    assert described.remarks == [
+        "the server group of the server, if it has one, is not in the checkpoint: the server groups of the project: refused"
+    ]
+
+
 def test_port_of_another_project() -> None:
     networks = copy.deepcopy(given.NETWORKS)
     networks["ports"][0]["project_id"] = "another"
