@@ -23,8 +23,10 @@ class PlannedAction:
 
     :param resource_key: ``Type#id`` of the resource in the checkpoint, or of another resource that it refers to
     :param reason: why the action is planned; required for conflicts
+    :param takes: ``Type#id`` of an existing object that the action changes, so that no other resource may take it; or empty
     """
 
     action: Action
     resource_key: str
     reason: str = ""
+    takes: str = ""

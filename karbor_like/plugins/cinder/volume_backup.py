@@ -114,7 +114,8 @@ class Restore(ResourceOperation):
 
         action = Action.MAP if target else Action.CREATE
         reason = f"the bytes of volume {target} are replaced" if target else ""
-        return planning.plan(context, obstacles, PlannedAction(action, context.resource.key, reason))
+        takes = f"{resource.VOLUME}#{target}" if target else ""
+        return planning.plan(context, obstacles, PlannedAction(action, context.resource.key, reason, takes))
 
     def needs(self, context: HookContext) -> Mapping[str, int]:
         if context.parameters.get("volume_id"):

@@ -1,6 +1,5 @@
 """The restore and verify flows: run the resources' hooks on a checkpoint that does not change."""
 
-import dataclasses
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -68,13 +67,13 @@ class CheckPlan(Step):
 
     def _conflicts(self) -> list[tuple[Resource, PlannedAction]]:
         """Return the conflicts, each with the resource that has it."""
-        conflicts = []
+        every = []
         for resource in self.operation.implementing("plan"):
             context = self.operation.hook_context(resource, self.operation.progress(resource))
-            for planned in planning.actions(self.operation, context):
-                LOG.info("Operation %s: %s %s (%s)", self.operation.spec.id, *dataclasses.astuple(planned))
-                if planned.action is Action.CONFLICT:
-                    conflicts.append((resource, planned))
+            every += [(resource, line) for line in planning.actions(self.operation, context)]
+        for _, line in every:
+            LOG.info("Operation %s: %s %s (%s)", self.operation.spec.id, line.action, line.resource_key, line.reason)
+        conflicts = [each for each in every if each[1].action is Action.CONFLICT] + planning.contested(every)
         if not conflicts:
             conflicts = needs.conflicts(needs.compare(self.operation))
             contributors = self.operation.implementing("contribute")

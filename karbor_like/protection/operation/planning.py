@@ -1,11 +1,12 @@
 """What a restore would do: the actions of all resources, the bytes to read, and the template. Nothing is created."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from karbor_like import exception
 from karbor_like.domain.actions import Action, PlannedAction
+from karbor_like.domain.resource import Resource
 from karbor_like.plugins.protection import HookContext
 from karbor_like.protection.operation import deployers, needs
 from karbor_like.protection.operation.session import OperationSession
@@ -28,6 +29,19 @@ def actions(operation: OperationSession, context: HookContext) -> Sequence[Plann
     return operation.resource_operation(resource).plan(context)
 
 
+def contested(planned: Iterable[tuple[Resource, PlannedAction]]) -> list[tuple[Resource, PlannedAction]]:
+    """Return a conflict for each resource that would take an object which a resource before it takes."""
+    takers: dict[str, Resource] = {}
+    return [
+        (
+            resource,
+            PlannedAction(Action.CONFLICT, line.resource_key, f"{takers[line.takes].key} takes {line.takes} as well"),
+        )
+        for resource, line in planned
+        if line.takes and takers.setdefault(line.takes, resource) != resource
+    ]
+
+
 def choose_deployer(operation: OperationSession) -> tuple[deployers.Choice | None, list[PlannedAction]]:
     """Return how the template of a restore would be deployed, or None and a conflict why the provider's deployer cannot.
 
@@ -44,16 +58,18 @@ def choose_deployer(operation: OperationSession) -> tuple[deployers.Choice | Non
 def plan(operation: OperationSession) -> dict[str, Any]:
     """Return the result of a dry run, as the API shows it."""
     names = {node.key: node.name for node in operation.spec.graph.nodes}
-    lines = []
+    lines, every = [], list[tuple[Resource, PlannedAction]]()
     for resource in operation.spec.graph.nodes:
         context = operation.hook_context(resource, operation.progress(resource))
         planned = actions(operation, context)
+        every += [(resource, line) for line in planned]
         creates = any(line.action is Action.CREATE and line.resource_key == resource.key for line in planned)
         size = _bytes(context) if creates else None
         lines += [
             _shown(line, names.get(line.resource_key), size if line.resource_key == resource.key else None)
             for line in planned
         ]
+    lines += [_shown(line, resource.name) for resource, line in contested(every)]
     template, conflicts = _template(operation, lines)
     quotas = needs.compare(operation)
     conflicts += [line for _, line in needs.conflicts(quotas)]

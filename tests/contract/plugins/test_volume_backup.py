@@ -147,7 +147,8 @@ class TestVolumeBackup(sandbox.CloudContract, sandbox.ProtectionContract):
         target = settled(subject.cinder.volumes.get, subject.cinder.volumes.create(SIZE, name="target").id)
         before = subject.belongings()
         operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint, volume_id=target.id)
-        assert [line.action for line in host.plan(operation)] == [Action.MAP]
+        (line,) = host.plan(operation)
+        assert (line.action, line.takes) == (Action.MAP, f"OS::Cinder::Volume#{target.id}")
         assert host.perform(operation)["restored"] == {subject.resource.key: target.id}
         assert subject.digest(target.id) == digest
         assert subject.cinder.volumes.get(target.id).name == "target"
