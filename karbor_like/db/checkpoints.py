@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -25,6 +25,10 @@ CHECKPOINTS = repository.Repository(
         "project_id": repository.exact,
     },
 )
+
+_bank_project: Final = sa.func.coalesce(Checkpoint.bank_project_id, Checkpoint.project_id)
+#: Rows that one transaction gives to other projects.
+_BATCH: Final = 500
 
 
 def get(
@@ -131,10 +135,11 @@ def in_use(session: orm.Session, checkpoint_ids: Sequence[str]) -> Mapping[str, 
 
 
 def latest_available(
-    session: orm.Session, provider_id: str, project_id: str, limit: int | None = None
+    session: orm.Session, provider_id: str, project_id: str, bank_project: str, *, limit: int | None = None
 ) -> Sequence[Checkpoint]:
     """Return the newest available checkpoints of a project at a provider, newest first.
 
+    :param bank_project: the project that they belong to in the bank
     :param limit: how many; None: all
     """
     query = (
@@ -142,6 +147,7 @@ def latest_available(
         .where(
             Checkpoint.provider_id == provider_id,
             Checkpoint.project_id == project_id,
+            _bank_project == bank_project,
             Checkpoint.status == states.AVAILABLE,
         )
         .order_by(Checkpoint.created_at.desc(), Checkpoint.id.desc())
@@ -156,3 +162,21 @@ def move(session: orm.Session, checkpoint_id: str, to: str, allowed_from: Sequen
     if to == states.DELETED:
         changes["deleted_at"] = db_session.now(session)
     return CHECKPOINTS.update(session, checkpoint_id, changes, expected={"status": list(allowed_from)})
+
+
+def map_projects(session: orm.Session, provider_id: str, projects: Mapping[str, str]) -> int:
+    """Give checkpoints of a provider to the projects that *projects* maps theirs in the bank to; others get their own.
+
+    :param projects: project in the bank -> project here
+    :returns: how many were given to another project; 0: all are right
+    """
+    wrong = [sa.and_(_bank_project == there, Checkpoint.project_id != here) for there, here in sorted(projects.items())]
+    wrong.append(sa.and_(Checkpoint.bank_project_id.is_not(None), Checkpoint.bank_project_id.not_in(list(projects))))
+    query = sa.select(Checkpoint).where(Checkpoint.provider_id == provider_id, sa.or_(*wrong)).limit(_BATCH)
+    rows = session.execute(query.with_for_update()).scalars().all()
+    for row in rows:
+        there = row.bank_project
+        row.project_id = projects.get(there, there)
+        row.bank_project_id = there if row.project_id != there else None
+    session.flush()
+    return len(rows)

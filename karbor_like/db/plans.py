@@ -1,5 +1,8 @@
 """Queries on plans."""
 
+from collections.abc import Iterable
+
+import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor_like import exception
@@ -34,3 +37,9 @@ def get(
     if plan.provider_id != provider_id:
         raise exception.PlanWrongProvider(f"plan {plan_id} is for provider {plan.provider_id}, not for {provider_id}")
     return plan
+
+
+def projects_with_plans(session: orm.Session, among: Iterable[str]) -> set[str]:
+    """Return those of the projects *among* that have plans."""
+    query = sa.select(Plan.project_id).where(Plan.project_id.in_(list(among))).distinct()
+    return set(session.execute(query).scalars())

@@ -110,7 +110,7 @@ class Graph:
                 raise TypeError("adjacency must be an array")
             edges = _related(adjacency, by_id)
             dependencies = _related([(node_id, value[4]) for node_id, value in nodes.items() if len(value) > 4], by_id)
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
             raise exception.InvalidInput(f"not a resource graph ({error!r}): {text[:200]!r}") from None
         if len(set(by_id.values())) != len(by_id):
             raise exception.InvalidInput(f"a resource graph names a resource twice: {text[:200]!r}")
@@ -121,6 +121,8 @@ def _node(value: Sequence[Any]) -> Resource:
     resource_type, resource_id, name, extra_info = value[:4]
     if not all(isinstance(item, str) for item in (resource_type, resource_id)):
         raise TypeError(f"type and id must be texts, not {resource_type!r} and {resource_id!r}")
+    if not isinstance(name, str | None):
+        raise TypeError(f"a name must be a text, not {name!r}")
     return Resource(resource_type, resource_id, name or "", extra_info)
 
 

@@ -129,6 +129,8 @@ class HookContext:
 
     :param operation_id: UUID of the operation. Objects created in the cloud carry it in their metadata
         (``karbor_like_operation``) and in their names.
+    :param project_id: the project of the checkpoint in the bank. That of the clients may be another one if
+        another site made the checkpoint
     :param resource: the resource to protect, or the protected one (restore, delete, verify, copy)
     :param parameters: the options for this resource, checked against the plugin's schema: those of its type overlaid with
         those of ``Type#id``, without nulls

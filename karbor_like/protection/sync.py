@@ -5,25 +5,28 @@ The bank is the truth. A checkpoint that an operation of this site uses is skipp
 An unreachable bank, such as a file system that is not mounted or a wrong container, looks like a bank whose checkpoints were
 all deleted. A deletion leaves a tombstone for a while. If most missing checkpoints have none, the run fails and changes
 nothing.
+
+Every run gives all checkpoints to the projects that the operator's map says, so a change of the map applies to earlier ones.
 """
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from oslo_utils import uuidutils
 from sqlalchemy import orm
 
 from karbor_like import exception, watchdog
 from karbor_like.bank import Bank, CheckpointRecord, IndexEntry, errors
-from karbor_like.db import checkpoints, operations
+from karbor_like.db import checkpoints, operations, plans
 from karbor_like.db import session as db_session
 from karbor_like.db.models import Checkpoint
 from karbor_like.db.session import Database
-from karbor_like.domain import left_out, states
-from karbor_like.domain.graph import Graph
+from karbor_like.domain import states
+from karbor_like.protection import bank_rows
 from karbor_like.protection.operation import lifecycle
 from karbor_like.protection.registry.providers import Provider
 
@@ -44,11 +47,12 @@ _STALLED = timedelta(days=1)
 
 @dataclass
 class SyncReport:
-    """Counts of changed rows and of unreadable checkpoints."""
+    """Counts of changed rows, of rows that were given to other projects, and of unreadable checkpoints."""
 
     added: int = 0
     changed: int = 0
     deleted: int = 0
+    moved: int = 0
     unreadable: int = 0
 
 
@@ -63,6 +67,7 @@ class Sync:
         self._provider = provider
         self._force = force
         self._report = SyncReport()
+        self._project_map: Mapping[str, str] = {}
 
     def run(self) -> SyncReport:
         """Synchronize all checkpoints of the provider.
@@ -73,9 +78,14 @@ class Sync:
         bank = self._provider.bank
         with self._database.reader() as session:
             began = db_session.now(session)
+        self._map_projects()
         seen = set()
         for entry in self._entries(bank):
             watchdog.tick()
+            if not uuidutils.is_uuid_like(entry.id):
+                LOG.warning("The index of the bank of %s names %r", self._provider.name, entry.id[:64])
+                self._report.unreadable += 1
+                continue
             seen.add(entry.id)
             row = self._find(entry.id)
             if row is None or (row.status in _CHECKED and not self._is_busy(entry.id)):
@@ -84,6 +94,23 @@ class Sync:
             watchdog.tick()
             self._follow(bank, row.id, row)
         return self._report
+
+    def _map_projects(self) -> None:
+        wanted = self._provider.project_map
+        with self._database.reader() as session:
+            own = plans.projects_with_plans(session, wanted)
+        for project_id in sorted(own):
+            LOG.error(
+                "Provider %s: map_project names %s as a project of another site, but it has plans here; its line is ignored",
+                self._provider.name,
+                project_id,
+            )
+        self._project_map = {there: here for there, here in wanted.items() if there not in own}
+        while moved := self._database.write(
+            lambda session: checkpoints.map_projects(session, self._provider.id, self._project_map)
+        ):
+            watchdog.tick()
+            self._report.moved += moved
 
     def _entries(self, bank: Bank) -> Iterator[IndexEntry]:
         marker: IndexEntry | None = None
@@ -136,7 +163,7 @@ class Sync:
     def _follow(self, bank: Bank, checkpoint_id: str, row: Checkpoint | None) -> None:
         try:
             record = self._fail_stalled(bank.checkpoints.get(checkpoint_id))
-            Graph.from_text(record.resource_graph)
+            bank_rows.check(record, self._provider.id)
         except exception.CheckpointNotFound:
             if row is not None and row.status not in (states.ERROR, states.DELETED):
                 self._set(row, states.DELETED, reason="deleted at another site")
@@ -150,7 +177,7 @@ class Sync:
         elif row.status != record.status:
             reappeared = row.status == states.DELETED
             reason = "it is in the bank again" if reappeared else "changed at another site"
-            results = _results(record)
+            results = bank_rows.results(record)
             if results["reason"]:
                 reason = f"{reason}; {results['reason']}"
             self._set(row, record.status, **{**results, "reason": reason, "deleted_at": None})
@@ -170,7 +197,7 @@ class Sync:
         def write(session: orm.Session) -> None:
             if checkpoints.CHECKPOINTS.find(session, record.id) is not None:
                 return
-            checkpoints.CHECKPOINTS.insert(session, **_values(record))
+            checkpoints.CHECKPOINTS.insert(session, **bank_rows.values(record, self._project_map))
             self._report.added += 1
 
         self._database.write(write)
@@ -189,31 +216,3 @@ class Sync:
                     self._report.changed += 1
 
         self._database.write(write)
-
-
-def _values(record: CheckpointRecord) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "project_id": record.project_id,
-        "provider_id": record.provider_id,
-        "plan_id": str(record.plan["id"]),
-        "status": record.status,
-        "created_at": record.created_at,
-        **_results(record),
-    }
-
-
-def _results(record: CheckpointRecord) -> dict[str, Any]:
-    """Return the columns that depend on the commit event of a checkpoint, which only a complete one has."""
-    commits = [event.detail for event in record.events if event.status == states.AVAILABLE]
-    detail = {name: value for commit in commits for name, value in commit.items()}
-    sizes = list((detail.get("sizes") or {}).values())
-    plan = left_out.recorded(record.plan, left_out.resources(detail))
-    graph = Graph.from_text(record.resource_graph).without(left_out.resources(detail))
-    return {
-        "plan": plan,
-        "resource_graph": graph.to_text(),
-        "reason": left_out.describe(plan) if record.status == states.AVAILABLE else None,
-        "extra_info": {**record.extra_info, **(detail.get("extra_info") or {})},
-        **{f"{name}_bytes": sum(size[name] or 0 for size in sizes) or None for name in ("logical", "new", "stored")},
-    }

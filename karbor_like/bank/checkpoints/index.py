@@ -134,6 +134,6 @@ class Index:
             try:
                 self.put(self._plans.get(checkpoint_id)[0])
                 repaired += 1
-            except (exception.CheckpointNotFound, *errors.UNREADABLE) as error:
+            except (exception.CheckpointNotFound, errors.InvalidKey, *errors.UNREADABLE) as error:
                 LOG.warning("Checkpoint %s is not indexed: %s", checkpoint_id, error)
         return repaired

@@ -104,5 +104,7 @@ def _from_json(key: str, body: dict[str, Any]) -> CheckpointRecord:
     for name, kind in _MEMBERS.items():
         if not isinstance(body.get(name), kind):
             raise errors.Corrupted(f"{key}: member {name!r} is missing or of the wrong type")
+    if not isinstance(body["plan"].get("id"), str):
+        raise errors.Corrupted(f"{key}: the plan has no id")
     created = jsonobject.moment(key, body["created_at"])
     return CheckpointRecord(**{name: body[name] for name in _MEMBERS if name != "created_at"}, created_at=created)

@@ -12,7 +12,8 @@ from karbor_like.db.models import base
 class Checkpoint(base.Base):
     """A checkpoint. The bank is the source of truth.
 
-    ``plan`` is the API's ``protection_plan``. Sizes are in bytes, None until known.
+    ``plan`` is the API's ``protection_plan``. Sizes are in bytes, None until known. ``bank_project_id`` is the project whose
+    checkpoint it is in the bank, if an operator has mapped that to the project here; None: the same one.
     """
 
     __tablename__ = "checkpoints"
@@ -24,6 +25,7 @@ class Checkpoint(base.Base):
 
     id: orm.Mapped[str] = orm.mapped_column(base.Id, primary_key=True, default=base.new_id)
     project_id: orm.Mapped[str] = orm.mapped_column(base.ProjectId)
+    bank_project_id: orm.Mapped[str | None] = orm.mapped_column(base.ProjectId)
     provider_id: orm.Mapped[str] = orm.mapped_column(base.Id)
     plan_id: orm.Mapped[str] = orm.mapped_column(base.Id)
     status: orm.Mapped[str] = orm.mapped_column(sa.String(32))
@@ -37,3 +39,8 @@ class Checkpoint(base.Base):
     created_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
     updated_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
     deleted_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
+
+    @property
+    def bank_project(self) -> str:
+        """The project of the checkpoint in the bank, by which everything of it is read there."""
+        return self.bank_project_id or self.project_id

@@ -38,6 +38,8 @@ class Restore(_Request, base.Base):
     dry_run: orm.Mapped[bool] = orm.mapped_column(default=False, server_default=sa.false())
     #: What a dry run found.
     plan: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)
+    #: The plan that protects what was restored, if the request asked for one.
+    restored_plan_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
 
 
 class Verification(_Request, base.Base):

@@ -62,7 +62,8 @@ class Revert:
             )
 
     def _mismatches(self, volume: Any) -> list[str]:
-        if getattr(volume, "os-vol-tenant-attr:tenant_id", self._context.project_id) != self._context.project_id:
+        own = self._context.clients.project_id
+        if getattr(volume, "os-vol-tenant-attr:tenant_id", own) != own:
             raise exception.ResourceNotFound(f"volume {self._volume_id} does not exist")
         if volume.size != self._snapshot["size"]:
             return [f"it has {volume.size} GiB now, and the snapshot {self._snapshot['size']} GiB"]

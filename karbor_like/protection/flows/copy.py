@@ -30,4 +30,4 @@ class OpenSource(Step):
         assert source is not None
         # Take the lease first: it protects what is checked from garbage collection.
         source.check()
-        check_usable(source.bank, source.checkpoint_id, self.operation.spec.owner_project)
+        check_usable(source.bank, source.checkpoint_id, str(self.operation.spec.source_project))

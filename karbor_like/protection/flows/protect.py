@@ -25,7 +25,7 @@ def record(spec: OperationSpec) -> CheckpointRecord:
     """Build the record of a checkpoint for the bank."""
     return CheckpointRecord(
         id=spec.checkpoint_id,
-        project_id=spec.owner_project,
+        project_id=spec.bank_project,
         provider_id=spec.provider_id,
         plan=dict(spec.plan),
         resource_graph=spec.graph.to_text(),

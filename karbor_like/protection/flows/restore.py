@@ -43,7 +43,7 @@ class OpenCheckpoint(Step):
     def perform(self) -> None:
         # Take the lease first: it protects what is checked from garbage collection.
         self.operation.lease.check()
-        check_usable(self.operation.bank, self.operation.spec.checkpoint_id, self.operation.spec.owner_project)
+        check_usable(self.operation.bank, self.operation.spec.checkpoint_id, self.operation.spec.bank_project)
 
 
 class CheckPlan(Step):

@@ -57,7 +57,7 @@ class CopySource:
     def section(self, resource_key: str) -> ResourceSection:
         """Open the section of a resource, for reading."""
         self.check()
-        return self.bank.section(self.checkpoint_id, self._spec.owner_project, resource_key)
+        return self.bank.section(self.checkpoint_id, str(self._spec.source_project), resource_key)
 
     def close(self) -> None:
         """Release the lease."""

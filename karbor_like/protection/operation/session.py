@@ -199,7 +199,7 @@ class OperationSession:
             return newest
         rows = self.database.read(
             lambda session: checkpoints.latest_available(
-                session, self.spec.provider_id, self.spec.owner_project, _BASES_SEARCHED
+                session, self.spec.provider_id, self.spec.owner_project, self.spec.bank_project, limit=_BASES_SEARCHED
             )
         )
         for row in rows:
@@ -215,7 +215,9 @@ class OperationSession:
         if self.spec.kind is not OperationType.DELETE:
             return
         rows = self.database.read(
-            lambda session: checkpoints.latest_available(session, self.spec.provider_id, self.spec.owner_project)
+            lambda session: checkpoints.latest_available(
+                session, self.spec.provider_id, self.spec.owner_project, self.spec.bank_project
+            )
         )
         for row in rows:
             if row.id != self.spec.checkpoint_id and resource in Graph.from_text(row.resource_graph).nodes:
@@ -264,12 +266,12 @@ class OperationSession:
         left_out = self.left_out() if children else ()
 
         def opener(checkpoint_id: str, lease: Lease | None = None) -> lazy.Open:
-            return lambda: self.bank.section(checkpoint_id, spec.owner_project, resource.key, lease=lease)
+            return lambda: self.bank.section(checkpoint_id, spec.bank_project, resource.key, lease=lease)
 
         return HookContext(
             operation_id=spec.id,
             checkpoint_id=spec.checkpoint_id,
-            project_id=spec.owner_project,
+            project_id=spec.bank_project,
             resource=resource,
             children=[child for child in children if child not in left_out],
             is_member=spec.is_member(resource),

@@ -25,6 +25,8 @@ class OperationSpec:
     :param source_checkpoint_id: the source of a copy; *checkpoint_id* is the copy
     :param source_provider_id: the provider whose bank holds the source
     :param owner_project: the checkpoint's project
+    :param bank_project: the checkpoint's project in the bank: another one if an operator has mapped that to *owner_project*
+    :param source_project: the same of the source of a copy
     :param attempts: number of claims, with the present one
     :param interruptions: number of those that ended although their process lived
     :param waits: whether its reason says that it waits for something: see :mod:`.waiting`
@@ -43,6 +45,8 @@ class OperationSpec:
     source_checkpoint_id: str | None
     source_provider_id: str | None
     owner_project: str
+    bank_project: str
+    source_project: str | None
     restore_id: str | None
     verification_id: str | None
     flow_id: str
@@ -70,6 +74,8 @@ class OperationSpec:
             source_checkpoint_id=operation.source_checkpoint_id,
             source_provider_id=source.provider_id if source else None,
             owner_project=checkpoint.project_id,
+            bank_project=checkpoint.bank_project,
+            source_project=source.bank_project if source else None,
             restore_id=operation.restore_id,
             verification_id=operation.verification_id,
             flow_id=operation.flow_id or operation.id,

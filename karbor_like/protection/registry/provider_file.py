@@ -15,7 +15,7 @@ from karbor_like.protection.registry import karbor_files
 _SYSTEM_DIRECTORY = Path("/etc/karbor_like")
 
 #: An option in a message, ``[section] option = value``, as it is in the file.
-_MENTIONED: Final = re.compile(r"\[(?P<section>[\w.-]+)\] (?P<option>[\w-]+)(?: = (?P<value>\S+))?")
+_MENTIONED: Final = re.compile(r"\[(?P<section>[\w.-]+)\] (?P<option>[\w-]+)(?P<value> = )?")
 
 #: The message of oslo.config about a value of the wrong type.
 _INVALID_VALUE: Final = re.compile(r"Value for option (?P<option>\S+) from .* is not valid: (?P<reason>.*)", re.DOTALL)
@@ -140,9 +140,8 @@ class _Text(configfile.ConfigFile):
                     return self.at(entry, match["reason"])
         if match := _MENTIONED.search(message):
             for entry in self.entries:
-                if (entry.section, entry.option) == match.group("section", "option") and match["value"] in (
-                    None,
-                    entry.value,
+                if (entry.section, entry.option) == match.group("section", "option") and (
+                    match["value"] is None or f"{message[match.end() :]} ".startswith(f"{entry.value} ")
                 ):
                     return f"{self.path}:{entry.line}: {message}"
         return f"{self.path}: {message}"

@@ -23,7 +23,7 @@ from karbor_like.domain.resource import PROJECT
 from karbor_like.plugins import loader
 from karbor_like.plugins.deployable import Deployable
 from karbor_like.plugins.protection import ProtectionPlugin, ResourceOperation
-from karbor_like.protection.registry import karbor_files, provider_file
+from karbor_like.protection.registry import karbor_files, project_map, provider_file
 
 LOG = logging.getLogger(__name__)
 
@@ -68,6 +68,16 @@ resources that are copied.
         ],
         help="What creates the servers and networks of a restore.",
     ),
+    cfg.MultiStrOpt(
+        project_map.OPTION,
+        default=[],
+        metavar="PROJECT: PROJECT",
+        help="""
+Whose checkpoints those of another site are here, one per line: the id of the project in the bank, a colon, and the id of the
+project in this cloud. Several projects can only become one if one line names them all, separated by commas. Checkpoints of
+projects without a line belong to the project of the same id.
+""",
+    ),
 ]
 
 #: Types that the message of one refusal names.
@@ -88,6 +98,8 @@ class Provider:
         self.description: str = conf.provider.description
         self.copy_to: str | None = str(uuid.UUID(conf.provider.copy_to)) if conf.provider.copy_to else None
         self.deployer = Deployer(conf.provider.deployer)
+        #: Project in the bank -> project here, for those that have other ids here.
+        self.project_map = project_map.parse(conf.provider.map_project)
         self.plugins = plugins
         self.path = path
         #: What differs from Karbor if the file was written for it.

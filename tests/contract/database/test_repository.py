@@ -131,7 +131,7 @@ def test_deleted_checkpoints_leave_the_list_but_not_the_index(database):
     with database.reader() as session:
         assert [row.id for row in checkpoints.page(session, "x")] == [f"{0:032x}"]
         assert checkpoints.CHECKPOINTS.get(session, deleted).status == "deleted"
-        assert [row.id for row in checkpoints.latest_available(session, "x", "p", 5)] == [f"{0:032x}"]
+        assert [row.id for row in checkpoints.latest_available(session, "x", "p", "p", limit=5)] == [f"{0:032x}"]
 
 
 def test_a_deadlock_or_an_error_leaves_nothing_behind(database):

@@ -146,26 +146,33 @@ class Site:
         return unwrap(lambda: self.endpoint.copy(self.context(project_id), **call))
 
     def restore(
-        self, checkpoint_id: str, parameters: Mapping[str, Any] | None = None, provider_id: str = PROVIDER, **more: Any
+        self,
+        checkpoint_id: str,
+        parameters: Mapping[str, Any] | None = None,
+        provider_id: str = PROVIDER,
+        context: RequestContext | None = None,
+        **more: Any,
     ) -> str:
         """Start to restore a checkpoint. Return the id of the restore."""
         call = {"restore_id": str(uuid.uuid4()), "restore_target": None, "restore_auth": None, **more}
         call |= {"provider_id": provider_id, "checkpoint_id": checkpoint_id, "parameters": parameters or {}}
-        unwrap(lambda: self.endpoint.restore(self.context(), **call))
+        unwrap(lambda: self.endpoint.restore(context or self.context(), **call))
         return call["restore_id"]
 
-    def verify(self, checkpoint_id: str, provider_id: str = PROVIDER, **more: Any) -> str:
+    def verify(
+        self, checkpoint_id: str, provider_id: str = PROVIDER, context: RequestContext | None = None, **more: Any
+    ) -> str:
         """Start to verify a checkpoint. Return the id of the verification."""
         call = {"verification_id": str(uuid.uuid4()), "parameters": {}, **more}
         call |= {"provider_id": provider_id, "checkpoint_id": checkpoint_id}
-        unwrap(lambda: self.endpoint.verify(self.context(), **call))
+        unwrap(lambda: self.endpoint.verify(context or self.context(), **call))
         return call["verification_id"]
 
-    def delete(self, checkpoint_id: str, provider_id: str = PROVIDER) -> None:
+    def delete(self, checkpoint_id: str, provider_id: str = PROVIDER, context: RequestContext | None = None) -> None:
         """Ask for a deletion."""
         unwrap(
             lambda: self.endpoint.delete_checkpoint(
-                self.context(), provider_id=provider_id, checkpoint_id=checkpoint_id
+                context or self.context(), provider_id=provider_id, checkpoint_id=checkpoint_id
             )
         )
 

@@ -95,6 +95,20 @@ def test_foreign_keys_in_the_index_are_skipped(bank, shared):
     assert [entry.id for entry in bank.checkpoints.index.list()] == ["c1"]
 
 
+def test_a_plan_that_cannot_be_indexed_does_not_stop_the_others(bank, shared, caplog):
+    for name, changes in (
+        ("c1", {"plan": {"name": "without an id"}}),
+        ("c2", {"plan": {"id": "p" * 300}}),
+        ("c3", {}),
+    ):
+        record = dataclasses.replace(banks.record(name), **changes)
+        with bank.leases.acquire(holder="test") as lease:
+            bank.checkpoints.begin(record, lease)
+    assert bank.checkpoints.index.rebuild() == 1
+    assert "Checkpoint c1 is not indexed" in caplog.text
+    assert "Checkpoint c2 is not indexed" in caplog.text
+
+
 def test_missing_index_keys_are_put_again(bank, shared, caplog):
     for name in ("c1", "c2", "c3", "c4"):
         banks.protect(bank, name, DATA)

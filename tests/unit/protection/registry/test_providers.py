@@ -154,6 +154,20 @@ def test_a_disabled_provider_is_invisible(registry, directory, good):
         ("enabled", "copy_to = 43\nenabled", r"infra.conf:8: \[provider\] copy_to = 43 is not a UUID"),
         ("enabled", f"copy_to = {ID}\nenabled", r"infra.conf:8: \[provider\] copy_to = .* is the provider itself"),
         (
+            "enabled",
+            "map_project = a:b\nmap_project = c\nenabled",
+            "infra.conf:9: .* write it as <project id in the bank>:",
+        ),
+        (
+            "enabled",
+            "map_project = a:b\nmap_project = c/../d : e\nenabled",
+            "infra.conf:9: .*= c/../d : e : write it as",
+        ),
+        ("enabled", "map_project = a : a\nenabled", "infra.conf:8: .* maps a project to itself"),
+        ("enabled", "map_project = a: c\nmap_project = b: c\nenabled", "infra.conf:9: .* another line maps to c, too"),
+        ("enabled", "map_project = a:b\nmap_project = a:c\nenabled", "infra.conf:9: .* maps a a second time"),
+        ("enabled", "map_project = a:b\nmap_project = b:c\nenabled", "infra.conf:9: .* b is a project of this site"),
+        (
             "plugin = volume-glance",
             "plugin = volume-glanze",
             "infra.conf:6: .*no plugin 'volume-glanze'; installed: .*noop",
@@ -214,6 +228,16 @@ def test_a_mistake_leaves_the_provider_out_and_says_where_it_is(registry, direct
     assert [provider.id for provider in registry.list()] == [other_id]
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert re.search(said, record.getMessage()), record.getMessage()
+
+
+def test_a_changed_map_of_projects_is_read_at_a_reload(registry, directory, good):
+    (directory / "infra.conf").write_text(good)
+    registry.load()
+    assert registry.get(ID).project_map == {}
+    lines = "map_project = a1, b2 : c3\nmap_project=d4:e5\nenabled"
+    (directory / "infra.conf").write_text(good.replace("enabled", lines))
+    registry.load()
+    assert registry.get(ID).project_map == {"a1": "c3", "b2": "c3", "d4": "e5"}
 
 
 @pytest.mark.parametrize("password", ["hunter$secretpart", "${secretpart}", "hunter$id", "a\n  hunter$secretpart"])
