@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from karbor_like.db import models, services
-from karbor_like.domain import left_out, states
+from karbor_like.domain import left_out, planned, states
 from karbor_like.domain import retention as domain
 
 Json = dict[str, Any]
@@ -90,7 +90,7 @@ def checkpoint(row: models.Checkpoint, progress: Mapping[str, Any]) -> Json:
         "id": row.id,
         "project_id": row.project_id,
         "status": row.status,
-        "protection_plan": left_out.shown(row.plan),
+        "protection_plan": planned.shown(row.plan),
         "left_out": left_out.entries(row.plan),
         "resource_graph": row.resource_graph,
         "created_at": f"{row.created_at:%Y-%m-%d}",
@@ -106,6 +106,7 @@ def checkpoint(row: models.Checkpoint, progress: Mapping[str, Any]) -> Json:
 def restore(row: models.Restore, progress: Mapping[str, Any]) -> Json:
     """Return a restore with the progress of its operation."""
     shown = {"restore_target": row.restore_target, "dry_run": row.dry_run, "plan": row.plan}
+    shown |= {"restored_plan_id": row.restored_plan_id}
     return {**verification(row, progress), **shown}
 
 

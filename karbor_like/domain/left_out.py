@@ -55,11 +55,6 @@ def recorded(plan: Mapping[str, Any], more: Iterable[Resource]) -> dict[str, Any
     return {**plan, MEMBER: list(found.values())} if found else dict(plan)
 
 
-def shown(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *plan* without the member."""
-    return {name: value for name, value in plan.items() if name != MEMBER}
-
-
 def describe(plan: Mapping[str, Any]) -> str | None:
     """Return a text that names each resource that was left out and why, or None if there are none."""
     found = resources(plan)

@@ -15,7 +15,7 @@ from oslo_utils import uuidutils
 
 from karbor_like import exception
 from karbor_like.bank import CheckpointRecord
-from karbor_like.domain import left_out, states
+from karbor_like.domain import left_out, planned, states
 from karbor_like.domain.graph import Graph
 from karbor_like.protection.registry.project_map import PROJECT_ID
 
@@ -38,6 +38,8 @@ _PLAN: Final[Mapping[str, Any]] = {
         "id": {"type": "string", "minLength": 1, "maxLength": 36},
         "name": {"type": "string", "maxLength": 255},
         "provider_id": {"type": "string", "maxLength": 36},
+        planned.DESCRIPTION: {"type": ["string", "null"]},
+        planned.PARAMETERS: {"type": "object", "additionalProperties": {"type": "object"}},
         "resources": {
             "type": "array",
             "items": {

@@ -10,7 +10,7 @@ from karbor_like import exception
 from karbor_like.domain.operation import OperationType
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.flows import copy, delete, protect, restore
-from karbor_like.protection.operation import cleanup, lifecycle, outage
+from karbor_like.protection.operation import cleanup, lifecycle, outage, restored_plan
 from karbor_like.protection.operation.claim import ActiveClaim
 from karbor_like.protection.operation.session import OperationSession
 from karbor_like.protection.operation.spec import load
@@ -56,6 +56,8 @@ def run(env: ServiceContext, claim: ActiveClaim) -> bool:
                 reasons += _failures(env, operation)
                 cleanup.retry(operation)
         done = outcome is Outcome.DONE
+        if done:
+            reasons += restored_plan.make(operation)
         remains = cleanup.journal_remains(operation, temporary_only=done)
     if remains:
         LOG.error("Operation %s left behind: %s", spec.id, ", ".join(remains))

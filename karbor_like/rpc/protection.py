@@ -14,7 +14,8 @@ TOPIC = "karbor_like_protection"
 #: ``list_checkpoints`` and ``show_checkpoint`` were removed, ``check_plan`` was added, ``look`` is ``wake``.
 #: 3.0: ``check_plan`` takes the types of the resources.
 #: 3.1: ``restore`` takes *resources*, *with_children* and *dry_run*.
-VERSION = "3.1"
+#: 3.2: ``restore`` takes *with_plan*.
+VERSION = "3.2"
 
 Json = dict[str, Any]
 
@@ -109,6 +110,7 @@ class ProtectionClient(client.Client):
         resources: Sequence[str] | None = None,
         with_children: bool = True,
         dry_run: bool = False,
+        with_plan: bool = False,
     ) -> None:
         """Start to restore a checkpoint.
 
@@ -118,8 +120,10 @@ class ProtectionClient(client.Client):
         :param resources: ``Type#id`` of those to restore; None: all
         :param with_children: whether to restore everything below *resources* as well
         :param dry_run: create nothing, and find out what the restore would do
+        :param with_plan: also make a plan that protects what is restored
         :raises CheckpointNotAvailable: the status of the checkpoint is not ``available``
-        :raises InvalidInput: the provider does not accept the parameters, or *restore_auth* is missing
+        :raises InvalidInput: the provider does not accept the parameters, *restore_auth* is missing, or *with_plan* is given
+            for another cloud
         """
         self._call(
             ctxt,
@@ -133,6 +137,7 @@ class ProtectionClient(client.Client):
             resources=None if resources is None else list(resources),
             with_children=with_children,
             dry_run=dry_run,
+            with_plan=with_plan,
         )
 
     def verify(

@@ -39,6 +39,11 @@ CREATE = p.wrapped(
                 "default": False,
                 "description": "Create nothing: find out what the restore would do. The result is the member *plan*.",
             },
+            "with_plan": {
+                "type": "boolean",
+                "default": False,
+                "description": "Whether to make a plan that protects what is restored. Its id is *restored_plan_id*.",
+            },
         },
         ["provider_id", "checkpoint_id", "parameters"],
     ),
@@ -117,6 +122,17 @@ REQUEST = {
     "resources_reason": WORDS,
     **p.WORK,
 }
-RESTORE = p.shown({**REQUEST, "restore_target": p.NULLABLE_TEXT, "dry_run": {"type": "boolean"}, "plan": PLAN})
+RESTORE = p.shown(
+    {
+        **REQUEST,
+        "restore_target": p.NULLABLE_TEXT,
+        "dry_run": {"type": "boolean"},
+        "plan": PLAN,
+        "restored_plan_id": {
+            "type": ["string", "null"],
+            "description": "The plan that the restore has made; null if it has made none, or none yet.",
+        },
+    }
+)
 SHOWN = p.answer("restore", RESTORE)
 PAGE = p.page("restores", RESTORE)

@@ -285,7 +285,7 @@ class OperationSession:
             journal=self._journal(resource.key, spec.graph.node_id(resource)),
             report=recorder,
             waiter=self.env.waiter,
-            restored=self._restored(),
+            restored=self.restored(),
             check=check,
             source=self._source_section(resource),
             is_dry_run=spec.is_dry_run,
@@ -432,7 +432,8 @@ class OperationSession:
             names[resource] = [name for name in template.resources if name not in before]
         return template, names
 
-    def _restored(self) -> dict[str, str]:
+    def restored(self) -> dict[str, str]:
+        """Return the ids of what a restore has restored so far, by the original ``Type#id``."""
         if self.spec.kind is not OperationType.RESTORE:
             return {}
         if self.spec.is_dry_run:

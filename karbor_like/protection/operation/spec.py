@@ -35,6 +35,8 @@ class OperationSpec:
     :param parameters: the tenant's parameters, by ``Type`` and ``Type#id``
     :param graph: the resources of the checkpoint that the operation uses
     :param is_dry_run: whether a restore creates nothing
+    :param is_partial: whether the request names some resources of the checkpoint
+    :param with_plan: whether a restore makes a plan that protects what it restores
     :param status_before: the checkpoint's status before the operation; None if an earlier version queued it
     """
 
@@ -62,6 +64,8 @@ class OperationSpec:
     extra_info: Mapping[str, Any]
     created_at: datetime
     is_dry_run: bool = False
+    is_partial: bool = False
+    with_plan: bool = False
 
     @classmethod
     def of(cls, operation: Operation, checkpoint: Checkpoint, source: Checkpoint | None) -> "OperationSpec":
@@ -91,6 +95,8 @@ class OperationSpec:
             extra_info=checkpoint.extra_info,
             created_at=checkpoint.created_at,
             is_dry_run=operation.parameters.get("dry_run", False),
+            is_partial=operation.parameters.get("resources") is not None,
+            with_plan=operation.parameters.get("with_plan", False),
         )
 
     def is_member(self, resource: Resource) -> bool:

@@ -14,7 +14,7 @@ from karbor_like import exception
 from karbor_like.context import RequestContext
 from karbor_like.db import checkpoints, operations, plans, quotas, scheduled_operations
 from karbor_like.db.models import Checkpoint, Plan
-from karbor_like.domain import coercion, left_out, states
+from karbor_like.domain import coercion, left_out, planned, states
 from karbor_like.domain.graph import Graph
 from karbor_like.domain.operation import CREATING, OperationType
 from karbor_like.domain.resource import PROJECT, Resource
@@ -61,8 +61,8 @@ class Checkpoints:
         _check_project(context, plan)
         graph, without = self._walk(context, plan, provider, skip_missing=_is_true(extra_info.get(_SKIP_MISSING)))
         hooks = provider.hooks(OperationType.PROTECT, (node.type for node in graph.nodes))
-        planned = left_out.recorded(_planned(plan), without)
-        claim = self._add(context, plan, planned, graph, hooks, extra_info, checkpoint_id)
+        recorded = left_out.recorded(_planned(plan, provider), without)
+        claim = self._add(context, plan, recorded, graph, hooks, extra_info, checkpoint_id)
         if claim is not None:
             self._create_in_bank(checkpoint_id, claim)
             self._queue.wake(context)
@@ -282,8 +282,8 @@ def _scheduled_by(session: orm.Session, extra_info: Mapping[str, Any], project_i
     return row.id if row else None
 
 
-def _planned(plan: Plan) -> dict[str, Any]:
-    """Return the ``protection_plan`` of the REST API, in which ``extra_info`` is a JSON text."""
+def _planned(plan: Plan, provider: Provider) -> dict[str, Any]:
+    """Return the plan of a checkpoint: see :mod:`karbor_like.domain.planned`. ``extra_info`` of resources is a JSON text."""
     resources = [
         {
             "id": resource["id"],
@@ -293,4 +293,11 @@ def _planned(plan: Plan) -> dict[str, Any]:
         }
         for resource in plan.resources
     ]
-    return {"id": plan.id, "name": plan.name, "provider_id": plan.provider_id, "resources": resources}
+    return {
+        "id": plan.id,
+        "name": plan.name,
+        "provider_id": plan.provider_id,
+        "resources": resources,
+        planned.DESCRIPTION: plan.description,
+        planned.PARAMETERS: planned.storable(plan.parameters, provider.schemas("options")),
+    }

@@ -38,6 +38,7 @@ class Queue:
         restore_auth: Mapping[str, Any] | None = None,
         resources: Sequence[str] | None = None,
         dry_run: bool = False,
+        with_plan: bool = False,
         **columns: Any,
     ) -> Operation:
         """Queue an operation in the session's transaction.
@@ -49,6 +50,7 @@ class Queue:
         :param restore_auth: credential for *target*
         :param resources: ``Type#id`` of those of the checkpoint to use; None: all
         :param dry_run: create nothing (restore)
+        :param with_plan: make a plan that protects what is restored (restore)
         :param columns: of the operation's row, such as ``restore_id`` or ``source_checkpoint_id``
         """
         operation_id, statuses = str(uuid.uuid4()), states.OPERATION[kind]
@@ -70,6 +72,7 @@ class Queue:
                 "target": target,
                 "resources": None if resources is None else list(resources),
                 "dry_run": dry_run,
+                "with_plan": with_plan,
                 "request_id": context.request_id,
                 "status_before": of.status,
             },

@@ -40,15 +40,26 @@ class Restores:
         restore_target: str | None,
         restore_auth: str | None,
         dry_run: bool = False,
+        with_plan: bool = False,
         **request: Any,
     ) -> None:
         """See :meth:`karbor_like.rpc.protection.ProtectionClient.restore`. *restore_auth* is encrypted."""
         if self._exists(context, OperationType.RESTORE, restore_id):
             return
+        if with_plan and restore_target and not self._env.clients.is_here(restore_target):
+            raise exception.InvalidInput(
+                f"restore.with_plan: a plan is made at this site, and cannot protect what is restored in {restore_target!r};"
+                " restore the checkpoint at the site there, or leave with_plan out"
+            )
         auth, clients = self._authenticate(restore_target, restore_auth) if restore_target else (None, None)
         self._check_deployer(context, clients, request["provider_id"], request["checkpoint_id"])
         columns = {"restore_target": restore_target, "dry_run": dry_run}
-        details: dict[str, Any] = {"target": restore_target, "restore_auth": auth, "dry_run": dry_run}
+        details: dict[str, Any] = {
+            "target": restore_target,
+            "restore_auth": auth,
+            "dry_run": dry_run,
+            "with_plan": with_plan,
+        }
         self._start(context, OperationType.RESTORE, restore_id, columns, **details, **request)
 
     def verify(self, context: RequestContext, *, verification_id: str, **request: Any) -> None:

@@ -238,8 +238,8 @@ def test_parts_of_a_restore_and_dry_runs(alice, protection, checkpoint):
     assert alice.get("/restores") == {"restores": []}
     made = alice.post("/restores", bodies.restore(checkpoint, dry_run=True))["restore"]
     assert (made["dry_run"], made["plan"]) == (True, None)
-    made = alice.post("/restores", bodies.restore(checkpoint))["restore"]
-    assert (made["dry_run"], made["plan"]) == (False, None)
+    made = alice.post("/restores", bodies.restore(checkpoint, with_plan=True))["restore"]
+    assert (made["dry_run"], made["plan"], made["restored_plan_id"]) == (False, None, None)
 
 
 @pytest.mark.parametrize(
@@ -252,6 +252,7 @@ def test_parts_of_a_restore_and_dry_runs(alice, protection, checkpoint):
         {"resources": ["x#1"] * 3000},
         {"dry_run": "perhaps"},
         {"with_children": None},
+        {"with_plan": "perhaps"},
     ],
 )
 def test_parts_that_cannot_be_asked_for(alice, checkpoint, change):

@@ -18,7 +18,6 @@ def test_what_was_left_out_is_recorded_once_and_described():
     plan = left_out.recorded(left_out.recorded(PLAN, [SICK]), [SICK, Resource("Image", "i", obstacle="it vanished")])
     assert left_out.entries(plan) == [ENTRY, {"type": "Image", "id": "i", "name": "", "reason": "it vanished"}]
     assert left_out.describe(plan) == "left out: Volume#v (data): it is in state 'error'; Image#i: it vanished"
-    assert left_out.shown(plan) == PLAN
     assert [(found, found.obstacle) for found in left_out.resources(plan)][0] == (SICK, SICK.obstacle)
 
 

@@ -145,7 +145,8 @@ def test_a_target_s_credential_travels_encrypted(client, endpoint, context, conf
     client.restore(context, **call, restore_auth={"password": "open sesame"})
 
     encrypted = endpoint.restored.pop("restore_auth")
-    assert endpoint.restored == {**call, "resources": None, "with_children": True, "dry_run": False}
+    defaults = {"resources": None, "with_children": True, "dry_run": False, "with_plan": False}
+    assert endpoint.restored == {**call, **defaults}
     assert "sesame" not in encrypted
     assert secret.Cipher.from_conf(conf).decrypt(encrypted) == {"password": "open sesame"}
 

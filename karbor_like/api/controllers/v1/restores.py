@@ -43,6 +43,7 @@ class Restores(requests.Requests):
                 resources=asked.get("resources"),
                 with_children=asked.get("with_children", True),
                 dry_run=asked.get("dry_run", False),
+                with_plan=asked.get("with_plan", False),
                 **self.arguments(asked),
             )
         return self.show_request(restore_id)
