@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ from karbor_like.plugins.toolkit import names
 #: Parameters: ids of existing objects, by those in the checkpoint.
 NETWORK_MAP: Final = "network_map"
 VOLUME_MAP: Final = "volume_map"
+
+_HOSTNAME_LENGTH: Final = 63
 
 Values = Mapping[str, Any]
 
@@ -141,7 +144,9 @@ class Contribution:
         networks, more = self._interfaces.contribute(template)
         key_name, even_more = self._key_name(template)
         group, properties = self._group(template), dict[str, Any]()
-        direct: dict[str, Any] = {"hostname": server["hostname"], "description": server["description"]}
+        direct: dict[str, Any] = {"description": server["description"]}
+        if server["hostname"] != derived_hostname(self._name):
+            direct["hostname"] = server["hostname"]
         if any(tags):
             direct["device_tags"] = tags
         user_data = stored.user_data(self._context)
@@ -244,6 +249,15 @@ class _Awaited(Template):
 
     def knows(self, original: str) -> bool:
         return original.startswith("OS::Neutron::") or super().knows(original)
+
+
+def derived_hostname(name: str) -> str:
+    """Return the host name that Nova makes of the name of a server, or an empty text if it uses the server's id.
+
+    See ``sanitize_hostname`` in https://opendev.org/openstack/nova/src/branch/master/nova/utils.py.
+    """
+    plain = re.sub(r"[ _.]", "-", name.encode("latin-1", "ignore").decode("latin-1")[:_HOSTNAME_LENGTH])
+    return re.sub(r"[^\w-]+", "", plain).lower().strip("-")
 
 
 class _Rehearsal(Template):
