@@ -165,18 +165,19 @@ class Tenant:
         ids = [pair["checkpoint_copy_id"] for pair in copy["checkpoint_id"]]
         return [self.settled({"id": copy_id, "protection_plan": {"provider_id": target}}) for copy_id in ids]
 
-    def restore(self, checkpoint: dict[str, Any], **values: Any) -> dict[str, Any]:
-        """Restore a checkpoint, and return the restore after it has ended, successfully or not."""
-        body = {
-            "provider_id": checkpoint["protection_plan"]["provider_id"],
-            "checkpoint_id": checkpoint["id"],
-            "parameters": {},
-            **values,
-        }
-        restore = self.call("POST", "/restores", {"restore": body})["restore"]
+    def begin_restore(self, checkpoint: dict[str, Any], **values: Any) -> dict[str, Any]:
+        """Start the restore of a checkpoint, and return the restore."""
+        return self.call("POST", "/restores", {"restore": restore_of(checkpoint, **values)})["restore"]
+
+    def ended(self, restore: dict[str, Any]) -> dict[str, Any]:
+        """Wait until a restore has ended, successfully or not, and return it."""
         return until(
             lambda: self.call("GET", f"/restores/{restore['id']}")["restore"], lambda r: r["status"] != "in_progress"
         )
+
+    def restore(self, checkpoint: dict[str, Any], **values: Any) -> dict[str, Any]:
+        """Restore a checkpoint, and return the restore after it has ended, successfully or not."""
+        return self.ended(self.begin_restore(checkpoint, **values))
 
     def restored(self, checkpoint: dict[str, Any], **values: Any) -> dict[str, list[str]]:
         """Restore a checkpoint, assert success, and return the ids of the new resources by type."""
@@ -193,3 +194,9 @@ class Tenant:
 def path_of(checkpoint: dict[str, Any]) -> str:
     """Return the path of a checkpoint in our API."""
     return f"/providers/{checkpoint['protection_plan']['provider_id']}/checkpoints/{checkpoint['id']}"
+
+
+def restore_of(checkpoint: dict[str, Any], **values: Any) -> dict[str, Any]:
+    """Return what a request asks for that restores a checkpoint."""
+    provider_id = checkpoint["protection_plan"]["provider_id"]
+    return {"provider_id": provider_id, "checkpoint_id": checkpoint["id"], "parameters": {}, **values}

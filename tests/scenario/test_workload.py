@@ -1,4 +1,7 @@
-"""A workload: two servers with their disks, networks, groups and key is protected as a project, deleted, and restored."""
+"""Workloads are protected as projects, deleted, and restored.
+
+The large one has two servers with their disks, networks, groups and a key. Heat can express all of the small one.
+"""
 
 import dataclasses
 import hashlib
@@ -7,6 +10,7 @@ from typing import Any
 
 import pytest
 from cinderclient import client as cinderclient
+from heatclient import client as heatclient
 from novaclient import client as novaclient
 
 from karbor_like.clients.neutron import Neutron
@@ -38,6 +42,7 @@ class Clients:
         self.project = tenant.session.get_project_id()
         self.nova = novaclient.Client("2.96", session=tenant.session)
         self.neutron = Neutron("2.0", session=tenant.session, service_type="network")
+        self.heat = heatclient.Client("1", session=tenant.session, service_type="orchestration")
 
     def own(self, collection: str) -> list[dict[str, Any]]:
         return self.neutron.list(collection, project_id=self.project)
@@ -112,9 +117,19 @@ class Clients:
         found = {kind: len(ids) for kind, ids in self.tenant.belongings().items()}
         found |= {kind: len(self.own(kind)) for kind in (*COLLECTIONS, "subnets")}
         found |= {"servers": len(self.nova.servers.list()), "keys": len(self.nova.keypairs.list())}
+        found |= {"stacks": len(self.stacks())}
         return found | {"server groups": len(self.nova.server_groups.list())}
 
+    def stacks(self) -> list[Any]:
+        return [*self.heat.stacks.list()]
+
+    def delete_stacks(self) -> None:
+        for stack in self.stacks():
+            self.heat.stacks.delete(stack.id)
+        assert until(self.stacks, lambda stacks: not stacks) == []
+
     def delete_everything(self) -> None:
+        self.delete_stacks()
         for server in self.nova.servers.list():
             self.tenant.delete_server(server.id)
         for volume_id in self.tenant.volume_ids():
@@ -222,6 +237,31 @@ def workload(clients: Clients, cloud: Any, alice: Tenant, external: str) -> Work
     return Workload(web.id, db.id, looks, clients.digests(), clients.network_looks())
 
 
+@pytest.fixture
+def small(clients: Clients, cloud: Any, alice: Tenant) -> dict[str, Any]:
+    """A server with a volume, and a port in a network of its own. Return how it looks."""
+    neutron = clients.neutron
+    network = neutron.create("networks", {"name": "lone"})["id"]
+    subnet = {"name": "lone-4", "network_id": network, "ip_version": 4, "cidr": "10.0.4.0/24", "enable_dhcp": False}
+    neutron.create("subnets", subnet)
+    group = neutron.create("security-groups", {"name": "shut"})["id"]
+    rule = {"security_group_id": group, "direction": "ingress", "protocol": "tcp", "port_range_min": 22}
+    neutron.create("security-group-rules", {**rule, "port_range_max": 22, "remote_ip_prefix": "10.0.4.0/24"})
+    port = neutron.create("ports", {"name": "lone-port", "network_id": network, "security_groups": [group]})["id"]
+    image = alice.image("base", b"".join(random_bytes("base image", 1)))
+    volume = alice.volume("lone-data")
+    cloud.write_volume(volume.id, random_bytes("lone data", 2), offset=MIB)
+    device = {"source_type": "volume", "destination_type": "volume", "boot_index": -1, "device_name": "vdb"}
+    device |= {"uuid": volume.id, "delete_on_termination": False}
+    values = {"nics": [{"port-id": port}], "block_device_mapping_v2": [device], "tags": ["green"]}
+    server = clients.settled(clients.nova.servers.create("lone", image.id, FLAVOR, **values).id)
+    return look(clients, server)
+
+
+def look(clients: Clients, server: Any) -> dict[str, Any]:
+    return {"server": clients.server_looks(server), "network": clients.network_looks(), "digests": clients.digests()}
+
+
 def protect_project(system: Any, alice: Tenant, clients: Clients) -> dict[str, Any]:
     project = {"type": PROJECT, "id": clients.project, "name": "alice"}
     before = clients.counts()
@@ -307,3 +347,25 @@ def test_a_server_is_restored_beside_the_original(cloud, system, alice, clients,
     assert volumes == {key for key in restore["resources_status"] if key.startswith(VOLUME)}
     data = {clients.cloud.volume_digest(volume.partition("#")[2]) for volume in volumes}
     assert data == set(workload.digests.values())
+
+
+@pytest.mark.once
+@pytest.mark.turn(0)
+def test_a_stack_has_the_servers_and_networks_but_not_the_data(cloud, system, alice, clients, small):
+    checkpoint = protect_project(system, alice, clients)
+    clients.delete_everything()
+    empty = clients.counts()
+    assert alice.restore(checkpoint, dry_run=True)["status"] == "success"
+    assert clients.counts() == empty, "a dry run creates nothing"
+
+    created = alice.restored(checkpoint)
+    assert [stack.stack_status for stack in clients.stacks()] == ["CREATE_COMPLETE"]
+    assert look(clients, clients.settled(created[SERVER][0])) == small
+    clients.delete_stacks()
+    left = clients.counts()
+    assert {name: number - empty[name] for name, number in left.items() if number != empty[name]} == {
+        "volumes": 1,
+        "images": 2,  # of the server, and its root disk
+    }
+    assert [volume.status for volume in alice.cinder.volumes.list()] == ["available"]
+    assert clients.digests() == small["digests"]

@@ -133,13 +133,18 @@ def _create_server(cloud: Cloud, given: Values) -> str:
         {{"network": "uuid"}.get(name, name): value for name, value in each.items()} for each in given["networks"]
     ]
     if given.get("block_device_mapping_v2"):
-        values["block_device_mapping_v2"] = [_mapped(each) for each in given["block_device_mapping_v2"]]
+        # The client that Heat uses lists the image among the disks.
+        root = [{**_ROOT, "uuid": values["imageRef"]}] if values.get("imageRef") else []
+        values["block_device_mapping_v2"] = [*root, *map(_mapped, given["block_device_mapping_v2"])]
     if given.get("security_groups"):
         values["security_groups"] = [{"name": name} for name in given["security_groups"]]
     if given.get("diskConfig"):
         values["OS-DCF:diskConfig"] = given["diskConfig"]
     hints = {"os:scheduler_hints": given["scheduler_hints"]} if given.get("scheduler_hints") else {}
     return str(cloud.call("POST", _SERVERS, {"server": values, **hints})["server"]["id"])
+
+
+_ROOT = {"source_type": "image", "destination_type": "local", "boot_index": 0, "delete_on_termination": True}
 
 
 def _mapped(disk: Values) -> Values:
