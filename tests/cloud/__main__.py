@@ -12,6 +12,7 @@ from tests.cloud.layout import PASSWORD, REGION, Layout
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.cloud", description=__doc__)
+    parser.add_argument("--second", action="store_true", help="the second cloud, beside the first one")
     commands = parser.add_subparsers(dest="command", required=True)
     install = commands.add_parser("install", help="install the packages and start nothing")
     install.add_argument("what", choices=["servers", "cloud"])
@@ -24,6 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     env.add_argument("user", choices=["admin", "alice", "bob"], nargs="?", default="alice")
     args = parser.parse_args(argv)
     layout = Layout.from_environment()
+    layout = layout.second() if args.second else layout
     try:
         return _run(args, layout)
     except HarnessError as error:

@@ -78,9 +78,10 @@ class Accounts:
             "image": ("glance", layout.image_url),
             "block-storage": ("cinder", f"{layout.volume_url}/v3/%(project_id)s"),
             "volumev3": ("cinderv3", f"{layout.volume_url}/v3/%(project_id)s"),
-            "object-store": ("swift", f"{layout.object_url}/v1/AUTH_%(project_id)s"),
             "data-protect": ("karbor", layout.data_protect_url),
         }
+        if layout.first is None:
+            catalogue["object-store"] = ("swift", f"{layout.object_url}/v1/AUTH_%(project_id)s")
         if layout.with_servers:
             catalogue |= {
                 "compute": ("nova", layout.compute_url),

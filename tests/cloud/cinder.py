@@ -17,6 +17,8 @@ from tests.cloud.processes import Daemon, run
 
 _SHARE = f"{HOST}:/volumes"
 VOLUME_TYPE = "file"
+BACKUPS = "volumebackups"
+"""The container of the backups."""
 WORKERS = ("cinder-scheduler", "cinder-volume", "cinder-backup")
 _DRIVER = Path(__file__).parent / "drivers" / "idle_nfs.py"
 
@@ -134,9 +136,10 @@ class Cinder:
         """Return the options of cinder-backup. One user stores all backups, so the account has no id of a tenant in it."""
         return {
             "backup_driver": "cinder.backup.drivers.swift.SwiftBackupDriver",
+            "backup_swift_container": BACKUPS,
             "backup_swift_auth": "single_user",
             "backup_swift_auth_version": 3,
-            "backup_swift_auth_url": self._site.layout.auth_url,
+            "backup_swift_auth_url": (self._site.layout.first or self._site.layout).auth_url,
             "backup_swift_user": "cinder",
             "backup_swift_key": PASSWORD,
             "backup_swift_user_domain": "Default",

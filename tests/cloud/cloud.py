@@ -30,7 +30,7 @@ from tests.cloud.servers import MariaDB, Memcached, PostgreSQL, RabbitMQ
 from tests.cloud.swift import Swift
 
 _SESSION = "KARBOR_LIKE_CLOUD_SESSION"
-"""Environment variable: the state directory of the cloud that an ancestor process has locked for its session."""
+"""Environment variable: the state directories of the clouds that this process or an ancestor has locked for its session."""
 _REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
 
@@ -74,11 +74,13 @@ class Cloud:
         with self._locked():
             site = Site(self.layout, self.mariadb, self.rabbitmq, self._install())
             with self._step("servers"):
-                for server in (self.mariadb, self.postgresql, self.rabbitmq):
+                servers: list[MariaDB | PostgreSQL | RabbitMQ] = [self.mariadb, self.rabbitmq]
+                servers += [] if self.layout.first else [self.postgresql]
+                for server in servers:
                     server.prepare()
-                servers = (self.mariadb, self.postgresql, self.rabbitmq, self._memcached)
-                self.supervisor.ensure(*(server.daemon() for server in servers))
-            components: list[Component] = [Glance(site), Swift(site), Cinder(site)]
+                self.supervisor.ensure(*(server.daemon() for server in (*servers, self._memcached)))
+            components: list[Component] = [Glance(site), Cinder(site)]
+            components += [] if self.layout.first else [Swift(site)]
             if self.layout.with_servers:
                 # Those with the longest migrations come first.
                 components = [Neutron(site), Nova(site), *components, Heat(site), Placement(site)]
@@ -144,6 +146,10 @@ class Cloud:
                 raise HarnessError(f"{name}: not ready after {timeout:.0f} s\n{self.supervisor.tail(name)}")
             time.sleep(0.3)
 
+    def shortened(self, token: str, seconds: float) -> str:
+        """See :meth:`Keystone.shortened`."""
+        return Keystone(Site(self.layout, self.mariadb, self.rabbitmq, "")).shortened(token, seconds)
+
     def down(self) -> None:
         """Stop all processes and delete stale records of processes from an earlier boot. The data is kept."""
         with self._locked():
@@ -158,10 +164,11 @@ class Cloud:
         one share its session, which they recognize by their environment.
         """
         with contextlib.ExitStack() as stack:
-            if os.environ.get(_SESSION) != str(self.layout.state):
+            held = os.environ.get(_SESSION, "")
+            if str(self.layout.state) not in held.split(os.pathsep):
                 stack.enter_context(self._locked("session.lock"))
-                stack.callback(os.environ.pop, _SESSION)
-                os.environ[_SESSION] = str(self.layout.state)
+                stack.callback(os.environ.__setitem__, _SESSION, held)
+                os.environ[_SESSION] = os.pathsep.join([held, str(self.layout.state)])
             was_running = self.running()
             try:
                 self.up()

@@ -1,5 +1,6 @@
 """Handle of the real cloud for tests: the same interface as the sandbox's handle (``karbor_like.sandbox.cloud``)."""
 
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -8,11 +9,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import swiftclient
 from keystoneauth1.identity.v3 import Password
 from keystoneauth1.session import Session
 
 from karbor_like.sandbox import files
 from tests.cloud.accounts import SERVICE_USERS
+from tests.cloud.cinder import BACKUPS
 from tests.cloud.cloud import Cloud
 from tests.cloud.layout import PASSWORD
 from tests.cloud.net import HOST
@@ -59,6 +62,33 @@ class RealCloud:
     def session(self, user: str = "alice", project: str | None = None) -> Session:
         """Create a keystoneauth session of a user."""
         return Session(auth=Password(**self.credentials(user, project)), timeout=TIMEOUT)
+
+    def brief_token(self, user: str, seconds: float) -> str:
+        """Return a token of a user that expires after *seconds*."""
+        return self._cloud.shortened(str(self.session(user).get_token()), seconds)
+
+    def kill(self, process: str) -> None:
+        """Kill a process of the cloud and its children (SIGKILL)."""
+        self._cloud.supervisor.kill(process)
+
+    def stopped(self, process: str) -> contextlib.AbstractContextManager[None]:
+        """Let a process of the cloud stand still (SIGSTOP). Afterwards it handles what it was asked meanwhile."""
+        return self._cloud.supervisor.stopped(process)
+
+    def up(self) -> None:
+        """Start the processes that were killed."""
+        self._cloud.up()
+
+    def backup_objects(self) -> set[str]:
+        """Return the names of the objects of all backups of Cinder."""
+        connection = swiftclient.Connection(session=self.session("karbor"))
+        try:
+            _, listed = connection.get_container(BACKUPS, full_listing=True)
+        except swiftclient.ClientException as error:
+            if error.http_status != 404:
+                raise
+            return set()  # there has not been any backup
+        return {item["name"] for item in listed}
 
     def ec2_credentials(self, user: str = "alice") -> tuple[str, str]:
         """Create an access key and a secret key of a user for the S3 API at ``s3_url``."""

@@ -1,10 +1,17 @@
 """Identity: Keystone with Fernet tokens."""
 
+import time
 from collections.abc import Sequence
+
+import msgpack
+from cryptography.fernet import Fernet, MultiFernet
 
 from tests.cloud.component import Site, write_ini
 from tests.cloud.layout import PASSWORD, REGION
 from tests.cloud.processes import Daemon
+
+#: Version of the payload of a token with a project, and the place of its expiry: keystone.token.token_formatters.
+_PROJECT_SCOPED, _EXPIRY = 2, 4
 
 
 class Keystone:
@@ -42,3 +49,16 @@ class Keystone:
 
     def daemons(self) -> Sequence[Daemon]:
         return [self._site.wsgi("keystone", "keystone.wsgi.api:application", self._config, path="/v3")]
+
+    def shortened(self, token: str, seconds: float) -> str:
+        """Return a copy of a token that expires *seconds* from now. All services take it for one that Keystone issued.
+
+        The lifetime of tokens is a setting of the whole cloud, and the tests share the cloud.
+        """
+        paths = sorted((self._etc / "fernet").iterdir(), key=lambda path: int(path.name), reverse=True)
+        keys = MultiFernet([Fernet(path.read_bytes()) for path in paths])
+        payload = msgpack.unpackb(keys.decrypt(token + "=" * (-len(token) % 4)))
+        if payload[0] != _PROJECT_SCOPED:
+            raise ValueError(f"the token has a payload of version {payload[0]}; use one that is scoped to a project")
+        payload[_EXPIRY] = time.time() + seconds
+        return keys.encrypt(msgpack.packb(payload)).decode().rstrip("=")

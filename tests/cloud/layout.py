@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.cloud.net import HOST
@@ -30,6 +30,8 @@ class Layout:
     data_protect_port: int
     with_servers: bool = True
     """Whether Placement, Nova, Neutron and Heat are part of the cloud."""
+    first: "Layout | None" = None
+    """The cloud that this one is a second one beside, or None. Both run the same installation and share its Swift."""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> "Layout":
@@ -41,9 +43,19 @@ class Layout:
             with_servers=env.get(SERVICES, "all") == "all",
         )
 
+    def second(self) -> "Layout":
+        """Return the layout of a second cloud: in the directory of this one, on the next hundred ports."""
+        return replace(
+            self,
+            state=self.state / "second",
+            first_port=self.first_port + 100,
+            data_protect_port=self.data_protect_port + 100,
+            first=self,
+        )
+
     @property
     def venv(self) -> Path:
-        return self.state / "venv"
+        return (self.first or self).state / "venv"
 
     def etc(self, component: str) -> Path:
         """Return the configuration directory of a component. Create it if it is missing."""

@@ -150,6 +150,20 @@ class Supervisor:
             _kill([process, *process.children(recursive=True)])
         self._record_path(name).unlink(missing_ok=True)
 
+    @contextlib.contextmanager
+    def stopped(self, name: str) -> Iterator[None]:
+        """Let a process and its children stand still (SIGSTOP)."""
+        process = self.process(name)
+        assert process, f"{name} does not run"
+        family = [process, *process.children(recursive=True)]
+        for member in family:
+            _signal(member, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for member in family:
+                _signal(member, signal.SIGCONT)
+
     def stop_all(self, *, gently: bool = True, last: Collection[str] = ()) -> None:
         """Stop all processes with a record, and all others with our mark.
 

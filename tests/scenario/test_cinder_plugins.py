@@ -3,11 +3,13 @@
 The contract tests of the plugins run on the sandbox. Here, Cinder's own services move the bytes.
 """
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.cloud.handle import RealCloud
 from tests.fixtures.cloud import CloudHandle
 from tests.fixtures.system import System
 from tests.scenario.tenant import MIB, VOLUME, Tenant, path_of, random_bytes, until
@@ -44,6 +46,11 @@ def backups(alice: Tenant) -> set[str]:
     return {backup.name for backup in alice.cinder.backups.list()}
 
 
+def stored_objects(cloud: CloudHandle) -> set[str]:
+    """Return the names of the objects of all backups. The sandbox stores them as files."""
+    return cloud.backup_objects() if isinstance(cloud, RealCloud) else set()
+
+
 def test_a_volume_is_restored_from_a_snapshot_and_reverted_to_it(
     cloud: CloudHandle, system: System, alice: Tenant, volume: Any
 ) -> None:
@@ -69,29 +76,79 @@ def test_a_volume_is_restored_from_a_snapshot_and_reverted_to_it(
     assert alice.belongings()["snapshots"] == set()
 
 
-def test_a_chain_of_backups_survives_the_deletion_of_its_first_checkpoint(
+@pytest.fixture
+def pair(cloud: CloudHandle, alice: Tenant) -> Iterator[list[Any]]:
+    """Two volumes with random data, in one group."""
+    admin = Tenant(cloud, "admin")
+    kind = admin.cinder.group_types.create(f"together-{uuid.uuid4()}")
+    storage = "file" if cloud.real else "sandbox"
+    group = alice.cinder.groups.create(kind.id, storage, name="database").id
+    until(lambda: alice.cinder.groups.get(group), lambda group: group.status == "available")
+    volumes = [alice.volume(name, volume_type=storage) for name in ("one", "two")]
+    alice.cinder.groups.update(group, add_volumes=",".join(volume.id for volume in volumes))
+    until(lambda: alice.cinder.groups.get(group), lambda group: group.status == "available")
+    for volume in volumes:
+        cloud.write_volume(volume.id, random_bytes(volume.id, 2), offset=MIB)
+    yield volumes
+    alice.cinder.groups.delete(group, delete_volumes=True)
+    until(alice.cinder.groups.list, lambda groups: not groups)
+    for volume_id in alice.volume_ids():
+        alice.delete_volume(volume_id)
+    admin.cinder.group_types.delete(kind.id)
+
+
+@pytest.mark.turn(0)
+def test_the_volumes_of_a_group_are_restored_from_one_snapshot_of_it(
+    cloud: CloudHandle, system: System, alice: Tenant, pair: list[Any]
+) -> None:
+    plan = alice.plan(system.snapshot_provider, *((VOLUME, volume) for volume in pair))
+    checkpoint = alice.protected(plan)
+    assert checkpoint["status"] == "available", checkpoint
+    (taken,) = alice.cinder.group_snapshots.list()
+    snapshots = alice.cinder.volume_snapshots.list()
+    assert {snapshot.group_snapshot_id for snapshot in snapshots} == {taken.id}
+    assert {snapshot.volume_id for snapshot in snapshots} == {volume.id for volume in pair}
+    digests = {cloud.volume_digest(volume.id) for volume in pair}
+    for volume in pair:
+        cloud.write_volume(volume.id, random_bytes("later", 1))
+
+    copies = alice.restored(checkpoint)[VOLUME]
+    assert {cloud.volume_digest(copy) for copy in copies} == digests
+    assert verified(alice, checkpoint)["status"] == "success"
+    delete(alice, checkpoint)
+    assert (alice.cinder.group_snapshots.list(), alice.belongings()["snapshots"]) == ([], set())
+
+
+def test_a_chain_of_backups_survives_the_deletion_of_its_checkpoints(
     cloud: CloudHandle, system: System, alice: Tenant, bob: Tenant, volume: Any
 ) -> None:
+    before = stored_objects(cloud)
     options = {"backup_name": None, "backup_mode": "incremental", "container": None, "force": False}
     plan = alice.plan(system.backup_provider, (VOLUME, volume), parameters={VOLUME: options})
     full = alice.protected(plan)
     assert full["status"] == "available", full
-    cloud.write_volume(volume.id, random_bytes("later", 1), offset=MIB)
+    incrementals = []
+    for number in range(2):
+        cloud.write_volume(volume.id, random_bytes(number, 1), offset=MIB)
+        incrementals.append(alice.protected(plan))
+        assert incrementals[-1]["status"] == "available", incrementals
     digest = cloud.volume_digest(volume.id)
-    incremental = alice.protected(plan)
-    assert incremental["status"] == "available", incremental
-    assert sorted(backup.is_incremental for backup in alice.cinder.backups.list()) == [False, True]
+    first, last = incrementals
+    assert sorted(backup.is_incremental for backup in alice.cinder.backups.list()) == [False, True, True]
     assert alice.belongings()["snapshots"] == set()
     assert bob.refused("GET", path_of(full))[0] == 404
 
     delete(alice, full)
-    assert len(backups(alice)) == 2, "the incremental backup needs the full one"
+    assert len(backups(alice)) == 3, "the incremental backups need the full one"
     assert f"karbor-like-orphan-{full['id']}" in backups(alice)
-    assert verified(alice, incremental)["status"] == "success"
+    assert verified(alice, last)["status"] == "success"
     alice.delete_volume(volume.id)
-    (restored,) = alice.restored(incremental)[VOLUME]
+    (restored,) = alice.restored(last)[VOLUME]
     assert cloud.volume_digest(restored) == digest
     assert alice.cinder.volumes.get(restored).metadata["role"] == "db"
 
-    delete(alice, incremental)
+    delete(alice, last)
+    assert len(backups(alice)) == 2
+    delete(alice, first)
     assert backups(alice) == set()
+    assert stored_objects(cloud) == before, "the deleted backups have left objects"
