@@ -3,9 +3,10 @@
 The large one has two servers with their disks, networks, groups and a key. Heat can express all of the small one.
 """
 
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -128,6 +129,11 @@ class Clients:
             self.heat.stacks.delete(stack.id)
         assert until(self.stacks, lambda stacks: not stacks) == []
 
+    def stack_resources(self, status: str) -> list[Any]:
+        """Return the resources of all stacks that have a status."""
+        listed = [each for stack in self.stacks() for each in self.heat.resources.list(stack.id)]
+        return [each for each in listed if each.resource_status == status]
+
     def delete_everything(self) -> None:
         self.delete_stacks()
         for server in self.nova.servers.list():
@@ -238,8 +244,12 @@ def workload(clients: Clients, cloud: Any, alice: Tenant, external: str) -> Work
 
 
 @pytest.fixture
-def small(clients: Clients, cloud: Any, alice: Tenant) -> dict[str, Any]:
-    """A server with a volume, and a port in a network of its own. Return how it looks."""
+def small(clients: Clients, alice: Tenant) -> dict[str, Any]:
+    """A server that boots from an image, with a port in a network of its own. Return how it looks."""
+    return make_small(clients, alice)
+
+
+def make_small(clients: Clients, alice: Tenant, volumes: Sequence[Any] = ()) -> dict[str, Any]:
     neutron = clients.neutron
     network = neutron.create("networks", {"name": "lone"})["id"]
     subnet = {"name": "lone-4", "network_id": network, "ip_version": 4, "cidr": "10.0.4.0/24", "enable_dhcp": False}
@@ -249,11 +259,9 @@ def small(clients: Clients, cloud: Any, alice: Tenant) -> dict[str, Any]:
     neutron.create("security-group-rules", {**rule, "port_range_max": 22, "remote_ip_prefix": "10.0.4.0/24"})
     port = neutron.create("ports", {"name": "lone-port", "network_id": network, "security_groups": [group]})["id"]
     image = alice.image("base", b"".join(random_bytes("base image", 1)))
-    volume = alice.volume("lone-data")
-    cloud.write_volume(volume.id, random_bytes("lone data", 2), offset=MIB)
-    device = {"source_type": "volume", "destination_type": "volume", "boot_index": -1, "device_name": "vdb"}
-    device |= {"uuid": volume.id, "delete_on_termination": False}
-    values = {"nics": [{"port-id": port}], "block_device_mapping_v2": [device], "tags": ["green"]}
+    disk = {"source_type": "volume", "destination_type": "volume", "boot_index": -1, "delete_on_termination": False}
+    disks = [{**disk, "uuid": volume.id} for volume in volumes]
+    values = {"nics": [{"port-id": port}], "block_device_mapping_v2": disks or None, "tags": ["green"]}
     server = clients.settled(clients.nova.servers.create("lone", image.id, FLAVOR, **values).id)
     return look(clients, server)
 
@@ -262,10 +270,10 @@ def look(clients: Clients, server: Any) -> dict[str, Any]:
     return {"server": clients.server_looks(server), "network": clients.network_looks(), "digests": clients.digests()}
 
 
-def protect_project(system: Any, alice: Tenant, clients: Clients) -> dict[str, Any]:
+def protect_project(system: Any, alice: Tenant, clients: Clients, provider_id: str | None = None) -> dict[str, Any]:
     project = {"type": PROJECT, "id": clients.project, "name": "alice"}
     before = clients.counts()
-    checkpoint = alice.protected(alice.plan(system.workload_provider, resources=[project]))
+    checkpoint = alice.protected(alice.plan(provider_id or system.workload_provider, resources=[project]))
     assert checkpoint["status"] == "available", checkpoint
     assert "left_out" not in checkpoint or checkpoint["left_out"] == [], checkpoint
     assert clients.counts() == before, "temporary cloud objects remain after protect"
@@ -351,7 +359,10 @@ def test_a_server_is_restored_beside_the_original(cloud, system, alice, clients,
 
 @pytest.mark.once
 @pytest.mark.turn(0)
-def test_a_stack_has_the_servers_and_networks_but_not_the_data(cloud, system, alice, clients, small):
+def test_a_stack_has_the_servers_and_networks_but_not_the_data(cloud, system, alice, clients):
+    volume = alice.volume("lone-data")
+    cloud.write_volume(volume.id, random_bytes("lone data", 2), offset=MIB)
+    small = make_small(clients, alice, [volume])
     checkpoint = protect_project(system, alice, clients)
     clients.delete_everything()
     empty = clients.counts()
@@ -369,3 +380,40 @@ def test_a_stack_has_the_servers_and_networks_but_not_the_data(cloud, system, al
     }
     assert [volume.status for volume in alice.cinder.volumes.list()] == ["available"]
     assert clients.digests() == small["digests"]
+
+
+@contextlib.contextmanager
+def impatient(system: Any, seconds: int) -> Iterator[None]:
+    """Let operations wait for the cloud for a few seconds only."""
+    usual = system.configuration.read_text()
+    try:
+        for text in (usual.replace("[waiter]\n", f"[waiter]\ntimeout = {seconds}\n"), usual):
+            system.stop()
+            system.configuration.write_text(text)
+            system.start()
+            if text != usual:
+                yield
+    finally:
+        system.configuration.write_text(usual)
+
+
+@pytest.mark.cloud
+@pytest.mark.turn(2)
+def test_nothing_remains_of_a_stack_whose_engine_was_killed(cloud, system, alice, clients, small):
+    checkpoint = protect_project(system, alice, clients, system.stack_provider)
+    (server,) = clients.nova.servers.list()
+    clients.delete_everything()
+    empty = clients.counts()
+    resources = [f"{SERVER}#{server.id}", f"{NETWORK}#{clients.project}"]
+    with impatient(system, 60):
+        restore = alice.begin_restore(checkpoint, resources=resources, with_children=False)
+        until(lambda: clients.stack_resources("CREATE_COMPLETE"), bool)
+        with cloud.stopped("neutron-api"):
+            # Heat never learns the ids of what it has just asked for.
+            until(lambda: clients.stack_resources("CREATE_IN_PROGRESS"), bool)
+            cloud.kill("heat-engine")
+        cloud.up()
+        restore = alice.ended(restore)
+    assert restore["status"] in ("success", "fail"), restore
+    if restore["status"] == "fail":
+        assert clients.counts() == empty, restore
