@@ -12,7 +12,7 @@ from tests.cloud.layout import PASSWORD, REGION, Layout
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.cloud", description=__doc__)
-    parser.add_argument("--second", action="store_true", help="the second cloud, beside the first one")
+    parser.add_argument("--second", action="store_true", help="the second cloud, in addition to the first one")
     commands = parser.add_subparsers(dest="command", required=True)
     install = commands.add_parser("install", help="install the packages and start nothing")
     install.add_argument("what", choices=["servers", "cloud"])

@@ -31,7 +31,7 @@ class Layout:
     with_servers: bool = True
     """Whether Placement, Nova, Neutron and Heat are part of the cloud."""
     first: "Layout | None" = None
-    """The cloud that this one is a second one beside, or None. Both run the same installation and share its Swift."""
+    """The cloud in addition to which this one runs, or None. Both run the same installation and share its Swift."""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> "Layout":

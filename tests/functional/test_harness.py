@@ -13,6 +13,7 @@ from kombu.connection import Connection
 from kombu.entity import Queue
 
 from tests.cloud.errors import HarnessError
+from tests.cloud.layout import Layout
 from tests.cloud.processes import Daemon, Supervisor
 from tests.cloud.servers import RabbitMQ, SqlServer
 from tools import summary
@@ -155,3 +156,11 @@ def test_the_summary_shows_times_and_where_scenarios_ran(tmp_path: Path, capsys:
     assert "tests.scenario ran in cloud (2 tests)" in lines
     assert "tests.functional.conformance ran in nothing" in lines
     assert "cloud: left to another commit: test_long" in lines
+
+
+def test_a_second_cloud_has_its_own_ports_and_data(tmp_path: Path) -> None:
+    first = Layout(state=tmp_path, first_port=24000, data_protect_port=24050)
+    second = first.second()
+    assert (second.auth_url, second.data_protect_port) == ("http://127.0.0.1:24100/v3", 24150)
+    assert second.data("mariadb") != first.data("mariadb")
+    assert (second.venv, second.first) == (first.venv, first)
