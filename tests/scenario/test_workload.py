@@ -16,7 +16,7 @@ from novaclient import client as novaclient
 
 from karbor_like.clients.neutron import Neutron
 from karbor_like.domain.resource import KEY_PAIR, NETWORK, PROJECT, SERVER, VOLUME
-from tests.scenario.tenant import FLAVOR, MIB, Tenant, random_bytes, until
+from tests.scenario.tenant import FLAVOR, MIB, Tenant, random_bytes, restore_of, until
 
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS alice@laptop"
 #: Collections of Neutron, in an order in which their objects can be deleted.
@@ -417,3 +417,39 @@ def test_nothing_remains_of_a_stack_whose_engine_was_killed(cloud, system, alice
     assert restore["status"] in ("success", "fail"), restore
     if restore["status"] == "fail":
         assert clients.counts() == empty, restore
+
+
+@pytest.mark.once
+@pytest.mark.turn(1)
+def test_what_heat_refuses_is_restored_without_it(cloud, system, alice, clients, small, delegates):
+    networks = [{"type": NETWORK, "id": clients.project, "name": "alice"}]
+    only_heat = alice.protected(alice.plan(system.stack_provider, resources=networks))
+    checkpoint = protect_project(system, alice, clients)
+    clients.delete_everything()
+
+    for tenant in delegates.values():
+        status, reason = tenant.refused("POST", "/restores", {"restore": restore_of(only_heat)})
+        assert (status, "of a trust or of an application credential" in reason) == (400, True), reason
+        made = tenant.restored(checkpoint, resources=[f"{NETWORK}#{clients.project}"], with_children=False)
+        assert (made, clients.stacks()) == ({NETWORK: [clients.project]}, [])
+        assert clients.network_looks() == small["network"]
+        clients.delete_everything()
+
+    # A token that ends before the restore has moved anything.
+    token = cloud.brief_token("alice", 60 if cloud.real else 30)
+    call = {"headers": {"X-Auth-Token": token}, "authenticated": False}
+    status, reason = alice.refused("POST", "/restores", {"restore": restore_of(only_heat)}, **call)
+    assert (status, "the token expires in" in reason) == (400, True), reason
+    restore = alice.call("POST", "/restores", {"restore": restore_of(checkpoint)}, **call)["restore"]
+    system.kill()
+    until(lambda: is_valid(cloud, alice, token), lambda valid: not valid)
+    system.start()
+    restore = alice.ended(restore)
+    assert (restore["status"], clients.stacks()) == ("success", []), restore
+    (server,) = clients.nova.servers.list()
+    assert look(clients, clients.settled(server.id)) == small
+
+
+def is_valid(cloud: Any, tenant: Tenant, token: str) -> bool:
+    url = f"{cloud.auth_url.removesuffix('/v3')}/v3/auth/tokens"
+    return bool(tenant.session.get(url, headers={"X-Subject-Token": token}, raise_exc=False).ok)
