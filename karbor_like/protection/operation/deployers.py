@@ -112,7 +112,8 @@ def obstacle(clients: Clients, clock: Clock, *, has_password: bool) -> str | Non
 
 def _delegation(token: Mapping[str, Any] | None, now: datetime) -> str | None:
     if token is None:
-        return "the token has expired; sign in again, or give a restore_auth"
+        # Keystone lets a token validate itself, except one of a trust.
+        return "the token has expired, or is of a trust; sign in with a password, or give a restore_auth"
     if "OS-TRUST:trust" in token or _DELEGATING.intersection(token.get("methods", ())):
         return (
             "the token is of a trust or of an application credential, with which Keystone creates no trust for Heat; use a "
