@@ -27,8 +27,9 @@ Means = type[Deployment] | type[StackDeployment]
 #: Why Heat cannot be used where there is none.
 NO_HEAT: Final = "the catalogue of the cloud has no orchestration service"
 
-#: Seconds for which a token must still be valid: it creates the stack, and after a failure deletes it.
-LIFE: Final = 900.0
+#: Seconds for which a token must outlive the creation of a stack: after a failure it deletes the stack. With an expired one,
+#: Heat accepts the request and then cannot delete the resources.
+MARGIN: Final = 300.0
 
 _DELEGATING: Final = frozenset({"application_credential", "oauth1"})
 
@@ -56,12 +57,15 @@ class Choice:
         return f"the resources of the template were created directly instead of as a stack of Heat: {self.reason}"
 
 
-def choose(deployer: Deployer, clients: Clients, clock: Clock, resolved: hot.Resolved, *, has_password: bool) -> Choice:
+def choose(
+    deployer: Deployer, clients: Clients, clock: Clock, resolved: hot.Resolved, *, timeout: float, has_password: bool
+) -> Choice:
     """Choose the means to deploy a template of which nothing exists yet.
 
     :param deployer: the provider's option
     :param clients: act as the owner of the restore
     :param resolved: the descriptions to deploy
+    :param timeout: seconds that the creation of a stack may take
     :param has_password: whether *clients* sign in again at any time
 
     ``auto`` is Heat if Heat can be used and restores as much as direct requests.
@@ -72,12 +76,12 @@ def choose(deployer: Deployer, clients: Clients, clock: Clock, resolved: hot.Res
     if deployer is Deployer.DIRECT or not resolved:
         return Choice(Deployment)
     if deployer is Deployer.HEAT:
-        reason = obstacle(clients, clock, has_password=has_password)
+        reason = obstacle(clients, clock, timeout=timeout, has_password=has_password)
         if reason:
             raise exception.ResourceFailed(f"Heat cannot be used, which the provider demands: {reason}")
         hot.document(resolved)
         return Choice(StackDeployment)
-    reason = hot.obstacle(resolved) or obstacle(clients, clock, has_password=has_password)
+    reason = hot.obstacle(resolved) or obstacle(clients, clock, timeout=timeout, has_password=has_password)
     LOG.info("The template is deployed by %s", f"direct requests: {reason}" if reason else "Heat")
     return Choice(Deployment, reason) if reason else Choice(StackDeployment)
 
@@ -93,9 +97,10 @@ def resumed(deployer: Deployer, resolved: hot.Resolved) -> Choice:
     return Choice(Deployment, hot.obstacle(resolved) or "Heat could not be used when their creation began")
 
 
-def obstacle(clients: Clients, clock: Clock, *, has_password: bool) -> str | None:
+def obstacle(clients: Clients, clock: Clock, *, timeout: float, has_password: bool) -> str | None:
     """Return why Heat can create no stack for an identity, and what to do about that, or None if it can.
 
+    :param timeout: seconds that the creation of a stack may take
     :param has_password: whether *clients* sign in again at any time
 
     Raises Unavailable if Keystone does not answer.
@@ -107,10 +112,10 @@ def obstacle(clients: Clients, clock: Clock, *, has_password: bool) -> str | Non
         endpoint = None
     if not endpoint:
         return NO_HEAT
-    return None if has_password else _delegation(identity.token(clients), clock.now())
+    return None if has_password else _delegation(identity.token(clients), clock.now(), timeout + MARGIN)
 
 
-def _delegation(token: Mapping[str, Any] | None, now: datetime) -> str | None:
+def _delegation(token: Mapping[str, Any] | None, now: datetime, life: float) -> str | None:
     if token is None:
         # Keystone lets a token validate itself, except one of a trust.
         return "the token has expired, or is of a trust; sign in with a password, or give a restore_auth"
@@ -120,8 +125,6 @@ def _delegation(token: Mapping[str, Any] | None, now: datetime) -> str | None:
             "token from a password, or give a restore_auth"
         )
     left = (datetime.fromisoformat(token["expires_at"]) - now).total_seconds()
-    if left < LIFE:
-        return (
-            f"the token expires in {max(left, 0):.0f} s, Heat needs {LIFE:.0f} s; sign in again, or give a restore_auth"
-        )
+    if left < life:
+        return f"the token expires in {max(left, 0):.0f} s, Heat may need {life:.0f} s; sign in again, or give a restore_auth"
     return None

@@ -358,7 +358,12 @@ class OperationSession:
     def _choose_for(self, described: Mapping[str, Any], check: Callable[[], None]) -> deployers.Choice:
         return self.env.waiter.call(
             lambda: deployers.choose(
-                self.provider.deployer, self.clients, self.env.clock, described, has_password=self._has_password
+                self.provider.deployer,
+                self.clients,
+                self.env.clock,
+                described,
+                timeout=self.env.waiter.timeout,
+                has_password=self._has_password,
             ),
             check=check,
         )

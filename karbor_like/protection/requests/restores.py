@@ -97,7 +97,9 @@ class Restores:
             return
         clients = target or self._env.clients.for_context(context)
         reason = self._env.waiter.call(
-            lambda: deployers.obstacle(clients, self._env.clock, has_password=target is not None)
+            lambda: deployers.obstacle(
+                clients, self._env.clock, timeout=self._env.waiter.timeout, has_password=target is not None
+            )
         )
         if reason:
             raise exception.InvalidInput(

@@ -47,7 +47,9 @@ def choose(clients: Clients, resolved: hot.Resolved = NET, deployer: Deployer = 
 def decide(
     clients: Clients, resolved: hot.Resolved = NET, deployer: Deployer = Deployer.AUTO, **more: Any
 ) -> deployers.Choice:
-    return deployers.choose(deployer, clients, SystemClock(), resolved, **{"has_password": False, **more})
+    return deployers.choose(
+        deployer, clients, SystemClock(), resolved, **{"timeout": 1800.0, "has_password": False, **more}
+    )
 
 
 def trusted(cloud: Sandbox, factory: ClientFactory) -> Clients:
@@ -82,6 +84,12 @@ def expiring(cloud: Sandbox, factory: ClientFactory) -> Clients:
     return factory.for_context(context_of(cloud))
 
 
+def shorter_than_a_stack(cloud: Sandbox, factory: ClientFactory) -> Clients:
+    """With a token that ends before Heat could delete a stack that was not created in time."""
+    cloud.settings(token_lifetime=1800.0 + deployers.MARGIN - 1)
+    return factory.for_context(context_of(cloud))
+
+
 def expired(cloud: Sandbox, factory: ClientFactory) -> Clients:
     context = context_of(cloud)
     cloud.expire_token(str(context.auth_token))
@@ -99,6 +107,7 @@ OBSTACLES = pytest.mark.parametrize(
         (trusted, "trust or of an application credential"),
         (credentialed, "trust or of an application credential"),
         (expiring, "expires in"),
+        (shorter_than_a_stack, "Heat may need 2100 s"),
         (expired, "has expired"),
         (without_heat, "no orchestration service"),
     ],
