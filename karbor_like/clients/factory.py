@@ -12,10 +12,11 @@ from keystoneauth1.session import Session
 from oslo_config import cfg
 
 from karbor_like import exception
-from karbor_like.clients import errors
+from karbor_like.clients import errors, kubernetes
 from karbor_like.clients.manila import Manila
 from karbor_like.clients.neutron import Neutron
 from karbor_like.clients.session import Identities
+from karbor_like.clients.trove import Trove
 from karbor_like.conf import clients as options
 from karbor_like.context import RequestContext
 
@@ -116,6 +117,21 @@ class Clients:
     def manila(self) -> Manila:
         """Return the client of Manila."""
         return self.client("manila")
+
+    def trove(self) -> Trove:
+        """Return the client of Trove."""
+        return self.client("trove")
+
+    def kubernetes(self) -> kubernetes.Kubernetes | None:
+        """Return the client for the namespace of the project in Kubernetes, with the account of this service.
+
+        None if the project has none, in another cloud, and if no Kubernetes is configured.
+        """
+        client = getattr(self._local, "kubernetes", None)
+        if client is None and self._settings.here:
+            client = kubernetes.connect(self._settings.conf, self.context.project_id)
+            self._local.kubernetes = client
+        return client
 
     def heat(self) -> Any:
         """Return a ``heatclient.v1.client.Client``."""

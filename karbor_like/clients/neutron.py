@@ -3,11 +3,10 @@
 The library python-neutronclient is deprecated.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from karbor_like.clients import rest
-from karbor_like.clients.rest import Objects, Values
+from karbor_like.clients.rest import Values
 
 
 class Neutron(rest.RestClient):
@@ -29,18 +28,5 @@ class Neutron(rest.RestClient):
         """Call an action of an object, such as ``add_router_interface`` of a router, or replace its ``tags``."""
         return self._body(self._adapter.put(self._path(collection, key, action), json=body), collection)
 
-    def _pages(self, collection: str, filters: Values) -> Iterator[Objects]:
-        name = rest.plural(collection)
-        query: dict[str, Any] = {**filters, "limit": rest.PAGE}
-        while True:
-            body = self._body(self._adapter.get(self._path(collection), params=query), collection)
-            page = self._objects(collection, body, name)
-            yield page
-            links = body.get(f"{name}_links")
-            if not page or not isinstance(links, list) or not any(_is_next(link) for link in links):
-                return
-            query["marker"] = self._id(page[-1], collection)
-
-
-def _is_next(link: Any) -> bool:
-    return isinstance(link, dict) and link.get("rel") == "next"
+    def _next_marker(self, name: str, body: Values) -> str | None:
+        return self._id(body[name][-1], name) if rest.next_link(body.get(f"{name}_links")) else None

@@ -59,6 +59,22 @@ class RestClient:
         return [*found.values()]
 
     def _pages(self, collection: str, filters: Values) -> Iterator[Objects]:
+        name = plural(collection)
+        query: dict[str, Any] = {**filters, "limit": PAGE}
+        while True:
+            body = self._body(self._adapter.get(self._path(collection), params=query), collection)
+            page = self._objects(collection, body, name)
+            yield page
+            marker = self._next_marker(name, body) if page else None
+            if marker is None:
+                return
+            query["marker"] = marker
+
+    def _next_marker(self, name: str, body: Values) -> str | None:
+        """Return the marker of the next page of a list, or None if there is none.
+
+        :param name: of the list in *body*, which has at least one object
+        """
         raise NotImplementedError
 
     def show(self, collection: str, key: str) -> dict[str, Any]:
@@ -120,6 +136,12 @@ class RestClient:
 
     def _misunderstood(self, collection: str, why: str) -> exception.Unavailable:
         return exception.Unavailable(f"{self.service}'s response about {collection} cannot be understood: {why}")
+
+
+def next_link(links: Any) -> Values | None:
+    """Return the link to the next page in a list of links, or None."""
+    found = links if isinstance(links, list) else []
+    return next((link for link in found if isinstance(link, dict) and link.get("rel") == "next"), None)
 
 
 def plural(collection: str) -> str:

@@ -56,6 +56,8 @@ plugin = network
 plugin = server
 plugin = keypair
 plugin = project
+plugin = database
+plugin = pod
 bank = {bank}
 enabled = true
 

@@ -66,6 +66,7 @@ SERVICES: Final[Mapping[str, Service]] = {
         exceptions=(("novaclient.exceptions", "ClientException"),),
     ),
     "neutron": Service("Neutron", "network", "karbor_like.clients.neutron:Neutron", "2.0"),
+    "trove": Service("Trove", "database", "karbor_like.clients.trove:Trove", "1.0"),
     "heat": Service(
         "Heat", "orchestration", "heatclient.client:Client", "1", exceptions=(("heatclient.exc", "BaseException"),)
     ),

@@ -59,6 +59,10 @@ class Template:
         """
         self._existing[original] = target_id
 
+    def existing(self, original: str) -> str | None:
+        """Return the id that :meth:`use` named for an original ``Type#id``, or None."""
+        return self._existing.get(original)
+
     def knows(self, original: str) -> bool:
         """Return whether a description restores the original ``Type#id``, or :meth:`use` named its counterpart."""
         return original in self._names or original in self._existing

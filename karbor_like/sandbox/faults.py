@@ -22,7 +22,8 @@ LOG_LENGTH = 100_000
 class Fault:
     """A fault.
 
-    :param service: ``identity``, ``image``, ``volume``, ``share``, ``object-store``, ``compute`` or ``network``; empty: any
+    :param service: ``identity``, ``image``, ``volume``, ``share``, ``object-store``, ``compute``, ``network``,
+        ``database`` or ``kubernetes``; empty: any
     :param method: HTTP method; empty means any
     :param path: regular expression that is searched in the path below the service's prefix, without the query
     :param nth: the first matching call that is struck, counted from 1

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from karbor_like import clock as clocks
-from karbor_like.sandbox import app, control, faults, jobs, server, state
+from karbor_like.sandbox import app, containers, control, faults, jobs, server, state
 from karbor_like.sandbox.compute import service as compute
+from karbor_like.sandbox.database import service as database
 from karbor_like.sandbox.identity import accounts, catalogue, credentials, tokens, trusts
 from karbor_like.sandbox.identity import service as identity
 from karbor_like.sandbox.image import images
@@ -87,6 +88,8 @@ class World:
             ),
             network_service,
             share_service,
+            database.DatabaseService(self._store, clock, self._jobs),
+            containers.ContainerService(self._store, self._jobs),
             orchestration.OrchestrationService(stack_store),
             control.ControlService(
                 self._store, settings, self._switchboard, token_store, volume_store, share_service.shares

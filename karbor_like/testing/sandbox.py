@@ -38,8 +38,8 @@ SMALL_GIB = 1 << 20
 #: Requests from one lost answer to the next in one operation.
 LOST_ANSWERS_APART = 8
 
-#: Paths of requests to Glance and Cinder.
-ANY = "^/v2/|^/v3/[0-9a-f]{32}/"
+#: Paths of requests to Glance, Cinder and Trove.
+ANY = "^/v2/|^/v3/[0-9a-f]{32}/|^/v1.0/[0-9a-f]{32}/"
 
 
 class SmallVolumes(VolumeGlanceProtection):

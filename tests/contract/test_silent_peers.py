@@ -427,6 +427,9 @@ def cloud_at(silent: silence.Peer) -> cfg.ConfigOpts:
     for name, value in account.items():
         conf.set_override(name, value, "service_auth")
     conf.set_override("allowed_urls", [silent.url], "restore_target")
+    conf.set_override("k8s_host", silent.url, "k8s_client")
+    conf.set_override("timeout", SECONDS, "k8s_client")
+    conf.set_override("namespaces", {"p": "namespace"}, "pod_protectable")
     for group in ("service_auth", "restore_target", *(f"{name}_client" for name in SERVICES)):
         conf.set_override("timeout", SECONDS, group)
         if group.endswith("_client"):
@@ -457,6 +460,7 @@ REQUESTS: dict[str, Callable[[Clients], object]] = {
     "glance": lambda clients: list(clients.glance().images.list()),
     "nova": lambda clients: clients.nova().servers.list(),
     "neutron": lambda clients: clients.neutron().list("networks"),
+    "trove": lambda clients: clients.trove().list("instances"),
     "heat": lambda clients: list(clients.heat().stacks.list()),
     "manila": lambda clients: clients.manila().list("shares"),
     "keystone": lambda clients: clients.keystone().get("/projects"),
@@ -472,6 +476,12 @@ def test_each_service_has_a_request():
 def test_a_request_to_a_service_ends(name, clients, silent):
     with pytest.raises(exception.Unavailable), translated(name):
         REQUESTS[name](clients)
+    assert silent.reached.is_set()
+
+
+def test_a_request_to_kubernetes_ends(clients, silent):
+    with pytest.raises(exception.Unavailable), translated("pods"):
+        clients.kubernetes().pods()
     assert silent.reached.is_set()
 
 

@@ -20,9 +20,10 @@ from karbor_like.domain import resource
 from karbor_like.plugins.cinder import server_snapshots
 from karbor_like.plugins.cinder.objects import GroupSnapshots, Volumes
 from karbor_like.plugins.cinder.protectable import USABLE, obstacle
-from karbor_like.plugins.cinder.source import MEMBER_PATIENCE, require_size
+from karbor_like.plugins.cinder.source import require_size
 from karbor_like.plugins.protection import HookContext
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, ownership
+from karbor_like.plugins.toolkit.source import MEMBER_PATIENCE
 
 #: Role of a volume's share in a group snapshot.
 SHARE: Final = "group-snapshot"

@@ -9,6 +9,7 @@ from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
 from karbor_like.domain import resource
 from karbor_like.domain.resource import Resource
+from karbor_like.plugins.kubernetes import reading
 from karbor_like.plugins.nova.protectable import servers
 from karbor_like.plugins.protectable import ProtectablePlugin
 from karbor_like.plugins.toolkit import states
@@ -28,11 +29,11 @@ _MADE_BY_CINDER: Final = re.compile(r"(backup-vol|tmp-snap)-[0-9a-f]{8}(-[0-9a-f
 
 
 class VolumeProtectable(ProtectablePlugin):
-    """Lists volumes. Their parents are their project and the servers that they are attached to."""
+    """Lists volumes. Their parents are their project, the servers that they are attached to, and the pods that use them."""
 
     api_version = 1
     resource_type = resource.VOLUME
-    parent_types = frozenset({resource.PROJECT, resource.SERVER})
+    parent_types = frozenset({resource.PROJECT, resource.SERVER, resource.POD})
 
     def list(self, clients: Clients, parameters: Mapping[str, Any] | None = None) -> Sequence[Resource]:
         return [_resource(volume) for volume in _volumes(clients) if not obstacle(volume)]
@@ -47,6 +48,8 @@ class VolumeProtectable(ProtectablePlugin):
     def children(self, clients: Clients, parents: Sequence[Resource]) -> Mapping[Resource, Sequence[Resource]]:
         volumes = [(volume, _child(volume)) for volume in _volumes(clients)]
         attached = _attached(clients) if any(parent.type == resource.SERVER for parent in parents) else {}
+        pods = [parent.id for parent in parents if parent.type == resource.POD]
+        attached |= reading.volumes_of(clients, pods) if pods else {}
         return {
             parent: [child for volume, child in volumes if _is_below(volume, parent, attached)] for parent in parents
         }

@@ -10,9 +10,7 @@ from karbor_like.plugins.cinder.protectable import USABLE, obstacle
 from karbor_like.plugins.protection import HookContext
 from karbor_like.plugins.toolkit import names
 from karbor_like.plugins.toolkit.comparison import require_equal
-from karbor_like.plugins.toolkit.source import MEMBER_PATIENCE, SNAPSHOT, Source
-
-__all__ = ["MEMBER_PATIENCE", "SNAPSHOT", "find_snapshot", "require_size", "take_snapshot", "wait_until_idle"]
+from karbor_like.plugins.toolkit.source import Source
 
 
 def wait_until_idle(context: HookContext) -> Any:
@@ -27,7 +25,7 @@ def take_snapshot(context: HookContext, volume: Any, *, keep: bool = False) -> N
 
     :param keep: whether the snapshot is the result of the operation instead of a temporary object
 
-    Raises what :meth:`karbor_like.plugins.toolkit.source.Source.take_snapshot` raises.
+    Raises what :meth:`karbor_like.plugins.toolkit.source.Source.take_copy` raises.
     """
 
     def create(name: str, markers: Mapping[str, str]) -> str:
@@ -44,7 +42,7 @@ def take_snapshot(context: HookContext, volume: Any, *, keep: bool = False) -> N
             )
         return snapshot.id
 
-    require_size(volume, _source(context).take_snapshot(create, keep=keep))
+    require_size(volume, _source(context).take_copy(create, keep=keep))
 
 
 def require_size(volume: Any, snapshot: Any) -> None:
@@ -58,7 +56,7 @@ def require_size(volume: Any, snapshot: Any) -> None:
 
 def find_snapshot(context: HookContext) -> str:
     """Return the id of the snapshot that :func:`take_snapshot` took. Raises ResourceFailed if it no longer exists."""
-    return _source(context).find_snapshot()
+    return _source(context).find_copy()
 
 
 def _source(context: HookContext) -> Source:

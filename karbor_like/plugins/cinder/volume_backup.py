@@ -30,10 +30,10 @@ from karbor_like.plugins.cinder import (
 from karbor_like.plugins.cinder.backups import Deletion, Located
 from karbor_like.plugins.cinder.objects import Backups, Snapshots, Volumes, rename
 from karbor_like.plugins.cinder.restored import VOLUME
-from karbor_like.plugins.cinder.source import SNAPSHOT
 from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import EMPTY_SCHEMA, HookContext, ProtectionPlugin, ResourceOperation, Schemas
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, planning, quotas, transfer
+from karbor_like.plugins.toolkit.source import SNAPSHOT
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
 
 LOG = logging.getLogger(__name__)

@@ -18,7 +18,6 @@ from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.cinder import metadata, restored, source
 from karbor_like.plugins.cinder.objects import Snapshots, Volumes
 from karbor_like.plugins.cinder.restored import VOLUME
-from karbor_like.plugins.cinder.source import SNAPSHOT
 from karbor_like.plugins.cinder.upload import Upload
 from karbor_like.plugins.glance import content, data, integrity
 from karbor_like.plugins.glance.objects import Images
@@ -27,6 +26,7 @@ from karbor_like.plugins.protection import HookContext, ProtectionPlugin, Resour
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, ownership, planning, quotas, transfer
 from karbor_like.plugins.toolkit.comparison import require_equal
 from karbor_like.plugins.toolkit.details import Details
+from karbor_like.plugins.toolkit.source import SNAPSHOT
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
 
 TEMPORARY_VOLUME: Final = "temporary-volume"

@@ -15,7 +15,6 @@ from karbor_like.plugins.cinder.objects import Snapshots, Volumes, rename
 from karbor_like.plugins.cinder.restored import VOLUME
 from karbor_like.plugins.cinder.revert import Revert
 from karbor_like.plugins.cinder.snapshot_schemas import OPTIONS_SCHEMA, RESTORE_SCHEMA, SAVED_INFO_SCHEMA
-from karbor_like.plugins.cinder.source import SNAPSHOT
 from karbor_like.plugins.protection import EMPTY_SCHEMA, HookContext, ResourceOperation, Schemas
 from karbor_like.plugins.toolkit import (
     cleanup,
@@ -26,6 +25,7 @@ from karbor_like.plugins.toolkit import (
     snapshots,
     transfer,
 )
+from karbor_like.plugins.toolkit.source import SNAPSHOT
 
 #: Members of the document: why the snapshot is not part of one of the group, and in the description of the snapshot, the id
 #: of that group snapshot.

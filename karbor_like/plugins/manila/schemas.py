@@ -43,6 +43,7 @@ RESTORE_SCHEMA: Final[Mapping[str, Any]] = {
             "description": "The description of the restored share.",
             "default": None,
         },
+        **names.PREFIX_PROPERTIES,
         "availability_zone": {
             **names.NAME,
             "title": "Availability Zone",

@@ -63,7 +63,7 @@ class Protect(ResourceOperation):
         # The properties at the time of the snapshot. Another process may run the main hook.
         described, remarks = metadata.describe(context, share)
         documents.put(context, {"share": described, _REMARKS: remarks})
-        snapshot = source.take_snapshot(lambda name, markers: _snapshot(context, name, markers), keep=True)
+        snapshot = source.take_copy(lambda name, markers: _snapshot(context, name, markers), keep=True)
         require_equal(
             f"size in GiB of share {share.id}",
             {"share": share.size, "snapshot": snapshot.size},
@@ -72,7 +72,7 @@ class Protect(ResourceOperation):
 
     def main(self, context: HookContext) -> dict[str, Any]:
         objects, document = Snapshots(context.clients), documents.get(context)
-        snapshot = cloud_objects.fetch(context, objects, _source(context).find_snapshot())
+        snapshot = cloud_objects.fetch(context, objects, _source(context).find_copy())
         context.report.step("storing the metadata")
         described = {"id": snapshot.id, "size": snapshot.size, "operation": context.operation_id}
         documents.put(context, {**document, snapshots.DESCRIPTION: described})
@@ -122,7 +122,7 @@ class Restore(ResourceOperation):
         require_equal(f"size in GiB of share {share_id}", {"protected": size, "restored": share.size})
         context.report.step("restoring the share's metadata and access rules")
         wanted = {
-            "name": context.parameters.get("restore_name") or described["name"],
+            "name": names.restored(context.parameters, described["name"]),
             "description": context.parameters.get("restore_description") or described["description"],
         }
         remarks = metadata.apply(

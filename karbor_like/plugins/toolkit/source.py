@@ -1,4 +1,4 @@
-"""The resource to protect, and its snapshot: the first steps of plugins that read a resource from a snapshot or keep that."""
+"""The resource to protect, and its snapshot or backup in the cloud: the first steps of plugins that read or keep that."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -22,18 +22,20 @@ class Source:
     """The resource of a protect.
 
     :param objects: resources of its type
-    :param snapshots: snapshots of such resources
-    :param usable: the states in which the cloud takes a snapshot
+    :param copies: snapshots or backups of such resources
+    :param usable: the states in which the cloud makes such a copy
     :param obstacle: returns why one cannot be protected, even after a wait, or None if it can
     :param owner: returns the project of one, or None if the cloud does not say it
+    :param role: of the copy in the journal
     """
 
     context: HookContext
     objects: CloudObjects
-    snapshots: CloudObjects
+    copies: CloudObjects
     usable: Collection[str]
     obstacle: Callable[[Any], str | None]
     owner: Callable[[Any], str | None]
+    role: str = SNAPSHOT
 
     @property
     def _what(self) -> str:
@@ -69,31 +71,32 @@ class Source:
             raise exception.ResourceNotProtectable(f"{self._what} cannot be protected: {reason}")
         return found
 
-    def take_snapshot(self, create: Create, *, keep: bool) -> Any:
-        """Take the snapshot, and return it when it is available. Idempotent.
+    def take_copy(self, create: Create, *, keep: bool, timeout: float | None = None) -> Any:
+        """Make the snapshot or backup, and return it when it is ready. Idempotent.
 
-        :param keep: whether the snapshot is the result of the operation instead of a temporary object
+        :param keep: whether it is the result of the operation instead of a temporary object
+        :param timeout: seconds; None for the usual one
 
         Raises ResourceNotProtectable if the state of the resource does not allow it, ResourceFailed with the cloud's reason.
         """
         context = self.context
-        context.report.step("taking a snapshot")
+        context.report.step(f"making the {self.copies.noun}")
         try:
-            snapshot_id = cloud_objects.ensure(context, self.snapshots, SNAPSHOT, create, keep=keep)
+            copy_id = cloud_objects.ensure(context, self.copies, self.role, create, keep=keep)
         except exception.ResourceFailed as error:
             status = cloud_objects.fetch(context, self.objects, context.resource.id).status
             if status in self.usable:
                 raise
             raise exception.ResourceNotProtectable(
-                f"{self._what} became {status!r} before its snapshot was taken: {error.message}"
+                f"{self._what} became {status!r} before its {self.copies.noun} was made: {error.message}"
             ) from error
-        return cloud_objects.wait(context, self.snapshots, snapshot_id)
+        return cloud_objects.wait(context, self.copies, copy_id, timeout)
 
-    def find_snapshot(self) -> str:
-        """Return the id of the snapshot. Raises ResourceFailed if it no longer exists."""
-        snapshot_id = cloud_objects.find_existing(self.context, self.snapshots, SNAPSHOT)
-        if snapshot_id is None:
+    def find_copy(self) -> str:
+        """Return the id of the snapshot or backup. Raises ResourceFailed if it no longer exists."""
+        copy_id = cloud_objects.find_existing(self.context, self.copies, self.role)
+        if copy_id is None:
             raise exception.ResourceFailed(
-                f"{self._what}: its snapshot was deleted during the operation; protect it again"
+                f"{self._what}: its {self.copies.noun} was deleted during the operation; protect it again"
             )
-        return snapshot_id
+        return copy_id

@@ -12,24 +12,18 @@ from typing import Final
 class Replacement:
     """What is used instead of a plugin of Karbor.
 
-    :param plugin: an entry point of ``karbor_like.protections``; None: nothing
+    :param plugin: an entry point of ``karbor_like.protections``
     :param remark: what this means, and what to do
     """
 
-    plugin: str | None
+    plugin: str
     remark: str
-
-
-def _nothing(what: str) -> Replacement:
-    return Replacement(None, f"is ignored, because {what} cannot be protected; remove the line")
 
 
 PLUGINS: Final[Mapping[str, Replacement]] = {
     "karbor-volume-freezer-plugin": Replacement(
         "volume-glance", "stores volumes in the bank, not with Freezer; write 'plugin = volume-glance' instead"
     ),
-    "karbor-database-protection-plugin": _nothing("database instances"),
-    "karbor-pod-protection-plugin": _nothing("pods"),
 }
 
 _LEASES = "is ignored, because the leases of a bank need no options; remove it"

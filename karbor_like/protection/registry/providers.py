@@ -340,17 +340,16 @@ def _check_ids(own: str, copy_to: str | None) -> None:
 
 def _plugins(conf: cfg.ConfigOpts) -> dict[str, ProtectionPlugin]:
     """Load the plugins that a file names. Return the one that serves each resource type."""
+    if not conf.provider.plugin:
+        raise exception.ConfigurationError("[provider] plugin is missing: name at least one protection plugin")
     loaded = []
     for name in conf.provider.plugin:
         replacement = karbor_files.PLUGINS.get(name)
         used = replacement.plugin if replacement else name
         try:
-            loaded += [loader.load_protection(used, conf, conf.provider.name)] if used else []
+            loaded.append(loader.load_protection(used, conf, conf.provider.name))
         except exception.ConfigurationError as error:
             raise exception.ConfigurationError(f"[provider] plugin = {name} : {error.message}") from error
-    if not loaded:
-        refused = (f"[provider] plugin = {name} : {karbor_files.PLUGINS[name].remark}" for name in conf.provider.plugin)
-        raise exception.ConfigurationError(f"no plugin is left; {'; '.join(refused)}")
     # A plugin that serves every type and stores nothing must not replace one that stores data.
     loaded.sort(key=lambda plugin: not plugin.is_fallback)
     return {kind: plugin for plugin in loaded for kind in plugin.schemas}

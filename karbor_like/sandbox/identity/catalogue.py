@@ -15,6 +15,7 @@ SERVICES = (
     ("nova", "compute", "compute/v2.1"),
     ("neutron", "network", "network"),
     ("manila", "shared-file-system", "share/v2"),
+    ("trove", "database", "database/v1.0/%(project_id)s"),
     ("heat", "orchestration", "orchestration/v1/%(project_id)s"),
 )
 """Name, type and path of the sandbox's own services."""

@@ -1,6 +1,8 @@
 """The protectable plugins: the contract suite, and what is specific to each."""
 
 import io
+import uuid
+from pathlib import Path
 from typing import Any
 
 import glanceclient.exc
@@ -10,17 +12,30 @@ from karbor_like import exception
 from karbor_like.clients.factory import ClientFactory, Clients
 from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import SystemClock
-from karbor_like.domain.resource import IMAGE, KEY_PAIR, NETWORK, PROJECT, SERVER, SHARE, VOLUME, Resource
+from karbor_like.domain.resource import (
+    DATABASE,
+    IMAGE,
+    KEY_PAIR,
+    NETWORK,
+    PROJECT,
+    SERVER,
+    SHARE,
+    VOLUME,
+    Resource,
+)
 from karbor_like.plugins.cinder.protectable import VolumeProtectable
 from karbor_like.plugins.glance.protectable import ImageProtectable
 from karbor_like.plugins.keystone.protectable import ProjectProtectable
+from karbor_like.plugins.kubernetes.protectable import PodProtectable
 from karbor_like.plugins.manila.objects import Shown
 from karbor_like.plugins.manila.protectable import ShareProtectable, obstacle
 from karbor_like.plugins.neutron.protectable import NetworkProtectable
 from karbor_like.plugins.nova.protectable import KeyPairProtectable, ServerProtectable
+from karbor_like.plugins.trove.protectable import DatabaseProtectable
 from karbor_like.sandbox.cloud import Sandbox
 from karbor_like.testing import sandbox
 from karbor_like.testing.sandbox import ProtectableContract
+from tests.contract.plugins import kubernetes
 
 MARKERS = {
     "karbor_like_operation": "an operation",
@@ -70,6 +85,15 @@ def make_network(clients: Clients, name: str = "inner", **values: Any) -> Resour
     """Create a network, and return the resource that stands for all networks of the project."""
     clients.neutron().create("networks", {"name": name, **values})
     return Resource(NETWORK, clients.project_id, "Network Topology")
+
+
+def make_database(clients: Clients, name: str = "shop") -> Resource:
+    trove = clients.trove()
+    made = trove.create("instances", {"name": name, "flavorRef": "1", "volume": {"size": 1}})["id"]
+    Waiter(SystemClock(), interval=0.005, max_interval=0.05, timeout=120).until(
+        "ACTIVE", lambda: trove.show("instances", made), done=lambda seen: seen["status"] == "ACTIVE"
+    )
+    return Resource(DATABASE, made, name)
 
 
 def project_of(clients: Clients) -> Resource:
@@ -457,10 +481,144 @@ class TestImage(ProtectableContract):
             plugin.show(alice, broken.id)
 
 
+class TestDatabase(ProtectableContract):
+    @pytest.fixture
+    def plugin(self) -> DatabaseProtectable:
+        return DatabaseProtectable()
+
+    @pytest.fixture
+    def mine(self, alice: Clients) -> Resource:
+        return make_database(alice)
+
+    @pytest.fixture
+    def theirs(self, bob: Clients) -> Resource:
+        return make_database(bob)
+
+    def test_states(self, plugin: DatabaseProtectable, alice: Clients, cloud: Sandbox, mine: Resource) -> None:
+        """An instance that changes is not listed. As a child it is waited for, unless it is being built."""
+        cloud.fault(service="database", method="POST", path="/instances$", kind="hold")
+        cloud.fault(service="database", method="POST", path="/instances$", kind="error", nth=2)
+        trove, values = alice.trove(), {"name": "new", "flavorRef": "1", "volume": {"size": 1}}
+        building = trove.create("instances", values)["id"]
+        broken = trove.create("instances", values)["id"]
+        Waiter(SystemClock(), interval=0.005, max_interval=0.05, timeout=120).until(
+            "ERROR", lambda: trove.show("instances", broken), done=lambda seen: seen["status"] == "ERROR"
+        )
+        assert plugin.list(alice) == [mine]
+        project = project_of(alice)
+        assert {child.id: child.obstacle for child in plugin.children(alice, [project])[project]} == {
+            mine.id: None,
+            building: "it is in state 'BUILD'",
+            broken: "it is in state 'ERROR'",
+        }
+        for instance in (building, broken):
+            with pytest.raises(exception.ResourceNotProtectable, match="it is in state"):
+                plugin.show(alice, instance)
+
+    def test_objects_of_operations_are_hidden(
+        self, plugin: DatabaseProtectable, alice: Clients, mine: Resource
+    ) -> None:
+        temporary = make_database(alice, "karbor-like-0c8f7e6d-0000-4000-8000-000000000000-x-instance")
+        assert plugin.list(alice) == [mine]
+        assert plugin.children(alice, [project_of(alice)]) == {project_of(alice): [mine]}
+        with pytest.raises(exception.Conflict, match="operation 0c8f7e6d"):
+            plugin.show(alice, temporary.id)
+
+    def test_instances_need_the_networks(self, plugin: DatabaseProtectable, alice: Clients, mine: Resource) -> None:
+        assert plugin.dependencies(alice, [mine]) == {mine: [Resource(NETWORK, alice.project_id)]}
+
+
+class TestPod(ProtectableContract):
+    @pytest.fixture
+    def factory(self, cloud: Sandbox, tmp_path: Path) -> ClientFactory:
+        return kubernetes.make_factory(cloud, tmp_path)
+
+    @pytest.fixture
+    def plugin(self) -> PodProtectable:
+        return PodProtectable()
+
+    @pytest.fixture
+    def mine(self, alice: Clients) -> Resource:
+        return kubernetes.make_pod(alice)
+
+    @pytest.fixture
+    def theirs(self, bob: Clients) -> Resource:
+        return kubernetes.make_pod(bob)
+
+    def test_ids_and_names_are_those_of_karbor(
+        self, plugin: PodProtectable, alice: Clients, mine: Resource, theirs: Resource
+    ) -> None:
+        namespace = f"project-{alice.project_id}"
+        assert (mine.id, mine.name) == (
+            str(uuid.uuid5(uuid.NAMESPACE_OID, f"{namespace}:web")),
+            f"{namespace}:web",
+        )
+        for name in ("web", f"{namespace}:web"):
+            assert plugin.show(alice, "any id", {"name": name}) == mine
+        for name in ("other", theirs.name, "../web"):
+            with pytest.raises(exception.ResourceNotFound):
+                plugin.show(alice, mine.id, {"name": name})
+
+    def test_states(self, plugin: PodProtectable, alice: Clients, cloud: Sandbox, mine: Resource) -> None:
+        cloud.fault(service="kubernetes", method="POST", path="/pods$", kind="hold")
+        client = kubernetes.client_of(alice)
+        client.create_pod({"metadata": {"name": "new"}, "spec": {}})
+        assert plugin.list(alice) == [mine]
+        project = project_of(alice)
+        children = plugin.children(alice, [project])[project]
+        assert {child.name[-3:]: child.obstacle for child in children} == {
+            "web": None,
+            "new": "it is in state 'Pending'",
+        }
+
+    def test_objects_of_operations_are_hidden(self, plugin: PodProtectable, alice: Clients, mine: Resource) -> None:
+        kubernetes.client_of(alice).create_pod({"metadata": {"name": "t", "annotations": MARKERS}, "spec": {}})
+        assert plugin.list(alice) == [mine]
+        assert plugin.children(alice, [project_of(alice)]) == {project_of(alice): [mine]}
+
+    def test_volumes_of_pods_are_their_children(
+        self, plugin: PodProtectable, alice: Clients, bob: Clients, cloud: Sandbox
+    ) -> None:
+        """Those of the project, whether the pod names them or its claims. A claim is used only if the volume is its own."""
+        own = {name: make_volume(alice, name) for name in ("inline", "csi", "old", "stolen")}
+        theirs = make_volume(bob)
+
+        def csi(volume: Resource) -> dict[str, Any]:
+            return {"csi": {"driver": "cinder.csi.openstack.org", "volumeHandle": volume.id}}
+
+        volumes = [
+            {"name": "inline", "cinder": {"volumeID": own["inline"].id}},
+            {"name": "theirs", "cinder": {"volumeID": theirs.id}},
+            kubernetes.claim(alice, "csi", csi(own["csi"])),
+            kubernetes.claim(alice, "old", {"cinder": {"volumeID": own["old"].id}}),
+            kubernetes.claim(alice, "stolen", csi(own["stolen"]), namespace="another"),
+            kubernetes.claim(alice, "nfs", {"nfs": {"server": "x"}}),
+            {"name": "missing", "persistentVolumeClaim": {"claimName": "missing"}},
+        ]
+        pod, bare = kubernetes.make_pod(alice, volumes=volumes), kubernetes.make_pod(alice, "bare")
+        children = VolumeProtectable().children(alice, [pod, bare])
+        assert (set(children[pod]), children[bare]) == ({own["inline"], own["csi"], own["old"]}, [])
+
+    def test_namespaces_of_single_projects(
+        self, plugin: PodProtectable, cloud: Sandbox, tmp_path: Path, alice: Clients, mine: Resource
+    ) -> None:
+        bob = sandbox.context_of(cloud, "bob")
+        factory = kubernetes.make_factory(cloud, tmp_path, namespaces={bob.project_id: f"project-{alice.project_id}"})
+        assert plugin.list(factory.for_context(bob)) == [mine]
+        assert plugin.list(factory.for_context(alice.context)) == []
+        wrong = kubernetes.make_factory(cloud, tmp_path, namespaces={bob.project_id: "../x"})
+        with pytest.raises(exception.ConfigurationError, match="cannot be the name of a namespace"):
+            plugin.list(wrong.for_context(bob))
+
+    def test_a_namespace_for_all_projects_is_refused(self, cloud: Sandbox, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="default"):
+            kubernetes.make_factory(cloud, tmp_path, namespace="default")
+
+
 @pytest.mark.parametrize(
     "plugin",
-    [ServerProtectable(), VolumeProtectable(), ImageProtectable(), NetworkProtectable()],
-    ids=["server", "volume", "image", "network"],
+    [ServerProtectable(), VolumeProtectable(), ImageProtectable(), NetworkProtectable(), DatabaseProtectable()],
+    ids=["server", "volume", "image", "network", "database"],
 )
 def test_cloud_without_the_service(plugin: Any, cloud: Sandbox, factory: ClientFactory) -> None:
     """A cloud without the service has no resources of that type."""

@@ -452,7 +452,7 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
             if operation.report.steps[-1:] == ["taking a snapshot"]:
                 admin.cinder().volumes.reset_state(subject.resource.id, "attaching")
 
-        with pytest.raises(exception.ResourceNotProtectable, match="became 'attaching' before its snapshot was taken"):
+        with pytest.raises(exception.ResourceNotProtectable, match="became 'attaching' before its snapshot was made"):
             host.perform(operation, check=check)
         assert subject.belongings() == before
 

@@ -1,10 +1,12 @@
 """Names that tenants choose."""
 
 import re
+from importlib.metadata import entry_points
 
 import jsonschema
 import pytest
 
+from karbor_like.domain.resource import POD
 from karbor_like.plugins.toolkit import names
 
 
@@ -49,3 +51,16 @@ def test_plain(text: str, plain: str) -> None:
 )
 def test_names_of_restored_resources(parameters: dict[str, str], original: str | None, name: str) -> None:
     assert names.restored(parameters, original) == name
+
+
+def test_every_plugin_that_names_what_it_restores_takes_a_prefix():
+    plugins = {each.name: each.load() for each in entry_points(group="karbor_like.protections")}
+    named = {
+        (name, kind): set(schemas.restore["properties"])
+        for name, plugin in plugins.items()
+        for kind, schemas in plugin.schemas.items()
+        # A restored pod has a new name anyway.
+        if "restore_name" in schemas.restore["properties"] and kind != POD
+    }
+    assert len(named) >= 8
+    assert [key for key, properties in named.items() if names.PREFIX not in properties] == []

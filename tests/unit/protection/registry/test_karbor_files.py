@@ -12,7 +12,7 @@ from karbor_like.protection.registry import karbor_files, providers
 
 ID = "3c1d0000-0000-4000-8000-000000000005"
 VOLUME, IMAGE, SERVER = "OS::Cinder::Volume", "OS::Glance::Image", "OS::Nova::Server"
-NETWORK, SHARE = "OS::Neutron::Network", "OS::Manila::Share"
+NETWORK, SHARE, DATABASE = "OS::Neutron::Network", "OS::Manila::Share", "OS::Trove::Instance"
 SWIFT_ACCOUNT = {"auth_url": "http://127.0.0.1:9/identity", "user": "u", "key": "k", "tenant_name": "t"}
 LEASE_WINDOWS = {f"lease_{name}_window": "100" for name in ("expire", "renew", "validity")}
 SWIFT = {
@@ -30,7 +30,7 @@ FILES: Mapping[str, tuple[Sequence[str], str, Mapping[str, Mapping[str, str]], s
         [f"{name}-protection" for name in ("volume", "image", "server", "share", "network", "database")],
         "swift",
         SWIFT,
-        {VOLUME, IMAGE, NETWORK, SERVER, SHARE},
+        {VOLUME, IMAGE, NETWORK, SERVER, SHARE, DATABASE},
     ),
     "snapshots": (["volume-snapshot"], "swift", SWIFT, {VOLUME}),
     "file system": (
@@ -40,7 +40,7 @@ FILES: Mapping[str, tuple[Sequence[str], str, Mapping[str, Mapping[str, str]], s
         {VOLUME, IMAGE, SERVER},
     ),
     "s3": (["volume-protection", "image-protection", "server-protection"], "s3", S3, {VOLUME, IMAGE, SERVER}),
-    "kubernetes": (["volume-protection", "pod-protection"], "swift", SWIFT, {VOLUME}),
+    "kubernetes": (["volume-protection", "pod-protection"], "swift", SWIFT, {VOLUME, "OS::Kubernetes::Pod"}),
 }
 KEY = f"[bank]\nmaster_keys = first:{'A' * 43}=\n"
 
@@ -77,7 +77,7 @@ def test_a_file_of_karbor_needs_only_a_master_key(name: str, tmp_path: Path) -> 
 
 
 def test_what_differs_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = written(tmp_path / "infra.conf", "infrastructure")
+    path = written(tmp_path / "infra.conf", "kubernetes")
     path.write_text(path.read_text().replace("karbor-volume-protection", "karbor-volume-freezer") + KEY)
     conf = service.configure([], files=[])
     conf.set_override("provider_config_dir", str(tmp_path), group="protection")
@@ -85,20 +85,14 @@ def test_what_differs_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.WARNING):
         registry.load()
         registry.load()
-    assert (
-        caplog.text.count(
-            "karbor-database-protection-plugin is ignored, because database instances cannot be protected"
-        )
-        == 1
-    )
-    assert "karbor-volume-freezer-plugin stores volumes in the bank, not with Freezer" in caplog.text
+    assert caplog.text.count("karbor-volume-freezer-plugin stores volumes in the bank, not with Freezer") == 1
     assert "swift_bank_plugin] lease_renew_window: is ignored" in caplog.text
 
 
-def test_a_file_without_any_plugin_that_can_be_used_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path / "infra.conf", "kubernetes")
-    path.write_text(path.read_text().replace("plugin=karbor-volume-protection-plugin\n", "") + KEY)
-    with pytest.raises(exception.ConfigurationError, match="infra.conf:6: .*pods cannot be protected"):
+def test_a_file_without_a_plugin_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "infra.conf", "snapshots")
+    path.write_text(path.read_text().replace("plugin=karbor-volume-snapshot-plugin\n", "") + KEY)
+    with pytest.raises(exception.ConfigurationError, match="plugin is missing: name at least one"):
         providers.read(path, SystemClock())
 
 

@@ -361,8 +361,7 @@ def test_the_samples_need_only_to_be_filled_in(path, directory, registry, tmp_pa
     assert set(provider.plugins) == set(loader.protectables()), "every type that can be listed can be protected"
     stored = {kind for kind, plugin in provider.plugins.items() if not isinstance(plugin, NoopProtection)}
     types = {"OS::Cinder::Volume", "OS::Glance::Image", "OS::Neutron::Network", "OS::Nova::Server", "OS::Nova::KeyPair"}
-    types.add("OS::Manila::Share")
-    types |= {"OS::Keystone::Project"}
+    types |= {"OS::Keystone::Project", "OS::Manila::Share", "OS::Trove::Instance", "OS::Kubernetes::Pod"}
     assert stored == (set() if provider.name == "noop" else types)
 
 

@@ -14,8 +14,7 @@ VOLUME, SERVER = "OS::Cinder::Volume", "OS::Nova::Server"
 ID = "77aa0000-0000-4000-8000-000000000001"
 NAME = {"restore_name": "again"}
 NO_NAME = {"restore_name": None}
-#: Plugin -> its type, and the options of a protect and of a restore, each as a client sends a form that nobody filled in and
-#: one that somebody did.
+#: Plugin -> its type, and the options of a protect and of a restore, each as a client sends an empty and a filled-in form.
 FORMS: Mapping[str, tuple[str, tuple[Mapping[str, Any], ...], tuple[Mapping[str, Any], ...]]] = {
     "volume-protection": (
         VOLUME,
@@ -50,6 +49,20 @@ FORMS: Mapping[str, tuple[str, tuple[Mapping[str, Any], ...], tuple[Mapping[str,
             {"restore_name": "again", "restore_net_id": ID, "restore_flavor_id": "2"},
         ),
     ),
+    "share-protection": (
+        "OS::Manila::Share",
+        (
+            {"snapshot_name": None, "description": None, "force": False},
+            {"snapshot_name": "s", "description": "d", "force": True},
+        ),
+        (NO_NAME, NAME),
+    ),
+    "database-protection": (
+        "OS::Trove::Instance",
+        ({"backup_name": None, "description": None}, {"backup_name": "b", "description": "d"}),
+        (NO_NAME, NAME),
+    ),
+    "pod-protection": ("OS::Kubernetes::Pod", ({},), (NO_NAME, NAME)),
     "network-protection": ("OS::Neutron::Network", ({},), (NO_NAME, NAME)),
 }
 
