@@ -48,11 +48,12 @@ def restored(parameters: Mapping[str, Any], original: str | None) -> str:
 def prefixed(parameters: Mapping[str, Any], original: str | None) -> str:
     """Return the name of an original after the prefix of the request. What has no name gets none.
 
-    A name that would be too long loses its end.
+    A name that the prefix makes too long loses its end.
 
     :param parameters: of the restore
     """
-    return f"{parameters.get(PREFIX) or ''}{original}"[:MAX_LENGTH] if original else ""
+    prefix = parameters.get(PREFIX)
+    return f"{prefix}{original}"[:MAX_LENGTH] if prefix and original else original or ""
 
 
 def plain(text: str) -> str:

@@ -47,6 +47,7 @@ def test_plain(text: str, plain: str) -> None:
         ({"name_prefix": "test-"}, "", ""),
         ({"name_prefix": "test-"}, None, ""),
         ({"name_prefix": "test-"}, "n" * 255, "test-" + "n" * 250),
+        ({}, "n" * 256, "n" * 256),
     ],
 )
 def test_names_of_restored_resources(parameters: dict[str, str], original: str | None, name: str) -> None:
