@@ -161,9 +161,10 @@ class Host:
             total = Counter(plugin_operation.needs(context) if "needs" in plugin_operation.hooks() else {})
             described = self._template(plugin_operation, context).resolve({**context.restored, **context.mapping})
             for each in described.values():
-                kind, properties = self.plugin.deployables[each["type"]], each["properties"]
-                deployable = kind(self.clients, self.service, functools.partial(lambda given: given, properties))
-                total.update(deployable.needs())
+                kind, properties = self.plugin.deployables.get(each["type"]), each["properties"]
+                if kind is not None:  # otherwise another plugin deploys it
+                    deployable = kind(self.clients, self.service, functools.partial(lambda given: given, properties))
+                    total.update(deployable.needs())
         return dict(total)
 
     def free(self) -> dict[str, int | None]:

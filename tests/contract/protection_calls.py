@@ -176,7 +176,14 @@ class ProtectionContract:
         assert [row.id for row in rows] == created
         assert [row.extra_info for row in rows] == [{"created_by": "manual"}, {"why": "upgrade"}]
         resource = {"type": service.resource_type, "id": service.resource_ids[0], "name": "n", "extra_info": None}
-        planned = {"id": plan_id, "name": "a plan", "provider_id": service.provider_id, "resources": [resource]}
+        planned = {
+            "id": plan_id,
+            "name": "a plan",
+            "description": None,
+            "provider_id": service.provider_id,
+            "resources": [resource],
+            "parameters": {},
+        }
         for row, operation in zip(rows, operations, strict=True):
             assert (row.status, row.plan, row.plan_id) == ("protecting", planned, plan_id)
             assert (operation.operation_type, operation.status, operation.queue_state) == (

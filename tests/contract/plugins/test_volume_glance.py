@@ -449,7 +449,7 @@ class TestVolumeGlance(sandbox.CopyContract, GlanceStreamContract, sandbox.Prote
         operation = host.operation(OperationType.PROTECT, subject.resource)
 
         def check() -> None:
-            if operation.report.steps[-1:] == ["taking a snapshot"]:
+            if operation.report.steps[-1:] == ["making the snapshot"]:
                 admin.cinder().volumes.reset_state(subject.resource.id, "attaching")
 
         with pytest.raises(exception.ResourceNotProtectable, match="became 'attaching' before its snapshot was made"):
