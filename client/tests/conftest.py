@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,18 +15,7 @@ from openstackclient import shell
 from responses import matchers
 
 import karbor_like_client
-
-PROJECT = "a" * 32
-AUTH_URL = "http://keystone.test/v3"
-API = f"http://api.test/v1/{PROJECT}"
-CREDENTIALS = {
-    "OS_AUTH_URL": AUTH_URL,
-    "OS_USERNAME": "alice",
-    "OS_PASSWORD": "secret",
-    "OS_PROJECT_NAME": "project",
-    "OS_USER_DOMAIN_ID": "default",
-    "OS_PROJECT_DOMAIN_ID": "default",
-}
+from samples import API, AUTH_URL, CREDENTIALS, PROJECT
 
 
 def _service(kind: str, url: str) -> dict[str, Any]:
@@ -114,14 +104,19 @@ def run(cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resu
         monkeypatch.setenv(name, value)
 
     def call(*arguments: str) -> Result:
-        out, err = io.StringIO(), io.StringIO()
+        out, err, root = io.StringIO(), io.StringIO(), logging.getLogger()
+        level = root.level
         with monkeypatch.context() as patch:
+            # The shell adds a handler and sets the level. Handlers of other tests may write to files that are closed.
+            patch.setattr(root, "handlers", [])
             patch.setattr(sys, "stdout", out)
             patch.setattr(sys, "stderr", err)
             try:
                 code = shell.main(["data", "protection", *arguments])
             except SystemExit as error:
                 code = int(error.code or 0)
+            finally:
+                root.setLevel(level)
         return Result(code, out.getvalue(), err.getvalue())
 
     return call

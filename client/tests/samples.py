@@ -1,7 +1,18 @@
-"""Objects as the API shows them."""
+"""A user of a cloud, and objects as the API shows them."""
 
 from typing import Any
 
+PROJECT = "a" * 32
+AUTH_URL = "http://keystone.test/v3"
+API = f"http://api.test/v1/{PROJECT}"
+CREDENTIALS = {
+    "OS_AUTH_URL": AUTH_URL,
+    "OS_USERNAME": "alice",
+    "OS_PASSWORD": "secret",
+    "OS_PROJECT_NAME": "project",
+    "OS_USER_DOMAIN_ID": "default",
+    "OS_PROJECT_DOMAIN_ID": "default",
+}
 PLAN: dict[str, Any] = {
     "id": "11111111-1111-4111-8111-111111111111",
     "name": "nightly",
@@ -15,7 +26,7 @@ PROVIDER = PLAN["provider_id"]
 VOLUME = "OS::Cinder::Volume"
 CHECKPOINT: dict[str, Any] = {
     "id": "33333333-3333-4333-8333-333333333333",
-    "project_id": "a" * 32,
+    "project_id": PROJECT,
     "status": "protecting",
     "protection_plan": {"id": PLAN["id"], "name": "nightly", "provider_id": PROVIDER, "resources": []},
     "left_out": [],

@@ -8,9 +8,8 @@ import requests
 from keystoneauth1 import session as keystone
 from openstack import exceptions
 
-from conftest import API, CREDENTIALS
 from karbor_like_client import errors
-from samples import CHECKPOINT, CHECKPOINTS, PLAN, PROVIDER
+from samples import API, CHECKPOINT, CHECKPOINTS, CREDENTIALS, PLAN, PROVIDER
 
 
 @pytest.fixture(autouse=True)
