@@ -196,6 +196,18 @@ def test_a_restore_of_some_resources(cloud, run):
     }
 
 
+def test_a_restore_with_its_plan(cloud, run):
+    cloud.answer("POST", "/restores", {"restore": {**RESTORE, "restored_plan_id": PLAN["id"]}})
+    result = run("restore", "create", PROVIDER, CHECKPOINT["id"], "--with-plan", "-f", "json")
+    assert json.loads(result.out)["restored_plan_id"] == PLAN["id"]
+    assert cloud.bodies("POST")[-1]["restore"] == {
+        "provider_id": PROVIDER,
+        "checkpoint_id": CHECKPOINT["id"],
+        "parameters": {},
+        "with_plan": True,
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -65,6 +65,7 @@ class CreateRestore(base.Waits, base.Show):
             "Can be repeated",
         )
         parser.add_argument("--dry-run", action="store_true", help="Create nothing, and find out what would be done")
+        parser.add_argument("--with-plan", action="store_true", help="Make a plan that protects what is restored")
         self.add_wait(parser)
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[Any]]:
@@ -87,8 +88,7 @@ class CreateRestore(base.Waits, base.Show):
             if not sign:
                 raise exceptions.CommandError(f"--map: {text!r} is not of the form <resource>=<id>")
             attributes["parameters"].setdefault(names.resource_key(nodes, name), {})["map_to"] = target
-        if parsed_args.dry_run:
-            attributes["dry_run"] = True
+        attributes.update({name: True for name in ("dry_run", "with_plan") if getattr(parsed_args, name)})
         restore = self.client.create_restore(**attributes)
         if parsed_args.wait:
             restore = self.wait(restore, self.client.wait_for_restore)

@@ -31,7 +31,11 @@ class Restore(work.Work):
     with_children = resource.Body("with_children", type=bool)
     #: Whether to create nothing, and find out what a restore would do.
     dry_run = resource.Body("dry_run", type=bool)
-    #: What a dry run found: ``actions``, ``bytes``, ``quotas``, ``template``.
+    #: Only for a request: whether to make a plan that protects what is restored.
+    with_plan = resource.Body("with_plan", type=bool)
+    #: The id of that plan, or None if the restore has made none, or none yet.
+    restored_plan_id = resource.Body("restored_plan_id")
+    #: What a dry run found: ``actions``, ``bytes``, ``quotas``, ``deployer``, ``template``.
     plan = resource.Body("plan", type=dict)
     #: By new resource, as ``Type#id``.
     resources_status = resource.Body("resources_status", type=dict)
@@ -61,7 +65,7 @@ class Restores(work.Waiting):
         """Restore a checkpoint. Returns when the operation has started, see :meth:`wait_for_restore`.
 
         :param attributes: ``provider_id``, ``checkpoint_id`` and possibly ``parameters``, ``resources``, ``with_children``,
-            ``dry_run``, ``restore_target``, ``restore_auth`` and ``idempotency_key``
+            ``dry_run``, ``with_plan``, ``restore_target``, ``restore_auth`` and ``idempotency_key``
         """
         return self._create(Restore, **{"parameters": {}, **attributes})
 
