@@ -47,7 +47,11 @@ def deployed(site: Site) -> dict[str, str]:
     return dict(name.split(" ") for name in site.things() if " " in name)
 
 
-def check_complete(site: Site, restore_id: str) -> None:
+def check_complete(site: Site, restore_id: str, *, is_auto: bool = True) -> None:
+    """Check that everything is restored once.
+
+    :param is_auto: whether the provider's deployer is ``auto``, which is explained to the tenant once
+    """
     assert site.restored(restore_id).status == "success"
     ids = deployed(site)
     assert sorted(ids) == ["network", "project", "server"]
@@ -55,7 +59,11 @@ def check_complete(site: Site, restore_id: str) -> None:
     calls = site.cloud.calls()
     assert {f"deployed:{node}:{cloud_id}" for node, cloud_id in ids.items()} <= set(calls)
     reasons = {node: row.reason for node, row in site.resources(restore_id=restore_id).items()}
-    assert reasons == {node: f"{node} is deployed" for node in ids}
+    assert {node: reason.rpartition("; ")[2] for node, reason in reasons.items()} == {
+        node: f"{node} is deployed" for node in ids
+    }
+    remarks = [remark for remark, _, own in (reason.rpartition("; ") for reason in reasons.values()) if remark]
+    assert ["network has a type that Heat does not know" in remark for remark in remarks] == [True] * is_auto
 
 
 def test_references_decide_the_order(site: Site) -> None:
@@ -116,4 +124,4 @@ def test_the_next_process_uses_the_same_deployer(site: Site, tmp_path: Path) -> 
     provider.write_text(provider.read_text().replace("[provider]\n", "[provider]\ndeployer = heat\n"))
     site.env.providers.load()
     assert run(site)
-    check_complete(site, restore_id)
+    check_complete(site, restore_id, is_auto=False)

@@ -13,6 +13,7 @@ KINDS = (
     "identity",
     "image",
     "volumev3",
+    "database",
     "block-storage",
     "object-store",
     "compute",
