@@ -69,6 +69,7 @@ HELPERS: Final = {
         "domain/copies.py",
         "domain/graph.py",
         "domain/left_out.py",
+        "domain/planned.py",
         "exception.py",
         "plugins/cinder/metadata.py",
         "plugins/cinder/protectable.py",

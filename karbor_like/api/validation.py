@@ -33,6 +33,10 @@ def _is_uuid(value: object) -> bool:
 
 #: Keywords that :func:`_matches` knows, and annotations.
 _SIMPLE = frozenset(("type", "minLength", "maxLength", "pattern", "description", "writeOnly"))
+#: Keywords that say nothing about other values than objects.
+_OF_OBJECTS = frozenset(("maxProperties", "propertyNames", "additionalProperties"))
+
+_SCALAR = _SIMPLE | _OF_OBJECTS
 
 
 def _matches(checker: Any, value: Any, schema: Any) -> bool:
@@ -40,7 +44,7 @@ def _matches(checker: Any, value: Any, schema: Any) -> bool:
 
     A validator takes ten times as long for this, because it creates another one for each part of a schema.
     """
-    if not isinstance(schema, Mapping) or not schema.keys() <= _SIMPLE:
+    if not isinstance(schema, Mapping) or not schema.keys() <= (_SIMPLE if isinstance(value, dict) else _SCALAR):
         return False
     types = schema.get("type", ())
     if types and not any(checker.is_type(value, kind) for kind in ((types,) if isinstance(types, str) else types)):

@@ -56,7 +56,7 @@ def run(env: ServiceContext, claim: ActiveClaim) -> bool:
                 reasons += _failures(env, operation)
                 cleanup.retry(operation)
         done = outcome is Outcome.DONE
-        if done:
+        if done and spec.with_plan:
             reasons += restored_plan.make(operation)
         remains = cleanup.journal_remains(operation, temporary_only=done)
     if remains:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from karbor_like.clients.errors import translated
+from karbor_like.domain import resource
 from karbor_like.plugins.cinder import server_snapshots
 from karbor_like.plugins.cinder.objects import Snapshots, Volumes
 from karbor_like.plugins.cinder.protectable import USABLE, obstacle
@@ -29,7 +30,8 @@ def take_snapshot(context: HookContext, volume: Any, *, keep: bool = False) -> N
     """
 
     def create(name: str, markers: Mapping[str, str]) -> str:
-        if taken := server_snapshots.find(context):
+        of_servers = any(each.type == resource.SERVER for each in context.siblings)
+        if of_servers and (taken := server_snapshots.find(context)):
             return server_snapshots.take_over(context, taken, name, markers)
         with translated(f"creating the snapshot of volume {volume.id}"):
             # force: also of volumes in use.

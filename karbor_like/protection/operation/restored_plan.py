@@ -31,11 +31,11 @@ _MAX_NAMED: Final = 10
 
 
 def make(operation: OperationSession) -> list[str]:
-    """Make the plan if the restore asks for one and has none yet. Return remarks.
+    """Make the plan for a restore that asks for one, if it has none yet. Return remarks.
 
     :raises LeaseLost: another process holds the operation
     """
-    if operation.spec.kind is not OperationType.RESTORE or not operation.spec.with_plan or operation.spec.is_dry_run:
+    if operation.spec.is_dry_run:
         return []
     try:
         return _make(operation)
