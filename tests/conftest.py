@@ -111,13 +111,15 @@ def _unmeasured(item: pytest.Item) -> Iterator[None]:
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect tests that run only on real OpenStack, and tests of other turns."""
+    """Deselect tests that run on another cloud, and tests of other turns."""
     turn = config.getoption("--turn")
     others = [
         item for item in items if (own := item.get_closest_marker("turn")) and turn not in ("all", str(own.args[0]))
     ]
     config.stash[OTHER_TURNS] = [item.name for item in others]
     deselected = set(others)
+    if config.getoption("--cloud") == "real":
+        deselected |= {item for item in items if item.get_closest_marker("sandbox")}
     if config.getoption("--real-follows"):
         deselected |= {item for item in items if item.get_closest_marker("once")}
     if deselected:

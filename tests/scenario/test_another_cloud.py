@@ -15,6 +15,8 @@ from tests.fixtures.system import System
 from tests.scenario.tenant import FLAVOR, MIB, Tenant, path_of, random_bytes, until
 from tests.scenario.test_workload import Clients
 
+pytestmark = pytest.mark.sandbox
+
 
 class Site:
     """A cloud, our services in it, and the tenant Alice."""
@@ -66,10 +68,8 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def sites(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Site]]:
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Site]]:
     """Two sites. Their Cinders store backups in the same place."""
-    if request.config.getoption("--cloud") != "sandbox":
-        pytest.skip("there is one real cloud")
     directory = tmp_path_factory.mktemp("sites")
     clouds = [SandboxCloud(directory / name, backups_dir=directory / "backups") for name in ("cloud-a", "cloud-b")]
     try:
