@@ -120,7 +120,7 @@ def _needs(operation: OperationSession) -> Iterator[tuple[Resource, Mapping[str,
     if not kinds or not operation.implementing("contribute"):
         return
     try:
-        template = operation.drafted_template()
+        template = operation.drafted_template
     except _UNKNOWN as error:
         LOG.info("Operation %s: what its template needs is not known: %s", operation.spec.id, error)
         return

@@ -47,7 +47,7 @@ def choose_deployer(operation: OperationSession) -> tuple[deployers.Choice | Non
 
     Raises Conflict if a reference in the template means nothing.
     """
-    template = operation.drafted_template()
+    template = operation.drafted_template
     try:
         return (operation.drafted_choice() if template else None), []
     except (exception.ResourceFailed, exception.Unsupported, exception.Conflict) as error:
@@ -102,7 +102,7 @@ def _template(
     if any(line["action"] == Action.CONFLICT for line in lines):
         return _without_template("there are conflicts"), []
     try:
-        template = operation.drafted_template()
+        template = operation.drafted_template
         choice, conflicts = choose_deployer(operation)
     except exception.Conflict as error:
         return _without_template(exception.public_text(error)), []

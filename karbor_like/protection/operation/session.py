@@ -324,7 +324,7 @@ class OperationSession:
 
     def drafted_choice(self) -> deployers.Choice:
         """Return how the template would be deployed. Raises what :func:`deployers.choose` and ``drafted_template`` raise."""
-        return self._choose_for(self._deployable(self.drafted_template()), self._check)
+        return self._choose_for(self._deployable(self.drafted_template), self._check)
 
     def deployed_ids(self, deployment: Deployment | StackDeployment) -> Mapping[str, str]:
         """Return the ids of what was deployed, by the original ``Type#id``. For hooks after the deployment.
@@ -335,8 +335,9 @@ class OperationSession:
             self._deployed_ids = deployment.ids
         return self._deployed_ids
 
+    @cached_property
     def drafted_template(self) -> Mapping[str, Any]:
-        """Return the resources of the template before anything is created, with references replaced.
+        """The resources of the template before anything is created, with references replaced.
 
         Texts in brackets stand for the ids of what will be restored. Raises Conflict if a reference means nothing.
         """
