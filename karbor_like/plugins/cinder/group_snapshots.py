@@ -17,10 +17,9 @@ from typing import Any, Final
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
-from karbor_like.plugins.cinder import server_snapshots
 from karbor_like.plugins.cinder.objects import GroupSnapshots, Volumes
 from karbor_like.plugins.cinder.protectable import USABLE, obstacle
-from karbor_like.plugins.cinder.source import require_size
+from karbor_like.plugins.cinder.source import find_of_server, require_size
 from karbor_like.plugins.protection import HookContext
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, ownership
 from karbor_like.plugins.toolkit.source import MEMBER_PATIENCE
@@ -115,7 +114,7 @@ def take(context: HookContext, volume: Any) -> tuple[bool, str]:
     if not group_id:
         return False, ""
     try:
-        if context.waiter.call(lambda: server_snapshots.find(context), check=context.check):
+        if context.waiter.call(lambda: find_of_server(context), check=context.check):
             return False, ""  # that of the server is shared by all its volumes
         if not context.waiter.call(lambda: shares.find(""), check=context.check):
             volumes = _volumes(context, group_id)

@@ -14,7 +14,6 @@ from typing import Any, Final
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
-from karbor_like.domain import resource
 from karbor_like.plugins.cinder.objects import Snapshots
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.objects import CloudObjects
@@ -35,8 +34,6 @@ def find(context: HookContext) -> Any | None:
 
     Raises what ``translated`` raises.
     """
-    if all(each.type != resource.SERVER for each in context.siblings):
-        return None
     volume_id, beginning = context.resource.id, _name(ownership.name_prefix(context.operation_id, ""))
     with translated(f"the snapshots of volume {volume_id}"):
         listed = context.clients.cinder().volume_snapshots.list(search_opts={"volume_id": volume_id})

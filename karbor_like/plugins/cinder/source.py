@@ -30,8 +30,7 @@ def take_snapshot(context: HookContext, volume: Any, *, keep: bool = False) -> N
     """
 
     def create(name: str, markers: Mapping[str, str]) -> str:
-        of_servers = any(each.type == resource.SERVER for each in context.siblings)
-        if of_servers and (taken := server_snapshots.find(context)):
+        if taken := find_of_server(context):
             return server_snapshots.take_over(context, taken, name, markers)
         with translated(f"creating the snapshot of volume {volume.id}"):
             # force: also of volumes in use.
@@ -45,6 +44,15 @@ def take_snapshot(context: HookContext, volume: Any, *, keep: bool = False) -> N
         return snapshot.id
 
     require_size(volume, _source(context).take_copy(create, keep=keep))
+
+
+def find_of_server(context: HookContext) -> Any | None:
+    """Return the snapshot that Nova took of the volume together with the others of its server, or None.
+
+    Raises what :func:`karbor_like.plugins.cinder.server_snapshots.find` raises.
+    """
+    has_servers = any(each.type == resource.SERVER for each in context.siblings)
+    return server_snapshots.find(context) if has_servers else None
 
 
 def require_size(volume: Any, snapshot: Any) -> None:

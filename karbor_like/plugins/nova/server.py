@@ -7,6 +7,7 @@ from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
+from karbor_like.plugins.cinder.server_snapshots import Remains
 from karbor_like.plugins.glance import data
 from karbor_like.plugins.nova import (
     deployables,
@@ -235,7 +236,7 @@ class Protect(Operation):
         return {
             PAUSE: Pauses(context.clients, context.resource.id),
             root_disk.SNAPSHOT: RootDisks(context.clients, context.resource.id),
-            volume_snapshots.SNAPSHOTS: volume_snapshots.Remains(context.clients),
+            volume_snapshots.SNAPSHOTS: Remains(context.clients),
         }
 
 

@@ -8,13 +8,11 @@ from typing import Final
 
 from karbor_like import exception
 from karbor_like.clients.errors import translated
-from karbor_like.plugins.cinder.server_snapshots import Remains, ServerSnapshots
+from karbor_like.plugins.cinder.server_snapshots import ServerSnapshots
 from karbor_like.plugins.nova import objects, reading
 from karbor_like.plugins.nova.objects import Servers
 from karbor_like.plugins.protection import HookContext
 from karbor_like.plugins.toolkit import cloud_objects
-
-__all__ = ["SNAPSHOTS", "Remains", "take"]
 
 #: Role of the image that names the snapshots, and of those that no volume has taken over.
 SNAPSHOTS: Final = "volume-snapshots"
