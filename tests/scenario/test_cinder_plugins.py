@@ -119,6 +119,7 @@ def test_the_volumes_of_a_group_are_restored_from_one_snapshot_of_it(
     assert (alice.cinder.group_snapshots.list(), alice.belongings()["snapshots"]) == ([], set())
 
 
+@pytest.mark.turn(2)
 def test_a_chain_of_backups_survives_the_deletion_of_its_checkpoints(
     cloud: CloudHandle, system: System, alice: Tenant, bob: Tenant, volume: Any
 ) -> None:

@@ -125,7 +125,7 @@ class TestPod(protection.DescriptionContract):
         assert host.perform(operation)["restored"] == {subject.resource.key: "again"}
         assert subject.looks("again")["volumes"][0]["cinder"]["volumeID"] == other.id
 
-    @pytest.mark.parametrize("whose", ["bob", "nobody"])
+    @pytest.mark.parametrize("whose", ["bob", "no project"])
     def test_volumes_of_others_are_refused(
         self, host: Host, subject: PodSubject, checkpoint: str, factory: ClientFactory, whose: str
     ) -> None:

@@ -14,7 +14,7 @@ from karbor_like.sandbox.cloud import Connection, Sandbox
 from karbor_like.sandbox.share.shares import TYPES
 from tests.functional.sandbox.conftest import waiter
 
-NOBODY = "6f1b2c3d-0000-4000-8000-000000000000"
+UNKNOWN = "6f1b2c3d-0000-4000-8000-000000000000"
 
 
 class Tenant:
@@ -100,8 +100,8 @@ def test_names_and_metadata_change(alice: Tenant) -> None:
         ({"size": 0}, 400, "greater than 0"),
         ({"share_proto": "HDFS"}, 400, "Invalid share protocol"),
         ({"share_type": "moon"}, 404, "Share type not found"),
-        ({"snapshot_id": NOBODY}, 404, "could not be found"),
-        ({"share_network_id": NOBODY}, 404, "Share network .* could not be found"),
+        ({"snapshot_id": UNKNOWN}, 404, "could not be found"),
+        ({"share_network_id": UNKNOWN}, 404, "Share network .* could not be found"),
         ({"is_public": True}, 403, "Policy doesn't allow"),
     ],
     ids=str,
@@ -156,7 +156,7 @@ def test_access_rules(cloud: Sandbox, alice: Tenant) -> None:
     alice.manila.allow_access(share, {"access_type": "user", "access_to": "shop"})
     assert states("error") == [("user", "shop", "rw")]
     assert alice.manila.show("shares", share)["access_rules_status"] == "error"
-    refused(400, "not found", lambda: alice.manila.access_rules(NOBODY))
+    refused(400, "not found", lambda: alice.manila.access_rules(UNKNOWN))
 
 
 def test_states(cloud: Sandbox, alice: Tenant) -> None:
