@@ -1,5 +1,9 @@
-"""A second cloud has nothing of the first one but the bank: a project is restored there, protected again, restored back."""
+"""A second cloud has nothing of the first one but the bank: a project is restored there, protected again, restored back.
 
+With ``--cloud real``, both clouds are real ones.
+"""
+
+import contextlib
 import functools
 import os
 import signal
@@ -7,15 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import novaclient.client
 import pytest
 
 from karbor_like.domain.resource import NETWORK, PROJECT, SERVER, VOLUME
+from tests.cloud.cloud import Cloud
+from tests.cloud.handle import RealCloud
+from tests.cloud.layout import Layout
 from tests.fixtures.cloud import Backing, SandboxCloud
+from tests.fixtures.services import skipping_where_allowed
 from tests.fixtures.system import System
 from tests.scenario.tenant import FLAVOR, MIB, Tenant, path_of, random_bytes, until
 from tests.scenario.test_workload import Clients
 
-pytestmark = pytest.mark.sandbox
+#: Two real clouds take too long for a turn.
+pytestmark = pytest.mark.turn("all")
 
 
 class Site:
@@ -68,27 +78,51 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Site]]:
-    """Two sites. Their Cinders store backups in the same place."""
+def clouds(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
+    """Two clouds. Their Cinders store backups in the same place."""
+    with contextlib.ExitStack() as stack:
+        if request.config.getoption("--cloud") == "real":
+            layout = Layout.from_environment()
+            harnesses = [Cloud(layout), Cloud(layout.second())]
+            capture = request.config.pluginmanager.getplugin("capturemanager")
+            with skipping_where_allowed(), capture.global_and_fixture_disabled():
+                for harness in harnesses:
+                    stack.enter_context(harness.session())
+            pair = [RealCloud(harness) for harness in harnesses]
+            replace_flavor(pair[1])
+            yield pair
+            return
+        directory = tmp_path_factory.mktemp("clouds")
+        sandboxes = [SandboxCloud(directory / name, backups_dir=directory / "backups") for name in ("a", "b")]
+        for sandbox in sandboxes:
+            stack.enter_context(contextlib.closing(sandbox))
+            sandbox.settings(gib=sandbox.gib)
+        yield sandboxes
+
+
+@pytest.fixture(scope="module")
+def sites(clouds: list[Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Site]]:
     directory = tmp_path_factory.mktemp("sites")
-    clouds = [SandboxCloud(directory / name, backups_dir=directory / "backups") for name in ("cloud-a", "cloud-b")]
+    first = Site(clouds[0], directory / "a", clouds[1].auth_url)
+    second = Site(clouds[1], directory / "b")
+    second.take_over(first)
+    second.map(first)
     try:
-        for cloud in clouds:
-            cloud.settings(gib=cloud.gib)
-        first = Site(clouds[0], directory / "a", clouds[1].auth_url)
-        second = Site(clouds[1], directory / "b")
-        second.take_over(first)
-        second.map(first)
-        try:
-            for site in (first, second):
-                site.system.up()
-            yield first, second
-        finally:
-            for site in (first, second):
-                site.system.stop()
+        for site in (first, second):
+            site.system.up()
+        yield first, second
     finally:
-        for cloud in clouds:
-            cloud.close()
+        for site in (first, second):
+            site.system.stop()
+
+
+def replace_flavor(cloud: RealCloud) -> None:
+    """Give the flavor of the servers another id, as volume types have in each cloud. Only its name remains the same."""
+    flavors = novaclient.client.Client("2.1", session=cloud.session("admin")).flavors
+    for flavor in flavors.list():
+        if flavor.id == FLAVOR:
+            flavors.delete(flavor)
+            flavors.create(flavor.name, flavor.ram, flavor.vcpus, flavor.disk, flavorid=f"other-{FLAVOR}")
 
 
 def build(site: Site) -> tuple[Any, Any]:
