@@ -270,10 +270,12 @@ def look(clients: Clients, server: Any) -> dict[str, Any]:
     return {"server": clients.server_looks(server), "network": clients.network_looks(), "digests": clients.digests()}
 
 
-def protect_project(system: Any, alice: Tenant, clients: Clients, provider_id: str | None = None) -> dict[str, Any]:
+def protect_project(
+    system: Any, alice: Tenant, clients: Clients, provider_id: str | None = None, **values: Any
+) -> dict[str, Any]:
     project = {"type": PROJECT, "id": clients.project, "name": "alice"}
     before = clients.counts()
-    checkpoint = alice.protected(alice.plan(provider_id or system.workload_provider, resources=[project]))
+    checkpoint = alice.protected(alice.plan(provider_id or system.workload_provider, resources=[project], **values))
     assert checkpoint["status"] == "available", checkpoint
     assert "left_out" not in checkpoint or checkpoint["left_out"] == [], checkpoint
     assert clients.counts() == before, "temporary cloud objects remain after protect"
@@ -302,7 +304,8 @@ def check_restored(
 @pytest.mark.once
 @pytest.mark.turn(1)
 def test_a_project_is_restored_after_its_loss(cloud, system, alice, clients, workload):
-    checkpoint = protect_project(system, alice, clients)
+    parameters = {f"{SERVER}#{workload.db}": {"consistency": "nova-snapshot"}}
+    checkpoint = protect_project(system, alice, clients, parameters=parameters)
     clients.delete_everything()
     empty = clients.counts()
 
@@ -326,6 +329,14 @@ def test_a_project_is_restored_after_its_loss(cloud, system, alice, clients, wor
     limits.update(clients.project, volumes=quotas["volumes"]["limit"])
     assert refused["status"] == "fail", refused
     assert "quota 'volumes': the restore needs 2, and 1 are free" in refused["reason"]
+    assert clients.counts() == empty, "a restore that exceeds a quota creates nothing"
+    networking = cloud.session("admin")
+    url = f"/v2.0/quotas/{clients.project}"
+    networking.put(url, json={"quota": {"security_group": 0}}, endpoint_filter={"service_type": "network"})
+    refused = alice.restore(checkpoint)
+    networking.delete(url, endpoint_filter={"service_type": "network"})
+    assert refused["status"] == "fail", refused
+    assert "quota 'security_group': the restore needs 2, and 0 are free" in refused["reason"]
     assert clients.counts() == empty, "a restore that exceeds a quota creates nothing"
 
     check_restored(cloud, alice, clients, workload, alice.restored(checkpoint))
