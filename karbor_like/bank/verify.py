@@ -3,8 +3,7 @@
 * :func:`scrub` compares every pack with its own checksum. It needs no keys, and reads everything that is stored, once.
 * :func:`quick` reads all documents and manifests, and checks that every pack that they need exists with its expected size. It
   relies on listings: a pack that was deleted within the listing lag may still be listed.
-* :func:`full` also reads every stream as a restore would. It compares every block with its hash and the stream with its
-  SHA-256.
+* :func:`full` also reads every stream as a restore would, and compares every block with its hash.
 
 Each yields its findings and continues. What ``quick`` and ``full`` mean for one document or stream is defined by
 :meth:`karbor_like.bank.checkpoints.section.ResourceSection.verify`.

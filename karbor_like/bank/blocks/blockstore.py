@@ -17,6 +17,7 @@ from karbor_like.bank.blocks.packer import Target
 from karbor_like.bank.blocks.reader import StreamReader
 from karbor_like.bank.blocks.writer import StreamWriter, Written, needed_memory
 from karbor_like.bank.format import manifest, seal
+from karbor_like.bank.format.content import Content
 from karbor_like.bank.format.datakey import DataKey
 from karbor_like.bank.format.manifest import Head
 from karbor_like.bank.format.segment import PackUse
@@ -168,9 +169,16 @@ class BlockStore:
         return head
 
     def pack_uses(self, head: Head) -> Iterator[PackUse]:
-        """Yield the packs that a manifest needs, some of them several times. Reads every segment whole. Raises Corrupted."""
+        """Yield the packs that a manifest needs, some of them several times.
+
+        Reads every segment whole, and compares the digest of the content, if the head states it. Raises Corrupted.
+        """
+        content = Content(head.block_size, head.segment_blocks)
         for ref in head.segments:
-            yield from manifest.read_segment(self._store, head, ref, self.resolver_for(head.project_id)).packs
+            segment = manifest.read_segment(self._store, head, ref, self.resolver_for(head.project_id))
+            content.add(ref.number, segment.digest())
+            yield from segment.packs
+        content.require(head, layout.manifest_prefix(head.checkpoint_id, head.resource_key, head.name))
 
     def get(self, head: Head, *, check: Callable[[], None] | None = None) -> StreamReader:
         """Return the stream of a manifest, to be read once.

@@ -1,7 +1,8 @@
 """Reading of one stream: threads fetch, decrypt and check blocks ahead of the consumer.
 
-A block that differs from the one in the manifest is an error at once. At the end, so is a stream whose SHA-256 differs from
-the manifest's; the last bytes are not yielded before that comparison.
+A block that differs from the one in the manifest is an error at once. At the end, so is a stream whose digest differs from
+the manifest's; the last bytes are not yielded before that comparison. The digest of a head of version 1 is that of all
+bytes, which a thread of its own hashes.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from typing import Final, NamedTuple, Self
 from karbor_like.bank import errors, layout
 from karbor_like.bank.blocks.budget import Budget, Buffer, Buffers
 from karbor_like.bank.format import manifest, pack
+from karbor_like.bank.format.content import Content
 from karbor_like.bank.format.datakey import DataKey
 from karbor_like.bank.format.manifest import Head
 from karbor_like.bank.format.segment import MAX_OVERHEAD, Place, Segment
@@ -34,6 +36,9 @@ _GAP: Final = 256 * 1024
 _ZEROS: Final = memoryview(bytes(1024 * 1024))
 #: Bytes of zeros that are yielded without a call of check.
 _ZEROS_PER_CHECK: Final = 64 * len(_ZEROS)
+
+_NOTHING_TO_DO: Final[Future[None]] = Future()
+_NOTHING_TO_DO.set_result(None)
 
 #: The contents of a window, and the buffer to release afterwards, if there is one.
 _Contents = tuple[Sequence[memoryview], Buffer | None]
@@ -88,17 +93,13 @@ class StreamReader:
         self._step = max(1, min(WINDOW_BYTES // head.block_size, head.segment_blocks, head.blocks))
         #: Maximum bytes of a window as stored: blocks that compression did not shrink, and the overhead of encryption.
         self._stored_bytes = self._step * (head.block_size + MAX_OVERHEAD)
+        self._content = Content(head.block_size, head.segment_blocks)
         self._chunks: Iterator[memoryview] | None = None
 
     @property
     def size(self) -> int:
         """Bytes of the stream."""
         return self._head.size
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the stream, hexadecimal."""
-        return self._head.digest
 
     def __iter__(self) -> Iterator[memoryview]:
         if self._chunks is None:
@@ -120,7 +121,7 @@ class StreamReader:
         self.close()
 
     def _read(self) -> Iterator[memoryview]:
-        sha256 = hashlib.sha256()
+        whole = None if self._head.states_content else hashlib.sha256()
         # The window as stored, one decrypted block, and the window as it is yielded.
         window_bytes = self._stored_bytes + self._head.block_size * (1 + self._step)
         most = min(_MOST_WINDOWS, max(_LEAST_WINDOWS, self._budget.total // window_bytes))
@@ -132,19 +133,21 @@ class StreamReader:
             for pool in pools:
                 stack.callback(pool.shutdown, cancel_futures=True)
             workers, hasher = pools
-            # One window is hashed while the previous one is yielded. The last window is held back until the digest of the
-            # whole stream is known to be right.
+            # One window may be hashed while the previous one is yielded. The last window is held back until the digest of
+            # the stream is known to be right.
             hashing: deque[tuple[Future[None], _Contents]] = deque()
             for contents in self._windows_ahead(workers, buffers):
                 self._check()
-                hashing.append((hasher.submit(_update, sha256, contents[0]), contents))
+                hashed = hasher.submit(_update, whole, contents[0]) if whole else _NOTHING_TO_DO
+                hashing.append((hashed, contents))
                 if len(hashing) > 1:
                     yield from _chunks(*hashing.popleft(), buffers)
             for hashed, _ in hashing:
                 hashed.result()
-            if sha256.hexdigest() != self.digest:
+            self._content.require(self._head, self._name)
+            if whole is not None and whole.hexdigest() != self._head.sha256:
                 raise errors.Corrupted(
-                    f"{self._name}: the SHA-256 of the stream is {sha256.hexdigest()}; expected {self.digest}"
+                    f"{self._name}: the SHA-256 of the stream is {whole.hexdigest()}; expected {self._head.sha256}"
                 )
             for hashed, contents in hashing:
                 yield from _chunks(hashed, contents, buffers)
@@ -190,7 +193,7 @@ class StreamReader:
                 continue
             assert loading is not None
             segment = loading.result()
-            refs.popleft()
+            self._content.add(refs.popleft().number, segment.digest())
             if refs:
                 loading = self._load_segment(workers, refs[0])
             yield from self._windows_of(segment, at)

@@ -1,12 +1,11 @@
 """Writing of one stream into packs and manifest segments, in threads.
 
-The caller's thread reads the source and divides it into batches. One thread hashes the whole stream. Workers skip the
-blocks of a batch that are zero or already stored, and pass the others to the packer, which compresses, encrypts and uploads
-them. Batches are collected in order, so that each segment of the manifest is written and freed as soon as it is complete.
-The stream's share of the memory budget limits what is in flight.
+The caller's thread reads the source and divides it into batches. Workers skip the blocks of a batch that are zero or already
+stored, and pass the others to the packer, which compresses, encrypts and uploads them. Batches are collected in order, so
+that each segment of the manifest is written and freed as soon as it is complete. The stream's share of the memory budget
+limits what is in flight.
 """
 
-import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -20,13 +19,14 @@ from karbor_like.bank.blocks.budget import Buffers, Share
 from karbor_like.bank.blocks.dedup import Bases, BaseSegment, Recent, find_duplicate
 from karbor_like.bank.blocks.packer import Packer, Target, Uploads
 from karbor_like.bank.format import manifest
+from karbor_like.bank.format.content import Content
 from karbor_like.bank.format.manifest import SegmentRef
-from karbor_like.bank.format.segment import PackRef, SegmentBuilder
+from karbor_like.bank.format.segment import PackRef, SegmentBuilder, digest
 from karbor_like.bank.objectstore.base import ObjectStore
 from karbor_like.bank.options import BankOptions
 
 BATCH_BYTES: Final = 2 * 1024 * 1024
-#: Batches that are read, hashed or processed concurrently, regardless of the number of workers.
+#: Batches that are read or processed concurrently, regardless of the number of workers.
 _BATCHES: Final = 5
 
 
@@ -62,11 +62,10 @@ class _OpenSegment:
 
 
 class _InFlight(NamedTuple):
-    """A batch in flight, and the two tasks that process it."""
+    """A batch in flight, and the task that processes it."""
 
     batch: Batch
     segment: _OpenSegment
-    hashed: Future[None]
     stored: Future[int]
 
 
@@ -99,7 +98,7 @@ class StreamWriter:
         self._zeros = bytearray(options.block_size)
         self._recent = Recent()
         self._buffers = Buffers(share, options.pack_size, 1 + options.uploads)
-        self._sha256 = hashlib.sha256()
+        self._content = Content(options.block_size, options.segment_blocks)
         self._in_flight: deque[_InFlight] = deque()
         self._loading: Future[Sequence[BaseSegment]]
         self._segment: _OpenSegment | None = None
@@ -117,7 +116,7 @@ class StreamWriter:
                 stack.callback(pool.shutdown, cancel_futures=True)
             # Called before the shutdowns: a worker may be waiting for a buffer that is never released.
             stack.callback(self._buffers.stop)
-            self._hasher, self._workers, self._loader, uploaders = pools
+            self._workers, self._loader, uploaders = pools
             self._uploads = Uploads(uploaders)
             self._packer = Packer(
                 self._store, self._target, self._options.compression_level, self._buffers, self._uploads
@@ -132,7 +131,6 @@ class StreamWriter:
 
     def _threads(self) -> Sequence[tuple[int, str]]:
         return (
-            (1, "bank-hash"),
             (self._options.workers, "bank-work"),
             (1, "bank-load"),
             (self._options.uploads, "bank-send"),
@@ -150,13 +148,8 @@ class StreamWriter:
             builder = SegmentBuilder(self._options.segment_blocks)
             self._segment = _OpenSegment(batch.segment, builder, loading.result())
         assert self._segment is not None
-        hashed = self._hasher.submit(self._hash_stream, batch.pieces)
         stored = self._workers.submit(self._store_blocks, batch, self._segment)
-        self._in_flight.append(_InFlight(batch, self._segment, hashed, stored))
-
-    def _hash_stream(self, pieces: Sequence[memoryview]) -> None:
-        for piece in pieces:
-            self._sha256.update(piece)
+        self._in_flight.append(_InFlight(batch, self._segment, stored))
 
     def _store_blocks(self, batch: Batch, segment: _OpenSegment) -> int:
         """Store the blocks of a batch. Returns how many bytes were new."""
@@ -178,8 +171,7 @@ class StreamWriter:
 
     def _collect(self) -> None:
         """Wait for the oldest batch. If it completes its segment, start the upload of the segment."""
-        batch, segment, hashed, stored = self._in_flight.popleft()
-        hashed.result()
+        batch, segment, stored = self._in_flight.popleft()
         self._new += stored.result()
         self._size += batch.size
         self._uploads.raise_failure()
@@ -201,6 +193,7 @@ class StreamWriter:
         table, entries, blocks = segment.builder.encode(segment.blocks)
         parts = manifest.seal_segment(key, table, entries, self._target.data_key)
         self._store.put(key, parts)
+        self._content.add(segment.index, digest(entries, segment.blocks, blocks))
         size = len(parts[0]) + len(parts[1])
         with self._lock:
             self._refs.append(SegmentRef(segment.index, len(parts[0]), size, blocks))
@@ -215,7 +208,7 @@ class StreamWriter:
         self._uploads.wait()
         return Written(
             size=self._size,
-            digest=self._sha256.hexdigest(),
+            digest=self._content.digest(self._size),
             new=self._new,
             stored=self._packer.stored + sum(ref.size for ref in self._refs),
             packs={ref.id.hex(): ref.size for ref in self._unsized},

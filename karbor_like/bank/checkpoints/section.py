@@ -23,18 +23,22 @@ Level = Literal["quick", "full"]
 
 @dataclass(frozen=True)
 class StreamStats:
-    """Sizes of a stream, in bytes, and its hash.
+    """Sizes of a stream, in bytes, and what identifies its content.
 
     :param logical: size of the stream
     :param new: size of its blocks that were neither zero nor in a base
     :param stored: size of the objects that were written for those
-    :param digest: SHA-256 of the stream, hexadecimal
+    :param digest: equal for streams of one project with equal contents in one bank, if their manifests have the same version
+        of the format and the same block size; hexadecimal. Another bank or project has other digests
+    :param sha256: SHA-256 of the stream, hexadecimal, if its manifest states it: version 1 of the format, which is not
+        written any more
     """
 
     logical: int
     new: int
     stored: int
     digest: str
+    sha256: str | None = None
 
 
 class ResourceSection:
@@ -174,7 +178,8 @@ class ResourceSection:
 
         :param level: ``quick``: read a document, or the whole manifest of a stream, and check that every pack that the
             manifest needs exists with its expected size, as far as listings show.
-            ``full``: also read every block and compare it with its hash, and the stream with its SHA-256
+            ``full``: also read every block and compare it with its hash. Both compare the digest of the stream, as far as the
+            level can: that of version 1 of the format is the SHA-256 of all bytes
         :param progress: called with the bytes of the stream that were verified so far
         :param check: called before every request, or every few MiB; may raise to stop
         :raises Corrupted: an object is missing or wrong; names it
@@ -266,4 +271,4 @@ class ResourceSection:
 
 
 def _stats(head: Head) -> StreamStats:
-    return StreamStats(head.size, head.new, head.stored, head.digest)
+    return StreamStats(head.size, head.new, head.stored, head.digest, head.sha256)

@@ -16,7 +16,10 @@ from karbor_like.bank.format import jsonobject, seal, segment
 from karbor_like.bank.format.segment import PackUse, Segment
 from karbor_like.bank.objectstore.base import MAX_OBJECT_BYTES, ObjectStore
 
-FORMAT: Final = 1
+#: The version of heads that is written.
+FORMAT: Final = 2
+#: The versions of heads that are read. In version 1, the digest is the SHA-256 of the whole stream.
+FORMATS: Final = (1, FORMAT)
 MAX_BLOCK_SIZE: Final = 4 * 1024 * 1024
 MAX_STREAM_BYTES: Final = 1 << 60
 
@@ -50,7 +53,7 @@ class SegmentRef(NamedTuple):
 class Head:
     """The head of a manifest. Sizes in bytes.
 
-    :param digest: SHA-256 of the stream, hexadecimal
+    :param digest: of the content (:mod:`karbor_like.bank.format.content`); in version 1 of heads SHA-256 of the whole stream
     :param hash: the block hash: SHA256 or BLAKE3_KEYED
     :param data_key: id of the data key, or None
     :param lease: id of the lease under which it was written
@@ -78,6 +81,17 @@ class Head:
     stored: int
     packs: Mapping[str, int]
     segments: Sequence[SegmentRef]
+    format: int = FORMAT
+
+    @property
+    def states_content(self) -> bool:
+        """Whether the digest is that of the content, which can be computed from the manifest alone."""
+        return self.format != 1
+
+    @property
+    def sha256(self) -> str | None:
+        """SHA-256 of the whole stream, hexadecimal; None if the head does not state it."""
+        return None if self.states_content else self.digest
 
     @property
     def blocks(self) -> int:
@@ -131,7 +145,7 @@ def _get(store: ObjectStore, key: str, length: int | None = None) -> bytes:
 
 def seal_head(key: str, head: Head, secret: seal.Secret | None) -> bytes:
     """Encode and seal a head, for storing under *key*."""
-    return seal.seal(key, jsonobject.dump({"format": FORMAT, **asdict(head)}), secret)
+    return seal.seal(key, jsonobject.dump(asdict(head)), secret)
 
 
 def read_head(store: ObjectStore, key: str, resolve_key: KeyResolver) -> Head:
@@ -146,11 +160,12 @@ def read_head(store: ObjectStore, key: str, resolve_key: KeyResolver) -> Head:
 def decode_head(key: str, payload: bytes) -> Head:
     """Decode and check the payload of a head. Raises Corrupted or UnsupportedVersion."""
     value = jsonobject.load(key, payload)
-    if value.get("format") != FORMAT:
+    # JSON's true and 1.0 are equal to 1.
+    if type(value.get("format")) is not int or value["format"] not in FORMATS:
         raise errors.UnsupportedVersion(
-            f"{key}: has version {value.get('format')!r} of the format; this reader supports {FORMAT}"
+            f"{key}: has version {value.get('format')!r} of the format; this reader supports"
+            f" {' and '.join(map(str, FORMATS))}"
         )
-    value.pop("format")
     try:
         value["segments"] = [SegmentRef(*ref) for ref in value["segments"]]
         head = Head(**value)

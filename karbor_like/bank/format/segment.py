@@ -5,6 +5,7 @@ checked against limits before memory is allocated for it.
 """
 
 import array
+import hashlib
 import struct
 import sys
 from collections.abc import Mapping, Sequence
@@ -66,21 +67,35 @@ class Place(NamedTuple):
 
 
 class Segment:
-    """A decoded segment: the places and hashes of its blocks, in columns."""
+    """A decoded segment: the places and hashes of its blocks, in columns.
+
+    :param entries: the payload that was decoded
+    :param rows: block -> row of the columns, -1 for a zero block
+    :param columns: pack, offset, length and codec
+    """
 
     def __init__(
         self,
         packs: Sequence[PackUse],
-        stored: Sequence[int],
+        entries: bytes,
+        rows: Sequence[int],
         columns: tuple[Sequence[int], Sequence[int], Sequence[int], bytes],
-        hashes: bytes,
     ) -> None:
         self.packs = packs
+        self.entries = entries
         self._refs = [PackRef(bytes.fromhex(use.pack), use.size) for use in packs]
-        #: block -> row of the columns, -1 for a zero block
-        self._row = stored
+        self._row = rows
         self._pack, self._offset, self._length, self._codec = columns
-        self._hashes = hashes
+        self._hashes_at = len(entries) - len(self._pack) * codec.HASH_BYTES
+
+    @property
+    def stored(self) -> int:
+        """Number of blocks that are not zero."""
+        return len(self._pack)
+
+    def digest(self) -> bytes:
+        """Return the digest of the segment's content: see :func:`digest`."""
+        return digest(self.entries, len(self), self.stored)
 
     def __len__(self) -> int:
         """Number of blocks, zero or not."""
@@ -96,7 +111,8 @@ class Segment:
     def hash(self, block: int) -> bytes:
         """Return the hash of a block. Empty for a zero block."""
         row = self._row[block]
-        return b"" if row < 0 else self._hashes[row * codec.HASH_BYTES : (row + 1) * codec.HASH_BYTES]
+        at = self._hashes_at + row * codec.HASH_BYTES
+        return b"" if row < 0 else self.entries[at : at + codec.HASH_BYTES]
 
 
 class SegmentBuilder:
@@ -212,7 +228,20 @@ def decode_entries(
         or any(at + size > limits[row] for row, at, size in zip(pack, offset, length, strict=True))
     ):
         raise errors.Corrupted(f"{key}: an entry refers to an impossible place")
-    return Segment(packs, rows, (pack, offset, length, codecs), payload[codecs_at + stored :])
+    return Segment(packs, payload, rows, (pack, offset, length, codecs))
+
+
+def digest(entries: bytes, blocks: int, stored: int) -> bytes:
+    """Return the digest of the content of a segment: which blocks are not zero, and their hashes.
+
+    :param entries: the payload of its entries
+    :param blocks: number of its blocks
+    :param stored: number of its blocks that are not zero
+    """
+    view = memoryview(entries)
+    content = hashlib.sha256(view[: _COUNT.size + -(-blocks // 8)])
+    content.update(view[len(view) - stored * codec.HASH_BYTES :])
+    return content.digest()
 
 
 def _u32(values: Sequence[int]) -> bytes:

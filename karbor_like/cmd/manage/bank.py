@@ -6,6 +6,7 @@ needs to run, and only ``reindex`` uses the database. Progress is shown on the t
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import sys
@@ -184,10 +185,12 @@ def export(conf: cfg.ConfigOpts) -> int:
             section = bank.section(args.checkpoint, project_id, args.resource)
             with section.read(name, check=lease.check) as reader, _output(args.output) as file:
                 task = progress.add_task(f"{args.resource} {name}", total=reader.size)
+                sha256 = hashlib.sha256()
                 for chunk in reader:
+                    sha256.update(chunk)
                     _write(file, chunk)
                     progress.update(task, advance=len(chunk))
-                size, digest = reader.size, reader.digest
+                size, digest = reader.size, sha256.hexdigest()
     report = sys.stderr if args.output == "-" else sys.stdout
     if args.format == "json":
         body = {"checkpoint": args.checkpoint, "resource": args.resource, "name": name, "bytes": size, "sha256": digest}

@@ -105,14 +105,13 @@ class Protect(ResourceOperation):
         document = documents.get(context)
         stats = data.find_stored(context)
         head = content.Head()
-        if stats is None or "digest" not in document:
+        if stats is None or "image" not in document:
             image = self._image(context, document["volume"])
             stats = stats or data.store(context, image, head.watch)
             self.plugin.check_size(context, document, stats)
             members = {
                 **document,
                 "image": integrity.describe(image),
-                "digest": stats.digest,
                 "backup_name": context.parameters.get("backup_name"),
                 "description": context.parameters.get("description"),
             }

@@ -87,7 +87,6 @@ class Protect(ResourceOperation):
             "members": members,
             "attributes": properties.recorded(image, properties.IMAGE),
             "backup_name": context.parameters.get("backup_name"),
-            "digest": stats.digest,
         }
         documents.put(context, document)
         data.report_sizes(context, stats)

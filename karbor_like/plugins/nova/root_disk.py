@@ -19,7 +19,7 @@ from karbor_like.plugins.toolkit import cloud_objects, documents, properties
 SNAPSHOT: Final = "root-disk"
 
 #: Members of the server's document that describe the bytes.
-MEMBERS: Final = ("image", "digest", "attributes")
+MEMBERS: Final = ("image", "attributes")
 
 
 def request(context: HookContext) -> None:
@@ -70,11 +70,7 @@ def store(context: HookContext, timeout: float) -> dict[str, Any]:
     described = integrity.describe(made)
     stats = data.store(context, made)
     data.report_sizes(context, stats)
-    return {
-        "image": described,
-        "digest": stats.digest,
-        "attributes": properties.recorded(made, properties.IMAGE),
-    }
+    return {"image": described, "attributes": properties.recorded(made, properties.IMAGE)}
 
 
 def _find_stored(context: HookContext) -> dict[str, Any] | None:

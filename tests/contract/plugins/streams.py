@@ -57,17 +57,13 @@ class GlanceStreamContract:
         subject.cloud.clear_faults()
         assert subject.belongings() == before
 
-    @pytest.mark.parametrize(("name", "value"), [("size", 1), ("digest", "00")], ids=["size", "digest"])
-    def test_document_of_another_stream(
-        self, host: Host, subject: Subject, checkpoint: str, name: str, value: object
-    ) -> None:
+    def test_document_of_another_stream(self, host: Host, subject: Subject, checkpoint: str) -> None:
         with host.bank.leases.acquire(holder="test") as lease:
             section = host.bank.section(checkpoint, subject.project_id, subject.resource.key, lease=lease)
             document = section.get("metadata")
-            changed = {"image": {**document["image"], "size": value}} if name == "size" else {name: value}
-            section.put("metadata", {**document, **changed})
+            section.put("metadata", {**document, "image": {**document["image"], "size": 1}})
             for kind in (OperationType.VERIFY, OperationType.RESTORE):
-                with pytest.raises(exception.ResourceFailed, match=f": {value}, stored: "):
+                with pytest.raises(exception.ResourceFailed, match=": 1, stored: "):
                     host.perform(host.operation(kind, subject.resource, checkpoint))
 
     def test_document_of_a_later_version(self, host: Host, subject: Subject, checkpoint: str) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -9,6 +10,7 @@ from karbor_like.bank import layout
 from karbor_like.bank.bank import Bank
 from karbor_like.bank.checkpoints.plans import CheckpointRecord
 from karbor_like.bank.checkpoints.section import ResourceSection
+from karbor_like.bank.format import manifest
 from karbor_like.bank.keys.keyring import Keyring
 from karbor_like.bank.keys.masters import ConfiguredMasterKeys
 from karbor_like.bank.leases import safety
@@ -99,6 +101,21 @@ def read(section: ResourceSection, name: str = "data") -> bytes:
     """All bytes of a stream."""
     with section.read(name) as reader:
         return b"".join(map(bytes, reader))
+
+
+def make_version_1(bank: Bank, section: ResourceSection, name: str = "data") -> str:
+    """Replace the head of a stream by one of version 1, as earlier releases wrote it. Returns the key of the head."""
+    (key,) = [key for key in head_keys(bank, section.checkpoint_id) if layout.parse_resource_key(key).name == name]
+    sha256 = hashlib.sha256(read(section, name)).hexdigest()
+    replace_head(bank, key, format=1, digest=sha256)
+    return key
+
+
+def replace_head(bank: Bank, key: str, **changes: object) -> None:
+    """Replace a head by one with other members, sealed with the same key."""
+    head = manifest.read_head(bank.store, key, bank.keyring.resolve_key if bank.keyring else None)
+    data_key = bank.keyring.get(head.project_id, head.data_key) if bank.keyring and head.data_key else None
+    bank.store.put(key, manifest.seal_head(key, dataclasses.replace(head, **changes), data_key))  # type: ignore[arg-type]
 
 
 def head_keys(bank: Bank, checkpoint_id: str) -> list[str]:

@@ -99,12 +99,26 @@ class Reader:
     def stream(self, checkpoint: str, resource: str, name: str) -> bytes:
         key = self.head_key(checkpoint, resource, name)
         head = json.loads(self.unseal(key, self.objects[key]))
-        assert head["format"] == 1
+        assert head["format"] in (1, 2)
         assert (head["checkpoint_id"], head["resource_key"], head["name"]) == (checkpoint, resource, name)
         content = b"".join(self.blocks(head))
         assert len(content) == head["size"]
-        assert hashlib.sha256(content).hexdigest() == head["digest"]
+        expected = hashlib.sha256(content).hexdigest() if head["format"] == 1 else self.content_digest(head)
+        assert expected == head["digest"]
         return content
+
+    def content_digest(self, head: dict) -> str:
+        """The digest of a head of version 2."""
+        per_segment, count = head["segment_blocks"], -(-head["size"] // head["block_size"])
+        segments = {index: rest for index, *rest in head["segments"]}
+        digest = hashlib.sha256(struct.pack("<QII", head["size"], head["block_size"], per_segment))
+        for index in segments:
+            n = min(per_segment, count - index * per_segment)
+            entries = self.segment(head, index, segments, n)
+            bitmap = sum(1 << block for block in entries).to_bytes(-(-n // 8), "little")
+            hashes = b"".join(entries[block][-1] for block in sorted(entries))
+            digest.update(struct.pack("<I", index) + hashlib.sha256(struct.pack("<I", n) + bitmap + hashes).digest())
+        return digest.hexdigest()
 
     def blocks(self, head: dict) -> Iterator[bytes]:
         size, per_segment = head["size"], head["segment_blocks"]

@@ -32,9 +32,12 @@ def test_an_independent_reader_restores_what_was_stored(encrypted, size):
     bank = banks.make_bank(store, encrypted=encrypted)
     banks.protect(bank, "c1", bytes(first))
     banks.protect(bank, "c2/ü", bytes(second), bases=("c1",))
+    banks.protect(bank, "old", bytes(second), bases=("c1",))
+    banks.make_version_1(bank, bank.section("old", banks.PROJECT, banks.VOLUME))
     reader = Reader(objects(store), MASTERS if encrypted else {})
     assert reader.stream("c1", banks.VOLUME, "data") == bytes(first)
     assert reader.stream("c2/ü", banks.VOLUME, "data") == bytes(second)
+    assert reader.stream("old", banks.VOLUME, "data") == bytes(second)
 
 
 def test_it_reads_what_was_written_after_a_rotation_and_by_a_second_attempt():

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import struct
 
 import pytest
 from hypothesis import given, settings
@@ -109,14 +110,43 @@ def test_stats(section):
     assert stats == section.stats("data")
     assert (stats.logical, stats.new) == (2000, 1024)
     assert stats.stored > 1000
-    assert stats.digest == hashlib.sha256(data).hexdigest()
-    assert section.write("none", []) == StreamStats(0, 0, 0, hashlib.sha256().hexdigest())
+    assert stats.sha256 is None
+    empty = hashlib.sha256(struct.pack("<QII", 0, banks.BLOCK, banks.SMALL.segment_blocks)).hexdigest()
+    assert section.write("none", []) == StreamStats(0, 0, 0, empty)
 
 
-def test_a_reader_knows_size_and_digest_before_it_reads(section):
-    stats = section.write("data", [b"x" * 100])
+def test_the_digest_is_that_of_the_content(bank, section):
+    data = os.urandom(100) + bytes(3000) + os.urandom(3000)
+    first, second = section.write("first", [data]), section.write("second", [data], bases=[section])
+    assert first.digest == second.digest
+    others = [
+        data[:-1],
+        data + b"\0",
+        data[1:],
+        bytes(banks.BLOCK) + data,
+        data[:50] + b"x" + data[51:],
+        bytes(len(data)),
+    ]
+    digests = {section.write("others", [other]).digest for other in others}
+    assert len(digests - {first.digest}) == len(others)
+
+
+def test_a_manifest_of_version_1_states_the_sha256(bank, lease, section):
+    section.write("data", [b"x" * 100])
+    bank.checkpoints.commit("c0", lease)
+    reading = bank.section("c0", PROJECT, VOLUME)
+    banks.make_version_1(bank, reading)
+    stats = reading.stats("data")
+    assert stats.sha256 == stats.digest == hashlib.sha256(b"x" * 100).hexdigest()
+    assert banks.read(reading) == b"x" * 100
+    reading.verify("data", "quick")
+    reading.verify("data", "full")
+
+
+def test_a_reader_knows_the_size_before_it_reads(section):
+    section.write("data", [b"x" * 100])
     with section.read("data") as reader:
-        assert (reader.size, reader.digest) == (100, stats.digest)
+        assert reader.size == 100
         assert b"".join(map(bytes, reader)) == b"x" * 100
 
 

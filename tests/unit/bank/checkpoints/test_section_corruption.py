@@ -1,6 +1,5 @@
 """Reading and verification find any damage of an object and name it; no damaged bytes are returned."""
 
-import dataclasses
 import os
 
 import pytest
@@ -202,16 +201,24 @@ def test_an_encrypted_bank_takes_nothing_from_one_that_is_not():
         section.read("data")
 
 
-def test_a_wrong_digest_is_found_before_the_end_is_handed_out():
+@pytest.mark.parametrize(("version", "what"), [(1, "the SHA-256 of the stream"), (2, "the digest of the blocks")])
+def test_a_wrong_digest_is_found_before_the_end_is_handed_out(version, what):
     """Blocks that are all right in themselves and make another stream than was written."""
     bank = banks.make_bank()
     section = banks.protect(bank, "c0", DATA)
     (key,) = keys_of(bank, "/manifests/")
-    head = manifest.read_head(bank.store, key, bank.keyring.resolve_key)
-    with bank.leases.acquire(holder="test") as lease:
-        data_key = bank.keyring.current(banks.PROJECT, lease)
-    bank.store.put(key, manifest.seal_head(key, dataclasses.replace(head, digest="0" * 64), data_key))
+    banks.replace_head(bank, key, digest="0" * 64, format=version)
     got, error = read_all(section)
-    assert "SHA-256" in str(error)
+    assert what in str(error)
     assert DATA.startswith(got)
     assert len(got) < len(DATA)
+
+
+def test_a_wrong_digest_of_the_content_is_found_without_reading_a_block():
+    bank = banks.make_bank()
+    section = banks.protect(bank, "c0", DATA)
+    section.verify("data", "quick")
+    (key,) = keys_of(bank, "/manifests/")
+    banks.replace_head(bank, key, digest="0" * 64)
+    with pytest.raises(errors.Corrupted, match="the digest of the blocks"):
+        section.verify("data", "quick")

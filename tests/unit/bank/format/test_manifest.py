@@ -126,6 +126,7 @@ def test_heads_read_back_and_are_bound_to_their_key():
         {"data_key": "../x"},
         {"attempt": "../../x"},
         {"digest": "zz"},
+        {"digest": None},
         {"segments": [[0, 10, 20, 1], [0, 10, 20, 1]]},
         {"segments": [[1, 10, 20, 1], [0, 10, 20, 1]]},
         {"segments": [[2, 10, 20, 1]]},
@@ -153,7 +154,7 @@ def test_hostile_heads_are_refused(changes):
         manifest.decode_head(HEAD_KEY, json.dumps(value).encode())
 
 
-@pytest.mark.parametrize("version", [0, 2, None, "1"])
+@pytest.mark.parametrize("version", [0, 3, None, "1", 1.0, True])
 def test_heads_of_another_version_are_refused(version):
     value = json.loads(seal.unseal(HEAD_KEY, manifest.seal_head(HEAD_KEY, head(), KEY), resolve_key)) | {
         "format": version
