@@ -99,11 +99,11 @@ class Result:
 
 @pytest.fixture
 def run(cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Runs ``openstack data protection ...`` in this process."""
+    """Runs ``openstack data protection ...`` in this process, or another command *of* ``openstack``."""
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
 
-    def call(*arguments: str) -> Result:
+    def call(*arguments: str, of: str = "data protection") -> Result:
         out, err, root = io.StringIO(), io.StringIO(), logging.getLogger()
         level = root.level
         with monkeypatch.context() as patch:
@@ -112,7 +112,7 @@ def run(cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resu
             patch.setattr(sys, "stdout", out)
             patch.setattr(sys, "stderr", err)
             try:
-                code = shell.main(["data", "protection", *arguments])
+                code = shell.main([*of.split(), *arguments])
             except SystemExit as error:
                 code = int(error.code or 0)
             finally:

@@ -1,6 +1,7 @@
 """The commands, run by OpenStackClient in this process."""
 
 import json
+import re
 
 import pytest
 from keystoneauth1 import session as keystone
@@ -291,3 +292,11 @@ def test_nothing_to_change(run, command):
 def test_options_of_a_list_name_members():
     option = base.by("plan_id", "plan", "--plan")
     assert (tuple(option.flags), option.dest) == (("--plan_id", "--plan", "--plan-id"), "plan_id")
+
+
+def test_commands_and_options_are_completed(run):
+    result = run("complete", of="")
+    words = dict(re.findall(r"^\s*cmds_(\w+)='(.*)'$", result.out, re.M))
+    assert "protection" in words["data"].split()
+    assert {"list", "show", "create", "delete", "update"} <= set(words["data_protection_plan"].split())
+    assert {"--wait", "--dry-run"} <= set(words["data_protection_restore_create"].split())
