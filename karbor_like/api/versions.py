@@ -26,8 +26,10 @@ def versions(conf: cfg.ConfigOpts) -> webob.dec.wsgify:
 
     @webob.dec.wsgify
     def answer(incoming: webob.Request) -> webob.Response:
-        # Old documentation promises this constant path, independent of the mount point of the API.
-        href = f"{paging.root_url(incoming, conf.api.public_url)}/data-protect/v1/"
+        # Old documentation promises this constant path, independent of the mount point of the API. It exists if that is the
+        # mount point, as in DevStack.
+        root = paging.root_url(incoming, conf.api.public_url).removesuffix("/data-protect")
+        href = f"{root}/data-protect/v1/"
         version = {"id": "v1.0", "status": "CURRENT", "links": [{"rel": "self", "href": href}]}
         return _json(300, {"versions": [version]})
 

@@ -29,6 +29,11 @@ def test_versions_everywhere_outside_of_version_1(anonymous, method, path):
     assert answer.headers["x-compute-request-id"] == answer.headers["x-openstack-request-id"]
 
 
+def test_the_path_of_version_1_is_not_repeated_if_the_api_is_mounted_there(anonymous):
+    answer = anonymous.get("/", status=300, extra_environ={"SCRIPT_NAME": "/data-protect"}, headers={"Host": "h"})
+    assert answer.json["versions"][0]["links"][0]["href"] == "http://h/data-protect/v1/"
+
+
 @pytest.mark.parametrize("path", ["/v1", "/v1/", f"/v1/{PROJECT_A}/plans", "/v1/x/y"])
 @pytest.mark.parametrize("accept", ["application/json", "text/html", "*/*"])
 def test_no_token(anonymous, path, accept):
