@@ -25,6 +25,7 @@ Of this project, the package imports only ``exception`` and ``clock``.
 
 from karbor_like.bank import errors, verify
 from karbor_like.bank.bank import Bank, open_bank
+from karbor_like.bank.blocks.extents import Extent, ExtentSource
 from karbor_like.bank.blocks.reader import StreamReader
 from karbor_like.bank.checkpoints.copier import copy as copy_section
 from karbor_like.bank.checkpoints.index import IndexEntry
@@ -37,6 +38,8 @@ from karbor_like.bank.leases.lease import Lease
 __all__ = [
     "Bank",
     "CheckpointRecord",
+    "Extent",
+    "ExtentSource",
     "IndexEntry",
     "Lease",
     "ResourceSection",

@@ -5,25 +5,11 @@ A protection plugin whose bytes do not come as one stream (a device, an image fi
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol
 
+from karbor_like.bank import Extent
 
-@dataclass(frozen=True, order=True)
-class Extent:
-    """A range of bytes.
-
-    :param offset: first byte
-    :param length: bytes, more than 0
-    """
-
-    offset: int
-    length: int
-
-    @property
-    def end(self) -> int:
-        """The first byte after the range."""
-        return self.offset + self.length
+__all__ = ["DataSource", "Extent"]
 
 
 class DataSource(Protocol):

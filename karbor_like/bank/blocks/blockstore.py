@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from karbor_like import exception
 from karbor_like.bank import errors, layout
 from karbor_like.bank.blocks.budget import Budget
-from karbor_like.bank.blocks.dedup import Bases
+from karbor_like.bank.blocks.dedup import Base, find_bases
+from karbor_like.bank.blocks.extents import Extent, ExtentSource
 from karbor_like.bank.blocks.packer import Target
 from karbor_like.bank.blocks.reader import StreamReader
 from karbor_like.bank.blocks.writer import StreamWriter, Written, needed_memory
@@ -89,6 +90,58 @@ class BlockStore:
         :raises Unavailable: the stream has another size
         :raises LeaseLost: the lease expired; what was written is garbage that the collector removes
         """
+
+        def write(writer: StreamWriter, _: Sequence[Base]) -> Written:
+            written = writer.write(stream)
+            if size is not None and written.size != size:
+                raise exception.Unavailable(
+                    f"{stream_id.resource_key} {stream_id.name!r}: the source had {written.size} bytes; expected {size}"
+                )
+            return written
+
+        return self._put(stream_id, write, lease, head_key, bases, progress, check)
+
+    def put_extents(
+        self,
+        stream_id: StreamId,
+        source: ExtentSource,
+        lease: Lease,
+        head_key: Callable[[], str],
+        *,
+        base: Head | None = None,
+        changed: Iterable[Extent] | None = None,
+        bases: Sequence[Head] = (),
+        progress: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> Head:
+        """Store *source*, and read as little of it as possible. Its head is stored last. Parameters as :meth:`put`.
+
+        :param base: manifest of what the source was when *changed* began. If it cannot be referred to, what is allocated is
+            read
+        :param changed: what may be different since then, in ascending order and without overlap
+        :param bases: further manifests
+        :raises ResourceFailed: the source violates its contract
+        """
+
+        def write(writer: StreamWriter, usable: Sequence[Base]) -> Written:
+            taken = next((each for each in usable if each.head is base), None)
+            if taken is None or changed is None:
+                return writer.write_extents(source, source.allocated(), None)
+            return writer.write_extents(source, changed, taken)
+
+        heads = [*([base] if base else ()), *(head for head in bases if head != base)]
+        return self._put(stream_id, write, lease, head_key, heads, progress, check)
+
+    def _put(
+        self,
+        stream_id: StreamId,
+        write: Callable[[StreamWriter, Sequence[Base]], Written],
+        lease: Lease,
+        head_key: Callable[[], str],
+        bases: Sequence[Head],
+        progress: Callable[[int], None] | None,
+        check: Callable[[], None] | None,
+    ) -> Head:
         data_key = self._keyring.current(stream_id.project_id, lease) if self._keyring else None
         attempt = secrets.token_hex(16)
         target = Target(stream_id.project_id, data_key, lambda index: self._segment_key(stream_id, attempt, index))
@@ -100,13 +153,9 @@ class BlockStore:
 
         check_all()
         with self._write_budget.reserve(needed_memory(self._options), check_all) as share:
-            usable = self._bases(stream_id, bases, data_key, lease)
+            usable = self._bases(stream_id, bases, data_key, lease, check_all)
             writer = StreamWriter(self._store, target, usable, self._options, share, progress=progress, check=check_all)
-            written = writer.write(stream)
-        if size is not None and written.size != size:
-            raise exception.Unavailable(
-                f"{stream_id.resource_key} {stream_id.name!r}: the source had {written.size} bytes; expected {size}"
-            )
+            written = write(writer, usable)
         check_all()
         head = self._new_head(stream_id, written, data_key, attempt, lease)
         self._put_head(head_key(), head, data_key)
@@ -130,7 +179,14 @@ class BlockStore:
     def _segment_key(self, stream_id: StreamId, attempt: str, index: int) -> str:
         return layout.segment_key(stream_id.checkpoint_id, stream_id.resource_key, stream_id.name, attempt, index)
 
-    def _bases(self, stream_id: StreamId, heads: Sequence[Head], data_key: DataKey | None, lease: Lease) -> Bases:
+    def _bases(
+        self,
+        stream_id: StreamId,
+        heads: Sequence[Head],
+        data_key: DataKey | None,
+        lease: Lease,
+        check: Callable[[], None],
+    ) -> Sequence[Base]:
         for head in heads:
             if head.project_id != stream_id.project_id:
                 raise ValueError(
@@ -138,13 +194,14 @@ class BlockStore:
                 )
             if head.checkpoint_id not in (stream_id.checkpoint_id, *lease.bases):
                 raise ValueError(f"{lease}: does not name the checkpoint {head.checkpoint_id} of a base")
-        return Bases(
+        return find_bases(
             self._store,
             heads,
             data_key,
             block_size=self._options.block_size,
             segment_blocks=self._options.segment_blocks,
             avoid=lease.avoid(stream_id.project_id).packs,
+            check=check,
         )
 
     def _put_head(self, key: str, head: Head, data_key: DataKey | None) -> None:

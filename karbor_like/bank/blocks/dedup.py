@@ -1,14 +1,17 @@
 """Deduplication: for each block of a stream, whether an equal block is already stored, and where.
 
 :func:`find_duplicate` decides. It compares the block with the block at the same position of each base
-(:class:`Bases`, read segment by segment), and with the blocks that this stream stored recently (:class:`Recent`).
+(:class:`Base`, read segment by segment), and with the blocks that this stream stored recently (:class:`Recent`).
 """
 
 import logging
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from karbor_like.bank import errors, layout
+from karbor_like.bank import errors
+from karbor_like.bank.blocks import presence
+from karbor_like.bank.blocks.parallel import ahead
 from karbor_like.bank.format import manifest
 from karbor_like.bank.format.datakey import DataKey
 from karbor_like.bank.format.manifest import Head
@@ -17,8 +20,10 @@ from karbor_like.bank.objectstore.base import ObjectStore
 
 LOG = logging.getLogger(__name__)
 
-#: Maximum number of packs whose presence is remembered.
-_KNOWN_PACKS: Final = 16384
+#: Tables of a base that are read concurrently.
+_TABLES_AT_ONCE: Final = 8
+#: What makes a segment of a base unusable.
+UNREADABLE: Final = (errors.Corrupted, errors.UnsupportedVersion)
 #: Half the maximum number of blocks whose hashes are remembered.
 _RECENT: Final = 8192
 
@@ -45,23 +50,30 @@ class Recent:
 class BaseSegment:
     """One segment of a base, for looking up blocks.
 
-    :param avoid: ids of packs whose blocks must not be referred to
-    :param broken: ids of damaged packs, of those that this segment refers to
+    :param unusable: ids of packs whose blocks must not be referred to
     """
 
-    def __init__(self, segment: Segment, avoid: Set[bytes], broken: Set[bytes]) -> None:
-        self._segment = segment
-        self._avoid = avoid
-        self._broken = broken
+    def __init__(self, segment: Segment, unusable: Set[bytes]) -> None:
+        self.segment = segment
+        self._unusable = unusable
 
     def find(self, block: int, block_hash: bytes) -> Place | None:
         """Return where block *block* of the segment is stored if it has this hash, or None."""
-        if block >= len(self._segment) or self._segment.hash(block) != block_hash:
+        if block >= len(self.segment) or self.segment.hash(block) != block_hash:
             return None
-        place = self._segment.place(block)
-        if place is None or place.pack.id in self._avoid or place.pack.id in self._broken:
+        place = self.segment.place(block)
+        if place is None or place.pack.id in self._unusable:
             return None
         return place
+
+    def lost(self) -> Iterator[int]:
+        """Yield the blocks that are stored in packs that must not be referred to."""
+        if self._unusable.isdisjoint(bytes.fromhex(use.pack) for use in self.segment.packs):
+            return
+        for block in range(len(self.segment)):
+            place = self.segment.place(block)
+            if place is not None and place.pack.id in self._unusable:
+                yield block
 
 
 def find_duplicate(bases: Sequence[BaseSegment], recent: Recent, block: int, block_hash: bytes) -> Place | None:
@@ -77,70 +89,94 @@ def find_duplicate(bases: Sequence[BaseSegment], recent: Recent, block: int, blo
     return recent.get(block_hash)
 
 
-class Bases:
-    """The bases of one stream. Not thread-safe.
+class Base:
+    """A base of one stream: an earlier manifest with the same block sizes and data key. Thread-safe.
 
-    A base that cannot be read does not prevent the stream from being stored: its blocks are stored again. So are blocks in
-    packs that are missing or have an unexpected size.
-
-    :param heads: manifests to refer to, the best first; those with other block sizes or another data key are ignored
-    :param avoid: ids of packs that must not be referred to
+    :param unusable: ids of packs that must not be referred to, or that are missing or of unexpected size
     """
 
-    def __init__(
-        self,
-        store: ObjectStore,
-        heads: Sequence[Head],
-        data_key: DataKey | None,
-        *,
-        block_size: int,
-        segment_blocks: int,
-        avoid: Set[bytes],
-    ) -> None:
+    def __init__(self, store: ObjectStore, head: Head, resolve_key: manifest.KeyResolver, unusable: Set[bytes]) -> None:
         self._store = store
-        self._resolve_key: manifest.KeyResolver = (lambda _: data_key) if data_key else None
-        self._avoid = avoid
-        self._intact: dict[str, bool] = {}
-        required = (block_size, segment_blocks, data_key and data_key.id)
-        self._bases = [
-            (head, {ref.number: ref for ref in head.segments})
-            for head in heads
-            if (head.block_size, head.segment_blocks, head.data_key) == required
-        ]
+        self.head = head
+        self._resolve_key = resolve_key
+        self._unusable = unusable
+        self._refs = {ref.number: ref for ref in head.segments}
 
-    def load(self, index: int) -> Sequence[BaseSegment]:
-        """Read segment *index* of every base that has one."""
-        loaded = []
-        for head, segments in self._bases:
-            ref = segments.get(index)
-            if ref is None:
-                continue
-            try:
-                segment = manifest.read_segment(self._store, head, ref, self._resolve_key)
-            except (errors.Corrupted, errors.UnsupportedVersion) as error:
-                LOG.warning("segment %d of a base cannot be used, so its blocks are stored again: %s", index, error)
-                continue
-            loaded.append(BaseSegment(segment, self._avoid, self._find_broken(head.project_id, segment.packs)))
-        return loaded
+    def load(self, index: int) -> BaseSegment | None:
+        """Read segment *index*. None if all of its blocks are zero.
 
-    def _find_broken(self, project_id: str, uses: Sequence[PackUse]) -> Set[bytes]:
-        if len(self._intact) + len(uses) > _KNOWN_PACKS:
-            self._intact.clear()
-        broken = set()
-        for use in uses:
-            if use.pack not in self._intact:
-                self._intact[use.pack] = self._is_intact(project_id, use)
-            if not self._intact[use.pack]:
-                broken.add(bytes.fromhex(use.pack))
-        return broken
+        :raises Corrupted, UnsupportedVersion: it cannot be read
+        """
+        ref = self._refs.get(index)
+        if ref is None:
+            return None
+        return BaseSegment(manifest.read_segment(self._store, self.head, ref, self._resolve_key), self._unusable)
 
-    def _is_intact(self, project_id: str, use: PackUse) -> bool:
-        key = layout.pack_key(project_id, use.pack)
+
+def load(bases: Sequence[Base], index: int) -> Sequence[BaseSegment]:
+    """Read segment *index* of every base that has one. The blocks of one that cannot be read are stored again."""
+    loaded = []
+    for base in bases:
         try:
-            size = self._store.stat(key).size
-        except errors.ObjectNotFound:
-            LOG.error("pack %s: missing; its blocks are stored again", key)
-            return False
-        if size != use.size:
-            LOG.error("pack %s: has %d bytes instead of %d; its blocks are stored again", key, size, use.size)
-        return size == use.size
+            segment = base.load(index)
+        except UNREADABLE as error:
+            LOG.warning("segment %d of a base cannot be used, so its blocks are stored again: %s", index, error)
+            continue
+        if segment is not None:
+            loaded.append(segment)
+    return loaded
+
+
+def find_bases(
+    store: ObjectStore,
+    heads: Sequence[Head],
+    data_key: DataKey | None,
+    *,
+    block_size: int,
+    segment_blocks: int,
+    avoid: Set[bytes],
+    check: Callable[[], None] | None = None,
+) -> Sequence[Base]:
+    """Return those of *heads* that a stream can refer to.
+
+    A base that cannot be read does not prevent the stream from being stored: its blocks are stored again. So are blocks in
+    packs that are missing or have an unexpected size, according to listings.
+
+    :param heads: the best first; those with other block sizes or another data key are left out
+    :param avoid: ids of packs that must not be referred to
+    :param check: called before every request; may raise to stop
+    """
+    resolve_key: manifest.KeyResolver = (lambda _: data_key) if data_key else None
+    required = (block_size, segment_blocks, data_key and data_key.id)
+    bases = []
+    for head in heads:
+        if (head.block_size, head.segment_blocks, head.data_key) == required:
+            broken = set()
+            uses = _uses(store, head, resolve_key, check)
+            for pack, problem in presence.broken(store, head.project_id, uses, check):
+                LOG.error("%s; its blocks are stored again", problem)
+                broken.add(bytes.fromhex(pack))
+            bases.append(Base(store, head, resolve_key, avoid | broken))
+    return bases
+
+
+def _uses(
+    store: ObjectStore, head: Head, resolve_key: manifest.KeyResolver, check: Callable[[], None] | None
+) -> Iterator[PackUse]:
+    """Yield the packs that the segments of *head* name that can be read."""
+
+    def refs() -> Iterator[manifest.SegmentRef]:
+        for ref in head.segments:
+            if check:
+                check()
+            yield ref
+
+    def read(ref: manifest.SegmentRef) -> Sequence[PackUse]:
+        try:
+            return manifest.read_table(store, head, ref, resolve_key)
+        except UNREADABLE:
+            return ()  # reported when the segment is loaded
+
+    with ThreadPoolExecutor(_TABLES_AT_ONCE, "bank-tables") as pool:
+        for uses in ahead(pool, read, refs(), _TABLES_AT_ONCE):
+            yield from uses

@@ -1,4 +1,4 @@
-"""The check that packs exist with their expected sizes, for commits and quick verifications."""
+"""The check that packs exist with their expected sizes, for bases, commits and quick verifications."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,20 @@ def missing(
     *,
     believed_since: datetime = ALWAYS,
 ) -> Iterator[str]:
-    """Look up every pack in *uses*; yield a sentence for each that is missing or has an unexpected size.
+    """Yield a sentence for each pack that is missing or has an unexpected size. Parameters as :func:`broken`."""
+    for _, problem in broken(store, project_id, uses, check, believed_since=believed_since):
+        yield problem
+
+
+def broken(
+    store: ObjectStore,
+    project_id: str,
+    uses: Iterable[PackUse],
+    check: Callable[[], None] | None = None,
+    *,
+    believed_since: datetime = ALWAYS,
+) -> Iterator[tuple[str, str]]:
+    """Look up every pack in *uses*; yield the id of each that is missing or has an unexpected size, and a sentence.
 
     Packs are looked up in listings, which skip from one needed pack to the next. The number of listings is the number of
     needed packs or a thousandth of the project's packs, whichever is smaller. Listings lag, so a pack that a listing does
@@ -43,9 +56,9 @@ def missing(
     doubted = sorted(sizes) if believed_since == NEVER else _doubted(store, project_id, sizes, check, believed_since)
     with ThreadPoolExecutor(_STATS_IN_FLIGHT, "bank-packs") as pool:
         describe = partial(_describe_problem, store, project_id, sizes)
-        for problem in ahead(pool, describe, _checking(doubted, check), _STATS_IN_FLIGHT):
+        for pack, problem in ahead(pool, describe, _checking(doubted, check), _STATS_IN_FLIGHT):
             if problem:
-                yield problem
+                yield pack, problem
 
 
 def _doubted(
@@ -79,10 +92,10 @@ def _checking(packs: Iterable[str], check: Callable[[], None] | None) -> Iterato
         yield pack
 
 
-def _describe_problem(store: ObjectStore, project_id: str, sizes: dict[str, int], pack: str) -> str | None:
+def _describe_problem(store: ObjectStore, project_id: str, sizes: dict[str, int], pack: str) -> tuple[str, str | None]:
     key = layout.pack_key(project_id, pack)
     try:
         size = store.stat(key).size
     except errors.ObjectNotFound:
-        return f"pack {key} is missing"
-    return None if size == sizes[pack] else f"pack {key} has {size} bytes; expected {sizes[pack]}"
+        return pack, f"pack {key} is missing"
+    return pack, None if size == sizes[pack] else f"pack {key} has {size} bytes; expected {sizes[pack]}"

@@ -1,33 +1,41 @@
 """Writing of one stream into packs and manifest segments, in threads.
 
-The caller's thread reads the source and divides it into batches. Workers skip the blocks of a batch that are zero or already
+The caller's thread goes through the source in batches: all bytes of a stream (:meth:`StreamWriter.write`), or some extents of
+a source with random access (:meth:`StreamWriter.write_extents`). Workers skip the blocks of a batch that are zero or already
 stored, and pass the others to the packer, which compresses, encrypts and uploads them. Batches are collected in order, so
 that each segment of the manifest is written and freed as soon as it is complete. The stream's share of the memory budget
 limits what is in flight.
 """
 
+import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final, NamedTuple
 
-from karbor_like.bank.blocks.batching import Batch, Batcher
+from karbor_like.bank.blocks.batching import Batcher
 from karbor_like.bank.blocks.budget import Buffers, Share
-from karbor_like.bank.blocks.dedup import Bases, BaseSegment, Recent, find_duplicate
+from karbor_like.bank.blocks.dedup import Base, BaseSegment, Recent, find_duplicate, load
+from karbor_like.bank.blocks.extents import Extent, ExtentSource, read
 from karbor_like.bank.blocks.packer import Packer, Target, Uploads
+from karbor_like.bank.blocks.parallel import ahead
+from karbor_like.bank.blocks.takeover import Plan, Takeover
 from karbor_like.bank.format import manifest
 from karbor_like.bank.format.content import Content
 from karbor_like.bank.format.manifest import SegmentRef
-from karbor_like.bank.format.segment import PackRef, SegmentBuilder, digest
+from karbor_like.bank.format.segment import PackRef, Segment, SegmentBuilder, digest, encode_table
 from karbor_like.bank.objectstore.base import ObjectStore
 from karbor_like.bank.options import BankOptions
 
 BATCH_BYTES: Final = 2 * 1024 * 1024
 #: Batches that are read or processed concurrently, regardless of the number of workers.
-_BATCHES: Final = 5
+_BATCHES: Final = 6
+#: Segments of bases that are read ahead, each at most half a MiB at the default sizes.
+_SEGMENTS_AHEAD: Final = 2
 
 
 def needed_memory(options: BankOptions) -> int:
@@ -52,7 +60,7 @@ class _OpenSegment:
     """A segment that is being written.
 
     :param bases: segments of the bases that may already hold its blocks
-    :param blocks: number of consecutive blocks, from the first one, that are done
+    :param blocks: number of its blocks; with a stream, those of the batches that are done
     """
 
     index: int
@@ -61,12 +69,18 @@ class _OpenSegment:
     blocks: int = 0
 
 
-class _InFlight(NamedTuple):
-    """A batch in flight, and the task that processes it."""
+class _Batch(NamedTuple):
+    """Consecutive blocks of one segment.
 
-    batch: Batch
+    :param first: number of the first block within the segment
+    :param size: bytes
+    :param pieces: returns the bytes; each piece consists of whole blocks, except for the last block of the stream
+    """
+
     segment: _OpenSegment
-    stored: Future[int]
+    first: int
+    size: int
+    pieces: Callable[[], Sequence[memoryview]]
 
 
 class StreamWriter:
@@ -74,14 +88,14 @@ class StreamWriter:
 
     :param share: memory; at least :func:`needed_memory`
     :param progress: called with the bytes done so far
-    :param check: called for every batch; may raise to stop
+    :param check: called for every batch and every segment; may raise to stop
     """
 
     def __init__(
         self,
         store: ObjectStore,
         target: Target,
-        bases: Bases,
+        bases: Sequence[Base],
         options: BankOptions,
         share: Share,
         *,
@@ -92,15 +106,14 @@ class StreamWriter:
         self._target = target
         self._bases = bases
         self._options = options
-        self._progress = progress
-        self._check = check
+        self._progress = progress or (lambda _: None)
+        self._check = check or (lambda: None)
         self._hash_block = target.block_hash
         self._zeros = bytearray(options.block_size)
         self._recent = Recent()
         self._buffers = Buffers(share, options.pack_size, 1 + options.uploads)
         self._content = Content(options.block_size, options.segment_blocks)
-        self._in_flight: deque[_InFlight] = deque()
-        self._loading: Future[Sequence[BaseSegment]]
+        self._in_flight: deque[tuple[_Batch, Future[int]]] = deque()
         self._segment: _OpenSegment | None = None
         self._segment_uploads: deque[Future[None]] = deque()
         self._lock = threading.Lock()
@@ -110,6 +123,23 @@ class StreamWriter:
 
     def write(self, stream: Iterable[bytes | memoryview]) -> Written:
         """Store all of *stream*. All threads have ended when this returns or raises."""
+        return self._write(lambda: self._batches(stream))
+
+    def write_extents(self, source: ExtentSource, extents: Iterable[Extent], base: Base | None) -> Written:
+        """Store *source*. All threads have ended when this returns or raises.
+
+        :param extents: what is read; in ascending order and without overlap
+        :param base: what the source is equal to outside of *extents*; None: there it is zero
+        :raises ResourceFailed: the source violates its contract
+        """
+        others = [each for each in self._bases if each is not base]
+        takeover = Takeover(source.size, extents, base, others, self._options.block_size, self._options.segment_blocks)
+        written = self._write(lambda: self._batches_of_extents(source, takeover))
+        source.confirm()
+        self._progress(source.size)
+        return replace(written, size=source.size, digest=self._content.digest(source.size))
+
+    def _write(self, batches: Callable[[], Iterator[_Batch]]) -> Written:
         with ExitStack() as stack:
             pools = [ThreadPoolExecutor(n, name) for n, name in self._threads()]
             for pool in pools:
@@ -121,10 +151,9 @@ class StreamWriter:
             self._packer = Packer(
                 self._store, self._target, self._options.compression_level, self._buffers, self._uploads
             )
-            for batch in self._batcher().split(stream):
-                if self._check:
-                    self._check()
-                self._start(batch)
+            for batch in batches():
+                self._check()
+                self._in_flight.append((batch, self._workers.submit(self._store_blocks, batch)))
                 while len(self._in_flight) >= _BATCHES:
                     self._collect()
             return self._finish()
@@ -132,29 +161,54 @@ class StreamWriter:
     def _threads(self) -> Sequence[tuple[int, str]]:
         return (
             (self._options.workers, "bank-work"),
-            (1, "bank-load"),
+            (_SEGMENTS_AHEAD, "bank-load"),
             (self._options.uploads, "bank-send"),
         )
 
-    def _batcher(self) -> Batcher:
-        blocks = max(1, BATCH_BYTES // self._options.block_size)
-        return Batcher(self._options.block_size, blocks, self._options.segment_blocks)
+    @property
+    def _batch_blocks(self) -> int:
+        return max(1, BATCH_BYTES // self._options.block_size)
 
-    def _start(self, batch: Batch) -> None:
-        if batch.first == 0:
-            # The next segment of the bases is read while this one is written.
-            loading = self._loading if batch.segment else self._loader.submit(self._bases.load, 0)
-            self._loading = self._loader.submit(self._bases.load, batch.segment + 1)
-            builder = SegmentBuilder(self._options.segment_blocks)
-            self._segment = _OpenSegment(batch.segment, builder, loading.result())
-        assert self._segment is not None
-        stored = self._workers.submit(self._store_blocks, batch, self._segment)
-        self._in_flight.append(_InFlight(batch, self._segment, stored))
+    def _batches(self, stream: Iterable[bytes | memoryview]) -> Iterator[_Batch]:
+        """Divide all of *stream*."""
+        # The next segment of the bases is read while this one is written.
+        loaded = ahead(self._loader, partial(load, self._bases), itertools.count(), 1)
+        batcher = Batcher(self._options.block_size, self._batch_blocks, self._options.segment_blocks)
+        for batch in batcher.split(stream):
+            if batch.first == 0:
+                segment = _OpenSegment(batch.segment, SegmentBuilder(self._options.segment_blocks), next(loaded))
+            yield _Batch(segment, batch.first, batch.size, partial(_identity, batch.pieces))
 
-    def _store_blocks(self, batch: Batch, segment: _OpenSegment) -> int:
+    def _batches_of_extents(self, source: ExtentSource, takeover: Takeover) -> Iterator[_Batch]:
+        """Go through the segments that are not zero. Write what needs no reading, and begin to read the rest."""
+        for plan in ahead(self._loader, takeover.plan, takeover.segments(), _SEGMENTS_AHEAD):
+            self._check()
+            if plan.unchanged is not None:
+                self._upload(self._reseal, plan.index, plan.unchanged)
+                continue
+            segment = self._open(plan)
+            if not plan.read:
+                self._close_segment(segment)
+            start = plan.index * self._options.segment_blocks
+            for first, end in plan.read:
+                for block in range(first, end, self._batch_blocks):
+                    offset = (start + block) * self._options.block_size
+                    stop = (start + min(end, block + self._batch_blocks)) * self._options.block_size
+                    reading = read(source, offset, min(stop, source.size) - offset)
+                    yield _Batch(segment, block, reading.length, reading.pieces)
+
+    def _open(self, plan: Plan) -> _OpenSegment:
+        """Begin a segment with the entries that are taken over."""
+        builder = SegmentBuilder(self._options.segment_blocks)
+        for block, place, block_hash in plan.kept():
+            builder.set(block, place, block_hash)
+        return _OpenSegment(plan.index, builder, plan.bases, plan.blocks)
+
+    def _store_blocks(self, batch: _Batch) -> int:
         """Store the blocks of a batch. Returns how many bytes were new."""
         size, zeros, block, new = self._options.block_size, self._zeros, batch.first, 0
-        for piece in batch.pieces:
+        segment = batch.segment
+        for piece in batch.pieces():
             for at in range(0, len(piece), size):
                 data = piece[at : at + size]
                 # With a bytearray on the left, Python compares memory; every other way is a hundred times slower.
@@ -170,39 +224,50 @@ class StreamWriter:
         return new
 
     def _collect(self) -> None:
-        """Wait for the oldest batch. If it completes its segment, start the upload of the segment."""
-        batch, segment, stored = self._in_flight.popleft()
+        """Wait for the oldest batch. If it is the first one of its segment, start the upload of the segment before."""
+        batch, stored = self._in_flight.popleft()
         self._new += stored.result()
-        self._size += batch.size
         self._uploads.raise_failure()
-        segment.blocks = batch.first - (-batch.size // self._options.block_size)
-        if segment.blocks == self._options.segment_blocks:
-            self._close_segment(segment)
-        if self._progress:
-            self._progress(self._size)
+        segment, size = batch.segment, self._options.block_size
+        if self._segment is not None and self._segment is not segment:
+            self._close_segment(self._segment)
+        self._segment = segment
+        segment.blocks = max(segment.blocks, batch.first - (-batch.size // size))
+        self._size = (segment.index * self._options.segment_blocks + batch.first) * size + batch.size
+        self._progress(self._size)
 
     def _close_segment(self, segment: _OpenSegment) -> None:
-        if segment.builder.empty:
-            return
-        self._segment_uploads.append(self._uploads.start(self._write_segment, segment))
+        if not segment.builder.empty:
+            self._upload(self._write_segment, segment)
+
+    def _upload(self, upload: Callable[..., None], *args: Any) -> None:
+        self._segment_uploads.append(self._uploads.start(upload, *args))
         if len(self._segment_uploads) > self._options.uploads:
             self._segment_uploads.popleft().result()
 
     def _write_segment(self, segment: _OpenSegment) -> None:
-        key = self._target.segment_key(segment.index)
         table, entries, blocks = segment.builder.encode(segment.blocks)
+        self._put_segment(segment.index, table, entries, blocks)
+        self._content.add(segment.index, digest(entries, segment.blocks, blocks))
+        with self._lock:
+            self._unsized.extend(segment.builder.unsized)
+
+    def _reseal(self, index: int, segment: Segment) -> None:
+        """Store a segment of the base as a segment of this stream. Sizes that only the base's head has go into its table."""
+        self._put_segment(index, encode_table(segment.packs), segment.entries, segment.stored)
+        self._content.add(index, segment.digest())
+
+    def _put_segment(self, index: int, table: bytes, entries: bytes, blocks: int) -> None:
+        key = self._target.segment_key(index)
         parts = manifest.seal_segment(key, table, entries, self._target.data_key)
         self._store.put(key, parts)
-        self._content.add(segment.index, digest(entries, segment.blocks, blocks))
-        size = len(parts[0]) + len(parts[1])
         with self._lock:
-            self._refs.append(SegmentRef(segment.index, len(parts[0]), size, blocks))
-            self._unsized.extend(segment.builder.unsized)
+            self._refs.append(SegmentRef(index, len(parts[0]), len(parts[0]) + len(parts[1]), blocks))
 
     def _finish(self) -> Written:
         while self._in_flight:
             self._collect()
-        if self._segment is not None and self._segment.blocks < self._options.segment_blocks:
+        if self._segment is not None:
             self._close_segment(self._segment)
         self._packer.flush()
         self._uploads.wait()
@@ -214,3 +279,7 @@ class StreamWriter:
             packs={ref.id.hex(): ref.size for ref in self._unsized},
             segments=sorted(self._refs),
         )
+
+
+def _identity(pieces: Sequence[memoryview]) -> Sequence[memoryview]:
+    return pieces

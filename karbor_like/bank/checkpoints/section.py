@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from karbor_like.bank import errors, layout
 from karbor_like.bank.blocks import presence
 from karbor_like.bank.blocks.blockstore import BlockStore, StreamId
+from karbor_like.bank.blocks.extents import Extent, ExtentSource
 from karbor_like.bank.blocks.reader import StreamReader
 from karbor_like.bank.checkpoints.versions import ObjectVersions
 from karbor_like.bank.format import jsonobject, seal
@@ -19,6 +20,8 @@ from karbor_like.bank.objectstore.base import ObjectStore
 LOG = logging.getLogger(__name__)
 
 Level = Literal["quick", "full"]
+#: Reads the head of a section's stream, if a writer can build on it.
+FindBase = Callable[["ResourceSection"], Head | None]
 
 
 @dataclass(frozen=True)
@@ -130,11 +133,72 @@ class ResourceSection:
         :raises Unavailable: the stream ended too early or too late
         :raises LeaseLost: the lease expired, or another process took the checkpoint over
         """
+
+        def put(lease: Lease, head_key: Callable[[], str], find_base: FindBase) -> Head:
+            return self._blocks.put(
+                self._stream_id(name),
+                stream,
+                lease,
+                head_key,
+                bases=[head for head in map(find_base, bases) if head],
+                size=size,
+                progress=progress,
+                check=check,
+            )
+
+        return self._write(name, put)
+
+    def write_extents(
+        self,
+        name: str,
+        source: ExtentSource,
+        *,
+        base: "ResourceSection | None" = None,
+        changed: Iterable[Extent] | None = None,
+        bases: Sequence["ResourceSection"] = (),
+        progress: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> StreamStats:
+        """Store all bytes of *source* under *name*, and read only a part of them. Idempotent: the last one is valid.
+
+        What is not in *changed* is taken over from the stream *name* of *base*. Blocks of it that cannot be referred to, for
+        example because they are missing in the bank, are read. If *base* cannot be used at all (it is not there, is
+        damaged, or has other block sizes or another data key), or without it, what *source* has allocated is read.
+        The resulting manifest, with its digest, is the same as if all bytes had been written with :meth:`write`.
+
+        :param base: the section whose stream has the bytes that *source* had when *changed* began
+        :param changed: what may be different since then, in ascending order and without overlap
+        :param bases: further sections to build on, as in :meth:`write`. The lease must name their checkpoints, and that of
+            *base*
+        :param progress: called with the bytes done so far, including those that are not read
+        :param check: called every few MiB; may raise to stop, and then this call adds no version of *name*
+        :raises ResourceFailed: *source* violates its contract
+        :raises LeaseLost: the lease expired, or another process took the checkpoint over
+        """
+        if (base is None) != (changed is None):
+            raise ValueError(f"stream {name!r}: expected base and changed together, or neither")
+
+        def put(lease: Lease, head_key: Callable[[], str], find_base: FindBase) -> Head:
+            return self._blocks.put_extents(
+                self._stream_id(name),
+                source,
+                lease,
+                head_key,
+                base=find_base(base) if base else None,
+                changed=changed,
+                bases=[head for head in map(find_base, bases) if head],
+                progress=progress,
+                check=check,
+            )
+
+        return self._write(name, put)
+
+    def _write(self, name: str, put: Callable[[Lease, Callable[[], str], FindBase], Head]) -> StreamStats:
+        """Store a stream by *put*, which is given the lease, what makes the key of the head, and what reads a base."""
         lease = self._require_lease()
         self._versions.claims.claim(lease)
         # The writer must know what the collector is about to delete before it reads what it builds on.
         lease.avoid(self.project_id)
-        heads = [head for head in (section._find_base(name) for section in bases) if head]
         prefix = self._stream_id(name).prefix
         keys: list[str] = []
 
@@ -142,16 +206,7 @@ class ResourceSection:
             keys.append(self._versions.new_key(prefix, lease))
             return keys[-1]
 
-        head = self._blocks.put(
-            self._stream_id(name),
-            stream,
-            lease,
-            head_key,
-            bases=heads,
-            size=size,
-            progress=progress,
-            check=check,
-        )
+        head = put(lease, head_key, lambda section: section._find_base(name))
         self._versions.acknowledge(keys[-1], lease)
         return _stats(head)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from karbor_like.bank.blocks.extents import Extent, ExtentSource
 from karbor_like.bank.blocks.reader import StreamReader
 from karbor_like.bank.checkpoints.section import Level, ResourceSection, StreamStats
 
@@ -32,6 +33,18 @@ class Section(Protocol):
         stream: Iterable[bytes | memoryview],
         *,
         size: int | None = None,
+        bases: Sequence[ResourceSection] = (),
+        progress: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> StreamStats: ...
+
+    def write_extents(
+        self,
+        name: str,
+        source: ExtentSource,
+        *,
+        base: ResourceSection | None = None,
+        changed: Iterable[Extent] | None = None,
         bases: Sequence[ResourceSection] = (),
         progress: Callable[[int], None] | None = None,
         check: Callable[[], None] | None = None,

@@ -131,9 +131,14 @@ def pack_uses(store: ObjectStore, head: Head, resolve_key: KeyResolver) -> Itera
     if a segment is missing or damaged.
     """
     for ref in head.segments:
-        key = head.segment_key(ref.number)
-        data = _get(store, key, ref.table)
-        yield from segment.decode_table(key, seal.unseal(key, data, resolve_key, part=_TABLE_PART), head.packs)
+        yield from read_table(store, head, ref, resolve_key)
+
+
+def read_table(store: ObjectStore, head: Head, ref: SegmentRef, resolve_key: KeyResolver) -> Sequence[PackUse]:
+    """Read the packs that one segment needs. Raises Corrupted if it is missing or damaged."""
+    key = head.segment_key(ref.number)
+    data = _get(store, key, ref.table)
+    return segment.decode_table(key, seal.unseal(key, data, resolve_key, part=_TABLE_PART), head.packs)
 
 
 def _get(store: ObjectStore, key: str, length: int | None = None) -> bytes:

@@ -171,6 +171,11 @@ class SegmentBuilder:
         return table, entries, len(stored)
 
 
+def encode_table(packs: Sequence[PackUse]) -> bytes:
+    """Encode the packs that a segment refers to, in their order: the reverse of :func:`decode_table`."""
+    return b"".join(_PACK_ROW.pack(bytes.fromhex(use.pack), use.size, use.live) for use in packs)
+
+
 def decode_table(key: str, payload: bytes, late: Mapping[str, int]) -> list[PackUse]:
     """Decode the packs that a segment refers to. Raises Corrupted.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from karbor_like import exception
-from karbor_like.bank import Lease, ResourceSection, StreamReader, StreamStats, VerifyLevel
+from karbor_like.bank import Extent, ExtentSource, Lease, ResourceSection, StreamReader, StreamStats, VerifyLevel
 
 LOG = logging.getLogger(__name__)
 
@@ -101,6 +101,21 @@ class LazySection:
         check: Callable[[], None] | None = None,
     ) -> StreamStats:
         return self._opened().write(name, stream, size=size, bases=bases, progress=progress, check=check)
+
+    def write_extents(
+        self,
+        name: str,
+        source: ExtentSource,
+        *,
+        base: ResourceSection | None = None,
+        changed: Iterable[Extent] | None = None,
+        bases: Sequence[ResourceSection] = (),
+        progress: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> StreamStats:
+        return self._opened().write_extents(
+            name, source, base=base, changed=changed, bases=bases, progress=progress, check=check
+        )
 
     def read(self, name: str, *, check: Callable[[], None] | None = None) -> StreamReader:
         return self._opened().read(name, check=check)

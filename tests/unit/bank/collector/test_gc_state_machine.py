@@ -29,7 +29,7 @@ from karbor_like.bank import errors, layout
 from karbor_like.bank.bank import Bank
 from karbor_like.bank.checkpoints.events import pins_of
 from karbor_like.bank.checkpoints.plans import CheckpointRecord
-from karbor_like.bank.checkpoints.section import ResourceSection
+from karbor_like.bank.checkpoints.section import ResourceSection, StreamStats
 from karbor_like.bank.checkpoints.versions import ObjectVersions
 from karbor_like.bank.collector.gc import Collector
 from karbor_like.bank.format import manifest
@@ -39,6 +39,7 @@ from karbor_like.clock import ManualClock
 from tests.fixtures.stores import EventualStore
 from tests.unit.bank import banks
 from tests.unit.bank.hosts import Host, Noted
+from tests.unit.bank.sources import MemorySource
 
 #: Examples and steps of each.
 PROFILES = {"developer": (20, 50), "ci": (440, 50)}
@@ -321,6 +322,7 @@ class BankMachine(RuleBasedStateMachine):
         data = {volume: self._data(project, volume, change) for volume in volumes}
         for volume in volumes:
             self.contents.setdefault((checkpoint_id, volume), []).append(data[volume])
+        by_extents = {volume: self.random.random() < 0.5 for volume in volumes}
 
         def work(bank: Bank) -> None:
             entries = bank.checkpoints.index.list(project_id=project, limit=3)
@@ -333,13 +335,34 @@ class BankMachine(RuleBasedStateMachine):
                 for volume in volumes:
                     section = bank.section(checkpoint_id, project, volume, lease=lease)
                     section.put("metadata", {"volume": volume})
-                    sections = self._sections(bank, [base for base in bases if base != checkpoint_id], project, volume)
-                    stats = section.write("data", [data[volume]], bases=sections)
+                    others = [base for base in bases if base != checkpoint_id]
+                    if by_extents[volume]:
+                        stats = self._write_extents(bank, section, data[volume], others)
+                    else:
+                        sections = self._sections(bank, others, project, volume)
+                        stats = section.write("data", [data[volume]], bases=sections)
                     counts["bytes not stored again"] += stats.logical - stats.new
                     self.done.add((checkpoint_id, volume))
                 bank.checkpoints.commit(checkpoint_id, lease)
 
         return work
+
+    def _write_extents(self, bank: Bank, section: ResourceSection, data: bytes, bases: list[str]) -> StreamStats:
+        """Write *data*, of which only what differs from the newest of *bases* is read."""
+        source = MemorySource(data, grain=banks.BLOCK)
+        for base in bases:
+            with contextlib.suppress(exception.CheckpointNotFound, errors.BankError):
+                record = bank.checkpoints.get(base)
+                if pins_of(record.events):
+                    raw = banks.make_bank(self.raw, clock=self.true, threads=1)
+                    before = banks.read(raw.section_of(record, section.resource_key))
+                    # What the base had is known, but what is left of it may be anything by now.
+                    counts["entries taken over"] += len(data) // banks.BLOCK
+                    taken = bank.section_of(record, section.resource_key)
+                    break
+        else:
+            return section.write_extents("data", source)
+        return section.write_extents("data", source, base=taken, changed=list(source.changed(before)))
 
     def _record(self, checkpoint_id: str) -> CheckpointRecord:
         # By the true time, so that what is newest is what is built on.
