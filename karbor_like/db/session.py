@@ -219,6 +219,18 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """Run queries in the block that all see the database at one moment. Other processes write meanwhile.
+
+        :raises oslo_db.exception.DBError: as by :meth:`reader`
+        """
+        # On SQLite, the other engine takes the write lock. Each server has the isolation level that is needed.
+        sqlite = self.engine.dialect.name == "sqlite"
+        engine = self._lookup_engine if sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        with translated(), engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextlib.contextmanager
     def writer(self) -> Iterator[orm.Session]:
         """Run the block in a transaction that commits at its end. The caller retries deadlocks, or uses :meth:`write`."""
         with translated(), self._facade.writer.using(_Scope()) as session:

@@ -47,6 +47,16 @@ class Scheduler:
         self._skipped: dict[str, str] = {}
         #: Consecutive batches that were rolled back because another engine fired the triggers first.
         self._conflicts = 0
+        #: Why due times are recorded as missed even within their windows, or None.
+        self._missed: str | None = None
+
+    def miss(self, reason: str) -> int:
+        """Record all due times until now as missed, because of *reason*. Return the number of triggers that had one."""
+        self._missed = reason
+        try:
+            return self.fire()
+        finally:
+            self._missed = None
 
     def fire(self) -> int:
         """Record the runs of all due triggers, and return the number of triggers that fired."""
@@ -164,6 +174,8 @@ class Scheduler:
                 reason = f"found {late:.0f} seconds late; its window is {times.window.total_seconds():.0f} seconds"
                 if times.dropped and due_at == times.due[0]:
                     reason += f"; {times.dropped} more due times after it were missed, too, and are not recorded"
+            elif self._missed is not None:
+                state, reason = scheduled_runs.MISSED, self._missed
             elif operation.id in busy:
                 state = scheduled_runs.SKIPPED
                 reason = f"the run that was due at {busy[operation.id].isoformat()} has not ended"

@@ -31,6 +31,7 @@ SUITES = {
     "clients": ["unit/clients"],
     "cmd": ["scenario", "functional/protection/test_process.py"],
     "conf": ["structure/test_samples.py"],
+    "control": ["unit/control", "contract/database/test_recovery.py"],
     "db": ["contract/database"],
     "db/models": ["contract/database/test_migration.py"],
     "db/scheduled_runs.py": ["contract/operationengine/test_scheduler.py"],
