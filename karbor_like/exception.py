@@ -54,6 +54,14 @@ def public_text(error: BaseException) -> str:
     return error.message
 
 
+def kind_of(error: BaseException) -> type[KarborLikeError]:
+    """Return the class of this module that *error* belongs to: the nearest ancestor, or KarborLikeError for any other error.
+
+    Other processes know these classes, but not those that a package derives from them.
+    """
+    return next((kind for kind in type(error).__mro__ if kind.__module__ == __name__), KarborLikeError)
+
+
 class InvalidInput(KarborLikeError):
     """The request breaks a rule. The message names the field and the rule."""
 

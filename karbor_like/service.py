@@ -203,6 +203,8 @@ class Service(oslo_service.ServiceBase):
         self._done = threading.Event()
         #: Whether :meth:`start` must not wait for anything any more. No event: a handler of signals must take no lock.
         self.stopping = False
+        #: Number of this process among the workers of the service, from 0.
+        self.number = 0
 
     def check(self) -> None:
         """Check, before the fork, that the service can start.
@@ -260,7 +262,9 @@ def run(conf: cfg.ConfigOpts, service: Service, workers: int = 1) -> int:
         return os.EX_CONFIG
     launcher = oslo_service.launch(conf, service, workers=workers, restart_method="mutate")
 
-    def reload_in_place(service_id: Any, worker_id: int, worker: Any) -> None:
+    def prepare_worker(service_id: Any, worker_id: int, worker: Any) -> None:
+        service.number = worker_id
+
         # The launcher restarts the worker on SIGHUP. A restart would interrupt operations that take hours, so the worker
         # reloads its files instead.
         def reload() -> None:
@@ -269,7 +273,7 @@ def run(conf: cfg.ConfigOpts, service: Service, workers: int = 1) -> int:
 
         worker.reload = reload
 
-    launcher._manager.register_hooks(on_new_worker=reload_in_place)
+    launcher._manager.register_hooks(on_new_worker=prepare_worker)
     return launcher.wait() or os.EX_OK
 
 

@@ -16,6 +16,8 @@ from karbor_like.api import callers, errors, health, middleware, request, root, 
 from karbor_like.api.bulkhead import Bulkhead
 from karbor_like.api.context import ServiceContext
 from karbor_like.db.session import Database
+from karbor_like.metrics import page
+from karbor_like.metrics.figures import Figures
 from karbor_like.rpc import transport
 from karbor_like.rpc.operationengine import OperationEngineClient
 from karbor_like.rpc.protection import ProtectionClient
@@ -93,16 +95,22 @@ def build(deps: ServiceContext, authenticate: Filter = keystone) -> Application:
     v1 = authenticate(root.application(deps), conf)
     v1 = _for_bodies(v1, conf)
     v1 = middleware.ErrorFormatter(v1)
-    parts = {
+    parts: dict[str, Application] = {
         "v1": v1,
         "healthcheck": health.Healthcheck(deps),
         "document": versions.document(),
         "versions": versions.versions(conf),
     }
 
+    if conf.metrics.api_route:
+        parts["metrics"] = page.Metrics(Figures(conf, deps.database, deps.clock))
+
     def front(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         try:
-            part = parts[_part(webob.Request(environ).path_info)]
+            name = _part(webob.Request(environ).path_info)
+            if name != "v1":
+                environ[middleware.ROUTE] = name
+            part = parts.get(name, parts["versions"])
         except UnicodeDecodeError:
             part = errors.answer(exception.MalformedRequest("the path is not UTF-8"))
         return part(environ, start_response)
@@ -110,7 +118,7 @@ def build(deps: ServiceContext, authenticate: Filter = keystone) -> Application:
     # Every request passes through these in reverse order.
     application = _for_proxies(front, conf)
     application = _for_browsers(application, conf)
-    return middleware.RequestId(application, conf)
+    return middleware.RequestId(middleware.Counted(application, deps.clock), conf)
 
 
 def _for_bodies(application: Application, conf: cfg.ConfigOpts) -> Application:
@@ -149,6 +157,8 @@ def _for_browsers(application: Application, conf: cfg.ConfigOpts) -> Application
 def _part(path: str) -> str:
     if path.rstrip("/") == "/healthcheck":
         return "healthcheck"
+    if path == page.METRICS_PATH:
+        return "metrics"
     if path == versions.DOCUMENT_PATH:
         return "document"
     return "v1" if path == "/v1" or path.startswith("/v1/") else "versions"

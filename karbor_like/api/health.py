@@ -3,14 +3,11 @@
 It is cheap and needs no token. A check that waits for a peer occupies one thread, no matter how many clients ask.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent import futures
 from types import SimpleNamespace
 from typing import Any, Final
 
 import webob
-from oslo_db import exception as db_exception
 from oslo_middleware import healthcheck
 from oslo_middleware.healthcheck import pluginbase
 
@@ -20,9 +17,9 @@ from karbor_like.api.context import ServiceContext
 from karbor_like.clock import Clock
 from karbor_like.context import RequestContext
 from karbor_like.db import migration, services
+from karbor_like.metrics import health
+from karbor_like.shared import SharedAnswer
 
-#: Seconds for which the latest answer is given to those who ask while a check is running.
-_FRESH: Final = 60.0
 #: Seconds that a check may last beyond ``[api] health_timeout``.
 _MARGIN: Final = 1.0
 
@@ -37,62 +34,28 @@ class _Check:
         self._ask = ask
 
     def healthcheck(self, server_port: int) -> pluginbase.HealthcheckResult:
-        try:
-            self._ask()
-        except exception.KarborLikeError as error:
-            return pluginbase.HealthcheckResult(False, f"{self._name}: {error.message}")
-        except db_exception.DBError:
-            # The route needs no token, and the text of a database error may contain its address.
-            return pluginbase.HealthcheckResult(False, f"{self._name}: does not answer")
-        return pluginbase.HealthcheckResult(True, f"{self._name}: OK")
+        found = health.look(self._name, self._ask)
+        return pluginbase.HealthcheckResult(found.good, found.line)
 
 
 class SharedCheck:
-    """Runs one check at a time, in a thread of its own, and shares its answer.
-
-    Callers that ask while a check is running get the latest answer if that is not too old, and otherwise wait for the running
-    check. No caller waits for longer than *patience*. A check that lasts for longer is itself the answer, until it has ended.
+    """Runs one check at a time, in a thread of its own, and shares its answer: see :class:`karbor_like.shared.SharedAnswer`.
 
     :param run: the check, which may hang
-    :param patience: seconds
+    :param patience: seconds after which a check that lasts for longer is itself the answer
     """
 
     def __init__(self, run: Callable[[], Results], patience: float, clock: Clock) -> None:
-        self._run = run
-        self._patience = patience
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._running: futures.Future[Results] | None = None
-        self._latest: tuple[float, Results] | None = None
+        late = pluginbase.HealthcheckResult(False, f"health: the check has lasted longer than {patience:g} s")
+        self._answer = SharedAnswer[Results]("health", run, patience, clock, late=[late], failed=_unexpected)
 
     def results(self) -> Results:
         """Return the results of a check."""
-        with self._lock:
-            running = self._running
-            latest = self._latest
-            if running is None:
-                running = self._running = futures.Future()
-                threading.Thread(target=self._work, args=(running,), name="health", daemon=True).start()
-            elif latest is not None and self._clock.monotonic() <= latest[0] + _FRESH:
-                return latest[1]
-        try:
-            return running.result(self._patience)
-        except futures.TimeoutError:
-            late = pluginbase.HealthcheckResult(False, f"health: the check has lasted longer than {self._patience:g} s")
-            with self._lock:
-                if self._running is running:
-                    self._latest = self._clock.monotonic(), [late]
-            return [late]
+        return self._answer.get()
 
-    def _work(self, running: "futures.Future[Results]") -> None:
-        try:
-            results = self._run()
-        except Exception as error:  # noqa: BLE001 - the border of a thread
-            results = [pluginbase.HealthcheckResult(False, f"health: unexpected {type(error).__name__}")]
-        with self._lock:
-            self._latest = self._clock.monotonic(), results
-            self._running = None
-        running.set_result(results)
+
+def _unexpected(error: Exception) -> Results:
+    return [pluginbase.HealthcheckResult(False, f"health: unexpected {type(error).__name__}")]
 
 
 class _Backends:
@@ -113,9 +76,7 @@ class Healthcheck(healthcheck.Healthcheck):
         super().__init__(None, deps.conf)
         timeout = deps.conf.api.health_timeout
         own = [
-            _Check("database", lambda: migration.check(deps.database)),
-            _Check("rpc", lambda: deps.protection.ping(RequestContext(overwrite=False), timeout=timeout)),
-            _Check("protection", lambda: check_protection(deps)),
+            _Check(name, check) for name, check in {**needs(deps), "protection": lambda: check_protection(deps)}.items()
         ]
         # Entry points are the other way to add checks. Their objects are created without the dependencies.
         checks: list[Any] = [*(extension.obj for extension in self._backends if extension.obj), *own]
@@ -129,6 +90,15 @@ class Healthcheck(healthcheck.Healthcheck):
         if response.status_int in errors.RETRY_AFTER:
             response.headers["Retry-After"] = errors.RETRY_AFTER[response.status_int]
         return response
+
+
+def needs(deps: ServiceContext) -> health.Checks:
+    """Return the checks of what a process of the API needs."""
+    timeout = deps.conf.api.health_timeout
+    return {
+        "database": lambda: migration.check(deps.database),
+        "rpc": lambda: deps.protection.ping(RequestContext(overwrite=False), timeout=timeout),
+    }
 
 
 def check_protection(deps: ServiceContext) -> None:

@@ -10,6 +10,8 @@ from oslo_context import context
 from oslo_middleware import request_id
 
 from karbor_like.api import errors
+from karbor_like.clock import Clock
+from karbor_like.metrics import families
 
 LOG = logging.getLogger(__name__)
 
@@ -19,6 +21,9 @@ Application = Callable[..., Any]
 _GIVEN_ID = "HTTP_X_OPENSTACK_REQUEST_ID"
 #: Headers with the id of a request.
 _IDS = (request_id.HTTP_RESP_HEADER_REQUEST_ID, "x-compute-request-id")
+
+#: Where the application notes the route of a request: its path with the names of the variables.
+ROUTE = "karbor_like.route"
 
 #: User agents of the old client of this API, alone and as a plugin of the OpenStack client. It fails at a ``Retry-After``
 #: header with any status but 413.
@@ -40,6 +45,24 @@ class RequestId(request_id.RequestId):
 
         application: Any = self.application
         return application(environ, begin)
+
+
+class Counted:
+    """Counts the requests, by the route that the application notes under :data:`ROUTE` in the environment."""
+
+    def __init__(self, application: Application, clock: Clock) -> None:
+        self._application = application
+        self._clock = clock
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        began = self._clock.monotonic()
+
+        def begin(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            route = environ.get(ROUTE, "none")
+            families.count_request(environ["REQUEST_METHOD"], route, status[:3], self._clock.monotonic() - began)
+            return start_response(status, headers, *error)
+
+        return self._application(environ, begin)
 
 
 class ErrorFormatter:

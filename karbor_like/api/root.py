@@ -8,7 +8,7 @@ import webob
 from pecan import core, hooks
 
 from karbor_like import exception
-from karbor_like.api import errors, request
+from karbor_like.api import errors, middleware, request
 from karbor_like.api.context import ServiceContext
 from karbor_like.api.controllers import v1
 from karbor_like.api.controllers.routing import Router
@@ -41,6 +41,7 @@ class RequestHook(hooks.PecanHook):
                 f"Malformed request url: the project {project_id[:64]!r} in the path is not the token's"
             )
         incoming.context["route"] = route
+        incoming.environ[middleware.ROUTE] = route.path
         incoming.context["call"] = Call(incoming, context, variables, raw)
 
     def on_error(self, state: Any, error: Exception) -> webob.Response:

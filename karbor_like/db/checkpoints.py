@@ -46,6 +46,22 @@ def get(
     return row
 
 
+def totals(session: db_session.Queryable) -> Sequence[Any]:
+    """Return number and sizes of the checkpoints that are not deleted, by provider and status.
+
+    :returns: rows with ``provider_id``, ``status``, ``number``, ``logical_bytes``, ``new_bytes`` and ``stored_bytes``
+    """
+    sizes = (Checkpoint.logical_bytes, Checkpoint.new_bytes, Checkpoint.stored_bytes)
+    sums = [sa.func.sum(size).label(size.key) for size in sizes]
+    query = (
+        sa.select(Checkpoint.provider_id, Checkpoint.status, sa.func.count().label("number"), *sums)
+        .where(Checkpoint.status != states.DELETED)
+        .group_by(Checkpoint.provider_id, Checkpoint.status)
+        .order_by(Checkpoint.provider_id, Checkpoint.status)
+    )
+    return session.execute(query).all()
+
+
 def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 

@@ -1,12 +1,17 @@
 """Periodic jobs that exactly one service process runs each time they are due."""
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor_like.db import session as db_session
 from karbor_like.db.models import PeriodicJob
+
+#: How the name of a job begins; the id of a provider follows.
+COLLECT: Final = "collect "
 
 
 def take(session: orm.Session, name: str, owner: str, seconds: float) -> bool:
@@ -31,3 +36,21 @@ def take(session: orm.Session, name: str, owner: str, seconds: float) -> bool:
     session.add(PeriodicJob(name=name, due_at=due_at, owner=owner))
     session.flush()
     return True
+
+
+def done(session: orm.Session, name: str) -> None:
+    """Record that the job *name* has just succeeded."""
+    session.execute(
+        sa.update(PeriodicJob)
+        .where(PeriodicJob.name == name)
+        .values(done_at=db_session.now(session))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def done_times(session: db_session.Queryable, prefix: str) -> Mapping[str, datetime]:
+    """Return when the jobs whose names begin with *prefix* last succeeded, by the rest of the name."""
+    query = sa.select(PeriodicJob.name, PeriodicJob.done_at).where(
+        PeriodicJob.name.startswith(prefix, autoescape=True), PeriodicJob.done_at.is_not(None)
+    )
+    return {row.name.removeprefix(prefix): row.done_at for row in session.execute(query)}

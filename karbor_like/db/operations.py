@@ -204,6 +204,14 @@ def finish(
     return OPERATIONS.update(session, held.operation_id, values, _held(held))
 
 
+def duration(session: orm.Session, operation_id: str) -> float | None:
+    """Return the seconds from the start to the end of an operation that has ended; None if it was never started."""
+    row = session.get(Operation, operation_id)
+    if row is None or row.started_at is None or row.ended_at is None:
+        return None
+    return max(0.0, (row.ended_at - row.started_at).total_seconds())
+
+
 #: No lease of an ended operation: nothing is left to do, and its credential is not needed.
 _FORGOTTEN: Mapping[str, Any] = {"credential": None, "lease_until": None}
 
@@ -222,6 +230,21 @@ def with_orphans(
     if ended_before is not None:
         query = query.where(Operation.ended_at < ended_before)
     return session.execute(query.order_by(Operation.lease_until, Operation.id).limit(limit)).scalars().all()
+
+
+def count_unclean(session: db_session.Queryable) -> int:
+    """Count the ended operations that left something in a cloud, or may have."""
+    query = sa.select(sa.func.count()).where(Operation.queue_state == DONE, Operation.lease_until.is_not(None))
+    return session.execute(query).scalar_one()
+
+
+def count_expired(session: db_session.Queryable, now: datetime) -> int:
+    """Count the operations whose process does not renew its lease, and that no other process has taken over yet.
+
+    :param now: by the clock of the database
+    """
+    query = sa.select(sa.func.count()).where(Operation.queue_state == RUNNING, Operation.lease_until < now)
+    return session.execute(query).scalar_one()
 
 
 def claim_ended(session: orm.Session, operation: Operation, owner: str, lease_seconds: float) -> Claim | None:

@@ -1,13 +1,17 @@
 """Queries on plans."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor_like import exception
 from karbor_like.db import models, repository
-from karbor_like.db.models import Plan
+from karbor_like.db.models import Checkpoint, Plan, ScheduledOperation
+from karbor_like.db.session import Queryable
+from karbor_like.domain import states
 
 PLANS = repository.Repository(
     models.Plan,
@@ -43,3 +47,58 @@ def projects_with_plans(session: orm.Session, among: Iterable[str]) -> set[str]:
     """Return those of the projects *among* that have plans."""
     query = sa.select(Plan.project_id).where(Plan.project_id.in_(list(among))).distinct()
     return set(session.execute(query).scalars())
+
+
+def _newest_good() -> sa.ScalarSelect[datetime]:
+    """Match the time of the newest available checkpoint of a plan at its own provider: copies elsewhere are not newer."""
+    return (
+        sa.select(Checkpoint.created_at)
+        .where(
+            Checkpoint.plan_id == Plan.id,
+            Checkpoint.provider_id == Plan.provider_id,
+            Checkpoint.status == states.AVAILABLE,
+        )
+        .order_by(Checkpoint.created_at.desc(), Checkpoint.id.desc())
+        .limit(1)
+        .correlate(Plan)
+        .scalar_subquery()
+    )
+
+
+def last_checkpoints(session: Queryable, plan_ids: Sequence[str]) -> Mapping[str, datetime]:
+    """Return the time of the newest available checkpoint of each of these plans that has one, by id of the plan."""
+    if not plan_ids:
+        return {}
+    newest = _newest_good().label("newest")
+    rows = session.execute(sa.select(Plan.id, newest).where(Plan.id.in_(list(plan_ids))))
+    return {row.id: row.newest for row in rows if row.newest is not None}
+
+
+def _scheduled() -> sa.Subquery:
+    """Return the plans that an enabled scheduled operation protects, with the time when the first of these was created."""
+    return (
+        sa.select(ScheduledOperation.plan_id, sa.func.min(ScheduledOperation.created_at).label("created_at"))
+        .where(ScheduledOperation.enabled.is_(True))
+        .group_by(ScheduledOperation.plan_id)
+        .subquery()
+    )
+
+
+def oldest(session: Queryable, limit: int) -> Sequence[Any]:
+    """Return the scheduled plans with the oldest newest checkpoints.
+
+    :returns: rows with ``id``, ``project_id`` and ``since``: the time of the newest available checkpoint, or that since when
+        the plan is scheduled if there is none
+    """
+    scheduled = _scheduled()
+    since = sa.func.coalesce(_newest_good(), scheduled.c.created_at).label("since")
+    query = sa.select(Plan.id, Plan.project_id, since).join(scheduled, scheduled.c.plan_id == Plan.id)
+    return session.execute(query.order_by(sa.text("since"), Plan.id).limit(limit)).all()
+
+
+def count(session: Queryable) -> tuple[int, int]:
+    """Return the number of plans, and of those that an enabled scheduled operation protects."""
+    number = sa.select(sa.func.count()).select_from(Plan)
+    scheduled = _scheduled()
+    busy = number.join(scheduled, scheduled.c.plan_id == Plan.id)
+    return session.execute(number).scalar_one(), session.execute(busy).scalar_one()

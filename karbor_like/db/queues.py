@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import orm
 
 from karbor_like.db import session as db_session
 from karbor_like.db.models import Operation, ScheduledRun
 from karbor_like.db.operations import QUEUED, RUNNING
 from karbor_like.db.scheduled_runs import STARTED
+from karbor_like.db.session import Queryable
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Depth:
     oldest_seconds: float | None
 
 
-def operations(session: orm.Session) -> Depth:
+def operations(session: Queryable) -> Depth:
     """Return the depth of the queue of the protection services."""
     now = db_session.now(session)
     lost = sa.and_(Operation.queue_state == RUNNING, Operation.lease_until < now)
@@ -38,7 +38,7 @@ def operations(session: orm.Session) -> Depth:
     return _depth(session, now, waiting, since, running)
 
 
-def scheduled_runs(session: orm.Session, now: datetime) -> Depth:
+def scheduled_runs(session: Queryable, now: datetime) -> Depth:
     """Return the depth of the queue of the operation engines.
 
     :param now: by the clocks of the engines, which schedules follow
@@ -51,7 +51,7 @@ def scheduled_runs(session: orm.Session, now: datetime) -> Depth:
 
 
 def _depth(
-    session: orm.Session,
+    session: Queryable,
     now: datetime,
     waiting: sa.ColumnElement[bool],
     since: Any,

@@ -11,6 +11,7 @@ from karbor_like import exception
 from karbor_like.db import models, repository
 from karbor_like.db.models import Operation, ScheduledOperation, ScheduledRun, Trigger
 from karbor_like.db.operations import DONE
+from karbor_like.db.session import Queryable
 from karbor_like.domain import states
 from karbor_like.domain.operation import OperationType
 
@@ -43,6 +44,11 @@ def due_triggers(session: orm.Session, now: datetime, limit: int, without: Seque
     if without:
         query = query.where(Trigger.id.not_in(without))
     return session.execute(query).scalars().all()
+
+
+def oldest_due(session: Queryable, now: datetime) -> datetime | None:
+    """Return the due time of the trigger that has been due for the longest time and was not fired, or None."""
+    return session.execute(sa.select(sa.func.min(Trigger.next_run_at)).where(Trigger.next_run_at <= now)).scalar_one()
 
 
 def lock_unchanged(session: orm.Session, triggers: Sequence[Trigger]) -> Sequence[Trigger]:

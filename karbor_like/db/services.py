@@ -78,6 +78,12 @@ def list_all(session: orm.Session, *, host: str | None = None, binary: str | Non
     return session.execute(query.order_by(Service.id)).scalars().all()
 
 
+def summaries(session: db_session.Queryable) -> Sequence[Any]:
+    """Return the id, binary, times and reports of all services, ordered by id."""
+    columns = (Service.id, Service.binary, Service.created_at, Service.updated_at, Service.reports)
+    return session.execute(sa.select(*columns).order_by(Service.id)).all()
+
+
 def get(session: orm.Session, service_id: int) -> Service:
     """Return a service.
 

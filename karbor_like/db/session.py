@@ -33,6 +33,9 @@ LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+#: What single queries are run on: a session, or the connection of a lookup.
+Queryable = orm.Session | sa.Connection
+
 _RETRIES = 8
 _TRANSIENT = (db_exception.DBConnectionError, db_exception.DBDeadlock, db_exception.RetryRequest)
 #: Seconds after the first attempt within which a further one may begin.
@@ -292,7 +295,7 @@ class Database:
             facade.dispose_pool()
 
 
-def now(session: orm.Session) -> datetime:
+def now(session: Queryable) -> datetime:
     """Return the database's time, timezone-aware UTC."""
     value = session.execute(sa.select(utcnow())).scalar_one()
     if isinstance(value, str):

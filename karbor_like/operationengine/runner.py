@@ -28,6 +28,7 @@ from karbor_like.db.models import ScheduledOperation, ScheduledRun
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.session import Database
 from karbor_like.domain import states
+from karbor_like.metrics import families
 from karbor_like.operationengine.restapi import RestApi
 from karbor_like.operationengine.trusts import TrustLost, Trusts
 from karbor_like.plugins import operation as plugins
@@ -302,13 +303,16 @@ class Runner:
     def _end(self, run: ScheduledRun, state: str, reason: str | None) -> None:
         now = self._clock.now()
 
-        def record(session: orm.Session) -> None:
-            if scheduled_runs.end(session, run, state, now, reason) and state != scheduled_runs.SUCCEEDED:
+        def record(session: orm.Session) -> bool:
+            ended = scheduled_runs.end(session, run, state, now, reason)
+            if ended and state != scheduled_runs.SUCCEEDED:
                 operation = SCHEDULED_OPERATIONS.find(session, run.scheduled_operation_id)
                 if operation is not None:
                     scheduled_runs.log(session, operation, state, run.due_at, now, reason, run.checkpoint_id)
+            return ended
 
-        self._database.write(record)
+        if self._database.write(record):
+            families.SCHEDULED_RUNS.labels(state).inc()
 
     def _disable(self, operation: ScheduledOperation, run: ScheduledRun, reason: str) -> bool:
         """Disable an operation of which every run would fail in the same way, unless it no longer has the trust of *run*.

@@ -19,6 +19,7 @@ from karbor_like.clock import Clock
 from karbor_like.db import scheduled_runs
 from karbor_like.db.models import ScheduledOperation, Trigger
 from karbor_like.db.session import Database
+from karbor_like.metrics import families
 from karbor_like.triggers.contract import NotInstalled, Timing, TriggerType, of_type
 
 LOG = logging.getLogger(__name__)
@@ -86,7 +87,11 @@ class Scheduler:
         times, reasons = self._compute_times(triggers, now)
         computed = [row for row in triggers if row.id in times]
         try:
-            fired = self._database.write(lambda session: self._record(session, computed, times, now)) if computed else 0
+            fired, ended = (
+                self._database.write(lambda session: self._record(session, computed, times, now))
+                if computed
+                else (0, [])
+            )
         except (exception.Conflict, db_exception.DBDuplicateEntry) as error:
             # On a database without SKIP LOCKED, two engines may have read the same triggers; one of them was faster.
             self._conflicts += 1
@@ -94,12 +99,17 @@ class Scheduler:
             LOG.log(level, "another engine fired these triggers first, %d times in a row: %s", self._conflicts, error)
             return 0, reasons, False
         self._conflicts = 0
+        for state in ended:
+            families.SCHEDULED_RUNS.labels(state).inc()
         return fired, reasons, len(triggers) == self._options.batch and bool(fired or reasons)
 
     def _record(
         self, session: orm.Session, computed: Sequence[Trigger], times: Mapping[str, "_Times"], now: datetime
-    ) -> int:
-        """Record the runs of those triggers that are still due, and return the number of these triggers."""
+    ) -> tuple[int, list[str]]:
+        """Record the runs of those triggers that are still due.
+
+        :returns: number of these triggers; states of the runs that ended at once
+        """
         due = scheduled_runs.lock_unchanged(session, computed)
         operations = scheduled_runs.operations_of(session, [row.id for row in due])
         ids = [row.id for rows in operations.values() for row in rows]
@@ -118,7 +128,7 @@ class Scheduler:
                     runs.append(run)
         scheduled_runs.record(session, runs)
         scheduled_runs.advance(session, fired)
-        return len(due)
+        return len(due), [run["state"] for run in runs if run["ended_at"]]
 
     def _compute_times(
         self, triggers: Sequence[Trigger], now: datetime

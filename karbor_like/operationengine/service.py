@@ -14,6 +14,8 @@ from karbor_like.context import RequestContext
 from karbor_like.db import idempotency, migration, scheduled_runs, services
 from karbor_like.db.session import Database
 from karbor_like.heartbeat import Heartbeat
+from karbor_like.metrics import health
+from karbor_like.metrics.exporter import Exporter
 from karbor_like.operationengine.runner import Runner
 from karbor_like.operationengine.scheduler import Scheduler
 from karbor_like.operationengine.trusts import Trusts
@@ -82,6 +84,11 @@ class OperationEngine(service.Service):
         conf, clock = self._conf, self._clock
         options = conf.operationengine
         self._database = Database(conf)
+        self._watchdog = dog = Watchdog(clock, conf.service.hung_time)
+        self._transport = rpc_transport.get(conf)
+        self._client = rpc.OperationEngineClient(conf, self._transport)
+        self.exporter = Exporter(conf, "operationengine_port", self.number, self._database, self._needs(), clock)
+        self.exporter.start()
         self._database.wait()
         migration.check(self._database)
         notifications.attach(conf, self._database, service.OPERATION_ENGINE_BINARY, clock)
@@ -97,12 +104,10 @@ class OperationEngine(service.Service):
             owner,
             lambda: self._periodic["runner"].wake(),
         )
-        self._transport = rpc_transport.get(conf)
         target = oslo_messaging.Target(topic=rpc.TOPIC, server=conf.service.host, version=rpc.VERSION)
         self._server = rpc_transport.server(
             conf, self._transport, target, Endpoint(self._database, trusts, conf.service.host)
         )
-        self._watchdog = dog = Watchdog(clock, conf.service.hung_time)
         periodics = (
             service.Periodic("scheduler", lambda: options.poll_interval, self._fire, clock, dog),
             service.Periodic("runner", lambda: options.poll_interval, self._runner.poll, clock, dog),
@@ -117,6 +122,14 @@ class OperationEngine(service.Service):
             periodic.start()
         if self._server.start(lambda: self.stopping):
             LOG.info("operation engine %s started", owner)
+
+    def _needs(self) -> health.Checks:
+        seconds = self._conf.metrics.timeout
+        return {
+            "database": lambda: migration.check(self._database),
+            "rpc": lambda: self._client.ping(RequestContext(overwrite=False), timeout=seconds),
+            "threads": lambda: health.check_threads(self._watchdog),
+        }
 
     def _is_enabled(self) -> bool:
         with self._database.reader() as session:
@@ -144,6 +157,7 @@ class OperationEngine(service.Service):
         service.attempt(self._runner.stop, _STOP_SECONDS)
         self._heartbeat.stop()
         self._watchdog.stop()
+        self.exporter.stop()
         rpc_transport.close(self._transport)
         self._database.dispose()
         super().stop(graceful)

@@ -12,6 +12,7 @@ from sqlalchemy import orm
 
 from karbor_like import exception, watchdog
 from karbor_like.db import operations
+from karbor_like.metrics import families
 from karbor_like.protection import connections, runner
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.operation import lease_renewal, outage
@@ -101,6 +102,8 @@ class Executor:
         for claim in self._takeover.claim(free, running):
             with self._condition:
                 self._running[claim.operation_id] = claim
+            families.CLAIMS.inc()
+            families.RUNNING.inc()
             self._pool.submit(self._run, claim)
             watchdog.tick()
 
@@ -117,6 +120,8 @@ class Executor:
         try:
             runner.run(self._env, claim)
         except exception.LeaseLost as error:
+            if not self._closed:
+                families.LEASES_LOST.inc()
             LOG.warning("%s", error)
         except Exception:  # noqa: BLE001 - the border of a thread; the lease expires and the operation is retried
             LOG.exception("Operation %s stopped unexpectedly; it will be retried", claim.operation_id)
@@ -125,6 +130,7 @@ class Executor:
             with self._condition:
                 del self._running[claim.operation_id]
                 self._condition.notify_all()
+            families.RUNNING.dec()
             self._poller.wake()
 
     def _release(self, claim: ActiveClaim) -> None:

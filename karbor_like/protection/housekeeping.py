@@ -9,13 +9,13 @@ from sqlalchemy import orm
 
 from karbor_like import exception, watchdog
 from karbor_like.bank import errors
-from karbor_like.bank.collector import Collector
+from karbor_like.bank.collector import Collector, GcReport
 from karbor_like.db import jobs
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.failed import delete_failed
 from karbor_like.protection.orphans import OrphanReport, Orphans
 from karbor_like.protection.registry.providers import Provider
-from karbor_like.protection.sync import Sync
+from karbor_like.protection.sync import Sync, SyncReport
 from karbor_like.service import Periodic
 
 LOG = logging.getLogger(__name__)
@@ -48,46 +48,63 @@ class Housekeeping:
         conf = self._env.conf.protection
         for provider in self._env.providers.list():
             self._run_job(f"sync {provider.id}", conf.sync_interval, functools.partial(self._sync, provider))
-            self._run_job(f"collect {provider.id}", conf.collect_interval, functools.partial(self._collect, provider))
+            self._run_job(
+                f"{jobs.COLLECT}{provider.id}", conf.collect_interval, functools.partial(self._collect, provider)
+            )
             self._run_job(f"orphans {provider.id}", conf.orphan_interval, functools.partial(self._orphans, provider))
             if conf.keep_failed_days:
                 self._run_job(
                     f"failed {provider.id}", _FAILED_SECONDS, functools.partial(self._delete_failed, provider)
                 )
 
-    def _run_job(self, name: str, interval: float, job: Callable[[], None]) -> None:
-        """Run *job* if it is due and no other process runs it. An interval of 0 disables it."""
+    def _run_job(self, name: str, interval: float, job: Callable[[], bool]) -> None:
+        """Run *job*, which returns whether it was done, if it is due and no other process runs it.
+
+        An interval of 0 disables it.
+        """
 
         def take(session: orm.Session) -> bool:
             return jobs.take(session, name, self._env.owner, interval)
 
         watchdog.tick()
         try:
-            if interval and not self._periodic.stopped and self._env.database.write(take):
-                job()
+            if interval and not self._periodic.stopped and self._env.database.write(take) and job():
+                self._env.database.write(lambda session: jobs.done(session, name))
         except db_exception.DBDuplicateEntry:
             LOG.debug("Another process runs %s for the first time", name)
         except exception.KarborLikeError as error:
             LOG.warning("%s failed: %s", name, error.message)
 
-    def _sync(self, provider: Provider) -> None:
+    def _sync(self, provider: Provider) -> bool:
         report = Sync(self._env.database, provider).run()
-        LOG.info("Checkpoints of provider %s are synchronized with its bank: %s", provider.name, report)
+        level = logging.DEBUG if report == SyncReport() else logging.INFO
+        LOG.log(level, "Checkpoints of provider %s are synchronized with its bank: %s", provider.name, report)
+        return True
 
-    def _delete_failed(self, provider: Provider) -> None:
+    def _delete_failed(self, provider: Provider) -> bool:
         number = delete_failed(self._env, provider, self._env.conf.protection.keep_failed_days)
         if number:
             LOG.info("%d checkpoints of provider %s that failed are being deleted", number, provider.name)
+        return True
 
-    def _collect(self, provider: Provider) -> None:
+    def _collect(self, provider: Provider) -> bool:
         try:
             report = Collector(provider.bank).run(lambda stage, done, total: watchdog.tick())
         except errors.Busy as error:
             LOG.info("Garbage collection of the bank of %s was skipped: %s", provider.name, error.message)
-            return
-        LOG.info("Garbage collection of the bank of %s: %s", provider.name, report.to_dict())
+            return False
+        level = logging.INFO if _has_changed(report) else logging.DEBUG
+        LOG.log(level, "Garbage collection of the bank of %s: %s", provider.name, report.to_dict())
+        return not report.problems
 
-    def _orphans(self, provider: Provider) -> None:
+    def _orphans(self, provider: Provider) -> bool:
         report = Orphans(self._env, provider.id).run()
         if report != OrphanReport():
             LOG.info("What operations of provider %s left in the cloud: %s", provider.name, report)
+        return True
+
+
+def _has_changed(report: GcReport) -> bool:
+    """Return whether a garbage collection removed anything, is about to, or could not."""
+    amounts = (report.reclaimed, report.quarantined)
+    return bool(report.problems) or any(report.leftovers.values()) or any(amount.objects for amount in amounts)

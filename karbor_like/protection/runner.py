@@ -8,6 +8,7 @@ from taskflow.flow import Flow
 
 from karbor_like import exception
 from karbor_like.domain.operation import OperationType
+from karbor_like.metrics import families
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.flows import copy, delete, protect, restore
 from karbor_like.protection.operation import cleanup, lifecycle, outage, restored_plan
@@ -38,7 +39,7 @@ def run(env: ServiceContext, claim: ActiveClaim) -> bool:
     if cancelled:
         claim.cancel()
     limit = env.conf.protection.max_attempts
-    reasons = []
+    reasons, error_type = [], exception.KarborLikeError.type
     deaths = spec.attempts - spec.interruptions
     if deaths > limit:
         reasons.append(f"given up: the process that ran it died {limit} times")
@@ -53,7 +54,8 @@ def run(env: ServiceContext, claim: ActiveClaim) -> bool:
             if outcome is Outcome.UNFINISHED:
                 return False
             if outcome is Outcome.REVERTED:
-                reasons += _failures(env, operation)
+                found, error_type = _failures(env, operation)
+                reasons += found
                 cleanup.retry(operation)
         done = outcome is Outcome.DONE
         if done and spec.with_plan:
@@ -70,18 +72,33 @@ def run(env: ServiceContext, claim: ActiveClaim) -> bool:
             # A process that seemed to be dead may continue, and die before it deletes what it created too late.
             again_in = float(env.conf.protection.orphan_interval)
     reasons += cleanup.remark(remains)
-    lifecycle.finish(env, spec, claim, reasons, done=done, failed_status=operation.failed_status, again_in=again_in)
+    lifecycle.finish(
+        env,
+        spec,
+        claim,
+        reasons,
+        done=done,
+        failed_status=operation.failed_status,
+        again_in=again_in,
+        error_type="" if done else error_type,
+    )
     return True
 
 
-def _failures(env: ServiceContext, operation: OperationSession) -> list[str]:
-    """Return why the flow failed: the original failures, without the tasks that were stopped because of them."""
+def _failures(env: ServiceContext, operation: OperationSession) -> tuple[list[str], str]:
+    """Return why the flow failed, and the type of the first error.
+
+    The reasons are the original failures, without the tasks that were stopped because of them.
+    """
     try:
         failures = env.flows.failures(operation.spec.flow_id, operation)
     except taskflow_exceptions.NotFound:
-        return []
+        failures = []
     stopped = [failure for failure in failures if failure.check(exception.Cancelled)]
     original = [failure for failure in failures if failure not in stopped]
     if original:
-        return [failure.exception_str for failure in original]
-    return ["cancelled"] if stopped else []
+        # A failure that another process recorded has only the names of its classes.
+        return [failure.exception_str for failure in original], families.error_type(original[0])
+    if stopped:
+        return ["cancelled"], exception.Cancelled.type
+    return [], exception.KarborLikeError.type

@@ -10,6 +10,8 @@ from karbor_like import service
 from karbor_like.context import RequestContext
 from karbor_like.db import migration
 from karbor_like.heartbeat import Heartbeat
+from karbor_like.metrics import health
+from karbor_like.metrics.exporter import Exporter
 from karbor_like.protection.banks import Banks
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.endpoint import Endpoint
@@ -37,12 +39,14 @@ class ProtectionService(service.Service):
         :raises ConfigurationError: the configuration is unusable, or the database has another schema than this code
         """
         self._env = env = ServiceContext.make(self._conf)
+        self._transport = transport.get(self._conf)
+        self._client = protection.ProtectionClient(self._conf, self._transport)
+        self.exporter = Exporter(self._conf, "protection_port", self.number, env.database, self._needs(), env.clock)
+        self.exporter.start()
         env.database.wait()
         migration.check(env.database)
         self._banks = Banks(env.clock)
         self._executor = Executor(env)
-        self._transport = transport.get(self._conf)
-        self._client = protection.ProtectionClient(self._conf, self._transport)
         target = oslo_messaging.Target(
             topic=protection.TOPIC, server=self._conf.service.host, version=protection.VERSION
         )
@@ -57,6 +61,14 @@ class ProtectionService(service.Service):
         self._housekeeping.start()
         if self._server.start(lambda: self.stopping):
             LOG.info("The protection service is ready as %s", env.owner)
+
+    def _needs(self) -> health.Checks:
+        seconds = self._conf.metrics.timeout
+        return {
+            "database": lambda: migration.check(self._env.database),
+            "rpc": lambda: self._client.ping(RequestContext(overwrite=False), timeout=seconds),
+            "threads": lambda: health.check_threads(self._env.watchdog),
+        }
 
     def _wake(self, context: RequestContext) -> None:
         self._executor.wake()
@@ -79,6 +91,7 @@ class ProtectionService(service.Service):
         service.attempt(self._server.wait)
         self._heartbeat.stop()
         self._env.watchdog.stop()
+        self.exporter.stop()
         transport.close(self._transport)
         self._env.close()
         super().stop(graceful)

@@ -14,6 +14,7 @@ from oslo_config import cfg
 from karbor_like import deadline, exception
 from karbor_like.clock import Clock, SystemClock
 from karbor_like.context import RequestContext
+from karbor_like.metrics import families
 from karbor_like.rpc import transport as rpc_transport
 from karbor_like.rpc.serializer import Serializer
 from karbor_like.secret import Cipher
@@ -115,11 +116,15 @@ class Client:
         return self._call(ctxt, "ping", timeout)
 
     def _call(self, ctxt: RequestContext, method: str, timeout: float | None = None, **arguments: Any) -> Any:
-        if timeout is not None:
-            return self._ask(ctxt, method, timeout, timeout, arguments)
-        with self._guard(ctxt) as limit:
-            # The call may be long: the heartbeats of the server must be timely, not its answer.
-            return self._ask(ctxt, method, min(self._conf.rpc_response_timeout, limit), limit, arguments)
+        try:
+            if timeout is not None:
+                return self._ask(ctxt, method, timeout, timeout, arguments)
+            with self._guard(ctxt) as limit:
+                # The call may be long: the heartbeats of the server must be timely, not its answer.
+                return self._ask(ctxt, method, min(self._conf.rpc_response_timeout, limit), limit, arguments)
+        except Exception as error:
+            families.count_rpc_error("client", method, error)
+            raise
 
     def _ask(self, ctxt: RequestContext, method: str, patience: float, limit: float, arguments: dict[str, Any]) -> Any:
         """Make a call.
@@ -178,5 +183,4 @@ class Client:
 
 def _local(error: exception.KarborLikeError) -> exception.KarborLikeError:
     """Restore the class of an error: over the bus it arrives as a subclass whose text contains the server's traceback."""
-    original = next(kind for kind in type(error).__mro__ if kind.__module__ == exception.__name__)
-    return original(error.message)
+    return exception.kind_of(error)(error.message)

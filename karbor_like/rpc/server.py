@@ -13,6 +13,7 @@ from karbor_like import exception
 from karbor_like.clock import SystemClock
 from karbor_like.context import RequestContext
 from karbor_like.db import session as db_session
+from karbor_like.metrics import families
 
 LOG = logging.getLogger(__name__)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,13 +40,15 @@ def rpc_method(method: F) -> F:
             with _database_errors():
                 return method(self, context, **arguments)
         except exception.KarborLikeError as error:
+            families.count_rpc_error("server", method.__name__, error)
             LOG.info("%s is refused: %s", method.__name__, error.message)
-            # Callers know the classes of exception.py, but not those that a package derives from them.
-            known = next(kind for kind in type(error).__mro__ if kind.__module__ == exception.__name__)
             try:
-                raise known(exception.public_text(error)) from error
+                raise exception.kind_of(error)(exception.public_text(error)) from error
             except exception.KarborLikeError:
                 raise oslo_messaging.ExpectedException from None
+        except Exception as error:
+            families.count_rpc_error("server", method.__name__, error)
+            raise
 
     return wrapper  # type: ignore[return-value]
 

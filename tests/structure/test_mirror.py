@@ -37,11 +37,15 @@ SUITES = {
     "db/scheduled_runs.py": ["contract/operationengine/test_scheduler.py"],
     "exception.py": ["structure/test_errors.py"],
     "operationengine": ["functional/operationengine", "contract/operationengine"],
+    "metrics/figures.py": ["contract/database/test_figures.py"],
+    "metrics/health.py": ["unit/metrics/test_exporter.py"],
     "plugins": ["contract/plugins"],
     "protection": ["functional/protection"],
     "rpc": ["unit/rpc", "functional/api/test_bus.py"],
     "sandbox": ["functional/sandbox"],
     "testing": ["contract/plugins"],
+    "shared.py": ["unit/api/test_health.py"],
+    "webserver.py": ["functional/api/test_server.py"],
     "service.py": ["functional/protection/test_process.py", "functional/api/test_process.py"],
 }
 

@@ -24,6 +24,7 @@ from tests.fixtures.api import (  # noqa: F401 - fixtures
     clock,
     conf,
     database,
+    deps,
     empty_database,
     engine,
     protection,

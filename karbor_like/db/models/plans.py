@@ -10,7 +10,11 @@ from karbor_like.db.models import base
 
 
 class Plan(base.Base):
-    """A plan. ``resources`` is a list of type, id, name, extra_info; ``parameters`` has keys ``Type`` or ``Type#id``."""
+    """A plan. ``resources`` is a list of type, id, name, extra_info; ``parameters`` has keys ``Type`` or ``Type#id``.
+
+    ``rpo_state`` is ``violated`` while the last good checkpoint of a scheduled plan is too old, ``met`` after that, and None
+    before.
+    """
 
     __tablename__ = "plans"
     __table_args__ = base.table_args(sa.Index("ix_plans_project", "project_id", "created_at", "id"))
@@ -23,5 +27,6 @@ class Plan(base.Base):
     status: orm.Mapped[str] = orm.mapped_column(sa.String(32), default="suspended")
     resources: orm.Mapped[list[dict[str, Any]]] = orm.mapped_column(sa.JSON)
     parameters: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
+    rpo_state: orm.Mapped[str | None] = orm.mapped_column(sa.String(16))
     created_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
     updated_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)

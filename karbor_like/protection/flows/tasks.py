@@ -54,7 +54,9 @@ class Step(task.Task):
                 LOG.exception("Operation %s: %s failed", self.operation.spec.id, self.name)
                 self.operation.claim.fail(self.subject())
                 self.failed(error)
-                raise exception.KarborLikeError(self.describe(error)) from None
+                # Its type is counted when the operation has ended.
+                kind = exception.KarborLikeError if isinstance(error, exception.LeaseLost) else exception.kind_of(error)
+                raise kind(self.describe(error)) from None
 
     def _attempt(self) -> dict[str, Any] | None:
         self.operation.claim.check()

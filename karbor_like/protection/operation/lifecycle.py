@@ -4,17 +4,19 @@ The status, the operation log and the notification change in one transaction. ``
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import orm
 
+from karbor_like import exception
 from karbor_like.db import checkpoints, operations, restores, verifications
 from karbor_like.db.models import Checkpoint, OperationResource
 from karbor_like.db.repository import Repository
 from karbor_like.domain import copies, left_out, states
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.states import Lifecycle
+from karbor_like.metrics import families
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.operation.claim import ActiveClaim
 from karbor_like.protection.operation.outage import OperationDatabase
@@ -71,11 +73,13 @@ def finish(
     done: bool,
     failed_status: str | None = None,
     again_in: float | None = None,
+    error_type: str = "",
 ) -> None:
     """Record the end of an operation.
 
     :param reasons: the reasons of a failure, most relevant first, or remarks on a success
     :param done: whether the operation succeeded
+    :param error_type: the type of the most relevant reason of a failure
     :param failed_status: of the checkpoint after a failure; None for the usual one
     :param again_in: seconds until objects that it left in the cloud are to be deleted; None: it left none
     :raises LeaseLost: another process holds the operation
@@ -84,28 +88,47 @@ def finish(
     status = statuses.done if done else statuses.failed
     reason = "; ".join(reasons)[:_MAX_REASON] or None
 
-    def write(session: orm.Session) -> None:
+    def write(session: orm.Session) -> tuple[float | None, Mapping[str, int]]:
+        rows = operations.resources_of(session, [spec.id])
+        sizes = _sizes(rows)
         if spec.kind in _REQUESTS:
-            _finish_request(session, spec, status, reason)
+            _finish_request(session, spec, status, reason, rows)
         else:
-            _finish_checkpoint(session, spec, status if done else failed_status or status, reason)
+            _finish_checkpoint(session, spec, status if done else failed_status or status, reason, rows)
         operations.finish(session, claim.record, status, reason, again_in=again_in)
         env.flows.persistence.forget(session, spec.flow_id)
+        return operations.duration(session, spec.id), sizes
 
-    OperationDatabase(env.database, claim).write(write)
+    seconds, sizes = OperationDatabase(env.database, claim).write(write)
+    families.count_operation(spec.kind.value, _outcome(done, error_type), error_type, seconds, sizes)
     LOG.info("Operation %s: %s of checkpoint %s: %s%s", spec.id, spec.kind, spec.checkpoint_id, status, _why(reason))
+
+
+def _outcome(done: bool, error_type: str) -> str:
+    if done:
+        return families.SUCCEEDED
+    return families.CANCELLED if error_type == exception.Cancelled.type else families.FAILED
 
 
 def _why(reason: str | None) -> str:
     return f" ({reason})" if reason else ""
 
 
-def _finish_checkpoint(session: orm.Session, spec: OperationSpec, status: str, reason: str | None) -> None:
+def _sizes(rows: Sequence[OperationResource]) -> dict[str, int]:
+    """Return the sums of the sizes by measure."""
+    contained = [row for row in rows if row.status != states.LEFT_OUT]
+    return {
+        measure: sum(getattr(row, f"{measure}_bytes") or 0 for row in contained)
+        for measure in ("logical", "new", "stored")
+    }
+
+
+def _finish_checkpoint(
+    session: orm.Session, spec: OperationSpec, status: str, reason: str | None, rows: Sequence[OperationResource]
+) -> None:
     values: dict[str, Any] = {"reason": reason}
     if status == states.AVAILABLE and spec.kind is not OperationType.DELETE:
-        rows = operations.resources_of(session, [spec.id])
-        for size in ("logical_bytes", "new_bytes", "stored_bytes"):
-            values[size] = sum(getattr(row, size) or 0 for row in rows if row.status != states.LEFT_OUT)
+        values |= {f"{measure}_bytes": size for measure, size in _sizes(rows).items()}
         if spec.kind is OperationType.COPY:
             values["extra_info"] = {**spec.extra_info, **copies.FINISHED}
         lacking = spec.left_out(rows)
@@ -118,9 +141,10 @@ def _finish_checkpoint(session: orm.Session, spec: OperationSpec, status: str, r
         LOG.error("Checkpoint %s did not become %s: its status forbids the change", spec.checkpoint_id, status)
 
 
-def _finish_request(session: orm.Session, spec: OperationSpec, status: str, reason: str | None) -> None:
+def _finish_request(
+    session: orm.Session, spec: OperationSpec, status: str, reason: str | None, rows: Sequence[OperationResource]
+) -> None:
     repository, lifecycle = _REQUESTS[spec.kind]
-    rows = operations.resources_of(session, [spec.id])
     values = {"status": status, "reason": reason, **_results(rows)}
     repository.update(session, str(request_id(spec)), values, {"status": list(lifecycle.sources(status))})
 

@@ -17,6 +17,7 @@ from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.triggers import TRIGGERS
 from karbor_like.operationengine.scheduler import Scheduler
 from karbor_like.triggers import loader
+from tests.fixtures.metrics import Growth
 
 START = datetime(2031, 3, 1, tzinfo=UTC)
 HOURLY = {"format": "crontab", "pattern": "0 * * * *", "start_time": "2031-03-01 00:00:00", "window": 900}
@@ -123,9 +124,11 @@ def test_a_run_is_skipped_and_logged_while_the_previous_one_has_not_ended(databa
 
 
 def test_due_times_of_an_outage_are_missed_except_for_one_within_its_window(database, scheduler, clock):
+    growth = Growth(("karbor_like_scheduled_runs_total", {"state": "missed"}))
     _trigger(database)
     clock.advance(5 * 3600 + 60)
     scheduler.fire()
+    assert growth.values == [4]
     runs = _runs(database)
     assert [run.state for run in runs] == ["missed"] * 4 + ["started"]
     assert "late" in runs[0].reason

@@ -9,6 +9,7 @@ from tests.fixtures.api import (  # noqa: F401 - fixtures
     clock,
     conf,
     database,
+    deps,
     empty_database,
     engine,
     protection,

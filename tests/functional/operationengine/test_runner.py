@@ -9,6 +9,7 @@ from oslo_db import exception as db_exception
 from karbor_like.db import scheduled_runs
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.operationengine.operations.protect import Protect
+from tests.fixtures.metrics import Growth
 from tests.functional.operationengine.site import FOLLOW, LEASE, PLAN, PROVIDER, RETRY
 
 RETENTION = {"operation_type": "retention_protect"}
@@ -190,9 +191,11 @@ def test_retries_become_rarer(site, rest_api, jitter, expected):
 
 
 def test_a_run_that_no_engine_started_within_its_window_is_missed(site, rest_api):
+    growth = Growth(("karbor_like_scheduled_runs_total", {"state": "missed"}))
     site.schedule()
     site.due()
     _ended(site.later(901), "missed")
+    assert growth.values == [1]
     _logged(site, "missed")
     assert rest_api.posts == []
 

@@ -5,8 +5,35 @@ import json
 import pytest
 
 from karbor_like import exception
+from tests.fixtures.metrics import Growth
 from tests.functional.protection import plugins
 from tests.functional.protection.site import PROVIDER, Site, order, until
+
+
+def ended(kind: str, state: str, error_type: str = "") -> tuple[str, dict[str, str]]:
+    return "karbor_like_operations_total", {"kind": kind, "state": state, "error_type": error_type}
+
+
+def test_what_ends_is_counted(site: Site):
+    site.cloud.plant({"a": ["b", "c", "d"], "b": [], "c": [], "d": [], "e": []})
+    site.cloud.fault(**{"main:e": "fail"})
+    growth = Growth(
+        ended("protect", "succeeded"),
+        ended("protect", "failed", "resource.failed"),
+        ended("delete", "succeeded"),
+        ("karbor_like_operation_bytes_total", {"kind": "protect", "measure": "logical"}),
+        ("karbor_like_operation_bytes_total", {"kind": "protect", "measure": "stored"}),
+        ("karbor_like_operation_duration_seconds_count", {"kind": "protect"}),
+        ("karbor_like_operation_claims_total", {}),
+        ("karbor_like_operations_running", {}),
+    )
+    created = site.protect("a")["id"]
+    site.wait(created, "available")
+    site.wait(site.protect("e")["id"], "error")
+    site.delete(created)
+    site.wait(created, "deleted")
+    assert site.executor.wait_idle(240)
+    assert growth.values == [1, 1, 1, 500, 150, 2, 3, 0]
 
 
 def test_protect_restore_delete(site: Site):
@@ -128,6 +155,7 @@ def test_siblings_stop_when_one_fails(site: Site):
 def test_a_cancelled_operation_stops_and_is_undone(site: Site):
     site.cloud.plant({"a": []})
     site.cloud.fault(**{"main:a": "wait"})
+    growth = Growth(ended("protect", "cancelled", "operation.cancelled"))
     created = site.protect("a")
     operation_id = site.operation(checkpoint_id=created["id"]).id
 
@@ -136,6 +164,8 @@ def test_a_cancelled_operation_stops_and_is_undone(site: Site):
     row = site.wait(created["id"], "available", "error")
     assert (row.status, row.reason) == ("error", "cancelled")
     assert site.things() == []
+    assert site.executor.wait_idle(240)
+    assert growth.values == [1]
 
 
 def test_a_clean_up_that_fails_is_retried(site: Site):
