@@ -20,7 +20,7 @@ checkpoint, read it back and collect garbage::
     report = collector.Collector(bank).run()
     bank.close()
 
-Of this project, the package imports only ``exception`` and ``clock``.
+Of this project, the package imports only ``exception``, ``clock``, ``deadline`` and ``rate``.
 """
 
 from karbor_like.bank import errors, verify

@@ -1,5 +1,7 @@
 """A bank: checkpoints, leases and data are all reached through a :class:`Bank`."""
 
+from collections.abc import Sequence
+
 from oslo_config import cfg
 
 from karbor_like import exception
@@ -15,11 +17,12 @@ from karbor_like.bank.keys.masters import CastellanMasterKeys, ConfiguredMasterK
 from karbor_like.bank.leases import safety as margins
 from karbor_like.bank.leases.lease import Lease, Leases
 from karbor_like.bank.leases.safety import Safety
-from karbor_like.bank.objectstore import factory
+from karbor_like.bank.objectstore import factory, limited
 from karbor_like.bank.objectstore.base import ObjectStore
 from karbor_like.bank.objectstore.reserve import Reserve
 from karbor_like.bank.options import BankOptions
 from karbor_like.clock import Clock
+from karbor_like.rate import Rate
 
 
 class Bank:
@@ -48,16 +51,23 @@ class Bank:
         self._blocks = BlockStore(store, keyring, options)
 
     def section(
-        self, checkpoint_id: str, project_id: str, resource_key: str, *, lease: Lease | None = None
+        self,
+        checkpoint_id: str,
+        project_id: str,
+        resource_key: str,
+        *,
+        lease: Lease | None = None,
+        rates: Sequence[Rate] = (),
     ) -> ResourceSection:
         """Open one resource's part of a checkpoint.
 
         :param resource_key: ``Type#id``
         :param lease: a write lease, to write; None to read
+        :param rates: which the data of its streams passes before it passes that of the bank
         :raises CheckpointNotFound: the checkpoint was deleted. A writer learns that once per lease, and at its commit
         """
         versions = self.checkpoints.versions(checkpoint_id, project_id, lease)
-        return self._section(versions, checkpoint_id, project_id, resource_key, lease)
+        return self._section(versions, checkpoint_id, project_id, resource_key, lease, rates)
 
     def section_of(self, record: CheckpointRecord, resource_key: str) -> ResourceSection:
         """Open one resource's part of a checkpoint that was read just now, to read. Costs no request.
@@ -68,11 +78,17 @@ class Bank:
         return self._section(versions, record.id, record.project_id, resource_key, None)
 
     def _section(
-        self, versions: ObjectVersions, checkpoint_id: str, project_id: str, resource_key: str, lease: Lease | None
+        self,
+        versions: ObjectVersions,
+        checkpoint_id: str,
+        project_id: str,
+        resource_key: str,
+        lease: Lease | None,
+        rates: Sequence[Rate] = (),
     ) -> ResourceSection:
         return ResourceSection(
             self.store,
-            self._blocks,
+            self._blocks.limited(rates) if rates else self._blocks,
             versions,
             checkpoint_id=checkpoint_id,
             project_id=project_id,
@@ -94,6 +110,8 @@ def open_bank(conf: cfg.ConfigOpts, name: str, clock: Clock) -> Bank:
     """
     conf.register_opts([*bank_options.OPTS, *margins.OPTS], group=bank_options.GROUP)
     store = factory.open_store(conf, name, clock)
+    if limit := conf.bank.max_bytes_per_second:
+        store = limited.limited(store, [Rate(lambda: limit, clock)])
     keyring = Keyring(store, _master_keys(conf)) if conf.bank.encryption else None
     return Bank(
         store,

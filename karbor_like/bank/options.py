@@ -78,6 +78,16 @@ Threads per stream that compress and encrypt what is written, or decrypt and che
 but at most 4.
 """,
     ),
+    cfg.IntOpt(
+        "max_bytes_per_second",
+        default=0,
+        min=0,
+        help="""
+Bytes per second of data that each process sends to this bank and receives from it, together. A protection service with its
+operations is one process, a command of karbor-like-manage another one. The limits of group [protection] in the configuration
+of the service apply in addition. 0 is unlimited.
+""",
+    ),
 ]
 
 

@@ -30,6 +30,26 @@ flight (see ``[bank] memory_budget`` of the providers) and about one CPU core. R
 """,
     ),
     cfg.IntOpt(
+        "max_bytes_per_second",
+        default=0,
+        min=0,
+        mutable=True,
+        help="""
+Bytes per second of data that one service exchanges with all banks together, and as many that it exchanges with the image
+service. Both directions count together. A limit of one bank is ``[bank] max_bytes_per_second`` of the provider. 0 is
+unlimited. After a reload, a limit where there was none applies to the transfers that begin later.
+""",
+    ),
+    cfg.IntOpt(
+        "max_operation_bytes_per_second",
+        default=0,
+        min=0,
+        mutable=True,
+        help="""
+The same for each operation, so that none takes all of ``max_bytes_per_second``. 0 is unlimited.
+""",
+    ),
+    cfg.IntOpt(
         "lease",
         default=60,
         min=3,

@@ -30,10 +30,10 @@ of its other hooks, and the checkpoint names it with the reason.
 """
 
 from abc import ABC
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from oslo_config import cfg
 
@@ -46,6 +46,9 @@ from karbor_like.domain.quota import Quota
 from karbor_like.domain.resource import Resource
 from karbor_like.domain.template import Template
 from karbor_like.plugins.deployable import Deployable
+
+#: Pieces of a stream.
+P = TypeVar("P", bound=bytes | memoryview)
 
 #: Version of this contract. It rises when plugins written for an earlier version stop working.
 API_VERSION: Final = 1
@@ -123,6 +126,18 @@ class ProgressRecorder(Protocol):
         ...
 
 
+class Pace(Protocol):
+    """Limits the rate of a stream."""
+
+    def __call__(self, pieces: Iterable[P]) -> Iterable[P]:
+        """Return the pieces, each when it may pass. Iterating raises what :attr:`HookContext.check` raises."""
+        ...
+
+
+def _unlimited(pieces: Iterable[P]) -> Iterable[P]:
+    return pieces
+
+
 @dataclass(frozen=True)
 class HookContext:
     """Everything that one hook call receives.
@@ -152,6 +167,8 @@ class HookContext:
     :param others: sections of this resource in the provider's other available checkpoints (delete)
     :param is_member: whether the plan does not name the resource, which was found as a child. If it cannot be protected, the
         host leaves it out and protects the others (protect)
+    :param paced: yields the pieces of a stream from or to the cloud as fast as the limits on bytes per second allow, and
+        otherwise returns them as they are
     """
 
     operation_id: str
@@ -177,6 +194,7 @@ class HookContext:
     others: Sequence[Section] = ()
     is_dry_run: bool = False
     find_siblings: Callable[[], Sequence[Resource]] = tuple
+    paced: Pace = _unlimited
 
     @cached_property
     def service(self) -> Clients | None:

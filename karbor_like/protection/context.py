@@ -11,6 +11,7 @@ from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import Clock, SystemClock
 from karbor_like.db.session import Database
 from karbor_like.plugins import loader
+from karbor_like.protection.rates import Rates
 from karbor_like.protection.registry.protectables import Protectables
 from karbor_like.protection.registry.providers import Providers
 from karbor_like.protection.slots import TransferSlots
@@ -38,6 +39,7 @@ class ServiceContext:
     protectables: Protectables
     flows: Flows
     transfer_slots: TransferSlots
+    rates: Rates
     owner: str
 
     @classmethod
@@ -60,6 +62,7 @@ class ServiceContext:
             protectables=Protectables(loader.protectables()),
             flows=Flows(conf, database),
             transfer_slots=TransferSlots(conf.protection.max_streams),
+            rates=Rates(conf, clock),
             owner=f"{conf.service.host}:{os.getpid()}:{clock.now():%Y%m%dT%H%M%S}",
         )
 

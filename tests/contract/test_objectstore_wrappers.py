@@ -2,8 +2,9 @@
 
 import pytest
 
-from karbor_like.bank.objectstore import base, memory, retry
+from karbor_like.bank.objectstore import base, limited, memory, retry
 from karbor_like.clock import ManualClock
+from karbor_like.rate import Rate
 from tests.contract import objectstore
 from tests.fixtures import stores
 
@@ -37,6 +38,16 @@ class TestRetryingStore(objectstore.ObjectStoreContract):
             0.3, [stores.FAIL, stores.LOSE, stores.slow(1)], where=lambda call: not _finds_nothing(inner, call)
         )
         return retry.RetryingStore(faulty, base.RetryPolicy(attempts=50, total=1e9), ManualClock())
+
+
+class TestLimitedStore(objectstore.ObjectStoreContract):
+    examples = 10
+    page = 100
+
+    @pytest.fixture
+    def store(self) -> base.ObjectStore:
+        clock = ManualClock()
+        return limited.limited(memory.MemoryStore(), [Rate(lambda: 1000, clock), Rate(lambda: 100, clock)])
 
 
 def _finds_nothing(store: base.ObjectStore, call: stores.Call) -> bool:

@@ -5,6 +5,7 @@ It knows object stores, keys and bytes, but not what the streams are. :mod:`karb
 packs, segments, head, read-back of the head.
 """
 
+import copy
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ from karbor_like.bank.format.segment import PackUse
 from karbor_like.bank.keys.keyring import Keyring
 from karbor_like.bank.leases.lease import Lease
 from karbor_like.bank.objectstore.base import ObjectStore
+from karbor_like.bank.objectstore.limited import limited
 from karbor_like.bank.options import BankOptions
+from karbor_like.rate import Rate
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,19 @@ class BlockStore:
 
     def __init__(self, store: ObjectStore, keyring: Keyring | None, options: BankOptions) -> None:
         self._store = store
+        self._rates: Sequence[Rate] = ()
         self._keyring = keyring
         self._options = options
         # A stream that is read may be the source of one that is written. With a single budget, the writers of several such
         # pairs could hold the memory that the readers wait for.
         self._write_budget = Budget(options.memory_budget * 2 // 3)
         self._read_budget = Budget(options.memory_budget // 3)
+
+    def limited(self, rates: Sequence[Rate]) -> "BlockStore":
+        """Return this block store, with *rates* for the streams that are written and read through it."""
+        found = copy.copy(self)
+        found._rates = rates
+        return found
 
     @property
     def is_encrypted(self) -> bool:
@@ -154,7 +164,8 @@ class BlockStore:
         check_all()
         with self._write_budget.reserve(needed_memory(self._options), check_all) as share:
             usable = self._bases(stream_id, bases, data_key, lease, check_all)
-            writer = StreamWriter(self._store, target, usable, self._options, share, progress=progress, check=check_all)
+            store = limited(self._store, self._rates, check_all)
+            writer = StreamWriter(store, target, usable, self._options, share, progress=progress, check=check_all)
             written = write(writer, usable)
         check_all()
         head = self._new_head(stream_id, written, data_key, attempt, lease)
@@ -242,8 +253,9 @@ class BlockStore:
 
         :param check: called every few MiB; may raise to stop
         """
+        store = limited(self._store, self._rates, check or (lambda: None))
         return StreamReader(
-            self._store, head, self._data_key(head), self._read_budget, threads=self._options.workers, check=check
+            store, head, self._data_key(head), self._read_budget, threads=self._options.workers, check=check
         )
 
     def _data_key(self, head: Head) -> DataKey | None:

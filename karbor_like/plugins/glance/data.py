@@ -61,7 +61,7 @@ def store(context: HookContext, image: Any, watch: Watch = lambda pieces: pieces
     with closing(download) as data:
         return context.section.write(
             DATA,
-            integrity.checked(watch(data), image),
+            integrity.checked(watch(context.paced(data)), image),
             size=image.size,
             bases=context.bases,
             progress=lambda done: context.report.progress(done, image.size),
@@ -155,7 +155,7 @@ class _Stored:
         self.was_read = False
         context, done = self._context, 0
         with context.section.read(DATA, check=context.check) as reader:
-            for piece in reader:
+            for piece in context.paced(reader):
                 yield piece
                 done += len(piece)
                 context.report.progress(done, reader.size)

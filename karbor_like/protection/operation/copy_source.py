@@ -7,14 +7,16 @@ from karbor_like.bank import Bank, Lease, ResourceSection
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.operation.lazy import LazyLease
 from karbor_like.protection.operation.spec import OperationSpec
+from karbor_like.protection.rates import OperationRates
 
 
 class CopySource:
     """The source of one copy operation while this process runs it. Thread-safe."""
 
-    def __init__(self, env: ServiceContext, spec: OperationSpec) -> None:
+    def __init__(self, env: ServiceContext, spec: OperationSpec, rates: OperationRates) -> None:
         self._env = env
         self._spec = spec
+        self._rates = rates
         self._lease = LazyLease(self._acquire)
 
     @property
@@ -57,7 +59,9 @@ class CopySource:
     def section(self, resource_key: str) -> ResourceSection:
         """Open the section of a resource, for reading."""
         self.check()
-        return self.bank.section(self.checkpoint_id, str(self._spec.source_project), resource_key)
+        return self.bank.section(
+            self.checkpoint_id, str(self._spec.source_project), resource_key, rates=self._rates.bank
+        )
 
     def close(self) -> None:
         """Release the lease."""

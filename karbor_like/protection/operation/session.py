@@ -68,8 +68,9 @@ class OperationSession:
         self._lock = threading.Lock()
         self._clients: Clients | None = None
         self._lease = lazy.LazyLease(self._acquire)
+        self._rates = env.rates.operation()
         #: The source of a copy; None for other operations.
-        self.source = CopySource(env, spec) if spec.kind is OperationType.COPY else None
+        self.source = CopySource(env, spec, self._rates) if spec.kind is OperationType.COPY else None
         self._bases: Mapping[str, Sequence[str]] = {}
         self._means: deployers.Means | None = None
         self._choice: deployers.Choice | None = None
@@ -266,7 +267,9 @@ class OperationSession:
         left_out = self.left_out() if children else ()
 
         def opener(checkpoint_id: str, lease: Lease | None = None) -> lazy.Open:
-            return lambda: self.bank.section(checkpoint_id, spec.bank_project, resource.key, lease=lease)
+            return lambda: self.bank.section(
+                checkpoint_id, spec.bank_project, resource.key, lease=lease, rates=self._rates.bank
+            )
 
         return HookContext(
             operation_id=spec.id,
@@ -291,6 +294,7 @@ class OperationSession:
             is_dry_run=spec.is_dry_run,
             dependencies=spec.graph.dependencies.get(resource, ()),
             mapping=parameters.mapping(spec.parameters) if spec.kind is OperationType.RESTORE else {},
+            paced=lambda pieces: self._rates.paced(pieces, check),
         )
 
     def _journal(self, key: str, number: str) -> DatabaseJournal:

@@ -64,6 +64,20 @@ def test_an_operation_that_is_cancelled_in_the_queue_never_begins(site: Site):
     assert "n2" not in begun(site)
 
 
+def test_an_operation_that_waits_for_bytes_per_second_can_be_cancelled(tmp_path: Path, files: Path):
+    site = Site(tmp_path, files, max_bytes_per_second=1)
+    site.cloud.plant({"n0": [], "n1": []})
+    for name in ("n0", "n1"):
+        site.cloud.content(name, name.encode() * 10_000)
+    with running(site):
+        waiting = str(site.protect("n0", "n1")["id"])
+        # The data of one of them has passed. The other one waits for hours.
+        until(lambda: site.env.rates.waiting, bool, 30, "a transfer that waits")
+        unwrap(lambda: site.endpoint.cancel(site.context(), operation_id=site.operation(checkpoint_id=waiting).id))
+        row = site.wait(waiting, "available", "error")
+    assert (row.status, row.reason) == ("error", "cancelled")
+
+
 def test_an_operation_waits_until_its_provider_is_loaded(tmp_path: Path, site: Site):
     path = tmp_path / "providers.d" / "test.conf"
     created = protect(site, "n0")

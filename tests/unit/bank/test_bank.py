@@ -1,6 +1,7 @@
 """Opening a bank from the options of a provider's file."""
 
 import inspect
+import random
 import subprocess
 import sys
 import textwrap
@@ -11,7 +12,9 @@ from oslo_config import cfg
 from karbor_like import bank as public
 from karbor_like import clock, exception
 from karbor_like.bank.bank import open_bank
+from karbor_like.bank.objectstore.retry import RetryingStore
 from karbor_like.bank.options import BankOptions
+from karbor_like.rate import Rate
 from tests.unit.bank import banks
 
 MIB = 1024 * 1024
@@ -71,6 +74,29 @@ def test_options_arrive(tmp_path):
     open_bank(conf, "filesystem", clock.SystemClock())
     options = BankOptions.from_conf(conf)
     assert (options.compression_level, options.memory_budget, options.workers) == (3, 64 * MIB, 3)
+
+
+def test_a_limit_on_bytes_per_second_holds_for_all_streams_and_can_be_narrowed(tmp_path):
+    time = clock.ManualClock()
+    bank = open_bank(conf_of(tmp_path, "encryption = false\nmax_bytes_per_second = 1000000"), "filesystem", time)
+    data = random.Random(1).randbytes(6_000_000)
+    with bank.leases.acquire(holder="test", kind="write") as lease:
+        bank.checkpoints.create(banks.record("c0"), lease)
+        bank.section("c0", banks.PROJECT, banks.VOLUME, lease=lease).write("data", [data])
+        bank.checkpoints.commit("c0", lease)
+    began = time.monotonic()
+    # One request, of up to 2 MiB, passes before its bytes are paid.
+    assert banks.read(bank.section("c0", banks.PROJECT, banks.VOLUME)) == data
+    assert time.monotonic() - began >= 3.5
+    began = time.monotonic()
+    narrow = Rate(lambda: 500_000, time)
+    assert banks.read(bank.section("c0", banks.PROJECT, banks.VOLUME, rates=[narrow])) == data
+    assert time.monotonic() - began >= 7
+
+
+def test_without_a_limit_the_store_is_not_wrapped(tmp_path):
+    bank = open_it(tmp_path, "encryption = false")
+    assert isinstance(bank.store, RetryingStore)
 
 
 @pytest.mark.parametrize(("budget", "uploads"), [(48, 1), (96, 2), (192, 5), (4096, 8)])
