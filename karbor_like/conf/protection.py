@@ -135,6 +135,16 @@ is erased.
 """,
     ),
     cfg.IntOpt(
+        "reaper_interval",
+        default=86400,
+        min=0,
+        help="""
+Seconds between searches of the clouds' projects for objects that operations created and nothing owns any more, over all
+services. They are only counted, in a warning in the log; ``karbor-like-manage cloud orphans`` lists and deletes them. The
+account in ``[service_auth]`` needs a role in the projects. 0 disables the searches.
+""",
+    ),
+    cfg.IntOpt(
         "keep_failed_days",
         default=7,
         min=0,

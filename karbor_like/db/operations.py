@@ -334,6 +334,12 @@ def set_resource(session: orm.Session, operation_id: str, resource_key: str, **v
         row.update(values)
 
 
+def projects(session: orm.Session) -> list[str]:
+    """Return the ids of the projects that have operations or checkpoints, sorted."""
+    queries = (sa.select(model.project_id).distinct() for model in (Operation, models.Checkpoint))
+    return sorted({project_id for query in queries for project_id in session.execute(query).scalars()})
+
+
 def resources_of(
     session: orm.Session, operation_ids: Sequence[str], status: str | None = None
 ) -> Sequence[OperationResource]:

@@ -69,6 +69,11 @@ def due(session: orm.Session, limit: int) -> Sequence[Trust]:
     return session.execute(query.order_by(Trust.next_attempt_at, Trust.id).limit(limit)).scalars().all()
 
 
+def ids(session: orm.Session) -> Sequence[str]:
+    """Return the ids of all rows."""
+    return session.execute(sa.select(Trust.id)).scalars().all()
+
+
 def take(
     session: orm.Session, trust_id: str, fingerprints: Collection[str], *, pause: float, retry: float, bound: float
 ) -> bool:

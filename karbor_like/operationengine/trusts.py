@@ -16,8 +16,9 @@ import logging
 import threading
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import cachetools
 from keystoneauth1 import exceptions as ksa
@@ -49,6 +50,18 @@ _MARKS_SECONDS: Final = int((datetime(9999, 12, 31, tzinfo=UTC) - _MARKS_BEGIN).
 
 class TrustLost(exception.NotAuthorized):
     """The user's trust was revoked, or its user, project or role no longer exists."""
+
+
+@dataclass(frozen=True)
+class KeystoneTrust:
+    """A trust in Keystone.
+
+    :param user_id: the trustor
+    """
+
+    id: str
+    user_id: str
+    project_id: str
 
 
 class Trusts:
@@ -121,6 +134,29 @@ class Trusts:
             except exception.KarborLikeError as error:
                 LOG.error("trust %s: %s", trust_id, error)
                 self._database.write(functools.partial(trusts.postpone, trust_id=trust_id, seconds=_RETRY))
+
+    def unknown(self) -> list[KeystoneTrust]:
+        """Return the trusts in Keystone that a service like this one created, with this trustee, and that no row is for.
+
+        Every trust has a row before it exists, so the database does not know it: it was lost, or is that of another
+        installation with the same service user. A trust that was redelegated cannot be recognized and is left out.
+
+        :raises ConfigurationError: there is no service user
+        """
+        # In this order: a row may be added meanwhile, but none that a listed trust is for.
+        listed = self._list()
+        known = self._marks()
+        return [
+            KeystoneTrust(trust["id"], trust["trustor_user_id"], trust["project_id"])
+            for trust in listed
+            if _is_mark(trust["expires_at"]) and trust["expires_at"] not in known
+        ]
+
+    def delete_unknown(self, trust: KeystoneTrust) -> bool:
+        """Delete a trust that :meth:`unknown` returned. Return False if a row is for it by now."""
+        if trust not in self.unknown():
+            return False
+        return self._delete_one(RequestContext(user_id=trust.user_id, project_id=trust.project_id, trust_id=trust.id))
 
     def act_by(self, trust_id: str | None, *, fresh: bool) -> Clients:
         """Return clients that act by a trust, as its user in its project.
@@ -197,11 +233,20 @@ class Trusts:
 
     def _find(self, row: Trust) -> Sequence[str]:
         """Return the ids in Keystone of the trusts that were created for *row*."""
+        mark = _mark(row.id)
+        return [trust["id"] for trust in self._list() if trust["expires_at"] == mark]
+
+    def _list(self) -> list[dict[str, Any]]:
+        """Return the trusts of which the service user is the trustee, as Keystone shows them."""
         with errors.translated("listing the trusts of the service user"):
             url = f"/OS-TRUST/trusts?trustee_user_id={self._clients.service_user_id()}"
-            listed = self._clients.as_service().keystone().get(url).json()["trusts"]
-        mark = _mark(row.id)
-        return [trust["id"] for trust in listed if trust["expires_at"] == mark]
+            listed: list[dict[str, Any]] = self._clients.as_service().keystone().get(url).json()["trusts"]
+        return listed
+
+    def _marks(self) -> set[str]:
+        """Return the marks of all rows."""
+        with self._database.reader() as session:
+            return set(map(_mark, trusts.ids(session)))
 
     def _delete_one(self, owner: RequestContext) -> bool:
         try:
@@ -222,6 +267,15 @@ class Trusts:
 
 def _owner(row: Trust, keystone_id: str) -> RequestContext:
     return RequestContext(user_id=row.user_id, project_id=row.project_id, trust_id=keystone_id)
+
+
+def _is_mark(expires_at: object) -> bool:
+    """Return whether a trust ends when only one ends that :func:`_mark` marks."""
+    try:
+        end = datetime.fromisoformat(str(expires_at))
+    except ValueError:
+        return False
+    return end.tzinfo is not None and end >= _MARKS_BEGIN
 
 
 def _mark(row_id: str) -> str:

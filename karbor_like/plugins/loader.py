@@ -42,6 +42,26 @@ def operation_types() -> Mapping[str, ScheduledOperationType]:
     return {name: plugin() for name, plugin in _all(OPERATIONS, ScheduledOperationType, "operation").items()}
 
 
+def installed_protections() -> list[type[ProtectionPlugin]]:
+    """Return the classes of all installed protection plugins, whether or not a provider uses them.
+
+    One that cannot be loaded, or that is for another version of the contract, is left out.
+    """
+
+    def failed(manager: Any, entry_point: Any, error: BaseException) -> None:
+        LOG.warning("protection plugin %r cannot be loaded: %r", entry_point.name, error)
+
+    manager = extension.ExtensionManager(PROTECTIONS, on_load_failure_callback=failed)
+    plugins = [manager[name].plugin for name in sorted(manager.names())]
+    return [
+        plugin
+        for plugin in dict.fromkeys(plugins)
+        if isinstance(plugin, type)
+        and issubclass(plugin, ProtectionPlugin)
+        and not _version_mismatch(plugin, protection.API_VERSION)
+    ]
+
+
 def _all(namespace: str, base: type, kind: str) -> Mapping[str, Any]:
     def failed(manager: Any, entry_point: Any, error: BaseException) -> None:
         raise exception.ConfigurationError(f"{kind} plugin {entry_point.name!r} cannot be loaded: {error!r}") from error

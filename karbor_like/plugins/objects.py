@@ -1,10 +1,30 @@
 """The contract of the objects of one type in a cloud, which operations create, wait for and delete."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
 from karbor_like.clients.factory import Clients
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What an object in a cloud says about the operation that created it.
+
+    :param cloud_id: of the object
+    :param name: by which the operation finds it, as far as the object shows that, otherwise its own name
+    :param operation_id: UUID
+    :param created_at: by the clock of the cloud, timezone-aware; None: the cloud does not say it
+    :param final: whether the object may be the result of a restore that succeeded. Usually a result loses its mark then
+    """
+
+    cloud_id: str
+    name: str
+    operation_id: str
+    created_at: datetime | None
+    final: bool = False
 
 
 class CloudObjects(ABC):
@@ -35,3 +55,14 @@ class CloudObjects(ABC):
     @abstractmethod
     def failure(self, current: Any) -> str | None:
         """Return the cloud's reason why the object will never be ready, or None if it may become so."""
+
+    def scan(self) -> Iterable[Any]:
+        """Go through the project's objects, page by page, each as :meth:`get` or a list of the cloud shows it.
+
+        For the search for orphaned resources, which leaves types alone that do not implement it.
+        """
+        return ()
+
+    def mark(self, current: Any) -> Mark | None:
+        """Return the mark of an object that :meth:`scan` or :meth:`get` returned, or None if no operation created it."""
+        return None

@@ -46,6 +46,7 @@ from karbor_like.domain.quota import Quota
 from karbor_like.domain.resource import Resource
 from karbor_like.domain.template import Template
 from karbor_like.plugins.deployable import Deployable
+from karbor_like.plugins.objects import CloudObjects
 
 #: Pieces of a stream.
 P = TypeVar("P", bound=bytes | memoryview)
@@ -325,6 +326,9 @@ class ProtectionPlugin(ABC):  # noqa: B024 - plugins declare everything as class
     operations: ClassVar[Mapping[OperationType, type[ResourceOperation]]] = {}
     #: Types of the template of a restore, such as ``OS::Neutron::Net`` -> what creates and deletes their resources.
     deployables: ClassVar[Mapping[str, type[Deployable]]] = {}
+    #: Types of the other objects that the operations create in the cloud. The search for orphaned resources goes through
+    #: these and the deployables, by :meth:`CloudObjects.scan <karbor_like.plugins.objects.CloudObjects.scan>`.
+    creates: ClassVar[Sequence[type[CloudObjects]]] = ()
     #: Functions that return quotas of the project that the clients act in, by name, for :meth:`ResourceOperation.needs` and
     #: :meth:`Deployable.needs`. Names are unique in the cloud. The host skips a function that the cloud refuses.
     quotas: ClassVar[Sequence[Callable[[Clients], Mapping[str, Quota]]]] = ()

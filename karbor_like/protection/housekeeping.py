@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from oslo_db import exception as db_exception
 from sqlalchemy import orm
@@ -14,6 +14,7 @@ from karbor_like.db import jobs
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.failed import delete_failed
 from karbor_like.protection.orphans import OrphanReport, Orphans
+from karbor_like.protection.reaper import Reaper, find_projects
 from karbor_like.protection.registry.providers import Provider
 from karbor_like.protection.sync import Sync, SyncReport
 from karbor_like.service import Periodic
@@ -23,6 +24,8 @@ LOG = logging.getLogger(__name__)
 #: Seconds between two checks whether a job is due.
 _CHECK_SECONDS = 30
 _FAILED_SECONDS = 3600
+#: Seconds since the creation of an object in the cloud after which it may be an orphaned resource.
+_ORPHAN_AGE = 86400.0
 #: Seconds without progress after which a job hangs. A step, such as the list of the packs of a project with 10 TB, is many
 #: requests to the bank, each of which may be retried for minutes.
 _LIMIT = 3600.0
@@ -33,6 +36,8 @@ class Housekeeping:
 
     def __init__(self, env: ServiceContext) -> None:
         self._env = env
+        #: Orphaned resources that the last search of this process found, by type.
+        self.orphaned: Mapping[str, int] = {}
         self._periodic = Periodic("housekeeping", _CHECK_SECONDS, self.run_due, env.clock, env.watchdog, limit=_LIMIT)
 
     def start(self) -> None:
@@ -56,6 +61,9 @@ class Housekeeping:
                 self._run_job(
                     f"failed {provider.id}", _FAILED_SECONDS, functools.partial(self._delete_failed, provider)
                 )
+
+        if conf.reaper_interval and self._env.conf.service_auth.auth_type:
+            self._run_job("reaper", conf.reaper_interval, self._search)
 
     def _run_job(self, name: str, interval: float, job: Callable[[], bool]) -> None:
         """Run *job*, which returns whether it was done, if it is due and no other process runs it.
@@ -95,6 +103,20 @@ class Housekeeping:
             return False
         level = logging.INFO if _has_changed(report) else logging.DEBUG
         LOG.log(level, "Garbage collection of the bank of %s: %s", provider.name, report.to_dict())
+        return not report.problems
+
+    def _search(self) -> bool:
+        """Warn of what nothing owns any more in the cloud. Deletes nothing."""
+        reaper = Reaper(self._env, older_than=_ORPHAN_AGE, limit=_LIMIT / 2)
+        report = reaper.run(find_projects(self._env))
+        self.orphaned = report.counts()
+        for problem in report.problems:
+            LOG.info("The search for orphaned resources is incomplete: %s", problem)
+        if self.orphaned:
+            LOG.warning(
+                "There are orphaned resources in the cloud (%s); 'karbor-like-manage cloud orphans' shows and deletes them",
+                ", ".join(f"{kind}: {number}" for kind, number in self.orphaned.items()),
+            )
         return not report.problems
 
     def _orphans(self, provider: Provider) -> bool:

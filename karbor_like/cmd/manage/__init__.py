@@ -11,9 +11,9 @@ from typing import Any
 from oslo_config import cfg
 
 from karbor_like import exception, service
-from karbor_like.cmd.manage import bank, control, db, provider, secret
+from karbor_like.cmd.manage import bank, cloud, control, db, provider, secret
 
-_NOUNS = (bank, control, db, provider, secret)
+_NOUNS = (bank, cloud, control, db, provider, secret)
 
 
 def _register(nouns: Any) -> None:

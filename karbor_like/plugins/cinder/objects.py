@@ -1,14 +1,18 @@
 """Cinder's volumes, snapshots, group snapshots and backups as objects that operations create and delete."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
-from karbor_like.plugins.objects import CloudObjects
+from karbor_like.plugins.objects import CloudObjects, Mark
 from karbor_like.plugins.protection import HookContext
-from karbor_like.plugins.toolkit import details
+from karbor_like.plugins.toolkit import details, ownership
+from karbor_like.plugins.toolkit.paging import PAGE, paged
+
+#: What the names of the snapshots of a server that Nova makes begin with, before the name of the image.
+OF_IMAGE: Final = "snapshot for "
 
 
 def cinder_message(clients: Clients, cloud_id: str) -> str:
@@ -50,6 +54,13 @@ class _Cinder(CloudObjects):
             return None
         return f"Cinder put it into state {current.status!r}: {cinder_message(self.clients, current.id)}"
 
+    def scan(self) -> Iterable[Any]:
+        return paged(f"the {self.noun}s of the project", lambda marker: self.manager.list(marker=marker, limit=PAGE))
+
+    def mark(self, current: Any) -> Mark | None:
+        metadata: Mapping[str, Any] = getattr(current, "metadata", None) or {}
+        return ownership.mark(current.id, current.name, metadata, current.created_at)
+
 
 class Volumes(_Cinder):
     """Volumes of the project."""
@@ -66,6 +77,12 @@ class Snapshots(_Cinder):
     collection = "volume_snapshots"
     deletable = frozenset({"available", "error"})
 
+    def mark(self, current: Any) -> Mark | None:
+        if getattr(current, "group_snapshot_id", None):
+            return None  # it exists as long as that of the group
+        name = (current.name or "").removeprefix(OF_IMAGE)
+        return ownership.mark(current.id, name, current.metadata, current.created_at)
+
 
 class GroupSnapshots(_Cinder):
     """Snapshots of all volumes of a group."""
@@ -73,6 +90,10 @@ class GroupSnapshots(_Cinder):
     noun = "group snapshot"
     collection = "group_snapshots"
     deletable = frozenset({"available", "error"})
+
+    def scan(self) -> Iterable[Any]:
+        with translated("the group snapshots of the project"):
+            return list(self.manager.list())
 
 
 class Backups(_Cinder):

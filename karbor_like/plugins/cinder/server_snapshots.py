@@ -14,7 +14,7 @@ from typing import Any, Final
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
-from karbor_like.plugins.cinder.objects import Snapshots
+from karbor_like.plugins.cinder.objects import OF_IMAGE, Snapshots
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext
@@ -26,7 +26,7 @@ _BUSY: Final = "busy"
 
 def _name(image: str) -> str:
     """Return the name that Nova gives to the snapshots of an image."""
-    return f"snapshot for {image}"
+    return f"{OF_IMAGE}{image}"
 
 
 def find(context: HookContext) -> Any | None:

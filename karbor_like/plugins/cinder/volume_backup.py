@@ -249,6 +249,7 @@ although the tenant asks for an incremental one. A restore reads all of a chain,
             backup_schemas.OPTIONS_SCHEMA, backup_schemas.RESTORE_SCHEMA, backup_schemas.SAVED_INFO_SCHEMA, EMPTY_SCHEMA
         )
     }
+    creates = (Volumes, Snapshots, Backups)
     quotas = (quotas.volume,)
     operations = {
         OperationType.PROTECT: Protect,

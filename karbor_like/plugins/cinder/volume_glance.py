@@ -255,6 +255,7 @@ class VolumeGlanceProtection(TransferTimeout, ProtectionPlugin):
         OperationType.RESTORE: Restore,
         OperationType.VERIFY: Verify,
     }
+    creates = (Volumes, Snapshots, Images)
     quotas = (quotas.volume,)
 
     def check_stored(self, context: HookContext, document: Mapping[str, Any]) -> StreamStats:

@@ -11,7 +11,7 @@ from karbor_like.domain import resource
 from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.cinder import group_snapshots, metadata, restored, source
-from karbor_like.plugins.cinder.objects import Snapshots, Volumes, rename
+from karbor_like.plugins.cinder.objects import GroupSnapshots, Snapshots, Volumes, rename
 from karbor_like.plugins.cinder.restored import VOLUME
 from karbor_like.plugins.cinder.revert import Revert
 from karbor_like.plugins.cinder.snapshot_schemas import OPTIONS_SCHEMA, RESTORE_SCHEMA, SAVED_INFO_SCHEMA
@@ -167,6 +167,7 @@ class VolumeSnapshotProtection(snapshots.SnapshotPlugin):
     group = "volume_snapshot_plugin"
     options = (transfer.seconds_per_gib("Cinder copies from a snapshot"),)
     schemas = {resource.VOLUME: Schemas(OPTIONS_SCHEMA, RESTORE_SCHEMA, SAVED_INFO_SCHEMA, EMPTY_SCHEMA)}
+    creates = (Volumes, Snapshots, GroupSnapshots)
     quotas = (quotas.volume,)
     operations = {
         OperationType.PROTECT: Protect,

@@ -121,6 +121,7 @@ class ImageProtection(TransferTimeout, ProtectionPlugin):
     group = "image_backup_plugin"
     options = (transfer.seconds_per_gib("Glance processes after it has received all bytes of an image"),)
     schemas = {resource.IMAGE: Schemas(OPTIONS_SCHEMA, RESTORE_SCHEMA, SAVED_INFO_SCHEMA, data.VERIFY_SCHEMA)}
+    creates = (Images,)
     operations = {
         **data.BANK_OPERATIONS,
         OperationType.PROTECT: Protect,

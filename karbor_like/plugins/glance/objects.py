@@ -1,11 +1,13 @@
 """Glance's images as objects that operations create and delete."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from karbor_like import exception
 from karbor_like.clients.errors import translated
-from karbor_like.plugins.objects import CloudObjects
+from karbor_like.plugins.objects import CloudObjects, Mark
+from karbor_like.plugins.toolkit import ownership
+from karbor_like.plugins.toolkit.paging import PAGE, paged
 
 
 class Images(CloudObjects):
@@ -41,3 +43,18 @@ class Images(CloudObjects):
         return f"Glance put it into state {current.status!r}" + (
             f": {current.message}" if current.get("message") else ""
         )
+
+    def scan(self) -> Iterable[Any]:
+        def ask(marker: str | None) -> Sequence[Any]:
+            after = {"marker": marker} if marker else {}
+            listed = self.clients.glance().images.list(
+                filters={"owner": self.clients.project_id}, page_size=PAGE, limit=PAGE, **after
+            )
+            return list(listed)
+
+        return paged("the images of the project", ask)
+
+    def mark(self, current: Any) -> Mark | None:
+        if current.owner != self.clients.project_id:
+            return None
+        return ownership.mark(current.id, current.name, current, current.created_at)

@@ -6,13 +6,16 @@ https://docs.openstack.org/api-ref/orchestration/v1/
 """
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.plugins.deployable import Deployable
+from karbor_like.plugins.objects import Mark
+from karbor_like.plugins.toolkit import ownership
+from karbor_like.plugins.toolkit.paging import PAGE, paged
 
 LOG = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ class Current:
     identifier: str
     status: str
     reason: str
+    created_at: str | None = None
 
 
 class Stack(Deployable):
@@ -53,7 +57,7 @@ class Stack(Deployable):
     def get(self, cloud_id: str) -> Current:
         with translated(f"stack {cloud_id}"):
             stack = self.clients.heat().stacks.get(cloud_id, resolve_outputs=False)
-            current = Current(f"{stack.stack_name}/{stack.id}", stack.stack_status, stack.stack_status_reason or "")
+            current = _current(stack)
         if current.status == _GONE:
             raise exception.ResourceNotFound(f"stack {cloud_id} was deleted")
         if not current.status.endswith("_FAILED"):
@@ -96,6 +100,18 @@ class Stack(Deployable):
             self._delete_forgotten_ports(resources)
         with translated(f"deleting stack {current.identifier}"):
             self.clients.heat().stacks.delete(current.identifier)
+
+    def scan(self) -> Iterable[Current]:
+        def ask(marker: str | None) -> Sequence[Any]:
+            return list(self.clients.heat().stacks.list(limit=PAGE, marker=marker))
+
+        return (_current(stack) for stack in paged("the stacks of the project", ask))
+
+    def mark(self, current: Current) -> Mark | None:
+        name, _, cloud_id = current.identifier.partition("/")
+        # A stack cannot get another name, so that of a restore that succeeded has one, too.
+        final = current.status not in ("CREATE_FAILED", "CREATE_IN_PROGRESS", _STUCK)
+        return ownership.mark(cloud_id, name, {}, current.created_at, final=final)
 
     def resources(self, cloud_id: str) -> dict[str, str]:
         """Return the ids of the resources of the stack by their names in the template. Raises ResourceNotFound."""
@@ -154,6 +170,11 @@ class Stack(Deployable):
                 request()
         except (exception.ResourceNotFound, exception.Conflict) as error:
             LOG.info("%s", error)
+
+
+def _current(stack: Any) -> Current:
+    created_at = getattr(stack, "creation_time", None)
+    return Current(f"{stack.stack_name}/{stack.id}", stack.stack_status, stack.stack_status_reason or "", created_at)
 
 
 def _made(resources: Sequence[Any], kind: str) -> list[str]:

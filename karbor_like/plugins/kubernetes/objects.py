@@ -1,6 +1,6 @@
 """Pods as objects that operations create and delete."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -9,7 +9,8 @@ from karbor_like.clients.errors import translated
 from karbor_like.clients.kubernetes import Kubernetes
 from karbor_like.plugins.kubernetes import reading
 from karbor_like.plugins.kubernetes.reading import Pod, object_in
-from karbor_like.plugins.objects import CloudObjects
+from karbor_like.plugins.objects import CloudObjects, Mark
+from karbor_like.plugins.toolkit import ownership
 
 #: The annotation with the name of a pod in the journal: the pod itself has the name that the tenant chose.
 NAME: Final = "karbor_like_name"
@@ -56,6 +57,14 @@ class Pods(CloudObjects):
         status = object_in(current.values, "status")
         reason = status.get("message") or status.get("reason") or "no reason given"
         return f"Kubernetes put it into phase {current.status!r}: {reason}"
+
+    def scan(self) -> Iterable[Pod]:
+        return reading.pods(self.clients)
+
+    def mark(self, current: Pod) -> Mark | None:
+        annotations = object_in(current.metadata, "annotations")
+        name, created_at = annotations.get(NAME), current.metadata.get("creationTimestamp")
+        return ownership.mark(identity(current), name, annotations, created_at)
 
 
 def identity(pod: Pod) -> str:

@@ -95,6 +95,7 @@ class PodProtection(ProtectionPlugin):
     """Stores pods so that they can be created again, together with the plugin of their volumes."""
 
     api_version = 1
+    creates = (objects.Pods,)
     schemas = {resource.POD: Schemas(OPTIONS_SCHEMA, RESTORE_SCHEMA, SAVED_INFO_SCHEMA, VERIFY_SCHEMA)}
     operations = {
         OperationType.PROTECT: Protect,

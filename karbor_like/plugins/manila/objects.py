@@ -1,13 +1,14 @@
 """Manila's shares and snapshots as objects that operations create and delete."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
-from karbor_like.plugins.objects import CloudObjects
+from karbor_like.plugins.objects import CloudObjects, Mark
+from karbor_like.plugins.toolkit import ownership
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,14 @@ class _Manila(CloudObjects):
         if "error" not in current.status:
             return None
         return f"Manila put it into state {current.status!r}: {_message(self.clients, current.id)}"
+
+    def scan(self) -> Iterable[Shown]:
+        with translated(f"the {self.noun}s of the project"):
+            listed = self.clients.manila().list(self.collection)
+        return map(Shown.of, listed)
+
+    def mark(self, current: Shown) -> Mark | None:
+        return ownership.mark(current.id, current.name, current.metadata, current.values.get("created_at"))
 
     def describe(self, cloud_id: str, texts: Mapping[str, Any]) -> None:
         """Set ``name``, ``description`` or both. For :class:`~karbor_like.plugins.toolkit.details.Details`."""

@@ -155,6 +155,7 @@ class ShareSnapshotProtection(snapshots.SnapshotPlugin):
     group = "manila_snapshot_plugin"
     options = (transfer.seconds_per_gib("Manila copies from a snapshot"),)
     schemas = {resource.SHARE: Schemas(OPTIONS_SCHEMA, RESTORE_SCHEMA, SAVED_INFO_SCHEMA, EMPTY_SCHEMA)}
+    creates = (Shares, Snapshots)
     quotas = (quotas.share,)
     operations = {
         OperationType.PROTECT: Protect,

@@ -1,15 +1,16 @@
 """Servers, pauses of servers and images of their root disks as objects that operations create and delete."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
 from karbor_like.plugins.glance.objects import Images
-from karbor_like.plugins.objects import CloudObjects
+from karbor_like.plugins.objects import CloudObjects, Mark
 from karbor_like.plugins.protection import HookContext
 from karbor_like.plugins.toolkit import ownership
+from karbor_like.plugins.toolkit.paging import PAGE, paged
 
 #: Metadata item that holds the name by which a retry finds a server.
 NAME: Final = "karbor_like_name"
@@ -79,6 +80,14 @@ class Servers(CloudObjects):
             return None
         reason = getattr(current, "fault", None) or {}
         return f"Nova put it into state 'ERROR': {reason.get('message') or 'no reason given'}"
+
+    def scan(self) -> Iterable[Any]:
+        servers = self.clients.nova().servers
+        return paged("the servers of the project", lambda marker: servers.list(marker=marker, limit=PAGE))
+
+    def mark(self, current: Any) -> Mark | None:
+        name = current.metadata.get(NAME)
+        return ownership.mark(current.id, name, current.metadata, current.created) if name else None
 
 
 class Pauses(CloudObjects):

@@ -7,8 +7,10 @@ from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
+from karbor_like.plugins.cinder.objects import Snapshots
 from karbor_like.plugins.cinder.server_snapshots import Remains
 from karbor_like.plugins.glance import data
+from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.nova import (
     deployables,
     description,
@@ -282,6 +284,7 @@ class ServerProtection(TransferTimeout, ProtectionPlugin):
         OperationType.DELETE: SectionDelete,
         OperationType.COPY: Copy,
     }
+    creates = (Images, Snapshots)  # Nova makes both
     deployables = deployables.DEPLOYABLES
     quotas = (quotas.compute, quotas.network)
 

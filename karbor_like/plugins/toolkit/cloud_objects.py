@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from karbor_like import exception
+from karbor_like.clients.waiter import Waiter
 from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import Entry, HookContext
 from karbor_like.plugins.toolkit import ownership
@@ -121,7 +122,7 @@ def wait(context: HookContext, objects: CloudObjects, cloud_id: str, timeout: fl
 
 
 def delete(
-    context: HookContext,
+    context: HookContext | Waiter,
     objects: CloudObjects,
     cloud_id: str,
     *,
@@ -130,6 +131,7 @@ def delete(
 ) -> None:
     """Delete an object and wait until it is deleted. Does nothing if it does not exist.
 
+    :param context: of a hook, or the waiter alone
     :param timeout: seconds; None: that of the waiter
 
     Raises ResourceFailed if the cloud does not delete it, Timeout, or what *check* raises.
@@ -149,7 +151,8 @@ def delete(
             answers.append(exception.public_text(error))
         return current
 
-    context.waiter.until_gone(
+    waiter = context if isinstance(context, Waiter) else context.waiter
+    waiter.until_gone(
         f"{objects.noun} {cloud_id}",
         ask,
         failed=lambda current: objects.failure(current) if current.status == "error_deleting" else None,

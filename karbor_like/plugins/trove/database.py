@@ -18,7 +18,7 @@ from karbor_like.plugins.trove.database_schemas import (
     SAVED_INFO_SCHEMA,
     VERIFY_SCHEMA,
 )
-from karbor_like.plugins.trove.objects import ACTIVE, Backups, Found, OwnInstances
+from karbor_like.plugins.trove.objects import ACTIVE, Backups, Found, Instances, OwnInstances
 from karbor_like.plugins.trove.protectable import obstacle
 from karbor_like.plugins.trove.restore import Restore
 
@@ -105,6 +105,7 @@ class DatabaseProtection(TransferTimeout, ProtectionPlugin):
     api_version = 1
     group = "database_backup_plugin"
     options = (transfer.seconds_per_gib("Trove copies to or from a backup"),)
+    creates = (Instances, Backups)
     schemas = {resource.DATABASE: Schemas(OPTIONS_SCHEMA, RESTORE_SCHEMA, SAVED_INFO_SCHEMA, VERIFY_SCHEMA)}
     operations = {
         OperationType.PROTECT: Protect,

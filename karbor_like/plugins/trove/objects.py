@@ -1,14 +1,15 @@
 """Trove's instances and backups as objects that operations create and delete."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
-from karbor_like.plugins.objects import CloudObjects
+from karbor_like.plugins.objects import CloudObjects, Mark
 from karbor_like.plugins.protection import HookContext
+from karbor_like.plugins.toolkit import ownership
 
 #: State of an instance that works.
 ACTIVE: Final = "ACTIVE"
@@ -44,6 +45,16 @@ class _Trove(CloudObjects):
     def delete(self, current: Found) -> None:
         with translated(f"deleting {self.noun} {current.id}"):
             self.clients.trove().delete(self.collection, current.id)
+
+    def scan(self) -> Iterable[Found]:
+        return [Found(str(each.get("id")), str(each.get("status")), each) for each in self.all()]
+
+    def mark(self, current: Found) -> Mark | None:
+        marks = (
+            ownership.mark(current.id, name, {}, current.values.get("created"))
+            for name in (current.values.get("name"), *words(current.values))
+        )
+        return next(filter(None, marks), None)
 
     def failure(self, current: Found) -> str | None:
         if current.status not in self.failed:

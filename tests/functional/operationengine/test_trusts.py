@@ -15,6 +15,7 @@ from karbor_like import exception, service
 from karbor_like.clients.factory import ClientFactory
 from karbor_like.context import RequestContext
 from karbor_like.db import scheduled_runs, trusts
+from karbor_like.db.models import ScheduledOperation
 from karbor_like.db.operations import OPERATIONS
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.operationengine.trusts import TrustLost, Trusts
@@ -427,3 +428,46 @@ def test_a_trust_that_no_longer_works_is_replaced(site, cloud):
     (after,) = _in_keystone(cloud)
     assert before != after
     site.trusts.act_by(_trust_of(site, operation), fresh=True)
+
+
+def test_trusts_of_a_lost_database_are_found_and_deleted(site, cloud):
+    known, lost = (site.schedule() for _ in range(2))
+    trust_id = _trust_of(site, lost)
+    assert site.trusts.unknown() == []
+    assert len(_in_keystone(cloud)) == 2
+
+    _delete_rows(site, trust_id)
+    (found,) = site.trusts.unknown()
+    assert (found.user_id, found.project_id) == (site.context.user_id, site.context.project_id)
+    assert site.trusts.delete_unknown(found)
+    assert (len(_in_keystone(cloud)), site.trusts.unknown()) == (1, [])
+    assert site.trusts.act_by(_trust_of(site, known), fresh=True)
+    assert not site.trusts.delete_unknown(found), "it does not exist any more"
+
+
+def test_trusts_that_are_not_of_schedules_are_not_found(site, cloud):
+    """Heat, and tenants, may choose the service user as the trustee as well."""
+    alice = cloud.session("alice")
+    trust = {
+        "trustor_user_id": alice.get_user_id(),
+        "trustee_user_id": cloud.session("karbor").get_user_id(),
+        "project_id": alice.get_project_id(),
+        "impersonation": True,
+        "roles": [{"name": "member"}],
+    }
+    for expires_at in (None, "2099-01-01T00:00:00.000000Z"):
+        alice.post(f"{cloud.auth_url}/OS-TRUST/trusts", json={"trust": {**trust, "expires_at": expires_at}})
+    assert len(_in_keystone(cloud)) == 2
+    assert site.trusts.unknown() == []
+
+
+def _delete_rows(site, trust_id):
+    """Lose a trust and its schedule, as with the database."""
+
+    def write(session):
+        session.execute(
+            sa.update(ScheduledOperation).values(trust_id=None).where(ScheduledOperation.trust_id == trust_id)
+        )
+        trusts.TRUSTS.delete(session, trust_id)
+
+    site.database.write(write)

@@ -2,7 +2,7 @@
 
 import logging
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -10,6 +10,8 @@ from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.clients.neutron import Neutron
 from karbor_like.plugins.deployable import Deployable
+from karbor_like.plugins.objects import Mark
+from karbor_like.plugins.toolkit import ownership
 
 LOG = logging.getLogger(__name__)
 
@@ -97,6 +99,13 @@ class NeutronObject(Deployable):
     def failure(self, current: Found) -> str | None:
         return "Neutron put it into state 'ERROR'" if current.status == _FAILED else None
 
+    def scan(self) -> Iterable[Found]:
+        return self.owned()
+
+    def mark(self, current: Found) -> Mark | None:
+        description = current.values.get("description")
+        return ownership.mark(current.id, description, {}, current.values.get("created_at"))
+
     def complete(self, cloud_id: str) -> list[str]:
         description, tags = self.details()
         remarks = self.update(cloud_id, {"description": description})
@@ -144,6 +153,9 @@ class Connection(NeutronObject):
         except (exception.KarborLikeError, LookupError) as error:
             LOG.info("%s %s cannot be looked for: %s", self.noun, name, error)
             return []
+
+    def scan(self) -> Iterable[Found]:
+        return ()
 
     @abstractmethod
     def search(self) -> Sequence[str]:

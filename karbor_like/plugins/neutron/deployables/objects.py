@@ -5,7 +5,8 @@ from typing import Any
 
 from karbor_like import exception
 from karbor_like.clients.errors import translated
-from karbor_like.plugins.neutron.deployables.base import NeutronObject, with_ids
+from karbor_like.plugins.neutron.deployables.base import Found, NeutronObject, with_ids
+from karbor_like.plugins.neutron.schema import INTERFACES
 from karbor_like.plugins.toolkit import ownership
 
 _DHCP = "network:dhcp"
@@ -53,6 +54,19 @@ class Router(NeutronObject):
         gateway = values.pop("external_gateway_info", None)
         # Neutron refuses the other members to tenants.
         return {**values, "external_gateway_info": {"network_id": gateway["network"]}} if gateway else values
+
+    def delete(self, current: Found) -> None:
+        # Its connections, which have no marks, keep it from being deleted.
+        if current.values.get("routes"):
+            with translated(f"the routes of router {current.id}"):
+                self.neutron.update(self.collection, current.id, {"routes": []})
+        with translated(f"the ports of router {current.id}"):
+            ports = self.neutron.list("ports", device_id=current.id, project_id=self.clients.project_id)
+        for port in ports:
+            if port.get("device_owner") in INTERFACES:
+                with translated(f"disconnecting router {current.id} from port {port['id']}"):
+                    self.neutron.call(self.collection, current.id, "remove_router_interface", {"port_id": port["id"]})
+        super().delete(current)
 
 
 class Port(NeutronObject):
