@@ -16,6 +16,7 @@ from karbor_like import exception
 
 _SECRET_NAME: Final = re.compile(r"(?:password|secret|token|secret_id|token_id|(?:^|_)keys?)$", re.IGNORECASE)
 _URL_WITH_PASSWORD: Final = re.compile(r"://[^@\s]*\$[^@\s]*@")
+_USER_AND_PASSWORD: Final = re.compile(r"://[^@/\s]*:[^@/\s]+@")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Entry:
     def is_secret(self) -> bool:
         """Whether the value is a password or a similar secret, or a URL that contains one."""
         return bool(_SECRET_NAME.search(self.name) or _URL_WITH_PASSWORD.search(self.value))
+
+    @property
+    def has_password(self) -> bool:
+        """Whether the value contains a URL with a password, as of a database or of the message bus."""
+        return bool(_USER_AND_PASSWORD.search(self.value))
 
 
 class ConfigFile:
@@ -78,11 +84,15 @@ class ConfigFile:
         return f"{self.path}:{entry.line}: [{entry.section}] {entry.option}: {mistake}"
 
 
+def paths(conf: cfg.ConfigOpts) -> list[Path]:
+    """Return the files that *conf* has read."""
+    found = [Path(name) for name in conf.config_file or ()]
+    return [*found, *(path for name in conf.config_dir or () for path in sorted(Path(name).glob("*.conf")))]
+
+
 def check_secrets(conf: cfg.ConfigOpts) -> None:
     """Check the files that *conf* has read. Raises ConfigurationError if a secret contains a reference to another option."""
-    paths = [Path(name) for name in conf.config_file or ()]
-    paths += (path for name in conf.config_dir or () for path in sorted(Path(name).glob("*.conf")))
-    mistakes = [said for path in paths for entry, said in ConfigFile(path).references() if entry.is_secret]
+    mistakes = [said for path in paths(conf) for entry, said in ConfigFile(path).references() if entry.is_secret]
     if mistakes:
         raise exception.ConfigurationError("; ".join(mistakes))
 

@@ -5,10 +5,16 @@ exit code is that of the worst result: 0 for success, 1 for a warning, 2 for a f
 (https://docs.openstack.org/oslo.upgradecheck).
 """
 
+import difflib
 import functools
 import importlib.util
+import os
+import re
+import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
 
 from keystonemiddleware import opts as auth_token_options
 from oslo_config import cfg
@@ -16,19 +22,30 @@ from oslo_db import exception as db_exception
 from oslo_policy import policy as oslo_policy
 from oslo_upgradecheck import upgradecheck
 from oslo_upgradecheck.upgradecheck import Code, Result
+from sqlalchemy import orm
 
 from karbor_like import configfile, exception, policy, service
 from karbor_like.clients import errors
 from karbor_like.clients.factory import ClientFactory
 from karbor_like.clock import SystemClock
-from karbor_like.db import migration
+from karbor_like.db import migration, services
+from karbor_like.db.session import Database
 from karbor_like.protection.registry import provider_file, providers
+from karbor_like.rpc import operationengine, protection
 from karbor_like.secret import Cipher
 from karbor_like.triggers.contract import Limits
 
 _EXPECTED = (exception.KarborLikeError, cfg.Error, db_exception.DBError, oslo_policy.InvalidDefinitionError)
 
 Check = Callable[["Checks"], Result]
+
+#: Binary of a service -> version of its RPC that this code calls.
+_RPC: Final[Mapping[str, str]] = {
+    service.PROTECTION_BINARY: protection.VERSION,
+    service.OPERATION_ENGINE_BINARY: operationengine.VERSION,
+}
+_BANK_PATH: Final = ("file_system_bank_plugin", "file_system_bank_path")
+_REFERENCE: Final = re.compile(r"rule:([^\s()]+)")
 
 
 def _report_errors(check: Check) -> Check:
@@ -68,12 +85,18 @@ class Checks(upgradecheck.UpgradeCommands):
         return Result(Code.SUCCESS)
 
     @_report_errors
+    def files(self) -> Result:
+        """Check that only the services can read files with secrets, and that they can write their logs."""
+        paths = [*configfile.paths(self._conf), *_provider_files(self._conf)]
+        return _warn(*map(_exposed, filter(_has_secret, paths)), _unusable("log_dir", self._conf.log_dir))
+
+    @_report_errors
     def policies(self) -> Result:
-        """Check that the operator's policy file refers to existing rules only, and not in circles."""
+        """Check that the operator's policy files refer to existing rules, not in circles, and set rules that are used."""
         enforcer = policy.make_enforcer(self._conf)
         enforcer.load_rules()
         enforcer.check_rules(raise_on_violation=True)
-        return Result(Code.SUCCESS)
+        return _warn(*useless_rules(enforcer))
 
     @_report_errors
     def schema(self) -> Result:
@@ -84,17 +107,27 @@ class Checks(upgradecheck.UpgradeCommands):
     @_report_errors
     def providers(self) -> Result:
         """Check that each provider file is valid, and that a provider is enabled."""
-        directory = provider_file.find_directory(self._conf)
-        paths = sorted(directory.glob("*.conf")) if directory else []
-        enabled, mistakes = providers.check(paths, SystemClock())
+        enabled, mistakes = providers.check(_provider_files(self._conf), SystemClock())
         for provider in enabled:
             provider.close()
         if mistakes:
             return Result(Code.WARNING, f"the protection service will skip these providers: {'; '.join(mistakes)}")
         if not enabled:
-            place = directory or self._conf.protection.provider_config_dir
+            place = provider_file.find_directory(self._conf) or self._conf.protection.provider_config_dir
             return Result(Code.WARNING, f"{place}: no provider is enabled, so nothing can be protected")
-        return Result(Code.SUCCESS)
+        return _warn(*(_unusable(*found) for provider in enabled for found in _bank_directories(provider.path)))
+
+    @_report_errors
+    def running_services(self) -> Result:
+        """Check that the services that run now can be called by this code, if hosts are upgraded in turn."""
+        database = Database(self._conf)
+        try:
+            if migration.compare(migration.version(database)) is not migration.Schema.MATCHES:
+                return Result(Code.WARNING, "not checked, because the schema of the database is not that of this code")
+            with database.reader() as session:
+                return _warn(*_incompatible(session, self._conf.service.down_time))
+        finally:
+            database.dispose()
 
     @_report_errors
     def api(self) -> Result:
@@ -118,11 +151,98 @@ class Checks(upgradecheck.UpgradeCommands):
 
     _upgrade_checks = (
         ("Configuration", configuration),
+        ("Files", files),
         ("Policies", policies),
         ("Database schema", schema),
         ("Providers", providers),
+        ("Running services", running_services),
         ("API", api),
     )
+
+
+def _warn(*found: str | None) -> Result:
+    """Return a warning about everything that was found, or success."""
+    mistakes = list(filter(None, found))
+    return Result(Code.WARNING, "; ".join(mistakes)) if mistakes else Result(Code.SUCCESS)
+
+
+def _provider_files(conf: cfg.ConfigOpts) -> list[Path]:
+    directory = provider_file.find_directory(conf)
+    return sorted(directory.glob("*.conf")) if directory else []
+
+
+def _has_secret(path: Path) -> bool:
+    try:
+        return any(entry.is_secret or entry.has_password for entry in configfile.ConfigFile(path).entries)
+    except (exception.ConfigurationError, OSError):
+        return False  # the other checks report it
+
+
+def _exposed(path: Path) -> str | None:
+    """Say whether accounts other than the owner and the group have access to a file."""
+    if path.stat().st_mode & stat.S_IRWXO:
+        return f"{path}: every user of this host has access to its secrets; run 'chmod o= {path}'"
+    return None
+
+
+def _unusable(option: str, path: str | None) -> str | None:
+    """Say whether this user cannot write to a directory. The checks must run as the user of the services."""
+    if not path:
+        return None
+    if not os.path.isdir(path):
+        return f"{option} = {path} is not a directory; create it, or mount it"
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        return f"{option} = {path}: this user cannot write there; run this check as the user of the services"
+    return None
+
+
+def _bank_directories(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the option and the directory of a bank on a file system."""
+    for entry in configfile.ConfigFile(path).entries:
+        if (entry.section, entry.name) == _BANK_PATH:
+            yield f"{path}:{entry.line}: [{entry.section}] {entry.option}", entry.value
+
+
+def useless_rules(enforcer: oslo_policy.Enforcer) -> Iterator[str]:
+    """Say which rules of the operator's files have no effect or will lose it.
+
+    A rule has an effect if the code checks it, or if another rule of the files refers to it.
+    """
+    known, found = enforcer.registered_rules, enforcer.file_rules
+    used = {name for rule in found.values() for name in _REFERENCE.findall(rule.check_str)}
+    former = {rule.deprecated_rule.name: rule.name for rule in known.values() if rule.deprecated_rule}
+    for name in sorted(found):
+        if name not in known and name in former:
+            yield f"policy {name!r} is deprecated; name it {former[name]!r}"
+        elif name in known and known[name].deprecated_for_removal:
+            yield f"policy {name!r} is deprecated: {known[name].deprecated_reason}"
+        elif name not in known and name not in used:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "remove it"
+            yield f"nothing uses the policy {name!r}; {hint}"
+
+
+def _incompatible(session: orm.Session, down_time: float) -> list[str]:
+    """Say which processes of running services this code cannot call, and what to do."""
+    return [
+        f"{row.binary} on {row.host} ({process}) {problem}"
+        for row in services.list_all(session)
+        if row.binary in _RPC and services.is_up(session, row, down_time)
+        for process, report in sorted((row.reports or {}).items())
+        if (problem := _compare(report.get("rpc"), _RPC[row.binary]))
+    ]
+
+
+def _compare(offered: str | None, needed: str) -> str | None:
+    """Say why a service that offers a version of RPC cannot be called with another one."""
+    if offered is None:
+        return "is of an earlier release, which does not report the version of its RPC; upgrade it first"
+    (major, minor), (needed_major, needed_minor) = (map(int, version.split(".")) for version in (offered, needed))
+    if major != needed_major:
+        return f"has version {offered} of its RPC, this release has {needed}; stop all services before you start this release"
+    if minor < needed_minor:
+        return f"has version {offered} of its RPC, this release calls {needed}; upgrade it before the services that call it"
+    return None
 
 
 def _judge(error: exception.KarborLikeError) -> Result:

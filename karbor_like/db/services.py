@@ -25,7 +25,7 @@ def beat(
 
     :param process: name of the process, which is unique among those of this binary and host
     :param report: what the process reports of itself, as JSON: ``hung``, a list with the ``name`` and ``seconds`` of each
-        thread that hangs, and what only this kind of service reports
+        thread that hangs; ``rpc``, the version of its RPC; and what only this kind of service reports
     :param keep: seconds after which the reports of other processes, which have ended, are removed
     """
     row = session.execute(

@@ -114,7 +114,9 @@ class OperationEngine(service.Service):
             service.Periodic("trusts", lambda: options.follow_interval, trusts.sweep, clock, dog),
             service.Periodic("cleaner", _CLEAN_SECONDS, self._clean, clock, dog),
         )
-        self._heartbeat = Heartbeat(conf, self._database, clock, service.OPERATION_ENGINE_BINARY, dog)
+        self._heartbeat = Heartbeat(
+            conf, self._database, clock, service.OPERATION_ENGINE_BINARY, dog, lambda: {"rpc": rpc.VERSION}
+        )
         self._periodic = {periodic.name: periodic for periodic in periodics}
         dog.start()
         self._heartbeat.start()

@@ -76,7 +76,7 @@ class ProtectionService(service.Service):
             self._client.wake(context)
 
     def _report(self) -> dict[str, Any]:
-        return {"providers": self._banks.report(self._env.providers.list())}
+        return {"rpc": protection.VERSION, "providers": self._banks.report(self._env.providers.list())}
 
     def stop(self, graceful: bool = False) -> None:
         """Answer no new calls, and end or release running operations.

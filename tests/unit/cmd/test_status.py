@@ -1,15 +1,21 @@
 """Checks that an operator runs before starting the services of new code."""
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from oslo_config import cfg
+from oslo_policy import policy
 
-from karbor_like import secret
+from karbor_like import secret, service
 from karbor_like.cmd import manage, status
+from karbor_like.db import services
+from karbor_like.db.session import Database
+from karbor_like.rpc import operationengine, protection
 from tests.unit.bank import banks
 
 PROVIDER = f"""
@@ -20,7 +26,7 @@ enabled = true
 bank = filesystem
 plugin = noop
 [file_system_bank_plugin]
-file_system_bank_path = /nowhere
+file_system_bank_path = BANK
 [bank]
 master_keys = {banks.master_key()}
 """
@@ -31,15 +37,34 @@ class Site:
 
     def __init__(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.path = path
+        #: Further configuration files.
+        self.more: list[Path] = []
         self._capsys = capsys
         (path / "providers.d").mkdir()
         self.provider = path / "providers.d" / "files.conf"
-        self.provider.write_text(PROVIDER)
+        self.bank = path / "bank"
+        self.bank.mkdir()
+        self.provide(PROVIDER)
         self.write("secret", f"keys = {secret.new_key()}")
+
+    def provide(self, text: str) -> None:
+        self.provider.write_text(text.replace("BANK", str(self.bank)))
+        self.provider.chmod(0o640)
 
     def write(self, section: str, *lines: str) -> None:
         text = "\n".join((f"[{section}]", *lines, f"[database]\nconnection = sqlite:///{self.path}/db.sqlite\n"))
-        (self.path / "karbor_like.conf").write_text(text)
+        self.conf.write_text(text)
+        self.conf.chmod(0o640)
+
+    @property
+    def conf(self) -> Path:
+        return self.path / "karbor_like.conf"
+
+    def beat(self, binary: str, host: str = "node1", **report: object) -> None:
+        """Send a heartbeat of another process, which may be of another release."""
+        database = Database(service.configure([], files=[str(self.conf)]))
+        database.write(lambda session: services.beat(session, binary, host, "process 7", report))
+        database.dispose()
 
     def serve(self, api: "Api") -> None:
         """Use *api*, and an account that needs no Keystone."""
@@ -53,7 +78,8 @@ class Site:
     def check(self) -> tuple[int, dict[str, tuple[int, str | None]]]:
         """Run the checks, and return the exit code and the result and details of each check."""
         self._capsys.readouterr()
-        code = status.main(["--config-file", str(self.path / "karbor_like.conf"), "upgrade", "check", "--json"])
+        files = [word for path in (self.conf, *self.more) for word in ("--config-file", str(path))]
+        code = status.main([*files, "upgrade", "check", "--json"])
         checks = json.loads(self._capsys.readouterr().out)["checks"]
         return code, {check["check"]: (check["result"], check["details"]) for check in checks}
 
@@ -104,7 +130,15 @@ def test_all_checks_succeed(site: Site, api: Api):
     site.serve(api)
     code, found = site.check()
     assert (code, set(found.values())) == (0, {(0, None)})
-    assert set(found) == {"Configuration", "Policies", "Database schema", "Providers", "API"}
+    assert list(found) == [
+        "Configuration",
+        "Files",
+        "Policies",
+        "Database schema",
+        "Providers",
+        "Running services",
+        "API",
+    ]
     assert api.paths == ["/health"]
 
 
@@ -196,9 +230,111 @@ def test_a_policy_with_an_unknown_rule_is_a_failure(site: Site):
     assert "plan:create" in found["Policies"][1]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('"plan:creat": "rule:plan:get"', "nothing uses the policy 'plan:creat'; did you mean 'plan:create'?"),
+        ('"zzzz": "role:x"', "nothing uses the policy 'zzzz'; remove it"),
+        ('"plan:create": "rule:own"\n"own": "role:x"', None),
+    ],
+)
+def test_a_policy_that_nothing_uses_is_a_warning(site: Site, text: str, said: str | None):
+    site.sync()
+    (site.path / "policy.yaml").write_text(f"{text}\n")
+    assert site.check()[1]["Policies"] == ((1, said) if said else (0, None))
+
+
+@pytest.mark.filterwarnings("ignore:Policy .* was deprecated:UserWarning")
+def test_a_deprecated_policy_is_a_warning(tmp_path: Path):
+    """This release has none."""
+    conf = cfg.ConfigOpts()
+    (tmp_path / "policy.yaml").write_text('"old": "role:x"\n"leaving": "role:x"\n"new": "role:y"\n')
+    conf([], default_config_files=[])
+    enforcer = policy.Enforcer(conf, policy_file=str(tmp_path / "policy.yaml"))
+    old = policy.DeprecatedRule("old", "role:y", deprecated_reason="has a better name", deprecated_since="1")
+    enforcer.register_defaults(
+        [
+            policy.RuleDefault("new", "role:z", deprecated_rule=old),
+            policy.RuleDefault(
+                "leaving", "role:z", deprecated_for_removal=True, deprecated_reason="no use", deprecated_since="1"
+            ),
+        ]
+    )
+    enforcer.load_rules()
+    assert list(status.useless_rules(enforcer)) == [
+        "policy 'leaving' is deprecated: no use",
+        "policy 'old' is deprecated; name it 'new'",
+    ]
+
+
+def test_files_with_secrets_that_every_user_can_read_are_a_warning(site: Site):
+    site.sync()
+    site.conf.chmod(0o644)
+    site.provider.chmod(0o604)
+    code, found = site.check()
+    assert code == 1
+    for path in (site.conf, site.provider):
+        assert f"{path}: every user of this host has access to its secrets; run 'chmod o= {path}'" in found["Files"][1]
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("[database]\nconnection = mysql+pymysql://user:hunter2@host/db", True),
+        ("[database]\nconnection = sqlite:////x/db", False),
+        ("[api]\npublic_url = http://[2001:db8::1]:80/a:b@c", False),
+        ("[bank]\nmaster_keys = first:AAAA", True),
+    ],
+)
+def test_only_files_with_secrets_are_checked(site: Site, text: str, secret: bool):
+    site.sync()
+    other = site.path / "other.conf"
+    other.write_text(f"{text}\n[database]\nconnection = sqlite:///{site.path}/db.sqlite\n")
+    other.chmod(0o644)
+    site.more = [other]
+    assert site.check()[1]["Files"][0] == (1 if secret else 0)
+
+
+def test_directories_that_do_not_exist_are_a_warning(site: Site):
+    site.sync()
+    site.bank.rmdir()
+    site.write("DEFAULT", f"log_dir = {site.path}/log", "[secret]", f"keys = {secret.new_key()}")
+    code, found = site.check()
+    assert code == 1
+    assert found["Files"] == (1, f"log_dir = {site.path}/log is not a directory; create it, or mount it")
+    assert found["Providers"][1] == (
+        f"{site.provider}:9: [file_system_bank_plugin] file_system_bank_path = {site.bank}"
+        " is not a directory; create it, or mount it"
+    )
+
+
+def test_running_services_that_this_release_cannot_call_are_a_warning(site: Site):
+    site.sync()
+    major, minor = map(int, protection.VERSION.split("."))
+    site.beat(service.PROTECTION_BINARY, "current", rpc=protection.VERSION)
+    site.beat(service.PROTECTION_BINARY, "newer", rpc=f"{major}.{minor + 1}")
+    site.beat(service.OPERATION_ENGINE_BINARY, "current", rpc=operationengine.VERSION)
+    assert site.check()[1]["Running services"] == (0, None)
+    site.beat(service.PROTECTION_BINARY, "older", rpc=f"{major}.{minor - 1}")
+    site.beat(service.PROTECTION_BINARY, "oldest", hung=[])
+    site.beat(service.OPERATION_ENGINE_BINARY, "other", rpc="1.7")
+    code, found = site.check()
+    result, said = found["Running services"]
+    assert (code, result) == (1, 1)
+    assert said.split("; ") == [
+        f"karbor-protection on older (process 7) has version {major}.{minor - 1} of its RPC, "
+        f"this release calls {protection.VERSION}",
+        "upgrade it before the services that call it",
+        "karbor-protection on oldest (process 7) is of an earlier release, which does not report the version of its RPC",
+        "upgrade it first",
+        f"karbor-operationengine on other (process 7) has version 1.7 of its RPC, this release has {operationengine.VERSION}",
+        "stop all services before you start this release",
+    ]
+
+
 def test_an_invalid_provider_is_a_warning_that_names_its_file(site: Site):
     site.sync()
-    site.provider.write_text(PROVIDER.replace("bank = filesystem", "bank = tapes"))
+    site.provide(PROVIDER.replace("bank = filesystem", "bank = tapes"))
     code, found = site.check()
     assert code == 1
     assert f"{site.provider}:" in found["Providers"][1]
@@ -227,7 +363,7 @@ def test_secrets_are_not_shown(site: Site, capsys: pytest.CaptureFixture[str]):
 
 def test_two_providers_with_one_id_are_a_warning(site: Site):
     site.sync()
-    (twin := site.provider.with_name("twin.conf")).write_text(PROVIDER)
+    shutil.copy(site.provider, twin := site.provider.with_name("twin.conf"))
     code, found = site.check()
     assert (code, f"{twin}:3: [provider] id: " in found["Providers"][1]) == (1, True)
 
