@@ -52,6 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=120,
         help="seconds in which test_storm.py kills operation engines at random",
     )
+    parser.addoption("--faults-seed", help="seed of the sample of the fault matrix, instead of the commit")
     parser.addoption(
         "--every-outage",
         action="store_true",

@@ -36,13 +36,16 @@ def install(directory: Path) -> Path:
 
 
 class Zygote:
-    """See ``zygote.py``."""
+    """See ``zygote.py``.
 
-    def __init__(self) -> None:
+    :param preload: a module that it imports, too
+    """
+
+    def __init__(self, preload: str = entry.__name__) -> None:
         environment = processes.environment()
         environment["PYTHONPATH"] = os.pathsep.join([environment["PYTHONPATH"], str(ROOT)])
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", zygote.__name__],
+            [sys.executable, "-W", "ignore", "-m", zygote.__name__, preload],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,

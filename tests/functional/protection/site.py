@@ -239,7 +239,8 @@ def shown(row: Any) -> str:
     """A row for a message."""
     if not isinstance(row, Base):
         return repr(row)
-    return json.dumps({column.key: str(getattr(row, column.key)) for column in sa.inspect(row).mapper.column_attrs})
+    names = [column.key for column in sa.inspect(row).mapper.column_attrs if column.key != "credential"]
+    return json.dumps({name: str(getattr(row, name)) for name in names})
 
 
 @contextlib.contextmanager

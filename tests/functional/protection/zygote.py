@@ -1,9 +1,11 @@
 """Forks services from a process that has already imported everything: imports take longer than most tests.
 
-Reads one JSON object per line from stdin: ``{"argv": [...], "log": path, "environment": {...}, "call": "module:function"}``.
+The argument is a further module to import. Reads one JSON object per line from stdin:
+``{"argv": [...], "log": path, "environment": {...}, "call": "module:function"}``.
 Answers with the pid; when that process ends, with ``{"pid": ..., "code": ...}``.
 """
 
+import importlib
 import json
 import os
 import selectors
@@ -13,7 +15,6 @@ from pkgutil import resolve_name
 from typing import Any
 
 from karbor_like.protection import service  # noqa: F401 - the import that takes long
-from tests.functional.protection import entry  # noqa: F401
 
 
 def _child(order: dict[str, Any]) -> None:
@@ -42,6 +43,7 @@ def _say(**answer: Any) -> None:
 
 
 def main() -> None:
+    importlib.import_module(sys.argv[1])
     ended, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)

@@ -1,0 +1,133 @@
+"""A protection service that reports each of its points, and continues when it is allowed to.
+
+The points are its tasks, its requests to the cloud, its writes to the bank, and the transaction in which an operation ends.
+"""
+
+import functools
+import json
+import os
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+# Imported before the process is forked: the clients of the cloud, which the service imports at their first use.
+import cinderclient.v3.client  # noqa: F401
+import glanceclient.v2.client  # noqa: F401
+import heatclient.v1.client  # noqa: F401
+import novaclient.v2.client  # noqa: F401
+import requests
+import swiftclient  # noqa: F401
+
+from karbor_like import clock
+from karbor_like.bank.objectstore.retry import RetryingStore
+from karbor_like.clients.http import LimitedSession
+from karbor_like.protection.flows.tasks import Step
+from karbor_like.protection.operation import lifecycle
+from tests.functional.protection import entry
+
+VARIABLE = "KARBOR_LIKE_TEST_FAULTS"
+"""Environment variable with the path of the socket of :class:`tests.faults.points.Watch`."""
+
+READS = ("GET", "HEAD", "OPTIONS")
+_ID = re.compile(
+    r"(?<![a-z])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}|[0-9]{6,}"
+    r"|karbor-like-[^/]*|(?<=\.)[0-9a-f]{8}(?=-))"
+)
+
+
+def named(text: str) -> str:
+    """Replace what differs from run to run, such as ids and times."""
+    return _ID.sub("*", text)
+
+
+class Agent:
+    """The end of the connection in the service."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._local = threading.local()
+        #: Seconds by which the wall clock of this process differs from that of the machine.
+        self._step = 0.0
+
+    def meet(self, what: str, when: str) -> None:
+        """Report a point, and wait until this process may continue."""
+        point = {"pid": os.getpid(), "task": getattr(self._local, "task", "-"), "what": named(what), "when": when}
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self._path)
+            with connection.makefile("rw") as file:
+                file.write(json.dumps(point) + "\n")
+                file.flush()
+                self._step += json.loads(file.readline())["step"]
+
+    @contextmanager
+    def around(self, what: str) -> Iterator[None]:
+        """Report the point before the block, and, if nothing is raised, the point after it."""
+        self.meet(what, "before")
+        yield
+        self.meet(what, "after")
+
+    def install(self) -> None:
+        """Report every point of this process from now on."""
+        agent = self
+
+        def wrap(owner: Any, name: str, describe: Callable[..., str | None]) -> None:
+            real = getattr(owner, name)
+
+            @functools.wraps(real)
+            def call(*args: Any, **kwargs: Any) -> Any:
+                what = describe(*args, **kwargs)
+                if what is None:
+                    return real(*args, **kwargs)
+                with agent.around(what):
+                    return real(*args, **kwargs)
+
+            setattr(owner, name, call)
+
+        def in_task(name: str) -> None:
+            real = getattr(Step, name)
+
+            @functools.wraps(real)
+            def call(self: Step, *args: Any, **kwargs: Any) -> Any:
+                agent._local.task = self.name
+                try:
+                    with agent.around(name):
+                        return real(self, *args, **kwargs)
+                finally:
+                    agent._local.task = "-"
+
+            setattr(Step, name, call)
+
+        in_task("execute")
+        in_task("revert")
+        wrap(LimitedSession, "send", lambda session, request, **kwargs: _request(request))
+        wrap(RetryingStore, "put", lambda store, key, data: f"put {key}")
+        wrap(RetryingStore, "delete", lambda store, key: f"delete {key}")
+        wrap(lifecycle, "finish", lambda *args, **kwargs: "finish")
+        now = clock.SystemClock.now
+
+        def stepped(self: clock.SystemClock) -> datetime:
+            return now(self) + timedelta(seconds=agent._step)
+
+        clock.SystemClock.now = stepped  # type: ignore[method-assign]
+
+
+def _request(request: requests.PreparedRequest) -> str | None:
+    """Return what a request does, or None if it neither changes the cloud nor moves data."""
+    path = str(request.path_url).partition("?")[0]
+    if path.endswith("/auth/tokens") or (request.method in READS and not path.endswith("/file")):
+        return None
+    what = f"{request.method} {path}"
+    if path.endswith("/action"):
+        # The name of an action is the only member of the body.
+        what += f" {next(iter(json.loads(request.body or '{}')), '')}".rstrip()
+    return what
+
+
+def serve(argv: list[str]) -> int:
+    """Run the service."""
+    Agent(os.environ[VARIABLE]).install()
+    return entry.serve(argv)

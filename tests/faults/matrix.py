@@ -1,0 +1,242 @@
+"""Cells, and the course of one: prepare, strike at the point, heal, wait, check, tidy."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.checks import Checks
+from tests.faults.kinds import KINDS, Kind
+from tests.faults.points import Point, Visit
+from tests.faults.subjects import SUBJECTS, Subject
+from tests.faults.system import COPIES, System
+from tests.functional.protection.site import until
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fault at one point of one operation on one subject."""
+
+    subject: str
+    operation: str
+    kind: str
+    point: Point
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.operation} {self.kind} @ {self.point}"
+
+
+@dataclass
+class Result:
+    """What came of a cell.
+
+    :param struck: whether the operation came to the point
+    """
+
+    cell: Cell
+    struck: bool
+    seconds: float
+    problems: list[str] = field(default_factory=list)
+
+
+class Matrix:
+    """The cells of a running system. What they need is prepared once."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._prepared: dict[str, _Prepared] = {}
+        self._points: dict[tuple[str, str], list[Point]] = {}
+
+    def points(self, subject: str, operation: str) -> list[Point]:
+        """Return the points of an operation, in the order in which they were met when it ran without a fault."""
+        if (subject, operation) not in self._points:
+            prepared = self._prepare(subject)
+            started = prepared.begin(operation)
+            self._system.watch.expect()
+            row = self._system.wait_ended(**started())
+            assert row.error_info is None, f"{subject} {operation} failed without a fault: {row.error_info}"
+            seen = [point for point in self._system.watch.seen() if point.is_stable]
+            self._points[subject, operation] = seen
+            prepared.tidy(row)
+        return self._points[subject, operation]
+
+    def cells(self, subject: str, operation: str, kind: str) -> list[Cell]:
+        """Return the cells of a kind of fault in an operation."""
+        found = KINDS[kind]
+        points = self.points(subject, operation)
+        return [Cell(subject, operation, kind, point) for point in points if found.applies(point)]
+
+    def _prepare(self, name: str) -> "_Prepared":
+        if name not in self._prepared:
+            self._prepared[name] = _Prepared(self._system, SUBJECTS[name])
+        return self._prepared[name]
+
+    def run(self, cell: Cell) -> Result:
+        """Run a cell."""
+        system, kind, prepared = self._system, KINDS[cell.kind], self._prepare(cell.subject)
+        began = time.monotonic()
+        system.ensure()
+        start = prepared.begin(cell.operation)
+        checks = Checks(system, prepared.subject, prepared.checkpoint_id)
+        checks.expected_content = prepared.content
+        fault = _Fault(system, kind)
+        system.watch.expect(cell.point, fault.strike)
+        try:
+            started = start()
+            row = self._follow(fault, started)
+        finally:
+            fault.heal()
+        # What remains is deleted by whichever service lives.
+        system.ensure()
+        row = system.wait_ended(**started)
+        # The last points come after the end of the operation is visible.
+        struck = system.watch.met.wait(1.0)
+        system.ensure()
+        bank_failed = cell.kind.startswith("store-")
+        problems = list(checks.problems(row, must_succeed=kind.survives, bank_failed=bank_failed))
+        prepared.tidy(row)
+        return Result(cell, struck, time.monotonic() - began, problems)
+
+    def _follow(self, fault: "_Fault", started: dict[str, Any]) -> Any:
+        def look() -> Any:
+            self._system.ensure()
+            return self._system.operation(**started)
+
+        return until(look, lambda row: row.queue_state == "done", 240, "an operation's end")
+
+
+class _Fault:
+    """A fault that begins once."""
+
+    def __init__(self, system: System, kind: Kind) -> None:
+        self._system = system
+        self._kind = kind
+        self._heal: Callable[[], None] | None = None
+        self._timer: threading.Timer | None = None
+
+    def strike(self, visit: Visit) -> float:
+        self._heal = self._kind.strike(self._system, visit)
+        if self._kind.seconds is not None:
+            self._timer = threading.Timer(self._kind.seconds, self._heal)
+            self._timer.start()
+        return self._kind.step
+
+    def heal(self) -> None:
+        if self._timer is not None:
+            self._timer.join()
+        if self._heal is not None:
+            self._heal()
+
+
+class _Prepared:
+    """A subject that exists, with its plan and an available checkpoint."""
+
+    def __init__(self, system: System, subject: Subject) -> None:
+        self._system = system
+        self.subject = subject
+        self.resource = subject.make(system)
+        self.content = subject.content(system, self.resource.id)
+        self.plan_id = system.plan_of(subject.provider_id, self.resource)
+        self.checkpoint_id = self._protect()
+
+    def _protect(self) -> str:
+        created = self._system.protect(plan_id=self.plan_id, provider_id=self.subject.provider_id)["id"]
+        row = self._system.wait_ended(checkpoint_id=created)
+        assert row.status == "available", row.error_info
+        return created
+
+    def begin(self, operation: str) -> Callable[[], dict[str, Any]]:
+        """Prepare an operation. Return what starts it, and returns the values by which it is found."""
+        system, provider_id = self._system, self.subject.provider_id
+
+        def protect() -> dict[str, Any]:
+            return {"checkpoint_id": system.protect(plan_id=self.plan_id, provider_id=provider_id)["id"]}
+
+        def restore() -> dict[str, Any]:
+            return {"restore_id": system.restore(self.checkpoint_id, provider_id=provider_id)}
+
+        def verify() -> dict[str, Any]:
+            options = {f"{self.resource.type}": {"level": "full"}}
+            found = system.verify(self.checkpoint_id, provider_id, parameters=options)
+            return {"verification_id": found}
+
+        def copy() -> dict[str, Any]:
+            (created,) = system.copy(
+                self.plan_id,
+                provider_id=provider_id,
+                target_provider_id=COPIES,
+                checkpoint_ids=[self.checkpoint_id],
+            ).values()
+            return {"checkpoint_id": created}
+
+        if operation != "delete":
+            return {"protect": protect, "restore": restore, "verify": verify, "copy": copy}[operation]
+        doomed = self._protect()
+
+        def delete() -> dict[str, Any]:
+            system.delete(doomed, provider_id)
+            return {"checkpoint_id": doomed, "operation_type": "delete"}
+
+        return delete
+
+    def tidy(self, row: Any) -> None:
+        """Delete what an operation restored, and a checkpoint that failed."""
+        system = self._system
+        if row.operation_type == "restore" and row.status == "success":
+            for key in system.restored(row.restore_id).resources_status:
+                self.subject.remove(system, key.partition("#")[2])
+        if row.status in ("error", "error-deleting"):
+            provider_id = COPIES if row.operation_type == "copy" else self.subject.provider_id
+            system.watch.expect()
+            system.delete(row.checkpoint_id, provider_id)
+            again = system.wait_ended(checkpoint_id=row.checkpoint_id, operation_type="delete")
+            assert again.status == "deleted", f"the checkpoint cannot be deleted: {again.error_info}"
+
+
+def all_cells(matrix: Matrix, subjects: Sequence[str], operations: Sequence[str], kinds: Sequence[str]) -> list[Cell]:
+    """Return the cells of these subjects, operations and kinds."""
+    return [
+        cell
+        for subject in subjects
+        for operation in operations
+        if operation in SUBJECTS[subject].operations
+        for kind in kinds
+        for cell in matrix.cells(subject, operation, kind)
+    ]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A cell that is chosen before the points are known.
+
+    :param where: the place of the point in the operation, from 0 to 1
+    """
+
+    subject: str
+    operation: str
+    kind: str
+    where: float
+
+    def __str__(self) -> str:
+        return f"{self.subject}-{self.operation}-{self.kind}-{self.where:.3f}"
+
+    def cell(self, matrix: Matrix) -> Cell:
+        """Return the cell. It is a kill if the kind does not apply to the operation, as Cinder has no part in a copy."""
+        cells = matrix.cells(self.subject, self.operation, self.kind)
+        cells = cells or matrix.cells(self.subject, self.operation, "kill")
+        return cells[int(self.where * len(cells))]
+
+
+def draw(seed: str, number: int) -> list[Draw]:
+    """Choose cells at random. Half of them are kills; there are two subjects, as each takes some time to prepare."""
+    chance = random.Random(seed)
+    subjects = ["volume", chance.choice([name for name in SUBJECTS if name != "volume"])]
+    every = [(subject, operation) for subject in subjects for operation in SUBJECTS[subject].operations]
+    kinds = [name for name in KINDS if name != "kill"]
+    chosen = []
+    for turn in range(number):
+        kind = "kill" if turn % 2 else chance.choice(kinds)
+        chosen.append(Draw(*chance.choice(every), kind, chance.random()))
+    return sorted(chosen, key=lambda each: (subjects.index(each.subject), each.operation))
