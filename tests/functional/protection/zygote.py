@@ -5,6 +5,7 @@ The argument is a further module to import. Reads one JSON object per line from 
 Answers with the pid; when that process ends, with ``{"pid": ..., "code": ...}``.
 """
 
+import ctypes
 import importlib
 import json
 import os
@@ -16,9 +17,14 @@ from typing import Any
 
 from karbor_like.protection import service  # noqa: F401 - the import that takes long
 
+#: Of prctl(2): the signal that a process gets when its parent has ended.
+_PR_SET_PDEATHSIG = 1
+
 
 def _child(order: dict[str, Any]) -> None:
     os.setsid()
+    # A test that is killed must not leave services behind.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.environ.update(order["environment"])
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     nothing = os.open(os.devnull, os.O_RDONLY)
