@@ -27,6 +27,7 @@ from karbor_like.bank import errors, verify
 from karbor_like.bank.bank import Bank, open_bank
 from karbor_like.bank.blocks.extents import Extent, ExtentSource
 from karbor_like.bank.blocks.reader import StreamReader
+from karbor_like.bank.blocks.restore import ExtentTarget
 from karbor_like.bank.checkpoints.copier import copy as copy_section
 from karbor_like.bank.checkpoints.index import IndexEntry
 from karbor_like.bank.checkpoints.plans import CheckpointRecord
@@ -40,6 +41,7 @@ __all__ = [
     "CheckpointRecord",
     "Extent",
     "ExtentSource",
+    "ExtentTarget",
     "IndexEntry",
     "Lease",
     "ResourceSection",

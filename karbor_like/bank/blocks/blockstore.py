@@ -17,6 +17,7 @@ from karbor_like.bank.blocks.dedup import Base, find_bases
 from karbor_like.bank.blocks.extents import Extent, ExtentSource
 from karbor_like.bank.blocks.packer import Target
 from karbor_like.bank.blocks.reader import StreamReader
+from karbor_like.bank.blocks.restore import ExtentTarget, Restorer
 from karbor_like.bank.blocks.writer import StreamWriter, Written, needed_memory
 from karbor_like.bank.format import manifest, seal
 from karbor_like.bank.format.content import Content
@@ -246,7 +247,7 @@ class BlockStore:
             segment = manifest.read_segment(self._store, head, ref, self.resolver_for(head.project_id))
             content.add(ref.number, segment.digest())
             yield from segment.packs
-        content.require(head, layout.manifest_prefix(head.checkpoint_id, head.resource_key, head.name))
+        content.require(head)
 
     def get(self, head: Head, *, check: Callable[[], None] | None = None) -> StreamReader:
         """Return the stream of a manifest, to be read once.
@@ -257,6 +258,26 @@ class BlockStore:
         return StreamReader(
             store, head, self._data_key(head), self._read_budget, threads=self._options.workers, check=check
         )
+
+    def restore(
+        self,
+        head: Head,
+        target: ExtentTarget,
+        *,
+        empty: bool,
+        progress: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        """Write the stream of a manifest into *target*. Parameters and errors as those of :class:`.restore.Restorer`."""
+        Restorer(
+            self._store,
+            head,
+            self._data_key(head),
+            self._read_budget,
+            threads=self._options.workers,
+            progress=progress,
+            check=check,
+        ).restore(target, empty=empty)
 
     def _data_key(self, head: Head) -> DataKey | None:
         if self._keyring is None or head.data_key is None:

@@ -15,8 +15,9 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from karbor_like.bank import errors, layout
+from karbor_like.bank import errors
 from karbor_like.bank.blocks.budget import Budget, Buffer, Buffers
+from karbor_like.bank.blocks.fetch import StoredBlock, fetch, runs
 from karbor_like.bank.format import manifest, pack
 from karbor_like.bank.format.content import Content
 from karbor_like.bank.format.datakey import DataKey
@@ -31,8 +32,6 @@ _LEAST_WINDOWS: Final = 3
 _MOST_WINDOWS: Final = 16
 #: Windows that wait to be yielded, including those of zeros, which need no memory.
 _MOST_AHEAD: Final = 64
-#: Bytes between two blocks of a pack up to which reading the gap is cheaper than a second request.
-_GAP: Final = 256 * 1024
 _ZEROS: Final = memoryview(bytes(1024 * 1024))
 #: Bytes of zeros that are yielded without a call of check.
 _ZEROS_PER_CHECK: Final = 64 * len(_ZEROS)
@@ -144,18 +143,13 @@ class StreamReader:
                     yield from _chunks(*hashing.popleft(), buffers)
             for hashed, _ in hashing:
                 hashed.result()
-            self._content.require(self._head, self._name)
+            self._content.require(self._head)
             if whole is not None and whole.hexdigest() != self._head.sha256:
                 raise errors.Corrupted(
-                    f"{self._name}: the SHA-256 of the stream is {whole.hexdigest()}; expected {self._head.sha256}"
+                    f"{self._head.prefix}: the SHA-256 of the stream is {whole.hexdigest()}; expected {self._head.sha256}"
                 )
             for hashed, contents in hashing:
                 yield from _chunks(hashed, contents, buffers)
-
-    @property
-    def _name(self) -> str:
-        head = self._head
-        return layout.manifest_prefix(head.checkpoint_id, head.resource_key, head.name)
 
     def _windows_ahead(self, workers: ThreadPoolExecutor, buffers: Buffers) -> Iterator[_Contents]:
         """Yield the contents of all windows, in order."""
@@ -220,48 +214,19 @@ class StreamReader:
             view[self._stored_bytes :][:block_size],
             view[self._stored_bytes + block_size :],
         )
-        by_pack: dict[bytes, list[tuple[Place, int]]] = {}
-        for number, block in enumerate(window.blocks):
-            if block.place is not None:
-                by_pack.setdefault(block.place.pack.id, []).append((block.place, number))
-        for places in by_pack.values():
-            places.sort(key=lambda item: item[0].offset)
-            for run in _runs(places, self._stored_bytes):
-                start = run[0][0].offset
-                fetched = self._fetch_run(run, stored)
-                with self._opening:
-                    for place, number in run:
-                        block, at = window.blocks[number], place.offset - start
-                        target = plain[number * block_size :][: block.size]
-                        self._opener.open(place, fetched[at : at + place.length], target, block.hash, scratch)
+        blocks = [
+            StoredBlock(block.place, number, block.size, block.hash)
+            for number, block in enumerate(window.blocks)
+            if block.place is not None
+        ]
+        for run in runs(blocks, self._stored_bytes):
+            fetched = fetch(self._store, self._head, run, stored)
+            with self._opening:
+                for place, number, size, block_hash in run:
+                    at = place.offset - run[0].place.offset
+                    target = plain[number * block_size :][:size]
+                    self._opener.open(place, fetched[at : at + place.length], target, block_hash, scratch)
         return list(_pieces(window.blocks, plain))
-
-    def _fetch_run(self, run: Sequence[tuple[Place, int]], target: memoryview) -> memoryview:
-        """Read the bytes of a pack from the first to the last of *run* into *target*."""
-        start = run[0][0].offset
-        end = max(place.offset + place.length for place, _ in run)
-        key = layout.pack_key(self._head.project_id, run[0][0].pack.id.hex())
-        try:
-            size = self._store.get_into(key, start, target[: end - start])
-        except errors.ObjectNotFound:
-            raise errors.Corrupted(f"{key}: this pack is missing; {self._name} needs it") from None
-        if size != end - start:
-            raise errors.Corrupted(f"{key}: ends at byte {start + size}; {self._name} needs it up to byte {end}")
-        return target[:size]
-
-
-def _runs(places: Sequence[tuple[Place, int]], most: int) -> Iterator[Sequence[tuple[Place, int]]]:
-    """Group places of one pack that lie close together, within *most* bytes. *places* are ordered by offset."""
-    run: list[tuple[Place, int]] = []
-    end = 0
-    for item in places:
-        place = item[0]
-        if run and (place.offset > end + _GAP or place.offset + place.length > run[0][0].offset + most):
-            yield run
-            run, end = [], 0
-        run.append(item)
-        end = max(end, place.offset + place.length)
-    yield run
 
 
 def _pieces(blocks: Sequence[_Block], plain: memoryview) -> Iterator[memoryview]:

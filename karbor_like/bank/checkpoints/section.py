@@ -10,6 +10,7 @@ from karbor_like.bank.blocks import presence
 from karbor_like.bank.blocks.blockstore import BlockStore, StreamId
 from karbor_like.bank.blocks.extents import Extent, ExtentSource
 from karbor_like.bank.blocks.reader import StreamReader
+from karbor_like.bank.blocks.restore import ExtentTarget
 from karbor_like.bank.checkpoints.versions import ObjectVersions
 from karbor_like.bank.format import jsonobject, seal
 from karbor_like.bank.format.manifest import Head
@@ -216,6 +217,29 @@ class ResourceSection:
         :param check: called every few MiB; may raise to stop
         """
         return self._blocks.get(self._read_head(name), check=check)
+
+    def restore(
+        self,
+        name: str,
+        target: ExtentTarget,
+        *,
+        empty: bool = False,
+        progress: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        """Write the stream *name* into *target*, in the order in which it is stored: with fewer requests than :meth:`read`.
+
+        Every block is compared with its hash before it is written, the manifest with its digest at the end. The SHA-256 that
+        a manifest of version 1 states is not compared, as the bytes do not come in order.
+
+        :param empty: whether *target* reads as zero where nothing was written: then zeros are not written
+        :param progress: called with the bytes done so far, including zeros
+        :param check: called every few MiB; may raise to stop
+        :raises ResourceFailed: *target* is smaller than the stream
+        :raises ObjectNotFound: there is no stream *name*
+        :raises Corrupted: an object is missing or wrong. Names it, and the range of bytes that cannot be restored
+        """
+        self._blocks.restore(self._read_head(name), target, empty=empty, progress=progress, check=check)
 
     def stats(self, name: str) -> StreamStats:
         """Return what :meth:`write` returned for the stream. Raises ObjectNotFound, or Corrupted."""

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from karbor_like.bank.blocks.extents import Extent, ExtentSource
 from karbor_like.bank.blocks.reader import StreamReader
+from karbor_like.bank.blocks.restore import ExtentTarget
 from karbor_like.bank.checkpoints.section import Level, ResourceSection, StreamStats
 
 
@@ -51,6 +52,16 @@ class Section(Protocol):
     ) -> StreamStats: ...
 
     def read(self, name: str, *, check: Callable[[], None] | None = None) -> StreamReader: ...
+
+    def restore(
+        self,
+        name: str,
+        target: ExtentTarget,
+        *,
+        empty: bool = False,
+        progress: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> None: ...
 
     def stats(self, name: str) -> StreamStats: ...
 

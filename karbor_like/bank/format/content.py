@@ -44,15 +44,13 @@ class Content:
             whole.update(self._segments[number])
         return whole.hexdigest()
 
-    def require(self, head: "Head", name: str) -> None:
+    def require(self, head: "Head") -> None:
         """Raise Corrupted unless the segments that were added make the digest of *head*.
 
         Version 1 of heads has no such digest.
-
-        :param name: names the stream in the error
         """
         if head.states_content and self.digest(head.size) != head.digest:
             raise errors.Corrupted(
-                f"{name}: the digest of the blocks that the manifest lists is {self.digest(head.size)}; expected"
+                f"{head.prefix}: the digest of the blocks that the manifest lists is {self.digest(head.size)}; expected"
                 f" {head.digest}"
             )

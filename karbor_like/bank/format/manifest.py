@@ -98,6 +98,11 @@ class Head:
         """Number of blocks of the stream, zero or not."""
         return -(-self.size // self.block_size)
 
+    @property
+    def prefix(self) -> str:
+        """The prefix of the keys of all heads of this name, which names the stream in errors."""
+        return layout.manifest_prefix(self.checkpoint_id, self.resource_key, self.name)
+
     def blocks_of(self, index: int) -> int:
         """Return the number of blocks that segment *index* covers."""
         return min(self.segment_blocks, self.blocks - index * self.segment_blocks)

@@ -10,7 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from karbor_like import exception
-from karbor_like.bank import Extent, ExtentSource, Lease, ResourceSection, StreamReader, StreamStats, VerifyLevel
+from karbor_like.bank import (
+    Extent,
+    ExtentSource,
+    ExtentTarget,
+    Lease,
+    ResourceSection,
+    StreamReader,
+    StreamStats,
+    VerifyLevel,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -119,6 +128,17 @@ class LazySection:
 
     def read(self, name: str, *, check: Callable[[], None] | None = None) -> StreamReader:
         return self._opened().read(name, check=check)
+
+    def restore(
+        self,
+        name: str,
+        target: ExtentTarget,
+        *,
+        empty: bool = False,
+        progress: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        self._opened().restore(name, target, empty=empty, progress=progress, check=check)
 
     def stats(self, name: str) -> StreamStats:
         return self._opened().stats(name)

@@ -1,5 +1,6 @@
-"""Sources with random access, in memory."""
+"""Sources and targets with random access, in memory."""
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 
@@ -45,3 +46,26 @@ class MemorySource:
 
     def confirm(self) -> None:
         self.confirmed += 1
+
+
+class MemoryTarget:
+    """A volume in memory, which notes what is written to it.
+
+    :param fill: what all of its bytes are at first
+    """
+
+    def __init__(self, size: int, fill: int = 0) -> None:
+        self.data = bytearray([fill]) * size
+        self.writes: list[Extent] = []
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def write(self, offset: int, data: memoryview) -> None:
+        assert 0 <= offset <= offset + len(data) <= self.size
+        assert data.readonly
+        with self._lock:
+            self.writes.append(Extent(offset, len(data)))
+        self.data[offset : offset + len(data)] = data
