@@ -63,6 +63,8 @@ class Things(CloudObjects):
     ready = "available"
     deletable = None
     present: ClassVar[dict[str, Mark | None]] = {}
+    #: The project that has them.
+    project = ""
     #: Called before each deletion.
     looked_at: ClassVar[Any] = None
     #: Things that can be deleted only after all others.
@@ -87,7 +89,7 @@ class Things(CloudObjects):
         return None
 
     def scan(self) -> Iterable[Any]:
-        return [SimpleNamespace(id=cloud_id) for cloud_id in list(self.present)]
+        return [SimpleNamespace(id=each) for each in list(self.present) if self.clients.project_id == self.project]
 
     def mark(self, current: Any) -> Mark | None:
         return self.present[current.id]
@@ -295,7 +297,7 @@ def test_the_objects_of_ended_operations_are_deleted_and_no_others(site: Site, l
 
 
 @pytest.fixture
-def things(site: Site, tmp_path: Path) -> Iterator[dict[str, Mark | None]]:
+def things(site: Site, tmp_path: Path, project: str) -> Iterator[dict[str, Mark | None]]:
     """The things of the cloud, and a provider that creates such."""
     plugin = [f"{__name__}:ThingProtection"]
     path = tmp_path / "providers.d" / "things.conf"
@@ -305,7 +307,7 @@ def things(site: Site, tmp_path: Path) -> Iterator[dict[str, Mark | None]]:
         path, THINGS_PROVIDER, plugin, bank={"encryption": "false"}, file_system_bank_plugin=bank
     )
     site.env.providers.load()
-    Things.present.clear()
+    Things.project = project
     yield Things.present
     Things.present.clear()
     Things.needed.clear()
