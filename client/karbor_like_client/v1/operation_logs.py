@@ -15,7 +15,16 @@ class OperationLog(base.Resource):
     resources_key = "operation_logs"
     base_path = "/operation_logs"
     allow_fetch = allow_list = True
-    _query_mapping = resource.QueryParameters("checkpoint_id", "plan_id", "restore_id", "status", **base.PAGING)
+    _query_mapping = resource.QueryParameters(
+        "checkpoint_id",
+        "plan_id",
+        "restore_id",
+        "status",
+        "provider_id",
+        "operation_type",
+        "scheduled_operation_id",
+        **base.PAGING,
+    )
 
     #: ``protect``, ``restore``, ``delete``, ``verify``, ``copy``, ...
     operation_type = resource.Body("operation_type")
@@ -42,8 +51,8 @@ class OperationLogs(proxy.Proxy):
     def operation_logs(self, **query: Any) -> Generator[OperationLog, None, None]:
         """Yield logs.
 
-        :param query: ``checkpoint_id``, ``plan_id``, ``restore_id``, ``status``, ``all_projects``, ``project_id``, ``sort``,
-            ``limit``, ``marker``
+        :param query: ``checkpoint_id``, ``plan_id``, ``restore_id``, ``status``, ``operation_type``, ``provider_id``,
+            ``scheduled_operation_id``, ``all_projects``, ``project_id``, ``sort``, ``limit``, ``marker``
         """
         return self._list(OperationLog, **query)
 

@@ -1,0 +1,4 @@
+PANEL = "operation_logs"
+PANEL_DASHBOARD = "data_protection"
+PANEL_GROUP = "data_protection_records"
+ADD_PANEL = "karbor_like_dashboard.content.operation_logs.panel.OperationLogs"

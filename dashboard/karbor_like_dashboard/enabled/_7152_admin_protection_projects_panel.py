@@ -1,0 +1,4 @@
+PANEL = "protection_projects"
+PANEL_DASHBOARD = "admin"
+PANEL_GROUP = "data_protection_admin"
+ADD_PANEL = "karbor_like_dashboard.content.protection_projects.panel.ProtectionProjects"

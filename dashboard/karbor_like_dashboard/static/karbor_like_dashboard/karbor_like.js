@@ -1,0 +1,84 @@
+/* Polls what changes by itself, and fills the review of the wizard. All texts are set as text, never as markup. */
+(function () {
+  'use strict';
+
+  var INTERVAL = 2500;
+  var SLOWEST = 30000;
+
+  function poll(element, delay) {
+    var url = element.getAttribute('data-dp-poll');
+    if (!url) {
+      return;
+    }
+    window.setTimeout(function () {
+      if (!document.body.contains(element)) {
+        return;
+      }
+      $.ajax({url: url, dataType: 'html'}).done(function (html) {
+        // The fragment is rendered by Horizon, which escapes what is in it.
+        var next = $(html).filter('div').first();
+        if (next.length) {
+          $(element).replaceWith(next);
+          poll(next[0], INTERVAL);
+        }
+      }).fail(function (request) {
+        if (request.status !== 401 && request.status !== 403) {
+          poll(element, Math.min(SLOWEST, delay * 2));
+        }
+      });
+    }, delay);
+  }
+
+  function text(field) {
+    if (field.type === 'checkbox' || field.type === 'radio') {
+      var label = $(field).closest('label').find('span').first().text() || $('label[for="' + field.id + '"]').first().text();
+      return field.checked ? $.trim(label) : '';
+    }
+    if (field.tagName === 'SELECT') {
+      return $.trim($(field).find('option:selected').text());
+    }
+    return field.value;
+  }
+
+  function review(list) {
+    var values = {};
+    var names = [];
+    $(list).empty();
+    $(list).closest('form').find(':input[name]').each(function () {
+      var group = $(this).closest('.form-group');
+      var hidden = this.type === 'hidden' || this.type === 'submit' || (group.length && group.css('display') === 'none');
+      var value = hidden ? '' : text(this);
+      if (!value) {
+        return;
+      }
+      var name = $.trim(group.find('.field-label, label').first().text()) || this.name;
+      if (this.type === 'checkbox' && !$(this).closest('.dp-tree').length) {
+        name = value;
+        value = '\u2713';
+      }
+      if (!(name in values)) {
+        values[name] = [];
+        names.push(name);
+      }
+      values[name].push(value);
+    });
+    names.forEach(function (name) {
+      $(list).append($('<dt>').text(name), $('<dd>').text(values[name].join(', ')));
+    });
+  }
+
+  function start(root) {
+    $(root).find('[data-dp-poll]').addBack('[data-dp-poll]').each(function () {
+      poll(this, INTERVAL);
+    });
+  }
+
+  $(function () {
+    start(document);
+    $(document).on('shown.bs.tab', function () {
+      $('[data-dp-review]:visible').each(function () {
+        review(this);
+      });
+    });
+  });
+}());
