@@ -13,7 +13,7 @@ import pytest
 
 from tests.structure.source import ROOT, entry_points
 
-RECIPE = ROOT / "container" / "Containerfile"
+RECIPE = ROOT / "etc" / "container" / "Containerfile"
 PAGE = (ROOT / "doc" / "source" / "admin" / "installation.rst").read_text()
 COMMANDS = {"karbor-like-api", "karbor-like-protection", "karbor-like-operationengine"}
 BUILD_TOOLS = re.compile(r"\b(gcc|g\+\+|make|build-essential|apt-get|git|curl|wget|pip install|\w+-dev)\b")
@@ -132,8 +132,8 @@ def test_the_health_of_a_container(
 ):
     arguments = shlex.split(values(stages()[-1], "HEALTHCHECK")[0].split("CMD", 1)[1].replace(",", " ").strip(" []"))
     copies = [shlex.split(each) for each in values(stages()[-1], "COPY")]
-    assert ["container/healthcheck.py", arguments[1]] in copies
-    script = runpy.run_path(str(ROOT / "container" / "healthcheck.py"))
+    assert ["etc/container/healthcheck.py", arguments[1]] in copies
+    script = runpy.run_path(str(ROOT / "etc" / "container" / "healthcheck.py"))
     (tmp_path / "cmdline").write_bytes(command)
     monkeypatch.setattr(_Handler, "status", status)
     if status is None:
