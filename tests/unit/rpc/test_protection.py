@@ -187,6 +187,27 @@ def test_a_service_of_another_version_is_not_available(client, endpoint, context
         client.list_protectables(context)
 
 
+_MAJOR, _MINOR = map(int, protection.VERSION.split("."))
+
+
+def _of_version(conf: cfg.ConfigOpts, client: protection.ProtectionClient, version: str) -> protection.ProtectionClient:
+    kind = type("Other", (protection.ProtectionClient,), {"version": version})
+    return kind(conf, client._transport)
+
+
+@pytest.mark.parametrize("minor", range(_MINOR))
+def test_callers_of_earlier_minor_versions_are_answered(conf, client, endpoint, context, minor):
+    _of_version(conf, client, f"{_MAJOR}.{minor}").cancel(context, operation_id=str(minor))
+    assert endpoint.cancelled == [str(minor)]
+
+
+@pytest.mark.parametrize("version", [f"{_MAJOR}.{_MINOR + 1}", f"{_MAJOR + 1}.0", f"{_MAJOR - 1}.{_MINOR}"])
+def test_callers_of_later_or_other_versions_are_refused(conf, client, endpoint, context, version):
+    with pytest.raises(exception.Unavailable, match=f"does not support version {re.escape(version)} of its RPC"):
+        _of_version(conf, client, version).cancel(context, operation_id="o")
+    assert endpoint.cancelled == []
+
+
 def test_rabbitmq_queues_are_replicated_by_default(conf):
     conf.register_opts(transport.impl_rabbit.rabbit_opts, group="oslo_messaging_rabbit")
     assert conf.oslo_messaging_rabbit.rabbit_quorum_queue
