@@ -3,9 +3,11 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from oslo_db import exception as db_exception
 
 from tests.faults.checks import Checks
 from tests.faults.kinds import KINDS, Kind
@@ -42,10 +44,14 @@ class Result:
 
 
 class Matrix:
-    """The cells of a running system. What they need is prepared once."""
+    """The cells of a running system. What they need is prepared once.
 
-    def __init__(self, system: System) -> None:
+    :param kinds: the kinds of faults, by name
+    """
+
+    def __init__(self, system: System, kinds: Mapping[str, Kind] = KINDS) -> None:
         self._system = system
+        self._kinds = kinds
         self._prepared: dict[str, _Prepared] = {}
         self._points: dict[tuple[str, str], list[Point]] = {}
 
@@ -64,7 +70,7 @@ class Matrix:
 
     def cells(self, subject: str, operation: str, kind: str) -> list[Cell]:
         """Return the cells of a kind of fault in an operation."""
-        found = KINDS[kind]
+        found = self._kinds[kind]
         points = self.points(subject, operation)
         return [Cell(subject, operation, kind, point) for point in points if found.applies(point)]
 
@@ -75,7 +81,7 @@ class Matrix:
 
     def run(self, cell: Cell) -> Result:
         """Run a cell."""
-        system, kind, prepared = self._system, KINDS[cell.kind], self._prepare(cell.subject)
+        system, kind, prepared = self._system, self._kinds[cell.kind], self._prepare(cell.subject)
         began = time.monotonic()
         system.ensure()
         start = prepared.begin(cell.operation)
@@ -102,9 +108,12 @@ class Matrix:
     def _follow(self, fault: "_Fault", started: dict[str, Any]) -> Any:
         def look() -> Any:
             self._system.ensure()
-            return self._system.operation(**started)
+            try:
+                return self._system.operation(**started)
+            except db_exception.DBError:
+                return None  # the fault
 
-        return until(look, lambda row: row.queue_state == "done", 240, "an operation's end")
+        return until(look, lambda row: row is not None and row.queue_state == "done", 240, "an operation's end")
 
 
 class _Fault:
@@ -150,6 +159,7 @@ class _Prepared:
     def begin(self, operation: str) -> Callable[[], dict[str, Any]]:
         """Prepare an operation. Return what starts it, and returns the values by which it is found."""
         system, provider_id = self._system, self.subject.provider_id
+        self.subject.change(system, self.resource.id)
 
         def protect() -> dict[str, Any]:
             return {"checkpoint_id": system.protect(plan_id=self.plan_id, provider_id=provider_id)["id"]}
@@ -167,19 +177,17 @@ class _Prepared:
                 self.plan_id,
                 provider_id=provider_id,
                 target_provider_id=COPIES,
-                checkpoint_ids=[self.checkpoint_id],
+                checkpoint_ids=[chosen],
             ).values()
             return {"checkpoint_id": created}
 
-        if operation != "delete":
-            return {"protect": protect, "restore": restore, "verify": verify, "copy": copy}[operation]
-        doomed = self._protect()
-
         def delete() -> dict[str, Any]:
-            system.delete(doomed, provider_id)
-            return {"checkpoint_id": doomed, "operation_type": "delete"}
+            system.delete(chosen, provider_id)
+            return {"checkpoint_id": chosen, "operation_type": "delete"}
 
-        return delete
+        if operation in ("copy", "delete"):
+            chosen = self._protect()
+        return {"protect": protect, "restore": restore, "verify": verify, "copy": copy, "delete": delete}[operation]
 
     def tidy(self, row: Any) -> None:
         """Delete what an operation restored, and a checkpoint that failed."""

@@ -20,6 +20,7 @@ class Subject:
     :param operations: those that its plugin has
     :param make: creates one
     :param content: returns a digest of the bytes of one, by its id
+    :param change: changes the bytes of one, by its id, so that the bank has to store some
     :param remove: deletes one, by its id
     """
 
@@ -28,6 +29,7 @@ class Subject:
     operations: tuple[str, ...]
     make: Callable[[System], Resource]
     content: Callable[[System, str], str]
+    change: Callable[[System, str], None]
     remove: Callable[[System, str], None]
 
 
@@ -38,6 +40,10 @@ def _make_volume(system: System) -> Resource:
     # Incompressible, with a hole: several blocks, and a pack that is not empty.
     system.sandbox.write_volume(created.id, random.Random(created.id).randbytes(SMALL_GIB // 2))
     return Resource(VOLUME, created.id, "data")
+
+
+def _change_volume(system: System, volume_id: str) -> None:
+    system.sandbox.write_volume(volume_id, random.randbytes(SMALL_GIB // 4))
 
 
 def _remove_volume(system: System, volume_id: str) -> None:
@@ -56,6 +62,7 @@ def _volume(name: str, provider_id: str, operations: tuple[str, ...]) -> Subject
         operations,
         _make_volume,
         lambda system, volume_id: system.sandbox.volume_digest(volume_id),
+        _change_volume,
         _remove_volume,
     )
 
@@ -70,6 +77,7 @@ SUBJECTS: Final[Mapping[str, Subject]] = {
             OPERATIONS,
             _make_image,
             lambda system, image_id: system.alice.image_digest(image_id),
+            lambda system, image_id: None,  # images do not change
             lambda system, image_id: system.alice.glance.images.delete(image_id),
         ),
         _volume("snapshot", SNAPSHOTS, ("protect", "restore", "delete")),

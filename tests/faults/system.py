@@ -103,14 +103,15 @@ class System(site.Site):
     """The cloud, the services and the tenant.
 
     :param database_url: None: SQLite
+    :param transport_url: the default connects no processes
     """
 
-    def __init__(self, directory: Path, database_url: str | None = None) -> None:
+    def __init__(self, directory: Path, database_url: str | None = None, transport_url: str = "fake://") -> None:
         self.directory = directory
         self._clock = CloudClock()
         self.sandbox = Sandbox(directory / "sandbox", clock=self._clock)
         self.sandbox.settings(job_delay=0.0, gib=SMALL_GIB)
-        paths = [self._write(host, database_url) for host in HOSTS]
+        paths = [self._write(host, database_url, transport_url) for host in HOSTS]
         self.conf = service.configure([], files=[str(paths[0])])
         self.env = ServiceContext.make(self.conf)
         migration.sync(self.env.database)
@@ -125,7 +126,7 @@ class System(site.Site):
         #: Processes that were killed.
         self.killed: set[int] = set()
 
-    def _write(self, host: str, database_url: str | None) -> Path:
+    def _write(self, host: str, database_url: str | None, transport_url: str) -> Path:
         (self.directory / "providers.d").mkdir(exist_ok=True)
         account = self.sandbox.credentials("karbor")
         key = self.directory / "key"
@@ -135,6 +136,7 @@ class System(site.Site):
                 self._write_provider(provider_id, name, plugins, account)
         return configuration.write_service(
             self.directory / f"{host}.conf",
+            transport_url=transport_url,
             database_url=database_url,
             secret={"keys": key.read_text()},
             protection={
@@ -275,9 +277,12 @@ class System(site.Site):
 
 
 @contextlib.contextmanager
-def running(directory: Path, database_url: str | None = None) -> Iterator[System]:
-    """Start a system, and end it at the end of the block."""
-    system = System(directory, database_url)
+def running(directory: Path, **servers: str) -> Iterator[System]:
+    """Start a system, and end it at the end of the block.
+
+    :param servers: the URLs of :class:`System`
+    """
+    system = System(directory, **servers)
     try:
         system.ensure()
         yield system

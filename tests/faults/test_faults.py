@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults import matrix
+from tests.faults import matrix, soak
 from tests.faults.system import System, running
 
 #: Cells. Each takes three to ten seconds on an idle machine.
@@ -43,3 +43,17 @@ def test_a_fault_at_a_point_of_an_operation(
     print(f"seed {seed}; cell {cell}{'' if result.struck else ' (not met)'}")
     repeat = f'python -m tests.faults --cell "{cell}"'
     assert not result.problems, f"{result.problems}\nto repeat it: {repeat}\n{system.logs()}"
+
+
+def test_many_operations_leave_nothing_behind(system: System):
+    soaked = soak.Soak(system)
+    soaked.run(cycles=6, kill_every=4)
+
+    after = soaked.settle()
+
+    print(soaked.table(after))
+    assert after == soaked.before
+    for first, last in soaked.usage.values():
+        assert last.threads <= first.threads + 8
+        assert last.descriptors <= first.descriptors + 16
+        assert last.memory <= first.memory + 128
