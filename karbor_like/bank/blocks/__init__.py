@@ -1,6 +1,8 @@
 """Block store: streams in, manifests and packs out, and back.
 
-``blockstore`` is the entry. ``batching`` cuts a stream into blocks, ``dedup`` finds blocks that are already stored,
-``packer`` fills packs and uploads them, ``writer`` and ``reader`` run one stream in threads, ``budget`` limits their
-memory. ``presence`` checks that packs exist; ``parallel`` maps a function over items in threads.
+``blockstore`` is the entry. ``batching`` cuts a stream into blocks, ``extents`` the changed ranges of a source; ``takeover``
+decides what of a source need not be read, ``dedup`` finds blocks that are already stored, ``packer`` fills packs and uploads
+them, ``fetch`` reads them. ``writer``, ``reader`` (in the order of the stream) and ``restore`` (in the order of packs) run
+one stream in threads, ``budget`` limits their memory. ``presence`` checks that packs exist; ``parallel`` maps a function
+over items in threads.
 """

@@ -90,7 +90,7 @@ class Restorer:
     def restore(self, target: ExtentTarget, *, empty: bool) -> None:
         """Write all of the stream. All threads have ended when this returns or raises.
 
-        :param empty: whether *target* reads as zero where nothing was written: then zeros are not written
+        :param empty: whether all of *target* reads as zero: then zeros are not written
         :raises ResourceFailed: *target* is smaller than the stream
         :raises Corrupted: a block or the digest is wrong. Names the stream, the range of the block in it and its place in
             the bank. What was written before is right, but not complete

@@ -232,7 +232,7 @@ class ResourceSection:
         Every block is compared with its hash before it is written, the manifest with its digest at the end. The SHA-256 that
         a manifest of version 1 states is not compared, as the bytes do not come in order.
 
-        :param empty: whether *target* reads as zero where nothing was written: then zeros are not written
+        :param empty: whether all of *target* reads as zero: then zeros are not written
         :param progress: called with the bytes done so far, including zeros
         :param check: called every few MiB; may raise to stop
         :raises ResourceFailed: *target* is smaller than the stream

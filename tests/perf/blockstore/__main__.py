@@ -29,6 +29,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", choices=PARTS, action="append", help="measure only this; can be repeated")
     parser.add_argument("--directory", type=Path, help="directory for volumes and banks; kept if given")
     parser.add_argument("--output", type=Path, default=Path("perf-results/blockstore.json"))
+    parser.add_argument(
+        "--extents", action="store_true", help="also measure the second backup and the restore with random access"
+    )
     parser.add_argument("--no-peers", action="store_true", help="do not run restic and borg")
     sizes = parser.add_argument_group("sizes")
     sizes.add_argument("--volume", type=int, metavar="MiB", help="of the volumes (1024; quick: 256)")
@@ -79,7 +82,7 @@ def measure(options: argparse.Namespace, directory: Path) -> tuple[list[Figure],
     made = volumes.make(directory, options.volume)
     others = () if options.no_peers else peers.PEERS[:1] if options.quick else peers.PEERS
     jobs = {
-        "volumes": lambda: figures.beside_peers(bench, made, options.rounds, others),
+        "volumes": lambda: figures.beside_peers(bench, made, options.rounds, others, extents=options.extents),
         "memory": lambda: figures.stream_memory(bench, options.stream * GIB),
         # Two percent are not zero: 20 GiB of 1 TiB.
         "sparse": lambda: figures.sparse_volume(bench, options.sparse * GIB, options.sparse * 20 * MIB),

@@ -75,6 +75,14 @@ def make(directory: Path, mebibytes: int) -> Volumes:
     return volumes
 
 
+def changed(volumes: Volumes) -> Iterator[tuple[int, int]]:
+    """Yield offset and length of each piece that differs between the two volumes."""
+    with volumes.first.open("rb") as first, volumes.second.open("rb") as second:
+        for offset in range(0, volumes.size, CHANGED_PIECE):
+            if first.read(CHANGED_PIECE) != second.read(CHANGED_PIECE):
+                yield offset, min(CHANGED_PIECE, volumes.size - offset)
+
+
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:

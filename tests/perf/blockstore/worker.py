@@ -4,21 +4,22 @@ It writes its measurements and its peak memory to the file ``report`` of its arg
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
 
+from karbor_like.bank import Extent
 from karbor_like.bank.bank import Bank, open_bank
 from karbor_like.bank.checkpoints.plans import CheckpointRecord
-from karbor_like.bank.checkpoints.section import StreamStats
+from karbor_like.bank.checkpoints.section import ResourceSection, StreamStats
 from karbor_like.bank.keys.keyring import Keyring
 from karbor_like.bank.keys.masters import ConfiguredMasterKeys
 from karbor_like.bank.leases import safety
@@ -75,6 +76,14 @@ def protect(
     bank: Bank, checkpoint_id: str, stream: Iterable[bytes], size: int, bases: Sequence[str] = ()
 ) -> StreamStats:
     """Write a stream to a new checkpoint, and commit it."""
+    with _new_section(bank, checkpoint_id, bases) as section:
+        based_on = [bank.section(base, _PROJECT, _VOLUME) for base in bases]
+        return section.write("data", stream, size=size, bases=based_on)
+
+
+@contextlib.contextmanager
+def _new_section(bank: Bank, checkpoint_id: str, bases: Sequence[str]) -> Iterator[ResourceSection]:
+    """Create a checkpoint, and commit it at the end."""
     with bank.leases.acquire(holder="benchmark", bases=bases) as lease:
         record = CheckpointRecord(
             id=checkpoint_id,
@@ -86,11 +95,8 @@ def protect(
             created_at=datetime.now(UTC),
         )
         bank.checkpoints.create(record, lease)
-        section = bank.section(checkpoint_id, _PROJECT, _VOLUME, lease=lease)
-        based_on = [bank.section(base, _PROJECT, _VOLUME) for base in bases]
-        stats = section.write("data", stream, size=size, bases=based_on)
+        yield bank.section(checkpoint_id, _PROJECT, _VOLUME, lease=lease)
         bank.checkpoints.commit(checkpoint_id, lease)
-    return stats
 
 
 def backup(directory: str, volume: str, checkpoint: str, bases: Sequence[str]) -> dict[str, Any]:
@@ -98,6 +104,54 @@ def backup(directory: str, volume: str, checkpoint: str, bases: Sequence[str]) -
     with contextlib.closing(configured_bank(directory)) as bank, open(volume, "rb") as file:
         stats = protect(bank, checkpoint, iter(lambda: file.read(_CHUNK), b""), Path(volume).stat().st_size, bases)
     return {"new": stats.new, "digest": stats.digest}
+
+
+class _File:
+    """A file as source and target with random access.
+
+    :param descriptor: open for reading or writing
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._pool = ThreadPoolExecutor(4)
+        self.size = os.fstat(descriptor).st_size
+        self.bytes_read = 0
+
+    def allocated(self) -> Iterable[Extent]:
+        return [Extent(0, self.size)]
+
+    def read(self, offset: int, length: int) -> Future[bytes]:
+        self.bytes_read += length
+        return self._pool.submit(os.pread, self._descriptor, length, offset)
+
+    def confirm(self) -> None:
+        pass
+
+    def write(self, offset: int, data: memoryview) -> None:
+        while data:
+            written = os.pwrite(self._descriptor, data, offset)
+            offset, data = offset + written, data[written:]
+
+
+def backup_extents(directory: str, volume: str, checkpoint: str, base: str, changed: str) -> dict[str, Any]:
+    """Store a file of which only the extents in the JSON file *changed* differ from the checkpoint *base*."""
+    with contextlib.closing(configured_bank(directory)) as bank, open(volume, "rb") as file:
+        source = _File(file.fileno())
+        extents = [Extent(offset, length) for offset, length in json.loads(Path(changed).read_text())]
+        with _new_section(bank, checkpoint, [base]) as section:
+            stats = section.write_extents("data", source, base=bank.section(base, _PROJECT, _VOLUME), changed=extents)
+    return {"new": stats.new, "bytes_read": source.bytes_read}
+
+
+def restore_extents(directory: str, checkpoint: str) -> dict[str, Any]:
+    """Write a stream into the file that standard output is, in the order of packs."""
+    with (
+        contextlib.closing(configured_bank(directory)) as bank,
+        bank.leases.acquire(holder="benchmark", bases=[checkpoint], kind="read"),
+    ):
+        bank.section(checkpoint, _PROJECT, _VOLUME).restore("data", _File(sys.stdout.fileno()))
+    return {}
 
 
 def restore(directory: str, checkpoint: str) -> dict[str, Any]:
@@ -131,14 +185,6 @@ def read_stream(size: int, written: int) -> dict[str, Any]:
     """Only compare every mebibyte of the sparse stream with zeros: the minimum cost of reading all of it."""
     zeros = bytes(volumes.MIB)
     return {"zeros": sum(zeros == chunk for chunk in volumes.sparse_stream(size, written))}
-
-
-def hash_stream(size: int, written: int) -> dict[str, Any]:
-    """Only compute the SHA-256 of the sparse stream, which every manifest contains."""
-    digest = hashlib.sha256()
-    for chunk in volumes.sparse_stream(size, written):
-        digest.update(chunk)
-    return {"digest": digest.hexdigest()}
 
 
 #: Blocks and packs of a hundredth of their usual size, so that a million blocks fit into a test.
@@ -177,7 +223,9 @@ def peak() -> int:
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))) * 1024
 
 
-JOBS = {job.__name__: job for job in (backup, restore, stream, read_stream, hash_stream, fill, collect)}
+JOBS = {
+    job.__name__: job for job in (backup, backup_extents, restore, restore_extents, stream, read_stream, fill, collect)
+}
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 
@@ -14,6 +15,7 @@ from karbor_like import exception
 from karbor_like.bank import Bank, Extent, ResourceSection, errors, layout
 from karbor_like.bank.blocks.extents import Blocks, by_segment, merged
 from karbor_like.bank.leases import exclusions
+from karbor_like.bank.objectstore.base import ObjectInfo
 from karbor_like.bank.objectstore.memory import MemoryStore
 from tests.fixtures.stores import FAIL, FaultyStore
 from tests.unit.bank import banks
@@ -328,6 +330,39 @@ def test_many_segments_that_did_not_change_keep_their_sizes():
     bank.checkpoints.delete("c1")
     section.verify("data", "quick")
     assert banks.read(section) == data
+
+
+class Counting(FaultyStore):
+    """Counts the requests about packs."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore())
+        self.requests = Counter[str]()
+
+    def stat(self, key: str) -> ObjectInfo:
+        self.requests["stat"] += key.startswith("data/")
+        return super().stat(key)
+
+    def list(self, prefix: str, marker: str = "", limit: int = 1000) -> Sequence[ObjectInfo]:
+        self.requests["list"] += prefix.startswith("data/")
+        return super().list(prefix, marker, limit)
+
+
+@pytest.mark.parametrize("by_extents", [True, False])
+def test_the_packs_of_a_base_are_looked_up_in_a_listing(by_extents):
+    store = Counting()
+    bank = banks.make_bank(store)
+    data = os.urandom(8 * SEGMENT)
+    protect(bank, "c0", MemorySource(data))
+    assert len(packs(bank)) > 8
+    with bank.leases.acquire(holder="test", bases=["c0"]) as lease:
+        section, base = banks.new_section(bank, "c1", lease), section_of(bank, "c0")
+        store.requests.clear()
+        if by_extents:
+            section.write_extents("data", MemorySource(data), base=base, changed=[])
+        else:
+            section.write("data", [data], bases=[base])
+        assert store.requests == Counter(list=1)
 
 
 def test_progress_covers_what_is_not_read():
