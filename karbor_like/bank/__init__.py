@@ -35,6 +35,7 @@ from karbor_like.bank.checkpoints.section import Level as VerifyLevel
 from karbor_like.bank.checkpoints.section import ResourceSection, StreamStats
 from karbor_like.bank.checkpoints.section_interface import Section
 from karbor_like.bank.leases.lease import Lease
+from karbor_like.bank.objectstore.factory import open_store
 
 __all__ = [
     "Bank",
@@ -52,5 +53,6 @@ __all__ = [
     "copy_section",
     "errors",
     "open_bank",
+    "open_store",
     "verify",
 ]

@@ -71,10 +71,13 @@ class Backup:
         :param keep: number of archives of this host to keep; None: all
         :raises ConfigurationError: the database has another schema, or a file cannot be read
         :raises TargetFailed: the archive cannot be written, or has other bytes at the target; then it is removed
+        :raises Unsupported: the target cannot list its archives, as *keep* needs
         """
         host = self._conf.service.host
         now = self._clock.now()
         name = retention.make_name(host, now)
+        if keep is not None:
+            self._target.list()  # a place that cannot list is refused before an archive is made
         source = Database(self._conf)
         try:
             migration.check(source)

@@ -177,7 +177,8 @@ def prepare(conf: cfg.ConfigOpts, database: Database, schema: str) -> None:
     if migration.version(database) not in (schema, None):
         metadata = sa.MetaData()
         with database.engine.begin() as connection:
-            names = {*(table.name for table in tables()), migration.VERSION_TABLE}
+            # TaskFlow's tables have a version of their own.
+            names = {*Base.metadata.tables, migration.VERSION_TABLE}
             metadata.reflect(connection, only=lambda name, _: name in names)
             metadata.drop_all(connection)
     migration.sync(database, schema)

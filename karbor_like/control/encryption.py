@@ -70,6 +70,8 @@ class Passphrase:
             )
         self._text = text
         self._cost = cost
+        #: An archive is opened several times, and each derivation takes long.
+        self._derived: dict[tuple[bytes, int], bytes] = {}
 
     def wrap(self, key: bytes) -> Mapping[str, Any]:
         salt = os.urandom(16)
@@ -84,7 +86,10 @@ class Passphrase:
         return _unwrap(self._derive(_bytes(wrapped, "salt"), cost), wrapped, "the passphrase is wrong")
 
     def _derive(self, salt: bytes, cost: int) -> bytes:
-        return Scrypt(salt=salt, length=KEY_BYTES, n=cost, r=_BLOCK_SIZE, p=1).derive(self._text.encode())
+        if (salt, cost) not in self._derived:
+            kdf = Scrypt(salt=salt, length=KEY_BYTES, n=cost, r=_BLOCK_SIZE, p=1)
+            self._derived = {(salt, cost): kdf.derive(self._text.encode())}
+        return self._derived[salt, cost]
 
 
 class PublicKey:

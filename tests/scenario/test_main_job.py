@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +118,45 @@ def test_a_killed_protection_service_continues_after_its_restart(full_size, clou
 
     checkpoint = _main_job(cloud, system, alice, things, kill)
     _delete(system, alice, checkpoint)
+
+
+@pytest.mark.sandbox
+def test_a_lost_site_is_restored_under_another_name(cloud, system, backing, alice, tmp_path):
+    volume = alice.volume("precious")
+    cloud.write_volume(volume.id, random_bytes("precious", 2))
+    digest = cloud.volume_digest(volume.id)
+    plan = alice.plan(system.file_provider, (VOLUME, volume))
+    checkpoint = alice.protected(plan)
+    passphrase = tmp_path / "passphrase"
+    passphrase.write_text("only one of the two people knows it\n")
+    passphrase.chmod(0o600)
+    words = ("--passphrase-file", str(passphrase), "--format", "json")
+    archive = json.loads(system.manage("control", "backup", "--to", str(tmp_path), *words))["archive"]
+    later = alice.protected(plan)
+    alice.delete_volume(volume.id)
+
+    system.kill()
+    shutil.rmtree(system.directory / "providers.d")
+    system.configuration.unlink()
+    path = Path(backing.database_url.removeprefix("sqlite:///"))
+    for lost in path.parent.glob(f"{path.name}*"):
+        lost.unlink()
+
+    report = json.loads(system.manage("control", "restore", archive, "--etc", str(system.directory), *words))
+    assert report["files"] == 1 + len(list((system.directory / "providers.d").iterdir()))
+    with system.configuration.open("a") as file:
+        file.write("[service]\nhost = another\n")
+    system.start()
+    (restored,) = alice.restored(checkpoint)[VOLUME]
+    assert cloud.volume_digest(restored) == digest
+    alice.delete_volume(restored)
+
+    def found() -> set[str]:
+        listed = alice.call("GET", f"/providers/{system.file_provider}/checkpoints")["checkpoints"]
+        return {row["id"] for row in listed}
+
+    # The bank knows a checkpoint that is younger than the archive.
+    assert later["id"] in until(found, lambda ids: later["id"] in ids)
 
 
 def _nobody_else_knows(bob: Tenant, checkpoint: dict) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from oslo_config import cfg
+from oslo_db import exception as db_exception
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -26,6 +27,7 @@ from karbor_like.clock import SystemClock
 from karbor_like.control import backup, encryption, errors, restore, retention
 from karbor_like.control.targets import Target, open_target, split
 from karbor_like.control.targets.directory import DEFAULT
+from karbor_like.db import session as db_session
 
 VARIABLE: Final = "KARBOR_LIKE_PASSPHRASE"
 _MAX_KEY_FILE: Final = 64 * 1024
@@ -125,7 +127,7 @@ def make(conf: cfg.ConfigOpts) -> int:
         recipient = encryption.PublicKey(_read_key(args.public_key))
     else:
         recipient = identity = encryption.Passphrase(_passphrase(args.passphrase_file, repeat=True))
-    with _progress() as step:
+    with _database_errors(), _progress() as step:
         work = backup.Backup(conf, target, recipient, SystemClock(), identity=identity, progress=step)
         report = work.run(args.keep)
     if args.format == "json":
@@ -141,7 +143,7 @@ def make(conf: cfg.ConfigOpts) -> int:
 def bring_back(conf: cfg.ConfigOpts) -> int:
     """Restore an archive, and print what the operator has to do next."""
     args = conf.command
-    with _archive(conf) as file, _progress() as step:
+    with _archive(conf) as file, _database_errors(), _progress() as step:
         work = restore.Restore(
             conf,
             file,
@@ -198,6 +200,19 @@ def show(conf: cfg.ConfigOpts) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def _database_errors() -> Iterator[None]:
+    """Raise DatabaseUnavailable in place of the library's error if the database does not answer."""
+    try:
+        yield
+    except db_exception.DBError as error:
+        if db_session.unavailable(error) is None:
+            raise
+        raise exception.DatabaseUnavailable(
+            f"the database does not answer ({type(error).__name__}); check [database] connection"
+        ) from error
+
+
 # Archives
 
 
@@ -219,7 +234,13 @@ def _archive(conf: cfg.ConfigOpts) -> Iterator[IO[bytes]]:
     location, name = split(address)
     target: Target = open_target(location, SystemClock(), conf.command.timeout)
     with tempfile.TemporaryFile() as copy:
-        target.get(name, copy)
+        try:
+            target.get(name, copy)
+            copy.flush()
+        except OSError as error:
+            raise errors.TargetFailed(
+                f"{tempfile.gettempdir()}: the archive cannot be copied: {error.strerror}"
+            ) from None
         yield copy
 
 

@@ -3,13 +3,13 @@
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from karbor_like import exception
 from karbor_like.control import errors
-from karbor_like.control import files as control_files
 from karbor_like.control.archive import Member
 from karbor_like.control.files import Installation
 
@@ -20,11 +20,11 @@ MEMBERS = [
 ]
 
 
-def install(etc: Path, *, force: bool = False) -> Installation:
+def install(etc: Path, *, force: bool = False) -> Sequence[str]:
+    """Install the files, and return the paths of copies."""
     installation = Installation(etc, MEMBERS, ".before")
     installation.check(force=force)
-    installation.copies = installation.run()
-    return installation
+    return installation.run()
 
 
 def names(directory: Path) -> set[str]:
@@ -33,13 +33,13 @@ def names(directory: Path) -> set[str]:
 
 def test_files_are_installed_below_one_directory(tmp_path: Path):
     etc = tmp_path / "etc" / "karbor_like"
-    installation = install(etc)
+    install(etc)
     assert names(tmp_path) == {
         "etc/karbor_like/karbor_like.conf",
         "etc/karbor_like/providers.d/a.conf",
         "etc/karbor_like/elsewhere/srv/ca.pem",
     }
-    assert installation.moved() == {str(etc / "elsewhere/srv/ca.pem"): "/srv/ca.pem"}
+    assert Installation(etc, MEMBERS, "").moved() == {str(etc / "elsewhere/srv/ca.pem"): "/srv/ca.pem"}
     assert (etc / "karbor_like.conf").read_bytes() == b"main"
     modes = [stat.S_IMODE((etc / name).stat().st_mode) for name in ("karbor_like.conf", "providers.d/a.conf")]
     assert modes == [0o640, 0o755]
@@ -49,7 +49,7 @@ def test_files_are_installed_below_one_directory(tmp_path: Path):
 def test_equal_files_are_left_alone(tmp_path: Path):
     install(tmp_path)
     before = (tmp_path / "karbor_like.conf").stat()
-    assert install(tmp_path).copies == []
+    assert install(tmp_path) == []
     assert (tmp_path / "karbor_like.conf").stat() == before
 
 
@@ -58,7 +58,7 @@ def test_differing_files_are_replaced_only_by_force_and_kept(tmp_path: Path):
     with pytest.raises(exception.Conflict, match=f"{tmp_path}/karbor_like.conf; move them"):
         install(tmp_path)
     assert names(tmp_path) == {"karbor_like.conf"}
-    assert install(tmp_path, force=True).copies == [f"{tmp_path}/karbor_like.conf.before"]
+    assert install(tmp_path, force=True) == [f"{tmp_path}/karbor_like.conf.before"]
     assert (tmp_path / "karbor_like.conf.before").read_text() == "mine"
 
 
@@ -89,7 +89,7 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         if error := next(calls):
             raise error
 
-    monkeypatch.setattr(control_files.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(exception.ConfigurationError, match="a.conf: cannot be written: No space left"):
         install(tmp_path, force=True)
     assert names(tmp_path) == {"karbor_like.conf"}

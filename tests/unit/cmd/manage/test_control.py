@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 import shutil
 import sqlite3
 import stat
@@ -19,6 +20,7 @@ from karbor_like.db import plans
 from karbor_like.db.models import Plan
 from tests.fixtures.configuration import write_provider, write_service
 from tests.fixtures.database import open_database
+from tests.structure.source import ROOT
 
 PASSPHRASE = "correct horse battery staple"
 Run = Callable[..., tuple[int, str, str]]
@@ -229,12 +231,36 @@ def test_an_archive_for_a_public_key(tmp_path, etc, control, manage, monkeypatch
     assert names_of_plans(tmp_path / "db.sqlite") == ["gold"]
 
 
+def test_the_unit_of_systemd_makes_an_archive(control, tmp_path, monkeypatch):
+    monkeypatch.delenv("KARBOR_LIKE_PASSPHRASE")
+    text = (ROOT / "etc" / "systemd" / "karbor-like-control-backup.service").read_text().replace("\\\n", "")
+    (command,) = [line for line in text.splitlines() if line.startswith("ExecStart=")]
+    program, noun, *words = shlex.split(command.partition("=")[2])
+    assert (program, noun) == ("/opt/karbor_like/bin/karbor-like-manage", "control")
+    (tmp_path / "passphrase").write_text(PASSPHRASE)
+    (tmp_path / "passphrase").chmod(0o400)
+    places = {"/var/backup/karbor_like": tmp_path / "archives"}
+    places["${CREDENTIALS_DIRECTORY}/passphrase"] = tmp_path / "passphrase"
+    code, _, err = control(*(places.get(word, word) for word in words))
+    assert code == 0, err
+    assert len(list((tmp_path / "archives").iterdir())) == 1
+
+
 @pytest.mark.parametrize(("words", "said"), [(("--keep", "0"), "from 1"), (("--timeout", "0"), "more than 0")])
 def test_invalid_numbers_are_refused(control, capsys, words, said):
     with pytest.raises(SystemExit) as ended:
         control("backup", *words)
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_database_that_cannot_be_opened_is_reported(control, etc, tmp_path):
+    path = etc / "karbor_like.conf"
+    path.write_text(path.read_text().replace(f"{tmp_path}/db.sqlite", f"{tmp_path}/missing/db.sqlite"))
+    code, _, err = control("backup", "--to", tmp_path / "archives")
+    assert code == 1
+    assert "the database does not answer" in err
+    assert list((tmp_path / "archives").iterdir()) == []
 
 
 def test_a_missing_archive_is_reported(control, tmp_path):
