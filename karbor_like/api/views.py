@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from karbor_like.db import models, services
+from karbor_like.db import models, plans, services
 from karbor_like.domain import left_out, planned, states
 from karbor_like.domain import retention as domain
 
@@ -17,8 +17,11 @@ def moment(value: datetime | None) -> str | None:
     return None if value is None else value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
-def plan(row: models.Plan) -> Json:
-    """Return a plan. A resource without ``extra_info`` lacks the member."""
+def plan(row: models.Plan, last_checkpoint: datetime | None) -> Json:
+    """Return a plan. A resource without ``extra_info`` lacks the member.
+
+    :param last_checkpoint: time of its newest available checkpoint
+    """
     return {
         "id": row.id,
         "name": row.name,
@@ -30,6 +33,8 @@ def plan(row: models.Plan) -> Json:
         "provider_id": row.provider_id,
         "status": row.status,
         "parameters": row.parameters,
+        "last_checkpoint_at": moment(last_checkpoint),
+        "rpo_violated": row.rpo_state == plans.VIOLATED,
     }
 
 

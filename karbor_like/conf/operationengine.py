@@ -57,5 +57,15 @@ Missed due times of one trigger that are recorded individually after a long outa
 as a single run that states their number.
 """,
     ),
+    cfg.IntOpt(
+        "rpo_missed",
+        default=2,
+        min=0,
+        mutable=True,
+        help="""
+Due times of a schedule, the last one with its window, after which its plan violates its recovery point objective unless a
+checkpoint that was created since the last good one is available. The API, the metrics and a notification tell. 0 disables it.
+""",
+    ),
     cfg.IntOpt("keep_runs_days", default=90, min=1, help="Days after which records of ended runs are deleted."),
 ]

@@ -1,4 +1,4 @@
-"""Status changes of checkpoints, restores, verifications and scheduled runs, reported after they are committed.
+"""Status changes of checkpoints, restores, verifications, scheduled runs and plans, reported after they are committed.
 
 All writers use the session: an inserted row, a changed attribute and ``Repository.update`` end in a flush, which is watched.
 Changes that are rolled back are not reported, because they are discarded with the session. Deletions with plain SQL
@@ -13,17 +13,27 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from karbor_like.db.models import Base, Checkpoint, Operation, Restore, ScheduledOperation, ScheduledRun, Verification
+from karbor_like.db.models import (
+    Base,
+    Checkpoint,
+    Operation,
+    Plan,
+    Restore,
+    ScheduledOperation,
+    ScheduledRun,
+    Verification,
+)
 from karbor_like.db.session import Database
 
 LOG = logging.getLogger(__name__)
 
-#: The column that holds the status of a row.
+#: The column that holds the status of a row. None is no status.
 STATE: Final[Mapping[type[Base], str]] = {
     Checkpoint: "status",
     Restore: "status",
     Verification: "status",
     ScheduledRun: "state",
+    Plan: "rpo_state",
 }
 
 #: The column of an operation that links to the object that it changes.
@@ -99,10 +109,11 @@ class _Watcher:
 
 def _changes(session: orm.Session) -> Iterator[_Found]:
     for row in _watched(session.new):
-        yield row, None, getattr(row, STATE[type(row)])
+        if (new := getattr(row, STATE[type(row)])) is not None:
+            yield row, None, new
     for row in _watched(session.dirty):
         history = sa.inspect(row).attrs[STATE[type(row)]].history
-        if history.added and history.added != history.deleted:
+        if history.added and history.added[0] is not None and history.added != history.deleted:
             yield row, history.deleted[0] if history.deleted else None, history.added[0]
 
 
@@ -115,7 +126,7 @@ def _change(session: orm.Session, found: _Found, written: Iterable[Operation]) -
     checkpoint = scheduled = None
     if isinstance(row, ScheduledRun):
         scheduled = session.get(ScheduledOperation, row.scheduled_operation_id)
-    elif not isinstance(row, Checkpoint):
+    elif isinstance(row, Restore | Verification):
         checkpoint = session.get(Checkpoint, row.checkpoint_id)
     operation = next((candidate for candidate in written if _is_of(candidate, row)), None)
     return Change(row, old, new, operation, checkpoint, scheduled)
@@ -125,4 +136,4 @@ def _is_of(operation: Operation, row: Any) -> bool:
     if isinstance(row, ScheduledRun):
         # The log entry of a run that did not succeed.
         return (operation.scheduled_operation_id, operation.started_at) == (row.scheduled_operation_id, row.due_at)
-    return getattr(operation, _LINK[type(row)]) == row.id
+    return type(row) in _LINK and getattr(operation, _LINK[type(row)]) == row.id

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor_like import exception
 from karbor_like.db import models, repository
-from karbor_like.db.models import Checkpoint, Plan, ScheduledOperation
+from karbor_like.db.models import Checkpoint, Plan, ScheduledOperation, Trigger
 from karbor_like.db.session import Queryable
 from karbor_like.domain import states
+
+#: Whether the last good checkpoint of a plan is too old for its schedules (``operationengine/rpo.py``).
+VIOLATED: Final = "violated"
+MET: Final = "met"
 
 PLANS = repository.Repository(
     models.Plan,
@@ -94,6 +98,38 @@ def oldest(session: Queryable, limit: int) -> Sequence[Any]:
     since = sa.func.coalesce(_newest_good(), scheduled.c.created_at).label("since")
     query = sa.select(Plan.id, Plan.project_id, since).join(scheduled, scheduled.c.plan_id == Plan.id)
     return session.execute(query.order_by(sa.text("since"), Plan.id).limit(limit)).all()
+
+
+def schedules(session: Queryable) -> Sequence[Any]:
+    """Return the enabled scheduled operations of all plans, with what the objectives of the plans depend on.
+
+    :returns: rows with ``id`` of the plan, ``newest`` (time of its newest available checkpoint, or None), ``scheduled_at``,
+        and ``trigger_id``, ``type`` and ``properties`` of the trigger
+    """
+    query = (
+        sa.select(
+            Plan.id,
+            _newest_good().label("newest"),
+            ScheduledOperation.created_at.label("scheduled_at"),
+            Trigger.id.label("trigger_id"),
+            Trigger.type,
+            Trigger.properties,
+        )
+        .join(ScheduledOperation, ScheduledOperation.plan_id == Plan.id)
+        .join(Trigger, Trigger.id == ScheduledOperation.trigger_id)
+        .where(ScheduledOperation.enabled.is_(True))
+    )
+    return session.execute(query).all()
+
+
+def violated(session: Queryable) -> set[str]:
+    """Return the ids of the plans whose last good checkpoint is recorded as too old."""
+    return set(session.execute(sa.select(Plan.id).where(Plan.rpo_state == VIOLATED)).scalars())
+
+
+def count_violated(session: Queryable) -> int:
+    """Return the number of plans whose last good checkpoint is recorded as too old."""
+    return session.execute(sa.select(sa.func.count()).where(Plan.rpo_state == VIOLATED)).scalar_one()
 
 
 def count(session: Queryable) -> tuple[int, int]:

@@ -197,6 +197,9 @@ COLLECTION_AGE = Figure(
 PLANS = Figure(
     "karbor_like_plans", "Plans. scheduled is true if an enabled scheduled operation protects them.", "scheduled"
 )
+RPO_VIOLATED = Figure(
+    "karbor_like_plans_rpo_violated", "Plans whose last good checkpoint is too old for their schedules."
+)
 PLAN_AGE = Figure(
     "karbor_like_plan_checkpoint_age_seconds",
     "Time since the newest available checkpoint of a plan with an enabled scheduled operation was created, or since the"

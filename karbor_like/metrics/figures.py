@@ -145,6 +145,7 @@ def _checkpoints(look: _Look) -> Iterator[GaugeMetricFamily]:
 def _plans(look: _Look) -> Iterator[GaugeMetricFamily]:
     every, scheduled = plans.count(look.connection)
     yield families.PLANS.family([(("true",), scheduled), (("false",), every - scheduled)])
+    yield families.RPO_VIOLATED.family([((), plans.count_violated(look.connection))])
     if look.conf.metrics.plans:
         oldest = plans.oldest(look.connection, look.conf.metrics.plans)
         yield families.PLAN_AGE.family(((row.project_id, row.id), look.age(row.since)) for row in oldest)

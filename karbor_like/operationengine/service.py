@@ -16,6 +16,7 @@ from karbor_like.db.session import Database
 from karbor_like.heartbeat import Heartbeat
 from karbor_like.metrics import health
 from karbor_like.metrics.exporter import Exporter
+from karbor_like.operationengine import rpo
 from karbor_like.operationengine.runner import Runner
 from karbor_like.operationengine.scheduler import Scheduler
 from karbor_like.operationengine.trusts import Trusts
@@ -93,7 +94,9 @@ class OperationEngine(service.Service):
         migration.check(self._database)
         notifications.attach(conf, self._database, service.OPERATION_ENGINE_BINARY, clock)
         trusts = Trusts(self._database, ClientFactory(conf), Cipher.from_conf(conf), options.follow_interval)
-        self._scheduler = Scheduler(conf, self._database, clock, triggers.trigger_types())
+        types = triggers.trigger_types()
+        self._scheduler = Scheduler(conf, self._database, clock, types)
+        objectives = rpo.Objectives(conf, self._database, clock, types)
         owner = f"{conf.service.host}:{os.getpid()}"
         self._runner = Runner(
             conf,
@@ -112,6 +115,7 @@ class OperationEngine(service.Service):
             service.Periodic("scheduler", lambda: options.poll_interval, self._fire, clock, dog),
             service.Periodic("runner", lambda: options.poll_interval, self._runner.poll, clock, dog),
             service.Periodic("trusts", lambda: options.follow_interval, trusts.sweep, clock, dog),
+            service.Periodic("objectives", rpo.INTERVAL, objectives.check, clock, dog),
             service.Periodic("cleaner", _CLEAN_SECONDS, self._clean, clock, dog),
         )
         self._heartbeat = Heartbeat(

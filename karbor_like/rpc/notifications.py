@@ -3,9 +3,9 @@
 The options are ``[oslo_messaging_notifications]`` of oslo.messaging. Every notification is an object with name, version and
 data. The data is a :class:`StatusChange` for all objects. The event type is ``<object>.<action>.<phase>``:
 
-* an object is a ``checkpoint``, ``restore``, ``verification`` or ``scheduled_run``;
+* an object is a ``checkpoint``, ``restore``, ``verification``, ``scheduled_run`` or ``plan``;
 * the action for a checkpoint is the type of the operation that changes it (``protect``, ``delete``, ``copy``), or ``update``
-  without an operation; for other objects, it is ``run``;
+  without an operation; for a plan, it is ``rpo``; for other objects, it is ``run``;
 * the phase is ``start``, ``end`` or ``error``. The last one has the priority ERROR, the others INFO.
 
 Writers never wait for the bus: a change is put into a queue, from which one thread sends. A notification that cannot be
@@ -27,9 +27,9 @@ from oslo_context import context as oslo_context
 from oslo_messaging.notify import notifier as oslo_notifier
 
 from karbor_like.clock import Clock, SystemClock
-from karbor_like.db import changes, scheduled_runs
+from karbor_like.db import changes, plans, scheduled_runs
 from karbor_like.db.changes import Change
-from karbor_like.db.models import Base, Checkpoint, Restore, ScheduledRun, Verification
+from karbor_like.db.models import Base, Checkpoint, Plan, Restore, ScheduledRun, Verification
 from karbor_like.db.session import Database
 from karbor_like.domain import states
 from karbor_like.rpc import transport
@@ -52,6 +52,7 @@ _OBJECTS: Final[Mapping[type[Base], str]] = {
     Restore: "restore",
     Verification: "verification",
     ScheduledRun: "scheduled_run",
+    Plan: "plan",
 }
 _STARTED: Final = frozenset({words.running for words in states.OPERATION.values()}) | {
     states.WAIT_COPYING,
@@ -61,6 +62,7 @@ _FAILED: Final = frozenset({words.failed for words in states.OPERATION.values()}
     scheduled_runs.FAILED,
     scheduled_runs.MISSED,
     scheduled_runs.SKIPPED,
+    plans.VIOLATED,
 }
 
 
@@ -124,6 +126,8 @@ def _phase(change: Change) -> str:
 
 
 def _action(change: Change) -> str:
+    if isinstance(change.row, Plan):
+        return "rpo"
     if not isinstance(change.row, Checkpoint):
         return "run"
     return change.operation.operation_type if change.operation else "update"
@@ -147,15 +151,15 @@ def status_change(change: Change, now: datetime) -> StatusChange:
         id=row.id,
         old_status=change.old,
         new_status=change.new,
-        reason=row.reason,
+        reason=getattr(row, "reason", None),
         operation_type=_first("operation_type", sources),
         operation_id=operation.id if operation else None,
         request_id=request_id,
         project_id=row.project_id,
         user_id=_first("user_id", (*sources, context)),
         provider_id=_first("provider_id", sources) or _defined(change, "provider_id"),
-        plan_id=_first("plan_id", sources),
-        checkpoint_id=row.id if isinstance(row, Checkpoint) else row.checkpoint_id,
+        plan_id=row.id if isinstance(row, Plan) else _first("plan_id", sources),
+        checkpoint_id=row.id if isinstance(row, Checkpoint) else getattr(row, "checkpoint_id", None),
         scheduled_operation_id=_first("scheduled_operation_id", sources),
         due_at=_time(getattr(row, "due_at", None)),
         created_at=str(_time(row.created_at)),

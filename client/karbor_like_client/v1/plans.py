@@ -5,7 +5,7 @@ from typing import Any
 
 from openstack import proxy, resource
 
-from karbor_like_client.v1 import base
+from karbor_like_client.v1 import base, formats
 
 
 class Plan(base.Resource):
@@ -26,6 +26,10 @@ class Plan(base.Resource):
     parameters = resource.Body("parameters", type=dict)
     #: ``suspended`` or ``started``. A plan can only be changed while it is suspended.
     status = resource.Body("status")
+    #: When the newest available checkpoint was created.
+    last_checkpoint_at = resource.Body("last_checkpoint_at", type=formats.Time)
+    #: Whether that is too long ago for the schedules of the plan.
+    is_rpo_violated = resource.Body("rpo_violated", type=bool)
 
 
 class Plans(proxy.Proxy):

@@ -21,6 +21,8 @@ class Trigger(base.Resource):
     type = resource.Body("type")
     #: For ``time``: ``format``, ``pattern``, ``start_time``, ``end_time``, ``window`` and ``timezone``.
     properties = resource.Body("properties", type=dict)
+    #: The next five times in UTC, in a trigger that was fetched by its id. None if they are unknown.
+    next_runs = resource.Body("next_runs", type=list)
 
 
 class Triggers(proxy.Proxy):

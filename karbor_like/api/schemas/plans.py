@@ -33,6 +33,11 @@ PLAN = p.shown(
         "provider_id": p.UUID,
         "status": _STATUS,
         "parameters": p.PARAMETERS,
+        "last_checkpoint_at": {**p.TIME, "description": f"Of the newest available checkpoint. {p.TIME['description']}"},
+        "rpo_violated": {
+            "type": "boolean",
+            "description": "Whether the last available checkpoint is too old for the schedules of the plan.",
+        },
     }
 )
 SHOWN = p.answer("plan", PLAN)

@@ -22,13 +22,18 @@ UPDATE = p.wrapped(
 )
 LIST = p.listing("name", "type", "properties")
 
-TRIGGER = p.shown(
-    {
-        "id": p.UUID,
-        "name": p.NAME,
-        "type": _TYPE,
-        "properties": {"type": "object", "additionalProperties": {"type": "string"}},
-    }
-)
+_MEMBERS = {
+    "id": p.UUID,
+    "name": p.NAME,
+    "type": _TYPE,
+    "properties": {"type": "object", "additionalProperties": {"type": "string"}},
+}
+TRIGGER = p.shown(_MEMBERS)
+_NEXT_RUNS: p.Schema = {
+    "type": ["array", "null"],
+    "items": {"type": "string"},
+    "description": f"The next five due times; null if they are unknown. {p.TIME['description']}",
+}
+DETAIL = p.answer("trigger_info", p.shown({**_MEMBERS, "next_runs": _NEXT_RUNS}))
 SHOWN = p.answer("trigger_info", TRIGGER)
 PAGE = p.page("triggers", TRIGGER)

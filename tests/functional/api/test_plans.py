@@ -1,5 +1,8 @@
 import pytest
+import sqlalchemy as sa
 
+from karbor_like.db import plans
+from karbor_like.db.plans import PLANS
 from tests.fixtures import bodies
 from tests.fixtures.bodies import UNKNOWN_ID, VOLUME_ID
 from tests.fixtures.fake_catalogue import IMAGE, OTHER_PROVIDER, PROVIDER, SERVER, VOLUME
@@ -21,9 +24,35 @@ def test_what_was_asked_is_shown(alice, plan):
         "provider_id": PROVIDER,
         "status": "suspended",
         "parameters": {},
+        "last_checkpoint_at": None,
+        "rpo_violated": False,
     }
     assert alice.get(f"/plans/{plan['id']}")["plan"] == plan
     assert alice.get("/plans") == {"plans": [plan]}
+
+
+def test_the_last_good_checkpoint_and_the_objective_are_shown(alice, database, protection, plan):
+    checkpoints = f"/providers/{PROVIDER}/checkpoints"
+    good, bad = (alice.post(checkpoints, bodies.checkpoint(plan["id"]))["checkpoint"] for _ in range(2))
+    protection.set_status(good["id"], "available")
+    protection.set_status(bad["id"], "error")
+    database.write(lambda session: PLANS.update(session, plan["id"], {"rpo_state": plans.VIOLATED}))
+    shown = alice.get(f"/plans/{plan['id']}")["plan"]
+    assert (shown["last_checkpoint_at"][:10], shown["rpo_violated"]) == (good["created_at"], True)
+    assert alice.get("/plans") == {"plans": [shown]}
+    assert alice.put(f"/plans/{plan['id']}", {"plan": {"name": "x"}})["plan"] == {**shown, "name": "x"}
+
+
+def test_any_number_of_plans_is_listed_by_the_same_queries(alice, database):
+    statements: list[str] = []
+    sa.event.listen(database.engine, "before_cursor_execute", lambda conn, cursor, text, *rest: statements.append(text))
+    counts = []
+    for _ in range(3):
+        alice.post("/plans", bodies.plan())
+        statements.clear()
+        alice.get("/plans")
+        counts.append(len(statements))
+    assert counts == [counts[0]] * 3
 
 
 def test_the_least_that_makes_a_plan(alice):

@@ -41,8 +41,27 @@ def test_a_trigger_shows_what_was_asked_as_texts(alice):
             "window": "1000",
         },
     }
-    assert alice.get(f"/triggers/{made['id']}") == {"trigger_info": made}
+    shown = alice.get(f"/triggers/{made['id']}")["trigger_info"]
+    assert shown == {**made, "next_runs": [f"2030-01-0{day}T01:00:00.000000" for day in range(1, 6)]}
     assert alice.get("/triggers") == {"triggers": [made]}
+
+
+def test_a_trigger_that_ends_has_fewer_next_runs(alice, clock, database):
+    made = alice.post("/triggers", bodies.trigger({"end_time": "2030-01-02 12:00:00"}))["trigger_info"]
+    path = f"/triggers/{made['id']}"
+    assert len(alice.get(path)["trigger_info"]["next_runs"]) == 2
+    clock.advance(24 * 3600)
+    assert alice.get(path)["trigger_info"]["next_runs"] == ["2030-01-02T01:00:00.000000"]
+    clock.advance(24 * 3600)
+    assert alice.get(path)["trigger_info"]["next_runs"] == []
+    database.write(lambda session: TRIGGERS.update(session, made["id"], {"next_run_at": None}))
+    assert alice.get(path)["trigger_info"]["next_runs"] == []
+
+
+def test_the_next_runs_of_a_trigger_that_this_process_cannot_evaluate_are_unknown(alice, database, trigger):
+    for values in ({"type": "removed"}, {"type": "time", "properties": {"format": "removed", "pattern": "x"}}):
+        database.write(lambda session, values=values: TRIGGERS.update(session, trigger["id"], values))
+        assert alice.get(f"/triggers/{trigger['id']}")["trigger_info"]["next_runs"] is None
 
 
 def test_the_first_run_is_written_down(alice, database, trigger):

@@ -11,7 +11,7 @@ import pytest
 
 from karbor_like.clock import ManualClock
 from karbor_like.db.changes import Change
-from karbor_like.db.models import Checkpoint, Operation, Restore, ScheduledRun, Verification
+from karbor_like.db.models import Checkpoint, Operation, Plan, Restore, ScheduledRun, Verification
 from karbor_like.domain import states
 from karbor_like.rpc import notifications
 
@@ -59,6 +59,8 @@ class Notifier:
         ("failed", "error"),
         ("missed", "error"),
         ("skipped", "error"),
+        ("violated", "error"),
+        ("met", "end"),
     ],
 )
 def test_phases(status: str, phase: str):
@@ -79,6 +81,8 @@ def test_event_types():
         "restore.run.start": Change(Restore(), None, "in_progress"),
         "verification.run.error": Change(Verification(), "in_progress", "fail"),
         "scheduled_run.run.error": Change(ScheduledRun(), None, "missed"),
+        "plan.rpo.error": Change(Plan(), None, "violated"),
+        "plan.rpo.end": Change(Plan(), "violated", "met"),
     }
     assert {name: notifications.event_type(change) for name, change in cases.items()} == {name: name for name in cases}
 
@@ -87,7 +91,7 @@ def test_the_guide_describes_every_event_type_and_member():
     text = GUIDE.read_text()
     described = set(re.findall(r"\* - ``(\w+\.\w+)\.\*``", text))
     moving = set(states.OPERATION) - {"restore", "verify"}
-    others = {"checkpoint.update", "restore.run", "verification.run", "scheduled_run.run"}
+    others = {"checkpoint.update", "restore.run", "verification.run", "scheduled_run.run", "plan.rpo"}
     assert described == {f"checkpoint.{kind}" for kind in moving} | others
 
     members = list(notifications.StatusChange.__dataclass_fields__)
@@ -104,6 +108,13 @@ def test_a_payload_is_plain_json_in_utc():
     data = json.loads(json.dumps(sent))["karbor_like_object.data"]
     assert data["created_at"] == data["changed_at"] == "2031-01-01T00:00:00+00:00"
     assert (data["new_bytes"], data["logical_bytes"], data["checkpoint_id"]) == (5, None, "c")
+
+
+def test_a_plan_is_named_by_its_notification():
+    row = Plan(id="plan", project_id="p", provider_id="v", created_at=datetime(2031, 1, 1, tzinfo=UTC))
+    sent = notifications.status_change(Change(row, None, "violated"), datetime(2031, 1, 2, tzinfo=UTC))
+    assert (sent.id, sent.plan_id, sent.project_id, sent.provider_id) == ("plan", "plan", "p", "v")
+    assert (sent.old_status, sent.new_status, sent.checkpoint_id, sent.reason) == (None, "violated", None, None)
 
 
 def test_what_is_too_much_is_dropped_and_nobody_waits(monkeypatch, caplog):

@@ -6,9 +6,10 @@ from karbor_like.api import errors, validation, views
 from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
 from karbor_like.api.schemas import plans as schemas
-from karbor_like.db import quotas, scheduled_operations
+from karbor_like.db import plans, quotas, scheduled_operations
 from karbor_like.db.models import Plan
 from karbor_like.db.plans import PLANS
+from karbor_like.db.session import Queryable
 from karbor_like.domain import states
 from karbor_like.policies import plans as rules
 
@@ -25,7 +26,7 @@ class Plans(base.Controller):
             query,
             page,
             for_members=("name", "status", "description"),
-            show=lambda session, rows: [views.plan(row) for row in rows],
+            show=_shown,
         )
         return self.links("plans", found, page)
 
@@ -33,7 +34,9 @@ class Plans(base.Controller):
     def show(self, plan_id: str) -> dict[str, Any]:
         """Show a plan."""
         plan_id = validation.path_id("plan_id", plan_id)
-        return {"plan": views.plan(PLANS.look_up(self.deps.database, plan_id, self.context.scope))}
+        row = PLANS.look_up(self.deps.database, plan_id, self.context.scope)
+        with self.deps.database.lookup() as connection:
+            return {"plan": _shown(connection, [row])[0]}
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN)
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,7 +59,7 @@ class Plans(base.Controller):
             quotas.enforce(session, self.project_id, "plans", limits)
             return PLANS.insert(session, **values)
 
-        return {"plan": views.plan(self.deps.database.write(insert))}
+        return {"plan": views.plan(self.deps.database.write(insert), None)}
 
     @expose(policy=rules.UPDATE, body=schemas.UPDATE, response=schemas.SHOWN)
     def update(self, plan_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +72,7 @@ class Plans(base.Controller):
                 provider_id = PLANS.get(session, plan_id, self.context.scope).provider_id
             self._check(provider_id, asked["resources"], {})
 
-        def change(session: Any) -> Plan:
+        def change(session: Any) -> dict[str, Any]:
             row = PLANS.get(session, plan_id, self.context.scope, lock=True)
             if row.status != states.SUSPENDED and set(asked) != {"status"}:
                 raise exception.PlanNotSuspended(
@@ -80,9 +83,9 @@ class Plans(base.Controller):
                 self.check_enabled_users(f"plan {plan_id}", scheduled_operations.of_plan(session, plan_id))
             PLANS.update(session, plan_id, asked)
             session.refresh(row)
-            return row
+            return _shown(session, [row])[0]
 
-        return {"plan": views.plan(self.deps.database.write(change))}
+        return {"plan": self.deps.database.write(change)}
 
     @expose(policy=rules.DELETE)
     def delete(self, plan_id: str) -> None:
@@ -115,6 +118,12 @@ class Plans(base.Controller):
             raise errors.InvalidRequest(
                 [errors.Field("plan.provider_id", "enum", f"there is no provider {provider_id}")]
             ) from None
+
+
+def _shown(session: Queryable, rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return plans as the API shows them, with one query for all of them."""
+    last = plans.last_checkpoints(session, [row.id for row in rows])
+    return [views.plan(row, last.get(row.id)) for row in rows]
 
 
 def _resources(asked: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

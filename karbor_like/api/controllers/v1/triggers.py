@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from karbor_like import exception, foreign
@@ -9,9 +9,11 @@ from karbor_like.api.schemas import triggers as schemas
 from karbor_like.db import quotas, triggers
 from karbor_like.db.models import Trigger
 from karbor_like.policies import triggers as rules
-from karbor_like.triggers import contract
+from karbor_like.triggers import contract, upcoming
 
 TRIGGERS = triggers.TRIGGERS
+#: Number of due times that are shown.
+_NEXT_RUNS = 5
 
 
 class Triggers(base.Controller):
@@ -31,11 +33,12 @@ class Triggers(base.Controller):
         )
         return self.links("triggers", found, page)
 
-    @expose(policy=rules.GET, response=schemas.SHOWN)
+    @expose(policy=rules.GET, response=schemas.DETAIL)
     def show(self, trigger_id: str) -> dict[str, Any]:
-        """Show a trigger."""
+        """Show a trigger with its next due times."""
         trigger_id = validation.path_id("trigger_id", trigger_id)
-        return {"trigger_info": views.trigger(TRIGGERS.look_up(self.deps.database, trigger_id, self.context.scope))}
+        row = TRIGGERS.look_up(self.deps.database, trigger_id, self.context.scope)
+        return {"trigger_info": {**views.trigger(row), "next_runs": self._next_runs(row)}}
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN)
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,6 +96,18 @@ class Triggers(base.Controller):
             TRIGGERS.delete(session, trigger_id)
 
         self.deps.database.write(remove)
+
+    def _next_runs(self, row: Any) -> Sequence[str | None] | None:
+        """Return the next due times; None if this process cannot compute them."""
+        if row.next_run_at is None:
+            return []
+        try:
+            with foreign.refused("properties"):
+                timing = self._kind(row.type).parse({"window": self.deps.conf.trigger.min_window, **row.properties})
+                times = upcoming.upcoming(timing, self.deps.clock, _NEXT_RUNS)
+        except exception.InvalidInput:
+            return None
+        return [views.moment(time) for time in times]
 
     def _kind(self, name: str) -> contract.TriggerType:
         return contract.of_type(self.deps.trigger_types, name)
