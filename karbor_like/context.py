@@ -66,6 +66,12 @@ class RequestContext(oslo_context.RequestContext):
         values["trustee_id"] = self.trustee_id
         return values
 
+    def get_logging_values(self) -> dict[str, Any]:
+        """Return what each line of the log may say of the caller: not the catalogue, which is long."""
+        values = dict(super().get_logging_values())
+        values.pop("service_catalog", None)
+        return values
+
     @classmethod
     def from_dict(cls, values: dict[str, Any], **kwargs: Any) -> "RequestContext":
         """Build a context from :meth:`to_dict` and the secrets in *kwargs*: ``auth_token``, ``trust_id``."""

@@ -75,6 +75,11 @@ def _sequence(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode("ascii")
 
 
+def about(**fields: Any) -> dict[str, Any]:
+    """Return the ``extra`` of a line that programs are to find by *fields*, in logs in JSON under ``extra``."""
+    return {"extra": fields}
+
+
 def outage(error: object) -> str | None:
     """Return the name of the class of *error* if it means that the database or the message bus is unreachable, else None."""
     if not isinstance(error, BaseException):

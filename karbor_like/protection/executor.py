@@ -10,7 +10,7 @@ from concurrent import futures
 from oslo_db import exception as db_exception
 from sqlalchemy import orm
 
-from karbor_like import exception, watchdog
+from karbor_like import exception, logs, watchdog
 from karbor_like.db import operations
 from karbor_like.metrics import families
 from karbor_like.protection import connections, runner
@@ -84,7 +84,11 @@ class Executor:
         with self._condition:
             rest = list(self._running.values())
         for claim in rest:
-            LOG.info("Operation %s is released for another service to resume", claim.operation_id)
+            LOG.info(
+                "Operation %s is released for another service to resume",
+                claim.operation_id,
+                extra=logs.about(operation_id=claim.operation_id, state="queued"),
+            )
             claim.abandon("this service is being stopped")
         if not self.wait_idle(_NOTICE_SECONDS):
             LOG.info("%d connections are shut down, as operations wait for answers", connections.shut_down())

@@ -48,10 +48,12 @@ def run(env: ServiceContext, claim: ActiveClaim) -> bool:
             LOG.error("Operation %s: no attempt to undo it has ended; it is ended without", spec.id)
             outcome = Outcome.REVERTED
         else:
+            lifecycle.report(spec, "running", f"attempt {spec.attempts}", attempt=spec.attempts)
             lifecycle.begin(operation.database, spec)
             flow = FLOWS[spec.kind](operation)
             outcome = env.flows.run(flow, spec.flow_id, operation, undo=bool(reasons))
             if outcome is Outcome.UNFINISHED:
+                lifecycle.report(spec, "queued", "another attempt follows")
                 return False
             if outcome is Outcome.REVERTED:
                 found, error_type = _failures(env, operation)

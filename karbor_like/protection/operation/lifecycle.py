@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import orm
 
-from karbor_like import exception
+from karbor_like import exception, logs
 from karbor_like.db import checkpoints, operations, restores, verifications
 from karbor_like.db.models import Checkpoint, OperationResource
 from karbor_like.db.repository import Repository
@@ -101,7 +101,27 @@ def finish(
 
     seconds, sizes = OperationDatabase(env.database, claim).write(write)
     families.count_operation(spec.kind.value, _outcome(done, error_type), error_type, seconds, sizes)
-    LOG.info("Operation %s: %s of checkpoint %s: %s%s", spec.id, spec.kind, spec.checkpoint_id, status, _why(reason))
+    report(spec, "done", f"{status}{_why(reason)}", status=status, error_type=error_type or None)
+
+
+def report(spec: OperationSpec, state: str, text: str, **fields: Any) -> None:
+    """Log a transition of an operation.
+
+    :param state: the state that it has now: ``running``, ``queued`` or ``done``
+    :param text: what happened
+    :param fields: more for programs that read the log
+    """
+    about = logs.about(
+        operation_id=spec.id,
+        operation_type=spec.kind.value,
+        state=state,
+        project_id=spec.owner_project,
+        request_id=spec.request_id,
+        provider_id=spec.provider_id,
+        checkpoint_id=spec.checkpoint_id,
+        **fields,
+    )
+    LOG.info("Operation %s: %s of checkpoint %s: %s", spec.id, spec.kind, spec.checkpoint_id, text, extra=about)
 
 
 def _outcome(done: bool, error_type: str) -> str:

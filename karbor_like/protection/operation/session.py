@@ -122,7 +122,10 @@ class OperationSession:
         :raises NotAuthorized: it was deleted
         :raises ConfigurationError: no configured key fits
         """
-        return Credential.decrypt(self.env.cipher, self._encrypted)
+        found = Credential.decrypt(self.env.cipher, self._encrypted)
+        # Logs in JSON then name the operation in each line of its threads.
+        found.context.resource_uuid = self.spec.id
+        return found
 
     @cached_property
     def service(self) -> Clients | None:

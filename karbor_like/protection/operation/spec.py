@@ -37,6 +37,7 @@ class OperationSpec:
     :param is_dry_run: whether a restore creates nothing
     :param is_partial: whether the request names some resources of the checkpoint
     :param with_plan: whether a restore makes a plan that protects what it restores
+    :param request_id: of the request to the API that started it
     :param status_before: the checkpoint's status before the operation; None if an earlier version queued it
     """
 
@@ -66,6 +67,7 @@ class OperationSpec:
     is_dry_run: bool = False
     is_partial: bool = False
     with_plan: bool = False
+    request_id: str | None = None
 
     @classmethod
     def of(cls, operation: Operation, checkpoint: Checkpoint, source: Checkpoint | None) -> "OperationSpec":
@@ -97,6 +99,7 @@ class OperationSpec:
             is_dry_run=operation.parameters.get("dry_run", False),
             is_partial=operation.parameters.get("resources") is not None,
             with_plan=operation.parameters.get("with_plan", False),
+            request_id=operation.parameters.get("request_id"),
         )
 
     def is_member(self, resource: Resource) -> bool:

@@ -1,11 +1,14 @@
 """Queue of operations as requests see it: the operation, its flow and its credential are written in one transaction."""
 
+import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy import orm
 
+from karbor_like import logs
 from karbor_like.context import RequestContext
 from karbor_like.db import operations
 from karbor_like.db.models import Checkpoint, Operation
@@ -13,6 +16,8 @@ from karbor_like.domain import states
 from karbor_like.domain.operation import OperationType
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.operation import spec
+
+LOG = logging.getLogger(__name__)
 
 
 class Queue:
@@ -57,6 +62,17 @@ class Queue:
         # The operation engine keeps the trust as long as the operation has a credential.
         trust = self._env.cipher.fingerprints(context.trust_id)[0] if context.trust_id else None
         self._env.flows.persistence.save(session, operation_id, f"{kind} {of.id}")
+        about = logs.about(
+            operation_id=operation_id,
+            operation_type=kind.value,
+            state="queued",
+            project_id=of.project_id,
+            request_id=context.request_id,
+            provider_id=of.provider_id,
+            checkpoint_id=of.id,
+        )
+        message = f"Operation {operation_id}: {kind} of checkpoint {of.id}: queued"
+        sa.event.listen(session, "after_commit", lambda committed: LOG.info("%s", message, extra=about), once=True)
         return operations.OPERATIONS.insert(
             session,
             id=operation_id,
