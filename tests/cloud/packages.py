@@ -13,7 +13,9 @@ from tests.cloud.errors import CannotRun
 from tests.cloud.processes import run
 from tests.cloud.servers import MariaDB, Memcached, PostgreSQL, RabbitMQ
 
-SERVERS = (*MariaDB.packages, *PostgreSQL.packages, *RabbitMQ.packages)
+#: promtool, which tests alert rules, is in the package of the server.
+PROMETHEUS = ("prometheus",)
+SERVERS = (*MariaDB.packages, *PostgreSQL.packages, *RabbitMQ.packages, *PROMETHEUS)
 CLOUD = (*SERVERS, *Memcached.packages, "qemu-utils", "nfs-common")
 
 _CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
