@@ -1,14 +1,17 @@
 """The service of openstacksdk."""
 
+import socket
 from datetime import UTC, datetime
 
 import openstack
 import pytest
 import requests
+from keystoneauth1 import exceptions as ksa_exceptions
 from keystoneauth1 import session as keystone
 from openstack import exceptions
 
 from karbor_like_client import errors
+from karbor_like_client.v1.proxy import TIMEOUT
 from samples import API, CHECKPOINT, CHECKPOINTS, CREDENTIALS, PLAN, PROVIDER
 
 
@@ -184,3 +187,20 @@ def test_an_operation_is_disabled_although_it_is_shown_as_enabled(cloud, proxy):
     (found,) = proxy.scheduled_operations()
     assert proxy.update_scheduled_operation(found, enabled=False).enabled is False
     assert cloud.bodies("PUT") == [{"scheduled_operation": {"enabled": False}}]
+
+
+def test_a_request_to_an_api_that_never_answers_ends(cloud, proxy):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        cloud.mock.add_passthru(url)
+        proxy.endpoint_override, proxy.timeout, proxy.connect_retries = url, 0.1, 1
+        with pytest.raises(ksa_exceptions.ConnectTimeout):
+            list(proxy.plans())
+
+
+def test_the_limit_of_the_connection_takes_precedence(cloud, proxy):
+    cloud.answer("GET", "/plans", {"plans": []})
+    for limit, used in ((None, TIMEOUT), (7.0, 7.0)):
+        proxy.session.timeout = limit
+        assert list(proxy.plans()) == []
+        assert cloud.mock.calls[-1].request.req_kwargs["timeout"] == used

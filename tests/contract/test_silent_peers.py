@@ -4,6 +4,7 @@ The tests set the limits to fractions of a second. That a call returns at all, w
 it waited without a limit, pytest's own timeout would end it.
 """
 
+import ast
 import configparser
 import contextlib
 import itertools
@@ -60,6 +61,22 @@ def silent() -> Iterator[silence.Peer]:
         yield peer
 
 
+#: The beginning of an answer over HTTP with 100 bytes, and of the first message of a database server and a broker.
+BEGINNINGS: dict[str, bytes] = {
+    "http": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+    "mysql+pymysql": b"\x4a\x00\x00\x00\x0a8.0",
+    "postgresql+psycopg2": b"R\x00\x00\x00\x17",
+    "rabbit": b"\x01\x00\x00\x00\x00\x01",
+}
+
+
+@pytest.fixture
+def stalling(request) -> Iterator[silence.Peer]:
+    """A peer that stops in the middle of its first answer, by default one over HTTP."""
+    with silence.peer(first=BEGINNINGS[getattr(request, "param", "http")]) as peer:
+        yield peer
+
+
 # The database.
 
 
@@ -106,6 +123,16 @@ def test_the_start_of_a_service_waits_as_long_as_configured(database):
     with pytest.raises(Exception) as caught:  # noqa: PT011 - its class is checked below
         database.wait()
     assert_unavailable(caught.value)
+
+
+@pytest.mark.parametrize(("driver", "stalling"), [(driver, driver) for driver in DRIVERS], indirect=["stalling"])
+def test_a_query_ends_when_the_server_stops_in_its_first_message(driver, stalling):
+    database = limited(f"{driver}://user:secret@127.0.0.1:{stalling.port}/karbor_like")
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - its class is checked below
+        database.ping()
+    assert_unavailable(caught.value)
+    assert stalling.reached.is_set()
+    database.dispose()
 
 
 class Holder:
@@ -197,6 +224,14 @@ CALLS = {
 def test_a_call_over_the_bus_ends(call, bus_conf):
     with pytest.raises(exception.BusUnavailable):
         CALLS[call](bus_conf)
+
+
+@pytest.mark.parametrize("stalling", ["rabbit"], indirect=True)
+def test_a_call_over_a_bus_that_stops_in_its_first_message_ends(stalling, tmp_path):
+    conf = bus(tmp_path / "karbor_like.conf", f"rabbit://guest:guest@127.0.0.1:{stalling.port}/")
+    with pytest.raises(exception.BusUnavailable):
+        CALLS["ping"](conf)
+    assert stalling.reached.is_set()
 
 
 def test_an_abandoned_call_is_not_tried_for_ever(bus_conf):
@@ -345,7 +380,9 @@ def test_a_call_that_was_given_up_is_not_carried_out_when_the_bus_is_back(client
 # Keystone, for the tokens of requests.
 
 
-def test_a_request_with_an_unknown_token_ends(silent, tmp_path):
+@pytest.mark.parametrize("peer", ["silent", "stalling"])
+def test_a_request_with_an_unknown_token_ends(peer, request, tmp_path):
+    silent = request.getfixturevalue(peer)
     authtoken = {
         "www_authenticate_uri": silent.url,
         "auth_type": "password",
@@ -357,9 +394,9 @@ def test_a_request_with_an_unknown_token_ends(silent, tmp_path):
     }
     path = configuration.write_service(tmp_path / "karbor_like.conf", keystone_authtoken=authtoken)
     deps = app.create_context(service.configure([], files=[str(path)]))
-    request = webob.Request.blank("/v1/p/plans", headers={"X-Auth-Token": "unknown"})
+    asked = webob.Request.blank("/v1/p/plans", headers={"X-Auth-Token": "unknown"})
 
-    response = request.get_response(app.build(deps))
+    response = asked.get_response(app.build(deps))
 
     assert (response.status_int, response.json["serviceUnavailable"]["type"]) == (503, "service.unavailable")
     assert silent.reached.is_set()
@@ -479,10 +516,19 @@ def test_a_request_to_a_service_ends(name, clients, silent):
     assert silent.reached.is_set()
 
 
-def test_a_request_to_kubernetes_ends(clients, silent):
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_request_ends_when_the_service_stops_in_its_answer(name, stalling):
+    with pytest.raises(exception.Unavailable), translated(name):
+        REQUESTS[name](clients_in(cloud_at(stalling)))
+    assert stalling.reached.is_set()
+
+
+@pytest.mark.parametrize("peer", ["silent", "stalling"])
+def test_a_request_to_kubernetes_ends(peer, request):
+    found = request.getfixturevalue(peer)
     with pytest.raises(exception.Unavailable), translated("pods"):
-        clients.kubernetes().pods()
-    assert silent.reached.is_set()
+        clients_in(cloud_at(found)).kubernetes().pods()
+    assert found.reached.is_set()
 
 
 def test_transfers_of_images_end(clients):
@@ -491,6 +537,18 @@ def test_transfers_of_images_end(clients):
         list(imagedata.download(clients, "image", 1, waiter))
     with pytest.raises(exception.Unavailable):
         imagedata.upload(clients, "image", [b"x"])
+
+
+def test_a_download_that_stops_in_the_middle_ends(stalling):
+    waiter = Waiter(ManualClock(), transfer_retries=1)
+    with pytest.raises(exception.Unavailable):
+        list(imagedata.download(clients_in(cloud_at(stalling)), "image", 100, waiter))
+
+
+def test_an_upload_that_the_peer_does_not_read_ends(clients):
+    """More than the buffers of both ends take."""
+    with pytest.raises(exception.Unavailable):
+        imagedata.upload(clients, "image", itertools.repeat(bytes(1 << 20), 64))
 
 
 def test_a_request_whose_response_has_no_end_ends(dripping):
@@ -560,6 +618,23 @@ def test_a_request_to_a_bank_ends(bank, silent):
 
 
 @pytest.mark.parametrize("bank", NETWORK_BANKS)
+def test_a_request_to_a_bank_that_stops_in_its_answer_ends(bank, stalling):
+    store = store_at(stalling.url, bank)
+    with pytest.raises(bank_errors.ConnectionFailed):
+        store.get("a/b")
+    assert stalling.reached.is_set()
+    store.close()
+
+
+def test_an_object_that_the_bank_does_not_read_ends(silent):
+    """More than the buffers of both ends take. Swift is asked for a token before."""
+    store = store_at(silent.url, "s3")
+    with pytest.raises(bank_errors.ConnectionFailed):
+        store.put("a/b", [bytes(1 << 20)] * 32)
+    store.close()
+
+
+@pytest.mark.parametrize("bank", NETWORK_BANKS)
 def test_a_response_of_a_bank_that_has_no_end_ends(bank, dripping):
     store = store_at(dripping.url, bank)
     with pytest.raises(bank_errors.ConnectionFailed, match="has not ended in 2 seconds"):
@@ -588,6 +663,54 @@ def test_a_request_to_a_key_manager_ends(manager, silent):
     with pytest.raises(bank_errors.KeyManagerUnavailable, match="has not ended in 0.2 seconds"):
         masters.get("key")
     assert silent.reached.is_set()
+
+
+# The inventory.
+
+#: What opens connections. A module that uses one needs a test in this suite.
+CONNECTING = {
+    "requests.Session", "requests.request", "requests.get", "requests.post", "requests.put", "requests.delete",
+    "urllib3.PoolManager", "urllib.request.urlopen", "http.client.HTTPConnection", "http.client.HTTPSConnection",
+    "socket.create_connection", "socket.socket", "boto3.client", "boto3.session.Session", "swiftclient.Connection",
+    "swiftclient.client.Connection", "smtplib.SMTP", "ftplib.FTP", "subprocess.run", "subprocess.check_output",
+}  # fmt: skip
+
+#: The modules that do so, whose connections the tests above end, or that only listen.
+CONNECTED = {
+    "karbor_like/api/server.py": {"socket.socket"},
+    "karbor_like/protection/connections.py": {"socket.socket"},
+    "karbor_like/clients/http.py": {"requests.Session"},
+    "karbor_like/bank/objectstore/s3.py": {"boto3.session.Session"},
+    "karbor_like/bank/objectstore/swift.py": {"swiftclient.client.Connection"},
+}
+
+
+def connecting(path: Path) -> set[str]:
+    """Return what a module uses of :data:`CONNECTING`, under the names by which the module imports it."""
+    tree = ast.parse(path.read_text())
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for each in node.names:
+                first = each.name.partition(".")[0]
+                names |= {each.asname: each.name} if each.asname else {first: first}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
+    used = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Name)]
+    parts = [text.partition(".") for text in used]
+    return {f"{names[head]}{dot}{rest}" for head, dot, rest in parts if head in names} & CONNECTING
+
+
+def test_each_module_that_opens_connections_is_known():
+    """The other ones use a client of the factory, a store, the database or the bus, whose limits are tested above."""
+    elsewhere = ("karbor_like/sandbox/", "karbor_like/testing/", "karbor_like/cmd/demo/")
+    found = {}
+    for package in ("karbor_like", "client/karbor_like_client"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name, used = str(path.relative_to(ROOT)), connecting(path)
+            if used and not name.startswith(elsewhere):
+                found[name] = used
+    assert found == CONNECTED, "give its connections a limit, and test it with a peer that never answers"
 
 
 # The documents.

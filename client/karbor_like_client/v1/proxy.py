@@ -25,6 +25,10 @@ from karbor_like_client.v1.verifications import Verification, Verifications
 #: doubles.
 RETRIES = 4
 
+#: Seconds for a connection, and without another byte of a response, after which a request fails, if the configuration of the
+#: connection sets no ``api_timeout``. The API answers in 120, unless its operator sets another ``[api] request_timeout``.
+TIMEOUT = 180.0
+
 
 class Proxy(
     Plans,
@@ -47,6 +51,8 @@ class Proxy(
     api_version = "1"
     skip_discovery = True
     retriable_status_codes = [503]
+    #: See :data:`TIMEOUT`.
+    timeout = TIMEOUT
     _resource_registry = {
         kind.__name__.lower(): kind
         for kind in (
@@ -70,6 +76,8 @@ class Proxy(
         if method in ("GET", "HEAD") or base.KEY in (kwargs.get("headers") or {}):
             kwargs["connect_retries"] = self.connect_retries or RETRIES
             kwargs.setdefault("status_code_retries", self.status_code_retries or RETRIES)
+        if self.session.timeout is None:
+            kwargs.setdefault("timeout", self.timeout)
         response = super().request(url, method, *args, **kwargs)
         errors.raise_for(response)
         return response
