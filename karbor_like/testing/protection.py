@@ -239,6 +239,8 @@ class ProtectionContract(DescriptionContract):
         assert added(before, subject.belongings()) == self.results(operation)
         restored = host.restore(subject.resource, operation.checkpoint_id)
         assert added(before, subject.belongings()) == {restored, *self.results(operation)}
+        # The search for orphaned resources recognizes what is kept, and no longer what is restored.
+        assert not subject.plugin.creates or marked(host) == dict.fromkeys(self.results(operation), operation.id)
 
     def test_steps_bytes_and_sizes_are_recorded(self, host: Host, subject: Subject) -> None:
         protect = host.protect(subject.resource)
@@ -266,6 +268,13 @@ class ProtectionContract(DescriptionContract):
             if late.result is None:
                 break
             assert added(before, subject.belongings()) == self.results(operation, late.result)
+
+
+def marked(host: Host) -> dict[str, str]:
+    """Return the ids of the objects in the cloud with the marks of an operation, and the ids of the operations."""
+    scanned = (kind(host.clients) for kind in host.plugin.creates)
+    marks = (objects.mark(current) for objects in scanned for current in objects.scan())
+    return {mark.cloud_id: mark.operation_id for mark in marks if mark is not None}
 
 
 class LateRiser:

@@ -11,8 +11,7 @@ from typing import Any, Final
 
 from karbor_like import exception, watchdog
 from karbor_like.bank import Bank, CheckpointRecord, IndexEntry, errors
-from karbor_like.db import operations
-from karbor_like.db.checkpoints import CHECKPOINTS
+from karbor_like.db import checkpoints, operations
 from karbor_like.db.session import Database
 from karbor_like.domain import states
 from karbor_like.domain.graph import Graph
@@ -39,7 +38,7 @@ def find_known(database: Database, operation_id: str) -> Known | None:
         if row.queue_state != operations.DONE:
             return Known(is_done=False)
         kept = [entry for entry in operations.journal(session, operation_id) if entry.keep]
-        checkpoint = CHECKPOINTS.find(session, row.checkpoint_id) if row.checkpoint_id else None
+        checkpoint = checkpoints.CHECKPOINTS.find(session, row.checkpoint_id) if row.checkpoint_id else None
     if row.operation_type == OperationType.PROTECT:
         holds = checkpoint is not None and checkpoint.deleted_at is None and checkpoint.status not in _NEEDLESS
     else:
@@ -90,11 +89,27 @@ class Owners:
         for provider in self._providers:
             try:
                 for project_id in self._projects_in(provider):
+                    seen = set()
                     for record in _records(provider.bank, project_id):
+                        seen.add(record.id)
                         named |= _named_by(provider.bank, record)
+                    self._check_plausible(provider, project_id, seen)
             except exception.KarborLikeError as error:
                 self.problems.append(f"the bank of provider {provider.name}: {exception.public_text(error)}")
         return named
+
+    def _check_plausible(self, provider: Provider, project_id: str, seen: Set[str]) -> None:
+        """Raise Unavailable if the bank lacks a checkpoint: one that is not mounted looks empty."""
+        with self._database.reader() as session:
+            expected = [
+                row.id for row in checkpoints.latest_available(session, provider.id, self._project_id, project_id)
+            ]
+        missing = next((checkpoint_id for checkpoint_id in expected if checkpoint_id not in seen), None)
+        if missing is not None:
+            raise exception.Unavailable(
+                f"checkpoint {missing}, which is available, is not in it; check that it is mounted and that the container is"
+                " right"
+            )
 
     def _projects_in(self, provider: Provider) -> list[str]:
         """Return the ids that the project has in the bank of a provider."""

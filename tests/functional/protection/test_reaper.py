@@ -325,8 +325,10 @@ def standings(report: Report) -> dict[str, Standing]:
 
 def test_what_is_needed_stays(site: Site, things: dict[str, Any], project: str):
     def checkpoint(status: str, **values: Any) -> str:
-        row = {"project_id": project, "provider_id": PROVIDER, "plan_id": str(uuid.uuid4()), "status": status}
-        row |= {"plan": {}, "resource_graph": "", "extra_info": {}, "created_at": datetime.now(UTC), **values}
+        # Of a provider that is not here: the database knows what is needed without its bank.
+        row = {"project_id": project, "provider_id": str(uuid.uuid4()), "plan_id": str(uuid.uuid4())}
+        row |= {"plan": {}, "resource_graph": "", "extra_info": {}, "created_at": datetime.now(UTC)}
+        row |= {"status": status, **values}
         return site.env.database.write(lambda session: CHECKPOINTS.insert(session, **row)).id
 
     kept = {
@@ -389,6 +391,17 @@ def test_nothing_is_deleted_while_a_bank_cannot_be_read(
     report = reap(site, project, delete=[Standing.ENDED, Standing.UNKNOWN])
     assert standings(report) == {"unknown": Standing.UNCERTAIN}
     assert any("test.conf" in problem for problem in report.problems)
+    assert set(things) == {"unknown"}
+
+
+def test_nothing_is_deleted_while_a_bank_is_not_mounted(site: Site, things: dict[str, Any], project: str):
+    things |= thing(str(uuid.uuid4()), "unknown")
+    row = {"project_id": project, "provider_id": THINGS_PROVIDER, "plan_id": str(uuid.uuid4()), "status": "available"}
+    row |= {"plan": {}, "resource_graph": "", "extra_info": {}, "created_at": datetime.now(UTC)}
+    site.env.database.write(lambda session: CHECKPOINTS.insert(session, **row))
+    report = reap(site, project, delete=[Standing.UNKNOWN])
+    assert standings(report) == {"unknown": Standing.UNCERTAIN}
+    assert any("check that it is mounted" in problem for problem in report.problems)
     assert set(things) == {"unknown"}
 
 
