@@ -154,6 +154,21 @@ class TestPod(protection.DescriptionContract):
             host.restore(subject.resource, checkpoint)
         assert subject.belongings() == {"pods": {"web"}}
 
+    def test_the_search_recognizes_a_pod_until_it_is_restored(
+        self, host: Host, subject: PodSubject, checkpoint: str
+    ) -> None:
+        operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
+        with (
+            Struck(subject.cloud, "/pods$", method="POST", kind="error", reason="the image does not exist"),
+            pytest.raises(exception.ResourceFailed),
+        ):
+            host.attempt(operation)
+        (entry,) = operation.journal.entries()
+        assert protection.marked(host) == {entry.cloud_id: operation.id}
+        host.cleanup(operation)
+        host.restore(subject.resource, checkpoint)
+        assert protection.marked(host) == {}
+
     def test_admission_that_refuses(self, host: Host, subject: PodSubject, checkpoint: str) -> None:
         body = '{"kind": "Status", "message": "pods is forbidden: violates PodSecurity", "code": 403}'
         with (
