@@ -121,7 +121,7 @@ function _karbor_like_protections {
 
 # Write the configuration of all services
 function configure_karbor_like {
-    local key panel
+    local key panel url
     sudo install -d -o "$STACK_USER" -m 750 "$KARBOR_LIKE_CONF_DIR" \
         "$KARBOR_LIKE_CONF_DIR/providers.d" "$KARBOR_LIKE_POLICY_DIR" \
         "$KARBOR_LIKE_DATA_DIR"
@@ -139,8 +139,12 @@ function configure_karbor_like {
     iniset "$KARBOR_LIKE_CONF" DEFAULT debug "$ENABLE_DEBUG_LOG_LEVEL"
     setup_logging "$KARBOR_LIKE_CONF"
     iniset_rpc_backend karbor_like "$KARBOR_LIKE_CONF"
-    iniset "$KARBOR_LIKE_CONF" database connection \
-        "$(database_connection_url "$KARBOR_LIKE_DB")"
+    url=$(database_connection_url "$KARBOR_LIKE_DB")
+    # With utf8, MySQL refuses characters of four bytes in names.
+    if [[ $url =~ charset=utf8(&|$) ]]; then
+        url=${url/charset=utf8/charset=utf8mb4}
+    fi
+    iniset "$KARBOR_LIKE_CONF" database connection "$url"
     iniset "$KARBOR_LIKE_CONF" oslo_policy policy_dirs \
         "$KARBOR_LIKE_POLICY_DIR"
     iniset "$KARBOR_LIKE_CONF" protection provider_config_dir \

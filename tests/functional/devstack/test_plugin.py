@@ -246,7 +246,11 @@ def check_configuration(site: Site, known: set[tuple[str, str]]) -> None:
             assert conf[group][name] is not None
     assert conf.secret["keys"] == [(site.record / "new-key").read_text().strip()]
     (url,) = options["database", "connection"]
-    assert url.startswith("postgresql:" if "postgresql" in site.enabled else "mysql+pymysql:")
+    assert url in (
+        "postgresql://root:secret@127.0.0.1/karbor_like?client_encoding=utf8",
+        "mysql+pymysql://root:secret@127.0.0.1/karbor_like?charset=utf8mb4&plugin=dbcounter",
+    )
+    assert ("postgresql" in url) == ("postgresql" in site.enabled)
     assert conf.service_auth.auth_type == "password"
     ca_file = str(site.host / "ca-bundle.pem") if "tls-proxy" in site.enabled else None
     for name in clients.SERVICES:
