@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from karbor_like import exception
 from tests.faults.points import AFTER, BEFORE, Point, Visit
 from tests.faults.system import LEASE, System
 
@@ -41,6 +42,21 @@ def _nothing() -> None:
 def _kill(system: System, visit: Visit) -> Heal:
     system.kill(visit.pid)
     return _nothing
+
+
+def _cancel(system: System, visit: Visit) -> Heal:
+    with contextlib.suppress(exception.OperationEnded):
+        system.endpoint.cancel(system.context(), operation_id=system.operation().id)
+    return _nothing
+
+
+def _cancel_and_kill(system: System, visit: Visit) -> Heal:
+    def kill(visit: Visit) -> float:
+        _kill(system, visit)
+        return 0.0
+
+    system.watch.expect_next(lambda point: point.what == "revert", kill)
+    return _cancel(system, visit)
 
 
 def _lock_database(system: System, visit: Visit) -> Heal:
@@ -111,6 +127,14 @@ KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
         Kind("kill", "kill -9 of the protection service", lambda point: point.when in (BEFORE, AFTER), _kill),
+        Kind("cancel", "cancelled", _is_before, _cancel, survives=False),
+        Kind(
+            "cancel-kill",
+            "cancelled, and kill -9 while it is rolled back",
+            lambda point: point.when == BEFORE and (point.is_request or point.what == "execute"),
+            _cancel_and_kill,
+            survives=False,
+        ),
         Kind(
             "database",
             "database unreachable for longer than a lease",

@@ -72,7 +72,7 @@ class Watch:
         self._lock = threading.Lock()
         self._seen: list[Point] = []
         self._counts: Counter[Point] = Counter()
-        self._at: Point | None = None
+        self._matches: Callable[[Point], bool] = lambda point: False
         self._act: Act | None = None
         self.met = threading.Event()
         watch = self
@@ -106,7 +106,7 @@ class Watch:
             self._counts[Point(task, what, when)] += 1
             point = Point(task, what, when, self._counts[Point(task, what, when)])
             self._seen.append(point)
-            act = self._act if point == self._at else None
+            act = self._act if self._matches(point) else None
             if act is None:
                 return 0.0
             self._act = None
@@ -120,7 +120,12 @@ class Watch:
             self._seen.clear()
             self._counts.clear()
             self.met.clear()
-            self._at, self._act = point, act
+            self._matches, self._act = (lambda met: met == point), act
+
+    def expect_next(self, matches: Callable[[Point], bool], act: Act) -> None:
+        """Call *act* once when a process comes to a further point that *matches*. For :data:`Act`."""
+        with self._lock:
+            self._matches, self._act = matches, act
 
     def seen(self) -> list[Point]:
         """Return the points that were met, in order."""

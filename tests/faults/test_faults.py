@@ -9,7 +9,7 @@ from tests.faults import matrix, soak
 from tests.faults.system import System, running
 
 #: Cells. Each takes three to ten seconds on an idle machine.
-CELLS = 24
+CELLS = 20
 
 
 def _commit() -> str:
