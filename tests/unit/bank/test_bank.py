@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from karbor_like import bank as public
 from karbor_like import clock, exception
+from karbor_like.bank import collector
 from karbor_like.bank.bank import open_bank
 from karbor_like.bank.objectstore.retry import RetryingStore
 from karbor_like.bank.options import BankOptions
@@ -46,6 +47,7 @@ def test_the_usage_in_the_docstring_works(tmp_path):
     conf = conf_of(tmp_path, f"master_keys = {banks.master_key()}\n")
     _, _, rest = inspect.getdoc(public).partition("::\n")
     names = {**vars(public), "conf": conf, "clock": clock.SystemClock(), "record": banks.record("c0")}
+    names["collector"] = collector
     exec(textwrap.dedent(rest.rpartition("\n\n")[0]), names)  # noqa: S102 - our own documentation
     assert (names["data"], names["findings"]) == (b"first second", [])
     assert names["report"].checkpoints == 1
