@@ -6,7 +6,7 @@ to PART_BYTES of rows of one table: JSON lines, the first with the names of the 
 
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -212,7 +212,7 @@ def load(
                 _insert(connection, table, rows[start : start + _ROWS])
                 progress(len(rows[start : start + _ROWS]))
             total += len(rows)
-        _continue_sequences(connection)
+        _continue_sequences(connection, existing)
         finish(session)
     return total
 
@@ -228,13 +228,13 @@ def _insert(connection: sa.Connection, table: sa.TableClause, rows: Sequence[Map
         raise
 
 
-def _continue_sequences(connection: sa.Connection) -> None:
+def _continue_sequences(connection: sa.Connection, existing: Collection[str]) -> None:
     """Let PostgreSQL number new rows after the loaded ones. The other databases do so by themselves."""
     if connection.dialect.name != "postgresql":
         return
     for table in tables():
         column = table.autoincrement_column
-        if column is not None:
+        if column is not None and table.name in existing:
             name = sa.func.pg_get_serial_sequence(table.name, column.name)
             highest = sa.select(sa.func.coalesce(sa.func.max(column), 0) + 1).scalar_subquery()
             connection.execute(sa.select(sa.func.setval(name, highest, False)))

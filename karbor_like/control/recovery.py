@@ -1,7 +1,7 @@
 """What follows the return of a database: the site continues, although time has passed since its archive was made.
 
-The database is older than the world. What the lost site did after the archive was made is in the banks and in the clouds
-only, and what ran then must neither appear to run, nor run twice:
+The database is older than the banks and the clouds, which alone have what the lost site did after the archive was made. What
+ran then must neither appear to run, nor run twice:
 
 * Services of the lost site no longer exist. Their rows are removed, except for those that an operator disabled.
 * Deletions and verifications continue: they are idempotent.
