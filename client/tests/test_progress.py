@@ -28,6 +28,24 @@ def test_a_terminal_shows_a_bar_with_bytes(terminal):
     assert "restore [1]: reading blocks" in terminal.getvalue()
 
 
+def test_an_operation_that_waits_shows_its_position(terminal):
+    waiting = Progress("in_progress", 0, None, {}, {"position": 3, "length": 17})
+    stream = io.StringIO()
+    with progress.shown("restore 1", stream) as show:
+        show(waiting)
+        show(waiting)
+        show(Progress("in_progress", 0, None, {}, {"position": 2, "length": 17}))
+        show(Progress("in_progress", 0, 100, {}))
+    assert stream.getvalue().splitlines() == [
+        "restore 1: in_progress, queued, 3 of 17",
+        "restore 1: in_progress, queued, 2 of 17",
+        "restore 1: in_progress, 0 bytes of 100 bytes",
+    ]
+    with progress.shown("restore 1", terminal) as show:
+        show(waiting)
+    assert "restore 1: queued, 3 of 17" in terminal.getvalue()
+
+
 def test_a_file_gets_a_line_for_each_tenth():
     stream = io.StringIO()
     with progress.shown("restore 1", stream) as show:

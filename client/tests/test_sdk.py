@@ -142,7 +142,7 @@ def states(cloud, *states):
 def test_waiting_shows_bytes(cloud, proxy):
     states(
         cloud,
-        {},
+        {"progress": {"bytes_done": 0, "bytes_total": None, "resources": {}, "queue": {"position": 1, "length": 2}}},
         {"progress": {"bytes_done": 5, "bytes_total": 10, "resources": {"a#b": {"step": "reading"}}}},
         {"status": "available", "progress": {"bytes_done": 10, "bytes_total": 10, "resources": {}}},
     )
@@ -151,6 +151,7 @@ def test_waiting_shows_bytes(cloud, proxy):
     done = proxy.wait_for_checkpoint(checkpoint, progress=seen.append, interval=0)
     assert done.status == "available"
     assert [(now.bytes_done, now.bytes_total) for now in seen] == [(0, None), (5, 10), (10, 10)]
+    assert [now.queue for now in seen] == [{"position": 1, "length": 2}, None, None]
     assert seen[1].resources == {"a#b": {"step": "reading"}}
 
 

@@ -1,4 +1,4 @@
-"""Progress of the operations behind checkpoints, restores and verifications, read in two queries for a whole page."""
+"""Progress of the operations behind checkpoints, restores and verifications, read in three queries for a whole page."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import orm
 
 from karbor_like.api import views
-from karbor_like.db import operations
+from karbor_like.db import operations, queues
 from karbor_like.domain.operation import OperationType
 
 
@@ -18,8 +18,11 @@ def progress_of(
     rows: dict[str, list[Any]] = {}
     for row in operations.resources_of(session, [operation.id for operation in latest.values()]):
         rows.setdefault(row.operation_id, []).append(row)
+    queued = [operation.id for operation in latest.values() if operation.queue_state == operations.QUEUED]
+    positions = queues.positions(session, queued) if queued else {}
     progress = {}
     for object_id in ids:
         operation = latest.get(object_id)
-        progress[object_id] = views.progress(operation, rows.get(operation.id, []) if operation else [])
+        key = operation.id if operation else ""
+        progress[object_id] = views.progress(operation, rows.get(key, []), positions.get(key))
     return progress

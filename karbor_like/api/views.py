@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from karbor_like.db import models, plans, services
+from karbor_like.db import models, plans, queues, services
 from karbor_like.domain import left_out, planned, states
 from karbor_like.domain import retention as domain
 
@@ -59,8 +59,15 @@ def _dependent(value: Mapping[str, Any]) -> Json:
     return {name: value.get(name) for name in ("id", "type", "name", "extra_info")}
 
 
-def progress(operation: models.Operation | None, resources: Sequence[models.OperationResource]) -> Json:
-    """Return the progress and sizes of an operation in bytes. These members are unknown to old clients."""
+def progress(
+    operation: models.Operation | None,
+    resources: Sequence[models.OperationResource],
+    position: queues.Position | None = None,
+) -> Json:
+    """Return the progress and sizes of an operation in bytes. These members are unknown to old clients.
+
+    :param position: its position in the queue, if it waits there
+    """
     contained = [row for row in resources if row.status != states.LEFT_OUT]
     totals = [row.bytes_total for row in contained]
     known = [total for total in totals if total is not None]
@@ -71,6 +78,7 @@ def progress(operation: models.Operation | None, resources: Sequence[models.Oper
             # Null until all are known: a partial sum would jump.
             "bytes_total": sum(known) if known and len(known) == len(totals) else None,
             "resources": {row.resource_key: _resource_progress(row) for row in resources},
+            **({"queue": {"position": position.position, "length": position.length}} if position else {}),
         },
         **{name: _sum(getattr(row, name) for row in contained) for name in _SIZES},
     }

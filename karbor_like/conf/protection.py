@@ -1,4 +1,9 @@
+from typing import Final
+
 from oslo_config import cfg
+
+#: Deletions and cancelled operations that a service runs in addition to ``max_operations``.
+SHORT_OPERATIONS: Final = 1
 
 GROUP = cfg.OptGroup("protection", title="Protection service")
 
@@ -16,8 +21,19 @@ configuration file, then in the working directory, then in /etc/karbor_like.
         default=8,
         min=1,
         help="""
-Operations (protect, restore, delete, verify, copy) that one service runs concurrently. Further operations wait in the
-queue, where projects take turns. Raise it if operations wait although the clouds and banks are not busy.
+Operations (protect, restore, delete, verify, copy) that one service runs concurrently, and in addition one deletion or
+cancelled operation. Further operations wait in the queue, where projects take turns. Raise it if operations wait although the
+clouds and banks are not busy.
+""",
+    ),
+    cfg.IntOpt(
+        "max_operations_per_project",
+        default=0,
+        min=0,
+        mutable=True,
+        help="""
+Operations of one project that all services together run concurrently, without deletions. Those of other projects overtake
+the further ones. 0 is unlimited. Set the same number for all services.
 """,
     ),
     cfg.IntOpt(

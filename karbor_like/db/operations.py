@@ -4,16 +4,17 @@ A claim is a compare-and-set on ``epoch`` and the lease. Leases are measured by 
 may differ. Nothing here blocks: a service asks which operations are due, and skips those that another service claims first.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from karbor_like import exception
-from karbor_like.db import models, repository
+from karbor_like.db import locks, models, repository
 from karbor_like.db import session as db_session
 from karbor_like.db.models import JournalEntry, Operation, OperationResource
 from karbor_like.domain.operation import OperationType
@@ -56,37 +57,140 @@ class Claim:
     queue_state: str = RUNNING
 
 
-def due(session: orm.Session, limit: int, providers: Collection[str]) -> Sequence[Operation]:
-    """Return operations that are queued, or whose lease has expired.
+@dataclass(frozen=True)
+class Limits:
+    """How many operations may run at once, over all services. 0 or no entry: any number.
 
-    Those of projects with the fewest running operations are first, then the oldest. The copies of a plan to one provider are
-    returned one at a time.
+    Deletions do not count and do not wait. Neither does an operation wait that is cancelled: it only ends.
+
+    :param per_project: of one project
+    :param per_provider: of the providers with these ids
+    """
+
+    per_project: int = 0
+    per_provider: Mapping[str, int] = field(default_factory=dict)
+
+
+UNLIMITED: Final = Limits()
+
+
+def due(
+    session: orm.Session,
+    limit: int,
+    providers: Collection[str],
+    limits: Limits = UNLIMITED,
+    *,
+    only_short: bool = False,
+) -> Sequence[Operation]:
+    """Return operations that are queued, or whose lease has expired, in the order of :class:`Turns`.
+
+    The copies of a plan to one provider are returned one at a time.
 
     :param providers: ids of the providers that are loaded; operations of others are due only if they need no plugin to end
+    :param limits: those that they leave no room for are left out
+    :param only_short: return only deletions and cancelled operations
     """
     now = db_session.now(session)
-    alive = sa.and_(Operation.queue_state == RUNNING, Operation.lease_until >= now)
-    running = (
-        sa.select(Operation.project_id, sa.func.count().label("n"))
-        .where(alive)
-        .group_by(Operation.project_id)
-        .subquery()
-    )
-    # Within a project the oldest has rank 1: two idle projects with many operations each take turns.
-    rank = sa.func.row_number().over(partition_by=Operation.project_id, order_by=(Operation.created_at, Operation.id))
-    ranked = (
-        sa.select(Operation.id, rank.label("rank"))
-        .where(_waiting(now), sa.or_(Operation.provider_id.in_(providers), _needless()), ~_behind())
-        .subquery()
-    )
-    query = (
-        sa.select(Operation)
-        .join(ranked, ranked.c.id == Operation.id)
-        .outerjoin(running, running.c.project_id == Operation.project_id)
-        .order_by(sa.func.coalesce(running.c.n, 0) + ranked.c.rank, Operation.created_at, Operation.id)
-        .limit(limit)
-    )
+    conditions = [
+        sa.or_(Operation.provider_id.in_(providers), _needless()),
+        ~_behind(),
+        _has_room(session, now, limits),
+    ]
+    if only_short:
+        conditions.append(_is_short())
+    turns = Turns(now, *conditions)
+    query = turns.joined(sa.select(Operation)).order_by(*turns.order).limit(limit)
     return session.execute(query).scalars().all()
+
+
+class Turns:
+    """The fair order of the operations that wait, for a query.
+
+    Cancelled ones are first, because they only end. Then projects take turns: first those with the fewest running operations;
+    of these, the one whose turn was the longest ago. Within a project, the oldest operation is first.
+
+    :param conditions: of the operations to be considered, in addition to that they wait
+    """
+
+    def __init__(self, now: datetime, *conditions: sa.ColumnElement[bool]) -> None:
+        alive = sa.and_(Operation.queue_state == RUNNING, Operation.lease_until >= now)
+        self._running = (
+            sa.select(Operation.project_id, sa.func.count().label("n"))
+            .where(alive)
+            .group_by(Operation.project_id)
+            .subquery()
+        )
+        # Within a project the oldest has rank 1: two idle projects with many operations each take turns.
+        rank = sa.func.row_number().over(
+            partition_by=(Operation.project_id, Operation.cancel_requested),
+            order_by=(Operation.created_at, Operation.id),
+        )
+        self._ranked = sa.select(Operation.id, rank.label("rank")).where(_waiting(now), *conditions).subquery()
+        projects = sa.select(Operation.project_id).where(_waiting(now)).distinct().subquery()
+        before = orm.aliased(Operation)
+        # The one that was created last is, within a project, nearly always the one that was started last.
+        latest = (
+            sa.select(before.started_at)
+            .where(before.project_id == projects.c.project_id, before.started_at.is_not(None))
+            .order_by(before.created_at.desc(), before.id.desc())
+            .limit(1)
+            .correlate(projects)
+            .scalar_subquery()
+        )
+        self._served = sa.select(projects.c.project_id, latest.label("since")).subquery()
+
+    def joined(self, query: sa.Select[Any]) -> sa.Select[Any]:
+        """Return a query of operations with what :attr:`order` needs, for those that wait."""
+        return (
+            query.join(self._ranked, self._ranked.c.id == Operation.id)
+            .join(self._served, self._served.c.project_id == Operation.project_id)
+            .outerjoin(self._running, self._running.c.project_id == Operation.project_id)
+        )
+
+    @property
+    def order(self) -> Sequence[Any]:
+        """What to order by."""
+        return (
+            sa.case((Operation.cancel_requested, 0), else_=1),
+            sa.func.coalesce(self._running.c.n, 0) + self._ranked.c.rank,
+            sa.case((self._served.c.since.is_(None), 0), else_=1),
+            self._served.c.since,
+            Operation.created_at,
+            Operation.id,
+        )
+
+
+def _is_short() -> sa.ColumnElement[bool]:
+    """Match deletions and cancelled operations, which :class:`Limits` do not hold back."""
+    return sa.or_(Operation.operation_type == OperationType.DELETE.value, Operation.cancel_requested.is_(True))
+
+
+def _counted() -> sa.ColumnElement[bool]:
+    """Match what counts towards :class:`Limits`. An operation that was never claimed to be run does not: see :func:`hold`."""
+    return sa.and_(
+        Operation.queue_state == RUNNING,
+        Operation.attempts > 0,
+        Operation.operation_type != OperationType.DELETE.value,
+    )
+
+
+def _has_room(session: orm.Session, now: datetime, limits: Limits) -> sa.ColumnElement[bool]:
+    """Match operations that *limits* do not hold back now. The last word has :func:`claim`."""
+    if not limits.per_project and not limits.per_provider:
+        return sa.true()
+    projects: Counter[str] = Counter()
+    providers: Counter[str] = Counter()
+    rows = session.execute(
+        sa.select(Operation.project_id, Operation.provider_id, sa.func.count())
+        .where(_counted(), Operation.lease_until >= now)
+        .group_by(Operation.project_id, Operation.provider_id)
+    )
+    for project_id, provider_id, count in rows:
+        projects[project_id] += count
+        providers[provider_id] += count
+    full = [key for key, count in projects.items() if 0 < limits.per_project <= count]
+    closed = [key for key, count in providers.items() if 0 < limits.per_provider.get(key, 0) <= count]
+    return sa.or_(_is_short(), sa.and_(Operation.project_id.not_in(full), Operation.provider_id.not_in(closed)))
 
 
 def waiting_for_others(session: orm.Session, providers: Collection[str]) -> dict[str, str]:
@@ -139,8 +243,21 @@ def hold(session: orm.Session, operation: Operation, owner: str, lease_seconds: 
     return Claim(operation.id, 1, owner)
 
 
-def claim(session: orm.Session, operation: Operation, owner: str, lease_seconds: float) -> Claim | None:
-    """Claim an operation that :func:`due` returned. Return None if another process has claimed it meanwhile."""
+def claim(
+    session: orm.Session,
+    operation: Operation,
+    owner: str,
+    lease_seconds: float,
+    limits: Limits = UNLIMITED,
+) -> Claim | None:
+    """Claim an operation that :func:`due` returned.
+
+    Call it inside ``Database.write``: see :func:`.locks.take`.
+
+    :returns: None if another process has claimed it meanwhile, or if *limits* leave no room for it
+    """
+    if not _may_run(session, operation, limits):
+        return None
     now = db_session.now(session)
     epoch = operation.epoch + 1
     values = {
@@ -156,6 +273,32 @@ def claim(session: orm.Session, operation: Operation, owner: str, lease_seconds:
     if not OPERATIONS.update(session, operation.id, values, expected):
         return None
     return Claim(operation.id, epoch, owner)
+
+
+def _may_run(session: orm.Session, operation: Operation, limits: Limits) -> bool:
+    """Return whether *limits* leave room for an operation, and let no other process claim one until the transaction ends."""
+    if operation.operation_type == OperationType.DELETE.value or operation.cancel_requested:
+        return True
+    limited = [
+        (column, value, most)
+        for column, value, most in (
+            (Operation.project_id, operation.project_id, limits.per_project),
+            (Operation.provider_id, operation.provider_id, limits.per_provider.get(operation.provider_id, 0)),
+        )
+        if most
+    ]
+    # All locks before the first count, which fixes MariaDB's snapshot; and always in this order, so that no two processes
+    # wait for each other.
+    for _, value, _ in limited:
+        locks.take(session, value)
+    for column, value, most in limited:
+        others = sa.select(sa.func.count()).where(_counted(), column == value, Operation.id != operation.id)
+        if operation.queue_state == RUNNING:
+            # Its process was lost, perhaps with those of more operations than may run now: one after the other continues.
+            others = others.where(Operation.lease_until >= db_session.now(session))
+        if session.execute(others).scalar_one() >= most:
+            return False
+    return True
 
 
 def renew(session: orm.Session, held: Claim, lease_seconds: float) -> bool:

@@ -1,5 +1,6 @@
 """Queries on the depth of the queues that the services work on."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,7 +9,7 @@ import sqlalchemy as sa
 
 from karbor_like.db import session as db_session
 from karbor_like.db.models import Operation, ScheduledRun
-from karbor_like.db.operations import QUEUED, RUNNING
+from karbor_like.db.operations import QUEUED, RUNNING, Turns
 from karbor_like.db.scheduled_runs import STARTED
 from karbor_like.db.session import Queryable
 
@@ -25,6 +26,35 @@ class Depth:
     waiting: int
     running: int
     oldest_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Position:
+    """The place of an operation in the queue.
+
+    :param position: 1 for the next one
+    :param length: number of operations that wait
+    """
+
+    position: int
+    length: int
+
+
+def positions(session: Queryable, ids: Collection[str]) -> dict[str, Position]:
+    """Return the positions of those of some operations that wait for a protection service, in one query.
+
+    Limits on operations at once, and providers that no service has loaded, can let an operation wait for longer.
+    """
+    turns = Turns(db_session.now(session))
+    ordered = turns.joined(
+        sa.select(
+            Operation.id,
+            sa.func.row_number().over(order_by=turns.order).label("place"),
+            sa.func.count().over().label("total"),
+        )
+    ).subquery()
+    rows = session.execute(sa.select(ordered).where(ordered.c.id.in_(list(ids))))
+    return {row.id: Position(row.place, row.total) for row in rows}
 
 
 def operations(session: Queryable) -> Depth:

@@ -8,17 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from oslo_db import exception as db_exception
 from sqlalchemy import orm
 
 from karbor_like import exception
-from karbor_like.db import checkpoints, models
+from karbor_like.db import checkpoints, locks, models
 from karbor_like.db.models import (
     Checkpoint,
     Plan,
     Quota,
     QuotaClass,
-    QuotaLock,
     Restore,
     ScheduledOperation,
     Trigger,
@@ -96,31 +94,16 @@ def delete_limits(session: orm.Session, project_id: str) -> None:
     session.execute(sa.delete(Quota).where(Quota.project_id == project_id))
 
 
-def lock(session: orm.Session, project_id: str) -> None:
-    """Take the project's lock until the transaction ends, for callers that count before they call :func:`enforce`.
-
-    Call it inside ``Database.write``, which retries if two first requests of a project collide.
-    """
-    # A locking read: a plain read would fix MariaDB's snapshot before the lock is acquired, and the count would be stale.
-    query = sa.select(QuotaLock).where(QuotaLock.project_id == project_id).with_for_update()
-    if session.execute(query).scalar_one_or_none() is None:
-        session.add(QuotaLock(project_id=project_id))
-        try:
-            session.flush()
-        except db_exception.DBDuplicateEntry as error:
-            raise db_exception.RetryRequest(error) from None
-
-
 def enforce(
     session: orm.Session, project_id: str, resource: str, defaults: Mapping[str, int], *, wanted: int = 1
 ) -> None:
     """Check that the quota allows *wanted* more of *resource*, which the same transaction then adds.
 
-    Call it inside ``Database.write``: see :func:`lock`.
+    Call it inside ``Database.write``: see :func:`.locks.take`.
 
     :raises OverQuota: the limit would be exceeded
     """
-    lock(session, project_id)
+    locks.take(session, project_id)
     limit = limits(session, project_id, defaults)[resource]
     if limit == UNLIMITED:
         return

@@ -11,6 +11,7 @@ from oslo_db import exception as db_exception
 from sqlalchemy import orm
 
 from karbor_like import exception, logs, watchdog
+from karbor_like.conf.protection import SHORT_OPERATIONS
 from karbor_like.db import operations
 from karbor_like.metrics import families
 from karbor_like.protection import connections, runner
@@ -36,7 +37,7 @@ class Executor:
         conf = env.conf.protection
         self._slots: int = conf.max_operations
         self._takeover = Takeover(env, conf.lease)
-        self._pool = futures.ThreadPoolExecutor(self._slots, thread_name_prefix="operation")
+        self._pool = futures.ThreadPoolExecutor(self._slots + SHORT_OPERATIONS, thread_name_prefix="operation")
         self._condition = threading.Condition()
         self._running: dict[str, ActiveClaim] = {}
         self._closed = False
@@ -97,13 +98,19 @@ class Executor:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def poll(self) -> None:
-        """Claim as many due operations as there are free slots, and start them."""
+        """Claim as many due operations as there are free slots, and start them.
+
+        If there are none, an additional slot is for a deletion or a cancelled operation. These never wait behind all others.
+        """
         with self._condition:
-            free = 0 if self._closed else self._slots - len(self._running)
+            if self._closed:
+                return
+            free = self._slots - len(self._running)
             running = set(self._running)
-        if free <= 0:
-            return
-        for claim in self._takeover.claim(free, running):
+        only_short = free <= 0
+        for claim in self._takeover.claim(
+            free + SHORT_OPERATIONS if only_short else free, running, only_short=only_short
+        ):
             with self._condition:
                 self._running[claim.operation_id] = claim
             families.CLAIMS.inc()

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from karbor_like import exception
 from karbor_like.db import operations
 from karbor_like.db.models import Operation
+from karbor_like.db.operations import Limits
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.operation.claim import ActiveClaim
 
@@ -24,25 +25,38 @@ class Takeover:
         #: Waiting operations that were already logged.
         self._logged: set[str] = set()
 
-    def claim(self, limit: int, running: Collection[str]) -> Iterator[ActiveClaim]:
+    def claim(self, limit: int, running: Collection[str], *, only_short: bool = False) -> Iterator[ActiveClaim]:
         """Claim at most *limit* operations that are due, each in its own transaction.
 
         :param running: ids of the operations that this process runs
+        :param only_short: claim only deletions and cancelled operations
         :returns: each claim
         """
-        loaded = [provider.id for provider in self._env.providers.list()]
-        with self._env.database.reader() as session:
-            due = operations.due(session, limit + len(running), loaded)
-            waiting = operations.waiting_for_others(session, loaded)
-        self._log_waiting(waiting)
-        for row in due:
-            if not limit:
-                return
-            if self._can_run(row, loaded, running):
-                claim = self._claim(row)
-                if claim is not None:
-                    limit -= 1
-                    yield claim
+        providers = self._env.providers.list()
+        loaded = [provider.id for provider in providers]
+        limits = Limits(
+            self._env.conf.protection.max_operations_per_project,
+            {provider.id: provider.max_operations for provider in providers if provider.max_operations},
+        )
+        running = set(running)
+        claimed = True
+        # Claims may leave others without room. Then the next query finds those that still have some.
+        while limit and claimed:
+            claimed = False
+            with self._env.database.reader() as session:
+                due = operations.due(session, limit + len(running), loaded, limits, only_short=only_short)
+                waiting = operations.waiting_for_others(session, loaded)
+            self._log_waiting(waiting)
+            for row in due:
+                if not limit:
+                    return
+                if self._can_run(row, loaded, running):
+                    claim = self._claim(row, limits)
+                    if claim is not None:
+                        limit -= 1
+                        running.add(row.id)
+                        claimed = True
+                        yield claim
 
     def _log_waiting(self, waiting: Mapping[str, str]) -> None:
         for operation_id in waiting.keys() - self._logged:
@@ -63,7 +77,9 @@ class Takeover:
             return row.provider_id not in loaded
         return True
 
-    def _claim(self, row: Operation) -> ActiveClaim | None:
+    def _claim(self, row: Operation, limits: Limits) -> ActiveClaim | None:
         began = self._env.clock.monotonic()
-        record = self._env.database.write(lambda session: operations.claim(session, row, self._env.owner, self._lease))
+        record = self._env.database.write(
+            lambda session: operations.claim(session, row, self._env.owner, self._lease, limits)
+        )
         return ActiveClaim(record, self._env.clock, began, self._lease) if record else None

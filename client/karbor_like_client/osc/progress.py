@@ -40,20 +40,25 @@ def shown(title: str, stream: TextIO | None = None) -> Iterator[Callback]:
 
 
 def _lines(title: str, stream: TextIO) -> Callable[[Progress], None]:
-    last: list[tuple[str, int]] = []
+    last: list[tuple[str, str, int]] = []
 
     def show(now: Progress) -> None:
         tenth = now.bytes_done * 100 // now.bytes_total // _STEP if now.bytes_total else 0
-        if last[-1:] == [(now.status, tenth)]:
+        if last[-1:] == [(now.status, _queued(now), tenth)]:
             return
-        last.append((now.status, tenth))
+        last.append((now.status, _queued(now), tenth))
         total = f" of {filesize.decimal(now.bytes_total)}" if now.bytes_total else ""
-        print(f"{title}: {now.status}, {filesize.decimal(now.bytes_done)}{total}", file=stream, flush=True)
+        done = _queued(now) or f"{filesize.decimal(now.bytes_done)}{total}"
+        print(f"{title}: {now.status}, {done}", file=stream, flush=True)
 
     return show
 
 
 def _step(now: Progress) -> str:
-    """Return what the first resource in progress does, or the status."""
+    """Return the position in the queue, what the first resource in progress does, or the status."""
     steps = (resource.get("step") for resource in now.resources.values())
-    return next((step for step in steps if step), now.status)
+    return _queued(now) or next((step for step in steps if step), now.status)
+
+
+def _queued(now: Progress) -> str:
+    return f"queued, {now.queue['position']} of {now.queue['length']}" if now.queue else ""

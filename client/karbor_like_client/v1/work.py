@@ -22,12 +22,14 @@ class Progress:
     :param bytes_done: bytes that are transferred
     :param bytes_total: bytes to transfer, or None while that is unknown
     :param resources: by resource, as ``Type#id``: ``status``, ``step``, ``reason``, ``bytes_done`` and ``bytes_total``
+    :param queue: while the operation waits: its ``position`` (1 for the next one) in the queue, and the ``length`` of that
     """
 
     status: str
     bytes_done: int
     bytes_total: int | None
     resources: dict[str, dict[str, Any]]
+    queue: dict[str, int] | None = None
 
 
 #: Is called with the progress each time that it was requested.
@@ -46,7 +48,7 @@ class Work(base.Created):
     status = resource.Body("status")
     #: Why the operation failed.
     reason = resource.Body("reason")
-    #: ``bytes_done``, ``bytes_total`` and ``resources``. See :meth:`progress_now`.
+    #: ``bytes_done``, ``bytes_total``, ``resources`` and, while the operation waits, ``queue``. See :meth:`progress_now`.
     progress = resource.Body("progress", type=dict)
     #: Bytes that the resources contain.
     logical_bytes = resource.Body("logical_bytes", type=int)
@@ -59,7 +61,11 @@ class Work(base.Created):
         """Return the progress that the API stated last."""
         known = self.progress or {}
         return Progress(
-            self.status, known.get("bytes_done") or 0, known.get("bytes_total"), known.get("resources") or {}
+            self.status,
+            known.get("bytes_done") or 0,
+            known.get("bytes_total"),
+            known.get("resources") or {},
+            known.get("queue"),
         )
 
 

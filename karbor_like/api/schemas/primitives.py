@@ -85,6 +85,15 @@ PROGRESS: Schema = {
     "properties": {
         "bytes_done": {"type": "integer", "minimum": 0},
         "bytes_total": BYTES,
+        "queue": {
+            "type": "object",
+            "description": "While the operation waits in the queue of the protection services.",
+            "properties": {
+                "position": {"type": "integer", "minimum": 1, "description": "1 for the next operation."},
+                "length": {"type": "integer", "minimum": 1, "description": "Operations that wait."},
+            },
+            "required": ["position", "length"],
+        },
         "resources": {
             "type": "object",
             "description": "By resource, as Type#id.",

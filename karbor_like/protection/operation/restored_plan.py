@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import orm
 
 from karbor_like import exception
-from karbor_like.db import quotas
+from karbor_like.db import locks, quotas
 from karbor_like.db.plans import PLANS
 from karbor_like.db.restores import RESTORES
 from karbor_like.domain import planned, states
@@ -86,7 +86,7 @@ def _make(operation: OperationSession) -> list[str]:
 def _insert(operation: OperationSession, session: orm.Session, restore_id: str, values: Mapping[str, Any]) -> None:
     """Insert the plan and name it in the row of the restore, unless an earlier attempt did."""
     project_id = values["project_id"]
-    quotas.lock(session, project_id)
+    locks.take(session, project_id)
     if RESTORES.get(session, restore_id, lock=True).restored_plan_id is not None:
         return
     quotas.enforce(session, project_id, "plans", dict(operation.env.conf.quota))

@@ -58,6 +58,15 @@ UUID of the provider to which checkpoints are copied if a request for copies nam
 resources that are copied.
 """,
     ),
+    cfg.IntOpt(
+        "max_operations",
+        default=0,
+        min=0,
+        help="""
+Operations with this provider that all protection services together run concurrently, without deletions. Those with other
+providers overtake the further ones. 0 is unlimited. Set the same number for all services.
+""",
+    ),
     cfg.StrOpt(
         "deployer",
         default=Deployer.AUTO,
@@ -98,6 +107,7 @@ class Provider:
         self.description: str = conf.provider.description
         self.copy_to: str | None = str(uuid.UUID(conf.provider.copy_to)) if conf.provider.copy_to else None
         self.deployer = Deployer(conf.provider.deployer)
+        self.max_operations: int = conf.provider.max_operations
         #: Project in the bank -> project here, for those that have other ids here.
         self.project_map = project_map.parse(conf.provider.map_project)
         self.plugins = plugins

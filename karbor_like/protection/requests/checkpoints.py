@@ -12,7 +12,7 @@ from sqlalchemy import orm
 
 from karbor_like import exception
 from karbor_like.context import RequestContext
-from karbor_like.db import checkpoints, operations, plans, quotas, scheduled_operations
+from karbor_like.db import checkpoints, locks, operations, plans, quotas, scheduled_operations
 from karbor_like.db.models import Checkpoint, Plan
 from karbor_like.domain import coercion, left_out, planned, states
 from karbor_like.domain.graph import Graph
@@ -103,7 +103,7 @@ class Checkpoints:
 
         def write(session: orm.Session) -> operations.Claim | None:
             # The lock serializes this with a repeat of this request.
-            quotas.lock(session, plan.project_id)
+            locks.take(session, plan.project_id)
             if checkpoints.CHECKPOINTS.find(session, checkpoint_id, context.scope) is not None:
                 return None
             quotas.enforce(session, plan.project_id, "checkpoints", dict(self._env.conf.quota))

@@ -10,7 +10,7 @@ from sqlalchemy import orm
 
 from karbor_like import exception
 from karbor_like.context import RequestContext
-from karbor_like.db import checkpoints, plans, quotas
+from karbor_like.db import checkpoints, locks, plans, quotas
 from karbor_like.db import session as db_session
 from karbor_like.db.models import Checkpoint, Plan
 from karbor_like.domain import copies, states
@@ -108,7 +108,7 @@ class Copies:
         """Queue the copies of a request. Return the ids of the checkpoints that it copies, now or when it was sent before."""
         plan = request.plan
         # Taken first, so that the second of two concurrent requests sees the copies of the first.
-        quotas.lock(session, plan.project_id)
+        locks.take(session, plan.project_id)
         found = checkpoints.of_plan(session, request.source.id, plan.project_id, plan.id, lock=True)
         there = checkpoints.of_plan(session, request.target.id, plan.project_id, plan.id, deleted=True)
         made = _made(request, there)

@@ -8,7 +8,7 @@ from sqlalchemy import orm
 from karbor_like import exception
 from karbor_like.clients.factory import Clients
 from karbor_like.context import RequestContext
-from karbor_like.db import checkpoints, quotas, restores, verifications
+from karbor_like.db import checkpoints, locks, quotas, restores, verifications
 from karbor_like.db.repository import Repository
 from karbor_like.domain import states
 from karbor_like.domain.graph import Graph
@@ -135,7 +135,7 @@ class Restores:
         options = check(spread(parameters, schemas, root=root), schemas, types, root=root, strict=True)
 
         def write(session: orm.Session) -> None:
-            quotas.lock(session, project_id)
+            locks.take(session, project_id)
             # The lock serializes this with a deletion of the checkpoint, and with a repeat of this request.
             checkpoint = checkpoints.get(session, checkpoint_id, provider.id, context.scope, lock=True)
             if repository.find(session, request_id, context.project_id) is not None:

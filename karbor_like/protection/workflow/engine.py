@@ -20,6 +20,7 @@ from taskflow.persistence import models
 from taskflow.types.failure import Failure
 
 from karbor_like import exception
+from karbor_like.conf.protection import SHORT_OPERATIONS
 from karbor_like.db.session import Database
 from karbor_like.protection.workflow.bounded_executor import BoundedExecutor
 from karbor_like.protection.workflow.persistence import Holder
@@ -53,7 +54,7 @@ class Persistence(Protocol):
 
 def threads(conf: cfg.ConfigOpts) -> futures.Executor:
     """Build the executor ``threads``: one pool, large enough for all flows of the process."""
-    size = conf.taskflow.tasks_per_operation * conf.protection.max_operations
+    size = conf.taskflow.tasks_per_operation * (conf.protection.max_operations + SHORT_OPERATIONS)
     return futures.ThreadPoolExecutor(size, thread_name_prefix="task")
 
 

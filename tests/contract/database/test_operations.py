@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from karbor_like import exception
-from karbor_like.db import checkpoints, operations
+from karbor_like.db import checkpoints, operations, queues
 from karbor_like.db import session as db_session
 from karbor_like.db.operations import OPERATIONS
 
@@ -21,9 +21,9 @@ def _enqueue(database, *projects, provider="x"):
     return database.write(work)
 
 
-def _due(database, limit=100, providers=("x",)):
+def _due(database, limit=100, providers=("x",), limits=operations.UNLIMITED, **more):
     with database.reader() as session:
-        return operations.due(session, limit, providers)
+        return operations.due(session, limit, providers, limits, **more)
 
 
 def _waiting(database):
@@ -31,8 +31,8 @@ def _waiting(database):
         return operations.waiting_for_others(session, ["x"])
 
 
-def _claim(database, row, owner="me", lease=30.0):
-    return database.write(lambda session: operations.claim(session, row, owner, lease))
+def _claim(database, row, owner="me", lease=30.0, limits=operations.UNLIMITED):
+    return database.write(lambda session: operations.claim(session, row, owner, lease, limits))
 
 
 def _expire(database, operation_id):
@@ -65,6 +65,136 @@ def test_a_project_with_running_operations_waits_behind_an_idle_one(database):
     _enqueue(database, "busy", "busy", "idle")
     assert _claim(database, _due(database)[0])
     assert [row.project_id for row in _due(database)] == ["idle", "busy"]
+
+
+class _Queue:
+    """A service with one slot, on a database whose operations start a minute apart."""
+
+    def __init__(self, database):
+        self._database = database
+        self._minutes = 0
+
+    def run_next(self, limits=operations.UNLIMITED, **more):
+        """Claim the next operation and return its project."""
+        row = _due(self._database, 1, limits=limits, **more)[0]
+        held = _claim(self._database, row, limits=limits)
+        self._minutes += 1
+        at = datetime(2031, 1, 1, tzinfo=UTC) + timedelta(minutes=self._minutes)
+        self._database.write(lambda session: OPERATIONS.update(session, row.id, {"started_at": at}))
+        return row.project_id, held
+
+    def finish(self, held):
+        assert self._database.write(lambda session: operations.finish(session, held, "available"))
+
+    def order(self, count):
+        """The projects whose operations run, one after the other."""
+        found = []
+        for _ in range(count):
+            project, held = self.run_next()
+            found.append(project)
+            self.finish(held)
+        return found
+
+
+def test_one_operation_does_not_wait_behind_a_hundred_of_another_project(database):
+    queue = _Queue(database)
+    _enqueue(database, *["busy"] * 100)
+    project, held = queue.run_next()
+    assert project == "busy"
+    _enqueue(database, "idle")
+    queue.finish(held)
+    # Both have no running operation now. The queue remembers whose turn it was.
+    assert queue.order(3) == ["idle", "busy", "busy"]
+
+
+def test_projects_take_turns_also_with_one_slot(database):
+    _enqueue(database, *["a"] * 5, *["b"] * 2, "c")
+    order = _Queue(database).order(8)
+    assert (sorted(order[:3]), sorted(order[3:5]), order[5:]) == (["a", "b", "c"], ["a", "b"], ["a"] * 3)
+
+
+@pytest.mark.parametrize("limits", [operations.Limits(per_project=2), operations.Limits(per_provider={"x": 2})])
+def test_services_keep_a_limit_together(database, limits):
+    _enqueue(database, *["p"] * 6)
+    seen = _due(database, limits=limits)
+    assert len(seen) == 6
+    # Each service saw all of them before any of them was claimed.
+    with ThreadPoolExecutor(6) as pool:
+        claims = list(pool.map(lambda row: _claim(database, row, limits=limits), seen))
+    won = [claim for claim in claims if claim]
+    assert len(won) == 2
+    assert _due(database, limits=limits) == []
+    assert database.write(lambda session: operations.finish(session, won[0], "available"))
+    due = _due(database, limits=limits)
+    assert [bool(_claim(database, row, limits=limits)) for row in due] == [True, False, False, False]
+
+
+def test_a_project_and_a_provider_without_room_do_not_hold_up_others(database):
+    limits = operations.Limits(per_project=2, per_provider={"y": 1})
+    _enqueue(database, *["p"] * 3)
+    _enqueue(database, "q", "q", provider="y")
+    _enqueue(database, "q", "r")
+    claimed = []
+    while due := _due(database, 1, ("x", "y"), limits):
+        assert _claim(database, due[0], limits=limits)
+        claimed.append((due[0].project_id, due[0].provider_id))
+    assert sorted(claimed) == [("p", "x"), ("p", "x"), ("q", "x"), ("q", "y"), ("r", "x")]
+
+
+def test_limits_do_not_hold_up_deletions_nor_what_is_cancelled(database):
+    limits = operations.Limits(per_project=1, per_provider={"x": 1})
+    running, first, second, cancelled = _enqueue(database, *["p"] * 4)
+    (row,) = _due(database, 1, limits=limits)
+    assert row.id == running
+    assert _claim(database, row, limits=limits)
+    assert _due(database, limits=limits) == []
+
+    def change(session):
+        OPERATIONS.update(session, second, {"operation_type": "delete"})
+        assert operations.request_cancel(session, cancelled)
+
+    database.write(change)
+    due = _due(database, limits=limits)
+    assert [row.id for row in due] == [cancelled, second], "what is cancelled only ends, so it comes first"
+    assert [row.id for row in _due(database, only_short=True)] == [cancelled, second]
+    assert all(_claim(database, row, limits=limits) for row in due)
+    assert first not in [row.id for row in _due(database, limits=limits)]
+
+
+def test_operations_that_have_lost_their_processes_continue_within_a_lower_limit(database):
+    _enqueue(database, *["p"] * 3)
+    for row in _due(database):
+        assert _claim(database, row)
+        _expire(database, row.id)
+    limits = operations.Limits(per_project=1)
+    rows = _due(database, limits=limits)
+    assert len(rows) == 3
+    assert [bool(_claim(database, row, limits=limits)) for row in rows] == [True, False, False]
+
+
+def test_what_a_request_holds_does_not_count(database):
+    def make(session):
+        row = OPERATIONS.insert(session, operation_type="protect", project_id="p", provider_id="x", status="protecting")
+        return operations.hold(session, row, "an endpoint", 30.0)
+
+    database.write(make)
+    _enqueue(database, "p")
+    limits = operations.Limits(per_project=1)
+    (row,) = _due(database, limits=limits)
+    assert _claim(database, row, limits=limits)
+
+
+def test_positions_follow_the_order_in_which_operations_run(database):
+    ids = _enqueue(database, *["a"] * 3, "b", "b", "c")
+    with database.reader() as session:
+        found = queues.positions(session, [*ids[1:], "unknown"])
+    order = [row.id for row in _due(database)]
+    assert found == {key: queues.Position(order.index(key) + 1, 6) for key in ids[1:]}
+    assert _claim(database, _due(database, 1)[0])
+    with database.reader() as session:
+        found = queues.positions(session, ids)
+    assert order[0] not in found
+    assert sorted(place.position for place in found.values()) == [1, 2, 3, 4, 5]
 
 
 def test_operations_of_a_provider_that_is_not_loaded_do_not_block_others(database):

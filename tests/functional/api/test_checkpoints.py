@@ -37,6 +37,17 @@ def test_a_new_checkpoint_shows_all_that_clients_decode(alice, plan, checkpoint)
     assert alice.get(PATH) == {"checkpoints": [checkpoint]}
 
 
+def test_a_checkpoint_whose_operation_waits_shows_its_position(alice, bob, plan, checkpoint):
+    other = bob.post("/plans", bodies.plan())["plan"]
+    theirs = bob.post(PATH, bodies.checkpoint(other["id"]))["checkpoint"]
+    last = alice.post(PATH, bodies.checkpoint(plan["id"]))["checkpoint"]
+    assert checkpoint["progress"]["queue"] == {"position": 1, "length": 1}
+    assert theirs["progress"]["queue"] == {"position": 2, "length": 2}
+    assert last["progress"]["queue"] == {"position": 3, "length": 3}
+    shown = {row["id"]: row["progress"]["queue"]["position"] for row in alice.get(PATH)["checkpoints"]}
+    assert shown == {checkpoint["id"]: 1, last["id"]: 3}
+
+
 @pytest.mark.parametrize("spelling", ["extra-info", "extra_info"])
 def test_extra_info_is_kept_in_both_spellings(alice, plan, spelling):
     body = {"checkpoint": {"plan_id": plan["id"], spelling: {"created_by": "operation-engine", "gone": None}}}

@@ -56,12 +56,27 @@ def test_an_operation_that_is_cancelled_in_the_queue_never_begins(site: Site):
         waiting = protect(site, "n2")
         operation_id = site.operation(checkpoint_id=waiting).id
         unwrap(lambda: site.endpoint.cancel(site.context(), operation_id=operation_id))
-        (site.cloud.path / "go").touch()
+        # It does not wait until one of the others has ended.
         row = site.wait(waiting, "available", "error")
+        (site.cloud.path / "go").touch()
         for checkpoint_id in first:
             site.wait(checkpoint_id, "available")
     assert (row.status, row.reason) == ("error", "cancelled")
     assert "n2" not in begun(site)
+
+
+def test_a_project_at_its_limit_leaves_slots_to_others(tmp_path: Path, files: Path):
+    site = Site(tmp_path, files, max_operations=2, max_operations_per_project=1)
+    site.cloud.plant({f"n{number}": [] for number in range(4)})
+    site.cloud.fault(**{f"main:n{number}": "wait" for number in range(3)})
+    mine = [protect(site, name) for name in ("n0", "n1")]
+    other = protect(site, "n2", OTHER)
+    with running(site):
+        until(lambda: begun(site), lambda found: len(found) == 2, 30, "two operations")
+        assert sorted(begun(site)) == ["n0", "n2"]
+        (site.cloud.path / "go").touch()
+        for checkpoint_id in [*mine, other]:
+            assert site.wait(checkpoint_id, "available", "error").status == "available"
 
 
 def test_an_operation_that_waits_for_bytes_per_second_can_be_cancelled(tmp_path: Path, files: Path):

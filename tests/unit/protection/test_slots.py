@@ -59,6 +59,18 @@ def test_a_free_place_goes_to_the_project_that_has_the_fewest(log):
     assert log == ["a", "a", "b", "a", "a"]
 
 
+def test_projects_take_turns_also_with_a_single_place(log):
+    slots = TransferSlots(1)
+    workers = begin(slots, "aaab", log)
+    for number in (0, 3, 1, 2):
+        assert workers[number].inside.wait(10)
+        workers[number].end.set()
+    for worker in workers:
+        worker.join()
+    assert log == ["a", "b", "a", "a"]
+    assert not slots._turns, "nothing is kept of projects that have no resources here"
+
+
 def test_no_more_than_there_are_places(log):
     slots = TransferSlots(3)
     workers = begin(slots, "abcdef", log)

@@ -138,6 +138,16 @@ def test_types_of_a_plan(registry, directory, good):
     assert len(str(caught.value)) < 500
 
 
+def test_a_provider_may_have_limits(registry, directory, good):
+    (directory / "a.conf").write_text(good)
+    registry.load()
+    assert registry.get(ID).max_operations == 0
+    limited = good.replace("[provider]", "[provider]\nmax_operations = 3", 1)
+    (directory / "a.conf").write_text(limited)
+    registry.load()
+    assert registry.get(ID).max_operations == 3
+
+
 def test_a_disabled_provider_is_invisible(registry, directory, good):
     (directory / "infra.conf").write_text(good.replace("enabled = true", "enabled = false"))
     registry.load()
