@@ -26,6 +26,8 @@ _CHECK_SECONDS = 30
 _FAILED_SECONDS = 3600
 #: Seconds since the creation of an object in the cloud after which it may be an orphaned resource.
 _ORPHAN_AGE = 86400.0
+#: Seconds after which a search for such objects ends: other jobs wait.
+_SEARCH_SECONDS = 600.0
 #: Seconds without progress after which a job hangs. A step, such as the list of the packs of a project with 10 TB, is many
 #: requests to the bank, each of which may be retried for minutes.
 _LIMIT = 3600.0
@@ -107,7 +109,7 @@ class Housekeeping:
 
     def _search(self) -> bool:
         """Warn of what nothing owns any more in the cloud. Deletes nothing."""
-        reaper = Reaper(self._env, older_than=_ORPHAN_AGE, limit=_LIMIT / 2)
+        reaper = Reaper(self._env, older_than=_ORPHAN_AGE, limit=_SEARCH_SECONDS)
         report = reaper.run(find_projects(self._env))
         self.orphaned = report.counts()
         for problem in report.problems:

@@ -120,15 +120,14 @@ def _print_table(report: Report, delete: bool) -> None:
         row = finding.to_dict()
         result = "deleted" if finding.is_deleted else finding.problem or ("kept" if delete else "")
         created = (row["created_at"] or "unknown")[:19]
-        table.add_row(
-            *map(_plain, (row["project_id"], row["type"], row["id"], row["name"], created)), finding.standing, result
-        )
+        cells = (row["project_id"], row["type"], row["id"], row["name"], created, row["standing"], result)
+        table.add_row(*map(_plain, cells))
     # Do not wrap lines in a pipe, so that grep finds them.
     Console(width=None if sys.stdout.isatty() else 10_000, markup=False).print(table)
     left = sum(not finding.is_deleted for finding in report.findings)
     print(f"{len(report.findings) - left} deleted, {left} remain; {report.owned} others have an owner or are too young")
     for problem in report.problems:
-        print(problem, file=sys.stderr)
+        print(_plain(problem), file=sys.stderr)
 
 
 def _plain(text: str) -> str:

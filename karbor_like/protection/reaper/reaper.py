@@ -33,6 +33,8 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds from its creation in which an object is never an orphaned resource: its operation may be starting.
 YOUNGEST: Final = 3600.0
+#: The largest age in seconds that a search can ask for.
+OLDEST: Final = 10 * 365 * 86400.0
 #: Seconds for the deletion of one object.
 _PATIENCE: Final = 60.0
 #: Attempts to delete objects that others depend on, each after the deletion of at least one other.
@@ -101,10 +103,11 @@ class Report:
 class Reaper:
     """One run.
 
-    :param older_than: seconds since the creation of an object and the end of its operation; at least :data:`YOUNGEST`
+    :param older_than: seconds since the creation of an object and the end of its operation, from :data:`YOUNGEST` to
+        :data:`OLDEST`
     :param delete: the standings whose objects are deleted, of :data:`~karbor_like.protection.reaper.verdicts.ORPHANED`
     :param limit: seconds after which no further list is begun; None: no limit
-    :raises InvalidInput: *older_than* is too small
+    :raises InvalidInput: *older_than* is too small or too large
     """
 
     def __init__(
@@ -115,10 +118,10 @@ class Reaper:
         delete: Iterable[Standing] = (),
         limit: float | None = None,
     ) -> None:
-        if older_than < YOUNGEST:
+        if not YOUNGEST <= older_than <= OLDEST:
             raise exception.InvalidInput(
-                f"{older_than / 3600:g} hours are too short an age: operations that are starting need their objects; use"
-                f" {YOUNGEST / 3600:g} hours or more"
+                f"{older_than / 3600:g} hours are no usable age: operations that are starting need their objects; use"
+                f" {YOUNGEST / 3600:g} to {OLDEST / 3600:g} hours"
             )
         self._env = env
         self._before: datetime = env.clock.now() - timedelta(seconds=older_than)
