@@ -66,14 +66,15 @@ class Client(Proxy):
 
 
 def _check_object(response: requests.Response) -> None:
-    """Refuse an answer that another service gave, for example a proxy."""
+    """Refuse an answer that another service gave, for example a proxy: all content of the API has a member."""
     if not response.content:
         return
     try:
-        known = isinstance(response.json(), dict)
+        content = response.json()
     except ValueError:
-        known = False
-    if not known:
+        content = None
+    is_known = isinstance(content, dict) and (bool(content) or response.request.method != "GET")
+    if not is_known:
         raise Failure(_("What answers at the address of the data protection service is another service."))
 
 

@@ -13,7 +13,7 @@ from urllib import parse
 import pytest
 import requests
 import webtest
-from openstack_auth import policy
+from keystoneauth1 import session as keystone
 from openstack_dashboard.test import helpers
 from requests import adapters
 
@@ -53,9 +53,10 @@ class Case(helpers.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        policy.reset()
         self.requests: list[tuple[str, str]] = []
         self.broken: Any = None
+        # Requests are repeated at once.
+        mock.patch.object(keystone.time, "sleep").start()
         patcher = mock.patch.object(
             adapters.HTTPAdapter, "send", lambda _self, request, **kwargs: self._answer(request)
         )

@@ -22,3 +22,6 @@ POLICY_CHECK_FUNCTION = "openstack_auth.policy.check"
 # Styles are compiled by the test with a browser.
 COMPRESS_ENABLED = False
 COMPRESS_PRECOMPILERS = ()
+# Horizon's settings for tests compile each template again for each page.
+_OPTIONS = TEMPLATES[0]["OPTIONS"]  # noqa: F405
+_OPTIONS["loaders"] = [("django.template.loaders.cached.Loader", _OPTIONS["loaders"])]

@@ -157,7 +157,9 @@ class CreateTest(Case):
         self.assertEqual("Select", kinds["Volume: Force"])
         self.assertEqual("NumberInput", kinds["Volume: Retries"])
         self.assertEqual("TextInput", kinds["Volume: Backup name"])
-        self.assertContains(page, "data-1")
+        self.assertContains(page, "<legend>Server</legend>")
+        self.assertContains(page, 'aria-label="Protected with it"')
+        self.assertContains(page, "<title>Create Plan")
         self.assertContains(page, 'name="request_key"')
 
     def test_the_form_has_a_bounded_number_of_requests(self):

@@ -1,7 +1,7 @@
 """Forms: one submission has one effect, errors of the API are shown in the form, and fields are made of JSON Schemas."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from django import forms
@@ -160,16 +160,17 @@ class Options:
 
     :param prefix: what the names of the fields begin with
     :param schemas: JSON Schemas by type of resource
+    :param without: names of properties that have other fields
     """
 
-    def __init__(self, prefix: str, schemas: Mapping[str, Any]) -> None:
+    def __init__(self, prefix: str, schemas: Mapping[str, Any], *, without: Collection[str] = ()) -> None:
         self.fields: dict[str, forms.Field] = {}
         self._properties: dict[str, tuple[str, str]] = {}
         for kind, schema in sorted(schemas.items()):
             properties = schema.get("properties") if isinstance(schema, Mapping) else None
             for name, description in (properties or {}).items():
                 field = field_of(str(name), description if isinstance(description, Mapping) else {})
-                if field is None:
+                if field is None or name in without:
                     continue
                 field.label = f"{texts.resource_type(kind)}: {field.label}"
                 key = f"{prefix}_{len(self.fields)}"

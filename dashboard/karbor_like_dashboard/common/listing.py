@@ -1,5 +1,6 @@
 """Lists: filters that are part of the address, pages, rows that are polled while something runs, and actions on rows."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -150,7 +151,8 @@ class ListView(tables.DataTableView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
-        with api.reporting(self.request, self.unable):
+        # A failure to make them was reported together with the list.
+        with contextlib.suppress(Failure):
             context["filters"] = self.filters()
         context["description"] = self.description
         return context
@@ -181,7 +183,7 @@ class DetailView(views.HorizonTemplateView):
             raise horizon_exceptions.NotAuthorized
         with api.reporting(self.request, self.unable, redirect=self.back()):
             shown = self.fetch()
-            context.update(title=getattr(shown, "name", None) or shown.id, shown=shown, **self.more(shown))
+            context.update({"title": getattr(shown, "name", None) or shown.id, "shown": shown, **self.more(shown)})
         return context
 
 

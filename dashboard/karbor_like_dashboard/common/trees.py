@@ -32,6 +32,11 @@ class Node:
         return f"{self.type}#{self.id}"
 
     @property
+    def state(self) -> str:
+        """The status for the reader."""
+        return texts.status(self.status)
+
+    @property
     def kind(self) -> str:
         """The type for the reader."""
         return texts.resource_type(self.type)
@@ -123,8 +128,11 @@ def flat(nodes: Iterable[Node]) -> Iterator[Node]:
         waiting += node.children
 
 
-class TreeWidget(forms.CheckboxSelectMultiple):
-    """Check boxes of resources, with what is protected or restored together with each of them below it."""
+class TreeWidget(forms.SelectMultiple):
+    """Check boxes of resources, with what is protected or restored together with each of them below it.
+
+    Horizon renders other widgets with check boxes by a template of its own.
+    """
 
     template_name = "karbor_like_dashboard/tree_widget.html"
     #: Groups with a title and nodes.
@@ -138,7 +146,7 @@ class TreeWidget(forms.CheckboxSelectMultiple):
         context["widget"].update(groups=self.groups, chosen=chosen, deep=self.deep)
         return context
 
-    def id_for_label(self, id_: str | None, index: str | None = None) -> str:
+    def id_for_label(self, id_: str | None) -> str:
         # The label belongs to the group of check boxes, not to one of them.
         return ""
 

@@ -107,6 +107,7 @@ class CreateView(workflows.WorkflowView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
+        context["page_title"] = self.page_title
         for step in context["workflow"].steps:
             # Makes the form of the step, so that messages about failures are known before the page is rendered.
             assert step.action is not None

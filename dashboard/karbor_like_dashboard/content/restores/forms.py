@@ -16,6 +16,9 @@ from karbor_like_dashboard.exceptions import Failure
 #: Resources that have their own fields for a new name and for an existing resource.
 MOST_NAMED = 50
 
+#: Parameters of all types, which have a field for all of them.
+_GENERAL = ("name_prefix", "strict")
+
 _SALT = "karbor_like_dashboard.restore"
 
 
@@ -93,13 +96,20 @@ class Restore(horizon_forms.SelfHandlingForm):
         self.initial.setdefault("resources", list(self.nodes))
         schemas = (provider.extended_info_schema or {}).get("restore_schema") or {}
         kinds = {node.type for node in self.nodes.values()}
-        self._options = common.Options("option", {kind: schema for kind, schema in schemas.items() if kind in kinds})
+        schemas = {kind: schema for kind, schema in schemas.items() if kind in kinds}
+        known = {kind: set((schema or {}).get("properties") or {}) for kind, schema in schemas.items()}
+        self._options = common.Options("option", schemas, without={*_GENERAL, "restore_name", "map_to"})
         self.fields.update(self._options.fields)
+        for name in _GENERAL:
+            if not any(name in names for names in known.values()):
+                # No plugin of the provider has it, and the API would refuse it.
+                del self.fields[name]
         self._named = list(self.nodes.values())[:MOST_NAMED]
         for number, node in enumerate(self._named):
-            self.fields[f"rename_{number}"] = forms.CharField(
-                label=_("New name of %s") % node.name, max_length=255, required=False
-            )
+            if "restore_name" in known.get(node.type, ()):
+                self.fields[f"rename_{number}"] = forms.CharField(
+                    label=_("New name of %s") % node.name, max_length=255, required=False
+                )
             self.fields[f"map_{number}"] = forms.CharField(
                 label=_("Use instead of %s the existing resource with the ID") % node.name,
                 max_length=255,
@@ -134,7 +144,7 @@ class Restore(horizon_forms.SelfHandlingForm):
             for name, member in (("rename", "restore_name"), ("map", "map_to")):
                 if data.get(f"{name}_{number}"):
                     parameters.setdefault(node.key, {})[member] = data[f"{name}_{number}"]
-        general = {name: data[name] for name in ("name_prefix", "strict") if data.get(name)}
+        general = {name: data[name] for name in _GENERAL if data.get(name)}
         if general:
             parameters["*"] = general
         body: dict[str, Any] = {

@@ -1,0 +1,142 @@
+"""The panel Restores, and its wizard."""
+
+import json
+
+from cloud import SERVER_ID, VOLUME_ID, Case
+from django.urls import reverse
+
+from karbor_like.db.checkpoints import CHECKPOINTS
+from karbor_like.db.restores import RESTORES
+from tests.fixtures.fake_catalogue import PROVIDER, SERVER, VOLUME
+
+GRAPH = json.dumps(
+    [{"0x0": [VOLUME, VOLUME_ID, "data", None], "0x1": [SERVER, SERVER_ID, "web", None]}, [["0x1", ["0x0"]]]]
+)
+ALL = [f"{SERVER}#{SERVER_ID}", f"{VOLUME}#{VOLUME_ID}"]
+
+
+def address(name, *args):
+    return reverse(f"horizon:data_protection:restores:{name}", args=args)
+
+
+class WizardTest(Case):
+    def setUp(self):
+        super().setUp()
+        checkpoint = self.checkpoint(self.plan())
+        self.database.write(lambda session: CHECKPOINTS.update(session, checkpoint["id"], {"resource_graph": GRAPH}))
+        self.page = f"{address('create')}?provider={PROVIDER}&checkpoint={checkpoint['id']}"
+
+    def form(self, **more):
+        form = self.client.get(self.page).context["form"]
+        return {
+            "request_key": form["request_key"].value(),
+            "resources": form["resources"].value(),
+            "where": "here",
+            "checked": "",
+            **more,
+        }
+
+    def checked(self, form):
+        """Submit the form for a dry run, and return it as the page shows it then."""
+        response = self.client.post(self.page, {**form, "check": "1"})
+        self.assertEqual(200, response.status_code)
+        return response, {**form, "checked": response.context["form"]["checked"].value()}
+
+    def started(self):
+        return [call for method, call in self.protection.calls if method == "restore" and not call["dry_run"]]
+
+    def dry(self):
+        return [call for method, call in self.protection.calls if method == "restore" and call["dry_run"]]
+
+    def test_all_resources_are_chosen_at_first(self):
+        self.assertEqual(ALL, self.form()["resources"])
+
+    def test_a_dry_run_is_shown_before_the_start(self):
+        response, form = self.checked(self.form(rename_1="copy"))
+        self.assertContains(response, "Start Restore")
+        self.assertEqual((1, 0), (len(self.dry()), len(self.started())))
+        restored = self.client.post(self.page, {**form, "start": "1"})
+        self.assertEqual(302, restored.status_code)
+        self.assertEqual(1, len(self.started()))
+        (made,) = [each for each in self.alice.get("/restores")["restores"] if not each["dry_run"]]
+        self.assertEqual(address("detail", made["id"]), restored["Location"])
+        self.assertEqual({ALL[1]: {"restore_name": "copy"}}, made["parameters"])
+
+    def test_nothing_starts_that_was_not_checked(self):
+        form = self.form()
+        self.client.post(self.page, {**form, "start": "1"})
+        self.assertEqual((1, 0), (len(self.dry()), len(self.started())))
+        _, form = self.checked(form)
+        self.client.post(self.page, {**form, "resources": ALL[:1], "start": "1"})
+        self.assertEqual((3, 0), (len(self.dry()), len(self.started())))
+
+    def test_a_double_click_starts_one_restore(self):
+        _, form = self.checked(self.form())
+        first, second = (self.client.post(self.page, {**form, "start": "1"}) for _ in range(2))
+        self.assertEqual(first["Location"], second["Location"])
+
+    def test_some_resources_with_names_and_mappings(self):
+        _, form = self.checked(self.form(resources=ALL[1:], rename_1="data-2"))
+        self.client.post(self.page, {**form, "start": "1"})
+        (call,) = self.started()
+        self.assertEqual((ALL[1:], False), (call["resources"], call["with_children"]))
+        made = next(each for each in self.alice.get("/restores")["restores"] if not each["dry_run"])
+        self.assertEqual({ALL[1]: {"restore_name": "data-2"}}, made["parameters"])
+
+    def test_another_cloud_needs_a_credential_that_no_page_shows(self):
+        there = {"where": "there", "restore_target": "https://other.test/v3", "restore_username": "alice"}
+        response = self.client.post(self.page, {**self.form(**there), "check": "1"})
+        self.assertContains(response, "This field is required")
+        response, _form = self.checked(self.form(**there, restore_password="very secret"))
+        self.assertNotContains(response, "very secret")
+        (call,) = self.dry()
+        self.assertEqual("very secret", call["restore_auth"]["password"])
+
+    def test_what_the_api_refuses_is_shown_in_the_form(self):
+        response = self.client.post(self.page, {**self.form(map_0="x"), "check": "1"})
+        self.assertEqual(200, response.status_code)
+        self.assertTrue(response.context["form"].errors)
+        self.assertNotContains(response, "Start Restore")
+
+    def test_a_checkpoint_that_is_gone_leads_to_the_list(self):
+        for query in (
+            "",
+            f"?provider={PROVIDER}",
+            f"?provider={PROVIDER}&checkpoint=11111111-1111-4111-8111-111111111111",
+        ):
+            self.assertEqual(302, self.client.get(address("create") + query).status_code)
+
+
+class DetailTest(Case):
+    def test_what_was_made_has_links(self):
+        checkpoint = self.checkpoint(self.plan())
+        of = {"provider_id": PROVIDER, "checkpoint_id": checkpoint["id"], "parameters": {}}
+        restore = self.alice.post("/restores", {"restore": of})["restore"]
+        made = {"resources_status": {f"{SERVER}#{SERVER_ID}": "available"}, "resources_reason": {}}
+        self.database.write(lambda session: RESTORES.update(session, restore["id"], made))
+        response = self.client.get(address("detail", restore["id"]))
+        self.assertContains(response, reverse("horizon:project:instances:detail", args=[SERVER_ID]))
+
+    def test_a_dry_run_shows_what_it_found(self):
+        checkpoint = self.checkpoint(self.plan())
+        of = {"provider_id": PROVIDER, "checkpoint_id": checkpoint["id"], "parameters": {}, "dry_run": True}
+        restore = self.alice.post("/restores", {"restore": of})["restore"]
+        plan = {
+            "actions": [{"action": "conflict", "type": VOLUME, "id": "1", "name": "<b>d</b>", "reason": "no quota"}],
+            "bytes": 2048,
+            "quotas": [{"resource": "gigabytes", "needed": 5, "free": None, "limit": -1}],
+            "deployer": "direct",
+        }
+        self.database.write(lambda session: RESTORES.update(session, restore["id"], {"plan": plan}))
+        response = self.client.get(address("detail", restore["id"]))
+        self.assertContains(response, "conflict")
+        self.assertContains(response, "no quota")
+        self.assertContains(response, "gigabytes")
+        self.assertContains(response, "&lt;b&gt;d")
+
+    def test_cancel(self):
+        checkpoint = self.checkpoint(self.plan())
+        of = {"provider_id": PROVIDER, "checkpoint_id": checkpoint["id"], "parameters": {}}
+        restore = self.alice.post("/restores", {"restore": of})["restore"]
+        self.client.post(address("index"), {"action": f"restores__cancel__{restore['id']}"})
+        self.assertEqual(1, sum(method == "cancel" for method, _ in self.protection.calls))

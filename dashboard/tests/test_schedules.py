@@ -1,0 +1,109 @@
+"""The panel Schedules."""
+
+import types
+from datetime import time
+
+from cloud import Case
+from django.urls import reverse
+
+from karbor_like_dashboard.common import schedules, texts
+from karbor_like_dashboard.content.schedules import tables
+
+
+def address(name, *args):
+    return reverse(f"horizon:data_protection:schedules:{name}", args=args)
+
+
+class SchedulesTest(Case):
+    def create(self, **more):
+        plan = self.plan()
+        page = f"{address('create')}?plan={plan['id']}"
+        form = self.client.get(page).context["form"]
+        self.assertEqual(plan["id"], form["plan_id"].value())
+        data = {"request_key": form["request_key"].value(), "plan_id": plan["id"], "name": "nightly", "timezone": "UTC"}
+        response = self.client.post(page, {**data, **more})
+        return plan, response
+
+    def operations(self):
+        return self.alice.get("/scheduled_operations")["operations"]
+
+    def test_a_schedule_with_retention_is_listed(self):
+        self.create(when="weekly", weekday="1", at="23:05", max_backups="3")
+        response = self.client.get(address("index"))
+        self.assertContains(response, "every Monday at 23:05 (UTC)")
+        self.assertContains(response, "max_backups: 3")
+        (operation,) = self.operations()
+        self.assertEqual("retention_protect", operation["operation_type"])
+
+    def test_a_trigger_that_exists_is_used_again(self):
+        self.create(when="daily", at="01:00")
+        (trigger,) = self.alice.get("/triggers")["triggers"]
+        self.create(when="existing", trigger=trigger["id"])
+        self.assertEqual(1, len(self.alice.get("/triggers")["triggers"]))
+        self.assertEqual({trigger["id"]}, {each["trigger_id"] for each in self.operations()})
+
+    def test_pause_resume_and_delete(self):
+        self.create(when="daily", at="01:00")
+        (operation,) = self.operations()
+        for action, enabled in (("pause", False), ("resume", True)):
+            self.client.post(address("index"), {"action": f"schedules__{action}__{operation['id']}"})
+            self.assertEqual(enabled, self.operations()[0]["enabled"])
+        self.client.post(address("index"), {"action": f"schedules__delete__{operation['id']}"})
+        self.assertEqual([], self.operations())
+
+    def test_what_the_rules_would_delete_is_shown(self):
+        plan, _response = self.create(when="daily", at="01:00", max_backups="1")
+        old, new = self.checkpoint(plan), self.checkpoint(plan)
+        (operation,) = self.operations()
+        response = self.client.get(address("detail", operation["id"]))
+        self.assertContains(response, old["id"])
+        self.assertContains(response, new["id"])
+        self.assertEqual([False, True], [each["delete"] for each in response.context["simulated"]])
+
+    def test_the_times_of_a_trigger_are_not_overwritten(self):
+        self.create(when="daily", at="01:00")
+        (trigger,) = self.alice.get("/triggers")["triggers"]
+        page = address("edit_trigger", trigger["id"])
+        form = self.client.get(page).context["form"]
+        data = {name: form[name].value() or "" for name in form.fields} | {"pattern": "0 3 * * *"}
+        self.alice.put(f"/triggers/{trigger['id']}", {"trigger_info": {"name": "theirs"}})
+        self.assertContains(self.client.post(page, data), "Another user has changed the trigger")
+        form = self.client.get(page).context["form"]
+        data = {name: form[name].value() or "" for name in form.fields} | {"pattern": "0 3 * * *"}
+        self.assertEqual(302, self.client.post(page, data).status_code)
+        properties = self.alice.get(f"/triggers/{trigger['id']}")["trigger_info"]["properties"]
+        self.assertEqual("0 3 * * *", properties["pattern"])
+
+
+class TextsTest(Case):
+    def test_patterns_for_the_reader(self):
+        for pattern, text in (
+            ("5 2 * * *", "every day at 02:05 (UTC)"),
+            ("0 2 * * 0", "every Sunday at 02:00 (UTC)"),
+            ("0 2 13 * *", "every month on day 13 at 02:00 (UTC)"),
+            ("7 * * * *", "every hour at minute 7 (UTC)"),
+            ("*/5 * * * *", "*/5 * * * * (UTC)"),
+            ("0 2 13 * fri", "0 2 13 * fri (UTC)"),
+        ):
+            self.assertEqual(text, texts.trigger({"format": "crontab", "pattern": pattern}))
+        calendar = "BEGIN:VEVENT\nRRULE:FREQ=DAILY;COUNT=3\nEND:VEVENT"
+        self.assertEqual(
+            "FREQ=DAILY;COUNT=3 (Europe/Berlin)",
+            texts.trigger({"format": "calendar", "pattern": calendar, "timezone": "Europe/Berlin"}),
+        )
+
+    def test_fields_make_patterns(self):
+        at = time(23, 5)
+        for data, pattern in (
+            ({"when": "hourly", "minute": 7}, "7 * * * *"),
+            ({"when": "daily", "at": at}, "5 23 * * *"),
+            ({"when": "weekly", "at": at, "weekday": "1"}, "5 23 * * 1"),
+            ({"when": "monthly", "at": at, "day": 31}, "5 23 31 * *"),
+            ({"when": "crontab", "pattern": " 1  2 * * * "}, "1 2 * * *"),
+        ):
+            self.assertEqual(pattern, schedules.pattern(data))
+
+    def test_next_runs_are_shown_if_the_api_states_them(self):
+        self.assertEqual([], tables.next_runs(types.SimpleNamespace()))
+        runs = tables.next_runs(types.SimpleNamespace(next_runs=["2031-05-06T02:00:00+02:00", "soon"]))
+        self.assertEqual(["2031-05-06 00:00:00 UTC", "soon"], runs)
