@@ -1,5 +1,6 @@
 """The parts that Horizon finds by their names."""
 
+import configparser
 import importlib
 import pathlib
 import pkgutil
@@ -54,6 +55,15 @@ class PluginTest(Case):
     def test_all_templates_can_be_compiled(self):
         for path in (PACKAGE / "templates").rglob("*.html"):
             get_template(str(path.relative_to(PACKAGE / "templates")))
+
+    def test_all_files_are_in_the_distribution(self):
+        configuration = configparser.ConfigParser()
+        configuration.read(PACKAGE.parent / "setup.cfg")
+        _package, _sign, patterns = configuration["files"]["package_data"].strip().partition(" = ")
+        for path in PACKAGE.rglob("*.*"):
+            is_module = path.suffix == ".py" and (path.parent / "__init__.py").exists()
+            if path.is_file() and path.suffix != ".pyc" and not is_module:
+                self.assertTrue(any(path.relative_to(PACKAGE).match(each) for each in patterns.split()), path)
 
     def test_the_default_rules_are_those_of_the_service(self):
         content = yaml.safe_load((PACKAGE / "policies" / "karbor_like.yaml").read_text())
