@@ -5,6 +5,7 @@ the answer; one within ``[metrics] interval`` writes the answer only. The object
 """
 
 import argparse
+import functools
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import orm
 
 from karbor_like import service
 from karbor_like.clock import SystemClock
@@ -55,7 +57,11 @@ def fill(database: Database, plans: int, checkpoints: int) -> None:
             for age in range(checkpoints)
         ]
     for model, values in rows.items():
-        database.write(lambda session, model=model, values=values: session.execute(sa.insert(model), values))
+        database.write(functools.partial(_insert, model, values))
+
+
+def _insert(model: Any, values: list[dict[str, Any]], session: orm.Session) -> None:
+    session.execute(sa.insert(model), values)
 
 
 def measure(name: str, work: Callable[[], object], times: int = 5) -> None:

@@ -1,6 +1,5 @@
 """The figures for metrics, read by each database."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -58,7 +57,7 @@ class Site:
     def beat(self, binary: str, age: float = 0, **report) -> None:
         def write(session) -> None:
             row = services.beat(session, binary, new_id(), "process 1", {"hung": [], **report})
-            row.updated_at -= timedelta(seconds=age)
+            row.updated_at = self.now - timedelta(seconds=age)
 
         self.database.write(write)
 
@@ -73,7 +72,7 @@ class Site:
 
 
 @pytest.fixture
-def site(database) -> Iterator[Site]:
+def site(database) -> Site:
     return Site(database)
 
 

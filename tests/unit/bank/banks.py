@@ -115,7 +115,7 @@ def replace_head(bank: Bank, key: str, **changes: object) -> None:
     """Replace a head by one with other members, sealed with the same key."""
     head = manifest.read_head(bank.store, key, bank.keyring.resolve_key if bank.keyring else None)
     data_key = bank.keyring.get(head.project_id, head.data_key) if bank.keyring and head.data_key else None
-    bank.store.put(key, manifest.seal_head(key, dataclasses.replace(head, **changes), data_key))  # type: ignore[arg-type]
+    bank.store.put(key, manifest.seal_head(key, dataclasses.replace(head, **changes), data_key))
 
 
 def head_keys(bank: Bank, checkpoint_id: str) -> list[str]:

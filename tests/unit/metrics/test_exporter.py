@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from oslo_db import exception as db_exception
 
 from karbor_like import exception, service
 from karbor_like.clock import ManualClock, SystemClock
@@ -110,7 +111,7 @@ def test_what_does_not_work_is_named_without_secrets(serve):
         raise exception.BusUnavailable("no answer from amqp://user:secret@10.0.0.1:5672/ in 5 seconds")
 
     def away() -> None:
-        raise health.db_exception.DBError(ValueError("mysql://user:secret@db/x"))
+        raise db_exception.DBError(ValueError("mysql://user:secret@db/x"))
 
     status, text = ask(serve({"rpc": unreachable, "database": away, "threads": lambda: None}), "/healthz")
     assert status == 503
