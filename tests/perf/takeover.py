@@ -26,7 +26,9 @@ _PATIENCE = 600
 def measure(zygote: Zygote, directory: Path, operations: int) -> tuple[float, float]:
     """Return the seconds from the kill to the last claim, and to the last end."""
     files = write_files(directory, lease=LEASE)
-    files.write_text(files.read_text().replace("drain", f"max_operations = {operations}\ndrain", 1))
+    files.write_text(
+        files.read_text().replace("drain", f"max_operations = {operations}\nmax_streams = {operations}\ndrain", 1)
+    )
     other = files.with_name("there.conf")
     other.write_text(files.read_text().replace("host = here", "host = there"))
     os.environ[plugins.VARIABLE] = str(directory / "cloud")
