@@ -1,12 +1,12 @@
 """Commands about triggers."""
 
 import argparse
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
 from osc_lib import exceptions
 
-from karbor_like_client.osc import base, columns, texts
+from karbor_like_client.osc import base, texts
 
 _PROPERTIES = "<key=value,key=value>"
 
@@ -29,7 +29,6 @@ class ShowTrigger(base.ShowById):
     """Show a trigger."""
 
     noun = argument = "trigger"
-    formats: ClassVar[Mapping[str, columns.Format]] = {"next_runs": columns.lines}
 
 
 class CreateTrigger(base.Show):
