@@ -25,6 +25,7 @@ class WizardTest(Case):
         checkpoint = self.checkpoint(self.plan())
         self.database.write(lambda session: CHECKPOINTS.update(session, checkpoint["id"], {"resource_graph": GRAPH}))
         self.page = f"{address('create')}?provider={PROVIDER}&checkpoint={checkpoint['id']}"
+        self.start = f"{self.page}&start=1"
 
     def form(self, **more):
         form = self.client.get(self.page).context["form"]
@@ -38,7 +39,7 @@ class WizardTest(Case):
 
     def checked(self, form):
         """Submit the form for a dry run, and return it as the page shows it then."""
-        response = self.client.post(self.page, {**form, "check": "1"})
+        response = self.client.post(self.page, form)
         self.assertEqual(200, response.status_code)
         return response, {**form, "checked": response.context["form"]["checked"].value()}
 
@@ -55,7 +56,7 @@ class WizardTest(Case):
         response, form = self.checked(self.form(rename_1="copy"))
         self.assertContains(response, "Start Restore")
         self.assertEqual((1, 0), (len(self.dry()), len(self.started())))
-        restored = self.client.post(self.page, {**form, "start": "1"})
+        restored = self.client.post(self.start, form)
         self.assertEqual(302, restored.status_code)
         self.assertEqual(1, len(self.started()))
         (made,) = [each for each in self.alice.get("/restores")["restores"] if not each["dry_run"]]
@@ -64,20 +65,20 @@ class WizardTest(Case):
 
     def test_nothing_starts_that_was_not_checked(self):
         form = self.form()
-        self.client.post(self.page, {**form, "start": "1"})
+        self.client.post(self.start, form)
         self.assertEqual((1, 0), (len(self.dry()), len(self.started())))
         _, form = self.checked(form)
-        self.client.post(self.page, {**form, "resources": ALL[:1], "start": "1"})
+        self.client.post(self.start, {**form, "resources": ALL[:1]})
         self.assertEqual((3, 0), (len(self.dry()), len(self.started())))
 
     def test_a_double_click_starts_one_restore(self):
         _, form = self.checked(self.form())
-        first, second = (self.client.post(self.page, {**form, "start": "1"}) for _ in range(2))
+        first, second = (self.client.post(self.start, form) for _ in range(2))
         self.assertEqual(first["Location"], second["Location"])
 
     def test_some_resources_with_names_and_mappings(self):
         _, form = self.checked(self.form(resources=ALL[1:], rename_1="data-2"))
-        self.client.post(self.page, {**form, "start": "1"})
+        self.client.post(self.start, form)
         (call,) = self.started()
         self.assertEqual((ALL[1:], False), (call["resources"], call["with_children"]))
         made = next(each for each in self.alice.get("/restores")["restores"] if not each["dry_run"])
@@ -85,7 +86,7 @@ class WizardTest(Case):
 
     def test_another_cloud_needs_a_credential_that_no_page_shows(self):
         there = {"where": "there", "restore_target": "https://other.test/v3", "restore_username": "alice"}
-        response = self.client.post(self.page, {**self.form(**there), "check": "1"})
+        response = self.client.post(self.page, {**self.form(**there)})
         self.assertContains(response, "This field is required")
         response, _form = self.checked(self.form(**there, restore_password="very secret"))
         self.assertNotContains(response, "very secret")
@@ -93,7 +94,7 @@ class WizardTest(Case):
         self.assertEqual("very secret", call["restore_auth"]["password"])
 
     def test_what_the_api_refuses_is_shown_in_the_form(self):
-        response = self.client.post(self.page, {**self.form(map_0="x"), "check": "1"})
+        response = self.client.post(self.page, {**self.form(map_0="x")})
         self.assertEqual(200, response.status_code)
         self.assertTrue(response.context["form"].errors)
         self.assertNotContains(response, "Start Restore")

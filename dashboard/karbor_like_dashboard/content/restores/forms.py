@@ -171,7 +171,8 @@ class Restore(horizon_forms.SelfHandlingForm):
         checked = _loads(data["checked"])
         is_checked = checked is not None and checked["values"] == signature
         try:
-            if is_checked and "start" in self.data:
+            # Part of the address, because Horizon disables the button before its name would be sent.
+            if is_checked and "start" in request.GET:
                 return self._start(request, data, {**body, **credential})
             dry = api.client(request).create_restore(**{**body, **credential, "dry_run": True})
         except Failure as error:
