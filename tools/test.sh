@@ -12,7 +12,7 @@ elif [ "$(git rev-parse --is-shallow-repository 2>/dev/null)" = false ]; then
     # The number of the commit selects the turn, so that three consecutive commits run all scenarios.
     turn=$(($(git rev-list --count HEAD) % 3))
 fi
-environments=${1:-py3,install,lint,docs,releasenotes,services,cloud}
+environments=${1:-py3,install,lint,docs,releasenotes,dashboard,services,cloud}
 export KARBOR_LIKE_CLOUD_RUN="--turn $turn"
 case ",$environments,:$(id -u)" in
     # Tests that need only one cloud run on the real one.

@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from oslo_db import exception as db_exception
 from sqlalchemy import orm
@@ -38,8 +38,6 @@ class Housekeeping:
 
     def __init__(self, env: ServiceContext) -> None:
         self._env = env
-        #: Orphaned resources that the last search of this process found, by type.
-        self.orphaned: Mapping[str, int] = {}
         self._periodic = Periodic("housekeeping", _CHECK_SECONDS, self.run_due, env.clock, env.watchdog, limit=_LIMIT)
 
     def start(self) -> None:
@@ -63,7 +61,6 @@ class Housekeeping:
                 self._run_job(
                     f"failed {provider.id}", _FAILED_SECONDS, functools.partial(self._delete_failed, provider)
                 )
-
         if conf.reaper_interval and self._env.conf.service_auth.auth_type:
             self._run_job("reaper", conf.reaper_interval, self._search)
 
@@ -111,13 +108,13 @@ class Housekeeping:
         """Warn of what nothing owns any more in the cloud. Deletes nothing."""
         reaper = Reaper(self._env, older_than=_ORPHAN_AGE, limit=_SEARCH_SECONDS)
         report = reaper.run(find_projects(self._env))
-        self.orphaned = report.counts()
+        counts = report.counts()
         for problem in report.problems:
             LOG.info("The search for orphaned resources is incomplete: %s", problem)
-        if self.orphaned:
+        if counts:
             LOG.warning(
                 "There are orphaned resources in the cloud (%s); 'karbor-like-manage cloud orphans' shows and deletes them",
-                ", ".join(f"{kind}: {number}" for kind, number in self.orphaned.items()),
+                ", ".join(f"{kind}: {number}" for kind, number in counts.items()),
             )
         return not report.problems
 
