@@ -123,7 +123,7 @@ class DetailTest(Case):
         of = {"provider_id": PROVIDER, "checkpoint_id": checkpoint["id"], "parameters": {}, "dry_run": True}
         restore = self.alice.post("/restores", {"restore": of})["restore"]
         plan = {
-            "actions": [{"action": "conflict", "type": VOLUME, "id": "1", "name": "<b>d</b>", "reason": "no quota"}],
+            "actions": [{"action": "conflict", "resource": f"{VOLUME}#1", "name": "<b>d</b>", "reason": "no quota"}],
             "bytes": 2048,
             "quotas": [{"resource": "gigabytes", "needed": 5, "free": None, "limit": -1}],
             "deployer": "direct",
