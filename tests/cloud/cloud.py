@@ -128,7 +128,8 @@ class Cloud:
         started = max((p.create_time() for name in PROCESSES if (p := self.supervisor.process(name))), default=0.0)
         self._wait("nova-compute", PROCESSES, lambda: Nova.is_ready(compute, placement, started))
         self._wait("heat-engine", ("heat-engine",), lambda: Heat.is_ready(stacks))
-        Nova.furnish(compute)
+        # As in other clouds, only the names are the same.
+        Nova.furnish(compute, "second-" if self.layout.first else "")
         Neutron.furnish(self.admin("network"))
 
     def _wait(self, name: str, processes: Sequence[str], ready: Callable[[], bool], timeout: float = 180) -> None:

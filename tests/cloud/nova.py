@@ -94,10 +94,14 @@ class Nova:
         return bool(found.json()["resource_providers"])
 
     @staticmethod
-    def furnish(compute: Adapter) -> None:
-        """Create the flavors that are missing."""
+    def furnish(compute: Adapter, prefix: str) -> None:
+        """Create the flavors that are missing.
+
+        :param prefix: of their ids
+        """
         present = {flavor["id"] for flavor in compute.get("/flavors").json()["flavors"]}
-        for key, (name, ram, vcpus, disk) in _FLAVORS.items():
+        for number, (name, ram, vcpus, disk) in _FLAVORS.items():
+            key = prefix + number
             if key not in present:
                 body = {"id": key, "name": name, "ram": ram, "vcpus": vcpus, "disk": disk}
                 compute.post("/flavors", json={"flavor": body})
