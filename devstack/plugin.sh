@@ -32,13 +32,19 @@ function _karbor_like_has_dashboard {
     is_service_enabled horizon && [[ -d $KARBOR_LIKE_DIR/dashboard ]]
 }
 
-# What Horizon needs to show the panels: a list of files, and where they go
+# The files that Horizon reads from directories of its own: panels and settings
 function _karbor_like_panels {
-    find "$KARBOR_LIKE_DIR/dashboard" -path '*/enabled/_[0-9]*.py' | sort
+    find "$KARBOR_LIKE_DIR/dashboard/karbor_like_dashboard/enabled" \
+        "$KARBOR_LIKE_DIR/dashboard/karbor_like_dashboard/local_settings.d" \
+        -name '_[0-9]*.py' | sort
 }
 
-function _karbor_like_enabled_dir {
-    echo "$HORIZON_DIR/openstack_dashboard/local/enabled"
+# Print the directory of Horizon for such a file
+# _karbor_like_panel_dir file
+function _karbor_like_panel_dir {
+    local kind
+    kind=$(basename "$(dirname "$1")")
+    echo "$HORIZON_DIR/openstack_dashboard/local/$kind"
 }
 
 # Install the services, the commands and the panels. The names of the extras
@@ -158,7 +164,7 @@ function configure_karbor_like {
     fi
     if _karbor_like_has_dashboard; then
         _karbor_like_panels | while read -r panel; do
-            ln -sf "$panel" "$(_karbor_like_enabled_dir)/"
+            ln -sf "$panel" "$(_karbor_like_panel_dir "$panel")/"
         done
     fi
 }
@@ -324,7 +330,7 @@ function cleanup_karbor_like {
     sudo rm -f "$(apache_site_config_for "$_KARBOR_LIKE_SITE")"
     if _karbor_like_has_dashboard; then
         _karbor_like_panels | while read -r panel; do
-            rm -f "$(_karbor_like_enabled_dir)/$(basename "$panel")"
+            rm -f "$(_karbor_like_panel_dir "$panel")/$(basename "$panel")"
         done
     fi
     sudo rm -rf "${KARBOR_LIKE_CONF:?}" "${KARBOR_LIKE_POLICY_DIR:?}" \

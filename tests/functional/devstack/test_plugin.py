@@ -57,7 +57,10 @@ class Site:
         self.conf_dir = self.host / "etc" / "karbor_like"
         self.conf = self.conf_dir / "karbor_like.conf"
         programs = self.path / "bin"
-        for directory in (programs, self.record, self.host / "etc"):
+        local = self.host / "horizon" / "openstack_dashboard" / "local"
+        #: Directories in the source tree of Horizon.
+        self.horizon = (local / "enabled", local / "local_settings.d")
+        for directory in (programs, self.record, self.host / "etc", *self.horizon):
             directory.mkdir(parents=True)
         for name in ("karbor-like-manage", "karbor-like-status", "uwsgi"):
             (programs / name).write_text(_PROGRAM)
@@ -213,7 +216,8 @@ def check_calls(site: Site, calls: Sequence[Sequence[str]]) -> None:
     url = f"{protocol}://192.0.2.1/data-protect"
     endpoint = f"{url}/v1/$(project_id)s"
     database = "postgresql" if "postgresql" in site.enabled else "mysql"
-    assert calls_of(calls, "setup_develop") == [[str(ROOT), f"memcache,{database}"], [f"{ROOT}/client"]]
+    dashboard = [[f"{ROOT}/dashboard"]] if "horizon" in site.enabled else []
+    assert calls_of(calls, "setup_develop") == [[str(ROOT), f"memcache,{database}"], [f"{ROOT}/client"], *dashboard]
     assert calls_of(calls, "create_service_user") == [["karbor-like", "admin"]]
     assert calls_of(calls, "get_or_create_service") == [["karbor-like", "data-protect", "Data protection"]]
     assert calls_of(calls, "get_or_create_endpoint") == [["data-protect", "RegionOne", endpoint, "", endpoint]]
@@ -339,26 +343,15 @@ def test_another_bank_is_refused(tmp_path: Path):
 
 
 def test_the_panels_of_horizon_are_installed_and_removed(tmp_path: Path):
-    tree = tmp_path / "source tree" / "karbor_like"
-    panel = tree / "dashboard" / "karbor_like_dashboard" / "enabled" / "_7100_project.py"
-    panel.parent.mkdir(parents=True)
-    panel.write_text("")
-    (panel.parent / "__init__.py").write_text("")
-    tree = tmp_path / "link"
-    tree.symlink_to(tmp_path / "source tree" / "karbor_like")
-    for name in ("", "client", "dashboard"):
-        (tree / name).mkdir(exist_ok=True)
-        (tree / name / "setup.cfg").write_text("[metadata]\nname = something\n")
-    site = Site(tmp_path, f"{USUAL},horizon", {"KARBOR_LIKE_DIR": str(tree)})
-    enabled = site.host / "horizon" / "openstack_dashboard" / "local" / "enabled"
-    enabled.mkdir(parents=True)
-    calls = site.run(*STACK)
-    assert calls_of(calls, "setup_develop")[2:] == [[f"{tree}/dashboard"]]
-    assert [path.resolve() for path in enabled.iterdir()] == [panel]
+    site = Site(tmp_path, f"{USUAL},horizon")
+    site.run(*STACK)
+    for directory in site.horizon:
+        own = ROOT / "dashboard" / "karbor_like_dashboard" / directory.name
+        assert {path.resolve() for path in directory.iterdir()} == set(own.glob("_[0-9]*.py"))
     site.run(*STACK)
     site.run("unstack")
     site.run("clean")
-    assert list(enabled.iterdir()) == []
+    assert [list(directory.iterdir()) for directory in site.horizon] == [[], []]
 
 
 def _variables(path: Path) -> Iterator[str]:
