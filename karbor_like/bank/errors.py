@@ -65,6 +65,10 @@ class Corrupted(BankError):
     public = None
 
 
+class ObjectMissing(Corrupted):
+    """An object that the commit of a checkpoint names is not stored: it was lost, or a deletion has begun."""
+
+
 class UnsupportedVersion(BankError):
     """The object has a version of the format that this reader does not know."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from karbor_like import exception
-from karbor_like.bank import Bank, Lease, ResourceSection
+from karbor_like.bank import Bank, CheckpointRecord, Lease, ResourceSection
 from karbor_like.bank.objectstore.memory import MemoryStore
 from karbor_like.bank.options import BankOptions
 from karbor_like.clients.factory import Clients
@@ -207,6 +207,21 @@ class Host:
         operation = self.operation(OperationType.PROTECT, resource, **parameters)
         self.perform(operation, bases=bases)
         return operation
+
+    def commit(self, checkpoint_id: str) -> None:
+        """Make the checkpoint of a protect available in the bank, as the service does at its end."""
+        record = CheckpointRecord(
+            checkpoint_id,
+            self.project_id,
+            provider_id="provider",
+            plan={"id": "plan", "name": "plan", "provider_id": "provider", "resources": []},
+            resource_graph="[]",
+            extra_info={},
+            created_at=SystemClock().now(),
+        )
+        with self.bank.leases.acquire(holder="test commit") as lease:
+            self.bank.checkpoints.create(record, lease)
+            self.bank.checkpoints.commit(checkpoint_id, lease)
 
     def copy(self, source: "Host", resource: Resource, checkpoint_id: str) -> Operation:
         """Copy a checkpoint of *source*."""

@@ -154,6 +154,12 @@ class DescriptionContract:
         with pytest.raises(exception.NotFound):
             host.restore(subject.resource, checkpoint)
 
+    def test_a_deletion_is_completed_after_it_was_stopped_at_its_end(self, host: Host, subject: Subject) -> None:
+        checkpoint = host.protect(subject.resource).checkpoint_id
+        host.commit(checkpoint)
+        for _ in range(2):
+            host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
+
     def test_plan_and_contribution_change_nothing(
         self, host: Host, subject: Subject, checkpoint: str, before: Belongings
     ) -> None:

@@ -90,7 +90,7 @@ class ResourceSection:
         try:
             data = self._store.get(key)
         except errors.ObjectNotFound:
-            raise errors.Corrupted(f"{key}: this document is missing") from None
+            raise errors.ObjectMissing(f"{key}: this document is missing") from None
         return jsonobject.load(key, seal.unseal(key, data, self._blocks.resolver_for(self.project_id)))
 
     def names(self) -> Sequence[str]:
@@ -321,7 +321,7 @@ class ResourceSection:
         try:
             return self._blocks.head(key, self.project_id)
         except errors.ObjectNotFound:
-            raise errors.Corrupted(f"{key}: this manifest is missing") from None
+            raise errors.ObjectMissing(f"{key}: this manifest is missing") from None
 
     def _find_valid(self, prefix: str, what: str) -> str:
         key = self._versions.valid(prefix, self._lease)

@@ -203,12 +203,9 @@ class Delete(ResourceOperation):
         return {"remarks": remarks}
 
     def _delete_backup(self, context: HookContext) -> list[str]:
-        try:
-            described = documents.get(context).get("backup")
-        except errors.ObjectNotFound:
-            return []
+        described = (documents.find(context) or {}).get("backup")
         if described is None:
-            return []  # the protect failed, and its clean-up deleted the backup
+            return []  # the protect failed, and its clean-up deleted the backup; or it was deleted before
         timeout = self.plugin.volume_timeout(context, described["size"])
         try:
             located = backups.locate(context, described)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from karbor_like import exception
-from karbor_like.bank import errors
 from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation
 from karbor_like.plugins.toolkit import cloud_objects, documents, names, ownership
@@ -85,12 +84,9 @@ class KeptSnapshot(ABC):
     def delete(self, plugin: "SnapshotPlugin") -> list[str]:
         """Delete the snapshot, and wait until it is deleted. Return a remark if it belongs to something else."""
         self.context.report.step("deleting the snapshot")
-        try:
-            described = self._described()
-        except errors.ObjectNotFound:
-            return []
+        described = (documents.find(self.context) or {}).get(DESCRIPTION)
         if described is None:
-            return []  # the protect failed, and its clean-up deleted the snapshot
+            return []  # the protect failed, and its clean-up deleted the snapshot; or it was deleted before
         try:
             snapshot = cloud_objects.fetch(self.context, self.objects, described["id"])
             reason = self.foreign(described, snapshot)

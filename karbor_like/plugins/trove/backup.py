@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from karbor_like import exception
-from karbor_like.bank import errors
 from karbor_like.plugins.protection import HookContext
 from karbor_like.plugins.toolkit import cloud_objects, documents, ownership, schemas
 from karbor_like.plugins.trove import description
@@ -16,15 +15,17 @@ BACKUP: Final = "backup"
 
 def document(context: HookContext) -> dict[str, Any]:
     """Return the checked document of the checkpoint. Raises ResourceFailed if it is damaged."""
-    return schemas.valid(documents.get(context), description.SCHEMA, "the stored description of the database instance")
+    return _checked(documents.get(context))
 
 
 def find_document(context: HookContext) -> dict[str, Any] | None:
-    """Return the checked document, or None if the protect failed before it was written."""
-    try:
-        return document(context)
-    except errors.ObjectNotFound:
-        return None
+    """Return the checked document of a checkpoint that is being deleted, or None: see :func:`.documents.find`."""
+    found = documents.find(context)
+    return None if found is None else _checked(found)
+
+
+def _checked(found: Mapping[str, Any]) -> dict[str, Any]:
+    return schemas.valid(found, description.SCHEMA, "the stored description of the database instance")
 
 
 def require_usable(context: HookContext, described: Mapping[str, Any]) -> Found:
