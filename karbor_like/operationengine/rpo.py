@@ -18,7 +18,7 @@ from karbor_like.clock import Clock
 from karbor_like.db import plans
 from karbor_like.db.plans import PLANS
 from karbor_like.db.session import Database
-from karbor_like.triggers.contract import TriggerType, of_type
+from karbor_like.triggers.contract import TriggerType, stored_timing
 
 LOG = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Objectives:
     def _compute(self, row: Any, base: datetime) -> datetime | None:
         try:
             with foreign.refused(f"trigger {row.trigger_id}"):
-                timing = of_type(self._types, row.type).parse({"window": self._window, **row.properties})
+                timing = stored_timing(self._types, row.type, row.properties, self._window)
                 due: datetime | None = base
                 for _ in range(self._options.rpo_missed):
                     due = timing.next(due) if due is not None else None

@@ -20,7 +20,7 @@ from karbor_like.db import scheduled_runs
 from karbor_like.db.models import ScheduledOperation, Trigger
 from karbor_like.db.session import Database
 from karbor_like.metrics import families
-from karbor_like.triggers.contract import NotInstalled, Timing, TriggerType, of_type
+from karbor_like.triggers.contract import NotInstalled, Timing, TriggerType, stored_timing
 
 LOG = logging.getLogger(__name__)
 
@@ -147,9 +147,8 @@ class Scheduler:
     def _times(self, row: Trigger, now: datetime) -> "_Times":
         """Compute the due times of *row* until *now*, and the next one."""
         assert row.next_run_at is not None
-        kind = of_type(self._types, row.type)
         try:
-            timing = kind.parse({"window": self._window, **row.properties})
+            timing = stored_timing(self._types, row.type, row.properties, self._window)
         except NotInstalled:
             raise
         except exception.InvalidInput as error:

@@ -109,6 +109,16 @@ def of_type(types: Mapping[str, TriggerType], name: str) -> TriggerType:
         raise NotInstalled(f"type: {name!r} is not one of {format_names(types)}") from None
 
 
+def stored_timing(types: Mapping[str, TriggerType], name: str, properties: Mapping[str, Any], window: int) -> Timing:
+    """Return the due times of a stored trigger of the type *name*.
+
+    :param window: seconds; of triggers that an earlier release stored without it
+    :raises NotInstalled: as :func:`of_type` and :meth:`TriggerType.parse`
+    :raises InvalidInput: the properties are invalid in every process
+    """
+    return of_type(types, name).parse({"window": window, **properties})
+
+
 def format_names(installed: Mapping[str, Any]) -> str:
     """Format the names of installed plugins for messages."""
     return ", ".join(repr(name) for name in sorted(installed)) or "the installed plugins: there are none"

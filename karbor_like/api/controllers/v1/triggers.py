@@ -103,7 +103,8 @@ class Triggers(base.Controller):
             return []
         try:
             with foreign.refused("properties"):
-                timing = self._kind(row.type).parse({"window": self.deps.conf.trigger.min_window, **row.properties})
+                window = self.deps.conf.trigger.min_window
+                timing = contract.stored_timing(self.deps.trigger_types, row.type, row.properties, window)
                 times = upcoming.upcoming(timing, self.deps.clock, _NEXT_RUNS)
         except exception.InvalidInput:
             return None
