@@ -68,7 +68,7 @@ class StatusColumn(tables.Column):
             verbose_name=_("Status"),
             status=True,
             status_choices=texts.STATUS_CHOICES,
-            display_choices=tuple((value, text) for value, text in texts._STATUS.items()),
+            display_choices=tuple((value, text) for value, text in texts.STATUS.items()),
             **kwargs,
         )
 
@@ -105,6 +105,15 @@ class FilterForm(forms.Form):
             return {}
         self.is_valid()
         return {name: value for name, value in self.cleaned_data.items() if value not in (None, "")}
+
+
+class RequestFilterForm(FilterForm):
+    """The filters above a list of restores or verifications."""
+
+    status = forms.ChoiceField(
+        label=_("Status"),
+        choices=[("", _("Any")), *((each, texts.STATUS[each]) for each in ("in_progress", "success", "fail"))],
+    )
 
 
 class ListView(tables.DataTableView):

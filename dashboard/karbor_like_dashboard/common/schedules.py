@@ -83,7 +83,7 @@ def fields(request: Any, *, required: bool) -> dict[str, forms.Field]:
         "weekday": forms.ChoiceField(
             label=labels["weekday"],
             required=False,
-            choices=[(str(day), texts._DAYS[str(day)]) for day in range(1, 8)],
+            choices=[(str(day), texts.DAYS[str(day)]) for day in range(1, 8)],
             widget=forms.Select(attrs=_switched(labels["weekday"], "weekly")),
         ),
         "day": forms.IntegerField(

@@ -30,7 +30,7 @@ STATUS_CHOICES = (
     ("suspended", True),
 )
 
-_STATUS = {
+STATUS = {
     "protecting": pgettext_lazy("status", "Protecting"),
     "available": pgettext_lazy("status", "Available"),
     "error": pgettext_lazy("status", "Error"),
@@ -69,7 +69,7 @@ _TYPE = {
     "OS::Nova::Server": gettext_lazy("Server"),
 }
 
-_DAYS = {
+DAYS = {
     "0": gettext_lazy("Sunday"),
     "1": gettext_lazy("Monday"),
     "2": gettext_lazy("Tuesday"),
@@ -83,7 +83,7 @@ _DAYS = {
 
 def status(value: Any) -> str:
     """Return a status for the reader."""
-    return str(_STATUS.get(value, value or "-"))
+    return str(STATUS.get(value, value or "-"))
 
 
 def operation(value: Any) -> str:
@@ -135,7 +135,7 @@ def _crontab(pattern: str) -> str:
     if day == weekday == "*":
         return _("every day at %s") % time
     if day == "*":
-        return _("every %(day)s at %(time)s") % {"day": _DAYS[weekday], "time": time}
+        return _("every %(day)s at %(time)s") % {"day": DAYS[weekday], "time": time}
     if weekday == "*":
         return _("every month on day %(day)s at %(time)s") % {"day": day, "time": time}
     return pattern

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django import forms
 from django.http import HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
@@ -30,20 +29,10 @@ _PAGES = {
 }
 
 
-class Filters(listing.FilterForm):
-    status = forms.ChoiceField(
-        label=gettext_lazy("Status"),
-        choices=[
-            ("", gettext_lazy("Any")),
-            *((each, texts._STATUS[each]) for each in ("in_progress", "success", "fail")),
-        ],
-    )
-
-
 class IndexView(listing.ListView):
     table_class = restore_tables.Restores
     page_title = gettext_lazy("Restores")
-    filter_class = Filters
+    filter_class = listing.RequestFilterForm
     rule = "restore:get_all"
     unable = gettext_lazy("Unable to list the restores")
     description = gettext_lazy("A restore starts on the page of a checkpoint.")

@@ -3,31 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django import forms
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from horizon import views
 
 from karbor_like_dashboard import api
-from karbor_like_dashboard.common import listing, progress, texts
+from karbor_like_dashboard.common import listing, progress
 from karbor_like_dashboard.content.verifications import tables as verification_tables
-
-
-class Filters(listing.FilterForm):
-    status = forms.ChoiceField(
-        label=gettext_lazy("Status"),
-        choices=[
-            ("", gettext_lazy("Any")),
-            *((each, texts._STATUS[each]) for each in ("in_progress", "success", "fail")),
-        ],
-    )
 
 
 class IndexView(listing.ListView):
     table_class = verification_tables.Verifications
     page_title = gettext_lazy("Verifications")
-    filter_class = Filters
+    filter_class = listing.RequestFilterForm
     rule = "verification:get_all"
     unable = gettext_lazy("Unable to list the verifications")
     description = gettext_lazy("A verification starts on the page of a checkpoint.")
