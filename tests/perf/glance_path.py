@@ -9,7 +9,6 @@ The memory is the peak of the processes of the protection service.
 import argparse
 import json
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,11 +16,9 @@ from typing import Any
 
 import psutil
 
-from tests.cloud.cloud import Cloud
 from tests.cloud.handle import RealCloud
-from tests.cloud.layout import Layout
-from tests.fixtures.cloud import Backing
 from tests.fixtures.system import System
+from tests.perf.real_system import real_system
 from tests.scenario.tenant import MIB, VOLUME, Tenant, random_bytes, until
 
 GOAL = 1.15
@@ -130,21 +127,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("perf-results/glance_path.json"))
     options = parser.parse_args()
-    harness = Cloud(Layout.from_environment())
-    with harness.session(), tempfile.TemporaryDirectory() as directory:
-        cloud = RealCloud(harness)
-        backing = Backing(cloud.mariadb.new_database(), cloud.rabbitmq.new_vhost())
-        system = System(cloud, backing, Path(directory))
-        system.up()
-        try:
-            bench = Bench(cloud, system)
-            laps = _measure(bench, options.rounds)
-            memory = _peak_mib(system)
-            bench.end()
-        finally:
-            system.stop()
-            cloud.rabbitmq.drop(backing.transport_url)
-            cloud.mariadb.drop(backing.database_url)
+    with real_system() as (cloud, system):
+        bench = Bench(cloud, system)
+        laps = _measure(bench, options.rounds)
+        memory = _peak_mib(system)
+        bench.end()
     figures: dict[str, Any] = {"laps": laps, "memory_mib": memory}
     for name in ("protect", "restore"):
         ours, theirs = statistics.median(laps[name]), statistics.median(laps[f"{name} by hand"])

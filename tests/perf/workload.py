@@ -11,18 +11,15 @@
 import argparse
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.cloud.cloud import Cloud
 from tests.cloud.handle import RealCloud
-from tests.cloud.layout import Layout
-from tests.fixtures.cloud import Backing
 from tests.fixtures.system import System
+from tests.perf.real_system import real_system
 from tests.scenario.tenant import FLAVOR, SERVER, VOLUME, Tenant, path_of, random_bytes, restore_of, until
 from tests.scenario.test_workload import NETWORK, PROJECT, Clients
 
@@ -145,19 +142,9 @@ def main() -> None:
     parser.add_argument("--servers", type=int, default=12)
     parser.add_argument("--output", type=Path, default=Path("perf-results/workload.json"))
     options = parser.parse_args()
-    harness = Cloud(Layout.from_environment())
-    with harness.session(), tempfile.TemporaryDirectory() as directory:
-        cloud = RealCloud(harness)
-        backing = Backing(cloud.mariadb.new_database(), cloud.rabbitmq.new_vhost())
-        system = System(cloud, backing, Path(directory))
-        system.up()
-        try:
-            bench = Bench(cloud, system, options.servers)
-            bench.run()
-        finally:
-            system.stop()
-            cloud.rabbitmq.drop(backing.transport_url)
-            cloud.mariadb.drop(backing.database_url)
+    with real_system() as (cloud, system):
+        bench = Bench(cloud, system, options.servers)
+        bench.run()
     ratios = bench.ratios()
     for name, ratio in ratios.items():
         print(f"{name:10} {ratio:5.2f} times" + (f" (goal: at most {GOAL})" if name == "backup" else ""))
