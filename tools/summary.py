@@ -18,11 +18,15 @@ _ON_A_CLOUD = ("tests.scenario", "tests.functional.conformance")
 
 @dataclass(frozen=True)
 class Case:
-    """A test and its duration in seconds."""
+    """A test and its duration in seconds.
+
+    :param failure: the first line of the message of its failure; None if it did not fail
+    """
 
     environment: str
     name: str
     seconds: float
+    failure: str | None
 
 
 @dataclass
@@ -59,8 +63,13 @@ class Environment:
             self.seconds += float(suite.get("time", 0))
         for case in root.iter("testcase"):
             name = f"{case.get('classname')}::{case.get('name')}"
-            self.cases.append(Case(self.name, name, float(case.get("time", 0))))
+            self.cases.append(Case(self.name, name, float(case.get("time", 0)), _failure(case)))
         self.notes += [f"{item.get('name')}: {item.get('value')}" for item in root.iter("property")]
+
+
+def _failure(case: ElementTree.Element) -> str | None:
+    messages = [found.get("message", "") for kind in ("failure", "error") for found in case.iter(kind)]
+    return messages[0].partition("\n")[0][:200] if messages else None
 
 
 def main(directory: Path) -> int:
@@ -79,6 +88,9 @@ def main(directory: Path) -> int:
     for environment in environments:
         for note in environment.notes:
             print(f"{environment.name}: {note}")
+    for case in cases:
+        if case.failure is not None:
+            print(f"failed: {case.environment}  {case.name}  {case.failure}")
     failed = sum(environment.failed for environment in environments)
     passed = sum(environment.passed for environment in environments)
     skipped = sum(environment.skipped for environment in environments)
