@@ -161,6 +161,8 @@ class Cloud:
     def session(self) -> Iterator[None]:
         """Keep the cloud up for the exclusive use of this process. Afterwards stop it unless it ran before.
 
+        A cloud that did not run starts empty: an interrupted run may have left volumes that cannot be deleted.
+
         Scenarios share the catalogue and the tenants, so a second concurrent run waits. Child processes of the first
         one share its session, which they recognize by their environment.
         """
@@ -172,6 +174,9 @@ class Cloud:
                 os.environ[_SESSION] = os.pathsep.join([held, str(self.layout.state)])
             was_running = self.running()
             try:
+                if not was_running:
+                    self.down()
+                    self.layout.clear()
                 self.up()
                 yield
             finally:

@@ -1,6 +1,7 @@
 """Directories and ports of the cloud."""
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,6 +65,12 @@ class Layout:
     def data(self, component: str) -> Path:
         """Return the data directory of a component. Create it if it is missing."""
         return _made(self.state / "data" / component)
+
+    def clear(self) -> None:
+        """Delete the data of earlier runs. The installation is kept. No process of the cloud may run."""
+        for directory in (self.state / "data", self.state / "done"):
+            if directory.exists():
+                shutil.rmtree(directory)
 
     def log(self, name: str) -> Path:
         return _made(self.state / "log") / f"{name}.log"

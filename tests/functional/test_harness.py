@@ -158,6 +158,35 @@ def test_the_summary_shows_times_and_where_scenarios_ran(tmp_path: Path, capsys:
     assert "cloud: left to another commit: test_long" in lines
 
 
+def test_the_summary_names_the_failed_tests_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "py3.xml").write_text(
+        """<testsuites><testsuite tests="3" failures="1" errors="1" skipped="0" time="2">
+        <testcase classname="tests.bank" name="test_right" time="1"/>
+        <testcase classname="tests.bank" name="test_wrong" time="1"><failure message="assert 1 == 2&#10; where"/></testcase>
+        <testcase classname="tests.bank" name="test_left" time="0"><error message="no bank"/></testcase>
+        </testsuite></testsuites>"""
+    )
+    assert summary.main(tmp_path) == 1
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "failed: py3  tests.bank::test_wrong  assert 1 == 2",
+        "failed: py3  tests.bank::test_left  no bank",
+        "total: 1 passed, 2 failed, 0 skipped",
+    ]
+
+
+def test_a_cleared_cloud_keeps_its_installation_and_no_data(tmp_path: Path) -> None:
+    layout = Layout(state=tmp_path, first_port=24000, data_protect_port=24050)
+    (layout.data("cinder") / "left").write_text("a volume that cannot be deleted")
+    layout.once("accounts", "1", lambda: None)
+    layout.venv.mkdir()
+    layout.clear()
+    assert layout.venv.is_dir()
+    assert list(layout.data("cinder").iterdir()) == []
+    repeated: list[str] = []
+    layout.once("accounts", "1", lambda: repeated.append("accounts"))
+    assert repeated == ["accounts"]
+
+
 def test_a_second_cloud_has_its_own_ports_and_data(tmp_path: Path) -> None:
     first = Layout(state=tmp_path, first_port=24000, data_protect_port=24050)
     second = first.second()

@@ -75,10 +75,14 @@ class Tenant:
     def delete_volume(self, volume_id: str, *, cascade: bool = False) -> None:
         """Delete a volume, with its snapshots if *cascade* is set, and wait until it no longer exists."""
         self.cinder.volumes.delete(volume_id, cascade=cascade)
-        until(self.volume_ids, lambda ids: volume_id not in ids)
+        states = until(self.volume_states, lambda found: found.get(volume_id) in (None, "error_deleting"))
+        assert volume_id not in states, f"volume {volume_id} is {states[volume_id]} after its deletion"
+
+    def volume_states(self) -> dict[str, str]:
+        return {volume.id: volume.status for volume in self.cinder.volumes.list()}
 
     def volume_ids(self) -> set[str]:
-        return {volume.id for volume in self.cinder.volumes.list()}
+        return set(self.volume_states())
 
     def image(self, name: str, data: bytes, **values: Any) -> Any:
         """Create an image with the content *data*, and return it."""

@@ -22,7 +22,7 @@ def test_operations_are_completed_although_the_service_is_killed_at_random_momen
 
     seed, times = request.config.getoption("--kill-seed"), request.config.getoption("--kills")
     print(f"seed {seed}")
-    trial = kill_services.Trial(alice.session, system.provider, volume.id, kill, seed=seed)
+    trial = kill_services.Trial(alice.session, system.provider, volume.id, kill, seed=seed, patience=600)
     before = trial.belongings()
     kills = trial.protects(times)
     assert all(each.is_good for each in kills), kill_services.report(kills)
