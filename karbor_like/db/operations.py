@@ -17,6 +17,7 @@ from karbor_like import exception
 from karbor_like.db import locks, models, repository
 from karbor_like.db import session as db_session
 from karbor_like.db.models import JournalEntry, Operation, OperationResource
+from karbor_like.domain import states
 from karbor_like.domain.operation import OperationType
 
 OPERATIONS = repository.Repository(
@@ -501,6 +502,28 @@ def journal(session: orm.Session, operation_id: str, resource_key: str | None = 
     if resource_key is not None:
         query = query.where(JournalEntry.resource_key == resource_key)
     return session.execute(query.order_by(JournalEntry.resource_key, JournalEntry.seq)).scalars().all()
+
+
+def given_up(session: orm.Session, project_id: str, resource_type: str) -> Sequence[JournalEntry]:
+    """Return what failed restores of a project created of a type of their templates, and no clean-up deletes any more.
+
+    Entries without the id of an object are left out.
+    """
+    query = (
+        sa.select(JournalEntry)
+        .join(Operation, Operation.id == JournalEntry.operation_id)
+        .where(
+            Operation.project_id == project_id,
+            Operation.queue_state == DONE,
+            Operation.lease_until.is_(None),
+            Operation.operation_type == OperationType.RESTORE,
+            Operation.status == states.FAIL,
+            JournalEntry.resource_key.startswith(f"{resource_type}#", autoescape=True),
+            JournalEntry.gone.is_(False),
+            JournalEntry.cloud_id.is_not(None),
+        )
+    )
+    return session.execute(query.order_by(JournalEntry.operation_id, JournalEntry.seq)).scalars().all()
 
 
 def has_journal(session: orm.Session, operation_id: str) -> bool:

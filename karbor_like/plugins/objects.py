@@ -18,6 +18,7 @@ class Mark:
     :param operation_id: UUID
     :param created_at: by the clock of the cloud, timezone-aware; None: the cloud does not say it
     :param final: whether the object may be the result of a restore that succeeded. Usually a result loses its mark then
+    :param recorded: whether the journal of the operation says this, because the object cannot
     """
 
     cloud_id: str
@@ -25,6 +26,7 @@ class Mark:
     operation_id: str
     created_at: datetime | None
     final: bool = False
+    recorded: bool = False
 
 
 class CloudObjects(ABC):
@@ -36,6 +38,10 @@ class CloudObjects(ABC):
     ready: ClassVar[str]
     #: The states that an object does not leave by itself and in which the cloud deletes it. None: any.
     deletable: ClassVar[frozenset[str] | None]
+    #: The type in the template of a restore, of objects that can carry no mark. Instead, the journal of an operation whose
+    #: clean-up was given up tells the search for orphaned resources what the operation created. So the cloud must never give
+    #: the id of an object to another one. None: the objects have marks, or are not searched.
+    journal_type: ClassVar[str | None] = None
 
     def __init__(self, clients: Clients) -> None:
         self.clients = clients
@@ -66,3 +72,7 @@ class CloudObjects(ABC):
     def mark(self, current: Any) -> Mark | None:
         """Return the mark of an object that :meth:`scan` or :meth:`get` returned, or None if no operation created it."""
         return None
+
+    def is_used(self, current: Any) -> bool:
+        """Return whether others use an object of a :attr:`journal_type`, which then is not orphaned."""
+        return False

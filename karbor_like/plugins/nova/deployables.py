@@ -153,6 +153,7 @@ class ServerGroup(Deployable):
     noun = "server group"
     ready = _AVAILABLE
     deletable = None
+    journal_type = SERVER_GROUP
 
     def needs(self) -> Mapping[str, int]:
         return {"server_groups": 1}
@@ -185,6 +186,10 @@ class ServerGroup(Deployable):
     def failure(self, current: Any) -> str | None:
         return None
 
+    def is_used(self, current: Any) -> bool:
+        # Also a later restore uses a group of the same name and policy.
+        return bool(current.members)
+
 
 def empty_groups(nova: Any, name: str, policy: str) -> list[str]:
     """Return the ids of the project's server groups of that name and policy that have no members, sorted."""
@@ -198,7 +203,11 @@ def empty_groups(nova: Any, name: str, policy: str) -> list[str]:
 
 
 class KeyPair(Deployable):
-    """A key pair of the user. Its id is its name; the key tells whether it is the restore's."""
+    """A key pair of the user. Its id is its name; the key tells whether it is the restore's.
+
+    The search for orphaned resources does not know it: it has no field for a mark, the user may use its name again, and only
+    the user and administrators see it. One that remains is a public key of the user, which the next restore uses.
+    """
 
     noun = "key pair"
     ready = _AVAILABLE

@@ -52,6 +52,16 @@ def find_known(database: Database, operation_id: str) -> Known | None:
     )
 
 
+def find_recorded(database: Database, project_id: str, kind: str) -> list[Mark]:
+    """Return marks of the objects of a type that the journals of failed restores name, and that no clean-up deletes.
+
+    :param kind: the type in the template of a restore
+    """
+    with database.reader() as session:
+        found = operations.given_up(session, project_id, kind)
+        return [Mark(str(each.cloud_id), each.name, each.operation_id, None, recorded=True) for each in found]
+
+
 class Owners:
     """The owners of the objects of one project, as of now. The banks are read at the first doubt, and only once.
 

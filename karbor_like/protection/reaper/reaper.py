@@ -5,11 +5,12 @@ all services are alike, also those without lists of the objects of all projects.
 """
 
 import contextlib
+import functools
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from karbor_like import exception, watchdog
@@ -24,7 +25,7 @@ from karbor_like.plugins.objects import CloudObjects, Mark
 from karbor_like.plugins.protection import ProtectionPlugin
 from karbor_like.plugins.toolkit import cloud_objects
 from karbor_like.protection.context import ServiceContext
-from karbor_like.protection.reaper.owners import Owners, Running
+from karbor_like.protection.reaper.owners import Owners, Running, find_recorded
 from karbor_like.protection.reaper.verdicts import DOUBTFUL, ORPHANED, Standing
 from karbor_like.protection.registry import provider_file, providers
 from karbor_like.protection.registry.providers import Provider
@@ -37,6 +38,8 @@ YOUNGEST: Final = 3600.0
 OLDEST: Final = 10 * 365 * 86400.0
 #: Seconds for the deletion of one object.
 _PATIENCE: Final = 60.0
+#: Before the creation of anything.
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 #: Attempts to delete objects that others depend on, each after the deletion of at least one other.
 _ROUNDS: Final = 5
 
@@ -170,7 +173,7 @@ class Reaper:
         found: list[type[CloudObjects]] = [Stack]
         for plugin in plugins:
             found += [*plugin.creates, *plugin.deployables.values()]
-        return [kind for kind in dict.fromkeys(found) if kind.scan is not CloudObjects.scan]
+        return [kind for kind in dict.fromkeys(found) if kind.scan is not CloudObjects.scan or kind.journal_type]
 
     def _search(self, project_id: str, kinds: Sequence[type[CloudObjects]]) -> None:
         try:
@@ -185,7 +188,7 @@ class Reaper:
         found: dict[tuple[str, str], tuple[CloudObjects, Finding]] = {}
         for objects in (_make(kind, clients) for kind in kinds):
             try:
-                for mark in self._marks(objects):
+                for mark in self._marks(objects, project_id):
                     standing = owners.judge(mark)
                     if standing in ORPHANED | DOUBTFUL:
                         finding = Finding(project_id, objects.noun, mark, standing)
@@ -205,24 +208,38 @@ class Reaper:
         self._report.problems += [f"project {project_id}: {problem}" for problem in owners.problems]
         self._report.findings += self._reap([*found.values()], owners)
 
-    def _marks(self, objects: CloudObjects) -> Iterator[Mark]:
-        for current in objects.scan():
+    def _marks(self, objects: CloudObjects, project_id: str) -> Iterator[Mark]:
+        for mark in self._recorded(objects, project_id) if objects.journal_type else self._shown(objects):
             watchdog.tick()
             if self._is_over():
                 raise exception.Timeout("the time is over")
-            mark = objects.mark(current)
             if mark is not None:
                 yield mark
+
+    def _shown(self, objects: CloudObjects) -> Iterator[Mark | None]:
+        """Go through all objects of a type in a project."""
+        for current in objects.scan():
+            yield objects.mark(current)
+
+    def _recorded(self, objects: CloudObjects, project_id: str) -> Iterator[Mark | None]:
+        """Go through the objects of a type that the journals of a project name."""
+        for mark in find_recorded(self._env.database, project_id, objects.journal_type or ""):
+            try:
+                current = self._waiter.call(functools.partial(objects.get, mark.cloud_id))
+            except exception.ResourceNotFound:
+                yield None
+            else:
+                yield _marked(objects, current, mark)
 
     def _reap(self, found: Sequence[tuple[CloudObjects, Finding]], owners: Owners) -> list[Finding]:
         """Delete what is to be deleted of the objects of one project. Return the findings after that.
 
         What depends on another object was created after it. Where both have the same time, the second one to be deleted is
-        tried again.
+        tried again. What has no time depends on nothing.
         """
         done = [finding for _, finding in found if finding.standing not in self._delete]
         left = [(objects, finding) for objects, finding in found if finding.standing in self._delete]
-        left.sort(key=lambda each: each[1].mark.created_at or self._before, reverse=True)
+        left.sort(key=lambda each: each[1].mark.created_at or _LONG_AGO, reverse=True)
         for _ in range(_ROUNDS):
             before, failed = len(left), []
             for objects, finding in left:
@@ -243,7 +260,7 @@ class Reaper:
         """Delete an object unless something owns it by now. Return None if it is not an orphaned resource any more."""
         try:
             current = self._waiter.call(lambda: objects.get(finding.mark.cloud_id))
-            mark = objects.mark(current)
+            mark = _marked(objects, current, finding.mark) if finding.mark.recorded else objects.mark(current)
             if mark is None or owners.judge(mark) is not finding.standing:
                 self._report.owned += 1
                 return None
@@ -288,6 +305,11 @@ def find_accessible(env: ServiceContext) -> list[str]:
     with translated("the projects of the service user"):
         listed = env.clients.as_service().keystone().get("/auth/projects").json()["projects"]
     return sorted(str(project["id"]) for project in listed)
+
+
+def _marked(objects: CloudObjects, current: Any, recorded: Mark) -> Mark | None:
+    """Return the mark that a journal has of an object, or None if others use the object."""
+    return None if objects.is_used(current) else recorded
 
 
 def _make(kind: type[CloudObjects], clients: Clients) -> CloudObjects:

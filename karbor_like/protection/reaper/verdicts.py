@@ -68,9 +68,12 @@ def judge(mark: Mark, known: Known | None, before: datetime, find_need: Callable
             return Standing.CLEANING
         if known.holds and (mark.cloud_id in known.results or mark.name in known.results):
             return Standing.NEEDED
-    if mark.created_at is None:
+    ended_at = known.ended_at if known is not None else None
+    # What the journal names was created before its operation ended.
+    created_at = mark.created_at or (ended_at if mark.recorded else None)
+    if created_at is None:
         return Standing.UNDATED
-    if mark.created_at > before or (known is not None and known.ended_at is not None and known.ended_at > before):
+    if created_at > before or (ended_at is not None and ended_at > before):
         return Standing.YOUNG
     if known is None and mark.final:
         return Standing.UNCERTAIN

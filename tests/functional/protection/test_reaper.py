@@ -29,7 +29,7 @@ from karbor_like.plugins.deployable import Deployable
 from karbor_like.plugins.heat.stack import Stack
 from karbor_like.plugins.neutron.deployables.objects import Net, Port, Router, Subnet
 from karbor_like.plugins.neutron.deployables.routing import RouterInterface
-from karbor_like.plugins.nova.deployables import Server
+from karbor_like.plugins.nova.deployables import SERVER_GROUP, Server, ServerGroup
 from karbor_like.plugins.objects import CloudObjects, Mark
 from karbor_like.plugins.protection import EMPTY_SCHEMA, ProtectionPlugin, Schemas
 from karbor_like.plugins.toolkit import ownership
@@ -171,12 +171,11 @@ def operation(site: Site, project_id: str, **values: Any) -> str:
     return site.env.database.write(lambda session: OPERATIONS.insert(session, **row)).id
 
 
-def keep(site: Site, operation_id: str, cloud_id: str) -> None:
+def keep(site: Site, operation_id: str, cloud_id: str, **values: Any) -> None:
     """Record a result of an operation in its journal."""
     entry = {"resource_key": "r", "role": "snapshot", "seq": 1, "name": f"of {cloud_id}", "cloud_id": cloud_id}
-    site.env.database.write(
-        lambda session: session.add(JournalEntry(operation_id=operation_id, keep=True, gone=False, **entry))
-    )
+    entry |= {"keep": True, "gone": False, **values}
+    site.env.database.write(lambda session: session.add(JournalEntry(operation_id=operation_id, **entry)))
 
 
 def reap(site: Site, *projects: str, older_than: float = DAY, **arguments: Any) -> Report:
@@ -217,6 +216,13 @@ class Leaver:
         self.waiter.until(name, lambda: objects.get(cloud_id), done=lambda found: found.status == objects.ready)
         return cloud_id
 
+    def boot_image(self) -> str:
+        """Create an image of the tenant that a server can boot from."""
+        images = self.clients.glance().images
+        image = images.create(name="boot", disk_format="raw", container_format="bare")
+        images.upload(image.id, io.BytesIO(b"boot"))
+        return str(image.id)
+
     def all(self) -> dict[str, set[str]]:
         """The ids of everything in the project."""
         cinder, nova, glance = self.clients.cinder(), self.clients.nova(), self.clients.glance()
@@ -245,10 +251,8 @@ def leave_everything(leaver: Leaver, operation_id: str) -> None:
     router = leaver.deploy(Router, operation_id, name="router")
     RouterInterface(leaver.clients, None, lambda: {"router": router, "subnet": subnet}).create("", {})
     port = leaver.deploy(Port, operation_id, network=network)
-    glance = leaver.clients.glance()
-    image = glance.images.create(name="boot", disk_format="raw", container_format="bare")
-    glance.images.upload(image.id, io.BytesIO(b"boot"))
-    leaver.deploy(Server, operation_id, name="web", image=image.id, flavor="1", networks=[{"port": port}])
+    image = leaver.boot_image()
+    leaver.deploy(Server, operation_id, name="web", image=image, flavor="1", networks=[{"port": port}])
 
 
 def test_the_objects_of_ended_operations_are_deleted_and_no_others(site: Site, leaver: Leaver, project: str):
@@ -293,6 +297,77 @@ def test_the_objects_of_ended_operations_are_deleted_and_no_others(site: Site, l
     report = reap(site, project, delete=[Standing.ENDED, Standing.UNKNOWN])
     assert [finding.kind for finding in report.findings if finding.is_deleted] == ["network"]
     assert report.counts() == {}
+
+
+def groups(leaver: Leaver) -> set[str]:
+    return {group.id for group in leaver.clients.nova().server_groups.list()}
+
+
+def leave_group(site: Site, leaver: Leaver, operation_id: str, **values: Any) -> str:
+    """Leave a server group behind that the journal of a restore names. Groups of all restores have the same name."""
+    found = leaver.deploy(ServerGroup, operation_id, name="apart", policies=["anti-affinity"])
+    keep(site, operation_id, found, resource_key=f"{SERVER_GROUP}#servergroup_1", role="resource", **values)
+    return found
+
+
+def failed_restore(site: Site, project_id: str, **values: Any) -> str:
+    return operation(site, project_id, **{"operation_type": "restore", "status": "fail", **values})
+
+
+def test_server_groups_are_known_by_the_journals_of_failed_restores(site: Site, leaver: Leaver, project: str):
+    clock = site.env.clock
+    assert isinstance(clock, Later)
+    of_a_tenant = leaver.clients.nova().server_groups.create("apart", "anti-affinity").id
+    kept = {
+        of_a_tenant,
+        leave_group(site, leaver, failed_restore(site, project, lease_until=datetime.now(UTC))),
+        leave_group(site, leaver, failed_restore(site, project, status="success")),
+        leave_group(site, leaver, failed_restore(site, project, queue_state="running", status="in_progress")),
+        leave_group(site, leaver, failed_restore(site, project, ended_at=datetime.now(UTC) + timedelta(days=2))),
+        leave_group(site, leaver, failed_restore(site, str(uuid.uuid4()))),
+        leave_group(site, leaver, failed_restore(site, project), gone=True),
+    }
+    image = leaver.boot_image()
+    used, ended = (leave_group(site, leaver, failed_restore(site, project)) for _ in range(2))
+    hints = {"group": used}
+    newer = leaver.clients.nova("2.37")
+    server = newer.servers.create("web", image, "1", nics="none", scheduler_hints=hints)
+    leaver.settle(leaver.clients.nova().servers, server.id, "ACTIVE")
+
+    clock.ahead = timedelta(0)
+    assert reap(site, project, delete=[Standing.ENDED, Standing.UNKNOWN]).counts() == {}, "its restore ended just now"
+    clock.ahead = timedelta(days=2)
+    report = reap(site, project)
+    assert [(each.kind, each.mark.cloud_id, each.standing) for each in report.findings if each.mark.recorded] == [
+        ("server group", ended, Standing.ENDED)
+    ]
+    assert ended in groups(leaver), "it is a dry run"
+    assert "server group" not in reap(site, project, delete=[Standing.ENDED]).counts()
+    assert groups(leaver) >= {*kept, used}
+    assert ended not in groups(leaver)
+    leaver.clients.nova().servers.delete(server.id)
+
+
+def test_a_server_group_that_is_used_meanwhile_stays(
+    site: Site, leaver: Leaver, project: str, monkeypatch: pytest.MonkeyPatch
+):
+    found = leave_group(site, leaver, failed_restore(site, project))
+    (row,) = [each.mark.operation_id for each in reap(site, project).findings if each.mark.cloud_id == found]
+    # The clean-up claims the operation after the search, and before the deletion.
+    looked: list[str] = []
+    get = ServerGroup.get
+
+    def look(self: ServerGroup, cloud_id: str) -> Any:
+        looked.append(cloud_id)
+        if looked.count(found) == 2:
+            site.env.database.write(lambda session: OPERATIONS.update(session, row, {"lease_until": datetime.now(UTC)}))
+        return get(self, cloud_id)
+
+    monkeypatch.setattr(ServerGroup, "get", look)
+    report = reap(site, project, delete=[Standing.ENDED])
+    assert looked.count(found) == 2
+    assert not [each for each in report.findings if each.mark.cloud_id == found]
+    assert found in groups(leaver)
 
 
 # Objects in memory.
@@ -422,7 +497,8 @@ def test_an_operation_that_starts_meanwhile_keeps_its_objects(site: Site, things
 
     Things.looked_at = look
     report = reap(site, project, delete=[Standing.UNKNOWN])
-    assert [finding.mark.cloud_id for finding in report.findings if finding.is_deleted] == ["lost"]
+    deleted = [finding.mark.cloud_id for finding in report.findings if finding.is_deleted and finding.kind == "thing"]
+    assert deleted == ["lost"]
     assert set(things) == {"starting", "completed"}
 
 

@@ -57,6 +57,22 @@ def test_standing(operation, created_at, final, need, standing):
     assert judge(mark, operation, BEFORE, lambda: need) is standing
 
 
+@pytest.mark.parametrize(
+    ("operation", "standing"),
+    [
+        (known(), Standing.ENDED),
+        (known(ended_at=YOUNG), Standing.YOUNG),
+        (known(ended_at=None), Standing.UNDATED),
+        (Known(is_done=False), Standing.RUNNING),
+        (RESULT, Standing.NEEDED),
+        (None, Standing.UNDATED),
+    ],
+)
+def test_what_a_journal_names_is_as_old_as_its_operation(operation, standing):
+    mark = Mark("id", "name", str(uuid.uuid4()), None, recorded=True)
+    assert judge(mark, operation, BEFORE, lambda: False) is standing
+
+
 def test_banks_are_not_read_for_what_is_decided_without_them():
     def find_need() -> bool:
         raise AssertionError("it is asked for")
