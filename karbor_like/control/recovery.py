@@ -7,7 +7,7 @@ ran then must neither appear to run, nor run twice:
 * Deletions and verifications continue: they are idempotent.
 * Protects, copies and restores are ended as failed. They may have ended at the lost site, and then a second run, or the
   removal of what the first one made, would harm what the tenant has. The status of a checkpoint follows its bank at the next
-  synchronization, which is due at once.
+  synchronization, which is due at once, and which ends a checkpoint that is in progress there.
 * Due times until now count as missed, as they may have been run.
 """
 

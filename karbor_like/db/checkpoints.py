@@ -10,9 +10,10 @@ from sqlalchemy import orm
 from karbor_like import exception
 from karbor_like.db import models, repository
 from karbor_like.db import session as db_session
-from karbor_like.db.models import Checkpoint
+from karbor_like.db.models import Checkpoint, Operation
 from karbor_like.db.operations import DONE
 from karbor_like.domain import states
+from karbor_like.domain.operation import OperationType
 
 CHECKPOINTS = repository.Repository(
     models.Checkpoint,
@@ -170,6 +171,25 @@ def latest_available(
         .limit(limit)
     )
     return session.execute(query).scalars().all()
+
+
+def left_unfinished(session: orm.Session, provider_id: str) -> Sequence[tuple[Checkpoint, str]]:
+    """Return the checkpoints of a provider that seem to be in progress although their operation has ended, with its reason.
+
+    The end of an operation changes the status of its checkpoint, so only a recovery of the control plane leaves any.
+    """
+    query = (
+        sa.select(Checkpoint, Operation.error_info)
+        .join(Operation, Operation.checkpoint_id == Checkpoint.id)
+        .where(
+            Checkpoint.provider_id == provider_id,
+            Checkpoint.status.in_(sorted(states.UNFINISHED)),
+            Operation.operation_type.in_((OperationType.PROTECT.value, OperationType.COPY.value)),
+            Operation.queue_state == DONE,
+        )
+        .order_by(Checkpoint.created_at, Checkpoint.id)
+    )
+    return [(row, reason or "its operation has ended") for row, reason in session.execute(query)]
 
 
 def move(session: orm.Session, checkpoint_id: str, to: str, allowed_from: Sequence[str], **values: Any) -> bool:

@@ -81,6 +81,9 @@ CHECKPOINT: Final = _lifecycle(
     deleted="",
 )
 
+#: Statuses of a checkpoint that is being created.
+UNFINISHED: Final = frozenset({PROTECTING, WAIT_COPYING, COPYING})
+
 #: Statuses that a tenant may reset to ``available`` or ``error`` while no operation runs on the checkpoint.
 RESETTABLE: Final = frozenset({AVAILABLE, ERROR, ERROR_DELETING, COPYING, WAIT_COPYING})
 

@@ -6,6 +6,9 @@ An unreachable bank, such as a file system that is not mounted or a wrong contai
 all deleted. A deletion leaves a tombstone for a while. If most missing checkpoints have none, the run fails and changes
 nothing.
 
+After a recovery of the control plane, operations have ended whose checkpoints are still in progress in the bank. A run ends
+them there as well. Otherwise only the collector would, after days.
+
 Every run gives all checkpoints to the projects that the operator's map says, so a change of the map applies to earlier ones.
 """
 
@@ -90,7 +93,11 @@ class Sync:
             row = self._find(entry.id)
             if row is None or (row.status in _CHECKED and not self._is_busy(entry.id)):
                 self._follow(bank, entry.id, row)
-        for row in self._missing(bank, seen, began):
+        missing = self._missing(bank, seen, began)
+        for row, reason in self._left_unfinished():
+            watchdog.tick()
+            self._end(bank, row, reason, is_mounted=bool(seen))
+        for row in missing:
             watchdog.tick()
             self._follow(bank, row.id, row)
         return self._report
@@ -181,6 +188,30 @@ class Sync:
             if results["reason"]:
                 reason = f"{reason}; {results['reason']}"
             self._set(row, record.status, **{**results, "reason": reason, "deleted_at": None})
+
+    def _left_unfinished(self) -> Sequence[tuple[Checkpoint, str]]:
+        with self._database.reader() as session:
+            return checkpoints.left_unfinished(session, self._provider.id)
+
+    def _end(self, bank: Bank, row: Checkpoint, reason: str, *, is_mounted: bool) -> None:
+        """End a checkpoint that the control plane has lost, here and in the bank, unless the bank knows of an end.
+
+        :param is_mounted: whether the bank has any checkpoint; one that is not mounted looks empty
+        """
+        try:
+            if bank.checkpoints.get(row.id).status in states.UNFINISHED:
+                bank.checkpoints.abandon(row.id, reason)
+                self._set(row, states.ERROR, reason=reason)
+            else:
+                self._follow(bank, row.id, row)
+        except exception.CheckpointNotFound:
+            if bank.checkpoints.has_trace(row.id):
+                self._follow(bank, row.id, row)
+            elif is_mounted:
+                self._set(row, states.ERROR, reason=reason)
+        except (errors.BankError, exception.Conflict) as error:
+            LOG.warning("Checkpoint %s in the bank of %s cannot be ended: %s", row.id, self._provider.name, error)
+            self._report.unreadable += 1
 
     def _fail_stalled(self, record: CheckpointRecord) -> CheckpointRecord:
         """Return *record*, with the status of a failed deletion if its deletion stalled."""

@@ -19,6 +19,7 @@ from karbor_like.bank.checkpoints.events import (
     AVAILABLE,
     DELETED,
     DELETING,
+    ERROR,
     ERROR_DELETING,
     STATUSES,
     UNFINISHED,
@@ -221,6 +222,17 @@ class Checkpoints:
         self._events.append(
             checkpoint_id, record.events, status, data_key, detail=detail, pins=pins, claim=claim, put=put
         )
+
+    def abandon(self, checkpoint_id: str, reason: str) -> None:
+        """Give an unfinished checkpoint that nothing writes any more an ``error`` event, so that it can be deleted.
+
+        :param reason: why it has failed
+        :raises CheckpointNotFound: it is not in the bank
+        :raises Conflict: it was deleted
+        """
+        self.event(checkpoint_id, ERROR, {"reason": reason})
+        # Its writer may have been killed before it put the index keys. Only a listed checkpoint can be deleted.
+        self.index.put(self.get(checkpoint_id))
 
     # Deletion.
 

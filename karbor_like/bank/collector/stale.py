@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from karbor_like import exception
 from karbor_like.bank import errors, layout
 from karbor_like.bank.checkpoints.claims import WriterClaims
-from karbor_like.bank.checkpoints.events import DELETED, ERROR
+from karbor_like.bank.checkpoints.events import DELETED
 from karbor_like.bank.collector.mark import CheckpointState, Survey
 from karbor_like.bank.leases.lease import LeaseInfo
 from karbor_like.bank.leases.safety import Safety
@@ -127,8 +127,6 @@ class StaleObjects:
     def _give_up(self, checkpoint_id: str) -> None:
         reason = f"abandoned: it has not changed for {self._safety.abandoned / 86400:g} days"
         try:
-            self._bank.checkpoints.event(checkpoint_id, ERROR, {"reason": reason})
-            # Its writer may have been killed before it put the index keys. Only a listed checkpoint can be deleted.
-            self._bank.checkpoints.index.put(self._bank.checkpoints.get(checkpoint_id))
+            self._bank.checkpoints.abandon(checkpoint_id, reason)
         except (exception.NotFound, exception.Conflict, errors.BankFull, *errors.UNREADABLE) as error:
             LOG.warning("Checkpoint %s: is abandoned, and could not be given an error event: %s", checkpoint_id, error)

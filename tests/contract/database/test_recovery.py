@@ -17,7 +17,7 @@ from karbor_like.conf import trigger as trigger_options
 from karbor_like.control import database as archived
 from karbor_like.control import errors, recovery
 from karbor_like.control.archive import Member
-from karbor_like.db import jobs, migration, operations, scheduled_runs, services
+from karbor_like.db import checkpoints, jobs, migration, operations, scheduled_runs, services
 from karbor_like.db import session as db_session
 from karbor_like.db.models import (
     Base,
@@ -293,6 +293,8 @@ def test_other_operations_are_ended(database, flows, state):
     # The bank knows what became of the checkpoint.
     assert rows(database, Checkpoint)[checkpoint_id].status == "protecting"
     with database.reader() as session:
+        left = checkpoints.left_unfinished(session, "x")
+        assert [(row.id, reason) for row, reason in left] == [(checkpoint_id, found[ids[0]].error_info)]
         assert operations.with_orphans(session, 10) == []
         assert operations.using(session, checkpoint_id) == []
         assert session.execute(sa.text("SELECT count(*) FROM flowdetails")).scalar() == 0

@@ -1,5 +1,7 @@
 """Synchronization with the bank, and jobs that run once when they are due."""
 
+import dataclasses
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,14 +11,17 @@ import pytest
 import sqlalchemy as sa
 
 from karbor_like import exception
+from karbor_like.control import database as archived
+from karbor_like.control import recovery
 from karbor_like.db import jobs
 from karbor_like.db.checkpoints import CHECKPOINTS
 from karbor_like.db.models import Checkpoint, PeriodicJob
+from karbor_like.db.operations import OPERATIONS
 from karbor_like.protection import failed
 from karbor_like.protection.housekeeping import Housekeeping
 from karbor_like.protection.sync import Sync, SyncReport
 from tests.fixtures.endpoint import unwrap
-from tests.functional.protection.site import PROVIDER, Site, running, until, write_files
+from tests.functional.protection.site import PROJECT, PROVIDER, Site, running, until, write_files
 
 
 @pytest.fixture
@@ -176,6 +181,99 @@ def test_a_checkpoint_in_progress_elsewhere_is_followed_until_its_end(site: Site
 
     assert sync(other) == SyncReport(changed=1)
     assert other.checkpoint(created).status == "available"
+
+
+MADE = datetime(2031, 3, 1, tzinfo=UTC)
+
+
+def recover(site: Site, other: Site) -> None:
+    """Load the other site's database from an archive of this one."""
+    with site.env.database.snapshot() as connection:
+        members = list(archived.dump(connection))
+    flows = other.env.flows.persistence
+    archived.load(other.env.database, iter(members), lambda session: recovery.recover(session, flows, MADE))
+
+
+def start_protect(site: Site) -> str:
+    """Return the id of a checkpoint whose operation waits in the cloud."""
+    site.cloud.fault(**{"main:a": "wait"})
+    created = str(site.protect("a")["id"])
+    until(site.cloud.calls, lambda calls: "protect:main:a:begin" in calls, 30, "main of a")
+    return created
+
+
+def test_a_checkpoint_in_progress_ends_at_once_after_a_recovery(site: Site, other: Site):
+    site.cloud.plant({"a": []})
+    created = start_protect(site)
+    recover(site, other)
+    assert other.checkpoint(created).status == "protecting", "the bank may know of its end"
+
+    assert sync(other) == SyncReport(changed=1)
+    row = other.checkpoint(created)
+    assert (row.status, "recovered from an archive of 2031-03-01" in row.reason) == ("error", True)
+    bank = other.env.providers.get(PROVIDER).bank
+    assert bank.checkpoints.get(created).status == "error"
+    assert sync(other) == SyncReport()
+    # The lost site was not as dead as it seemed.
+    (site.cloud.path / "go").touch()
+    site.wait(created, "error")
+    assert bank.checkpoints.get(created).status == "error"
+
+    unwrap(lambda: other.endpoint.delete_checkpoint(other.context(), provider_id=PROVIDER, checkpoint_id=created))
+    other.wait(created, "deleted")
+
+
+def test_what_the_lost_site_completed_is_available_after_a_recovery(site: Site, other: Site):
+    site.cloud.plant({"a": []})
+    created = start_protect(site)
+    recover(site, other)
+    (site.cloud.path / "go").touch()
+    site.wait(created, "available")
+    assert sync(other) == SyncReport(changed=1)
+    assert other.checkpoint(created).status == "available"
+
+
+def test_a_checkpoint_that_the_index_does_not_show_ends_at_once_after_a_recovery(site: Site, other: Site):
+    """One that was just requested, and a copy that waited: only the former has begun in the bank."""
+    site.cloud.plant({"a": []})
+    shown = start_protect(site)
+    bank = site.env.providers.get(PROVIDER).bank
+    record = bank.checkpoints.get(shown)
+    waiting: dict[str, str] = {}
+    for status in ("protecting", "wait_copying"):
+        waiting[status] = str(uuid.uuid4())
+        values = {"id": waiting[status], "status": status, "created_at": datetime.now(UTC), "resource_graph": ""}
+        values |= {"plan_id": str(uuid.uuid4()), "project_id": PROJECT, "provider_id": PROVIDER, "plan": {}}
+        kind = "protect" if status == "protecting" else "copy"
+        queued = {"operation_type": kind, "status": status, "checkpoint_id": waiting[status], "queue_state": "queued"}
+        queued |= {"project_id": PROJECT, "provider_id": str(uuid.uuid4()), "created_at": datetime.now(UTC)}
+        with site.env.database.writer() as session:
+            CHECKPOINTS.insert(session, extra_info={}, **values)
+            OPERATIONS.insert(session, **queued)
+    with bank.leases.acquire(holder="the lost site") as lease:
+        bank.checkpoints.begin(dataclasses.replace(record, id=waiting["protecting"]), lease)
+    recover(site, other)
+
+    assert sync(other) == SyncReport(changed=3)
+    assert statuses(other, [shown, *waiting.values()]) == ["error"] * 3
+    assert bank.checkpoints.get(waiting["protecting"]).status == "error"
+    assert waiting["protecting"] in {entry.id for entry in bank.checkpoints.index.list()}
+    (site.cloud.path / "go").touch()
+
+
+def test_a_recovery_ends_no_checkpoint_while_the_bank_is_away(site: Site, other: Site, tmp_path: Path):
+    site.cloud.plant({"a": []})
+    created = start_protect(site)
+    recover(site, other)
+    bank, away = tmp_path / "bank", tmp_path / "away"
+    bank.rename(away)
+    bank.mkdir()
+    assert sync(other) == SyncReport()
+    bank.rmdir()
+    away.rename(bank)
+    assert sync(other) == SyncReport(changed=1)
+    assert other.checkpoint(created).status == "error"
+    (site.cloud.path / "go").touch()
 
 
 def test_a_checkpoint_in_use_is_left_alone(site: Site):
