@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -12,6 +12,8 @@ from karbor_like.db.models import PeriodicJob
 
 #: How the name of a job begins; the id of a provider follows.
 COLLECT: Final = "collect "
+#: Member of the result of :data:`COLLECT`: the bytes that the bank holds.
+STORED_BYTES: Final = "stored_bytes"
 
 
 def take(session: orm.Session, name: str, owner: str, seconds: float) -> bool:
@@ -46,6 +48,27 @@ def done(session: orm.Session, name: str) -> None:
         .values(done_at=db_session.now(session))
         .execution_options(synchronize_session=False)
     )
+
+
+def record(session: orm.Session, name: str, result: Mapping[str, Any]) -> None:
+    """Record what the job *name* has just found out.
+
+    :param result: any JSON
+    """
+    session.execute(
+        sa.update(PeriodicJob)
+        .where(PeriodicJob.name == name)
+        .values(result=dict(result), result_at=db_session.now(session))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def results(session: db_session.Queryable, prefix: str) -> Mapping[str, tuple[Mapping[str, Any], datetime]]:
+    """Return what the jobs whose names begin with *prefix* last found out, and when, by the rest of the name."""
+    query = sa.select(PeriodicJob.name, PeriodicJob.result, PeriodicJob.result_at).where(
+        PeriodicJob.name.startswith(prefix, autoescape=True), PeriodicJob.result_at.is_not(None)
+    )
+    return {row.name.removeprefix(prefix): (row.result, row.result_at) for row in session.execute(query)}
 
 
 def done_times(session: db_session.Queryable, prefix: str) -> Mapping[str, datetime]:

@@ -180,9 +180,19 @@ CHECKPOINTS = Figure(
 BANK_BYTES = Figure(
     "karbor_like_bank_bytes",
     "Sums over the available checkpoints of a provider. measure is logical (what they protect), new or stored (what each of"
-    " them added to the bank, before and after compression).",
+    " them added to the bank, before and after compression). The bank may hold more or less than that.",
     "provider_id",
     "measure",
+)
+BANK_STORED = Figure(
+    "karbor_like_bank_stored_bytes",
+    "Bytes of the packs in the bank of a provider after its last garbage collection, also of those that will be deleted.",
+    "provider_id",
+)
+BANK_STORED_AGE = Figure(
+    "karbor_like_bank_stored_age_seconds",
+    "Time since karbor_like_bank_stored_bytes was counted.",
+    "provider_id",
 )
 BANKS = Figure(
     "karbor_like_bank_reachable",

@@ -106,6 +106,14 @@ def _services(look: _Look) -> Iterator[GaugeMetricFamily]:
         for provider_id, done_at in periodic_jobs.done_times(look.connection, periodic_jobs.COLLECT).items()
         if provider_id in loaded
     )
+    results = periodic_jobs.results(look.connection, periodic_jobs.COLLECT)
+    counted = {provider_id: results[provider_id] for provider_id in sorted(loaded & results.keys())}
+    yield families.BANK_STORED.family(
+        ((provider_id,), float(result[periodic_jobs.STORED_BYTES])) for provider_id, (result, _) in counted.items()
+    )
+    yield families.BANK_STORED_AGE.family(
+        ((provider_id,), look.age(counted_at)) for provider_id, (_, counted_at) in counted.items()
+    )
 
 
 def _providers(rows: Iterable[Service]) -> Iterator[Mapping[str, Any]]:

@@ -100,6 +100,8 @@ class Housekeeping:
         except errors.Busy as error:
             LOG.info("Garbage collection of the bank of %s was skipped: %s", provider.name, error.message)
             return False
+        result = {jobs.STORED_BYTES: report.stored.bytes}
+        self._env.database.write(lambda session: jobs.record(session, f"{jobs.COLLECT}{provider.id}", result))
         level = logging.INFO if _has_changed(report) else logging.DEBUG
         LOG.log(level, "Garbage collection of the bank of %s: %s", provider.name, report.to_dict())
         return not report.problems

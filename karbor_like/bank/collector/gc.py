@@ -77,6 +77,11 @@ class GcReport:
     leftovers: dict[str, int]
     problems: dict[str, str]
 
+    @property
+    def stored(self) -> Amount:
+        """What the bank holds after the run: packs, also those that wait. In a dry run, without what can be reclaimed."""
+        return _sum([self.live, *(item.amount for item in self.waiting)])
+
     def to_dict(self) -> dict[str, Any]:
         """Convert it to JSON."""
 

@@ -109,6 +109,9 @@ def test_services_banks_and_collections(site):
     for name in (PROVIDER, "3" * 36):
         site.database.write(lambda session, name=name: jobs.take(session, jobs.COLLECT + name, "me", 60))
         site.database.write(lambda session, name=name: jobs.done(session, jobs.COLLECT + name))
+        site.database.write(
+            lambda session, name=name: jobs.record(session, jobs.COLLECT + name, {jobs.STORED_BYTES: 2**40})
+        )
     site.database.write(lambda session: jobs.take(session, jobs.COLLECT + OTHER, "me", 60))
     found = site.figures()
     states = {
@@ -123,6 +126,11 @@ def test_services_banks_and_collections(site):
     # It has never succeeded; the third is of a provider that no service has any more.
     assert found.get_sample_value(age, {"provider_id": OTHER}) is None
     assert found.get_sample_value(age, {"provider_id": "3" * 36}) is None
+    stored = "karbor_like_bank_stored_bytes"
+    assert found.get_sample_value(stored, {"provider_id": PROVIDER}) == 2**40
+    assert 0 <= found.get_sample_value("karbor_like_bank_stored_age_seconds", {"provider_id": PROVIDER}) < 3600
+    for unknown in (OTHER, "3" * 36):
+        assert found.get_sample_value(stored, {"provider_id": unknown}) is None
 
 
 def test_the_oldest_plans(site):

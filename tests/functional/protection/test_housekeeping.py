@@ -307,6 +307,21 @@ def test_one_of_many_processes_runs_a_job_when_it_is_due(site: Site):
     assert not site.env.database.write(lambda session: jobs.take(session, f"sync {PROVIDER}", "me", 10))
 
 
+def test_the_collection_counts_what_the_bank_holds(site: Site):
+    """Two checkpoints share their data, which counts once."""
+    site.cloud.plant({"a": []})
+    site.cloud.content("a", b"data" * 1000)
+    for _ in range(2):
+        site.wait(site.protect("a")["id"], "available")
+    Housekeeping(site.env).run_due()
+    with site.env.database.reader() as session:
+        result, _ = jobs.results(session, jobs.COLLECT)[PROVIDER]
+    store = site.env.providers.get(PROVIDER).bank.store
+    packs = [info.size for info in store.list("data/")]
+    assert packs
+    assert result == {jobs.STORED_BYTES: sum(packs)}
+
+
 def test_checkpoints_that_failed_long_ago_are_deleted_unless_they_were_complete(site: Site):
     site.cloud.plant({"a": [], "b": []})
     complete = site.protect("a")["id"]
