@@ -46,7 +46,7 @@ class Bank:
         self.clock = clock
         self.safety = safety
         self.reserve = Reserve(store, clock, options.reserve)
-        self.checkpoints = Checkpoints(store, self.reserve, clock, keyring)
+        self.checkpoints = Checkpoints(store, self.reserve, clock, keyring, safety)
         self.leases = Leases(store, self.reserve, clock, safety)
         self._blocks = BlockStore(store, keyring, options)
 

@@ -35,6 +35,7 @@ from karbor_like.bank.format import manifest
 from karbor_like.bank.format.datakey import DataKey
 from karbor_like.bank.keys.keyring import Keyring
 from karbor_like.bank.leases.lease import Lease
+from karbor_like.bank.leases.safety import Safety
 from karbor_like.bank.objectstore import listing
 from karbor_like.bank.objectstore.base import ObjectStore
 from karbor_like.bank.objectstore.reserve import Reserve
@@ -52,10 +53,13 @@ class Checkpoints:
     :param keyring: None if the bank is not encrypted
     """
 
-    def __init__(self, store: ObjectStore, reserve: Reserve, clock: Clock, keyring: Keyring | None) -> None:
+    def __init__(
+        self, store: ObjectStore, reserve: Reserve, clock: Clock, keyring: Keyring | None, safety: Safety
+    ) -> None:
         self._store = store
         self._reserve = reserve
         self._keyring = keyring
+        self._listings_lag = safety.listing_lag > 0
         self._events = Events(store, clock)
         self._plans = Plans(store, keyring)
         self.index = Index(store, self._plans)
@@ -140,7 +144,7 @@ class Checkpoints:
         if valid is not None and valid.claim == claim:
             return
         resolve_key = self._resolver_for(record.project_id)
-        committer = commit.Committer(self._store, resolve_key, record, lease, versions)
+        committer = commit.Committer(self._store, resolve_key, record, lease, versions, listings_lag=self._listings_lag)
         # The writer of an earlier commit may find that it came too late and remove it, so this commit pins the same again.
         pins = committer.collect() if valid is None else committer.adopt(valid)
         lease.renew()
@@ -217,7 +221,8 @@ class Checkpoints:
                     f"checkpoint {checkpoint_id} was never completed, so it cannot become {AVAILABLE!r}"
                 )
             pins, claim = valid.pins, valid.claim
-            commit.verify_pins(self._store, self._resolver_for(record.project_id), record.project_id, pins)
+            resolve_key = self._resolver_for(record.project_id)
+            commit.verify_pins(self._store, resolve_key, record.project_id, pins, listings_lag=self._listings_lag)
         put = self._reserve.put if status in _OF_DELETIONS else self._store.put
         self._events.append(
             checkpoint_id, record.events, status, data_key, detail=detail, pins=pins, claim=claim, put=put

@@ -25,6 +25,7 @@ class Committer:
 
     :param record: the checkpoint
     :param lease: the lease of the writer that commits
+    :param listings_lag: whether listings of the store may be late
     """
 
     def __init__(
@@ -34,12 +35,15 @@ class Committer:
         record: CheckpointRecord,
         lease: Lease,
         versions: ObjectVersions,
+        *,
+        listings_lag: bool,
     ) -> None:
         self._store = store
         self._resolve_key = resolve_key
         self._record = record
         self._lease = lease
         self._versions = versions
+        self._listings_lag = listings_lag
 
     def collect(self) -> Mapping[str, str]:
         """Find the valid object of every name, and check that everything it needs is stored.
@@ -69,7 +73,14 @@ class Committer:
         return pins
 
     def _verify(self, pins: Mapping[str, str]) -> None:
-        verify_pins(self._store, self._resolve_key, self._record.project_id, pins, self._lease)
+        verify_pins(
+            self._store,
+            self._resolve_key,
+            self._record.project_id,
+            pins,
+            self._lease,
+            listings_lag=self._listings_lag,
+        )
 
     def confirm(self, event: Event) -> None:
         """Remove the commit if the store received it after the end of the lease, or if that cannot be found out.
@@ -95,10 +106,13 @@ def verify_pins(
     project_id: str,
     pins: Mapping[str, str],
     lease: Lease | None = None,
+    *,
+    listings_lag: bool,
 ) -> None:
     """Check that every pinned object, and every pack that the pinned manifests need, is stored.
 
     :param lease: of the writer that is about to commit; None to check an earlier commit again
+    :param listings_lag: whether listings of the store may be late
     :raises Corrupted: an object is missing or wrong
     :raises LeaseLost: the lease expired meanwhile
     """
@@ -106,13 +120,19 @@ def verify_pins(
         if lease is not None:
             lease.check()
         if layout.parse_resource_key(key).kind == "manifests":
-            _verify_manifest(store, resolve_key, project_id, key, lease)
+            _verify_manifest(store, resolve_key, project_id, key, lease, listings_lag=listings_lag)
         elif not store.exists(key):
             raise errors.Corrupted(f"{key}: this document is missing")
 
 
 def _verify_manifest(
-    store: ObjectStore, resolve_key: manifest.KeyResolver, project_id: str, key: str, lease: Lease | None
+    store: ObjectStore,
+    resolve_key: manifest.KeyResolver,
+    project_id: str,
+    key: str,
+    lease: Lease | None,
+    *,
+    listings_lag: bool,
 ) -> None:
     try:
         head = manifest.read_head(store, key, resolve_key)
@@ -122,8 +142,11 @@ def _verify_manifest(
         raise errors.Corrupted(f"{key}: this manifest is missing") from None
     if head.project_id != project_id:
         raise errors.Corrupted(f"{key}: is a manifest of project {head.project_id}, not of {project_id}")
-    # While a lease is valid, the collector deletes no pack that is younger than it.
+    # While a lease is valid, nothing deletes a pack that is younger than it.
     since = lease.started if lease is not None else presence.NEVER
+    if not listings_lag:
+        # A listing says the same as a stat request of that moment, for a thousand packs at once.
+        since = presence.ALWAYS
     check = lease.check if lease is not None else None
     uses = manifest.pack_uses(store, head, resolve_key)
     for problem in presence.missing(store, project_id, uses, check, believed_since=since):

@@ -29,7 +29,9 @@ survives an outage of the bank that is a little shorter than this. Must be the s
         min=0,
         help="""
 Seconds by which a listing of the bank's store may be late. An hour is on the safe side for Swift; 0 is right for a local
-file system. Must be the same in every file that describes this bank.
+file system, and for an object store whose listings are strongly consistent, as those of Amazon S3 are. With 0, the end of a
+protect asks for a thousand packs of earlier checkpoints in one request instead of for each. Must be the same in every file
+that describes this bank.
 """,
     ),
     cfg.IntOpt(

@@ -39,6 +39,7 @@ def make_bank(
     encrypted: bool = True,
     clock: ManualClock | None = None,
     masters: tuple[str, ...] = (master_key(),),
+    margins: safety.Safety = safety.TEST,
     **options: int,
 ) -> Bank:
     """A bank over *store*; *options* replace those of SMALL."""
@@ -50,7 +51,7 @@ def make_bank(
         keyring=keyring,
         options=dataclasses.replace(SMALL, **options),
         clock=clock,
-        safety=safety.TEST,
+        safety=margins,
     )
 
 

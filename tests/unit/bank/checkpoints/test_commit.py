@@ -1,5 +1,6 @@
 """What a commit pins, what it refuses, and which of several commits is valid."""
 
+import dataclasses
 from functools import partial
 
 import pytest
@@ -117,26 +118,48 @@ def test_what_a_writer_finds_of_the_one_before_it_is_committed_though_no_listing
     assert bank.section("c1", banks.PROJECT, banks.VOLUME).names() == ["data", "metadata", "more"]
 
 
-def test_a_commit_asks_for_packs_that_are_older_than_its_lease_and_lists_its_own(shared, clock):
+@pytest.mark.parametrize("lag", [TEST.listing_lag, 0])
+def test_a_commit_asks_for_packs_that_are_older_than_its_lease_and_lists_its_own(shared, clock, lag):
+    """If listings are never late, it asks for none: they are in as many listings as its own."""
     banks.protect(banks.make_bank(shared, clock=clock), "c1", DATA)
     old = set(keys(shared, "data/"))
-    asked = []
+    asked, listed = [], []
 
     class Watched(stores.FaultyStore):
         def stat(self, key):
             asked.append(key)
             return super().stat(key)
 
-    bank = banks.make_bank(Watched(shared, clock), clock=clock)
+        def list(self, prefix, *arguments):
+            listed.append(prefix)
+            return super().list(prefix, *arguments)
+
+    margins = dataclasses.replace(TEST, listing_lag=lag)
+    bank = banks.make_bank(Watched(shared, clock), clock=clock, margins=margins)
     with bank.leases.acquire(holder="one", bases=["c1"]) as lease:
         clock.advance(1)
         section = banks.new_section(bank, "c2", lease)
         base = bank.section("c1", banks.PROJECT, banks.VOLUME)
         section.write("data", [DATA + NEXT], bases=[base])
         asked.clear()
+        listed.clear()
         bank.checkpoints.commit("c2", lease)
     assert set(keys(shared, "data/")) > old
-    assert sorted(key for key in asked if key.startswith("data/")) == sorted(old)
+    assert len(old) > 1
+    assert sorted(key for key in asked if key.startswith("data/")) == (sorted(old) if lag else [])
+    assert len([prefix for prefix in listed if prefix.startswith("data/")]) == 1
+
+
+def test_without_lag_a_listing_finds_that_a_base_lost_a_pack(shared, clock):
+    bank = banks.make_bank(shared, clock=clock, margins=dataclasses.replace(TEST, listing_lag=0))
+    banks.protect(bank, "c1", DATA)
+    gone = keys(shared, "data/")[0]
+    with bank.leases.acquire(holder="one", bases=["c1"]) as lease:
+        section = banks.new_section(bank, "c2", lease)
+        section.write("data", [DATA], bases=[bank.section("c1", banks.PROJECT, banks.VOLUME)])
+        shared.delete(gone)
+        with pytest.raises(errors.Corrupted, match=f"{gone} is missing"):
+            bank.checkpoints.commit("c2", lease)
 
 
 def test_a_writer_that_was_taken_over_cannot_commit_or_write(bank):
