@@ -145,6 +145,11 @@ def trigger(row: models.Trigger) -> Json:
     return {"id": row.id, "name": row.name, "type": row.type, "properties": properties}
 
 
+def timed_trigger(row: models.Trigger, times: Sequence[datetime] | None) -> Json:
+    """Return a trigger with its next due times; None: they are unknown."""
+    return {**trigger(row), "next_runs": None if times is None else [moment(time) for time in times]}
+
+
 def scheduled_operation(row: models.ScheduledOperation) -> Json:
     """Return a scheduled operation. The values of its definition are texts."""
     return {

@@ -78,6 +78,8 @@ EXPECTED = {
     "GET /scheduled_operations/{scheduled_operation_id}/retention": (401, 200, 200, 200, 404, 403),
     "GET /operation_logs": (401, 200, 200, 200, 200, 403),
     "GET /operation_logs/{operation_log_id}": (401, 200, 200, 200, 404, 403),
+    # Each caller sees the own project.
+    "GET /overview": (401, 200, 200, 200, 200, 403),
     "GET /health": (401, 403, 403, 200, 403, 200),
     "GET /os-services": (401, 403, 403, 200, 403, 200),
     "PUT /os-services/{service_id}": (401, 403, 403, 200, 403, 403),

@@ -17,6 +17,7 @@ from karbor_like.domain import coercion
 from karbor_like.secret import Cipher
 
 M = TypeVar("M", bound=models.Base)
+T = TypeVar("T")
 
 _MAX_KEY = 255
 
@@ -71,13 +72,13 @@ class Controller:
         page: paging.Page,
         *,
         for_members: Iterable[str],
-        show: Callable[[Any, list[M]], list[dict[str, Any]]],
+        show: Callable[[Any, list[M]], list[T]],
         strict: bool = False,
-    ) -> list[dict[str, Any]]:
+    ) -> list[T]:
         """Return a page of a table.
 
         :param for_members: filters that members may use; administrators may use all filters of the table
-        :param show: converts rows to items of the response
+        :param show: converts rows to what is returned, in the transaction
         :param strict: see :meth:`all_tenants`
         """
         allowed = repository.filters if self.context.is_admin else for_members

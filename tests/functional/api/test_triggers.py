@@ -1,10 +1,15 @@
 """Triggers and the scheduled operations bound to them."""
 
+import dataclasses
+
 import pytest
 
+from karbor_like.api import app
 from karbor_like.db.triggers import TRIGGERS
 from karbor_like.triggers import contract, loader
+from karbor_like.triggers.time import TimeTrigger
 from tests.fixtures import bodies
+from tests.fixtures.api import Client, check_tokens, token
 from tests.fixtures.bodies import DAILY, UNKNOWN_ID
 from tests.fixtures.fake_catalogue import OTHER_PROVIDER, PROVIDER
 
@@ -43,7 +48,7 @@ def test_a_trigger_shows_what_was_asked_as_texts(alice):
     }
     shown = alice.get(f"/triggers/{made['id']}")["trigger_info"]
     assert shown == {**made, "next_runs": [f"2030-01-0{day}T01:00:00.000000" for day in range(1, 6)]}
-    assert alice.get("/triggers") == {"triggers": [made]}
+    assert alice.get("/triggers") == {"triggers": [shown]}
 
 
 def test_a_trigger_that_ends_has_fewer_next_runs(alice, clock, database):
@@ -62,6 +67,7 @@ def test_the_next_runs_of_a_trigger_that_this_process_cannot_evaluate_are_unknow
     for values in ({"type": "removed"}, {"type": "time", "properties": {"format": "removed", "pattern": "x"}}):
         database.write(lambda session, values=values: TRIGGERS.update(session, trigger["id"], values))
         assert alice.get(f"/triggers/{trigger['id']}")["trigger_info"]["next_runs"] is None
+        assert [one["next_runs"] for one in alice.get("/triggers")["triggers"]] == [None]
 
 
 def test_the_first_run_is_written_down(alice, database, trigger):
@@ -135,7 +141,8 @@ def test_properties_that_are_none(alice, trigger, properties):
     alice.post("/triggers", bodies.trigger(properties), status=400)
     full = {**trigger["properties"], "window": 900, **properties}
     alice.put(f"/triggers/{trigger['id']}", {"trigger_info": {"properties": full}}, status=400)
-    assert alice.get("/triggers") == {"triggers": [trigger]}
+    (listed,) = alice.get("/triggers")["triggers"]
+    assert {**listed, **trigger} == listed
 
 
 @pytest.mark.parametrize(
@@ -288,3 +295,17 @@ def test_ids(alice, path):
 
 def test_pages_of_scheduled_operations_have_their_own_name(alice, operation):
     assert "marker=" in alice.get("/scheduled_operations?limit=1")["operations_links"][0]["href"]
+
+
+def test_a_list_stops_computing_times_after_a_while(deps, clock, trigger, alice):
+    class Slow(TimeTrigger):
+        def parse(self, properties):
+            clock.advance(0.8)
+            return super().parse(properties)
+
+    for _ in range(3):
+        alice.post("/triggers", bodies.trigger())
+    slow = dataclasses.replace(deps, trigger_types={"time": Slow()})
+    caller = Client(app.build(slow, authenticate=check_tokens), token("member"), alice.project)
+    known = [one["next_runs"] is not None for one in caller.get("/triggers")["triggers"]]
+    assert known == [True, True, False, False]

@@ -7,6 +7,7 @@ from karbor_like.api.controllers.v1.checkpoints import Checkpoints
 from karbor_like.api.controllers.v1.copies import Copies
 from karbor_like.api.controllers.v1.health import Health
 from karbor_like.api.controllers.v1.operation_logs import OperationLogs
+from karbor_like.api.controllers.v1.overview import Overview
 from karbor_like.api.controllers.v1.plans import Plans
 from karbor_like.api.controllers.v1.protectables import Protectables
 from karbor_like.api.controllers.v1.providers import Providers
@@ -60,6 +61,7 @@ ROUTES: Sequence[Route] = (
     Route("GET", "/scheduled_operations/{scheduled_operation_id}/retention", ScheduledOperations, "retention"),
     Route("GET", "/operation_logs", OperationLogs, "list"),
     Route("GET", "/operation_logs/{operation_log_id}", OperationLogs, "show"),
+    Route("GET", "/overview", Overview, "show"),
     Route("GET", "/health", Health, "show"),
     Route("GET", "/os-services", Services, "list"),
     Route("PUT", "/os-services/{service_id}", Services, "update"),

@@ -1,19 +1,18 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from karbor_like import exception, foreign
 from karbor_like.api import validation, views
 from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
+from karbor_like.api.next_runs import NextRuns
 from karbor_like.api.schemas import triggers as schemas
 from karbor_like.db import quotas, triggers
 from karbor_like.db.models import Trigger
 from karbor_like.policies import triggers as rules
-from karbor_like.triggers import contract, upcoming
+from karbor_like.triggers import contract
 
 TRIGGERS = triggers.TRIGGERS
-#: Number of due times that are shown.
-_NEXT_RUNS = 5
 
 
 class Triggers(base.Controller):
@@ -21,24 +20,26 @@ class Triggers(base.Controller):
 
     @expose(policy=rules.LIST, query=schemas.LIST, response=schemas.PAGE)
     def list(self, query: Mapping[str, Any]) -> dict[str, Any]:
-        """List triggers."""
+        """List triggers with their next due times."""
         page = self.page(query)
         found = self.rows(
             TRIGGERS,
             query,
             page,
             for_members=("name", "type", "properties"),
-            show=lambda session, rows: [views.trigger(row) for row in rows],
+            show=lambda session, rows: [*rows],
             strict=True,
         )
-        return self.links("triggers", found, page)
+        # Not in the transaction: computing the times may take long.
+        times = NextRuns(self.deps)
+        return self.links("triggers", [views.timed_trigger(row, times.of(row.id, row)) for row in found], page)
 
     @expose(policy=rules.GET, response=schemas.DETAIL)
     def show(self, trigger_id: str) -> dict[str, Any]:
         """Show a trigger with its next due times."""
         trigger_id = validation.path_id("trigger_id", trigger_id)
         row = TRIGGERS.look_up(self.deps.database, trigger_id, self.context.scope)
-        return {"trigger_info": {**views.trigger(row), "next_runs": self._next_runs(row)}}
+        return {"trigger_info": views.timed_trigger(row, NextRuns(self.deps).of(row.id, row))}
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN)
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,19 +97,6 @@ class Triggers(base.Controller):
             TRIGGERS.delete(session, trigger_id)
 
         self.deps.database.write(remove)
-
-    def _next_runs(self, row: Any) -> Sequence[str | None] | None:
-        """Return the next due times; None if this process cannot compute them."""
-        if row.next_run_at is None:
-            return []
-        try:
-            with foreign.refused("properties"):
-                window = self.deps.conf.trigger.min_window
-                timing = contract.stored_timing(self.deps.trigger_types, row.type, row.properties, window)
-                times = upcoming.upcoming(timing, self.deps.clock, _NEXT_RUNS)
-        except exception.InvalidInput:
-            return None
-        return [views.moment(time) for time in times]
 
     def _kind(self, name: str) -> contract.TriggerType:
         return contract.of_type(self.deps.trigger_types, name)
