@@ -1,11 +1,12 @@
 """Objects of the REST API, built from rows and from results of the protection service."""
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from karbor_like.db import models, plans, queues, services
+from karbor_like.db import models, plans, protected, queues, services
 from karbor_like.domain import left_out, planned, states
 from karbor_like.domain import retention as domain
 
@@ -53,6 +54,12 @@ def provider(value: Mapping[str, Any]) -> Json:
 def instance(value: Mapping[str, Any]) -> Json:
     """Return a resource that can be protected, with its direct children."""
     return {**_dependent(value), "dependent_resources": [_dependent(child) for child in value["dependent_resources"]]}
+
+
+def protected_instance(value: Mapping[str, Any], last: protected.LastCheckpoint | None) -> Json:
+    """Return a resource with its last checkpoint, if it is protected."""
+    checkpoint = {**dataclasses.asdict(last), "created_at": moment(last.created_at)} if last else None
+    return {**instance(value), "protected": last is not None, "last_checkpoint": checkpoint}
 
 
 def _dependent(value: Mapping[str, Any]) -> Json:

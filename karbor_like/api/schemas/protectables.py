@@ -8,7 +8,13 @@ _PARAMETERS = {
     "description": "Parameters for the plugin: a JSON object, or the text of a Python dictionary.",
 }
 SHOW_INSTANCE = {"type": "object", "properties": {"parameters": _PARAMETERS}}
-LIST_INSTANCES = p.listing("status", parameters=_PARAMETERS)
+_PROTECTED = {
+    "type": "string",
+    "maxLength": 16,
+    "description": "true or false: only resources that are protected, or are not. all: all of them. With any of these, the "
+    "resources have the members protected and last_checkpoint, and the answer has counts.",
+}
+LIST_INSTANCES = p.listing("status", parameters=_PARAMETERS, protected=_PROTECTED)
 
 TYPES = p.answer("protectable_type", {"type": "array", "items": {"type": "string"}})
 TYPE = p.answer(
@@ -17,5 +23,21 @@ TYPE = p.answer(
 )
 
 INSTANCE = p.shown({**_DEPENDENT, "dependent_resources": {"type": "array", "items": p.shown(_DEPENDENT)}})
+_LAST_CHECKPOINT = {
+    **p.shown({"id": p.UUID, "provider_id": p.UUID, "plan_id": p.UUID, "created_at": p.TIME}),
+    "type": ["object", "null"],
+    "description": "The newest checkpoint that protects the resource.",
+}
+_LISTED = {
+    **INSTANCE,
+    "properties": {
+        **INSTANCE["properties"],
+        "protected": {"type": "boolean", "description": "Whether there is a last_checkpoint."},
+        "last_checkpoint": _LAST_CHECKPOINT,
+    },
+}
+_COUNT = {"type": "integer", "minimum": 0}
+_COUNTS = {**p.shown({"protected": _COUNT, "unprotected": _COUNT}), "description": "Of all resources of the type."}
 SHOWN = p.answer("instance", INSTANCE)
-PAGE = p.page("instances", INSTANCE)
+_PAGE = p.page("instances", _LISTED)
+PAGE = {**_PAGE, "properties": {**_PAGE["properties"], "counts": _COUNTS}}

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from karbor_like import exception
-from karbor_like.api import body, errors, views
+from karbor_like.api import body, errors, paging, views
 from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
 from karbor_like.api.schemas import protectables as schemas
+from karbor_like.db import protected
+from karbor_like.domain import coercion
 from karbor_like.policies import protectables as rules
 
 
@@ -29,8 +31,10 @@ class Protectables(base.Controller):
 
     @expose(policy=(rules.GET_ALL, rules.INSTANCE_GET_ALL), query=schemas.LIST_INSTANCES, response=schemas.PAGE)
     def list_instances(self, protectable_type: str, query: Mapping[str, Any]) -> dict[str, Any]:
-        """List the caller's resources of a type with their direct children, sorted by id."""
+        """List the caller's resources of a type with their direct children, sorted by id, or those that are unprotected."""
         page = self.page(query)
+        if "protected" in query:
+            return self._list_protected(protectable_type, query, page, _wanted(query["protected"]))
         found = self.deps.protection.list_instances(
             self.context,
             resource_type=protectable_type,
@@ -39,6 +43,30 @@ class Protectables(base.Controller):
             marker=page.marker,
         )
         return self.links("instances", [views.instance(one) for one in found], page)
+
+    def _list_protected(
+        self, resource_type: str, query: Mapping[str, Any], page: paging.Page, wanted: bool | None
+    ) -> dict[str, Any]:
+        """List resources with their last checkpoints, by one call and one query.
+
+        :param wanted: list only those that are protected (True) or are not (False); None: all
+        """
+        every = self.deps.protection.list_instances(
+            self.context, resource_type=resource_type, parameters=_parameters(query)
+        )
+        with self.deps.database.reader() as session:
+            last = protected.last_checkpoints(session, self.project_id, resource_type)
+        if page.marker is not None and page.marker not in {one["id"] for one in every}:
+            raise exception.ResourceNotFound(f"marker {page.marker!r} is not the id of a {resource_type}")
+        found = [
+            one
+            for one in every
+            if (page.marker is None or one["id"] > page.marker) and wanted in (None, one["id"] in last)
+        ]
+        shown = [views.protected_instance(one, last.get(one["id"])) for one in found[: page.limit]]
+        count = sum(one["id"] in last for one in every)
+        counts = {"protected": count, "unprotected": len(every) - count}
+        return {**self.links("instances", shown, page), "counts": counts}
 
     @expose(policy=(rules.GET_ALL, rules.INSTANCE_GET), query=schemas.SHOW_INSTANCE, response=schemas.SHOWN)
     def show_instance(self, protectable_type: str, resource_id: str, query: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,6 +78,16 @@ class Protectables(base.Controller):
                 self.context, resource_type=protectable_type, resource_id=resource_id, parameters=parameters
             )
         return {"instance": views.instance(found)}
+
+
+def _wanted(text: str) -> bool | None:
+    """Return what the parameter ``protected`` selects; None: everything."""
+    if text == "all":
+        return None
+    wanted = coercion.boolean(text)
+    if wanted is None:
+        raise exception.InvalidInput(f"protected: {text!r} is unknown; use true, false or all")
+    return wanted
 
 
 def _parameters(query: Mapping[str, Any]) -> dict[str, Any]:
