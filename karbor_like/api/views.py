@@ -154,7 +154,11 @@ def trigger(row: models.Trigger) -> Json:
 
 def timed_trigger(row: models.Trigger, times: Sequence[datetime] | None) -> Json:
     """Return a trigger with its next due times; None: they are unknown."""
-    return {**trigger(row), "next_runs": None if times is None else [moment(time) for time in times]}
+    return {**trigger(row), "next_runs": _times(times)}
+
+
+def _times(times: Sequence[datetime] | None) -> list[str | None] | None:
+    return None if times is None else [moment(time) for time in times]
 
 
 def scheduled_operation(row: models.ScheduledOperation) -> Json:
@@ -168,6 +172,23 @@ def scheduled_operation(row: models.ScheduledOperation) -> Json:
         "operation_definition": {name: str(value) for name, value in row.operation_definition.items()},
         "enabled": row.enabled,
         "disabled_reason": row.disabled_reason,
+    }
+
+
+def timed_scheduled_operation(row: models.ScheduledOperation, times: Sequence[datetime] | None) -> Json:
+    """Return a scheduled operation with its next due times; None: they are unknown."""
+    return {**scheduled_operation(row), "next_runs": _times(times)}
+
+
+def run(row: models.ScheduledRun) -> Json:
+    """Return a run of a scheduled operation."""
+    return {
+        "id": row.id,
+        "scheduled_operation_id": row.scheduled_operation_id,
+        "status": row.state,
+        "reason": row.reason,
+        "due_at": moment(row.due_at),
+        "checkpoint_id": row.checkpoint_id,
     }
 
 

@@ -99,12 +99,16 @@ def _advance(session: orm.Session, rows: Sequence[tuple[str, datetime | None, da
 
 
 def operations_of(session: orm.Session, trigger_ids: Sequence[str]) -> Mapping[str, Sequence[ScheduledOperation]]:
-    """Return the enabled operations bound to these triggers, by trigger id."""
+    """Return the enabled operations bound to these triggers, by trigger id.
+
+    They are locked until the transaction ends, against :func:`start_now`.
+    """
     query = sa.select(ScheduledOperation).where(
         ScheduledOperation.trigger_id.in_(list(trigger_ids)), ScheduledOperation.enabled.is_(True)
     )
     operations: dict[str, list[ScheduledOperation]] = {}
-    for operation in session.execute(query.order_by(ScheduledOperation.id)).scalars():
+    locked = query.order_by(ScheduledOperation.id).with_for_update(read=True)
+    for operation in session.execute(locked).scalars():
         operations.setdefault(operation.trigger_id, []).append(operation)
     return operations
 
@@ -132,6 +136,41 @@ def record(session: orm.Session, runs: Sequence[Mapping[str, Any]]) -> None:
     """
     session.add_all(ScheduledRun(**run) for run in runs)
     session.flush()
+
+
+def not_ended(due_at: datetime) -> str:
+    """Return why a run is skipped: that of *due_at* is unfinished."""
+    return f"the run that was due at {due_at.isoformat()} has not ended"
+
+
+def start_now(
+    session: orm.Session, run_id: str, operation: ScheduledOperation, now: datetime, window: timedelta
+) -> ScheduledRun:
+    """Record a run that is due at once. It is skipped if another one of the operation has not ended.
+
+    :param operation: locked by the caller
+    :param window: how long after *now* the run may start
+    """
+    # Unique for the operation. Only a clock that was set back has recorded later ones.
+    due_at = max((at + datetime.resolution for _, at in recorded(session, [operation.id], now)), default=now)
+    busy = running(session, [operation.id]).get(operation.id)
+    values: dict[str, Any] = {"state": STARTED, "next_look_at": now}
+    if busy is not None:
+        reason = not_ended(busy)
+        values = {"state": SKIPPED, "reason": reason, "ended_at": now}
+        log(session, operation, SKIPPED, due_at, now, reason)
+    run = ScheduledRun(
+        id=run_id,
+        scheduled_operation_id=operation.id,
+        project_id=operation.project_id,
+        due_at=due_at,
+        window_ends_at=due_at + window,
+        created_at=now,
+        **values,
+    )
+    session.add(run)
+    session.flush()
+    return run
 
 
 # Claims on runs

@@ -1,6 +1,6 @@
 """Queries on triggers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -25,3 +25,11 @@ def users(session: orm.Session, trigger_id: str) -> Sequence[models.ScheduledOpe
     """List the scheduled operations bound to a trigger, ordered by name."""
     query = sa.select(models.ScheduledOperation).where(models.ScheduledOperation.trigger_id == trigger_id)
     return session.execute(query.order_by(models.ScheduledOperation.name)).scalars().all()
+
+
+def of_operations(
+    session: orm.Session, operations: Sequence[models.ScheduledOperation]
+) -> Mapping[str, models.Trigger]:
+    """Return the triggers of scheduled operations, by their ids."""
+    query = sa.select(models.Trigger).where(models.Trigger.id.in_({row.trigger_id for row in operations}))
+    return {row.id: row for row in session.execute(query).scalars()}

@@ -187,7 +187,7 @@ class Scheduler:
                 state, reason = scheduled_runs.MISSED, self._missed
             elif operation.id in busy:
                 state = scheduled_runs.SKIPPED
-                reason = f"the run that was due at {busy[operation.id].isoformat()} has not ended"
+                reason = scheduled_runs.not_ended(busy[operation.id])
             else:
                 busy[operation.id] = due_at
             yield {

@@ -75,6 +75,7 @@ EXPECTED = {
     # Only the user in whose name the operation acts can enable it.
     "PUT /scheduled_operations/{scheduled_operation_id}": (401, 403, 200, 403, 404, 403),
     "DELETE /scheduled_operations/{scheduled_operation_id}": (401, 403, 200, 200, 404, 403),
+    "POST /scheduled_operations/{scheduled_operation_id}/action": (401, 403, 200, 200, 404, 403),
     "GET /scheduled_operations/{scheduled_operation_id}/retention": (401, 200, 200, 200, 404, 403),
     "GET /operation_logs": (401, 200, 200, 200, 200, 403),
     "GET /operation_logs/{operation_log_id}": (401, 200, 200, 200, 404, 403),
@@ -142,7 +143,7 @@ def _body(route: str, ids: dict[str, Any]) -> Any:
     noun = route.split("/")[1].split("/")[0]
     if route.startswith("POST"):
         if route.endswith("/action"):
-            return {"copy": {"plan_id": ids["protected_plan_id"]}}
+            return {"run": {}} if noun == "scheduled_operations" else {"copy": {"plan_id": ids["protected_plan_id"]}}
         return {
             "plans": bodies.plan(),
             "providers": bodies.checkpoint(ids["plan_id"]),

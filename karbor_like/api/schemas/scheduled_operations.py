@@ -1,4 +1,7 @@
+from collections.abc import Mapping
+
 from karbor_like.api.schemas import primitives as p
+from karbor_like.api.schemas import triggers
 from karbor_like.domain import retention
 
 _TYPE = {"type": "string", "enum": ["protect", "retention_protect"]}
@@ -48,18 +51,23 @@ CREATE = p.wrapped(
 UPDATE = p.wrapped("scheduled_operation", p.closed({"enabled": {"type": "boolean"}}, ["enabled"]))
 LIST = p.listing("name", "operation_type", "trigger_id", "operation_definition")
 
-SCHEDULED_OPERATION = p.shown(
-    {
-        "id": p.UUID,
-        "name": p.NAME,
-        "description": p.NULLABLE_TEXT,
-        "operation_type": _TYPE,
-        "trigger_id": p.UUID,
-        "operation_definition": {"type": "object", "additionalProperties": {"type": "string"}},
-        "enabled": {"type": "boolean"},
-        "disabled_reason": {**p.NULLABLE_TEXT, "description": "Why the operation engine disabled it."},
-    }
-)
+RUN = p.wrapped("run", p.closed({}))
+
+_MEMBERS: Mapping[str, p.Schema] = {
+    "id": p.UUID,
+    "name": p.NAME,
+    "description": p.NULLABLE_TEXT,
+    "operation_type": _TYPE,
+    "trigger_id": p.UUID,
+    "operation_definition": {"type": "object", "additionalProperties": {"type": "string"}},
+    "enabled": {"type": "boolean"},
+    "disabled_reason": {**p.NULLABLE_TEXT, "description": "Why the operation engine disabled it."},
+}
+_NEXT_RUNS = {
+    **triggers.NEXT_RUNS,
+    "description": f"{triggers.NEXT_RUNS['description']} There are none while it is disabled.",
+}
+_DETAILED = p.shown({**_MEMBERS, "next_runs": _NEXT_RUNS})
 _DECISION = p.shown(
     {
         "id": p.UUID,
@@ -81,5 +89,20 @@ RETENTION = p.answer(
         }
     ),
 )
-SHOWN = p.answer("scheduled_operation", SCHEDULED_OPERATION)
-PAGE = p.page("operations", SCHEDULED_OPERATION)
+_RUN = p.shown(
+    {
+        "id": p.UUID,
+        "scheduled_operation_id": p.UUID,
+        "status": {"type": "string", "enum": ["started", "succeeded", "failed", "missed", "skipped"]},
+        "reason": {**p.NULLABLE_TEXT, "description": "Why it did not succeed, or is retried."},
+        "due_at": p.TIME,
+        "checkpoint_id": {
+            **p.NULLABLE_UUID,
+            "description": "Null until an operation engine has started the checkpoint.",
+        },
+    }
+)
+SHOWN = p.answer("scheduled_operation", p.shown(_MEMBERS))
+DETAIL = p.answer("scheduled_operation", _DETAILED)
+PAGE = p.page("operations", _DETAILED)
+STARTED = p.answer("run", _RUN)

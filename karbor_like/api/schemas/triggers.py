@@ -28,12 +28,12 @@ _MEMBERS = {
     "type": _TYPE,
     "properties": {"type": "object", "additionalProperties": {"type": "string"}},
 }
-_NEXT_RUNS: p.Schema = {
+NEXT_RUNS: p.Schema = {
     "type": ["array", "null"],
     "items": {"type": "string"},
     "description": f"The next five due times; null if they are unknown. {p.TIME['description']}",
 }
-_DETAILED = p.shown({**_MEMBERS, "next_runs": _NEXT_RUNS})
+_DETAILED = p.shown({**_MEMBERS, "next_runs": NEXT_RUNS})
 DETAIL = p.answer("trigger_info", _DETAILED)
 SHOWN = p.answer("trigger_info", p.shown(_MEMBERS))
 PAGE = p.page("triggers", _DETAILED)

@@ -12,7 +12,8 @@ from karbor_like.clock import ManualClock
 from karbor_like.conf import operationengine as options
 from karbor_like.conf import trigger as trigger_options
 from karbor_like.db import scheduled_runs
-from karbor_like.db.models import Operation, ScheduledRun
+from karbor_like.db.models import Operation, ScheduledOperation, ScheduledRun
+from karbor_like.db.models.base import new_id
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.triggers import TRIGGERS
 from karbor_like.operationengine.scheduler import Scheduler
@@ -262,3 +263,55 @@ def test_concurrent_engines_record_each_run_once(database, clock):
     runs = _runs(database)
     assert len(runs) == 40
     assert len({run.scheduled_operation_id for run in runs}) == 40
+
+
+# Runs that a user asks for
+
+
+def _start_now(session, clock):
+    operation = session.execute(sa.select(ScheduledOperation).with_for_update()).scalar_one()
+    return scheduled_runs.start_now(session, new_id(), operation, clock.now(), timedelta(seconds=900))
+
+
+def test_a_run_that_is_asked_for_while_one_is_unfinished_is_skipped(database, scheduler, clock):
+    _trigger(database)
+    clock.advance(3601)
+    scheduler.fire()
+    database.write(lambda session: _start_now(session, clock))
+    assert [run.state for run in _runs(database)] == ["started", "skipped"]
+    _end_all(database, clock)
+    database.write(lambda session: _start_now(session, clock))
+    runs = _runs(database)
+    assert [run.state for run in runs] == ["succeeded", "skipped", "started"]
+    assert runs[2].due_at == runs[1].due_at + datetime.resolution
+
+
+def test_a_due_time_at_which_a_user_ran_the_operation_does_not_run_again(database, scheduler, clock):
+    (trigger,) = _trigger(database)
+    clock.advance(3600)
+    database.write(lambda session: _start_now(session, clock))
+    _end_all(database, clock)
+    assert scheduler.fire() == 1
+    assert [run.state for run in _runs(database)] == ["succeeded"]
+
+
+def test_a_scheduler_waits_for_a_run_that_is_being_recorded(database, scheduler, clock, waits_in_transactions):
+    _trigger(database)
+    clock.advance(3601)
+    firing = threading.Thread(target=scheduler.fire)
+    waits = threading.Event()
+
+    def note(connection, cursor, statement, *rest):
+        # SQLite has one lock for everything, which a transaction takes when it begins.
+        if threading.current_thread() is firing and statement.startswith(("BEGIN", "SELECT scheduled_operations")):
+            waits.set()
+
+    sa.event.listen(database.engine, "before_cursor_execute", note)
+    with database.writer() as session:
+        _start_now(session, clock)
+        firing.start()
+        assert waits.wait(30)
+    waits_in_transactions.clear()
+    firing.join()
+    sa.event.remove(database.engine, "before_cursor_execute", note)
+    assert sorted(run.state for run in _runs(database)) == ["skipped", "started"]

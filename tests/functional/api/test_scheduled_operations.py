@@ -3,10 +3,13 @@
 import datetime
 
 import pytest
+import sqlalchemy as sa
 
 from karbor_like import exception
-from karbor_like.db import checkpoints, trusts
+from karbor_like.db import checkpoints, scheduled_runs, trusts
+from karbor_like.db.models import ScheduledRun
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
+from karbor_like.db.triggers import TRIGGERS
 from karbor_like.domain import states
 from tests.fixtures import bodies
 from tests.fixtures.api import PROJECT_A, PROJECT_B, token
@@ -146,7 +149,8 @@ def test_what_an_operation_does_is_changed_by_its_user_and_administrators(
 def test_switches_that_are_none(alice, operation, change):
     alice.put(_path(operation), {"scheduled_operation": change}, status=400)
     alice.put(_path(operation), {"scheduled_operation": {"enabled": True, **change, "x": 1}}, status=400)
-    assert alice.get(_path(operation))["scheduled_operation"] == operation
+    shown = alice.get(_path(operation))["scheduled_operation"]
+    assert {**shown, **operation} == shown
 
 
 @pytest.mark.parametrize(
@@ -234,3 +238,105 @@ def test_without_rules_nothing_would_be_deleted(alice, trigger, plan, copies):
 def test_a_dry_run_is_for_the_project_alone(alice, bob, client, operation):
     bob.get(f"{_path(operation)}/retention", status=404)
     client("admin", PROJECT_B).get(f"{_path(operation)}/retention")
+
+
+def _run(who, operation, **kwargs):
+    answer = who.post(f"{_path(operation)}/action", {"run": {}}, **kwargs)
+    return answer["run"] if kwargs.get("status", 200) == 200 else answer
+
+
+def _end_runs(database):
+    values = {"state": scheduled_runs.SUCCEEDED, "next_look_at": None}
+    database.write(lambda session: session.execute(sa.update(ScheduledRun).values(values)))
+
+
+def test_a_run_is_recorded_as_due_at_once_for_the_engines(alice, operation, database, clock):
+    run = _run(alice, operation)
+    assert run == {
+        "id": run["id"],
+        "scheduled_operation_id": operation["id"],
+        "status": "started",
+        "reason": None,
+        "due_at": "2030-01-01T00:00:00.000000",
+        "checkpoint_id": None,
+    }
+    with database.reader() as session:
+        assert scheduled_runs.has_pending(session, clock.now())
+        row = scheduled_runs.RUNS.get(session, run["id"])
+    assert (row.project_id, row.window_ends_at - row.due_at) == (PROJECT_A, datetime.timedelta(seconds=900))
+    assert alice.get("/operation_logs")["operation_logs"] == []
+
+
+def test_a_run_has_the_window_of_the_trigger(alice, plan, database):
+    trigger = alice.post("/triggers", bodies.trigger({"window": 1200}))["trigger_info"]
+    run = _run(alice, _create(alice, trigger, plan))
+    with database.reader() as session:
+        row = scheduled_runs.RUNS.get(session, run["id"])
+    assert row.window_ends_at - row.due_at == datetime.timedelta(seconds=1200)
+
+
+def test_a_run_while_another_one_has_not_ended_is_skipped_and_logged(alice, operation, database):
+    _run(alice, operation)
+    skipped = _run(alice, operation)
+    assert skipped["status"] == "skipped"
+    assert skipped["reason"] == "the run that was due at 2030-01-01T00:00:00+00:00 has not ended"
+    (entry,) = alice.get("/operation_logs")["operation_logs"]
+    assert entry["scheduled_operation_id"] == operation["id"]
+    assert entry["error_info"] == f"skipped: {skipped['reason']}"
+    _end_runs(database)
+    assert _run(alice, operation)["status"] == "started"
+
+
+def test_a_repeated_request_starts_no_second_run(alice, operation, database):
+    headers = {"Idempotency-Key": "once"}
+    run = _run(alice, operation, headers=headers)
+    assert _run(alice, operation, headers=headers) == run
+    _end_runs(database)
+    _switch(alice, operation, False)
+    assert _run(alice, operation, headers=headers) == {**run, "status": "succeeded"}
+    with database.reader() as session:
+        assert scheduled_runs.RUNS.count(session) == 1
+    other = alice.post(f"{_path(operation)}x/action", {"run": {}}, headers=headers, status=400)
+    assert "scheduled_operation_id" in other["badRequest"]["message"]
+
+
+def test_what_is_disabled_does_not_run(alice, operation, database):
+    _switch(alice, operation, False)
+    answer = _run(alice, operation, status=409)
+    assert answer["conflictingRequest"]["message"].endswith("is disabled; enable it first")
+    assert answer["conflictingRequest"]["type"] == "object.wrong_state"
+    with database.reader() as session:
+        assert scheduled_runs.RUNS.count(session) == 0
+
+
+@pytest.mark.parametrize("body", [{}, {"run": None}, {"run": {"now": True}}, {"start": {}}, {"run": {}, "copy": {}}])
+def test_actions_that_are_none(alice, operation, body):
+    alice.post(f"{_path(operation)}/action", body, status=400)
+
+
+def test_an_operation_runs_although_this_process_cannot_evaluate_its_trigger(alice, operation, trigger, database):
+    values = {"type": "removed"}
+    database.write(lambda session: TRIGGERS.update(session, trigger["id"], values))
+    assert _run(alice, operation)["status"] == "started"
+    assert alice.get(_path(operation))["scheduled_operation"]["next_runs"] is None
+
+
+def test_next_runs_are_those_of_the_trigger_while_it_is_enabled(alice, operation):
+    times = [f"2030-01-0{day}T01:00:00.000000" for day in range(1, 6)]
+    assert alice.get(_path(operation))["scheduled_operation"] == {**operation, "next_runs": times}
+    assert [one["next_runs"] for one in alice.get("/scheduled_operations")["operations"]] == [times]
+    _switch(alice, operation, False)
+    assert alice.get(_path(operation))["scheduled_operation"]["next_runs"] == []
+    assert [one["next_runs"] for one in alice.get("/scheduled_operations")["operations"]] == [[]]
+
+
+def test_any_number_of_operations_is_listed_by_the_same_queries(alice, trigger, plan, database):
+    statements: list[str] = []
+    sa.event.listen(database.engine, "before_cursor_execute", lambda conn, cursor, text, *rest: statements.append(text))
+    counts = []
+    for _ in range(3):
+        _create(alice, trigger, plan)
+        statements.clear()
+        alice.get("/scheduled_operations")
+        counts.append(len(statements))
+    assert counts == [counts[0]] * 3

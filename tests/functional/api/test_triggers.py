@@ -200,8 +200,9 @@ def test_a_scheduled_operation_shows_what_was_asked_as_texts(alice, trigger, pla
         "enabled": True,
         "disabled_reason": None,
     }
-    assert alice.get(f"/scheduled_operations/{made['id']}") == {"scheduled_operation": made}
-    assert alice.get("/scheduled_operations") == {"operations": [made]}
+    shown = alice.get(f"/scheduled_operations/{made['id']}")["scheduled_operation"]
+    assert {**shown, **made} == shown
+    assert alice.get("/scheduled_operations") == {"operations": [shown]}
 
 
 def test_a_definition_may_come_as_one_text(alice, trigger, plan):

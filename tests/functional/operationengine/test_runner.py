@@ -1,12 +1,14 @@
 """Runs from start to end: the requests to the API, retries, and the handling of responses."""
 
 import json
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 from oslo_db import exception as db_exception
 
 from karbor_like.db import scheduled_runs
+from karbor_like.db.models.base import new_id
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.operationengine.operations.protect import Protect
 from tests.fixtures.metrics import Growth
@@ -51,6 +53,33 @@ def test_a_run_succeeds_when_its_checkpoint_is_available(site, rest_api):
         "attempt": 0,
     }
     assert site.log() == []
+
+
+def test_a_run_that_a_user_asked_for_is_one_like_any_other(site, rest_api):
+    operation = site.schedule()
+    site.clock.advance(600)
+    row, window = site.operation(), timedelta(seconds=900)
+    run_id = new_id()
+    site.database.write(
+        lambda session: scheduled_runs.start_now(session, run_id, row, site.clock.now(), window) and None
+    )
+    run = site.step()
+    assert (run.id, run.state, list(rest_api.made)) == (run_id, "started", [run.checkpoint_id])
+    assert json.loads(rest_api.made[run.checkpoint_id]["extra_info"])["scheduled_operation_id"] == operation
+    assert rest_api.posts == [f"{operation}@2031-03-01T00:10:00+00:00#0"]
+    _ended(site.later(FOLLOW), "succeeded")
+    assert site.log() == []
+    assert site.due().state == "started", "the trigger is unaffected"
+
+
+def test_a_run_that_a_user_asked_for_and_no_engine_started_is_missed(site):
+    site.schedule()
+    row, window = site.operation(), timedelta(seconds=900)
+    site.database.write(
+        lambda session: scheduled_runs.start_now(session, new_id(), row, site.clock.now(), window) and None
+    )
+    _ended(site.later(901), "missed")
+    _logged(site, "missed")
 
 
 def test_a_checkpoint_is_followed_however_long_it_takes(site, rest_api):

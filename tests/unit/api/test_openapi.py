@@ -21,7 +21,8 @@ def test_every_route_has_its_body_and_answer():
 def test_routes_that_start_an_operation_accept_a_key():
     starting = {route.path for route in v1.ROUTES if route.action.starts_operation}
     checkpoints = "/providers/{provider_id}/checkpoints"
-    assert starting == {checkpoints, f"{checkpoints}/action", "/restores", "/verifications"}
+    run = "/scheduled_operations/{scheduled_operation_id}/action"
+    assert starting == {checkpoints, f"{checkpoints}/action", run, "/restores", "/verifications"}
 
 
 def test_every_error_shows_its_type():

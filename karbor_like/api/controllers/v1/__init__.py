@@ -58,6 +58,7 @@ ROUTES: Sequence[Route] = (
     Route("GET", "/scheduled_operations/{scheduled_operation_id}", ScheduledOperations, "show"),
     Route("PUT", "/scheduled_operations/{scheduled_operation_id}", ScheduledOperations, "update"),
     Route("DELETE", "/scheduled_operations/{scheduled_operation_id}", ScheduledOperations, "delete"),
+    Route("POST", "/scheduled_operations/{scheduled_operation_id}/action", ScheduledOperations, "run"),
     Route("GET", "/scheduled_operations/{scheduled_operation_id}/retention", ScheduledOperations, "retention"),
     Route("GET", "/operation_logs", OperationLogs, "list"),
     Route("GET", "/operation_logs/{operation_log_id}", OperationLogs, "show"),

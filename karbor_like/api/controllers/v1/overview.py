@@ -17,7 +17,10 @@ class Overview(base.Controller):
 
     @expose(policy=rules.GET, response=schemas.SHOWN)
     def show(self) -> dict[str, Any]:
-        """Show the totals of the caller's project: its objects by status, success rates, sizes, next runs and failures."""
+        """Show the totals of the caller's project.
+
+        They are its objects by status, success rates, sizes and their growth, next runs and last failures.
+        """
         project_id, most = self.project_id, schemas.SHOWN_ENTRIES
         with self.deps.database.reader() as session:
             now = db_session.now(session)

@@ -1,19 +1,22 @@
 import contextlib
 import logging
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
-from karbor_like import exception
+from karbor_like import exception, foreign
 from karbor_like.api import errors, validation, views
 from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
+from karbor_like.api.next_runs import NextRuns
 from karbor_like.api.schemas import scheduled_operations as schemas
-from karbor_like.db import checkpoints, plans, quotas, trusts
-from karbor_like.db.models import ScheduledOperation
+from karbor_like.db import checkpoints, plans, quotas, scheduled_runs, triggers, trusts
+from karbor_like.db.models import ScheduledOperation, ScheduledRun, Trigger
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.triggers import TRIGGERS
 from karbor_like.domain import left_out, retention
 from karbor_like.policies import scheduled_operations as rules
+from karbor_like.triggers.contract import stored_timing
 
 LOG = logging.getLogger(__name__)
 
@@ -26,24 +29,27 @@ class ScheduledOperations(base.Controller):
 
     @expose(policy=rules.LIST, query=schemas.LIST, response=schemas.PAGE)
     def list(self, query: Mapping[str, Any]) -> dict[str, Any]:
-        """List scheduled operations."""
+        """List scheduled operations with their next due times."""
         page = self.page(query)
         found = self.rows(
             SCHEDULED_OPERATIONS,
             query,
             page,
             for_members=("name", "operation_type", "trigger_id", "operation_definition"),
-            show=lambda session, rows: [views.scheduled_operation(row) for row in rows],
+            show=_with_triggers,
             strict=True,
         )
-        return self.links("operations", found, page)
+        # Not in the transaction: computing the times may take long.
+        times = NextRuns(self.deps)
+        return self.links("operations", [_timed(times, *pair) for pair in found], page)
 
-    @expose(policy=rules.GET, response=schemas.SHOWN)
+    @expose(policy=rules.GET, response=schemas.DETAIL)
     def show(self, scheduled_operation_id: str) -> dict[str, Any]:
-        """Show a scheduled operation."""
+        """Show a scheduled operation with its next due times."""
         operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
         row = SCHEDULED_OPERATIONS.look_up(self.deps.database, operation_id, self.context.scope)
-        return {"scheduled_operation": views.scheduled_operation(row)}
+        trigger = TRIGGERS.look_up(self.deps.database, row.trigger_id)
+        return {"scheduled_operation": _timed(NextRuns(self.deps), row, trigger)}
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN)
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,6 +111,38 @@ class ScheduledOperations(base.Controller):
 
         return views.scheduled_operation(self.deps.database.write(switch))
 
+    @expose(policy=rules.RUN, body=schemas.RUN, response=schemas.STARTED, starts_operation=True)
+    def run(self, scheduled_operation_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Run a scheduled operation at once.
+
+        The run is by the operation's trust, and is skipped if another one has not ended.
+        """
+        operation_id = validation.path_id("scheduled_operation_id", scheduled_operation_id)
+        row = SCHEDULED_OPERATIONS.look_up(self.deps.database, operation_id, self.context.scope)
+        window = self._window(TRIGGERS.look_up(self.deps.database, row.trigger_id))
+        run_id, now = self.new_id(), self.deps.clock.now()
+
+        def record(session: Any) -> ScheduledRun:
+            operation = SCHEDULED_OPERATIONS.get(session, operation_id, self.context.scope, lock=True)
+            known = scheduled_runs.RUNS.find(session, run_id)
+            if known is not None:
+                return known
+            if not operation.enabled:
+                raise exception.WrongState(f"scheduled operation {operation_id} is disabled; enable it first")
+            return scheduled_runs.start_now(session, run_id, operation, now, window)
+
+        return {"run": views.run(self.deps.database.write(record))}
+
+    def _window(self, trigger: Any) -> timedelta:
+        """Return how long after its due time a run may start."""
+        least = self.deps.conf.trigger.min_window
+        try:
+            with foreign.refused("properties"):
+                timing = stored_timing(self.deps.trigger_types, trigger.type, trigger.properties, least)
+                return timedelta(seconds=timing.window)
+        except exception.InvalidInput:
+            return timedelta(seconds=least)
+
     @expose(policy=rules.GET, response=schemas.RETENTION)
     def retention(self, scheduled_operation_id: str) -> dict[str, Any]:
         """Show which checkpoints the retention rules would delete or keep now, and why. Deletes nothing."""
@@ -162,6 +200,15 @@ class ScheduledOperations(base.Controller):
         except exception.KarborLikeError as error:
             # The engines look for released trusts.
             LOG.warning("The trust of scheduled operation %s will be deleted later: %s", operation_id, error)
+
+
+def _with_triggers(session: Any, rows: list[ScheduledOperation]) -> list[tuple[ScheduledOperation, Trigger]]:
+    known = triggers.of_operations(session, rows)
+    return [(row, known[row.trigger_id]) for row in rows]
+
+
+def _timed(times: NextRuns, row: ScheduledOperation, trigger: Trigger) -> dict[str, Any]:
+    return views.timed_scheduled_operation(row, times.of(trigger.id, trigger) if row.enabled else [])
 
 
 def _definition(asked: Mapping[str, Any] | str) -> dict[str, Any]:
