@@ -257,6 +257,30 @@ def test_names_in_the_definition_of_a_scheduled_operation(cloud, run):
     assert sent == {"plan_id": PLAN["id"], "provider_id": PROVIDER, "max_backups": "7"}
 
 
+def test_a_scheduled_operation_runs_at_once(cloud, run):
+    started = {"id": OTHER["id"], "scheduled_operation_id": PLAN["id"], "status": "started", "reason": None}
+    cloud.answer("POST", f"/scheduled_operations/{PLAN['id']}/action", {"run": started})
+    shown = run("scheduledoperation", "run", PLAN["id"], "-f", "json").json
+    assert (shown["id"], shown["status"], shown["scheduled_operation_id"]) == (OTHER["id"], "started", PLAN["id"])
+    assert cloud.bodies("POST")[-1] == {"run": {}}
+    assert cloud.mock.calls[-1].request.headers["Idempotency-Key"]
+
+
+def test_the_overview_is_shown(cloud, run):
+    cloud.answer("GET", "/overview", {"overview": {"plans": {"total": 2, "by_status": {"started": 2}}}})
+    assert run("overview", "show", "-f", "json").json == {"plans": {"total": 2, "by_status": {"started": 2}}}
+
+
+def test_unprotected_instances_are_listed(cloud, run):
+    last = {"id": CHECKPOINT["id"], "provider_id": PROVIDER, "plan_id": PLAN["id"], "created_at": None}
+    one = {"id": "v1", "type": "OS::Cinder::Volume", "name": "a", "dependent_resources": [], "extra_info": None}
+    answer = {"instances": [{**one, "protected": True, "last_checkpoint": last}], "counts": {}}
+    cloud.answer("GET", "/protectables/OS::Cinder::Volume/instances", answer, protected="true")
+    arguments = ("OS::Cinder::Volume", "--protected", "true", "--long", "-f", "json")
+    (shown,) = run("protectable", "instance", "list", *arguments).json
+    assert (shown["Protected"], shown["Last checkpoint"]) == (True, last)
+
+
 def test_retention_is_shown(cloud, run):
     decision = {"id": CHECKPOINT["id"], "timestamp": "2031-05-06T07:08:09+00:00", "delete": True, "reason": "too old"}
     cloud.answer("GET", f"/scheduled_operations/{PLAN['id']}/retention", {"retention": {"checkpoints": [decision]}})

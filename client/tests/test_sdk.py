@@ -190,6 +190,32 @@ def test_an_operation_is_disabled_although_it_is_shown_as_enabled(cloud, proxy):
     assert cloud.bodies("PUT") == [{"scheduled_operation": {"enabled": False}}]
 
 
+def test_unprotected_resources_and_their_number_are_one_request(cloud, proxy):
+    one = {"id": "v1", "type": "OS::Cinder::Volume", "name": "a", "protected": False, "last_checkpoint": None}
+    answer = {"instances": [one], "counts": {"protected": 2, "unprotected": 3}}
+    cloud.answer("GET", "/protectables/OS::Cinder::Volume/instances", answer, protected="false", limit="1")
+    (found,), counts = proxy.get_unprotected("OS::Cinder::Volume", limit=1)
+    assert (found.id, found.name, found.protected, counts) == ("v1", "a", False, answer["counts"])
+
+
+def test_the_overview_is_one_request(cloud, proxy):
+    cloud.answer("GET", "/overview", {"overview": {"storage": {"stored_bytes": 5}, "new_member": 1}})
+    shown = proxy.get_overview()
+    assert (shown.storage, shown.raw()["new_member"]) == ({"stored_bytes": 5}, 1)
+
+
+def test_a_run_that_is_repeated_keeps_its_key(cloud, proxy):
+    path = f"/scheduled_operations/{PLAN['id']}/action"
+    run = {"id": PLAN["id"], "scheduled_operation_id": PLAN["id"], "status": "skipped", "reason": "r"}
+    cloud.refuse("POST", path, 503, None, "busy")
+    cloud.answer("POST", path, {"run": run})
+    proxy.status_code_retries, proxy.retriable_status_codes = 1, [503]
+    made = proxy.run_scheduled_operation(PLAN["id"], idempotency_key="once")
+    assert (made.status, made.reason) == ("skipped", "r")
+    keys = [call.request.headers.get("Idempotency-Key") for call in cloud.mock.calls if call.request.method == "POST"]
+    assert keys[-2:] == ["once", "once"]
+
+
 def test_a_request_to_an_api_that_never_answers_ends(cloud, proxy):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"

@@ -42,6 +42,7 @@ class ListInstances(base.List):
     """List your resources of a type."""
 
     headers = ("Id", "Type", "Name", "Dependent resources", "Extra info")
+    long = ("Protected", "Last checkpoint")
     project = ()
 
     # A null is shown as JSON too.
@@ -52,8 +53,14 @@ class ListInstances(base.List):
         parser.add_argument("--type", metavar="<type>", help="Ignored; the argument names the type")
         super().add_arguments(parser)
         _add_parameters(parser)
+        parser.add_argument(
+            "--protected",
+            choices=("true", "false", "all"),
+            help="Show only those that are protected, or are not; with any of these, --long shows the last checkpoints",
+        )
 
     def objects(self, args: argparse.Namespace, query: dict[str, Any]) -> Iterable[Any]:
+        query = query | ({"protected": args.protected} if args.protected else {})
         return self.client.protectable_instances(args.protectable_type, texts.words(args.parameters), **query)
 
 

@@ -99,6 +99,17 @@ class DisableScheduledOperation(_Switch):
     enabled = False
 
 
+class RunScheduledOperation(base.Show):
+    """Run a scheduled operation at once and once. It acts as its creator."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("id", metavar=f"<{_ARGUMENT}>", help="Name or ID of the scheduled operation")
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[Any]]:
+        """Start the run, and show it."""
+        return self.shown(self.client.run_scheduled_operation(self.id_of("scheduled_operation", parsed_args.id)))
+
+
 class ShowRetention(base.Base, command.Lister):
     """Show which checkpoints the rules of a scheduled operation would delete now, and why. Deletes nothing."""
 

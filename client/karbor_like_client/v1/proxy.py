@@ -10,6 +10,7 @@ from karbor_like_client.v1.checkpoints import Checkpoint, Checkpoints
 from karbor_like_client.v1.copies import Copies
 from karbor_like_client.v1.health import HealthOfAll
 from karbor_like_client.v1.operation_logs import OperationLog, OperationLogs
+from karbor_like_client.v1.overview import OverviewOfProject
 from karbor_like_client.v1.plans import Plan, Plans
 from karbor_like_client.v1.protectables import Protectables
 from karbor_like_client.v1.providers import Provider, Providers
@@ -45,6 +46,7 @@ class Proxy(
     Quotas,
     QuotaClasses,
     HealthOfAll,
+    OverviewOfProject,
 ):
     """Version 1 of the API."""
 

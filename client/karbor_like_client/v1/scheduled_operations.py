@@ -29,6 +29,8 @@ class ScheduledOperation(base.Resource):
     enabled = resource.Body("enabled", type=bool)
     #: Why the service has disabled it.
     disabled_reason = resource.Body("disabled_reason")
+    #: The next five times in UTC; none while it is disabled. None if they are unknown.
+    next_runs = resource.Body("next_runs", type=list)
 
     def retention(self, session: Any) -> dict[str, Any]:
         """Return which checkpoints the rules would delete now: ``rules`` and ``checkpoints``. Deletes nothing."""
@@ -36,6 +38,22 @@ class ScheduledOperation(base.Resource):
         errors.raise_for(response)
         found: dict[str, Any] = response.json()["retention"]
         return found
+
+
+class Run(base.Created):
+    """One run of a scheduled operation, outside its times."""
+
+    resource_key = "run"
+    base_path = "/scheduled_operations/%(scheduled_operation_id)s/action"
+    allow_create = True
+
+    scheduled_operation_id = resource.URI("scheduled_operation_id")
+    #: ``started``; ``skipped`` if another run had not ended; or, of a request that was repeated, how the run ended.
+    status = resource.Body("status")
+    reason = resource.Body("reason")
+    due_at = resource.Body("due_at")
+    #: None until the service has started the checkpoint.
+    checkpoint_id = resource.Body("checkpoint_id")
 
 
 class ScheduledOperations(proxy.Proxy):
@@ -86,6 +104,16 @@ class ScheduledOperations(proxy.Proxy):
     ) -> None:
         """Delete a scheduled operation. A run that has started continues."""
         self._delete(ScheduledOperation, scheduled_operation, ignore_missing=ignore_missing)
+
+    def run_scheduled_operation(self, scheduled_operation: str | ScheduledOperation, **attributes: Any) -> Run:
+        """Run a scheduled operation at once and once, in the name of its user.
+
+        :param attributes: possibly ``idempotency_key``
+        :returns: the run, whose ``status`` is ``skipped`` if another run has not ended
+        :raises ApiError: ``object.wrong_state``: it is disabled
+        """
+        id_ = resource.Resource._get_id(scheduled_operation)
+        return self._create(Run, scheduled_operation_id=id_, **attributes)
 
     def get_retention(self, scheduled_operation: str | ScheduledOperation) -> dict[str, Any]:
         """Return which checkpoints the rules of a scheduled operation would delete now, and why. Deletes nothing.

@@ -21,7 +21,7 @@ class Trigger(base.Resource):
     type = resource.Body("type")
     #: For ``time``: ``format``, ``pattern``, ``start_time``, ``end_time``, ``window`` and ``timezone``.
     properties = resource.Body("properties", type=dict)
-    #: The next five times in UTC, in a trigger that was fetched by its id. None if they are unknown.
+    #: The next five times in UTC. None if they are unknown.
     next_runs = resource.Body("next_runs", type=list)
 
 
