@@ -6,6 +6,7 @@ from datetime import time
 from cloud import Case
 from django.urls import reverse
 
+from karbor_like.db.scheduled_runs import RUNS
 from karbor_like_dashboard.common import schedules, texts
 from karbor_like_dashboard.content.schedules import tables
 
@@ -50,6 +51,30 @@ class SchedulesTest(Case):
             self.assertEqual(enabled, self.operations()[0]["enabled"])
         self.client.post(address("index"), {"action": f"schedules__delete__{operation['id']}"})
         self.assertEqual([], self.operations())
+
+    def test_a_schedule_runs_now_but_not_twice_at_once(self):
+        self.create(when="daily", at="01:00")
+        (operation,) = self.operations()
+        act = {"action": f"schedules__run__{operation['id']}"}
+        self.client.post(address("index"), act)
+        self.assertEqual([], self.alice.get("/operation_logs")["operation_logs"])
+        with self.database.reader() as session:
+            self.assertEqual(1, RUNS.count(session, state="started"))
+        response = self.client.post(address("index"), act, follow=True)
+        self.assertTrue(any("has not ended" in text for text in self.texts(response)), self.texts(response))
+
+    def test_a_paused_schedule_is_not_offered_to_run(self):
+        self.create(when="daily", at="01:00")
+        (operation,) = self.operations()
+        self.assertContains(self.client.get(address("index")), f"schedules__run__{operation['id']}")
+        self.client.post(address("index"), {"action": f"schedules__pause__{operation['id']}"})
+        self.assertNotContains(self.client.get(address("index")), f"schedules__run__{operation['id']}")
+
+    def test_the_next_run_is_shown_in_the_list_and_all_on_the_page(self):
+        self.create(when="daily", at="01:00")
+        (operation,) = self.operations()
+        self.assertContains(self.client.get(address("index")), "2030-01-01 01:00:00 UTC")
+        self.assertContains(self.client.get(address("detail", operation["id"])), "2030-01-05 01:00:00 UTC")
 
     def test_what_the_rules_would_delete_is_shown(self):
         plan, _response = self.create(when="daily", at="01:00", max_backups="1")
@@ -105,5 +130,7 @@ class TextsTest(Case):
 
     def test_next_runs_are_shown_if_the_api_states_them(self):
         self.assertEqual([], tables.next_runs(types.SimpleNamespace()))
-        runs = tables.next_runs(types.SimpleNamespace(next_runs=["2031-05-06T02:00:00+02:00", "soon"]))
-        self.assertEqual(["2031-05-06 00:00:00 UTC", "soon"], runs)
+        runs = tables.next_runs(
+            types.SimpleNamespace(next_runs=["2031-05-06T02:00:00+02:00", "2031-05-06T02:00:00.000000", "soon"])
+        )
+        self.assertEqual(["2031-05-06 00:00:00 UTC", "2031-05-06 02:00:00 UTC", "soon"], runs)

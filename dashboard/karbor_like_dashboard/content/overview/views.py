@@ -1,27 +1,24 @@
 """The overview of a project. The number of requests does not depend on what the project has."""
 
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from horizon import views
 
+from karbor_like_client.v1.operation_logs import OperationLog
 from karbor_like_dashboard import api
 from karbor_like_dashboard.common import limits, listing, texts
 from karbor_like_dashboard.content.operation_logs import views as logs
-from karbor_like_dashboard.content.schedules.tables import next_runs
 
 #: Types whose resources are counted as protected or not.
 _COUNTED = ("OS::Nova::Server", "OS::Cinder::Volume")
-#: Entries of each list.
+#: Unprotected resources of each type that are named.
 _SHOWN = 5
-_DAYS = (7, 30)
-#: Statuses of operations that have succeeded, and of those that have not.
-_GOOD = frozenset({"available", "success", "deleted"})
-_BAD = frozenset({"error", "fail", "failed", "error-deleting", "missed"})
+#: Size of the curve of the stored bytes, in units of its drawing.
+_WIDTH, _HEIGHT = 300, 60
 
 
 class IndexView(views.HorizonTemplateView):
@@ -33,18 +30,13 @@ class IndexView(views.HorizonTemplateView):
         client = api.client(self.request) if self._has_service() else None
         if client is None:
             return context
-        plans: list[Any] = []
-        with api.reporting(self.request, _("Unable to list the plans")):
-            plans = api.some(client.plans)
-            context["counted"] = self._counted(client, plans)
-        with api.reporting(self.request, _("Unable to list the operations")):
-            context.update(_operations(api.some(client.operation_logs)))
-        with api.reporting(self.request, _("Unable to list the schedules")):
-            context["next"] = _next(client)
+        with api.reporting(self.request, _("Unable to show the totals")):
+            context.update(_totals(client.get_overview()))
+        with api.reporting(self.request, _("Unable to list the resources")):
+            context["counted"] = list(_counted(client))
         if listing.allows(self.request, "quota:get"):
             with api.reporting(self.request, _("Unable to show the quotas")):
                 context["quotas"] = limits.rows(client.get_quota_use(self.request.user.project_id))
-        context["most"] = api.MOST
         return context
 
     def _has_service(self) -> bool:
@@ -53,56 +45,86 @@ class IndexView(views.HorizonTemplateView):
             return True
         return False
 
-    def _counted(self, client: api.Client, plans: Iterable[Any]) -> list[dict[str, Any]]:
-        """Return how many resources are in a plan, by type; a volume is protected with the server that it is attached to."""
-        named = {(each.get("type"), each.get("id")) for plan in plans for each in plan.resources or ()}
-        whole = any(kind == "OS::Keystone::Project" for kind, _id in named)
-        rows = []
-        installed = {kind.name for kind in client.protectables()}
-        for kind in _COUNTED:
-            if kind not in installed:
-                continue
-            found = api.some(client.protectable_instances, kind)
-            protected = [each for each in found if whole or (kind, each.id) in named]
-            named |= {
-                (below.get("type"), below.get("id")) for each in protected for below in each.dependent_resources or ()
-            }
-            missing = [each for each in found if each not in protected]
-            rows.append(
-                {
-                    "type": texts.resource_type(kind),
-                    "protected": len(protected),
-                    "total": len(found),
-                    "is_cut": len(found) >= api.MOST,
-                    "missing": [
-                        {"name": each.name or each.id, "value": f"{kind}#{each.id}"} for each in missing[:_SHOWN]
-                    ],
-                    "more": max(0, len(missing) - _SHOWN),
-                }
-            )
-        return rows
+
+def _counted(client: api.Client) -> Iterable[dict[str, Any]]:
+    """Yield how many resources are protected, by type, with the names of some that are not."""
+    installed = {kind.name for kind in client.protectables()}
+    for kind in _COUNTED:
+        if kind not in installed:
+            continue
+        missing, counts = client.get_unprotected(kind, limit=_SHOWN)
+        yield {
+            "type": texts.resource_type(kind),
+            "protected": counts["protected"],
+            "total": counts["protected"] + counts["unprotected"],
+            "missing": [{"name": each.name or each.id, "value": f"{kind}#{each.id}"} for each in missing],
+            "more": counts["unprotected"] - len(missing),
+        }
 
 
-def _operations(found: list[Any]) -> dict[str, Any]:
-    """Return success rates, what runs and what failed, of the newest operations."""
-    now = timezone.now()
-    rates = []
-    for days in _DAYS:
-        recent = [each for each in found if each.started_at and each.started_at > now - timedelta(days=days)]
-        good = sum(each.status in _GOOD for each in recent)
-        ended = good + sum(each.status in _BAD for each in recent)
-        rates.append({"days": days, "ended": ended, "percent": round(100 * good / ended) if ended else None})
-    running = [each for each in found if each.ended_at is None and each.status not in _GOOD | _BAD | {"skipped"}]
-    failed = [each for each in found if each.status in _BAD]
+def _totals(shown: Any) -> dict[str, Any]:
+    """Return the totals for the page."""
+    operations, schedules = shown.operations, shown.scheduled_operations
     return {
-        "rates": rates,
-        "is_cut": len(found) >= api.MOST,
-        "running": [_entry(each) for each in running[:_SHOWN]],
-        "failed": [_entry(each) for each in failed[:_SHOWN]],
+        "counts": [
+            {"title": _("Plans"), "total": shown.plans["total"]},
+            {"title": _("Available checkpoints"), "total": shown.checkpoints["by_status"].get("available", 0)},
+            {"title": _("Failed checkpoints"), "total": shown.checkpoints["by_status"].get("error", 0)},
+            {"title": _("Active schedules"), "total": schedules["by_status"].get("enabled", 0)},
+        ],
+        "violated": shown.plans["rpo_violated"],
+        "rates": list(_rates(shown.success_rates, shown.scheduled_runs)),
+        "running": [_entry(each) for each in operations["newest"]],
+        "running_more": operations["queued"] + operations["running"] - len(operations["newest"]),
+        "failed": [_entry(each) for each in shown.last_failures],
+        "next": [
+            {"time": _moment(each["time"]), "name": each["name"], "id": each["scheduled_operation_id"]}
+            for each in shown.next_runs
+        ],
+        "stored": texts.size(shown.storage["stored_bytes"]),
+        "growth": _growth(shown.growth),
     }
 
 
-def _entry(log: Any) -> dict[str, Any]:
+def _rates(rates: Iterable[Mapping[str, Any]], runs: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    """Yield the success of each number of days: of each type that has operations, and of the schedules."""
+    known = list(rates)
+    for run in runs:
+        yield {
+            "days": run["days"],
+            "kinds": [
+                {
+                    "operation": texts.operation(each["operation_type"]),
+                    "ended": each["ended"],
+                    "percent": None if each["rate"] is None else round(100 * each["rate"]),
+                }
+                for each in known
+                if each["days"] == run["days"] and each["ended"]
+            ],
+            "missed": run["missed"],
+            "skipped": run["skipped"],
+        }
+
+
+def _growth(points: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the curve of the stored bytes, and its ends as texts; None if nothing was ever stored."""
+    sizes = [point["stored_bytes"] for point in points]
+    most = max(sizes, default=0)
+    if not most:
+        return None
+    step = _WIDTH / max(1, len(sizes) - 1)
+    curve = [f"{number * step:.1f},{_HEIGHT * (1 - size / most):.1f}" for number, size in enumerate(sizes)]
+    return {
+        "points": " ".join(curve),
+        "width": _WIDTH,
+        "height": _HEIGHT,
+        "first": {"date": points[0]["date"], "size": texts.size(sizes[0])},
+        "last": {"date": points[-1]["date"], "size": texts.size(sizes[-1])},
+    }
+
+
+def _entry(members: Mapping[str, Any]) -> dict[str, Any]:
+    log = OperationLog.existing(**members)
     return {
         "operation": texts.operation(log.operation_type),
         "started": texts.moment(log.started_at),
@@ -112,12 +134,6 @@ def _entry(log: Any) -> dict[str, Any]:
     }
 
 
-def _next(client: api.Client) -> list[dict[str, str]]:
-    """Return the next runs of schedules, if the API states them."""
-    triggers = {each.id: next_runs(each) for each in api.some(client.triggers)}
-    runs = [
-        {"time": triggers[each.trigger_id][0], "name": each.name, "id": each.id}
-        for each in api.some(client.scheduled_operations)
-        if each.enabled and triggers.get(each.trigger_id)
-    ]
-    return sorted(runs, key=lambda run: run["time"])[:_SHOWN]
+def _moment(text: str) -> str:
+    """Return a time of the API, UTC without a zone, for the reader."""
+    return texts.moment(datetime.fromisoformat(text).replace(tzinfo=UTC))

@@ -1,6 +1,6 @@
 """The tables of schedules and of triggers."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.urls import reverse
@@ -9,14 +9,17 @@ from horizon import tables
 
 from karbor_like_dashboard import api
 from karbor_like_dashboard.common import listing, texts
+from karbor_like_dashboard.exceptions import Failure
 
 
-def next_runs(trigger: Any) -> list[str]:
-    """Return the next runs of a trigger, as texts; none if the API does not state them."""
+def next_runs(of: Any) -> list[str]:
+    """Return the next runs of a trigger or of a scheduled operation, as texts; none if the API does not state them."""
     found = []
-    for each in getattr(trigger, "next_runs", None) or ():
+    for each in getattr(of, "next_runs", None) or ():
         try:
-            found.append(texts.moment(datetime.fromisoformat(str(each))))
+            moment = datetime.fromisoformat(str(each))
+            # The API states times in UTC without a zone.
+            found.append(texts.moment(moment if moment.tzinfo else moment.replace(tzinfo=UTC)))
         except ValueError:
             found.append(str(each))
     return found
@@ -66,18 +69,20 @@ class Resume(_Switch):
     past = (_("Resumed"), _("Resumed"))
 
 
-class RunNow(tables.LinkAction):
+class RunNow(listing.RowAction):
     name = "run"
-    verbose_name = _("Run Now")
-    classes = ("ajax-modal",)
     icon = "shield"
-    policy_rules = listing.rules("provider:checkpoint_create")
-
-    def get_link_url(self, datum: Any = None) -> str:
-        return reverse("horizon:data_protection:plans:protect", args=[datum.operation_definition["plan_id"]])
+    present = (_("Run Now"), _("Run Now"))
+    past = (_("Started"), _("Started"))
+    policy_rules = listing.rules("scheduled_operation:run")
 
     def allowed(self, request: Any, datum: Any = None) -> bool:
-        return datum is not None and bool((datum.operation_definition or {}).get("plan_id"))
+        return datum is None or bool(datum.enabled)
+
+    def act(self, request: Any, datum_id: str) -> None:
+        run = api.client(request).run_scheduled_operation(datum_id)
+        if run.status == "skipped":
+            raise Failure(str(run.reason))
 
 
 class EditTrigger(tables.LinkAction):

@@ -43,7 +43,7 @@ class IndexView(listing.ListView):
             plans = {plan.id: plan.name for plan in api.some(client.plans)}
         for each in page.items:
             trigger = triggers.get(each.trigger_id)
-            runs = schedule_tables.next_runs(trigger) if trigger and each.enabled else []
+            runs = schedule_tables.next_runs(each)
             plan_id = (each.operation_definition or {}).get("plan_id")
             each.plan_name = plans.get(str(plan_id), plan_id)
             each.when = texts.trigger(trigger.properties) if trigger else each.trigger_id
@@ -83,14 +83,11 @@ class DetailView(listing.DetailView):
             "rules": [(title, definition[name]) for name, title in texts.RETENTION.items() if definition.get(name)],
             "plan_id": definition.get("plan_id"),
             "provider_id": definition.get("provider_id"),
+            "next_runs": schedule_tables.next_runs(shown),
         }
         with api.reporting(self.request, _("Unable to show the trigger")):
             trigger = client.get_trigger(shown.trigger_id)
-            context.update(
-                when=texts.trigger(trigger.properties),
-                trigger=trigger,
-                next_runs=schedule_tables.next_runs(trigger)[:5],
-            )
+            context.update(when=texts.trigger(trigger.properties), trigger=trigger)
         if context["rules"]:
             with api.reporting(self.request, _("Unable to simulate the retention")):
                 context["simulated"] = client.get_retention(shown.id)["checkpoints"][: api.MOST]
