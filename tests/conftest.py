@@ -53,6 +53,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="seconds in which test_storm.py kills operation engines at random",
     )
     parser.addoption("--faults-seed", help="seed of the sample of the fault matrix, instead of the commit")
+    parser.addoption(
+        "--faults-outage",
+        type=float,
+        default=4.0,
+        help="seconds for which a database or the message bus is unreachable in the fault matrix (4)",
+    )
     parser.addoption("--kills", type=int, default=2, help="kills of protects, and of restores, in test_kills.py")
     parser.addoption("--kill-seed", default="1", help="seed of the moments of these kills")
     parser.addoption(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 # First, because the first import of oslo.service selects its backend for the process.
 import karbor_like.service  # noqa: F401
-from tests.faults.kinds import KINDS
+from tests.faults.kinds import KINDS, LONG_OUTAGE, OUTAGE, outage
 from tests.faults.matrix import Cell, Matrix, Result, all_cells
 from tests.faults.subjects import OPERATIONS, SUBJECTS
 from tests.faults.system import System, running
@@ -31,10 +31,19 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="NAME=VALUE[,VALUE...]",
         help="a part of the matrix: subject, operation or kind; can be repeated",
     )
+    parser.add_argument(
+        "--outage",
+        type=float,
+        metavar="SECONDS",
+        help=f"for which a database is unreachable ({OUTAGE:g}; with --all: {LONG_OUTAGE:g})",
+    )
     parser.add_argument("--cell", action="append", default=[], help="run this cell, as a failure names it")
     parser.add_argument("--list", action="store_true", help="print the cells and run none")
     parser.add_argument("--table", type=Path, help="write the results to this file, as reStructuredText")
+    parser.add_argument("--append", action="store_true", help="keep the results that the file has")
     options = parser.parse_args(arguments)
+    if options.outage is None:
+        options.outage = LONG_OUTAGE if options.all else OUTAGE
     options.parts = {"subject": list(SUBJECTS), "operation": list(OPERATIONS), "kind": list(KINDS)}
     for part in options.only:
         name, _, values = part.partition("=")
@@ -60,7 +69,7 @@ def _select(options: argparse.Namespace, matrix: Matrix, seed: str) -> list[Cell
 
 
 def _run(system: System, options: argparse.Namespace, seed: str) -> tuple[list[Result], int]:
-    matrix = Matrix(system)
+    matrix = Matrix(system, outage(options.outage))
     cells = _select(options, matrix, seed)
     if options.list:
         print(*cells, sep="\n")
@@ -85,7 +94,7 @@ def _first_line(*argv: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
 
-def table(results: Iterable[Result], total: int, seed: str) -> str:
+def table(results: Iterable[Result], total: int, seed: str, options: argparse.Namespace) -> str:
     """Return the results as reStructuredText: operations x kinds of faults."""
     results = list(results)
     counts = Counter((result.cell.kind, result.cell.operation, _word(result)) for result in results)
@@ -96,15 +105,17 @@ def table(results: Iterable[Result], total: int, seed: str) -> str:
             return "–"
         return f"{passed}" + (f", **{failed} failed**" if failed else "") + (f", {missed} not met" if missed else "")
 
-    rows = [["Fault", *OPERATIONS]]
-    rows += [[kind.about, *(shown(name, each) for each in OPERATIONS)] for name, kind in KINDS.items()]
+    kinds, operations = options.parts["kind"], options.parts["operation"]
+    rows = [["Fault", *operations]]
+    rows += [[KINDS[name].about, *(shown(name, each) for each in operations)] for name in kinds]
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for row in rows:
         lines += [f"   {'*' if not index else ' '} - {text}" for index, text in enumerate(row)]
     commit = _first_line("git", "rev-parse", "--short=12", "HEAD")
     head = (
-        f"{len(results)} of {total} cells, run on {datetime.date.today():%Y-%m-%d} at commit ``{commit}`` with seed"
-        f" ``{seed}``: {sum(counts[key] for key in counts if key[2] == 'failed')} failed."
+        f"{len(results)} of {total} cells of {', '.join(options.parts['subject'])}, run on"
+        f" {datetime.date.today():%Y-%m-%d} at commit ``{commit}`` with seed ``{seed}``, and a database that was"
+        f" unreachable for {options.outage:g} seconds: {sum(counts[key] for key in counts if key[2] == 'failed')} failed."
     )
     return "\n".join([head, "", *lines, ""])
 
@@ -126,7 +137,8 @@ def main() -> int:
     words = Counter(map(_word, results))
     print(f"{len(results)} of {total} cells:", ", ".join(f"{count} {word}" for word, count in words.items()))
     if options.table:
-        options.table.write_text(table(results, total, seed))
+        before = options.table.read_text() + "\n" if options.append else ""
+        options.table.write_text(before + table(results, total, seed, options))
     return 1 if words["failed"] else 0
 
 

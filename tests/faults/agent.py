@@ -1,18 +1,21 @@
 """A protection service that reports each of its points, and continues when it is allowed to.
 
 The points are its tasks, its requests to the cloud, its writes to the bank, and the transaction in which an operation ends.
+Those of a request that starts an operation are the call in the API and at its other end, and each of its transactions.
 """
 
 import functools
 import json
 import os
 import re
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 # Imported before the process is forked: the clients of the cloud, which the service imports at their first use.
 import cinderclient.v3.client  # noqa: F401
@@ -25,14 +28,23 @@ import swiftclient  # noqa: F401
 from karbor_like import clock
 from karbor_like.bank.objectstore.retry import RetryingStore
 from karbor_like.clients.http import LimitedSession
+from karbor_like.db.session import Database
+from karbor_like.protection.endpoint import Endpoint
 from karbor_like.protection.flows.tasks import Step
 from karbor_like.protection.operation import lifecycle
+from karbor_like.rpc.client import Client
+from tests.faults.points import REQUEST
 from tests.functional.protection import entry
 
 VARIABLE = "KARBOR_LIKE_TEST_FAULTS"
 """Environment variable with the path of the socket of :class:`tests.faults.points.Watch`."""
 
+URL_VARIABLE = "KARBOR_LIKE_TEST_URL"
+"""Environment variable with the path of the file to which the URL of the API is written, if the process runs one."""
+
 READS = ("GET", "HEAD", "OPTIONS")
+#: Calls that start operations.
+_STARTS: Final = ("protect", "restore", "verify", "copy", "delete_checkpoint")
 _ID = re.compile(
     r"(?<![a-z])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}|[0-9]{6,}"
     r"|karbor-like-[^/]*|(?<=\.)[0-9a-f]{8}(?=-))"
@@ -75,6 +87,7 @@ class Agent:
         agent = self
 
         def wrap(owner: Any, name: str, describe: Callable[..., str | None]) -> None:
+            """Report what *describe* returns unless that is None."""
             real = getattr(owner, name)
 
             @functools.wraps(real)
@@ -87,22 +100,35 @@ class Agent:
 
             setattr(owner, name, call)
 
-        def in_task(name: str) -> None:
-            real = getattr(Step, name)
+        def in_task(owner: Any, name: str, task: Callable[[Any], str], describe: Callable[..., str | None]) -> None:
+            """Report what *describe* returns unless that is None, and that the points inside belong to *task*."""
+            real = getattr(owner, name)
 
             @functools.wraps(real)
-            def call(self: Step, *args: Any, **kwargs: Any) -> Any:
-                agent._local.task = self.name
+            def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+                what = describe(self, *args, **kwargs)
+                if what is None:
+                    return real(self, *args, **kwargs)
+                agent._local.task = task(self)
                 try:
-                    with agent.around(name):
+                    with agent.around(what):
                         return real(self, *args, **kwargs)
                 finally:
                     agent._local.task = "-"
 
-            setattr(Step, name, call)
+            setattr(owner, name, call)
 
-        in_task("execute")
-        in_task("revert")
+        for hook in ("execute", "revert"):
+            in_task(Step, hook, lambda step: step.name, lambda *args, hook=hook, **kwargs: hook)
+        for method in _STARTS:
+            in_task(Endpoint, method, lambda endpoint: REQUEST, lambda *args, method=method, **kwargs: f"do {method}")
+        in_task(
+            Client,
+            "_call",
+            lambda client: REQUEST,
+            lambda client, context, method, *args, **kwargs: f"ask to {method}" if method in _STARTS else None,
+        )
+        wrap(Database, "write", lambda *args: "write" if getattr(agent._local, "task", "-") == REQUEST else None)
         wrap(LimitedSession, "send", lambda session, request, **kwargs: _request(request))
         wrap(RetryingStore, "put", lambda store, key, data: f"put {key}")
         wrap(RetryingStore, "delete", lambda store, key: f"delete {key}")
@@ -129,5 +155,27 @@ def _request(request: requests.PreparedRequest) -> str | None:
 
 def serve(argv: list[str]) -> int:
     """Run the service."""
-    Agent(os.environ[VARIABLE]).install()
+    install()
     return entry.serve(argv)
+
+
+def install() -> None:
+    """Report every point of this process, and the names of its threads when it gets SIGUSR1."""
+    path = os.environ[VARIABLE]
+    Agent(path).install()
+
+    def report(number: int, frame: Any) -> None:
+        complete = threads_file(path, os.getpid())
+        part = complete.with_suffix(".part")
+        part.write_text("\n".join(thread.name for thread in threading.enumerate()))
+        part.replace(complete)
+
+    signal.signal(signal.SIGUSR1, report)
+
+
+def threads_file(path: str, pid: int) -> Path:
+    """Return the file with the names of the threads of a process.
+
+    :param path: of the socket
+    """
+    return Path(f"{path}-{pid}.threads")

@@ -1,30 +1,67 @@
 """What must be true after each cell: :class:`Checks` remembers what was before, and lists the problems afterwards."""
 
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 from karbor_like import exception
 from karbor_like.bank import layout
 from karbor_like.bank.leases.lease import LeaseInfo
 from karbor_like.bank.verify import full
-from tests.faults.subjects import Subject
+from tests.faults.subjects import Subject, Things
 from tests.faults.system import COPIES, System
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an operation makes in the cloud, and what it deletes there: the number of things of each kind."""
+
+    made: Counter[str]
+    deleted: Counter[str]
+
+    @classmethod
+    def between(cls, before: Things, after: Things) -> Self:
+        return cls(Counter(kind for kind, _ in after - before), Counter(kind for kind, _ in before - after))
+
+    def __str__(self) -> str:
+        return f"made {dict(self.made)}, deleted {dict(self.deleted)}"
+
+
+NOTHING: Final = Change(Counter(), Counter())
+#: The statuses of operations that have succeeded.
+GOOD: Final = ("available", "success", "deleted")
 
 
 class Checks:
     """The checks of one cell.
 
     :param earlier: id of a checkpoint that the operation must not change
+    :param change: what the operation changes in the cloud if it succeeds
+    :param content: of what it restores, see :class:`Subject`
     """
 
-    def __init__(self, system: System, subject: Subject, earlier: str) -> None:
+    def __init__(
+        self, system: System, subject: Subject, earlier: str, change: Change = NOTHING, content: str = ""
+    ) -> None:
         self._system = system
         self._subject = subject
         self._earlier = earlier
-        self._resources = system.belongings()
+        self._change = change
+        self._content = content
+        self._things = system.belongings()
+        self._unfinished = system.unfinished()
         self._flows = system.flows()
         self._stored = self._checkpoint()
         self._leases = {lease.id for _, lease in self._unreleased()}
+
+    def made(self) -> Things:
+        """Return what is new in the cloud."""
+        return self._system.belongings() - self._things
+
+    def seen(self) -> Change:
+        """Return what has changed in the cloud."""
+        return Change.between(self._things, self._system.belongings())
 
     def _checkpoint(self) -> list[tuple[str, int, Any]]:
         return self._system.stored(self._subject.provider_id, layout.checkpoint_prefix(self._earlier))
@@ -32,14 +69,18 @@ class Checks:
     def problems(self, operation: Any, *, must_succeed: bool, bank_failed: bool) -> Iterator[str]:
         """Yield what is wrong.
 
-        :param operation: the row of the operation that has ended
+        :param operation: the row of the operation that has ended; None: the request began none
         :param must_succeed: whether its failure is a problem
         :param bank_failed: whether the bank refused requests, so that a lease could not be released
         """
-        yield from self._state(operation, must_succeed)
-        yield from self._cloud(operation)
-        if not bank_failed:
-            yield from self._held()
+        if operation is not None:
+            yield from self._state(operation, must_succeed)
+            yield from self._cloud(operation)
+        elif self.seen() != NOTHING:
+            yield f"there is no operation, but in the cloud: {self.seen()}"
+        if new := self._system.unfinished() - self._unfinished:
+            yield f"nothing ends these: {sorted(new)}"
+        yield from self._held(bank_failed)
         if self._checkpoint() != self._stored:
             yield "the earlier checkpoint was changed"
         yield from self._verify(self._subject.provider_id, self._earlier)
@@ -95,34 +136,16 @@ class Checks:
             yield f"checkpoint {checkpoint_id}: {finding.problem}"
 
     def _cloud(self, operation: Any) -> Iterator[str]:
-        now = self._system.belongings()
-        made = {key for _, key in now - self._resources}
-        expected = set(self.results(operation))
-        if operation.operation_type == "protect" and operation.status == "available":
-            # Plugins that leave the bytes in the cloud keep one object there.
-            kept = {kind for kind, _ in now - self._resources if kind in ("snapshot", "backup")}
-            if self._subject.name in kept and len(made) == 1:
-                return
-        if made != expected:
-            left = sorted((kind, key) for kind, key in now - self._resources if key not in expected)
-            yield f"left in the cloud: {left}; not there: {sorted(expected - made)}"
-        lost = self._resources - now
-        if operation.operation_type == "delete":
-            lost = {(kind, key) for kind, key in lost if kind != self._subject.name}
-        if lost:
-            yield f"deleted from the cloud: {sorted(lost)}"
-        for key in expected:
-            if self._subject.content(self._system, key) != self.expected_content:
-                yield f"{key} has another content than what was protected"
-
-    #: Digest of the bytes of the subject.
-    expected_content = ""
-
-    def results(self, operation: Any) -> list[str]:
-        """Return the ids of what the operation restored."""
-        if operation.operation_type != "restore" or operation.status != "success":
-            return []
-        return [key.partition("#")[2] for key in self._system.restored(operation.restore_id).resources_status]
+        seen = self.seen()
+        if operation.status in GOOD:
+            if seen != self._change:
+                yield f"the operation changed the cloud: {seen}; without a fault: {self._change}"
+        elif seen.made or seen.deleted - self._change.deleted:
+            yield f"the operation failed, and changed the cloud: {seen}; left: {sorted(self.made())}"
+        if operation.operation_type == "restore" and operation.status == "success":
+            content = self._subject.content(self._system, self.made())
+            if content != self._content:
+                yield f"what was restored has another content than what was protected: {content}, not {self._content}"
 
     def _unreleased(self) -> Iterator[tuple[int, LeaseInfo]]:
         """Yield the leases of the banks that are not released, with the processes that took them."""
@@ -131,7 +154,10 @@ class Checks:
                 if not lease.released and lease.holder != "verification":
                     yield int(lease.holder.split(" ")[0].split(":")[1]), lease
 
-    def _held(self) -> Iterator[str]:
+    def _held(self, bank_failed: bool) -> Iterator[str]:
         for pid, lease in self._unreleased():
-            if lease.id not in self._leases and pid not in self._system.killed:
+            if lease.id in self._leases or pid in self._system.killed:
+                continue
+            # One whose release could not be stored expires, because nothing renews it any more.
+            if not bank_failed or f"lease-{lease.id[:8]}" in self._system.threads(pid):
                 yield f"lease {lease.id} of {lease.holder} is still held"

@@ -1,6 +1,7 @@
 """The kinds of faults: how each begins and ends, and the points at which it makes a difference."""
 
 import contextlib
+import dataclasses
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,12 @@ from tests.faults.system import LEASE, System
 
 Heal = Callable[[], None]
 _HOUR: Final = 3600.0
+#: Requests that create a server, or a stack with all that it has.
+_MAKES: Final = ("POST /compute/v2.1/servers", "POST /orchestration/v1/*/stacks")
+#: Seconds for which a database is unreachable: as short as others may take operations over meanwhile.
+OUTAGE: Final = LEASE + 1.0
+#: The same where time is no matter.
+LONG_OUTAGE: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,7 @@ class Kind:
     :param seconds: until its end; None: it ends when the operation has ended
     :param step: seconds by which to step the clock of the process
     :param survives: whether the operation must succeed nevertheless
+    :param in_request: whether it strikes the request that starts the operation, which may then not exist
     """
 
     name: str
@@ -33,6 +41,11 @@ class Kind:
     seconds: float | None = None
     step: float = 0.0
     survives: bool = True
+    in_request: bool = False
+
+    def strikes(self, point: Point) -> bool:
+        """Whether it has a cell at a point."""
+        return point.in_request == self.in_request and self.applies(point)
 
 
 def _nothing() -> None:
@@ -93,17 +106,6 @@ def _next_call(**fault: Any) -> Callable[[System, Visit], Heal]:
     return strike
 
 
-def _break_volume(system: System, visit: Visit) -> Heal:
-    """Let the volume, snapshot or backup of a call go to its error state, until an administrator resets that."""
-    heal = _next_call(kind="error", service="volume")(system, visit)
-
-    def reset() -> None:
-        heal()
-        system.reset_volumes()
-
-    return reset
-
-
 def _cut_content(system: System, visit: Visit) -> Heal:
     where = "response" if visit.point.what.startswith("GET") else "request"
     return _next_call(kind="cut", service="image", where=where, after_bytes=100_000)(system, visit)
@@ -123,10 +125,22 @@ def _needs_bank(point: Point) -> bool:
     return point.when == BEFORE and (point.is_stored or point.what == "execute")
 
 
+def outage(seconds: float) -> dict[str, Kind]:
+    """Return all kinds, with a database that is unreachable for so long."""
+    return {**KINDS, "database": dataclasses.replace(KINDS["database"], seconds=seconds)}
+
+
 KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
         Kind("kill", "kill -9 of the protection service", lambda point: point.when in (BEFORE, AFTER), _kill),
+        Kind(
+            "kill-request",
+            "kill -9 of the services that take the request",
+            lambda point: point.when in (BEFORE, AFTER),
+            _kill,
+            in_request=True,
+        ),
         Kind("cancel", "cancelled", _is_before, _cancel, survives=False),
         Kind(
             "cancel-kill",
@@ -140,7 +154,7 @@ KINDS: Final[dict[str, Kind]] = {
             "database unreachable for longer than a lease",
             _is_before,
             _lock_database,
-            seconds=LEASE + 1,
+            seconds=OUTAGE,
         ),
         Kind(
             "store-503",
@@ -166,7 +180,14 @@ KINDS: Final[dict[str, Kind]] = {
             "volume-error",
             "Cinder's resource goes to error",
             lambda point: point.when == BEFORE and point.is_request and " /volume/" in point.what,
-            _break_volume,
+            _next_call(kind="error", service="volume"),
+            survives=False,
+        ),
+        Kind(
+            "server-error",
+            "Nova's server or Heat's stack goes to error",
+            lambda point: point.when == BEFORE and point.is_request and point.what.startswith(_MAKES),
+            _next_call(kind="error"),
             survives=False,
         ),
         Kind(

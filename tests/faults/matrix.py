@@ -9,10 +9,10 @@ from typing import Any
 
 from oslo_db import exception as db_exception
 
-from tests.faults.checks import Checks
+from tests.faults.checks import GOOD, Change, Checks
 from tests.faults.kinds import KINDS, Kind
 from tests.faults.points import Point, Visit
-from tests.faults.subjects import SUBJECTS, Subject
+from tests.faults.subjects import SUBJECTS, Subject, Things, remove
 from tests.faults.system import COPIES, System
 from tests.functional.protection.site import until
 
@@ -43,6 +43,17 @@ class Result:
     problems: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Course:
+    """What an operation does without a fault.
+
+    :param points: in the order in which they were met
+    """
+
+    points: Sequence[Point]
+    change: Change
+
+
 class Matrix:
     """The cells of a running system. What they need is prepared once.
 
@@ -53,26 +64,31 @@ class Matrix:
         self._system = system
         self._kinds = kinds
         self._prepared: dict[str, _Prepared] = {}
-        self._points: dict[tuple[str, str], list[Point]] = {}
+        self._courses: dict[tuple[str, str, bool], _Course] = {}
 
-    def points(self, subject: str, operation: str) -> list[Point]:
-        """Return the points of an operation, in the order in which they were met when it ran without a fault."""
-        if (subject, operation) not in self._points:
+    def course(self, subject: str, operation: str, *, asked: bool = False) -> "_Course":
+        """Return what an operation does without a fault.
+
+        :param asked: whether a request to the API begins it
+        """
+        if (subject, operation, asked) not in self._courses:
             prepared = self._prepare(subject)
-            started = prepared.begin(operation)
+            started = prepared.begin(operation, asked=asked)
+            checks = Checks(self._system, prepared.subject, prepared.checkpoint_id)
             self._system.watch.expect()
             row = self._system.wait_ended(**started())
-            assert row.error_info is None, f"{subject} {operation} failed without a fault: {row.error_info}"
-            seen = [point for point in self._system.watch.seen() if point.is_stable]
-            self._points[subject, operation] = seen
-            prepared.tidy(row)
-        return self._points[subject, operation]
+            # What a restore cannot keep, such as an address in use, is its reason.
+            assert row.status in GOOD, f"{subject} {operation} failed without a fault: {row.error_info}"
+            points = [point for point in self._system.watch.seen() if point.is_stable]
+            self._courses[subject, operation, asked] = _Course(points, checks.seen())
+            prepared.tidy(row, checks.made())
+        return self._courses[subject, operation, asked]
 
     def cells(self, subject: str, operation: str, kind: str) -> list[Cell]:
         """Return the cells of a kind of fault in an operation."""
         found = self._kinds[kind]
-        points = self.points(subject, operation)
-        return [Cell(subject, operation, kind, point) for point in points if found.applies(point)]
+        points = self.course(subject, operation, asked=found.in_request).points
+        return [Cell(subject, operation, kind, point) for point in points if found.strikes(point)]
 
     def _prepare(self, name: str) -> "_Prepared":
         if name not in self._prepared:
@@ -82,30 +98,38 @@ class Matrix:
     def run(self, cell: Cell) -> Result:
         """Run a cell."""
         system, kind, prepared = self._system, self._kinds[cell.kind], self._prepare(cell.subject)
+        change = self.course(cell.subject, cell.operation, asked=kind.in_request).change
         began = time.monotonic()
         system.ensure()
-        start = prepared.begin(cell.operation)
-        checks = Checks(system, prepared.subject, prepared.checkpoint_id)
-        checks.expected_content = prepared.content
-        fault = _Fault(system, kind)
+        start = prepared.begin(cell.operation, asked=kind.in_request)
+        checks = Checks(system, prepared.subject, prepared.checkpoint_id, change, prepared.content)
+        fault, row, problems = _Fault(system, kind), None, []
         system.watch.expect(cell.point, fault.strike)
         try:
             started = start()
-            row = self._follow(fault, started)
+            if started:
+                row = self._follow(started)
         finally:
             fault.heal()
-        # What remains is deleted by whichever service lives.
         system.ensure()
-        row = system.wait_ended(**started)
+        if row is not None:
+            problems += [
+                f"{key} cannot be deleted, and the operation does not say so: {row.error_info}"
+                for key in system.reset_undeletable()
+                if key not in str(row.error_info)
+            ]
+            # What remains is deleted by whichever service lives.
+            row = system.wait_ended(**started)
         # The last points come after the end of the operation is visible.
         struck = system.watch.met.wait(1.0)
         system.ensure()
         bank_failed = cell.kind.startswith("store-")
-        problems = list(checks.problems(row, must_succeed=kind.survives, bank_failed=bank_failed))
-        prepared.tidy(row)
+        problems += checks.problems(row, must_succeed=kind.survives, bank_failed=bank_failed)
+        if row is not None:
+            prepared.tidy(row, checks.made())
         return Result(cell, struck, time.monotonic() - began, problems)
 
-    def _follow(self, fault: "_Fault", started: dict[str, Any]) -> Any:
+    def _follow(self, started: dict[str, Any]) -> Any:
         def look() -> Any:
             self._system.ensure()
             try:
@@ -145,8 +169,10 @@ class _Prepared:
     def __init__(self, system: System, subject: Subject) -> None:
         self._system = system
         self.subject = subject
+        before = system.belongings()
         self.resource = subject.make(system)
-        self.content = subject.content(system, self.resource.id)
+        self._things = system.belongings() - before
+        self.content = subject.content(system, self._things)
         self.plan_id = system.plan_of(subject.provider_id, self.resource)
         self.checkpoint_id = self._protect()
 
@@ -156,21 +182,25 @@ class _Prepared:
         assert row.status == "available", row.error_info
         return created
 
-    def begin(self, operation: str) -> Callable[[], dict[str, Any]]:
-        """Prepare an operation. Return what starts it, and returns the values by which it is found."""
+    def begin(self, operation: str, *, asked: bool = False) -> Callable[[], dict[str, Any]]:
+        """Prepare an operation. Return what starts it, and returns the values by which it is found.
+
+        :param asked: whether to start it by a request to the API, which may begin no operation: then there are no values
+        """
         system, provider_id = self._system, self.subject.provider_id
-        self.subject.change(system, self.resource.id)
+        self.subject.change(system, self._things)
+        if asked:
+            return self._asking(operation)
 
         def protect() -> dict[str, Any]:
             return {"checkpoint_id": system.protect(plan_id=self.plan_id, provider_id=provider_id)["id"]}
 
         def restore() -> dict[str, Any]:
-            return {"restore_id": system.restore(self.checkpoint_id, provider_id=provider_id)}
+            return {"restore_id": system.restore(self.checkpoint_id, self.subject.parameters, provider_id)}
 
         def verify() -> dict[str, Any]:
-            options = {f"{self.resource.type}": {"level": "full"}}
-            found = system.verify(self.checkpoint_id, provider_id, parameters=options)
-            return {"verification_id": found}
+            # Without a level, every byte is checked.
+            return {"verification_id": system.verify(self.checkpoint_id, provider_id)}
 
         def copy() -> dict[str, Any]:
             (created,) = system.copy(
@@ -189,12 +219,38 @@ class _Prepared:
             chosen = self._protect()
         return {"protect": protect, "restore": restore, "verify": verify, "copy": copy, "delete": delete}[operation]
 
-    def tidy(self, row: Any) -> None:
+    def _asking(self, operation: str) -> Callable[[], dict[str, Any]]:
+        system, provider_id = self._system, self.subject.provider_id
+        checkpoints = f"/providers/{provider_id}/checkpoints"
+        chosen = self._protect() if operation in ("copy", "delete") else self.checkpoint_id
+        of = {"provider_id": provider_id, "checkpoint_id": chosen}
+        requests: dict[str, tuple[str, str, dict[str, Any]]] = {
+            "protect": ("POST", checkpoints, {"checkpoint": {"plan_id": self.plan_id}}),
+            "restore": ("POST", "/restores", {"restore": {**of, "parameters": self.subject.parameters}}),
+            "verify": ("POST", "/verifications", {"verification": {**of, "parameters": {}}}),
+            "delete": ("DELETE", f"{checkpoints}/{chosen}", {}),
+            "copy": (
+                "POST",
+                f"{checkpoints}/action",
+                {"copy": {"plan_id": self.plan_id, "target_provider_id": COPIES, "checkpoint_ids": [chosen]}},
+            ),
+        }
+        method, path, body = requests[operation]
+        known = system.operation_ids()
+
+        def start() -> dict[str, Any]:
+            system.ask(method, path, **body)
+            new = system.operation_ids() - known
+            assert len(new) <= 1, f"one request began {len(new)} operations"
+            return {"id": new.pop()} if new else {}
+
+        return start
+
+    def tidy(self, row: Any, made: Things) -> None:
         """Delete what an operation restored, and a checkpoint that failed."""
         system = self._system
         if row.operation_type == "restore" and row.status == "success":
-            for key in system.restored(row.restore_id).resources_status:
-                self.subject.remove(system, key.partition("#")[2])
+            remove(system, made)
         if row.status in ("error", "error-deleting"):
             provider_id = COPIES if row.operation_type == "copy" else self.subject.provider_id
             system.watch.expect()

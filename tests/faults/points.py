@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 BEFORE, AFTER = "before", "after"
+#: The task of points of requests that start operations.
+REQUEST: Final = "request"
 
 #: Writes to the bank that do not happen in every operation: leases are renewed and removed when their time has come, and the
 #: rest belongs to the first operation in a bank.
@@ -45,6 +47,11 @@ class Point:
     def is_stored(self) -> bool:
         """Whether it is a write to the bank."""
         return self.what.startswith(("put ", "delete "))
+
+    @property
+    def in_request(self) -> bool:
+        """Whether it belongs to the request that starts an operation, not to the operation."""
+        return self.task == REQUEST
 
     @property
     def is_stable(self) -> bool:

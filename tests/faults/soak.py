@@ -22,7 +22,7 @@ from karbor_like.bank import errors
 from karbor_like.bank.collector import Collector
 from karbor_like.db.models import Base
 from karbor_like.db.purge import purge
-from tests.faults.subjects import SUBJECTS
+from tests.faults.subjects import SUBJECTS, remove
 from tests.faults.system import GLANCE, System, running
 
 _DAY = 86400.0
@@ -68,9 +68,10 @@ class Soak:
         self._chance = random.Random(seed)
         self._subject = SUBJECTS["volume"]
         self._ended = threading.Event()
+        before = system.belongings()
         resource = self._subject.make(system)
         self._plan_id = system.plan_of(GLANCE, resource)
-        self._content = self._subject.content(system, resource.id)
+        self._content = self._subject.content(system, system.belongings() - before)
         self.cycle()
         self.before = self.settle()
         #: pid -> usage after its warm-up and at its end
@@ -99,14 +100,14 @@ class Soak:
     def cycle(self) -> None:
         """Protect, restore, delete the restored volume and the checkpoint."""
         system = self._system
+        before = system.belongings()
         created = system.protect(plan_id=self._plan_id, provider_id=GLANCE)["id"]
         self._wait("available", checkpoint_id=created)
         restore_id = system.restore(created, provider_id=GLANCE)
         self._wait("success", restore_id=restore_id)
-        for key in system.restored(restore_id).resources_status:
-            volume_id = key.partition("#")[2]
-            assert self._subject.content(system, volume_id) == self._content
-            self._subject.remove(system, volume_id)
+        restored = system.belongings() - before
+        assert self._subject.content(system, restored) == self._content
+        remove(system, restored)
         system.delete(created, GLANCE)
         self._wait("deleted", checkpoint_id=created, operation_type="delete")
 

@@ -17,10 +17,12 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from cinderclient import client as cinder
+from keystoneauth1 import exceptions as keystone_errors
 
 from karbor_like import clock, secret, service
 from karbor_like.bank import Bank
 from karbor_like.db import migration
+from karbor_like.db.models import Checkpoint, Operation, Restore, Verification
 from karbor_like.domain.resource import Resource
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.endpoint import Endpoint
@@ -40,18 +42,23 @@ LEASE: Final = 3
 #: Seconds without an answer after which a call fails: longer than any call on a busy machine.
 TIMEOUT: Final = 8
 HOSTS: Final = ("one", "two")
+FRONT: Final = "front"
 
 GLANCE: Final = "10000000-0000-4000-8000-0000000000a1"
 SNAPSHOTS: Final = "10000000-0000-4000-8000-0000000000a2"
 BACKUPS: Final = "10000000-0000-4000-8000-0000000000a3"
 #: The provider to which checkpoints are copied.
 COPIES: Final = "10000000-0000-4000-8000-0000000000a4"
+#: The provider that restores servers and networks without Heat.
+WORKLOADS: Final = "10000000-0000-4000-8000-0000000000a5"
 _SMALL: Final = f"{SmallVolumes.__module__}:{SmallVolumes.__name__}"
+_ALL: Final = [_SMALL, "image", "server", "network", "keypair", "project"]
 PROVIDERS: Final = {
-    GLANCE: ("glance", [_SMALL, "image", "server", "network", "keypair", "project"]),
-    SNAPSHOTS: ("snapshots", ["volume-snapshot"]),
-    BACKUPS: ("backups", ["volume-cinder-backup"]),
-    COPIES: ("copies", [_SMALL, "image", "server", "network", "keypair", "project"]),
+    GLANCE: ("glance", _ALL, "auto"),
+    SNAPSHOTS: ("snapshots", ["volume-snapshot"], "auto"),
+    BACKUPS: ("backups", ["volume-cinder-backup"], "auto"),
+    COPIES: ("copies", _ALL, "auto"),
+    WORKLOADS: ("workloads", _ALL, "direct"),
 }
 
 #: Documents of the sandbox that are no resources.
@@ -68,13 +75,21 @@ class CloudClock(clock.SystemClock):
 
 
 class Machine:
-    """A host that runs a protection service."""
+    """A host that runs a service.
 
-    def __init__(self, zygote: processes.Zygote, name: str, config: Path, watch: Watch) -> None:
+    :param call: ``module:function`` that runs it
+    """
+
+    def __init__(
+        self, zygote: processes.Zygote, name: str, config: Path, watch: Watch, call: str = f"{agent.__name__}:serve"
+    ) -> None:
         self._zygote = zygote
         self.name = name
         self._config = config
         self._watch = watch
+        self._call = call
+        #: Of the API, if it runs one.
+        self.url = config.with_name(f"{name}.url")
         self.log = config.parent / f"{name}.log"
         self.log.touch()
         self.pid: int | None = None
@@ -83,11 +98,11 @@ class Machine:
         """Start the service unless it runs."""
         if self.pid is None:
             self.pid = self._zygote.fork(
-                call=f"{agent.__name__}:serve",
+                call=self._call,
                 argv=["--config-file", str(self._config)],
                 log=str(self.log),
                 path=[],
-                environment={agent.VARIABLE: str(self._watch.path)},
+                environment={agent.VARIABLE: str(self._watch.path), agent.URL_VARIABLE: str(self.url)},
             )
 
     def kill(self) -> None:
@@ -96,6 +111,7 @@ class Machine:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
             self._zygote.wait(self.pid, 240)
+            self.url.unlink(missing_ok=True)
             self.pid = None
 
 
@@ -111,7 +127,7 @@ class System(site.Site):
         self._clock = CloudClock()
         self.sandbox = Sandbox(directory / "sandbox", clock=self._clock)
         self.sandbox.settings(job_delay=0.0, gib=SMALL_GIB)
-        paths = [self._write(host, database_url, transport_url) for host in HOSTS]
+        *paths, path = [self._write(host, database_url, transport_url) for host in (*HOSTS, FRONT)]
         self.conf = service.configure([], files=[str(paths[0])])
         self.env = ServiceContext.make(self.conf)
         migration.sync(self.env.database)
@@ -123,6 +139,8 @@ class System(site.Site):
         self.watch = Watch(directory / "watch")
         self._zygote = processes.Zygote(preload=agent.__name__)
         self.machines = [Machine(self._zygote, host, path, self.watch) for host, path in zip(HOSTS, paths, strict=True)]
+        #: Takes requests. It is started by the first of them, because few cells need it.
+        self.front = Machine(self._zygote, FRONT, path, self.watch, call="tests.faults.front:serve")
         #: Processes that were killed.
         self.killed: set[int] = set()
 
@@ -132,8 +150,8 @@ class System(site.Site):
         key = self.directory / "key"
         if not key.exists():
             key.write_text(secret.new_key())
-            for provider_id, (name, plugins) in PROVIDERS.items():
-                self._write_provider(provider_id, name, plugins, account)
+            for provider_id, (name, plugins, deployer) in PROVIDERS.items():
+                self._write_provider(provider_id, name, plugins, deployer, account)
         return configuration.write_service(
             self.directory / f"{host}.conf",
             transport_url=transport_url,
@@ -153,16 +171,19 @@ class System(site.Site):
             waiter={"interval": 0.05},
             quota={"plans": -1, "restores": -1, "verifications": -1},
             service={"host": host},
+            DEFAULT={"rpc_response_timeout": TIMEOUT},
+            api={"host": "127.0.0.1", "port": 0, "workers": 1},
+            keystone_authtoken={"www_authenticate_uri": account["auth_url"], "auth_type": "password", **account},
             service_auth={"auth_type": "v3password", "timeout": TIMEOUT, **account},
             **{f"{name}_client": {"timeout": TIMEOUT} for name in ("cinder", "glance", "nova", "neutron", "keystone")},
         )
 
-    def _write_provider(self, provider_id: str, name: str, plugins: list[str], account: Any) -> None:
+    def _write_provider(self, provider_id: str, name: str, plugins: list[str], deployer: str, account: Any) -> None:
         configuration.write_provider(
             self.directory / "providers.d" / f"{name}.conf",
             provider_id,
             plugins,
-            provider={"bank": "swift"},
+            provider={"bank": "swift", "deployer": deployer},
             bank={"master_keys": f"first:{base64.b64encode(secrets.token_bytes(32)).decode()}", "listing_lag": 0},
             swift_client={
                 "swift_auth_url": account["auth_url"],
@@ -207,7 +228,25 @@ class System(site.Site):
     def kill(self, pid: int) -> None:
         """Kill a service by its process."""
         self.killed.add(pid)
-        next(machine for machine in self.machines if machine.pid == pid).kill()
+        next(machine for machine in (*self.machines, self.front) if machine.pid == pid).kill()
+
+    def ask(self, method: str, path: str, **body: Any) -> None:
+        """Send a request of Alice to the API, whose services may be killed before they answer."""
+        self.front.start()
+        until(self.front.url.exists, bool, 240, "the API")
+        url = f"{self.front.url.read_text()}/v1/{self.alice.session.get_project_id()}{path}"
+        with contextlib.suppress(keystone_errors.ConnectFailure):
+            answer = self.alice.session.request(url, method, json=body or None, raise_exc=False)
+            # 503: a service does not answer to the API.
+            assert answer.ok or answer.status_code == 503, f"{method} {path}: {answer.status_code} {answer.text}"
+
+    def threads(self, pid: int) -> set[str]:
+        """Return the names of the threads of a service."""
+        path = agent.threads_file(str(self.watch.path), pid)
+        path.unlink(missing_ok=True)
+        os.kill(pid, signal.SIGUSR1)
+        until(path.exists, bool, 240, "the names of threads")
+        return set(path.read_text().splitlines())
 
     def pass_time(self, seconds: float) -> None:
         """Set the clock of the cloud forward."""
@@ -233,20 +272,28 @@ class System(site.Site):
 
         return until(look, done, seconds, "an operation's end")
 
-    def reset_volumes(self) -> None:
-        """Do what an administrator does about volumes, snapshots and backups that Cinder could not delete."""
+    def reset_undeletable(self) -> list[str]:
+        """Do what an administrator does about volumes, snapshots and backups that Cinder could not delete.
+
+        :returns: their ids
+        """
         admin = cinder.Client("3.66", session=self.sandbox.session("admin"))
+        reset = []
         for manager in (admin.volumes, admin.volume_snapshots, admin.backups):
             for found in manager.list(search_opts={"all_tenants": True}):
                 if found.status == "error_deleting":
                     manager.reset_state(found, "error")
+                    reset.append(found.id)
+        return reset
 
     # What is left
 
     def belongings(self) -> set[tuple[str, str]]:
         """Return kind and id of everything in the cloud that is a resource of any service."""
         with contextlib.closing(sqlite3.connect(self.directory / "sandbox" / "state.sqlite")) as connection:
-            rows = connection.execute("SELECT kind, id FROM documents").fetchall()
+            # Heat keeps what it knows of deleted stacks.
+            gone = "kind = 'stack' AND json_extract(body, '$.status') = 'DELETE_COMPLETE'"
+            rows = connection.execute(f"SELECT kind, id FROM documents WHERE NOT ({gone})").fetchall()  # noqa: S608
         return {(kind, key) for kind, key in rows if kind not in _IMMATERIAL}
 
     def flows(self) -> int:
@@ -257,6 +304,21 @@ class System(site.Site):
                 for table in ("logbooks", "flowdetails", "atomdetails")
             )
 
+    def operation_ids(self) -> set[str]:
+        """Return the ids of all operations."""
+        with self.env.database.reader() as session:
+            return set(session.execute(sa.select(Operation.id)).scalars())
+
+    def unfinished(self) -> set[tuple[str, str]]:
+        """Return id and status of everything that waits for the end of an operation."""
+        waiting = ("protecting", "wait_copying", "copying", "deleting", "in_progress")
+        with self.env.database.reader() as session:
+            return {
+                (str(key), str(status))
+                for model in (Checkpoint, Restore, Verification)
+                for key, status in session.execute(sa.select(model.id, model.status).where(model.status.in_(waiting)))
+            }
+
     def stored(self, provider_id: str, prefix: str) -> list[tuple[str, int, Any]]:
         """Return name, size and time of the objects in a bank below *prefix*."""
         infos = self.bank(provider_id).store.list(prefix, limit=10_000)
@@ -264,7 +326,7 @@ class System(site.Site):
 
     def close(self) -> None:
         """End everything."""
-        for machine in self.machines:
+        for machine in (*self.machines, self.front):
             machine.kill()
         self._zygote.close()
         self.watch.close()
@@ -273,7 +335,8 @@ class System(site.Site):
 
     def logs(self) -> str:
         """Return the ends of the logs of the services."""
-        return "\n".join(f"--- {machine.name}\n{machine.log.read_text()[-4000:]}" for machine in self.machines)
+        machines = (*self.machines, self.front)
+        return "\n".join(f"--- {machine.name}\n{machine.log.read_text()[-4000:]}" for machine in machines)
 
 
 @contextlib.contextmanager

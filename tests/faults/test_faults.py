@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults import matrix, soak
+from tests.faults import kinds, matrix, soak
 from tests.faults.system import System, running
 
 #: Cells. Each takes three to ten seconds on an idle machine.
@@ -30,8 +30,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 
 @pytest.fixture(scope="module")
-def cells(system: System) -> matrix.Matrix:
-    return matrix.Matrix(system)
+def cells(request: pytest.FixtureRequest, system: System) -> matrix.Matrix:
+    return matrix.Matrix(system, kinds.outage(request.config.getoption("--faults-outage")))
 
 
 def test_a_fault_at_a_point_of_an_operation(
