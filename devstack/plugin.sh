@@ -177,6 +177,12 @@ function _configure_karbor_like_accounts {
     iniset "$KARBOR_LIKE_CONF" keystone_authtoken \
         service_token_roles_required True
     configure_keystoneauth "$KARBOR_LIKE_CONF" "$KARBOR_LIKE_USER" service_auth
+    # These functions write the password as it is.
+    local password section
+    password=$(_karbor_like_literal "$SERVICE_PASSWORD")
+    for section in keystone_authtoken service_auth; do
+        iniset "$KARBOR_LIKE_CONF" "$section" password "$password"
+    done
     # This option belongs to the sections of the clients.
     inidelete "$KARBOR_LIKE_CONF" service_auth interface
 

@@ -166,7 +166,11 @@ SITES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "small": ("key,rabbit,postgresql,c-api,c-bak", {"KARBOR_LIKE_PROTECTIONS": "volume-snapshot noop"}),
     "many": (
         f"{USUAL},horizon,manila,m-api,trove,tr-api,tls-proxy".replace("mysql", "postgresql"),
-        {"KARBOR_LIKE_API_THREADS": "4", "KARBOR_LIKE_BANK_PASSWORD": "with-$-dollar"},
+        {
+            "KARBOR_LIKE_API_THREADS": "4",
+            "KARBOR_LIKE_BANK_PASSWORD": "with-$-dollar",
+            "SERVICE_PASSWORD": "with-$user-and-$$",
+        },
     ),
 }
 
@@ -256,6 +260,10 @@ def check_configuration(site: Site, known: set[tuple[str, str]]) -> None:
     )
     assert ("postgresql" in url) == ("postgresql" in site.enabled)
     assert conf.service_auth.auth_type == "password"
+    password = loading.get_auth_plugin_conf_options("password")
+    for group in ("keystone_authtoken", "service_auth"):
+        conf.register_opts(password, group)
+        assert conf[group].password == site.variables.get("SERVICE_PASSWORD", "secret")
     ca_file = str(site.host / "ca-bundle.pem") if "tls-proxy" in site.enabled else None
     for name in clients.SERVICES:
         section = conf[f"{name}_client"]
