@@ -96,7 +96,7 @@ def needs(deps: ServiceContext) -> health.Checks:
     """Return the checks of what a process of the API needs."""
     timeout = deps.conf.api.health_timeout
     return {
-        "database": lambda: migration.check(deps.database),
+        "database": lambda: migration.check_running(deps.database),
         "rpc": lambda: deps.protection.ping(RequestContext(overwrite=False), timeout=timeout),
     }
 

@@ -11,6 +11,8 @@ from karbor_like import exception, service, webserver
 from karbor_like.api import app, errors, health
 from karbor_like.db import migration
 from karbor_like.metrics.exporter import Exporter
+from karbor_like.rpc.operationengine import OperationEngineClient
+from karbor_like.rpc.protection import ProtectionClient
 from karbor_like.triggers.contract import Limits
 
 LOG = logging.getLogger(__name__)
@@ -60,7 +62,9 @@ class ApiService(service.Service):
         return self._server.address
 
     def check(self) -> None:
-        """Check that the database has the schema of this code. Raises ConfigurationError, or DBError."""
+        """Check ``[upgrade_levels]`` and the schema of the database. Raises ConfigurationError, or DBError."""
+        ProtectionClient.called(self._conf)
+        OperationEngineClient.called(self._conf)
         migration.check_of(self._conf)
 
     def start(self) -> None:

@@ -31,7 +31,7 @@ from karbor_like.clock import SystemClock
 from karbor_like.db import migration, services
 from karbor_like.db.session import Database
 from karbor_like.protection.registry import provider_file, providers
-from karbor_like.rpc import operationengine, protection
+from karbor_like.rpc import client, operationengine, protection
 from karbor_like.secret import Cipher
 from karbor_like.triggers.contract import Limits
 
@@ -39,10 +39,10 @@ _EXPECTED = (exception.KarborLikeError, cfg.Error, db_exception.DBError, oslo_po
 
 Check = Callable[["Checks"], Result]
 
-#: Binary of a service -> version of its RPC that this code calls.
-_RPC: Final[Mapping[str, str]] = {
-    service.PROTECTION_BINARY: protection.VERSION,
-    service.OPERATION_ENGINE_BINARY: operationengine.VERSION,
+#: Binary of a service -> the client that calls it.
+_RPC: Final[Mapping[str, type[client.Client]]] = {
+    service.PROTECTION_BINARY: protection.ProtectionClient,
+    service.OPERATION_ENGINE_BINARY: operationengine.OperationEngineClient,
 }
 _BANK_PATH: Final = ("file_system_bank_plugin", "file_system_bank_path")
 _REFERENCE: Final = re.compile(r"rule:([^\s()]+)")
@@ -81,6 +81,8 @@ class Checks(upgradecheck.UpgradeCommands):
         configfile.check_secrets(self._conf)
         Cipher.from_conf(self._conf)
         Limits.of(self._conf)
+        for kind in _RPC.values():
+            kind.called(self._conf)
         _check_token_cache(self._conf)
         return Result(Code.SUCCESS)
 
@@ -125,7 +127,7 @@ class Checks(upgradecheck.UpgradeCommands):
             if migration.compare(migration.version(database)) is not migration.Schema.MATCHES:
                 return Result(Code.WARNING, "not checked, because the schema of the database is not that of this code")
             with database.reader() as session:
-                return _warn(*_incompatible(session, self._conf.service.down_time))
+                return _warn(*_incompatible(session, self._conf))
         finally:
             database.dispose()
 
@@ -222,26 +224,46 @@ def useless_rules(enforcer: oslo_policy.Enforcer) -> Iterator[str]:
             yield f"nothing uses the policy {name!r}; {hint}"
 
 
-def _incompatible(session: orm.Session, down_time: float) -> list[str]:
-    """Say which processes of running services this code cannot call, and what to do."""
-    return [
-        f"{row.binary} on {row.host} ({process}) {problem}"
-        for row in services.list_all(session)
-        if row.binary in _RPC and services.is_up(session, row, down_time)
-        for process, report in sorted((row.reports or {}).items())
-        if (problem := _compare(report.get("rpc"), _RPC[row.binary]))
-    ]
+def _incompatible(session: orm.Session, conf: cfg.ConfigOpts) -> list[str]:
+    """Say which processes of running services this code cannot call, which pins are not needed, and what to do."""
+    found = []
+    for binary, kind in _RPC.items():
+        called = kind.called(conf)
+        offers = {
+            f"{binary} on {row.host} ({process})": report.get("rpc")
+            for row in services.list_all(session, binary=binary)
+            if services.is_up(session, row, conf.service.down_time)
+            for process, report in sorted((row.reports or {}).items())
+        }
+        found += [
+            f"{name} {problem}" for name, offered in offers.items() if (problem := _compare(offered, called, kind))
+        ]
+        needed = any(_compare(offered, kind.version, kind) for offered in offers.values())
+        if called != kind.version and offers and not needed:
+            found.append(
+                f"[upgrade_levels] {kind.level} = {called}: every {kind.service} is upgraded; remove the option"
+            )
+    return found
 
 
-def _compare(offered: str | None, needed: str) -> str | None:
+def _compare(offered: str | None, called: str, kind: type[client.Client]) -> str | None:
     """Say why a service that offers a version of RPC cannot be called with another one."""
     if offered is None:
-        return "is of an earlier release, which does not report the version of its RPC; upgrade it first"
-    (major, minor), (needed_major, needed_minor) = (map(int, version.split(".")) for version in (offered, needed))
-    if major != needed_major:
-        return f"has version {offered} of its RPC, this release has {needed}; stop all services before you start this release"
-    if minor < needed_minor:
-        return f"has version {offered} of its RPC, this release calls {needed}; upgrade it before the services that call it"
+        # An operator who set the option knows the version that this release cannot find out.
+        if called != kind.version:
+            return None
+        return (
+            f"is of an earlier release, which does not report the version of its RPC; set [upgrade_levels] {kind.level}"
+            " until it is upgraded, or upgrade it first"
+        )
+    (major, minor), (called_major, called_minor) = client.parse(offered), client.parse(called)
+    if major != called_major:
+        return f"has version {offered} of its RPC, this release has {called}; stop all services before you start this release"
+    if minor < called_minor:
+        return (
+            f"has version {offered} of its RPC, this release calls {called}; set [upgrade_levels] {kind.level} = {offered}"
+            " until it is upgraded, or upgrade it first"
+        )
     return None
 
 

@@ -77,7 +77,8 @@ class OperationEngine(service.Service):
         self._clock = clock or SystemClock()
 
     def check(self) -> None:
-        """Check that the database has the schema of this code. Raises ConfigurationError, or DBError."""
+        """Check ``[upgrade_levels]`` and the schema of the database. Raises ConfigurationError, or DBError."""
+        rpc.OperationEngineClient.called(self._conf)
         migration.check_of(self._conf)
 
     def start(self) -> None:
@@ -132,7 +133,7 @@ class OperationEngine(service.Service):
     def _needs(self) -> health.Checks:
         seconds = self._conf.metrics.timeout
         return {
-            "database": lambda: migration.check(self._database),
+            "database": lambda: migration.check_running(self._database),
             "rpc": lambda: self._client.ping(RequestContext(overwrite=False), timeout=seconds),
             "threads": lambda: health.check_threads(self._watchdog),
         }

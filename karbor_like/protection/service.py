@@ -30,7 +30,8 @@ class ProtectionService(service.Service):
         self._conf = conf
 
     def check(self) -> None:
-        """Check that the database has the schema of this code. Raises ConfigurationError, or DBError."""
+        """Check ``[upgrade_levels]`` and the schema of the database. Raises ConfigurationError, or DBError."""
+        protection.ProtectionClient.called(self._conf)
         migration.check_of(self._conf)
 
     def start(self) -> None:
@@ -65,7 +66,7 @@ class ProtectionService(service.Service):
     def _needs(self) -> health.Checks:
         seconds = self._conf.metrics.timeout
         return {
-            "database": lambda: migration.check(self._env.database),
+            "database": lambda: migration.check_running(self._env.database),
             "rpc": lambda: self._client.ping(RequestContext(overwrite=False), timeout=seconds),
             "threads": lambda: health.check_threads(self._env.watchdog),
         }

@@ -3,10 +3,10 @@
 import copy
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import oslo_messaging
 from oslo_config import cfg
@@ -31,6 +31,12 @@ _UNDELIVERED = (oslo_messaging.MessageUndeliverable, *rpc_transport.UNREACHABLE)
 
 #: Gives the call of a request leave to wait, as a context that yields the seconds that it may take.
 Guard = Callable[[RequestContext], AbstractContextManager[float]]
+
+
+def parse(version: str) -> tuple[int, int]:
+    """Return the major and the minor version."""
+    major, minor = version.split(".")
+    return int(major), int(minor)
 
 
 def unguarded(ctxt: RequestContext) -> AbstractContextManager[float]:
@@ -74,12 +80,18 @@ class Client:
     :param transport: to share between clients; None: create one from *conf*
     :param clock: tells the services when the caller of a message gives up
     :param guard: asked before each call but :meth:`ping`
+    :raises ConfigurationError: see :meth:`called`
     """
 
     #: Name of the service in messages.
     service: str
+    #: Name of the option in ``[upgrade_levels]``.
+    level: str
     topic: str
     version: str
+    #: Method -> argument that was added -> minor version since which services accept it, and the value that means the same as
+    #: leaving it out.
+    added: ClassVar[Mapping[str, Mapping[str, tuple[int, Any]]]] = {}
 
     def __init__(
         self,
@@ -88,8 +100,9 @@ class Client:
         clock: Clock | None = None,
         guard: Guard = unguarded,
     ) -> None:
+        self._version = self.called(conf)
         self._transport = transport or rpc_transport.get(conf)
-        target = oslo_messaging.Target(topic=self.topic, version=self.version)
+        target = oslo_messaging.Target(topic=self.topic, version=self._version)
         self._cipher = Cipher.from_conf(conf)
         self._has_broker = oslo_messaging.TransportURL.parse(conf).transport != "fake"
         self._client = oslo_messaging.get_rpc_client(
@@ -102,6 +115,23 @@ class Client:
         self._clock = clock or SystemClock()
         self._guard = guard
         self._slots = threading.Semaphore(_SLOTS)
+
+    @classmethod
+    def called(cls, conf: cfg.ConfigOpts) -> str:
+        """Return the version of RPC to call: that of the option in ``[upgrade_levels]``, or the newest if it is not set.
+
+        :raises ConfigurationError: this release cannot call the version of the option
+        """
+        pin: str | None = conf.upgrade_levels[cls.level]
+        if pin is None:
+            return cls.version
+        (major, minor), (own_major, own_minor) = parse(pin), parse(cls.version)
+        if major != own_major or minor > own_minor:
+            raise exception.ConfigurationError(
+                f"[upgrade_levels] {cls.level} = {pin}: this release calls versions {own_major}.0 to {cls.version}; set one"
+                " of these, or remove the option"
+            )
+        return pin
 
     def close(self) -> None:
         """Close the connections."""
@@ -116,6 +146,7 @@ class Client:
         return self._call(ctxt, "ping", timeout)
 
     def _call(self, ctxt: RequestContext, method: str, timeout: float | None = None, **arguments: Any) -> Any:
+        self._leave_out(method, arguments)
         try:
             if timeout is not None:
                 return self._ask(ctxt, method, timeout, timeout, arguments)
@@ -125,6 +156,19 @@ class Client:
         except Exception as error:
             families.count_rpc_error("client", method, error)
             raise
+
+    def _leave_out(self, method: str, arguments: dict[str, Any]) -> None:
+        """Remove the arguments that the version that is called does not have.
+
+        :raises Unsupported: one of them asks for something
+        """
+        _, minor = parse(self._version)
+        for name, (since, default) in self.added.get(method, {}).items():
+            if since > minor and arguments.pop(name, default) != default:
+                raise exception.Unsupported(
+                    f"{name}: is not possible while {self.service}s of an earlier release may run ([upgrade_levels]"
+                    f" {self.level} = {self._version}); try again after the upgrade"
+                )
 
     def _ask(self, ctxt: RequestContext, method: str, patience: float, limit: float, arguments: dict[str, Any]) -> Any:
         """Make a call.
@@ -160,7 +204,8 @@ class Client:
             if isinstance(error, oslo_messaging.RemoteError) and error.exc_type != "UnsupportedVersion":
                 raise
             raise exception.Unavailable(
-                f"a {self.service} does not support version {self.version} of its RPC; upgrade all services together"
+                f"a {self.service} does not support version {self._version} of its RPC; upgrade all services, or set"
+                f" [upgrade_levels] {self.level} of its callers to its version"
             ) from None
         except _UNDELIVERED as error:
             LOG.warning("the message bus does not take %s: %s", method, error)

@@ -11,6 +11,7 @@ class OperationEngineClient(client.Client):
     """Calls any of the running operation engines."""
 
     service = "operation engine"
+    level = "operationengine"
     topic = TOPIC
     version = VERSION
 

@@ -4,7 +4,7 @@ RPC is for actions, providers and protectables. Callers read objects from the da
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from karbor_like.context import RequestContext
 from karbor_like.rpc import client
@@ -32,8 +32,12 @@ class ProtectionClient(client.Client):
     """
 
     service = "protection service"
+    level = "protection"
     topic = TOPIC
     version = VERSION
+    added: ClassVar = {
+        "restore": {"resources": (1, None), "with_children": (1, True), "dry_run": (1, False), "with_plan": (2, False)}
+    }
 
     def wake(self, ctxt: RequestContext) -> None:
         """Tell all services that operations are queued. Never waits and never fails: services also poll the queue."""

@@ -59,3 +59,12 @@ def test_calls_change_only_with_the_version(
     assert sent == {name: set(arguments) for name, arguments in calls.items()}
     minor = max(since for arguments in calls.values() for since in arguments.values())
     assert kind.version == f"{major}.{minor}"
+    added = {
+        name: {argument: since for argument, since in arguments.items() if since}
+        for name, arguments in calls.items()
+        if any(arguments.values())
+    }
+    assert added == {name: {each: since for each, (since, _) in new.items()} for name, new in kind.added.items()}
+    for name, new in kind.added.items():
+        parameters = inspect.signature(methods[name]).parameters
+        assert {each: parameters[each].default for each in new} == {each: value for each, (_, value) in new.items()}

@@ -1,7 +1,8 @@
 """Schema migrations: upgrade a database, and read its version.
 
 Each revision creates one table or makes one change of a table. MariaDB cannot roll back DDL, so a revision that was
-interrupted must be able to run again.
+interrupted must be able to run again. Services of the release before run on while a database is upgraded, and read and write
+it afterwards: a revision removes and renames nothing that they use, and a new column has a default or is nullable.
 """
 
 import contextlib
@@ -131,6 +132,16 @@ def check(database: Database) -> None:
     raise exception.ConfigurationError(
         f"database: schema version {current or 'none'}, this code needs {head()}; run 'karbor-like-manage db sync'"
     )
+
+
+def check_running(database: Database) -> None:
+    """Check that the database has the schema of this code or a newer one: a running process continues while others upgrade.
+
+    :raises ConfigurationError: it has an older one, or none
+    :raises oslo_db.exception.DBError: it does not answer
+    """
+    if compare(version(database)) is not Schema.NEWER:
+        check(database)
 
 
 def check_of(conf: cfg.ConfigOpts) -> None:

@@ -121,8 +121,10 @@ def test_a_database_of_another_release(admin, beat, check, database, version, st
     schema = admin.get("/health")["health"]["schema"]
     assert schema == {"version": version, "expected": migration.head(), "state": state}
     status, text = check()
-    assert status == 503
-    assert f"schema version {version}" in text
+    if state == "newer":
+        assert status == 200, "other hosts are being upgraded, and this process works until it is its turn"
+    else:
+        assert (status, f"schema version {version}" in text) == (503, True)
 
 
 def test_queues(admin, database):

@@ -324,12 +324,35 @@ def test_running_services_that_this_release_cannot_call_are_a_warning(site: Site
     assert said.split("; ") == [
         f"karbor-protection on older (process 7) has version {major}.{minor - 1} of its RPC, "
         f"this release calls {protection.VERSION}",
-        "upgrade it before the services that call it",
+        f"set [upgrade_levels] protection = {major}.{minor - 1} until it is upgraded, or upgrade it first",
         "karbor-protection on oldest (process 7) is of an earlier release, which does not report the version of its RPC",
-        "upgrade it first",
+        "set [upgrade_levels] protection until it is upgraded, or upgrade it first",
         f"karbor-operationengine on other (process 7) has version 1.7 of its RPC, this release has {operationengine.VERSION}",
         "stop all services before you start this release",
     ]
+
+
+def test_a_pin_is_enough_for_services_of_an_earlier_release_and_needless_without_them(site: Site):
+    site.sync()
+    site.write("upgrade_levels", "protection = 3.1", "[secret]", f"keys = {secret.new_key()}")
+    site.beat(service.PROTECTION_BINARY, "current", rpc=protection.VERSION)
+    for report in ({"hung": []}, {"rpc": "3.1"}):
+        site.beat(service.PROTECTION_BINARY, "older", **report)
+        assert site.check()[1]["Running services"] == (0, None)
+    site.beat(service.PROTECTION_BINARY, "older", rpc=protection.VERSION)
+    assert site.check()[1]["Running services"] == (
+        1,
+        "[upgrade_levels] protection = 3.1: every protection service is upgraded; remove the option",
+    )
+    site.beat(service.PROTECTION_BINARY, "older", rpc="3.0")
+    assert "has version 3.0 of its RPC, this release calls 3.1" in str(site.check()[1]["Running services"][1])
+
+
+def test_a_wrong_pin_is_a_failure(site: Site):
+    site.sync()
+    site.write("upgrade_levels", "operationengine = 1.0", "[secret]", f"keys = {secret.new_key()}")
+    result, said = site.check()[1]["Configuration"]
+    assert (result, str(said).partition(":")[0]) == (2, "[upgrade_levels] operationengine = 1.0")
 
 
 def test_an_invalid_provider_is_a_warning_that_names_its_file(site: Site):

@@ -182,7 +182,7 @@ def test_services_are_woken(client, endpoint, context):
 
 def test_a_service_of_another_version_is_not_available(client, endpoint, context):
     endpoint.target = oslo_messaging.Target(version="1.0")
-    told = f"does not support version {protection.VERSION} of its RPC; upgrade all services"
+    told = f"does not support version {protection.VERSION} of its RPC; upgrade all services, or set [upgrade_levels]"
     with pytest.raises(exception.Unavailable, match=re.escape(told)):
         client.list_protectables(context)
 
@@ -206,6 +206,46 @@ def test_callers_of_later_or_other_versions_are_refused(conf, client, endpoint, 
     with pytest.raises(exception.Unavailable, match=f"does not support version {re.escape(version)} of its RPC"):
         _of_version(conf, client, version).cancel(context, operation_id="o")
     assert endpoint.cancelled == []
+
+
+@pytest.fixture
+def pinned(conf, client, endpoint) -> protection.ProtectionClient:
+    """A client that is limited to version 3.1, which a service of an earlier release has."""
+    endpoint.target = oslo_messaging.Target(version="3.1")
+    conf.set_override("protection", "3.1", "upgrade_levels")
+    return protection.ProtectionClient(conf, client._transport)
+
+
+RESTORE = {"restore_id": "r", "provider_id": "p", "checkpoint_id": "c", "parameters": {}}
+
+
+def test_a_pinned_caller_calls_a_service_of_an_earlier_release(pinned, endpoint, context):
+    pinned.restore(context, **RESTORE, resources=["a"], with_plan=False)
+    assert endpoint.restored["resources"] == ["a"]
+    assert "with_plan" not in endpoint.restored
+    pinned.wake(context)
+    assert endpoint.woken.wait(10)
+
+
+def test_a_pinned_caller_refuses_what_services_of_an_earlier_release_do_not_do(pinned, endpoint, context):
+    told = r"with_plan: is not possible .* \(\[upgrade_levels\] protection = 3.1\)"
+    with pytest.raises(exception.Unsupported, match=told):
+        pinned.restore(context, **RESTORE, with_plan=True)
+    assert not hasattr(endpoint, "restored")
+
+
+@pytest.mark.parametrize("pin", [f"{_MAJOR}.{_MINOR + 1}", f"{_MAJOR + 1}.0", f"{_MAJOR - 1}.0"])
+def test_a_pin_to_a_version_that_this_release_cannot_call_is_refused(conf, client, pin):
+    conf.set_override("protection", pin, "upgrade_levels")
+    with pytest.raises(
+        exception.ConfigurationError, match=rf"\[upgrade_levels\] protection = {pin}: .* remove the option"
+    ):
+        protection.ProtectionClient(conf, client._transport)
+
+
+def test_a_pin_that_is_no_version_is_refused(conf):
+    with pytest.raises(ValueError, match="doesn't match regex"):
+        conf.set_override("protection", "newest", "upgrade_levels")
 
 
 def test_rabbitmq_queues_are_replicated_by_default(conf):
