@@ -140,6 +140,16 @@ class ResourceFailed(KarborLikeError):
     type = "resource.failed"
 
 
+class Damaged(KarborLikeError):
+    """What a checkpoint needs is damaged or lost: in the bank, or a snapshot or backup in the cloud."""
+
+    type = "checkpoint.damaged"
+
+
+class CheckpointDamaged(Damaged, ResourceFailed):
+    """A plugin found that what it stored, or left in the cloud for a checkpoint, is damaged or lost."""
+
+
 # Requests that break a rule.
 
 

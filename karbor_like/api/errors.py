@@ -104,6 +104,7 @@ STATUS: Sequence[tuple[type[exception.KarborLikeError], int]] = (
     # Another process takes the operation over.
     (exception.LeaseLost, 503),
     (exception.ResourceFailed, 502),
+    (exception.Damaged, 502),
 )
 
 MEMBER: Mapping[int, str] = {

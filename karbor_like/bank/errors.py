@@ -59,7 +59,7 @@ class InvalidKey(BankError, exception.InvalidInput):
     public = None
 
 
-class Corrupted(BankError):
+class Corrupted(BankError, exception.Damaged):
     """Stored bytes differ from what was written. Names the object and the problem. Retrying does not help."""
 
     public = None

@@ -37,7 +37,7 @@ class Located:
         """Raise ResourceFailed if the backup will not become restorable. One that is being restored will."""
         if self.backup.status not in ("available", "restoring"):
             reason = Backups(self.clients).failure(self.backup) or f"it is {self.backup.status!r}"
-            raise exception.ResourceFailed(f"backup {self.backup.id} cannot be restored: {reason}")
+            raise exception.CheckpointDamaged(f"backup {self.backup.id} cannot be restored: {reason}")
 
 
 def locate(context: HookContext, described: Mapping[str, Any]) -> Located | None:
@@ -50,9 +50,9 @@ def locate(context: HookContext, described: Mapping[str, Any]) -> Located | None
     found = _find(context, described["id"])
     if found is not None:
         if found.backup.volume_id != context.resource.id:
-            raise exception.ResourceFailed(f"backup {found.backup.id} is one of volume {found.backup.volume_id}")
+            raise exception.CheckpointDamaged(f"backup {found.backup.id} is one of volume {found.backup.volume_id}")
         sizes = {"checkpoint": described["size"], "backup": found.backup.size}
-        require_equal(f"size in GiB of backup {found.backup.id}", sizes)
+        require_equal(f"size in GiB of backup {found.backup.id}", sizes, kind=exception.CheckpointDamaged)
     return found
 
 

@@ -146,4 +146,4 @@ def _decode(record: Record) -> dict[str, Any]:
 
 
 def _refuse(reason: str) -> exception.ResourceFailed:
-    return exception.ResourceFailed(f"the records of the Cinder backup cannot be used: {reason}")
+    return exception.CheckpointDamaged(f"the records of the Cinder backup cannot be used: {reason}")

@@ -173,7 +173,7 @@ class Verify(ResourceOperation):
         described = _described(documents.get(context), context)
         located = backups.locate(context, described)
         if located is None:
-            raise exception.ResourceFailed(
+            raise exception.CheckpointDamaged(
                 f"backup {described['id']} does not exist in this cloud: it was deleted, or made in another cloud; verify it"
                 " there"
             )
@@ -184,7 +184,7 @@ class Verify(ResourceOperation):
                 try:
                     backup = cloud_objects.fetch(context, Backups(located.clients), ancestor)
                 except exception.ResourceNotFound:
-                    raise exception.ResourceFailed(
+                    raise exception.CheckpointDamaged(
                         f"backup {located.backup.id} depends on backup {ancestor}, which does not exist"
                     ) from None
                 Located(backup, located.clients, located.imported).require_restorable()

@@ -259,17 +259,24 @@ class VolumeGlanceProtection(TransferTimeout, ProtectionPlugin):
     quotas = (quotas.volume,)
 
     def check_stored(self, context: HookContext, document: Mapping[str, Any]) -> StreamStats:
-        """Check that the stored bytes are those in *document* and all bytes of the volume. Raises ResourceFailed."""
+        """Check that the stored bytes are those in *document* and all bytes of the volume. Raises CheckpointDamaged."""
         stats = data.check_stored(context, document)
-        self.check_size(context, document, stats)
+        self.check_size(context, document, stats, exception.CheckpointDamaged)
         return stats
 
-    def check_size(self, context: HookContext, document: Mapping[str, Any], stats: StreamStats) -> None:
-        """Raise ResourceFailed unless the stored stream has as many bytes as the volume in *document*."""
+    def check_size(
+        self,
+        context: HookContext,
+        document: Mapping[str, Any],
+        stats: StreamStats,
+        kind: type[exception.ResourceFailed] = exception.ResourceFailed,
+    ) -> None:
+        """Raise an error of the class *kind* unless the stored stream has as many bytes as the volume in *document*."""
         require_equal(
             f"size in bytes of {context.resource.key}",
             {"volume": document["volume"]["size"] * self.gib, "stored": stats.logical},
             "The cloud's image of the volume was incomplete when it was protected",
+            kind=kind,
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Any, Final
 
+from karbor_like import exception
 from karbor_like.bank import StreamStats, errors
 from karbor_like.clients import imagedata
 from karbor_like.clients.errors import translated
@@ -72,13 +73,14 @@ def store(context: HookContext, image: Any, watch: Watch = lambda pieces: pieces
 def check_stored(context: HookContext, document: Mapping[str, Any]) -> StreamStats:
     """Check that the stored bytes are those that *document* describes, and return their statistics. Reads none of them.
 
-    Raises ResourceFailed if they differ.
+    Raises CheckpointDamaged if they differ.
     """
     stats = context.section.stats(DATA)
     what = f"of {context.resource.key}"
-    require_equal(f"size in bytes {what}", {"image": document["image"]["size"], "stored": stats.logical})
+    damaged = exception.CheckpointDamaged
+    require_equal(f"size in bytes {what}", {"image": document["image"]["size"], "stored": stats.logical}, kind=damaged)
     if stats.sha256 is not None and "digest" in document:
-        require_equal(f"SHA-256 {what}", {"document": document["digest"], "stored": stats.sha256})
+        require_equal(f"SHA-256 {what}", {"document": document["digest"], "stored": stats.sha256}, kind=damaged)
     return stats
 
 
@@ -176,7 +178,7 @@ class Verify(ResourceOperation):
         )
 
     def check_stored(self, context: HookContext, document: Mapping[str, Any]) -> StreamStats:
-        """Compare document and stream, and return the statistics of the stream. Raises ResourceFailed if they differ."""
+        """Compare document and stream, and return the statistics of the stream. Raises CheckpointDamaged if they differ."""
         return check_stored(context, document)
 
 

@@ -186,7 +186,7 @@ def checked(document: Any) -> Document:
     if not wrong and count(document) > MAX_OBJECTS:
         wrong = f"it describes more than {MAX_OBJECTS} objects"
     if wrong:
-        raise exception.ResourceFailed(f"the stored description of the networks is damaged: {wrong}")
+        raise exception.CheckpointDamaged(f"the stored description of the networks is damaged: {wrong}")
     return dict(document)
 
 

@@ -34,7 +34,7 @@ def find_document(context: HookContext) -> dict[str, Any] | None:
     description.checked(document.get("server"))
     network.checked(document.get("ports"))
     if document["server"]["image"] and not set(root_disk.MEMBERS) <= set(document):
-        raise exception.ResourceFailed(
+        raise exception.CheckpointDamaged(
             "the stored description of the server is damaged: it lacks that of the root disk"
         )
     return document
@@ -61,4 +61,4 @@ def user_data(context: HookContext) -> bytes | None:
             raise ValueError
         return base64.b64decode(encoded, validate=True)
     except ValueError:
-        raise exception.ResourceFailed("the stored user data of the server is damaged") from None
+        raise exception.CheckpointDamaged("the stored user data of the server is damaged") from None

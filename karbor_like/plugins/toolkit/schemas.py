@@ -28,13 +28,13 @@ def record(**properties: Schema) -> Schema:
 
 
 def valid(document: Any, schema: Schema, what: str) -> dict[str, Any]:
-    """Return a document from a bank. Raises ResourceFailed if it does not match its schema.
+    """Return a document from a bank. Raises CheckpointDamaged if it does not match its schema.
 
     :param what: what the document is, for the message
     """
     wrong = error(document, schema)
     if wrong:
-        raise exception.ResourceFailed(f"{what} is damaged: {wrong}")
+        raise exception.CheckpointDamaged(f"{what} is damaged: {wrong}")
     return dict(document)
 
 

@@ -72,13 +72,13 @@ class KeptSnapshot(ABC):
             snapshot = cloud_objects.fetch(self.context, self.objects, described["id"])
             foreign = self.foreign(described, snapshot)
         except (exception.ResourceNotFound, exception.Unsupported):
-            raise exception.ResourceFailed(
+            raise exception.CheckpointDamaged(
                 f"snapshot {described['id']} does not exist in this cloud: it was deleted, for example together with its"
                 f" {self.source}, or the checkpoint was made in another cloud, and cannot be restored here"
             ) from None
         reason = foreign or self.objects.failure(snapshot)
         if reason:
-            raise exception.ResourceFailed(f"snapshot {snapshot.id} cannot be restored: {reason}")
+            raise exception.CheckpointDamaged(f"snapshot {snapshot.id} cannot be restored: {reason}")
         return snapshot
 
     def delete(self, plugin: "SnapshotPlugin") -> list[str]:
@@ -119,6 +119,7 @@ class Verify(ResourceOperation):
         require_equal(
             f"size in GiB of snapshot {snapshot.id}",
             {"checkpoint": documents.get(context)[DESCRIPTION]["size"], "snapshot": snapshot.size},
+            kind=exception.CheckpointDamaged,
         )
 
 

@@ -36,7 +36,7 @@ def require_usable(context: HookContext, described: Mapping[str, Any]) -> Found:
     try:
         found: Found = cloud_objects.fetch(context, Backups(context.clients), described["id"])
     except (exception.ResourceNotFound, exception.Unsupported):
-        raise exception.ResourceFailed(
+        raise exception.CheckpointDamaged(
             f"database backup {described['id']} does not exist in this cloud: it was deleted, or the checkpoint was made in"
             " another cloud, and cannot be restored here"
         ) from None
@@ -44,7 +44,7 @@ def require_usable(context: HookContext, described: Mapping[str, Any]) -> Found:
     if not reason and found.status != COMPLETED:
         reason = f"it is in state {found.status!r}"
     if reason:
-        raise exception.ResourceFailed(f"database backup {found.id} cannot be restored: {reason}")
+        raise exception.CheckpointDamaged(f"database backup {found.id} cannot be restored: {reason}")
     return found
 
 

@@ -63,7 +63,7 @@ class GlanceStreamContract:
             document = section.get("metadata")
             section.put("metadata", {**document, "image": {**document["image"], "size": 1}})
             for kind in (OperationType.VERIFY, OperationType.RESTORE):
-                with pytest.raises(exception.ResourceFailed, match=": 1, stored: "):
+                with pytest.raises(exception.CheckpointDamaged, match=": 1, stored: "):
                     host.perform(host.operation(kind, subject.resource, checkpoint))
 
     def test_document_of_a_later_version(self, host: Host, subject: Subject, checkpoint: str) -> None:

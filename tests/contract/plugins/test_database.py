@@ -184,7 +184,7 @@ class TestDatabase(sandbox.CloudContract, sandbox.ProtectionContract):
             section = host.section(checkpoint, subject.resource, lease)
             document = section.get("metadata")
             section.put("metadata", {**document, "instance": {**document["instance"], member: value}})
-        with pytest.raises(exception.ResourceFailed, match="description of the database instance is damaged"):
+        with pytest.raises(exception.CheckpointDamaged, match="description of the database instance is damaged"):
             host.perform(host.operation(OperationType.VERIFY, subject.resource, checkpoint))
         with pytest.raises(exception.Conflict, match="is damaged"):
             host.restore(subject.resource, checkpoint)

@@ -133,5 +133,5 @@ def test_documents_of_a_hostile_bank(host: Host, pairs: Any, name: Any) -> None:
         document = section.get("metadata")
         section.put("metadata", {**document, "key_pair": {**document["key_pair"], "name": name}})
     assert plan(host, checkpoint) == [Action.CONFLICT]
-    with pytest.raises(exception.ResourceFailed, match="the stored description of the key pair is damaged"):
+    with pytest.raises(exception.CheckpointDamaged, match="the stored description of the key pair is damaged"):
         host.perform(host.operation(OperationType.VERIFY, LAPTOP, checkpoint))

@@ -225,7 +225,7 @@ class TestPod(protection.DescriptionContract):
                 inner = inner[step]
             inner[path[-1]] = value
             section.put("metadata", document)
-        with pytest.raises(exception.ResourceFailed, match="stored description of the pod is damaged"):
+        with pytest.raises(exception.CheckpointDamaged, match="stored description of the pod is damaged"):
             host.perform(host.operation(OperationType.VERIFY, subject.resource, checkpoint))
         with pytest.raises(exception.Conflict, match="is damaged"):
             host.restore(subject.resource, checkpoint)

@@ -294,7 +294,7 @@ def test_documents_of_a_hostile_bank(alice: Clients, bank: Bank, subject: Projec
         section.put("metadata", {**document, "project": {**document["project"], **damage}})
     operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
     assert [line.action for line in host.plan(operation)] == [Action.CONFLICT]
-    with pytest.raises(exception.ResourceFailed, match="the stored description of the project is damaged"):
+    with pytest.raises(exception.CheckpointDamaged, match="the stored description of the project is damaged"):
         host.perform(host.operation(OperationType.VERIFY, subject.resource, checkpoint))
 
 

@@ -170,7 +170,7 @@ class TestShareSnapshot(sandbox.CloudContract, sandbox.ProtectionContract):
         Waiter(SystemClock(), interval=0.005).until(
             "gone", subject.belongings, done=lambda found: not found["snapshots"]
         )
-        with pytest.raises(exception.ResourceFailed, match="does not exist in this cloud: .* its share"):
+        with pytest.raises(exception.CheckpointDamaged, match="does not exist in this cloud: .* its share"):
             host.perform(host.operation(OperationType.VERIFY, subject.resource, checkpoint))
         operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
         assert [line.action for line in host.plan(operation)] == [Action.CONFLICT]

@@ -124,7 +124,9 @@ class TestVolumeBackup(sandbox.CloudContract, sandbox.ProtectionContract):
         (backup,) = subject.belongings()["backups"]
         subject.cinder.backups.delete(backup)
         subject.waiter.until("the deletion", subject.belongings, done=lambda b: not b["backups"], failed=lambda b: None)
-        with pytest.raises(exception.ResourceFailed, match="does not exist in this cloud: it was deleted, or made in"):
+        with pytest.raises(
+            exception.CheckpointDamaged, match="does not exist in this cloud: it was deleted, or made in"
+        ):
             host.perform(host.operation(OperationType.VERIFY, subject.resource, checkpoint))
         host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
 
@@ -237,7 +239,7 @@ class TestVolumeBackup(sandbox.CloudContract, sandbox.ProtectionContract):
         full = next(backup for backup in subject.cinder.backups.list() if not backup.is_incremental)
         assert admin
         admin.backups.reset_state(full.id, "error")
-        with pytest.raises(exception.ResourceFailed, match=f"backup {full.id} cannot be restored"):
+        with pytest.raises(exception.CheckpointDamaged, match=f"backup {full.id} cannot be restored"):
             host.perform(host.operation(OperationType.VERIFY, subject.resource, chain[-1][0]))
 
 

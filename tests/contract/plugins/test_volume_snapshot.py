@@ -93,7 +93,7 @@ class TestVolumeSnapshot(sandbox.CloudContract, sandbox.ProtectionContract):
         subject.cinder.volumes.delete(subject.resource.id, cascade=True)
         settled_away(subject)
         with pytest.raises(
-            exception.ResourceFailed, match="does not exist in this cloud: it was deleted, .* its volume"
+            exception.CheckpointDamaged, match="does not exist in this cloud: it was deleted, .* its volume"
         ):
             host.perform(host.operation(OperationType.VERIFY, subject.resource, checkpoint))
         with pytest.raises(exception.Conflict, match="does not exist in this cloud"):

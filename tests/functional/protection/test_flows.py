@@ -36,6 +36,19 @@ def test_what_ends_is_counted(site: Site):
     assert growth.values == [1, 1, 1, 500, 150, 2, 3, 0]
 
 
+def test_damage_is_counted_by_its_own_type(site: Site):
+    site.cloud.plant({"a": []})
+    site.cloud.content("a", b"data" * 1000)
+    growth = Growth(ended("verify", "failed", "checkpoint.damaged"))
+    created = site.protect("a")["id"]
+    site.wait(created, "available")
+    store = site.env.providers.get(PROVIDER).bank.store
+    (pack,) = [info.key for info in store.list("data/")]
+    store.put(pack, b"garbage")
+    assert site.wait_done(verification_id=site.verify(created)).status == "fail"
+    assert growth.values == [1]
+
+
 def test_protect_restore_delete(site: Site):
     site.cloud.plant({"a": ["b", "c"], "b": [], "c": ["d"], "d": []})
 

@@ -49,6 +49,8 @@ def test_the_documentation_has_exactly_these_metrics():
         (["karbor_like.exception.Cancelled", "karbor_like.exception.KarborLikeError"], "operation.cancelled"),
         (["karbor_like.bank.errors.BankFull", "karbor_like.exception.BankUnavailable"], "bank.unavailable"),
         (["karbor_like.exception.Removed", "karbor_like.exception.Unavailable"], "service.unavailable"),
+        (["karbor_like.bank.errors.Corrupted", "karbor_like.exception.Damaged"], "checkpoint.damaged"),
+        (["karbor_like.exception.CheckpointDamaged", "karbor_like.exception.ResourceFailed"], "checkpoint.damaged"),
         (["karbor_like.exception.annotations", "ValueError", "Exception"], "server.error"),
         ([], "server.error"),
     ],
