@@ -104,7 +104,7 @@ def without_heat(cloud: Sandbox, factory: ClientFactory) -> Clients:
 OBSTACLES = pytest.mark.parametrize(
     ("identity", "text"),
     [
-        (trusted, "trust or of an application credential"),
+        (trusted, "has expired, or is of a trust"),
         (credentialed, "trust or of an application credential"),
         (expiring, "expires in"),
         (shorter_than_a_stack, "Heat may need 2100 s"),

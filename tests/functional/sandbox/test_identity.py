@@ -100,6 +100,15 @@ def test_a_tenant_can_validate_only_its_own_token(cloud: Sandbox, alice: Clients
     assert answer.status_code == 403
 
 
+def test_a_token_of_a_trust_cannot_validate_itself(cloud: Sandbox, alice: Clients) -> None:
+    created = trust(cloud, alice).json()["trust"]
+    delegated = trusted(cloud, created["id"])
+    token = delegated.get_token()
+    answer = delegated.get(f"{cloud.auth_url}/auth/tokens", headers={"X-Subject-Token": token}, raise_exc=False)
+    assert answer.status_code == 403
+    assert validate(cloud, token).status_code == 200
+
+
 def test_an_expired_token_is_invalid(cloud: Sandbox, alice: Clients) -> None:
     token = alice.session.get_token()
     cloud.expire_token(token)
