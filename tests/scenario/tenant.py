@@ -1,5 +1,6 @@
 """Actions of a tenant who uses a token, the clients of OpenStack and our REST API."""
 
+import datetime
 import hashlib
 import io
 import random
@@ -169,6 +170,32 @@ class Tenant:
         ids = [pair["checkpoint_copy_id"] for pair in copy["checkpoint_id"]]
         return [self.settled({"id": copy_id, "protection_plan": {"provider_id": target}}) for copy_id in ids]
 
+    def schedule(self, plan: dict[str, Any], pattern: str = "* * * * *", **rules: Any) -> dict[str, Any]:
+        """Schedule the protection of *plan*, and return the scheduled operation.
+
+        :param pattern: as in a crontab; the default is due every minute
+        :param rules: of its retention
+        """
+        start = f"{datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=1):%Y-%m-%d %H:%M:%S}"
+        timing = {"format": "crontab", "pattern": pattern, "start_time": start, "window": 30}
+        trigger = {"trigger_info": {"name": "by the clock", "type": "time", "properties": timing}}
+        operation = {
+            "name": "by itself",
+            "operation_type": "retention_protect",
+            "trigger_id": self.call("POST", "/triggers", trigger)["trigger_info"]["id"],
+            "operation_definition": {"provider_id": plan["provider_id"], "plan_id": plan["id"], **rules},
+        }
+        return self.call("POST", "/scheduled_operations", {"scheduled_operation": operation})["scheduled_operation"]
+
+    def verified(self, checkpoint: dict[str, Any], **values: Any) -> dict[str, Any]:
+        """Verify a checkpoint, and return the verification after it has ended, successfully or not."""
+        body = restore_of(checkpoint, **values)
+        made = self.call("POST", "/verifications", {"verification": body})["verification"]
+        return until(
+            lambda: self.call("GET", f"/verifications/{made['id']}")["verification"],
+            lambda verification: verification["status"] != "in_progress",
+        )
+
     def begin_restore(self, checkpoint: dict[str, Any], **values: Any) -> dict[str, Any]:
         """Start the restore of a checkpoint, and return the restore."""
         return self.call("POST", "/restores", {"restore": restore_of(checkpoint, **values)})["restore"]
@@ -201,6 +228,6 @@ def path_of(checkpoint: dict[str, Any]) -> str:
 
 
 def restore_of(checkpoint: dict[str, Any], **values: Any) -> dict[str, Any]:
-    """Return what a request asks for that restores a checkpoint."""
+    """Return what a request asks for that restores or verifies a checkpoint."""
     provider_id = checkpoint["protection_plan"]["provider_id"]
     return {"provider_id": provider_id, "checkpoint_id": checkpoint["id"], "parameters": {}, **values}

@@ -27,16 +27,6 @@ def volume(request: pytest.FixtureRequest, cloud: CloudHandle, alice: Tenant) ->
         alice.delete_volume(volume_id, cascade=True)
 
 
-def verified(alice: Tenant, checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """Verify a checkpoint, and return the verification after it has ended."""
-    asked = {"provider_id": checkpoint["protection_plan"]["provider_id"], "checkpoint_id": checkpoint["id"]}
-    created = alice.call("POST", "/verifications", {"verification": {**asked, "parameters": {}}})["verification"]
-    return until(
-        lambda: alice.call("GET", f"/verifications/{created['id']}")["verification"],
-        lambda verification: verification["status"] != "in_progress",
-    )
-
-
 def delete(alice: Tenant, checkpoint: dict[str, Any]) -> None:
     alice.call("DELETE", path_of(checkpoint))
     assert alice.settled(checkpoint)["status"] == "deleted"
@@ -70,7 +60,7 @@ def test_a_volume_is_restored_from_a_snapshot_and_reverted_to_it(
     assert alice.restored(checkpoint, parameters=parameters) == {VOLUME: [volume.id]}
     assert cloud.volume_digest(volume.id) == digest
 
-    assert verified(alice, checkpoint)["status"] == "success"
+    assert alice.verified(checkpoint)["status"] == "success"
     alice.delete_volume(copy)
     delete(alice, checkpoint)
     assert alice.belongings()["snapshots"] == set()
@@ -114,7 +104,7 @@ def test_the_volumes_of_a_group_are_restored_from_one_snapshot_of_it(
 
     copies = alice.restored(checkpoint)[VOLUME]
     assert {cloud.volume_digest(copy) for copy in copies} == digests
-    assert verified(alice, checkpoint)["status"] == "success"
+    assert alice.verified(checkpoint)["status"] == "success"
     delete(alice, checkpoint)
     assert (alice.cinder.group_snapshots.list(), alice.belongings()["snapshots"]) == ([], set())
 
@@ -142,7 +132,7 @@ def test_a_chain_of_backups_survives_the_deletion_of_its_checkpoints(
     delete(alice, full)
     assert len(backups(alice)) == 3, "the incremental backups need the full one"
     assert f"karbor-like-orphan-{full['id']}" in backups(alice)
-    assert verified(alice, last)["status"] == "success"
+    assert alice.verified(last)["status"] == "success"
     alice.delete_volume(volume.id)
     (restored,) = alice.restored(last)[VOLUME]
     assert cloud.volume_digest(restored) == digest

@@ -1,6 +1,5 @@
 """Schedules run in the name of a user who is not logged in, and stop when the user loses the role."""
 
-import datetime
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,21 +29,6 @@ def role(cloud, alice, admin) -> Iterator[str]:
     url = member_role(cloud, admin, alice.session)
     yield url
     admin.put(url)
-
-
-def _schedule(alice: Tenant, plan: dict[str, Any], **rules: Any) -> dict[str, Any]:
-    """Create a scheduled operation that is due every minute."""
-    start = f"{datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=1):%Y-%m-%d %H:%M:%S}"
-    timing = {"format": "crontab", "pattern": "* * * * *", "start_time": start, "window": 30}
-    trigger = {"trigger_info": {"name": "every minute", "type": "time", "properties": timing}}
-    definition = {"provider_id": plan["provider_id"], "plan_id": plan["id"], **rules}
-    operation = {
-        "name": "by itself",
-        "operation_type": "retention_protect",
-        "trigger_id": alice.call("POST", "/triggers", trigger)["trigger_info"]["id"],
-        "operation_definition": definition,
-    }
-    return alice.call("POST", "/scheduled_operations", {"scheduled_operation": operation})["scheduled_operation"]
 
 
 def _available(alice: Tenant, plan: dict[str, Any]) -> list[str]:
@@ -79,7 +63,7 @@ def test_a_schedule_keeps_one_checkpoint_and_is_disabled_when_the_role_is_revoke
     plan = alice.plan(system.provider, (VOLUME, volume))
     # A cloud that is used several times may have trusts of killed systems.
     before = _trusts(cloud, alice)
-    operation = _schedule(alice, plan, max_backups=1)
+    operation = alice.schedule(plan, max_backups=1)
     assert len(_trusts(cloud, alice) - before) == 1
     # From here on the schedule depends on its trust: the token that created it is discarded.
     alice.session.invalidate()
@@ -125,7 +109,7 @@ def test_a_run_ends_well_though_its_schedule_was_deleted(cloud, alice, volume, s
         # Snapshots take long enough for the deletion.
         cloud.settings(job_delay=1.0)
     try:
-        operation = _schedule(alice, plan)
+        operation = alice.schedule(plan)
         path = f"/providers/{plan['provider_id']}/checkpoints?plan_id={plan['id']}"
         (checkpoint,) = until(lambda: alice.call("GET", path)["checkpoints"], bool)
         _forget(alice, operation)
@@ -140,7 +124,7 @@ def test_a_run_ends_well_though_its_schedule_was_deleted(cloud, alice, volume, s
 @pytest.mark.timeout(1800)
 def test_a_delegate_gets_no_more_authority_by_a_schedule(cloud, alice, volume, system, delegates):
     plan = alice.plan(system.noop_provider, (VOLUME, volume))
-    operation = _schedule(alice, plan, daily=7)
+    operation = alice.schedule(plan, daily=7)
     path, trigger = f"/scheduled_operations/{operation['id']}", f"/triggers/{operation['trigger_id']}"
     before = _trusts(cloud, alice)
     asked = {name: operation[name] for name in ("operation_type", "trigger_id", "operation_definition")}
@@ -167,7 +151,7 @@ def test_a_delegate_gets_no_more_authority_by_a_schedule(cloud, alice, volume, s
 @pytest.mark.timeout(1800)
 def test_plans_and_triggers_that_a_schedule_uses_cannot_be_deleted(alice, volume, system):
     plan = alice.plan(system.noop_provider, (VOLUME, volume))
-    operation = _schedule(alice, plan, daily=7, weekly=4)
+    operation = alice.schedule(plan, daily=7, weekly=4)
     for path in (f"/plans/{plan['id']}", f"/triggers/{operation['trigger_id']}"):
         status, message = alice.refused("DELETE", path)
         assert status in (409, 424)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,16 @@ class Zygote:
     """See ``zygote.py``.
 
     :param preload: a module that it imports, too
+    :param root: of the source tree
+    :param first: directories to import from before all others
     """
 
-    def __init__(self, preload: str = entry.__name__) -> None:
+    def __init__(self, preload: str = entry.__name__, root: Path = ROOT, first: Sequence[Path] = ()) -> None:
         environment = processes.environment()
-        environment["PYTHONPATH"] = os.pathsep.join([environment["PYTHONPATH"], str(ROOT)])
+        environment["PYTHONPATH"] = os.pathsep.join([*map(str, first), environment["PYTHONPATH"], str(ROOT)])
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", zygote.__name__, preload],
-            cwd=ROOT,
+            cwd=root,
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
