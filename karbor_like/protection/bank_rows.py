@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import jsonschema
 from oslo_utils import uuidutils
 
 from karbor_like import exception
 from karbor_like.bank import CheckpointRecord
 from karbor_like.domain import left_out, planned, states
 from karbor_like.domain.graph import Graph
+from karbor_like.plugins.toolkit import schemas
 from karbor_like.protection.registry.project_map import PROJECT_ID
 
 #: Maximum length of a graph and of all other texts of a record, in characters.
@@ -80,8 +80,11 @@ def check(record: CheckpointRecord, provider_id: str) -> None:
         )
     try:
         graph = Graph.from_text(record.resource_graph)
-        _check_form("protection_plan", record.plan, _PLAN)
-        _check_form("resource_graph", [node.to_dict() for node in graph.nodes], _NODES)
+        wrong = schemas.error(record.plan, _PLAN, "protection_plan") or schemas.error(
+            [node.to_dict() for node in graph.nodes], _NODES, "resource_graph"
+        )
+        if wrong:
+            raise exception.InvalidInput(wrong)
         _check_text([record.plan, record.extra_info, record.resource_graph, *(event.detail for event in record.events)])
     except RecursionError:
         raise exception.InvalidInput("its documents are nested too deeply") from None
@@ -127,13 +130,6 @@ def _sum(sizes: Any, name: str) -> int | None:
     found = [size.get(name) for size in each if isinstance(size, dict)]
     total = sum(number for number in found if isinstance(number, int) and number >= 0)
     return total if 0 < total <= _MAX_BYTES else None
-
-
-def _check_form(what: str, value: Any, schema: Mapping[str, Any]) -> None:
-    error = next(jsonschema.Draft202012Validator(schema).iter_errors(value), None)
-    if error is not None:
-        path = ".".join(map(str, (what, *error.absolute_path)))
-        raise exception.InvalidInput(f"{path[:300]}: {error.message[:300]}")
 
 
 def _check_text(value: Any) -> None:

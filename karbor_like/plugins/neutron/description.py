@@ -12,6 +12,7 @@ from karbor_like import exception
 from karbor_like.plugins.neutron.schema import (
     INTERFACES,
     MAX_OBJECTS,
+    SCHEMA,
     SUBPORT,
     TYPES,
     VERSION,
@@ -22,9 +23,8 @@ from karbor_like.plugins.neutron.schema import (
     errors,
     key,
     references,
-    shape_errors,
 )
-from karbor_like.plugins.toolkit import ownership
+from karbor_like.plugins.toolkit import ownership, schemas
 
 Answers = Mapping[str, Sequence[Values]]
 
@@ -50,7 +50,7 @@ def describe(project_id: str, answers: Answers, port_forwardings: Mapping[str, S
     remarks: list[str] = []
     try:
         document = _document(project_id, answers, port_forwardings, remarks)
-        wrong = shape_errors(document)
+        wrong = schemas.error(document, SCHEMA)
         if not wrong:
             document["foreign"] = _foreign(document, answers)
             wrong = errors(document)

@@ -3,16 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-import jsonschema
-
 from karbor_like import exception
 from karbor_like.plugins.toolkit import schemas
 
 VERSION: Final = 1
 #: Objects in a document, at most. It then has less than 16 MiB, the limit of the bank.
 MAX_OBJECTS: Final = 10_000
-#: Longest text of a validator to pass on, in characters.
-_LONGEST: Final = 300
 
 NET: Final = "OS::Neutron::Net"
 SUBNET: Final = "OS::Neutron::Subnet"
@@ -234,7 +230,7 @@ def contained(document: Values) -> set[str]:
 
 def errors(document: Any) -> str:
     """Return the first thing that is wrong with a document, or an empty text."""
-    if wrong := shape_errors(document):
+    if wrong := schemas.error(document, SCHEMA):
         return wrong
     found: set[str] = set()
     for kind, each in _described(document):
@@ -262,12 +258,3 @@ def _described(document: Values) -> Iterator[tuple[str, str]]:
         yield from (("port forwarding", forwarding["id"]) for forwarding in floating["port_forwardings"])
     for router in document["routers"]:
         yield from (("router interface", interface["port_id"]) for interface in router["interfaces"])
-
-
-def shape_errors(document: Any) -> str:
-    error = next(jsonschema.Draft202012Validator(SCHEMA).iter_errors(document), None)
-    if error is None:
-        return ""
-    # The message may contain the whole document.
-    words = error.message if len(error.message) <= _LONGEST else f"it breaks the rule {error.validator!r}"
-    return f"{'.'.join(map(str, error.absolute_path)) or 'the document'}: {words}"

@@ -38,11 +38,16 @@ def valid(document: Any, schema: Schema, what: str) -> dict[str, Any]:
     return dict(document)
 
 
-def error(document: Any, schema: Schema) -> str:
-    """Return why a document does not match its schema, or an empty text."""
+def error(document: Any, schema: Schema, root: str = "") -> str:
+    """Return why a document does not match its schema, or an empty text.
+
+    :param root: what the path of the wrong member begins with
+    """
     found = next(jsonschema.Draft202012Validator(schema).iter_errors(document), None)
     if found is None:
         return ""
     # The message may contain the whole document.
     words = found.message if len(found.message) <= LONGEST_ERROR else f"it breaks the rule {found.validator!r}"
-    return f"{'.'.join(map(str, found.absolute_path)) or 'the document'}: {words}"
+    # A path has names from the document.
+    path = ".".join([*([root] if root else []), *map(str, found.absolute_path)])[:LONGEST_ERROR]
+    return f"{path or 'the document'}: {words}"
