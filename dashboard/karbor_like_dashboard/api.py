@@ -112,7 +112,9 @@ def reporting(request: Any, message: Any, redirect: str | None = None) -> Iterat
     try:
         yield
     except Failure as error:
-        horizon_exceptions.handle(request, _("%s: ") % message, redirect=redirect, details=str(error))
+        text = _("%(what)s: %(why)s") % {"what": message, "why": error}
+        # Horizon would hide details behind a link.
+        horizon_exceptions.handle(request, text, redirect=redirect, details="")
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,15 @@ class PagesTest(Case):
             for name, page in pages.items():
                 with self.subTest(page=name, broken=broken):
                     response = self.client.get(page)
-                    self.assertIn(response.status_code, (200, 302))
+                    # A page that asks for a fragment keeps the last one.
+                    expected = (503,) if name.endswith("progress") else (200, 302)
+                    self.assertIn(response.status_code, expected)
+
+    def test_the_reason_is_part_of_the_message(self):
+        self.broken = (500, {"computeFault": {"code": 500, "message": "100 % <b>", "type": "internal"}})
+        (text,) = self.texts(self.client.get(reverse(f"{TENANT}:restores:index")))
+        self.assertTrue(text.startswith("Unable to list the restores: "), text)
+        self.assertIn("100 % <b>", text)
 
     def test_nobody_without_rights_opens_a_form(self):
         pages = self.make_objects()

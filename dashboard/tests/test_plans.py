@@ -4,6 +4,7 @@ import requests
 from cloud import SERVER_ID, VOLUME_ID, Case
 from django.urls import reverse
 
+from karbor_like_dashboard.common import forms as common_forms
 from tests.fixtures.api import PROJECT_B
 from tests.fixtures.fake_catalogue import PROVIDER, SERVER, VOLUME
 
@@ -286,3 +287,15 @@ class EditTest(Case):
         form = self.form(plan["id"], name="other")
         response = self.client.post(address("edit", plan["id"]), form)
         self.assertContains(response, "suspended")
+
+
+class OptionsTest(Case):
+    def test_what_has_its_default_is_not_sent(self):
+        properties = {"force": {"type": "boolean", "default": False}, "level": {"type": "integer", "default": 3}}
+        options = common_forms.Options("option", {VOLUME: {"properties": properties}})
+        data = {name: field.clean(field.initial) for name, field in options.fields.items()}
+        self.assertEqual({}, options.parameters(data))
+        data = {
+            name: field.clean(value) for (name, field), value in zip(options.fields.items(), ("true", "4"), strict=True)
+        }
+        self.assertEqual({VOLUME: {"force": True, "level": 4}}, options.parameters(data))

@@ -1,15 +1,44 @@
-"""How far an operation is, as the fragment of a page that is asked for again until it has ended."""
+"""How far an operation is, as the fragment of a page that is asked for again until it has ended.
+
+Then the page renews what else depends on the status: its actions, and the elements with ``data-dp-facts``.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.http import HttpResponse
 from django.utils import timezone
+from horizon import views
 
 from karbor_like_dashboard.common import texts
+from karbor_like_dashboard.exceptions import Failure
 
 #: The fragment.
 TEMPLATE = "karbor_like_dashboard/progress.html"
+
+
+class View(views.HorizonTemplateView):
+    """The fragment. While the API fails, the page keeps the last one, shows the reason, and asks again."""
+
+    template_name = TEMPLATE
+
+    def fragment(self) -> dict[str, Any]:
+        """Return the context of the fragment.
+
+        :raises Failure: the API failed
+        """
+        raise NotImplementedError
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return {**super().get_context_data(**kwargs), **self.fragment()}
+
+    def get(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().get(request, *args, **kwargs)
+        except Failure as error:
+            status = error.status if error.status in (403, 404) else 503
+            return HttpResponse(str(error), status=status, content_type="text/plain; charset=utf-8")
 
 
 def percent(done: Any, total: Any) -> int | None:

@@ -67,6 +67,7 @@ _TYPE = {
     "OS::Neutron::Network": gettext_lazy("Networks"),
     "OS::Nova::KeyPair": gettext_lazy("Key pair"),
     "OS::Nova::Server": gettext_lazy("Server"),
+    "OS::Trove::Instance": gettext_lazy("Database"),
 }
 
 DAYS = {

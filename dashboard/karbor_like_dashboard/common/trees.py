@@ -72,6 +72,26 @@ def of_plan(resources: Iterable[Mapping[str, Any]]) -> list[Node]:
     return [_node(resource, {}, frozenset()) for resource in resources]
 
 
+def with_dependents(client: api.Client, nodes: Iterable[Node]) -> list[Node]:
+    """Return resources with what is protected together with them, with one request for each type that occurs.
+
+    A resource that was deleted, or is beyond those that are listed, has nothing below it.
+
+    :raises Failure: the API failed
+    """
+    roots = list(nodes)
+    below: dict[tuple[str, str], Any] = {}
+    waiting, listed = {node.type for node in roots}, set[str]()
+    while waiting:
+        kind = min(waiting)
+        listed.add(kind)
+        for each in api.some(client.protectable_instances, kind):
+            below[kind, each.id] = each.dependent_resources or []
+            waiting |= {str(child.get("type")) for child in below[kind, each.id]}
+        waiting -= listed
+    return [_node({"type": node.type, "id": node.id, "name": node.name}, below, frozenset()) for node in roots]
+
+
 def of_checkpoint(graph: Any, states: Mapping[str, Mapping[str, Any]] | None = None) -> list[Node]:
     """Return the roots of the resource graph of a checkpoint.
 

@@ -16,7 +16,7 @@ from horizon.utils import memoized
 
 from karbor_like_dashboard import api
 from karbor_like_dashboard.common import forms as common
-from karbor_like_dashboard.common import listing, progress, texts, trees
+from karbor_like_dashboard.common import graph, listing, progress, texts, trees
 from karbor_like_dashboard.content.checkpoints import forms as checkpoint_forms
 from karbor_like_dashboard.content.checkpoints import tables as checkpoint_tables
 from karbor_like_dashboard.exceptions import Failure
@@ -181,24 +181,19 @@ class DetailView(listing.DetailView):
             "bytes": texts.size(shown.logical_bytes),
             "new": texts.size(shown.new_bytes),
             "stored": texts.size(shown.stored_bytes),
-            "tree": trees.of_checkpoint(shown.resource_graph, states),
+            "graph": graph.context(trees.of_checkpoint(shown.resource_graph, states)),
             "extra": sorted((shown.extra_info or {}).items()) if isinstance(shown.extra_info, dict) else [],
             "progress": _progress(shown),
         }
 
 
-class ProgressView(views.HorizonTemplateView):
+class ProgressView(progress.View):
     """The fragment of the page that changes while an operation runs."""
 
-    template_name = progress.TEMPLATE
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context_data(**kwargs)
+    def fragment(self) -> dict[str, Any]:
         provider_id = str(self.kwargs["provider_id"])
-        with api.reporting(self.request, _("Unable to show the checkpoint")):
-            found = api.client(self.request).get_checkpoint(provider_id, str(self.kwargs["checkpoint_id"]))
-            context.update(_progress(checkpoint_tables.named(found, provider_id)))
-        return context
+        found = api.client(self.request).get_checkpoint(provider_id, str(self.kwargs["checkpoint_id"]))
+        return _progress(checkpoint_tables.named(found, provider_id))
 
 
 class _CheckpointForm(common.FormView):

@@ -11,7 +11,7 @@ from horizon.utils import memoized
 
 from karbor_like_dashboard import api
 from karbor_like_dashboard.common import forms as common
-from karbor_like_dashboard.common import listing, texts, trees
+from karbor_like_dashboard.common import graph, listing, texts, trees
 from karbor_like_dashboard.content.plans import forms as plan_forms
 from karbor_like_dashboard.content.plans import tables as plan_tables
 from karbor_like_dashboard.content.plans import workflows as plan_workflows
@@ -63,9 +63,12 @@ class DetailView(listing.DetailView):
             "actions": table.render_row_actions(shown),
             "url": self.back(),
             "status": texts.status(shown.status),
-            "tree": trees.of_plan(shown.resources or ()),
             "provider": shown.provider_id,
         }
+        resources = trees.of_plan(shown.resources or ())
+        with api.reporting(self.request, _("Unable to list what the resources use")):
+            resources = trees.with_dependents(client, resources)
+        context["graph"] = graph.context(resources)
         with api.reporting(self.request, _("Unable to list the providers")):
             context["provider"] = api.provider_names(self.request).get(shown.provider_id, shown.provider_id)
         with api.reporting(self.request, _("Unable to list the schedules of the plan")):

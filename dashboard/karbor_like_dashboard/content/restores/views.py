@@ -7,7 +7,7 @@ from django.http import HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from horizon import exceptions, messages, views
+from horizon import exceptions, messages
 from horizon import forms as horizon_forms
 from horizon.utils import memoized
 
@@ -51,6 +51,15 @@ def _page_of(key: str) -> str | None:
         return None
 
 
+def _parameters(parameters: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
+    """Return name, value, and the resources to which they apply, of parameters; each value of a name once."""
+    found: dict[tuple[str, str], tuple[str, Any, list[str]]] = {}
+    for kind, values in parameters.items():
+        for name, value in values.items():
+            found.setdefault((name, repr(value)), (name, value, []))[2].append(texts.resource_type(kind))
+    return [(name, value, ", ".join(kinds)) for name, value, kinds in found.values()]
+
+
 def _context(restore: Any) -> dict[str, Any]:
     """Return what the changing part of a restore's page shows."""
     made = [
@@ -67,8 +76,9 @@ def _context(restore: Any) -> dict[str, Any]:
         for key, status in sorted((restore.resources_status or {}).items())
     ]
     plan = restore.plan if isinstance(restore.plan, dict) else {}
+    names = {each.get("resource"): str(each.get("name") or "") for each in plan.get("actions") or ()}
     return {
-        **progress.context(restore),
+        **progress.context(restore, names),
         "poll_url": reverse("horizon:data_protection:restores:progress", args=[restore.id]),
         "made": [] if restore.dry_run else made,
         "conflicts": made if restore.dry_run else [],
@@ -93,20 +103,18 @@ class DetailView(listing.DetailView):
         return {
             "actions": restore_tables.Restores(self.request).render_row_actions(shown),
             "url": self.back(),
+            "parameters": _parameters(shown.parameters or {}),
             **_context(shown),
         }
 
 
-class ProgressView(views.HorizonTemplateView):
+class ProgressView(progress.View):
     """The fragment of the page that changes while the restore runs."""
 
     template_name = "karbor_like_dashboard/restore_progress.html"
 
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context_data(**kwargs)
-        with api.reporting(self.request, _("Unable to show the restore")):
-            context.update(_context(api.client(self.request).get_restore(str(self.kwargs["restore_id"]))))
-        return context
+    def fragment(self) -> dict[str, Any]:
+        return _context(api.client(self.request).get_restore(str(self.kwargs["restore_id"])))
 
 
 class CreateView(horizon_forms.ModalFormView):

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from horizon import views
 
 from karbor_like_dashboard import api
 from karbor_like_dashboard.common import listing, progress
@@ -52,13 +50,8 @@ class DetailView(listing.DetailView):
         }
 
 
-class ProgressView(views.HorizonTemplateView):
+class ProgressView(progress.View):
     """The fragment of the page that changes while the verification runs."""
 
-    template_name = progress.TEMPLATE
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context_data(**kwargs)
-        with api.reporting(self.request, _("Unable to show the verification")):
-            context.update(_context(api.client(self.request).get_verification(str(self.kwargs["verification_id"]))))
-        return context
+    def fragment(self) -> dict[str, Any]:
+        return _context(api.client(self.request).get_verification(str(self.kwargs["verification_id"])))

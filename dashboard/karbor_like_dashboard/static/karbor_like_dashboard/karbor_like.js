@@ -5,6 +5,36 @@
   var INTERVAL = 2500;
   var SLOWEST = 30000;
 
+  /* What a page shows outside of the polled fragment depends on the status too: actions, facts and the drawn resources. */
+  var DEPENDENT = ['.detail-actions', '[data-dp-facts]'];
+
+  function renew() {
+    if (!$(DEPENDENT.join()).length) {
+      return;
+    }
+    $.ajax({url: window.location.href, dataType: 'html'}).done(function (html) {
+      // Scripts in a document that is parsed like this do not run.
+      var page = new DOMParser().parseFromString(html, 'text/html');
+      DEPENDENT.forEach(function (selector) {
+        var now = $(selector);
+        var then = $(page).find(selector);
+        if (now.length && now.length === then.length) {
+          now.each(function (index) {
+            $(this).replaceWith(document.importNode(then[index], true));
+          });
+        }
+      });
+    });
+  }
+
+  /* Say why what is shown is not up to date. The next successful poll removes it. */
+  function stale(element, reason) {
+    $(element).children('.dp-stale').remove();
+    if (reason) {
+      $(element).append($('<p class="alert alert-warning dp-stale">').text(reason));
+    }
+  }
+
   function poll(element, delay) {
     var url = element.getAttribute('data-dp-poll');
     if (!url) {
@@ -19,10 +49,15 @@
         var next = $(html).filter('div').first();
         if (next.length) {
           $(element).replaceWith(next);
-          poll(next[0], INTERVAL);
+          if (next[0].getAttribute('data-dp-poll')) {
+            poll(next[0], INTERVAL);
+          } else {
+            renew();
+          }
         }
       }).fail(function (request) {
         if (request.status !== 401 && request.status !== 403) {
+          stale(element, request.status === 503 ? request.responseText : '');
           poll(element, Math.min(SLOWEST, delay * 2));
         }
       });

@@ -1,0 +1,112 @@
+"""The graph of resources: drawn, with a colour for each state, and the same facts as rows of a table."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.utils.translation import ngettext
+
+from karbor_like_dashboard.common import texts, trees
+
+#: Resources that are drawn at most. A drawing of more could not be read, and there is only the table.
+MOST_DRAWN = 60
+
+# In pixels.
+_WIDTH, _HEIGHT = 200, 58
+_GAP_X, _GAP_Y = 70, 14
+_MARGIN = 4
+
+#: Characters of a name that are drawn; the title that a browser shows has all of it.
+_CHARACTERS = 26
+
+_TONES = {True: "good", False: "bad", None: "active"}
+_TONE_OF = {status: _TONES[is_good] for status, is_good in texts.STATUS_CHOICES}
+
+
+def context(roots: Iterable[trees.Node]) -> dict[str, Any]:
+    """Return what the template ``resources.html`` shows of trees of resources. Each resource is shown once."""
+    known = list(roots)
+    nodes = list(trees.flat(known))
+    edges = dict.fromkeys(_edges(known))
+    above: dict[str, list[str]] = {}
+    names = {node.key: node.name for node in nodes}
+    for upper, lower in edges:
+        above.setdefault(lower, []).append(names[upper])
+    rows = [{"node": node, "used_by": ", ".join(above.get(node.key, ()))} for node in nodes]
+    return {
+        "rows": rows,
+        "most": MOST_DRAWN,
+        "drawing": _drawing(known, nodes, list(edges)) if 0 < len(nodes) <= MOST_DRAWN else None,
+    }
+
+
+def _edges(nodes: Iterable[trees.Node]) -> Iterator[tuple[str, str]]:
+    for node in nodes:
+        for child in node.children:
+            yield node.key, child.key
+        yield from _edges(node.children)
+
+
+def _columns(roots: list[trees.Node], edges: list[tuple[str, str]]) -> list[list[str]]:
+    """Return the keys of all resources by column: right of all that use them, and near these."""
+    levels: dict[str, int] = {}
+
+    def walk(nodes: Iterable[trees.Node], level: int) -> None:
+        for node in nodes:
+            levels[node.key] = max(level, levels.get(node.key, 0))
+            walk(node.children, level + 1)
+
+    walk(roots, 0)
+    columns: list[list[str]] = [[] for _ in range(max(levels.values()) + 1)]
+    for key, level in levels.items():
+        columns[level].append(key)
+    rows: dict[str, int] = {}
+    for column in columns:
+        users = {key: [rows[upper] for upper, lower in edges if lower == key and upper in rows] for key in column}
+        column.sort(key=lambda key, users=users: sum(users[key]) / len(users[key]) if users[key] else 0)  # type: ignore[misc]
+        rows.update({key: row for row, key in enumerate(column)})
+    return columns
+
+
+def _drawing(roots: list[trees.Node], nodes: list[trees.Node], edges: list[tuple[str, str]]) -> dict[str, Any]:
+    """Return the places of boxes and lines. All numbers are texts, which no language formats in its own way."""
+    columns = _columns(roots, edges)
+    by_key = {node.key: node for node in nodes}
+    highest = max(len(column) for column in columns) * (_HEIGHT + _GAP_Y) - _GAP_Y
+    places: dict[str, tuple[int, int]] = {}
+    for number, column in enumerate(columns):
+        # Each column is centred.
+        top = (highest - len(column) * (_HEIGHT + _GAP_Y) + _GAP_Y) // 2
+        for row, key in enumerate(column):
+            places[key] = _MARGIN + number * (_WIDTH + _GAP_X), _MARGIN + top + row * (_HEIGHT + _GAP_Y)
+    boxes = [
+        {
+            "node": by_key[key],
+            "label": _short(by_key[key].name),
+            "tone": _TONE_OF.get(by_key[key].status, "none"),
+            "x": str(x),
+            "y": str(y),
+        }
+        for key, (x, y) in places.items()
+    ]
+    lines = [_line(places[upper], places[lower]) for upper, lower in edges]
+    return {
+        "boxes": boxes,
+        "lines": lines,
+        "width": str(2 * _MARGIN + len(columns) * (_WIDTH + _GAP_X) - _GAP_X),
+        "height": str(2 * _MARGIN + highest),
+        "box_width": str(_WIDTH),
+        "box_height": str(_HEIGHT),
+        "summary": ngettext("%d resource", "%d resources", len(nodes)) % len(nodes),
+    }
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _CHARACTERS else f"{name[: _CHARACTERS - 1]}…"
+
+
+def _line(upper: tuple[int, int], lower: tuple[int, int]) -> str:
+    """Return the path from the right edge of a box to the left edge of another one."""
+    x1, y1 = upper[0] + _WIDTH, upper[1] + _HEIGHT // 2
+    x2, y2 = lower[0], lower[1] + _HEIGHT // 2
+    middle = (x1 + x2) // 2
+    return f"M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}"
