@@ -1,4 +1,4 @@
-"""A tenant and a browser: real Horizon on a sandbox cloud with the services, and Chromium.
+"""Two tenants and a browser: real Horizon on a sandbox cloud with the services, and Chromium.
 
 Skipped where Chromium is not installed. ``KARBOR_LIKE_SCREENSHOTS`` names a directory for pictures of all panels.
 """
@@ -6,199 +6,211 @@ Skipped where Chromium is not installed. ``KARBOR_LIKE_SCREENSHOTS`` names a dir
 import os
 import pathlib
 import shutil
-import time
 from collections.abc import Iterator
-from typing import Any
 
 import live
 import pytest
 from cinderclient import client as cinder
-from keystoneauth1 import session
-from keystoneauth1.identity import v3
-from selenium import webdriver
-from selenium.webdriver.common.by import By
-from selenium.webdriver.support import expected_conditions as conditions
-from selenium.webdriver.support import ui
+from pages import Browser, chromium, until
 
-#: Seconds that a page or an operation may take on a busy machine.
-PATIENCE = 300
+from tests.fixtures.small_volumes import SMALL_GIB, SmallVolumes
 
+#: All panels of a tenant, below ``/data_protection/``.
 PANELS = (
     "",
     "plans/",
     "checkpoints/",
+    "checkpoints/calendar/",
     "restores/",
     "schedules/",
+    "schedules/triggers/",
     "verifications/",
     "operation_logs/",
     "quotas/",
     "providers/",
 )
+PLAN = "<i>nightly</i>"
+VOLUME = "<b>data</b>"
+SCHEDULE = "each-minute"
+
+#: Bytes of a volume after which its protection pauses.
+PART = SMALL_GIB // 3
 
 pytestmark = pytest.mark.skipif(shutil.which("chromedriver") is None, reason="Chromium is not installed")
 
 
-class Browser:
-    """A browser that is logged in to Horizon."""
-
-    def __init__(self, driver: Any, address: str) -> None:
-        self.driver, self.address = driver, address
-
-    def open(self, path: str) -> None:
-        self.driver.get(self.address + path)
-
-    def wait(self, css: str) -> Any:
-        """Wait until an element can be seen, and return it."""
-        located = conditions.visibility_of_element_located((By.CSS_SELECTOR, css))
-        return ui.WebDriverWait(self.driver, PATIENCE).until(located)
-
-    def click(self, css: str) -> None:
-        """Wait until an element can be clicked, and click it."""
-        condition = conditions.element_to_be_clickable((By.CSS_SELECTOR, css))
-        element = ui.WebDriverWait(self.driver, PATIENCE).until(condition)
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-        element.click()
-
-    def fill(self, name: str, text: str) -> None:
-        field = self.wait(f"[name={name}]")
-        field.clear()
-        field.send_keys(text)
-
-    def until(self, text: str) -> None:
-        """Wait until the page has a text, which it gets without being loaded again."""
-        seen = lambda driver: text in driver.find_element(By.TAG_NAME, "body").text  # noqa: E731
-        ui.WebDriverWait(self.driver, PATIENCE).until(seen, f"{text!r} is not on the page")
-
-    def picture(self, name: str) -> None:
-        directory = os.environ.get("KARBOR_LIKE_SCREENSHOTS")
-        if directory:
-            pathlib.Path(directory).mkdir(parents=True, exist_ok=True)
-            self.driver.save_screenshot(f"{directory}/{name}.png")
-
-    def errors(self) -> list[str]:
-        """Return the errors of the console since the last call."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
-
-
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
-    """The address of Horizon, and the environment of a tenant; those of KARBOR_LIKE_HORIZON if one runs already."""
-    known = os.environ.get("KARBOR_LIKE_HORIZON")
-    if known:
-        yield known, dict(os.environ)
-        return
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, live.Services]]:
+    """The address of Horizon, and the services."""
     directory = tmp_path_factory.mktemp("live")
-    with live.services(directory) as environment, live.horizon(directory, environment["OS_AUTH_URL"]) as address:
-        yield address, environment
+    plugin = f"{SmallVolumes.__module__}:{SmallVolumes.__name__}"
+    with (
+        live.services(directory, plugin) as services,
+        live.horizon(directory, services.cloud.auth_url) as address,
+    ):
+        services.publish()
+        yield address, services
 
 
 @pytest.fixture
-def volume(running: tuple[str, dict[str, str]]) -> Any:
-    """A volume of the tenant."""
-    environment = running[1]
-    auth = v3.Password(
-        auth_url=environment["OS_AUTH_URL"],
-        username=environment["OS_USERNAME"],
-        password=environment["OS_PASSWORD"],
-        project_name=environment["OS_PROJECT_NAME"],
-        user_domain_id=environment["OS_USER_DOMAIN_ID"],
-        project_domain_id=environment["OS_PROJECT_DOMAIN_ID"],
-    )
-    client = cinder.Client("3.66", session=session.Session(auth=auth))
-    created = client.volumes.create(1, name="<b>data</b>")
-    end = time.monotonic() + PATIENCE
-    while created.status != "available" and time.monotonic() < end:
-        time.sleep(0.5)
-        created = client.volumes.get(created.id)
-    return created
+def volume(running: tuple[str, live.Services]) -> str:
+    """The id of a volume of the tenant, full of data."""
+    cloud = running[1].cloud
+    cloud.settings(gib=SMALL_GIB)
+    client = cinder.Client("3.66", session=cloud.session("alice"))
+    made = client.volumes.create(1, name=VOLUME).id
+    until(lambda: client.volumes.get(made).status == "available", "the volume is not available")
+    cloud.write_volume(made, os.urandom(SMALL_GIB))
+    return str(made)
 
 
 @pytest.fixture
-def browser(running: tuple[str, dict[str, str]], tmp_path: pathlib.Path) -> Iterator[Browser]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for argument in ("--headless=new", "--no-sandbox", "--window-size=1400,1000", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.add_argument(f"--user-data-dir={tmp_path}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
-    driver.set_page_load_timeout(PATIENCE)
-    address, environment = running
-    try:
-        made = Browser(driver, address)
-        made.open("/auth/login/")
-        made.fill("username", environment["OS_USERNAME"])
-        made.fill("password", environment["OS_PASSWORD"])
-        made.click("#loginBtn")
-        made.wait("#sidebar, .sidebar, nav")
+def browser(running: tuple[str, live.Services], tmp_path: pathlib.Path) -> Iterator[Browser]:
+    with chromium(running[0], tmp_path) as made:
         yield made
-    finally:
-        driver.quit()
 
 
-def test_a_volume_is_protected_and_restored(browser: Browser, volume: Any) -> None:
+def test_a_tenant_protects_and_restores_a_volume(
+    browser: Browser, volume: str, running: tuple[str, live.Services]
+) -> None:
+    services = running[1]
+    browser.log_in("alice", "secret")
     _create_plan(browser, volume)
-    checkpoint = _protect(browser)
+    checkpoint = _protect(browser, services)
+    _schedule(browser)
     _restore(browser, checkpoint)
+    _see_the_run(browser)
     for panel in PANELS:
         browser.open(f"/data_protection/{panel}")
         browser.wait("#content_body")
-        browser.picture(panel.strip("/") or "overview")
-    browser.open("/data_protection/checkpoints/calendar/")
-    browser.until(" available")
-    browser.picture("calendar")
+        browser.picture(f"panel-{panel.strip('/').replace('/', '-') or 'overview'}")
+    _delete(browser, checkpoint)
+    assert browser.errors() == []
+
+    browser.log_in("bob", "secret")
+    for panel in PANELS:
+        browser.open(f"/data_protection/{panel}")
+        text = browser.wait("#content_body").text
+        assert "nightly" not in text, panel
+        assert SCHEDULE not in text, panel
+        assert volume not in text, panel
+    browser.open(checkpoint)
+    browser.until("Unable to show the checkpoint")
+    browser.picture("other-tenant")
+    assert browser.errors() == []
+
+    services.stop()
+    for panel in ("", "plans/"):
+        browser.open(f"/data_protection/{panel}")
+        browser.until("The data protection service does not answer. Try again later.")
+    browser.picture("service-stopped")
     assert browser.errors() == []
 
 
-def _create_plan(browser: Browser, volume: Any) -> None:
+def _create_plan(browser: Browser, volume: str) -> None:
     browser.open("/data_protection/plans/create/")
-    browser.fill("name", "<i>nightly</i>")
+    browser.fill("name", PLAN)
     browser.picture("wizard-1-details")
     browser.click(".button-next")
-    browser.click(f"input[name=resources][value$='{volume.id}']")
+    browser.click(f"input[name=resources][value$='{volume}']")
     browser.picture("wizard-2-resources")
     browser.click(".button-next")
-    browser.wait("[name=provider_id]")
+    browser.choose("provider_id", "files")
     browser.picture("wizard-3-provider")
     browser.click(".button-next")
-    ui.Select(browser.wait("[name=when]")).select_by_value("daily")
+    browser.choose("when", "Every day")
     browser.fill("at", "02:30")
     browser.fill("daily", "7")
     browser.picture("wizard-4-schedule")
     browser.click(".button-next")
-    browser.until("<i>nightly</i>")
+    browser.until(PLAN)
     browser.picture("wizard-5-review")
     browser.click(".button-final")
     browser.until("Created the plan")
     browser.picture("plan-created")
 
 
-def _protect(browser: Browser) -> str:
-    """Protect the plan, watch until it is available, and return the address of the checkpoint."""
-    plan = browser.driver.find_element(By.LINK_TEXT, "<i>nightly</i>").get_attribute("href")
-    browser.driver.get(f"{plan}protect/")
+def _protect(browser: Browser, services: live.Services) -> str:
+    """Protect the plan, watch until it is available, and return the path of the checkpoint."""
+    # The image with the data of the volume is read in part, until the fault is cleared.
+    services.cloud.fault(service="image", method="GET", path="/file$", kind="stall", after_bytes=PART, times=0)
+    browser.click_link(PLAN)
+    browser.until("The plan has no schedule", present=False)
+    browser.picture("plan")
+    browser.act("Protect Now")
+    browser.until("Leave out resources that do not exist")
     browser.picture("protect")
-    browser.click("#karbor_like_form input[type=submit], form input.btn-primary[type=submit]")
-    browser.wait("tr[data-object-id]")
+    browser.submit()
+    browser.until("The plan is being protected")
     browser.picture("checkpoint-running")
-    link = browser.driver.find_element(By.CSS_SELECTOR, "tr[data-object-id] td a")
-    checkpoint = str(link.get_attribute("href"))
-    browser.driver.get(checkpoint)
+    browser.click("tr[data-object-id] td a")
+    bar = ".dp-progress .progress-bar[aria-valuenow]:not([aria-valuenow='0'])"
+    browser.wait(bar)
+    assert 0 < int(browser.wait(bar).get_attribute("aria-valuenow")) < 100
+    assert "Cancel" in browser.actions()
     browser.picture("checkpoint-progress")
+    services.cloud.clear_faults()
+    # Without loading the page again.
     browser.until("Available")
-    browser.driver.get(checkpoint)
+    until(lambda: "Restore" in browser.actions() and "Cancel" not in browser.actions(), "the actions stay the same")
     browser.picture("checkpoint")
-    return checkpoint
+    return browser.path()
+
+
+def _schedule(browser: Browser) -> None:
+    browser.open("/data_protection/schedules/")
+    browser.picture("schedules")
+    browser.click("#schedules__action_create")
+    browser.fill("name", SCHEDULE)
+    browser.choose("when", "A crontab pattern")
+    browser.fill("pattern", "* * * * *")
+    browser.fill("max_backups", "3")
+    browser.picture("schedule-create")
+    browser.submit()
+    browser.until("The schedule was created")
+    browser.until("max_backups: 3")
 
 
 def _restore(browser: Browser, checkpoint: str) -> None:
-    provider_id, checkpoint_id = checkpoint.rstrip("/").split("/")[-2:]
-    browser.open(f"/data_protection/restores/create/?provider={provider_id}&checkpoint={checkpoint_id}")
+    browser.open(checkpoint)
+    browser.act("Restore")
     browser.fill("name_prefix", "copy-")
+    browser.picture("restore-create")
     browser.click("#dp-check")
     browser.until("What the restore would do")
     browser.picture("restore-check")
     browser.click("#dp-start")
     browser.until("Restored resources")
     browser.until("Succeeded")
+    until(lambda: "Cancel Restore" not in browser.actions(), "the actions stay the same")
     browser.picture("restore")
+    browser.click("a[href*='/volumes/']")
+    browser.until(f"copy-{VOLUME}")
+    browser.picture("restored-volume")
+
+
+def _see_the_run(browser: Browser) -> None:
+    browser.open("/data_protection/operation_logs/")
+    rows = browser.rows
+    until(
+        lambda: any("Schedule" in row and "Available" in row for row in rows("operation_logs")),
+        "the schedule has no run",
+        browser,
+    )
+    browser.open("/data_protection/schedules/")
+    browser.click_link(SCHEDULE)
+    browser.wait("#content_body")
+    browser.picture("schedule")
+
+
+def _delete(browser: Browser, checkpoint: str) -> None:
+    browser.open("/data_protection/schedules/")
+    browser.delete_all("schedules")
+    browser.open(checkpoint)
+    browser.act("Delete Checkpoint")
+    browser.confirm()
+    browser.until("Requested the deletion of")
+    browser.picture("checkpoint-deleted")
+    browser.open("/data_protection/plans/")
+    browser.delete_all("plans")
+    browser.picture("plans-deleted")

@@ -17,6 +17,8 @@ import openstack_dashboard
 import requests
 
 import karbor_like_dashboard
+from karbor_like.cmd import embedded
+from karbor_like.sandbox.cloud import Sandbox
 
 #: The settings that a deployment would have in its local_settings.py.
 _SETTINGS = """\
@@ -49,6 +51,26 @@ from whitenoise import WhiteNoise
 application = WhiteNoise(horizon, root={static!r}, prefix="static/")
 """
 
+#: In addition to the configuration of an embedded site. Schedules may run each minute, and progress is stored at once.
+_CONFIGURATION = """\
+[api]
+port = {port}
+
+[trigger]
+min_interval = 60
+min_window = 10
+max_window = 30
+
+[operationengine]
+follow_interval = 1
+
+[protection]
+progress_interval = 0.1
+"""
+
+#: The plugin may be one of the tests of the service.
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+
 #: Seconds after which a start has failed.
 _PATIENCE = 600
 
@@ -60,25 +82,50 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Services:
+    """API, protection service and operation engine in one process on a sandbox cloud, which this process runs.
+
+    :ivar cloud: the control of the sandbox
+    :param volume_plugin: the plugin for volumes, instead of the usual one
+    """
+
+    def __init__(self, directory: pathlib.Path, cloud: Sandbox, volume_plugin: str) -> None:
+        self.cloud = cloud
+        port = free_port()
+        more = directory / "live.conf"
+        more.write_text(_CONFIGURATION.format(port=port))
+        files = [f"--config-file={path}" for path in (embedded.write(directory, cloud.credentials("karbor")), more)]
+        for path in (directory / "providers.d").iterdir():
+            path.write_text(path.read_text().replace("volume-glance", volume_plugin))
+        command = [sys.executable, "-W", "ignore", "-m", "karbor_like.cmd.allinone", *files]
+        self._log = directory / "allinone.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=_ROOT)
+        self._address = f"http://127.0.0.1:{port}"
+
+    def publish(self) -> None:
+        """Wait until the API answers, and add it to the catalogue of the cloud.
+
+        :raises RuntimeError: the process has ended, or does not answer
+        """
+        _wait(self._address, self._process, self._log)
+        self.cloud.settings(endpoints={"data-protect": f"{self._address}/v1/%(project_id)s"})
+
+    def stop(self) -> None:
+        """Stop the services. The cloud stays."""
+        self._process.terminate()
+        self._process.wait()
+
+
 @contextlib.contextmanager
-def services(directory: pathlib.Path) -> Iterator[dict[str, str]]:
-    """Run a sandbox cloud with all services; yield the environment of a tenant."""
-    command = [sys.executable, "-W", "ignore", "-m", "karbor_like.cmd.allinone", "--sandbox", str(directory)]
-    with (directory / "allinone.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-    try:
-        assert process.stdout is not None
-        environment: dict[str, str] = {}
-        for line in process.stdout:
-            environment.update(word.split("=", 1) for word in line.split() if "=" in word)
-            if "OS_USER_DOMAIN_ID" in environment:
-                break
-        else:
-            raise RuntimeError((directory / "allinone.log").read_text()[-4000:])
-        yield environment
-    finally:
-        process.terminate()
-        process.wait()
+def services(directory: pathlib.Path, volume_plugin: str = "volume-glance") -> Iterator[Services]:
+    """Run a sandbox cloud with all services. Parameters as of :class:`Services`."""
+    with Sandbox(directory / "cloud") as cloud:
+        running = Services(directory, cloud, volume_plugin)
+        try:
+            yield running
+        finally:
+            running.stop()
 
 
 @contextlib.contextmanager
@@ -110,27 +157,29 @@ def horizon(directory: pathlib.Path, auth_url: str) -> Iterator[str]:
         run("django", "collectstatic", "--noinput")
         run("django", "compress", "--force")
         port = free_port()
-        command = [sys.executable, "-m", "gunicorn", "--no-control-socket", "-w", "1", "--threads", "4", "-t", "300"]
+        command = [sys.executable, "-m", "gunicorn", "--no-control-socket", "-w", "1", "--threads", "8", "-t", "300"]
+        command += ["--graceful-timeout", "1"]
         process = subprocess.Popen(
             [*command, "-b", f"127.0.0.1:{port}", "served:application"], env=environment, stdout=log, stderr=log
         )
         address = f"http://127.0.0.1:{port}"
         try:
-            _wait(address, process)
+            _wait(f"{address}/auth/login/", process, directory / "horizon.log")
             yield address
         finally:
             process.terminate()
             process.wait()
 
 
-def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
+def _wait(url: str, process: subprocess.Popen[bytes], log: pathlib.Path) -> None:
+    """Wait until a server answers, also with an error of the client."""
     end = time.monotonic() + _PATIENCE
     while process.poll() is None and time.monotonic() < end:
         with contextlib.suppress(requests.ConnectionError):
-            if requests.get(f"{address}/auth/login/", timeout=_PATIENCE).ok:
+            if requests.get(url, timeout=_PATIENCE).status_code < 500:
                 return
         time.sleep(0.2)
-    raise RuntimeError("Horizon does not start")
+    raise RuntimeError(f"{url} does not answer:\n{log.read_text()[-4000:]}")
 
 
 def main(argv: list[str]) -> None:
@@ -138,12 +187,14 @@ def main(argv: list[str]) -> None:
     directory = pathlib.Path(argv[0]).resolve()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (
-        services(directory) as environment,
-        horizon(directory, environment["OS_AUTH_URL"]) as address,
+        services(directory) as running,
+        horizon(directory, running.cloud.auth_url) as address,
         contextlib.suppress(KeyboardInterrupt),
     ):
-        user, password = environment["OS_USERNAME"], environment["OS_PASSWORD"]
-        print(f"\nHorizon runs until Ctrl-C: {address}\nUser {user}, password {password}", flush=True)
+        running.publish()
+        account = running.cloud.credentials("alice")
+        print(f"\nHorizon runs until Ctrl-C: {address}")
+        print(f"User {account['username']}, password {account['password']}", flush=True)
         while True:
             time.sleep(3600)
 
