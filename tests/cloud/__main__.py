@@ -3,11 +3,15 @@
 import argparse
 import subprocess
 import sys
+from typing import Final
 
 from tests.cloud import packages
 from tests.cloud.cloud import Cloud
 from tests.cloud.errors import CannotRun, HarnessError
 from tests.cloud.layout import PASSWORD, REGION, Layout
+
+#: What ``install`` installs besides the cloud.
+_PACKAGES: Final = {"servers": packages.SERVERS, "browser": packages.BROWSER}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -15,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--second", action="store_true", help="the second cloud, in addition to the first one")
     commands = parser.add_subparsers(dest="command", required=True)
     install = commands.add_parser("install", help="install the packages and start nothing")
-    install.add_argument("what", choices=["servers", "cloud"])
+    install.add_argument("what", choices=["servers", "browser", "cloud"])
     commands.add_parser("up", help="install and start everything that is missing")
     commands.add_parser("down", help="stop everything; the data is kept")
     run = commands.add_parser("run", help="run a command while the cloud is up; stop it unless it ran before")
@@ -38,8 +42,8 @@ def _run(args: argparse.Namespace, layout: Layout) -> int:
         for name, value in _openrc(layout, args.user).items():
             print(f"export {name}={value}")
         return 0
-    if args.command == "install" and args.what == "servers":
-        packages.install_debian(packages.SERVERS, layout.log("apt"))
+    if args.command == "install" and args.what in _PACKAGES:
+        packages.install_debian(_PACKAGES[args.what], layout.log("apt"))
         return 0
     cloud = Cloud(layout)
     if args.command == "status":

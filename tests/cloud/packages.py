@@ -16,6 +16,7 @@ from tests.cloud.servers import MariaDB, Memcached, PostgreSQL, RabbitMQ
 #: promtool, which tests alert rules, is in the package of the server.
 PROMETHEUS = ("prometheus",)
 SERVERS = (*MariaDB.packages, *PostgreSQL.packages, *RabbitMQ.packages, *PROMETHEUS)
+BROWSER = ("chromium", "chromium-driver")
 CLOUD = (*SERVERS, *Memcached.packages, "qemu-utils", "nfs-common")
 
 _CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
