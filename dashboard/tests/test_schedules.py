@@ -84,6 +84,8 @@ class SchedulesTest(Case):
         self.assertContains(response, old["id"])
         self.assertContains(response, new["id"])
         self.assertEqual([False, True], [each["delete"] for each in response.context["simulated"]])
+        self.assertNotContains(response, "+00:00")
+        self.assertEqual([], response.context["runs"], "none of these is a run of the schedule")
 
     def test_the_times_of_a_trigger_are_not_overwritten(self):
         self.create(when="daily", at="01:00")

@@ -34,7 +34,17 @@ def test_operation_logs(alice, bob, admin):
     admin.get(f"/operation_logs/{log['id']}")
     alice.get("/operation_logs/nonsense", status=400)
     alice.get(f"/operation_logs/{UNKNOWN_ID}", status=404)
-    for query, count in (("status=protecting", 1), ("status=x", 0), (f"plan_id={plan['id']}", 1), ("restore_id=x", 0)):
+    for query, count in (
+        ("status=protecting", 1),
+        ("status=x", 0),
+        (f"plan_id={plan['id']}", 1),
+        ("restore_id=x", 0),
+        ("operation_type=protect", 1),
+        ("operation_type=delete", 0),
+        (f"provider_id={PROVIDER}", 1),
+        (f"provider_id={UNKNOWN_ID}", 0),
+        (f"scheduled_operation_id={UNKNOWN_ID}", 0),
+    ):
         assert len(alice.get(f"/operation_logs?{query}")["operation_logs"]) == count
     assert bob.get("/operation_logs?all_tenants=1") == {"operation_logs": []}
     assert admin.get("/operation_logs?operation_type=delete") == {"operation_logs": []}

@@ -1,6 +1,7 @@
 """The pages about schedules: scheduled operations with their triggers."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -90,7 +91,10 @@ class DetailView(listing.DetailView):
             context.update(when=texts.trigger(trigger.properties), trigger=trigger)
         if context["rules"]:
             with api.reporting(self.request, _("Unable to simulate the retention")):
-                context["simulated"] = client.get_retention(shown.id)["checkpoints"][: api.MOST]
+                context["simulated"] = [
+                    {**each, "created": texts.moment(datetime.fromisoformat(each["timestamp"]))}
+                    for each in client.get_retention(shown.id)["checkpoints"][: api.MOST]
+                ]
         with api.reporting(self.request, _("Unable to list the runs")):
             found = client.operation_logs(scheduled_operation_id=shown.id, paginated=False, limit=_LAST)
             context["runs"] = [

@@ -20,7 +20,7 @@ class OperationLogs(base.Controller):
             OPERATIONS,
             query,
             page,
-            for_members=("checkpoint_id", "plan_id", "restore_id", "status"),
+            for_members=OPERATIONS.filters.keys() - {"project_id"},
             show=lambda session, rows: [views.operation_log(row) for row in rows],
         )
         return self.links("operation_logs", found, page)
