@@ -91,6 +91,21 @@ class WizardTest(Case):
         made = next(each for each in self.alice.get("/restores")["restores"] if not each["dry_run"])
         self.assertEqual({ALL[1]: {"restore_name": "data-2"}}, made["parameters"])
 
+    def test_existing_resources_are_offered_by_type(self):
+        self.protection.resources[VOLUME][0]["name"] = "<b>d</b>"
+        self.requests.clear()
+        response = self.client.get(self.page)
+        self.assertContains(response, 'list="dp-existing-OS-Cinder-Volume"')
+        self.assertContains(response, f'<option value="{VOLUME_ID}">&lt;b&gt;d&lt;/b&gt;</option>')
+        listed = [path for _method, path in self.requests if path.endswith("/instances")]
+        self.assertEqual(2, len(listed), "one request for each type")
+
+    def test_a_restore_needs_no_list_of_existing_resources(self):
+        del self.protection.resources[VOLUME]
+        del self.protection.resources[SERVER]
+        response, _form = self.checked(self.form())
+        self.assertContains(response, "Start Restore")
+
     def test_another_cloud_needs_a_credential_that_no_page_shows(self):
         there = {"where": "there", "restore_target": "https://other.test/v3", "restore_username": "alice"}
         response = self.client.post(self.page, {**self.form(**there)})

@@ -22,6 +22,11 @@ _GENERAL = ("name_prefix", "strict")
 _SALT = "karbor_like_dashboard.restore"
 
 
+def list_id(kind: str) -> str:
+    """Return the id of the element of the page that lists the existing resources of a type."""
+    return "dp-existing-" + kind.replace("::", "-")
+
+
 class Restore(horizon_forms.SelfHandlingForm):
     """What to restore, how and where.
 
@@ -114,7 +119,12 @@ class Restore(horizon_forms.SelfHandlingForm):
                 label=_("Use instead of %s the existing resource with the ID") % node.name,
                 max_length=255,
                 required=False,
+                widget=forms.TextInput(attrs={"list": list_id(node.type)}),
             )
+
+    def mapped_types(self) -> set[str]:
+        """Return the types of the resources for which existing ones can be used."""
+        return {node.type for node in self._named}
 
     def groups(self) -> dict[str, list[Any]]:
         """Return the fields by part of the page."""

@@ -1,6 +1,6 @@
 """The pages about restores."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.http import HttpResponseRedirect
@@ -153,12 +153,23 @@ class CreateView(horizon_forms.ModalFormView):
             created=texts.moment(objects["checkpoint"].created_at),
             provider=objects["provider"],
             groups=form.groups(),
+            existing=self._existing(form.mapped_types()),
             dry_run_id=form.dry_run_to_show,
         )
         if form.dry_run_to_show:
             with api.reporting(self.request, _("Unable to show the dry run")):
                 context["check"] = _context(api.client(self.request).get_restore(form.dry_run_to_show))
         return context
+
+    def _existing(self, kinds: Collection[str]) -> dict[str, list[Any]]:
+        """Return the user's resources of some types, by the id of the element that lists them; one request for each type."""
+        client = api.client(self.request)
+        found: dict[str, list[Any]] = {}
+        with api.reporting(self.request, _("Unable to list the existing resources")):
+            offered = {kind.name for kind in client.protectables()}
+            for kind in sorted(offered.intersection(kinds)):
+                found[restore_forms.list_id(kind)] = api.some(client.protectable_instances, kind)
+        return found
 
     def form_invalid(self, form: Any) -> Any:
         return self.render_to_response(self.get_context_data(form=form))
