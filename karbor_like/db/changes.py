@@ -94,7 +94,8 @@ class _Watcher:
         """Load the rows that belong to the changes, while the session can still be queried."""
         session.flush()
         found, operations = session.info.pop((self, "found"), ([], {}))
-        session.info[self] = [_change(session, change, operations.values()) for change in found]
+        related = _related(session, [row for row, _, _ in found])
+        session.info[self] = [_change(change, related, operations.values()) for change in found]
 
     def committed(self, session: orm.Session) -> None:
         """Report the collected changes."""
@@ -121,13 +122,28 @@ def _watched(rows: Iterable[Any]) -> Iterator[Any]:
     return (row for row in rows if type(row) in STATE)
 
 
-def _change(session: orm.Session, found: _Found, written: Iterable[Operation]) -> Change:
+def _related(session: orm.Session, rows: Iterable[Any]) -> Mapping[str, Any]:
+    """Return the checkpoints and scheduled operations to which changed rows belong, by id, with one query for each table."""
+    wanted: dict[type[ScheduledOperation | Checkpoint], set[str]] = {}
+    for row in rows:
+        if isinstance(row, ScheduledRun):
+            wanted.setdefault(ScheduledOperation, set()).add(row.scheduled_operation_id)
+        elif isinstance(row, Restore | Verification):
+            wanted.setdefault(Checkpoint, set()).add(row.checkpoint_id)
+    found: dict[str, Any] = {}
+    for model, ids in wanted.items():
+        loaded: Iterable[Any] = session.execute(sa.select(model).where(model.id.in_(ids))).scalars()
+        found.update((each.id, each) for each in loaded)
+    return found
+
+
+def _change(found: _Found, related: Mapping[str, Any], written: Iterable[Operation]) -> Change:
     row, old, new = found
     checkpoint = scheduled = None
     if isinstance(row, ScheduledRun):
-        scheduled = session.get(ScheduledOperation, row.scheduled_operation_id)
+        scheduled = related.get(row.scheduled_operation_id)
     elif isinstance(row, Restore | Verification):
-        checkpoint = session.get(Checkpoint, row.checkpoint_id)
+        checkpoint = related.get(row.checkpoint_id)
     operation = next((candidate for candidate in written if _is_of(candidate, row)), None)
     return Change(row, old, new, operation, checkpoint, scheduled)
 

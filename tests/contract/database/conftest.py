@@ -1,1 +1,7 @@
-from tests.fixtures.database import database, mariadb_database, postgresql_database  # noqa: F401
+from tests.fixtures.database import (  # noqa: F401
+    database,
+    mariadb_database,
+    mariadb_schema,
+    postgresql_database,
+    postgresql_schema,
+)

@@ -1,7 +1,6 @@
 """Listeners are notified once of each committed status change, regardless of how it was written."""
 
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,13 +15,11 @@ NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
 @pytest.fixture
-def notified(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[changes.Change]]:
-    """The changes of which a listener was notified. The database may be shared, so the listener is muted after the test."""
+def notified(database: Database) -> list[changes.Change]:
+    """The changes of which a listener was notified."""
     received: list[changes.Change] = []
-    active = [True]
-    changes.watch(database, lambda given: received.extend(given) if active else None)
-    yield received
-    active.clear()
+    changes.watch(database, received.extend)
+    return received
 
 
 def _checkpoint(session, **values):
@@ -163,8 +160,7 @@ def test_a_listener_that_fails_does_not_make_the_writer_fail(database, caplog):
     def broken(found):
         raise KeyError("a bug")
 
-    broken_once = [broken]
-    changes.watch(database, lambda found: broken_once.pop()(found) if broken_once else None)
+    changes.watch(database, broken)
     created = database.write(_checkpoint)
     with database.reader() as session:
         assert checkpoints.CHECKPOINTS.get(session, created.id).status == "protecting"

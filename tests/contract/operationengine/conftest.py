@@ -1,6 +1,12 @@
 import pytest
 
-from tests.fixtures.database import database, mariadb_database, postgresql_database  # noqa: F401
+from tests.fixtures.database import (  # noqa: F401
+    database,
+    mariadb_database,
+    mariadb_schema,
+    postgresql_database,
+    postgresql_schema,
+)
 from tests.fixtures.transactions import waits_in_transactions  # noqa: F401 - a fixture
 
 

@@ -1,6 +1,5 @@
 """Plans whose last good checkpoint is too old for their schedules, on every database."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,13 +78,11 @@ def site(database) -> Site:
 
 
 @pytest.fixture
-def reported(database) -> Iterator[list[tuple[str | None, str]]]:
+def reported(database) -> list[tuple[str | None, str]]:
     """The changes of which a listener was notified."""
     found: list[tuple[str | None, str]] = []
-    active = [True]
-    changes.watch(database, lambda given: found.extend((one.old, one.new) for one in given) if active else None)
-    yield found
-    active.clear()
+    changes.watch(database, lambda given: found.extend((one.old, one.new) for one in given))
+    return found
 
 
 def test_two_missed_due_times_violate_the_objective_once(site, reported):

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from karbor_like.db import scheduled_runs
+from karbor_like.db import changes, scheduled_runs
 from karbor_like.db.models import ScheduledOperation, ScheduledRun, Trigger
 from karbor_like.operationengine.scheduler import Scheduler
 from tests.contract.operationengine.test_scheduler import HOURLY, START, TYPES, _conf, _trigger, clock
@@ -98,11 +98,17 @@ def test_an_idle_poll_is_one_statement(database, many, clock):
     assert not [text for text, _ in sent if text.startswith(("UPDATE", "INSERT"))]
 
 
+@pytest.mark.parametrize("watched", [False, True])
 @pytest.mark.parametrize("count", [1, 60])
-def test_a_batch_needs_as_many_statements_as_a_single_trigger(database, clock, count):
+def test_a_batch_needs_as_many_statements_as_a_single_trigger(database, clock, count, watched):
+    """Also if a listener is notified of the changes, with the operations to which the runs belong."""
+    notified: list[changes.Change] = []
+    if watched:
+        changes.watch(database, notified.extend)
     _trigger(database, count=count)
     clock.advance(3601)
     scheduler = Scheduler(_conf(batch=100), database, clock, TYPES)
     with _statements(database) as sent:
         assert scheduler.fire() == count
-    assert len([text for text, _ in sent if text.startswith(("SELECT", "UPDATE", "INSERT"))]) == 7
+    assert len([text for text, _ in sent if text.startswith(("SELECT", "UPDATE", "INSERT"))]) == 7 + watched
+    assert [change.scheduled is not None for change in notified] == [True] * count * watched
