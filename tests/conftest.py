@@ -17,7 +17,16 @@ logging.getLogger("oslo_messaging._drivers.impl_rabbit").addFilter(
     lambda record: not str(record.threadName).startswith("rpc-")
 )
 
-_SERVERS = ("mariadb", "postgresql", "rabbitmq")
+#: Fixtures of servers, and the marks of tests that use them.
+_SERVERS = {
+    "mariadb": "mariadb",
+    "postgresql": "postgresql",
+    "rabbitmq": "rabbitmq",
+    "qemu": "storage",
+    "iscsi": "storage",
+}
+#: Marks whose tests run in one process each with `--dist loadgroup`, so that each server is started once.
+_GROUPS = ("mariadb", "postgresql", "storage")
 #: Coverage nearly doubles the processor time of a test, so only the tests nearest to the code are measured.
 _MEASURED = ("tests/unit/", "tests/contract/", "tests/functional/api/", "client/tests/")
 #: Tests that repeat, at many points or with made-up input, what other tests do once. They are not measured either.
@@ -69,18 +78,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark tests that use the fixture of a server with its name. Skip or deselect tests that belong to other runs."""
+    """Mark tests that use the fixture of a server. Skip or deselect tests that belong to other runs."""
     only_real = pytest.mark.skip(reason="needs real OpenStack; run with --cloud real")
     for item in items:
-        for name in _SERVERS:
+        for name, mark in _SERVERS.items():
             if name in getattr(item, "fixturenames", ()):
-                item.add_marker(name)
+                item.add_marker(mark)
         if item.get_closest_marker("cloud") and config.getoption("--cloud") != "real":
             item.add_marker(only_real)
         if not item.nodeid.startswith(_MEASURED) or _repeats(item):
             item.add_marker(pytest.mark.no_cover)
-        # With `--dist loadgroup`, one process starts MariaDB and another one PostgreSQL.
-        for name in _SERVERS[:2]:
+        for name in _GROUPS:
             if item.get_closest_marker(name):
                 item.add_marker(pytest.mark.xdist_group(name))
     # The longest file comes first, so that no process waits for it at the end.

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from tests.cloud.errors import CannotRun
 from tests.cloud.processes import run
-from tests.cloud.servers import MariaDB, Memcached, PostgreSQL, RabbitMQ
+from tests.cloud.servers import IscsiTarget, MariaDB, Memcached, PostgreSQL, Qemu, RabbitMQ
 
 #: promtool, which tests alert rules, is in the package of the server.
 PROMETHEUS = ("prometheus",)
-SERVERS = (*MariaDB.packages, *PostgreSQL.packages, *RabbitMQ.packages, *PROMETHEUS)
+STORAGE = (*Qemu.packages, *IscsiTarget.packages)
+SERVERS = (*MariaDB.packages, *PostgreSQL.packages, *RabbitMQ.packages, *STORAGE, *PROMETHEUS)
 BROWSER = ("chromium", "chromium-driver")
-CLOUD = (*SERVERS, *Memcached.packages, "qemu-utils", "nfs-common")
+CLOUD = (*SERVERS, *Memcached.packages, "nfs-common")
 
 _CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
 _APT_LOCK = Path("/run/lock/karbor_like-apt")

@@ -1,9 +1,10 @@
-"""MariaDB, PostgreSQL, RabbitMQ and memcached from the system's packages, with their own data, ports and accounts.
+"""Databases, message broker, cache and storage from the system's packages, with their own data, ports and accounts.
 
 Each class prepares the data directory of its server (``prepare``), describes its process (``daemon``) and provides what a
 client needs. All listen only on the loopback interface and trade durability for speed.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -277,6 +278,60 @@ class Memcached:
     def daemon(self) -> Daemon:
         argv = [program("memcached"), "-l", HOST, "-p", str(self.port), "-m", "64"]
         return Daemon("memcached", argv, lambda: port_open(self.port), user="nobody")
+
+
+class Qemu:
+    """QEMU's programs for images, which need no server."""
+
+    packages = ("qemu-utils", "qemu-block-extra")
+
+
+class IscsiTarget:
+    """An iSCSI target in user space: tgtd of the Linux SCSI target framework.
+
+    :param directory: its control socket
+    :param port: TCP port
+    """
+
+    packages = ("tgt",)
+    #: The number after the name of the control socket.
+    _CONTROL = "1"
+
+    def __init__(self, directory: Path, port: int) -> None:
+        self.directory = directory
+        self.port = port
+        self._env = {"TGT_IPC_SOCKET": str(directory / "control")}
+        self._ids = itertools.count(1)
+
+    @property
+    def portal(self) -> str:
+        return f"{HOST}:{self.port}"
+
+    def prepare(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+
+    def daemon(self) -> Daemon:
+        argv = [program("tgtd"), "-f", "-C", self._CONTROL, "--iscsi", f"portal={self.portal}"]
+        return Daemon("tgtd", argv, lambda: port_open(self.port), self._env)
+
+    def create(self, image: Path, user: str, password: str) -> str:
+        """Offer a file as unit 1 of a new target, to clients that authenticate by CHAP. Returns the target's name."""
+        number = next(self._ids)
+        target, tid = f"iqn.2026-01.org.example:{number}", ["--tid", str(number)]
+        self._manage("target", "new", *tid, "--targetname", target)
+        self._manage("logicalunit", "new", *tid, "--lun", "1", "--backing-store", str(image))
+        self._manage("account", "new", "--user", user, "--password", password)
+        self._manage("account", "bind", *tid, "--user", user)
+        self._manage("target", "bind", *tid, "--initiator-address", "ALL")
+        return target
+
+    def drop(self, target: str) -> None:
+        """Delete a target and disconnect its clients."""
+        self._manage("target", "delete", "--force", "--tid", target.rpartition(":")[2])
+
+    def _manage(self, mode: str, op: str, *args: str) -> None:
+        argv = [program("tgtadm"), "-C", self._CONTROL, "--lld", "iscsi", "--mode", mode, "--op", op, *args]
+        run(argv, log=self.directory / "tgtadm.log", env=self._env)
 
 
 def own(directory: Path, account: str) -> None:
