@@ -24,6 +24,7 @@ _SERVERS = {
     "rabbitmq": "rabbitmq",
     "qemu": "storage",
     "iscsi": "storage",
+    "ceph": "storage",
 }
 #: Marks whose tests run in one process each with `--dist loadgroup`, so that each server is started once.
 _GROUPS = ("mariadb", "postgresql", "storage")

@@ -10,7 +10,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.cloud.component import Sections, Site, write_ini
+from tests.cloud.component import Site
+from tests.cloud.ini import Sections, write_ini
 from tests.cloud.layout import PASSWORD
 from tests.cloud.net import HOST
 from tests.cloud.processes import Daemon, run

@@ -11,8 +11,6 @@ from tests.cloud.net import HOST, answers
 from tests.cloud.processes import Daemon, run
 from tests.cloud.servers import MariaDB, RabbitMQ
 
-Sections = Mapping[str, Mapping[str, object]]
-
 DRIVERS = Path(__file__).with_name("drivers")
 """Directory of our own drivers, which the services load."""
 
@@ -139,12 +137,3 @@ class Component(Protocol):
     def daemons(self) -> Sequence[Daemon]:
         """Describe the processes. Call after :meth:`prepare`."""
         ...
-
-
-def write_ini(path: Path, sections: Sections) -> Path:
-    """Write a mapping of sections to an ini file, and return its path."""
-    lines = []
-    for section, options in sections.items():
-        lines += [f"[{section}]", *(f"{name} = {value}" for name, value in options.items()), ""]
-    path.write_text("\n".join(lines))
-    return path

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from keystoneauth1.adapter import Adapter
 
 from tests.cloud.accounts import STACK_ADMIN, STACK_DOMAIN
-from tests.cloud.component import Site, write_ini
+from tests.cloud.component import Site
+from tests.cloud.ini import write_ini
 from tests.cloud.layout import PASSWORD
 from tests.cloud.net import HOST
 from tests.cloud.processes import Daemon

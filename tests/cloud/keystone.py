@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import msgpack
 from cryptography.fernet import Fernet, MultiFernet
 
-from tests.cloud.component import Site, write_ini
+from tests.cloud.component import Site
+from tests.cloud.ini import write_ini
 from tests.cloud.layout import PASSWORD, REGION
 from tests.cloud.processes import Daemon
 

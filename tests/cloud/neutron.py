@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from keystoneauth1.adapter import Adapter
 
-from tests.cloud.component import DRIVERS, Site, write_ini
+from tests.cloud.component import DRIVERS, Site
+from tests.cloud.ini import write_ini
 from tests.cloud.processes import Daemon
 
 EXTERNAL_NETWORK = "public"

@@ -6,7 +6,8 @@ from typing import Any
 
 from keystoneauth1.adapter import Adapter
 
-from tests.cloud.component import DRIVERS, Sections, Site, write_ini
+from tests.cloud.component import DRIVERS, Site
+from tests.cloud.ini import Sections, write_ini
 from tests.cloud.net import HOST
 from tests.cloud.processes import Daemon
 

@@ -9,13 +9,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.cloud.ceph import Ceph
 from tests.cloud.errors import CannotRun
 from tests.cloud.processes import run
 from tests.cloud.servers import IscsiTarget, MariaDB, Memcached, PostgreSQL, Qemu, RabbitMQ
 
 #: promtool, which tests alert rules, is in the package of the server.
 PROMETHEUS = ("prometheus",)
-STORAGE = (*Qemu.packages, *IscsiTarget.packages)
+STORAGE = (*Qemu.packages, *IscsiTarget.packages, *Ceph.packages)
 SERVERS = (*MariaDB.packages, *PostgreSQL.packages, *RabbitMQ.packages, *STORAGE, *PROMETHEUS)
 BROWSER = ("chromium", "chromium-driver")
 CLOUD = (*SERVERS, *Memcached.packages, "nfs-common")

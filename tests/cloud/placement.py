@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from tests.cloud.component import Site, write_ini
+from tests.cloud.component import Site
+from tests.cloud.ini import write_ini
 from tests.cloud.processes import Daemon
 
 

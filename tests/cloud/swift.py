@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.cloud.component import Sections, Site, write_ini
+from tests.cloud.component import Site
+from tests.cloud.ini import Sections, write_ini
 from tests.cloud.net import HOST, answers
 from tests.cloud.processes import Daemon, run
 
