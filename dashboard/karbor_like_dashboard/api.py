@@ -78,6 +78,19 @@ def _check_object(response: requests.Response) -> None:
         raise Failure(_("What answers at the address of the data protection service is another service."))
 
 
+def session(request: Any, url: str, *, timeout: float) -> keystone_session.Session:
+    """Return a session that acts as the user of a request of the browser.
+
+    :param url: of the service
+    :param timeout: seconds after which it stops waiting for an answer
+    """
+    return keystone_session.Session(
+        auth=token_endpoint.Token(endpoint=url, token=request.user.token.id),
+        verify=False if settings.OPENSTACK_SSL_NO_VERIFY else settings.OPENSTACK_SSL_CACERT or True,
+        timeout=timeout,
+    )
+
+
 @memoized.memoized
 def client(request: Any) -> Client:
     """Return the client that acts as the user of a request of the browser.
@@ -88,12 +101,10 @@ def client(request: Any) -> Client:
         url = base.url_for(request, SERVICE)
     except horizon_exceptions.ServiceCatalogException as error:
         raise Failure(_("The data protection service is not in the catalogue of this cloud.")) from error
-    session = keystone_session.Session(
-        auth=token_endpoint.Token(endpoint=url, token=request.user.token.id),
-        verify=False if settings.OPENSTACK_SSL_NO_VERIFY else settings.OPENSTACK_SSL_CACERT or True,
-        timeout=getattr(settings, "KARBOR_LIKE_TIMEOUT", TIMEOUT),
+    made = connection.Connection(
+        session=session(request, url, timeout=getattr(settings, "KARBOR_LIKE_TIMEOUT", TIMEOUT)),
+        app_name="karbor_like_dashboard",
     )
-    made = connection.Connection(session=session, app_name="karbor_like_dashboard")
     proxy: Client = made.config.get_session_client(SERVICE, constructor=Client)
     proxy._connection = made
     # The endpoint in the catalogue contains the project: no version is discovered.

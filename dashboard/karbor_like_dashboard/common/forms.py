@@ -165,7 +165,8 @@ class Options:
 
     def __init__(self, prefix: str, schemas: Mapping[str, Any], *, without: Collection[str] = ()) -> None:
         self.fields: dict[str, forms.Field] = {}
-        self._properties: dict[str, tuple[str, str]] = {}
+        #: The type of resource and the name of the property that each field stands for.
+        self.properties: dict[str, tuple[str, str]] = {}
         self._defaults: dict[str, Any] = {}
         for kind, schema in sorted(schemas.items()):
             properties = schema.get("properties") if isinstance(schema, Mapping) else None
@@ -176,13 +177,13 @@ class Options:
                 field.label = f"{texts.resource_type(kind)}: {field.label}"
                 key = f"{prefix}_{len(self.fields)}"
                 self.fields[key] = field
-                self._properties[key] = (kind, str(name))
+                self.properties[key] = (kind, str(name))
                 self._defaults[key] = description.get("default") if isinstance(description, Mapping) else None
 
     def parameters(self, data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Return the parameters of a request: what differs from the defaults, by type of resource and name."""
         found: dict[str, dict[str, Any]] = {}
-        for key, (kind, name) in self._properties.items():
+        for key, (kind, name) in self.properties.items():
             value = data.get(key)
             if value not in (None, "") and value != self._defaults.get(key):
                 found.setdefault(kind, {})[name] = value

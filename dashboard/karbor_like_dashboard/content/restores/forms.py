@@ -11,6 +11,7 @@ from horizon import forms as horizon_forms
 from karbor_like_dashboard import api
 from karbor_like_dashboard.common import forms as common
 from karbor_like_dashboard.common import trees
+from karbor_like_dashboard.content.restores import candidates
 from karbor_like_dashboard.exceptions import Failure
 
 #: Resources that have their own fields for a new name and for an existing resource.
@@ -23,7 +24,10 @@ _SALT = "karbor_like_dashboard.restore"
 
 
 def list_id(kind: str) -> str:
-    """Return the id of the element of the page that lists the existing resources of a type."""
+    """Return the id of the element of the page with the candidates for a field.
+
+    :param kind: the type of existing resources, or the name of a list of :mod:`candidates`
+    """
     return "dp-existing-" + kind.replace("::", "-")
 
 
@@ -105,6 +109,7 @@ class Restore(horizon_forms.SelfHandlingForm):
         known = {kind: set((schema or {}).get("properties") or {}) for kind, schema in schemas.items()}
         self._options = common.Options("option", schemas, without={*_GENERAL, "restore_name", "map_to"})
         self.fields.update(self._options.fields)
+        self._offered = self._offer()
         for name in _GENERAL:
             if not any(name in names for names in known.values()):
                 # No plugin of the provider has it, and the API would refuse it.
@@ -121,6 +126,20 @@ class Restore(horizon_forms.SelfHandlingForm):
                 required=False,
                 widget=forms.TextInput(attrs={"list": list_id(node.type)}),
             )
+
+    def _offer(self) -> set[str]:
+        """Let the fields of parameters offer what this cloud has, and return the names of the lists."""
+        offered = set()
+        for key, (kind, name) in self._options.properties.items():
+            wanted = candidates.of_parameter(kind, name)
+            if wanted and isinstance(self.fields[key], forms.CharField):
+                self.fields[key].widget.attrs["list"] = list_id(wanted)
+                offered.add(wanted)
+        return offered
+
+    def offered(self) -> set[str]:
+        """Return the names of the lists of :mod:`candidates` that fields use; none for a restore to another cloud."""
+        return set() if self.is_bound and self.data.get("where") == "there" else self._offered
 
     def mapped_types(self) -> set[str]:
         """Return the types of the resources for which existing ones can be used."""

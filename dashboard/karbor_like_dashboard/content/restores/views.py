@@ -1,6 +1,6 @@
 """The pages about restores."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpResponseRedirect
@@ -14,6 +14,7 @@ from horizon.utils import memoized
 from karbor_like_dashboard import api
 from karbor_like_dashboard.common import listing, progress, texts
 from karbor_like_dashboard.content.checkpoints.tables import named
+from karbor_like_dashboard.content.restores import candidates
 from karbor_like_dashboard.content.restores import forms as restore_forms
 from karbor_like_dashboard.content.restores import tables as restore_tables
 from karbor_like_dashboard.exceptions import Failure
@@ -153,7 +154,7 @@ class CreateView(horizon_forms.ModalFormView):
             created=texts.moment(objects["checkpoint"].created_at),
             provider=objects["provider"],
             groups=form.groups(),
-            existing=self._existing(form.mapped_types()),
+            candidates={**self._existing(form), **self._offered(form)},
             dry_run_id=form.dry_run_to_show,
         )
         if form.dry_run_to_show:
@@ -161,15 +162,21 @@ class CreateView(horizon_forms.ModalFormView):
                 context["check"] = _context(api.client(self.request).get_restore(form.dry_run_to_show))
         return context
 
-    def _existing(self, kinds: Collection[str]) -> dict[str, list[Any]]:
-        """Return the user's resources of some types, by the id of the element that lists them; one request for each type."""
+    def _existing(self, form: restore_forms.Restore) -> dict[str, list[candidates.Choice]]:
+        """Return the user's resources that a field takes, by the id of the list; one request for each type."""
         client = api.client(self.request)
-        found: dict[str, list[Any]] = {}
+        found: dict[str, list[candidates.Choice]] = {}
         with api.reporting(self.request, _("Unable to list the existing resources")):
-            offered = {kind.name for kind in client.protectables()}
-            for kind in sorted(offered.intersection(kinds)):
-                found[restore_forms.list_id(kind)] = api.some(client.protectable_instances, kind)
+            listed = {kind.name for kind in client.protectables()}
+            for kind in sorted(listed & form.mapped_types()):
+                instances = api.some(client.protectable_instances, kind)
+                found[restore_forms.list_id(kind)] = [(str(each.id), str(each.name or each.id)) for each in instances]
         return found
+
+    def _offered(self, form: restore_forms.Restore) -> dict[str, list[candidates.Choice]]:
+        """Return what this cloud has for parameters, by the id of the list."""
+        offered = candidates.fetch(self.request, form.offered())
+        return {restore_forms.list_id(name): choices for name, choices in offered.items()}
 
     def form_invalid(self, form: Any) -> Any:
         return self.render_to_response(self.get_context_data(form=form))

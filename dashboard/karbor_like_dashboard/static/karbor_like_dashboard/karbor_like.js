@@ -108,8 +108,23 @@
     });
   }
 
+  /* What this cloud has is no choice for another one. */
+  function offer() {
+    var here = $(this).val() === 'here';
+    $(this).closest('form').find('input').filter('[list], [data-dp-list]').each(function () {
+      var list = this.getAttribute('list') || this.getAttribute('data-dp-list');
+      this.setAttribute('data-dp-list', list);
+      if (here) {
+        this.setAttribute('list', list);
+      } else {
+        this.removeAttribute('list');
+      }
+    });
+  }
+
   $(function () {
     start(document);
+    $('[data-slug="dp_where"]').each(offer).on('change', offer);
     $(document).on('shown.bs.tab', function () {
       $('[data-dp-review]:visible').each(function () {
         review(this);
