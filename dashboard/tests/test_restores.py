@@ -5,6 +5,7 @@ import json
 from cloud import SERVER_ID, VOLUME_ID, Case
 from django.urls import reverse
 
+from karbor_like.db import operations
 from karbor_like.db.checkpoints import CHECKPOINTS
 from karbor_like.db.restores import RESTORES
 from karbor_like_dashboard.content.restores import views
@@ -139,6 +140,49 @@ class DetailTest(Case):
         self.database.write(lambda session: RESTORES.update(session, restore["id"], made))
         response = self.client.get(address("detail", restore["id"]))
         self.assertContains(response, reverse("horizon:project:instances:detail", args=[SERVER_ID]))
+
+    def test_the_names_of_originals_and_of_what_was_made_have_a_bounded_number_of_requests(self):
+        checkpoint = self.checkpoint(self.plan())
+        of = {"provider_id": PROVIDER, "checkpoint_id": checkpoint["id"], "parameters": {}}
+        restore = self.alice.post("/restores", {"restore": of})["restore"]
+        numbers = range(4)
+        nodes = {hex(number): [VOLUME, f"old-{number}", f"<i>data-{number}</i>", None] for number in numbers}
+        self.protection.resources[VOLUME] = [
+            {"type": VOLUME, "id": f"new-{number}", "name": f"copy-{number}", "dependent_resources": []}
+            for number in numbers
+        ]
+        made = {"resources_status": {f"{VOLUME}#new-{number}": "available" for number in numbers}, "status": "success"}
+
+        def change(session):
+            CHECKPOINTS.update(session, checkpoint["id"], {"resource_graph": json.dumps([nodes, []])})
+            RESTORES.update(session, restore["id"], {**made, "resources_reason": {}})
+            (operation,) = operations.unfinished_of(session, checkpoint_id=checkpoint["id"])
+            for number in numbers:
+                result = {"status": "available", "result_key": f"{VOLUME}#new-{number}"}
+                operations.set_resource(session, operation.id, f"{VOLUME}#old-{number}", **result)
+
+        self.database.write(change)
+        self.requests.clear()
+        response = self.client.get(address("detail", restore["id"]))
+        rows = [(row["original"], row["name"], row["id"]) for row in response.context["made"]]
+        self.assertEqual([(f"<i>data-{each}</i>", f"copy-{each}", f"new-{each}") for each in numbers], rows)
+        self.assertContains(response, "&lt;i&gt;data-3")
+        self.assertLessEqual(len(self.requests), 4, self.requests)
+
+    def test_a_checkpoint_that_was_deleted_leaves_the_ids(self):
+        checkpoint = self.checkpoint(self.plan())
+        of = {"provider_id": PROVIDER, "checkpoint_id": checkpoint["id"], "parameters": {}}
+        restore = self.alice.post("/restores", {"restore": of})["restore"]
+        made = {"resources_status": {f"{SERVER}#{SERVER_ID}": "available"}, "resources_reason": {}}
+
+        def change(session):
+            RESTORES.update(session, restore["id"], made)
+            CHECKPOINTS.delete(session, checkpoint["id"])
+
+        self.database.write(change)
+        response = self.client.get(address("detail", restore["id"]))
+        self.assertContains(response, SERVER_ID)
+        self.assertEqual([], self.texts(response))
 
     def test_a_dry_run_shows_what_it_found(self):
         checkpoint = self.checkpoint(self.plan())

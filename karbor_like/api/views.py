@@ -96,7 +96,7 @@ _SIZES = ("logical_bytes", "new_bytes", "stored_bytes")
 
 def _resource_progress(row: models.OperationResource) -> Json:
     names = ("status", "step", "reason", "bytes_done", "bytes_total", *_SIZES)
-    return {name: getattr(row, name) for name in names}
+    return {**{name: getattr(row, name) for name in names}, "result": row.result_key}
 
 
 def _sum(values: Any) -> int | None:

@@ -21,7 +21,8 @@ class Progress:
     :param status: of the object
     :param bytes_done: bytes that are transferred
     :param bytes_total: bytes to transfer, or None while that is unknown
-    :param resources: by resource, as ``Type#id``: ``status``, ``step``, ``reason``, ``bytes_done`` and ``bytes_total``
+    :param resources: by resource, as ``Type#id``: ``status``, ``step``, ``reason``, ``bytes_done``, ``bytes_total``
+        and, for restores, ``result``: what was made of it, as ``Type#id``
     :param queue: while the operation waits: its ``position`` (1 for the next one) in the queue, and the ``length`` of that
     """
 

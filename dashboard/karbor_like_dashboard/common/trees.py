@@ -148,6 +148,14 @@ def flat(nodes: Iterable[Node]) -> Iterator[Node]:
         waiting += node.children
 
 
+def names(graph: Any) -> dict[str, str]:
+    """Return the names of the resources of a checkpoint by ``Type#id``.
+
+    :param graph: as for :func:`of_checkpoint`
+    """
+    return {node.key: node.name for node in flat(of_checkpoint(graph))}
+
+
 class TreeWidget(forms.SelectMultiple):
     """Check boxes of resources, with what is protected or restored together with each of them below it.
 

@@ -108,6 +108,10 @@ PROGRESS: Schema = {
                     "logical_bytes": BYTES,
                     "new_bytes": BYTES,
                     "stored_bytes": BYTES,
+                    "result": {
+                        "type": ["string", "null"],
+                        "description": "What a restore has made of it, or uses instead, as Type#id; null until then.",
+                    },
                 },
             },
         },

@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from karbor_like import exception, secret
+from karbor_like.db import operations
 from karbor_like.db.models import IdempotencyKey
 from karbor_like.domain import states
 from tests.fixtures import bodies
@@ -258,3 +259,17 @@ def test_parts_of_a_restore_and_dry_runs(alice, protection, checkpoint):
 def test_parts_that_cannot_be_asked_for(alice, checkpoint, change):
     alice.post("/restores", bodies.restore(checkpoint, **change), status=400)
     assert alice.get("/restores") == {"restores": []}
+
+
+def test_the_result_of_each_original_is_shown(alice, noun, database, checkpoint):
+    made = alice.post(f"/{noun}s", BODIES[noun](checkpoint))[noun]
+    (shown,) = made["progress"]["resources"].values()
+    assert shown["result"] is None
+
+    def change(session):
+        (operation,) = operations.unfinished_of(session, checkpoint_id=checkpoint)
+        operations.set_resource(session, operation.id, f"{VOLUME}#1", result_key=f"{VOLUME}#new")
+
+    database.write(change)
+    (shown,) = alice.get(f"/{noun}s/{made['id']}")[noun]["progress"]["resources"].values()
+    assert shown["result"] == f"{VOLUME}#new"

@@ -143,13 +143,10 @@ class CalendarView(views.HorizonTemplateView):
             return timezone.now().astimezone(UTC).date().replace(day=1)
 
 
-def _names(checkpoint: Any) -> dict[str, str]:
-    return {node.key: node.name for node in trees.flat(trees.of_checkpoint(checkpoint.resource_graph))}
-
-
 def _progress(checkpoint: Any) -> dict[str, Any]:
     poll = checkpoint_tables.address("progress", checkpoint)
-    return {**progress.context(checkpoint, _names(checkpoint), started=checkpoint.created_at), "poll_url": poll}
+    names = trees.names(checkpoint.resource_graph)
+    return {**progress.context(checkpoint, names, started=checkpoint.created_at), "poll_url": poll}
 
 
 class DetailView(listing.DetailView):

@@ -1,6 +1,8 @@
 """The pages about restores."""
 
+import contextlib
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from django.http import HttpResponseRedirect
@@ -12,7 +14,7 @@ from horizon import forms as horizon_forms
 from horizon.utils import memoized
 
 from karbor_like_dashboard import api
-from karbor_like_dashboard.common import listing, progress, texts
+from karbor_like_dashboard.common import listing, progress, texts, trees
 from karbor_like_dashboard.content.checkpoints.tables import named
 from karbor_like_dashboard.content.restores import candidates
 from karbor_like_dashboard.content.restores import forms as restore_forms
@@ -61,25 +63,65 @@ def _parameters(parameters: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, 
     return [(name, value, ", ".join(kinds)) for name, value, kinds in found.values()]
 
 
-def _context(restore: Any) -> dict[str, Any]:
-    """Return what the changing part of a restore's page shows."""
-    made = [
+def _original_names(request: Any, restore: Any) -> dict[str, str]:
+    """Return the names of the resources of the checkpoint, with one request; none if the checkpoint cannot be read."""
+    # It may be deleted after the restore. The page has the ids.
+    with contextlib.suppress(Failure):
+        return trees.names(
+            api.client(request).get_checkpoint(restore.provider_id, restore.checkpoint_id).resource_graph
+        )
+    return {}
+
+
+def _restored_names(request: Any, restore: Any) -> dict[str, str]:
+    """Return the names of what a restore has made in this cloud, with one request for each type, as far as they are known."""
+    if restore.restore_target or restore.dry_run or restore.status in texts.UNFINISHED:
+        return {}
+    client = api.client(request)
+    found: dict[str, str] = {}
+    for kind in sorted({key.partition("#")[0] for key in restore.resources_status or {}}):
+        # The names only help to read the page.
+        with contextlib.suppress(Failure):
+            found |= {
+                f"{kind}#{each.id}": str(each.name or "") for each in api.some(client.protectable_instances, kind)
+            }
+    return found
+
+
+def _made(restore: Any, names: Mapping[str, str], made_names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the rows of what a restore has made or has found out about, by original and ID.
+
+    :param names: of originals, by ``Type#id``
+    :param made_names: of what was made
+    """
+    originals = {state["result"]: key for key, state in restore.progress_now().resources.items() if state.get("result")}
+    rows = [
         {
             "key": key,
+            "original": names.get(originals.get(key, "")) or originals.get(key, "").partition("#")[2],
             "type": texts.resource_type(key.partition("#")[0]),
             "id": key.partition("#")[2],
+            "name": made_names.get(key),
             # What is in another cloud has no page here.
             "url": None if restore.restore_target else _page_of(key),
             "state": status,
             "status": texts.status(status),
             "reason": (restore.resources_reason or {}).get(key),
         }
-        for key, status in sorted((restore.resources_status or {}).items())
+        for key, status in (restore.resources_status or {}).items()
     ]
+    return sorted(rows, key=lambda row: (row["type"], row["original"], row["id"]))
+
+
+def _context(
+    restore: Any, names: Mapping[str, str], made_names: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Return what the changing part of a restore's page shows. Parameters as of :func:`_made`."""
     plan = restore.plan if isinstance(restore.plan, dict) else {}
-    names = {each.get("resource"): str(each.get("name") or "") for each in plan.get("actions") or ()}
+    planned = {each.get("resource"): str(each.get("name") or "") for each in plan.get("actions") or ()}
+    made = _made(restore, names, made_names)
     return {
-        **progress.context(restore, names),
+        **progress.context(restore, {**planned, **names}),
         "poll_url": reverse("horizon:data_protection:restores:progress", args=[restore.id]),
         "made": [] if restore.dry_run else made,
         "conflicts": made if restore.dry_run else [],
@@ -105,7 +147,7 @@ class DetailView(listing.DetailView):
             "actions": restore_tables.Restores(self.request).render_row_actions(shown),
             "url": self.back(),
             "parameters": _parameters(shown.parameters or {}),
-            **_context(shown),
+            **_context(shown, _original_names(self.request, shown), _restored_names(self.request, shown)),
         }
 
 
@@ -115,7 +157,8 @@ class ProgressView(progress.View):
     template_name = "karbor_like_dashboard/restore_progress.html"
 
     def fragment(self) -> dict[str, Any]:
-        return _context(api.client(self.request).get_restore(str(self.kwargs["restore_id"])))
+        shown = api.client(self.request).get_restore(str(self.kwargs["restore_id"]))
+        return _context(shown, _original_names(self.request, shown), _restored_names(self.request, shown))
 
 
 class CreateView(horizon_forms.ModalFormView):
@@ -159,7 +202,8 @@ class CreateView(horizon_forms.ModalFormView):
         )
         if form.dry_run_to_show:
             with api.reporting(self.request, _("Unable to show the dry run")):
-                context["check"] = _context(api.client(self.request).get_restore(form.dry_run_to_show))
+                dry = api.client(self.request).get_restore(form.dry_run_to_show)
+                context["check"] = _context(dry, trees.names(objects["checkpoint"].resource_graph))
         return context
 
     def _existing(self, form: restore_forms.Restore) -> dict[str, list[candidates.Choice]]:
