@@ -6,9 +6,11 @@ ask for any.
 """
 
 import base64
+import json
 import os
 import struct
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -47,6 +49,8 @@ _ENTITIES: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 _BINDINGS = Path("/usr/lib/python3/dist-packages")
+_MODULES = ("rados", "rbd")
+_ABI = f".cpython-{sys.version_info.major}{sys.version_info.minor}-*.so"
 _SIZE = 64 << 30
 """Bytes that the OSD offers. It takes memory for what is written only."""
 _PATIENCE = 120
@@ -69,16 +73,21 @@ class Ceph:
         self.conf = directory / "ceph.conf"
         """Path of the configuration file, which every client needs. It names the key files of the users."""
         self.bindings = directory / "bindings"
-        """A directory for ``PYTHONPATH`` with the modules ``rados`` and ``rbd``, for Python of the system's minor version."""
+        """A directory for ``PYTHONPATH`` with the modules ``rados`` and ``rbd``."""
         self._port, self._port_v1 = ports
+
+    @property
+    def is_importable(self) -> bool:
+        """Whether the system's modules fit this Python. There are modules for the system's own Python only."""
+        return all(list(_BINDINGS.glob(f"{module}{_ABI}")) for module in _MODULES)
 
     def prepare(self) -> None:
         """Write the configuration and the keys, and create the stores of both daemons unless they exist."""
         if not (self.directory / "complete").exists():
             self._create()
         self.bindings.mkdir(exist_ok=True)
-        for module in ("rados", "rbd"):
-            for library in _BINDINGS.glob(f"{module}.*.so"):
+        for module in _MODULES:
+            for library in _BINDINGS.glob(f"{module}{_ABI}"):
                 link = self.bindings / library.name
                 link.unlink(missing_ok=True)
                 link.symlink_to(library)
@@ -209,6 +218,17 @@ class Ceph:
         :raises subprocess.SubprocessError: the command failed, or took too long
         """
         return _output([program("rbd"), "-c", str(self.conf), "--id", user, *argv])
+
+    def images(self) -> set[str]:
+        """Return the names of all images in the pool, also of those that wait for their deletion."""
+        listed = json.loads(self.rbd("ls", "--format", "json", POOL))
+        trash = json.loads(self.rbd("trash", "ls", "--all", "--format", "json", POOL))
+        return {*listed, *(entry["name"] for entry in trash)}
+
+    def snapshots(self, image: str) -> set[str]:
+        """Return the names of all snapshots of an image, also of those that are kept for clones only."""
+        listed = json.loads(self.rbd("snap", "ls", "--all", "--format", "json", f"{POOL}/{image}"))
+        return {entry["name"] for entry in listed}
 
     def watchers(self, image: str) -> list[str]:
         """Return the addresses of the clients that have an image open for writing, or as QEMU opens it."""

@@ -1,15 +1,18 @@
-"""Volumes: Cinder with its NFS driver, whose "share" is a bind mount of a local directory.
+"""Volumes: Cinder with its NFS driver, whose "share" is a bind mount of a local directory, and with its driver for Ceph.
 
-Volumes are files, snapshots are qcow2 overlays, and clones are copies. No kernel module is needed. Backups are in Swift, in
-the account of the project ``service``, so that another site with access to this account can restore them.
+With the volume type ``file``, which is the default, volumes are files, snapshots are qcow2 overlays, and clones are copies.
+With ``ceph``, they are RBD images. No kernel module is needed. Backups are in Swift, in the account of the project
+``service``, so that another site with access to this account can restore them.
 """
 
 import hashlib
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.cloud import ceph
 from tests.cloud.component import Site
 from tests.cloud.ini import Sections, write_ini
 from tests.cloud.layout import PASSWORD
@@ -17,7 +20,11 @@ from tests.cloud.net import HOST
 from tests.cloud.processes import Daemon, run
 
 _SHARE = f"{HOST}:/volumes"
-VOLUME_TYPE = "file"
+FILES = "file"
+"""The backend with files, and its volume type: the default."""
+CEPH = "ceph"
+"""The backend with RBD images, and its volume type."""
+HOST_NAME = "cloud"
 BACKUPS = "volumebackups"
 """The container of the backups."""
 WORKERS = ("cinder-scheduler", "cinder-volume", "cinder-backup")
@@ -32,6 +39,11 @@ class Cinder:
         self._data = site.layout.data("cinder")
         self.volumes = site.layout.data("volumes")
         """Directory of the volume files."""
+
+    @property
+    def backends(self) -> Sequence[str]:
+        """The names of the backends, which are also the names of their volume types."""
+        return (FILES, CEPH) if self._site.ceph else (FILES,)
 
     def prepare(self) -> None:
         site, shipped = self._site, self._site.layout.venv / "etc" / "cinder"
@@ -93,10 +105,10 @@ class Cinder:
             "DEFAULT": {
                 "transport_url": site.rabbitmq.transport_url(),
                 "auth_strategy": "keystone",
-                "host": "cloud",
+                "host": HOST_NAME,
                 "my_ip": HOST,
-                "enabled_backends": "file",
-                "default_volume_type": VOLUME_TYPE,
+                "enabled_backends": ",".join(self.backends),
+                "default_volume_type": FILES,
                 "glance_api_servers": site.layout.image_url,
                 "state_path": self._data,
                 "image_conversion_dir": self._data / "conversion",
@@ -113,13 +125,15 @@ class Cinder:
                 "quota_groups": 1000,
                 **self._backup(),
                 "volume_clear": "none",
+                # Without the filter by free space, because only a manager of Ceph knows how much there is.
+                "scheduler_default_filters": "AvailabilityZoneFilter,CapabilitiesFilter",
             },
             "database": site.database("cinder"),
             "oslo_concurrency": {"lock_path": self._data / "lock"},
             "oslo_messaging_rabbit": {"rabbit_quorum_queue": True},
-            "file": {
+            FILES: {
                 "volume_driver": f"{_DRIVER.stem}.IdleNfsDriver",
-                "volume_backend_name": "file",
+                "volume_backend_name": FILES,
                 "nfs_shares_config": self._etc / "shares",
                 "nfs_mount_point_base": self._mount_point.parent,
                 "nfs_snapshot_support": True,
@@ -128,10 +142,27 @@ class Cinder:
                 "nas_secure_file_operations": False,
                 "nas_secure_file_permissions": False,
             },
+            **self._ceph(),
             "glance": site.credentials("cinder"),
             "service_user": {"send_service_user_token": True, **site.credentials("cinder")},
             "keystone_authtoken": site.authtoken("cinder"),
         }
+
+    def _ceph(self) -> Sections:
+        """Return the section of the backend with RBD images."""
+        if self._site.ceph is None:
+            return {}
+        options = {
+            "volume_driver": "cinder.volume.drivers.rbd.RBDDriver",
+            "volume_backend_name": CEPH,
+            "rbd_pool": ceph.POOL,
+            "rbd_ceph_conf": self._site.ceph.conf,
+            "rbd_user": ceph.CINDER,
+            # Of a secret that hypervisors would have. There is none.
+            "rbd_secret_uuid": "00000000-0000-4000-8000-000000000001",
+            "rbd_exclusive_cinder_pool": True,
+        }
+        return {CEPH: options}
 
     def _backup(self) -> dict[str, object]:
         """Return the options of cinder-backup. One user stores all backups, so the account has no id of a tenant in it."""
@@ -155,11 +186,12 @@ class Cinder:
     def _worker(self, name: str) -> Daemon:
         path = f"{self._sudo_directory}:{self._site.layout.venv}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         argv = [self._site.program(name), "--config-file", str(self._config)]
+        modules = [_DRIVER.parent, *([self._site.ceph.bindings] if self._site.ceph else [])]
         # Always ready: Cloud.up asks the API for the state of all workers later.
         return Daemon(
             name,
             argv,
             lambda: True,
-            env={"PATH": path, "PYTHONPATH": str(_DRIVER.parent)},
+            env={"PATH": path, "PYTHONPATH": os.pathsep.join(map(str, modules))},
             configs=[self._config, _DRIVER, self._site.installed],
         )

@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from keystoneauth1.session import Session
 
 from tests.cloud import packages
 from tests.cloud.accounts import Accounts
-from tests.cloud.cinder import VOLUME_TYPE, WORKERS, Cinder
+from tests.cloud.ceph import Ceph
+from tests.cloud.cinder import HOST_NAME, WORKERS, Cinder
 from tests.cloud.component import Component, Site
 from tests.cloud.errors import CannotRun, HarnessError
 from tests.cloud.glance import Glance
@@ -47,6 +48,7 @@ class Cloud:
         self.postgresql = PostgreSQL(layout.data("postgresql"), layout.port("postgresql"))
         rabbit_ports = [layout.port(f"rabbitmq{part}") for part in ("", "-management", "-distribution", "-epmd")]
         self.rabbitmq = RabbitMQ(layout.data("rabbitmq"), rabbit_ports)
+        self.ceph = Ceph(layout.data("ceph"), [layout.port("ceph"), layout.port("ceph-v1")])
         self._memcached = Memcached(layout.port("memcached"))
         self._say = say
 
@@ -72,14 +74,21 @@ class Cloud:
         :raises HarnessError: a process did not start; the message ends with its log
         """
         with self._locked():
-            site = Site(self.layout, self.mariadb, self.rabbitmq, self._install())
+            site = self._site(self._install())
             with self._step("servers"):
                 servers: list[MariaDB | PostgreSQL | RabbitMQ] = [self.mariadb, self.rabbitmq]
                 servers += [] if self.layout.first else [self.postgresql]
                 for server in servers:
                     server.prepare()
-                self.supervisor.ensure(*(server.daemon() for server in (*servers, self._memcached)))
-            components: list[Component] = [Glance(site), Cinder(site)]
+                daemons = [server.daemon() for server in (*servers, self._memcached)]
+                if site.ceph:
+                    site.ceph.prepare()
+                    daemons += site.ceph.daemons()
+                self.supervisor.ensure(*daemons)
+                if site.ceph:
+                    site.ceph.furnish()
+            cinder = Cinder(site)
+            components: list[Component] = [Glance(site), cinder]
             components += [] if self.layout.first else [Swift(site)]
             if self.layout.with_servers:
                 # Those with the longest migrations come first.
@@ -92,10 +101,15 @@ class Cloud:
             with self._step("services"):
                 self.supervisor.ensure(*(daemon for component in components for daemon in component.daemons()))
             with self._step("volume service"):
-                self._wait_for_volumes()
+                self._wait_for_volumes(cinder.backends)
             if self.layout.with_servers:
                 with self._step("compute, networks and stacks"):
                     self._wait_for_servers()
+
+    def _site(self, release: str = "") -> Site:
+        # The second cloud needs no Ceph, and Cinder cannot use it without the modules for its Python.
+        ceph = self.ceph if self.layout.first is None and self.ceph.is_importable else None
+        return Site(self.layout, self.mariadb, self.rabbitmq, ceph, release)
 
     def _start_keystone(self, site: Site) -> None:
         """Start Keystone, and create the accounts and the catalogue."""
@@ -108,19 +122,25 @@ class Cloud:
         # catalogue has the system that a test is running.
         accounts.grant()
 
-    def _wait_for_volumes(self) -> None:
-        """Wait until Cinder can schedule a volume and a backup, and create the volume type if it is missing."""
+    def _wait_for_volumes(self, backends: Collection[str]) -> None:
+        """Wait until Cinder can schedule volumes and a backup, and create the missing volume types.
+
+        :param backends: the names of Cinder's backends
+        """
         volume = self.admin("volumev3")
+        hosts = {f"{HOST_NAME}@{backend}" for backend in backends}
 
         def ready() -> bool:
             services = volume.get("/os-services").json()["services"]
-            return set(WORKERS) <= {service["binary"] for service in services if service["state"] == "up"}
+            up = [service for service in services if service["state"] == "up"]
+            return {*WORKERS, *hosts} <= {service[key] for service in up for key in ("binary", "host")}
 
         self._wait("cinder-volume", WORKERS, ready)
-        types = volume.get("/types").json()["volume_types"]
-        if VOLUME_TYPE not in {kind["name"] for kind in types}:
-            body = {"name": VOLUME_TYPE, "extra_specs": {"volume_backend_name": "file"}}
-            volume.post("/types", json={"volume_type": body})
+        present = {kind["name"] for kind in volume.get("/types").json()["volume_types"]}
+        for backend in backends:
+            if backend not in present:
+                body = {"name": backend, "extra_specs": {"volume_backend_name": backend}}
+                volume.post("/types", json={"volume_type": body})
 
     def _wait_for_servers(self) -> None:
         """Wait until Nova can schedule a server and Heat can create a stack. Create flavors and the external network."""
@@ -149,13 +169,13 @@ class Cloud:
 
     def shortened(self, token: str, seconds: float) -> str:
         """See :meth:`Keystone.shortened`."""
-        return Keystone(Site(self.layout, self.mariadb, self.rabbitmq, "")).shortened(token, seconds)
+        return Keystone(self._site()).shortened(token, seconds)
 
     def down(self) -> None:
         """Stop all processes and delete stale records of processes from an earlier boot. The data is kept."""
         with self._locked():
-            self.supervisor.stop_all(last=("mariadb", "postgresql", "rabbitmq", "memcached"))
-            Cinder(Site(self.layout, self.mariadb, self.rabbitmq, "")).release()
+            self.supervisor.stop_all(last=("mariadb", "postgresql", "rabbitmq", "memcached", Ceph.OSD, Ceph.MONITOR))
+            Cinder(self._site()).release()
 
     @contextlib.contextmanager
     def session(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.cloud import packages
+from tests.cloud.ceph import Ceph
 from tests.cloud.layout import PASSWORD, REGION, Layout
 from tests.cloud.net import HOST, answers
 from tests.cloud.processes import Daemon, run
@@ -22,6 +23,8 @@ class Site:
     layout: Layout
     mariadb: MariaDB
     rabbitmq: RabbitMQ
+    ceph: Ceph | None
+    """None: this site has no Ceph."""
     release: str
     """Identifies the installed release: when it changes, the database migrations run again."""
 

@@ -14,6 +14,7 @@ from keystoneauth1.identity.v3 import Password
 from keystoneauth1.session import Session
 
 from karbor_like.sandbox import files
+from tests.cloud import ceph
 from tests.cloud.accounts import SERVICE_USERS
 from tests.cloud.cinder import BACKUPS
 from tests.cloud.cloud import Cloud
@@ -27,7 +28,8 @@ TIMEOUT = 120
 class RealCloud:
     """A cloud that :meth:`Cloud.up` started.
 
-    Volumes are accessed without Cinder, through the files of its NFS share. They must not be in use meanwhile.
+    Volumes are accessed without Cinder, through the files of its NFS share or the images in Ceph. They must not be in use
+    meanwhile.
     """
 
     real = True
@@ -40,6 +42,7 @@ class RealCloud:
         self.mariadb = cloud.mariadb
         self.postgresql = cloud.postgresql
         self.rabbitmq = cloud.rabbitmq
+        self.ceph = cloud.ceph
         self.memcached = f"{HOST}:{cloud.layout.port('memcached')}"
         self.s3_url = cloud.layout.object_url
 
@@ -105,23 +108,23 @@ class RealCloud:
         """Overwrite bytes of a volume from *offset* on. The other bytes do not change."""
         chunks = [data] if isinstance(data, bytes) else data
         path, kind = self._image(volume_id)
-        if kind == "raw":
+        if isinstance(path, Path) and kind == "raw":
             size = path.stat().st_size
             files.write(path, chunks, offset=offset)
             if path.stat().st_size != size:
                 raise ValueError(f"volume {volume_id}: more data than its {size} bytes; write within the volume")
             return
-        with tempfile.NamedTemporaryFile(dir=path.parents[1]) as source:
+        with self._temporary_file() as source:
             length = files.write(Path(source.name), chunks)
             _run("qemu-io", "-f", kind, "-c", f"write -s {source.name} {offset} {length}", str(path))
 
     def read_volume(self, volume_id: str) -> Iterator[bytes]:
         """Yield the bytes of a volume, one mebibyte at a time."""
         path, kind = self._image(volume_id)
-        if kind == "raw":
+        if isinstance(path, Path) and kind == "raw":
             yield from files.read(path)
             return
-        with tempfile.NamedTemporaryFile(dir=path.parents[1]) as flat:
+        with self._temporary_file() as flat:
             _run("qemu-img", "convert", "-f", kind, "-O", "raw", str(path), flat.name)
             yield from files.read(Path(flat.name))
 
@@ -132,9 +135,17 @@ class RealCloud:
             digest.update(chunk)
         return digest.hexdigest()
 
-    def _image(self, volume_id: str) -> tuple[Path, str]:
-        """Return the file with a volume's newest layer and its format. A snapshot adds an overlay as a new layer."""
+    def _temporary_file(self) -> "tempfile._TemporaryFileWrapper[bytes]":
+        return tempfile.NamedTemporaryFile(dir=self._cloud.layout.state)
+
+    def _image(self, volume_id: str) -> tuple[Path | str, str]:
+        """Return the file with a volume's newest layer, or QEMU's name of the image in Ceph; and the format.
+
+        A snapshot of a file adds an overlay as a new layer.
+        """
         directory = self._cloud.layout.data("volumes")
+        if not (directory / f"volume-{volume_id}").exists():
+            return f"rbd:{ceph.POOL}/volume-{volume_id}:conf={self.ceph.conf}:id={ceph.CINDER}", "raw"
         info = directory / f"volume-{volume_id}.info"
         name = json.loads(info.read_text())["active"] if info.exists() else f"volume-{volume_id}"
         details = json.loads(_run("qemu-img", "info", "--output", "json", str(directory / name)))

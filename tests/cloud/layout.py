@@ -142,6 +142,8 @@ _OFFSETS = {
     "rabbitmq-epmd": 15,
     "memcached": 16,
     "heat": 17,
+    "ceph": 18,
+    "ceph-v1": 19,
 }
 
 

@@ -26,9 +26,10 @@ def cinder(cloud: CloudHandle) -> Any:
 
 
 @pytest.fixture
-def volume(cinder: Any) -> Iterator[str]:
-    """The id of an available volume."""
-    volume_id = cinder.volumes.create(1, name="cloud-handle").id
+def volume(cinder: Any, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The id of an available volume, of the type that the test is parametrized with."""
+    kind = getattr(request, "param", None)
+    volume_id = cinder.volumes.create(1, name="cloud-handle", volume_type=kind).id
     available(cinder.volumes, volume_id)
     yield volume_id
     deleted(cinder.volumes, volume_id)
@@ -65,6 +66,7 @@ def deleted(manager: Any, resource_id: str) -> None:
     )
 
 
+@pytest.mark.parametrize("volume", [None, pytest.param("ceph", marks=pytest.mark.cloud)], indirect=True)
 def test_volumes_return_the_bytes_that_were_written(cloud: CloudHandle, volume: str) -> None:
     cloud.write_volume(volume, iter([PIECE, PIECE]))
     cloud.write_volume(volume, PIECE[::-1], offset=len(PIECE))
