@@ -6,6 +6,7 @@ alive, and close when nothing refers to them.
 """
 
 import errno
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -30,6 +31,8 @@ _EXACT_OBJECTS: Final = 2048
 _FAST_OBJECTS: Final = 65536
 #: Objects that librbd lists at once.
 _LISTS_AT_ONCE: Final = 10
+#: Seconds by which closing may exceed the limit of a call: it makes several, each with the library's own limit.
+_MORE_SECONDS: Final = 5.0
 #: Snapshots that users make, as opposed to those of groups, of mirrors and in the trash.
 _USER_SNAPSHOT: Final = 0
 #: Requests of at most 4 MiB that are in progress at once.
@@ -68,7 +71,7 @@ class Cluster:
             raise
 
     def _connect(self) -> None:
-        seconds = str(max(round(self.timeout), 1))
+        seconds = str(math.ceil(self.timeout))
         # The library's own limits, so that abandoned calls end. No cache: an error belongs to the write that caused it.
         settings = {
             "client_mount_timeout": seconds,
@@ -148,7 +151,7 @@ class Cluster:
                     self.call("closing", image.close)
 
     def close(self) -> None:
-        """Close all images and disconnect. Never raises, and waits at most for the time limit."""
+        """Close all images and disconnect. Never raises, and waits for a limited time."""
         connection, ioctx, images = self._connection, self._ioctx, self._images
         self._connection, self._ioctx, self._images = None, None, []
 
@@ -161,7 +164,7 @@ class Cluster:
                     ioctx.close()
                 connection.shutdown()
 
-        Call(f"rbd-close-{self.location.image}", close).wait(self.timeout)
+        Call(f"rbd-close-{self.location.image}", close).wait(self.timeout + _MORE_SECONDS)
 
 
 class LibrbdAccess:
@@ -340,6 +343,8 @@ class LibrbdData:
         result: Callable[[bytes | None], bytes] = lambda _: b"",
     ) -> Future[bytes]:
         future = self._requests.begin()
+        if future.done():
+            return future
 
         def answer(completion: Any, data: bytes | None = None) -> None:
             value = completion.get_return_value()

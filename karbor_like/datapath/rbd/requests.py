@@ -43,15 +43,17 @@ class Requests(Generic[T]):
     def begin(self) -> Future[T]:
         """Return the future of a new request. Waits while there are too many.
 
-        :raises ResourceFailed: an earlier request is overdue, or the requests were abandoned
+        It has failed already if an earlier request is overdue, or the requests were abandoned.
         """
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
         with self._changed:
             self._changed.wait_for(lambda: self._error or len(self._deadlines) < self._limit)
             if self._error:
-                raise self._error.with_traceback(None)
-            future: Future[T] = Future()
-            future.set_running_or_notify_cancel()
+                future.set_exception(self._error)
+                return future
             self._deadlines[future] = self._clock.monotonic() + self._timeout
+            self._changed.notify_all()
             if not self._watching:
                 self._watching = True
                 threading.Thread(target=self._watch, name="rbd-overdue", daemon=True).start()

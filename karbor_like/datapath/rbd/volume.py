@@ -43,6 +43,10 @@ class RbdReader:
         return extentmap.changed(self._access, present, self._snapshot, base, self._kind)
 
     def read(self, offset: int, length: int) -> Future[bytes]:
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise errors.SourceFailed(
+                f"{self._access.location}: has no {length} bytes at offset {offset}; its size is {self.size}"
+            )
         return self._data.read(offset, length)
 
     def mark(self) -> Mark | None:

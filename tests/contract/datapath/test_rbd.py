@@ -1,0 +1,91 @@
+"""RBD by librbd and by qemu-nbd, with exact and fast maps: the contract of readers and writers."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from karbor_like.datapath import rbd
+from karbor_like.datapath.rbd.extentmap import Map
+from karbor_like.datapath.rbd.opening import Way
+from karbor_like.datapath.rbd.volume import RbdReader, RbdWriter
+from tests.cloud.ceph import READER, WRITER, Ceph
+from tests.contract.datapath import suites
+from tests.contract.datapath.rbd import Images, images
+
+__all__ = ["images"]
+
+WAYS: list[Way] = ["librbd"]
+
+
+class Readers(suites.ReaderLab):
+    def __init__(self, images: Images, servers: Any, stack: ExitStack, way: Way, kind: Map) -> None:
+        self.images = images
+        self._servers = servers
+        self._stack = stack
+        self._way: Way = way
+        self._kind: Map = kind
+
+    def create(self, size: int) -> None:
+        self.image = self.images.create(size)
+
+    def write(self, content: Mapping[int, bytes]) -> None:
+        self.images.write(self.image, content)
+
+    def resize(self, size: int) -> None:
+        with self.images.open(self.image) as opened:
+            opened.resize(size)
+
+    def snapshot(self) -> str:
+        return self.images.snapshot(self.image)
+
+    def reader(self, snapshot: str, timeout: float = suites.GENEROUS) -> RbdReader:
+        location = self.images.location(self.image, snapshot, READER)
+        return rbd.open_reader(location, timeout=timeout, kind=self._kind, way=self._way)
+
+    def remove(self, snapshot: str) -> None:
+        with self.images.open(self.image) as opened:
+            opened.remove_snap(snapshot)
+
+    def silence(self, reader: RbdReader) -> None:
+        self._stack.enter_context(self._servers.stopped(Ceph.OSD))
+
+
+class Writers(suites.WriterLab):
+    def __init__(self, images: Images, servers: Any, stack: ExitStack, way: Way) -> None:
+        self.images = images
+        self._servers = servers
+        self._stack = stack
+        self._way: Way = way
+
+    def create(self, size: int) -> str:
+        return self.images.create(size)
+
+    def writer(self, volume: str, timeout: float = suites.GENEROUS) -> RbdWriter:
+        return rbd.open_writer(self.images.location(volume, user=WRITER), timeout=timeout, way=self._way)
+
+    def content(self, volume: str) -> bytes:
+        return self.images.content(volume)
+
+    def silence(self, writer: RbdWriter) -> None:
+        self._stack.enter_context(self._servers.stopped(Ceph.OSD))
+
+
+@pytest.fixture
+def stack(images: Images) -> Iterator[ExitStack]:
+    """What must be undone before images can be removed."""
+    with ExitStack() as stack:
+        yield stack
+
+
+class TestRbdReader(suites.ReaderContract):
+    @pytest.fixture(params=[(way, kind) for way in WAYS for kind in ("exact", "fast")], ids="-".join)
+    def lab(self, request: pytest.FixtureRequest, images: Images, servers: Any, stack: ExitStack) -> Readers:
+        return Readers(images, servers, stack, *request.param)
+
+
+class TestRbdWriter(suites.WriterContract):
+    @pytest.fixture(params=WAYS)
+    def lab(self, request: pytest.FixtureRequest, images: Images, servers: Any, stack: ExitStack) -> Writers:
+        return Writers(images, servers, stack, request.param)
