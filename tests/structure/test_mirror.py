@@ -32,6 +32,7 @@ SUITES = {
     "cmd": ["scenario", "functional/protection/test_process.py"],
     "conf": ["structure/test_samples.py"],
     "control": ["unit/control", "contract/database/test_recovery.py"],
+    "datapath": ["contract/datapath"],
     "db": ["contract/database"],
     "db/models": ["contract/database/test_migration.py"],
     "db/scheduled_runs.py": ["contract/operationengine/test_scheduler.py"],
