@@ -61,7 +61,7 @@ class Restore(horizon_forms.SelfHandlingForm):
             attrs={
                 "class": "switched",
                 "data-switch-on": "dp_where",
-                "data-dp_where-there": _("Keystone URL of the other cloud"),
+                "data-dp_where-there": gettext_lazy("Keystone URL of the other cloud"),
             }
         ),
     )
@@ -73,7 +73,7 @@ class Restore(horizon_forms.SelfHandlingForm):
             attrs={
                 "class": "switched",
                 "data-switch-on": "dp_where",
-                "data-dp_where-there": _("User of the other cloud"),
+                "data-dp_where-there": gettext_lazy("User of the other cloud"),
             }
         ),
     )
@@ -86,7 +86,7 @@ class Restore(horizon_forms.SelfHandlingForm):
             attrs={
                 "class": "switched",
                 "data-switch-on": "dp_where",
-                "data-dp_where-there": _("Password of that user"),
+                "data-dp_where-there": gettext_lazy("Password of that user"),
                 "autocomplete": "off",
             }
         ),
