@@ -30,6 +30,9 @@ TIMEOUT = 20
 #: How often a request is repeated if it is safe to do so. A page is not delayed for long: the user can reload it.
 RETRIES = 1
 
+#: The order of lists.
+NEWEST_FIRST = "created_at:desc"
+
 #: Objects that a page asks for at most where it shows no pages, for example the resources of one type in a form.
 MOST = 500
 
@@ -148,7 +151,7 @@ def page(request: Any, fetch: Callable[..., Iterable[Any]], **query: Any) -> Pag
     marker = backwards or request.GET.get("marker")
     if marker:
         query["marker"] = marker
-    order = "created_at:asc" if backwards else "created_at:desc"
+    order = "created_at:asc" if backwards else NEWEST_FIRST
     found = list(islice(fetch(paginated=False, limit=size + 1, sort=order, **query), size + 1))
     more = len(found) > size
     items = found[:size]

@@ -1,14 +1,17 @@
 """The panel Schedules."""
 
 import types
-from datetime import time
+from datetime import UTC, datetime, time, timedelta
 
 from cloud import Case
 from django.urls import reverse
 
+from karbor_like.db.operations import OPERATIONS
 from karbor_like.db.scheduled_runs import RUNS
 from karbor_like_dashboard.common import schedules, texts
-from karbor_like_dashboard.content.schedules import tables
+from karbor_like_dashboard.content.schedules import tables, views
+from tests.fixtures.api import PROJECT_A
+from tests.fixtures.fake_catalogue import PROVIDER
 
 
 def address(name, *args):
@@ -86,6 +89,45 @@ class SchedulesTest(Case):
         self.assertEqual([False, True], [each["delete"] for each in response.context["simulated"]])
         self.assertNotContains(response, "+00:00")
         self.assertEqual([], response.context["runs"], "none of these is a run of the schedule")
+
+    def test_the_last_runs_lead_to_the_log_with_all_of_them(self):
+        plan, _response = self.create(when="daily", at="01:00")
+        (operation,) = self.operations()
+        page = address("detail", operation["id"])
+        start = datetime(2030, 1, 1, tzinfo=UTC)
+
+        def runs(session, first, last):
+            for number in range(first, last):
+                self.log(session, plan, operation["id"], start + timedelta(days=number))
+
+        self.database.write(lambda session: runs(session, 0, views._LAST))
+        response = self.client.get(page)
+        self.assertEqual(views._LAST, len(response.context["runs"]))
+        self.assertNotContains(response, "Older runs")
+        self.database.write(lambda session: runs(session, views._LAST, views._LAST + 2))
+        self.checkpoint(plan)
+        response = self.client.get(page)
+        self.assertEqual("2030-01-12 00:00:00 UTC", response.context["runs"][0]["started"])
+        self.assertEqual(views._LAST, len(response.context["runs"]))
+        older = self.client.get(response.context["older_runs"]).context["table"].data
+        self.assertEqual([start + timedelta(days=day) for day in (1, 0)], [each.started_at for each in older])
+        everything = self.client.get(response.context["all_runs"]).context["table"].data
+        self.assertEqual({operation["id"]}, {each.scheduled_operation_id for each in everything})
+
+    def log(self, session, plan, operation_id, moment):
+        OPERATIONS.insert(
+            session,
+            operation_type="protect",
+            project_id=PROJECT_A,
+            user_id="user-member",
+            provider_id=PROVIDER,
+            plan_id=plan["id"],
+            scheduled_operation_id=operation_id,
+            status="success",
+            created_at=moment,
+            started_at=moment,
+            ended_at=moment,
+        )
 
     def test_the_times_of_a_trigger_are_not_overwritten(self):
         self.create(when="daily", at="01:00")

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.urls import reverse, reverse_lazy
@@ -96,8 +98,19 @@ class DetailView(listing.DetailView):
                     for each in client.get_retention(shown.id)["checkpoints"][: api.MOST]
                 ]
         with api.reporting(self.request, _("Unable to list the runs")):
-            found = client.operation_logs(scheduled_operation_id=shown.id, paginated=False, limit=_LAST)
-            context["runs"] = [
+            context.update(self._runs(client, shown.id))
+        return context
+
+    def _runs(self, client: api.Client, operation_id: str) -> dict[str, Any]:
+        """Return the last runs of a schedule, and links to the log with all runs and with those before the ones shown."""
+        newest = client.operation_logs(
+            scheduled_operation_id=operation_id, paginated=False, limit=_LAST + 1, sort=api.NEWEST_FIRST
+        )
+        found = list(islice(newest, _LAST + 1))
+        shown, query = found[:_LAST], {"scheduled_operation_id": operation_id}
+        log = reverse("horizon:data_protection:operation_logs:index")
+        return {
+            "runs": [
                 {
                     "started": texts.moment(each.started_at),
                     "status": texts.status(each.status),
@@ -106,9 +119,11 @@ class DetailView(listing.DetailView):
                     "duration": logs.duration(each),
                     "url": logs.address(each),
                 }
-                for each in found
-            ]
-        return context
+                for each in shown
+            ],
+            "all_runs": f"{log}?{urlencode(query)}",
+            "older_runs": f"{log}?{urlencode({**query, 'marker': shown[-1].id})}" if len(found) > _LAST else None,
+        }
 
 
 class CreateView(common.FormView):
