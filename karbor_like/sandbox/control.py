@@ -5,13 +5,14 @@ It requires no token: every process that can reach the loopback address may use 
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import webob
 
 from karbor_like.sandbox import errors, faults, files, state, web
 from karbor_like.sandbox.identity import tokens
 from karbor_like.sandbox.share import shares
-from karbor_like.sandbox.volume import volumes
+from karbor_like.sandbox.volume import extents, snapshots, volumes
 
 
 class ControlService(web.Service):
@@ -27,6 +28,7 @@ class ControlService(web.Service):
         switchboard: faults.Switchboard,
         token_store: tokens.Tokens,
         volume_store: volumes.Volumes,
+        snapshot_store: snapshots.Snapshots,
         share_store: shares.Shares,
     ) -> None:
         self._store = store
@@ -34,6 +36,7 @@ class ControlService(web.Service):
         self._switchboard = switchboard
         self._tokens = token_store
         self._volumes = volume_store
+        self._snapshots = snapshot_store
         self._shares = share_store
         super().__init__()
 
@@ -51,6 +54,8 @@ class ControlService(web.Service):
             ("PUT", "/volumes/{volume_id}/data", self.write_volume),
             ("GET", "/volumes/{volume_id}/data", self.read_volume),
             ("GET", "/volumes/{volume_id}/digest", self.digest_volume),
+            ("GET", "/snapshots/{snapshot_id}/data", self.read_snapshot),
+            ("GET", "/snapshots/{snapshot_id}/extents", self.map_snapshot),
             ("PUT", "/shares/{share_id}/content", self.write_share),
             ("GET", "/shares/{share_id}/content", self.read_share),
         )
@@ -129,6 +134,18 @@ class ControlService(web.Service):
         self._volume(volume_id)
         return web.answer(body={"sha256": files.sha256(self._volumes.path(volume_id))})
 
+    def read_snapshot(self, call: web.Call, snapshot_id: str) -> webob.Response:
+        """Return *length* bytes of a snapshot from *offset* on."""
+        path = self._snapshot(snapshot_id)
+        data = extents.read(path, int(call.query["offset"]), int(call.query["length"]))
+        return webob.Response(body=data, content_type="application/octet-stream")
+
+    def map_snapshot(self, call: web.Call, snapshot_id: str) -> webob.Response:
+        """Show the size of a snapshot, and the ranges that are allocated, or that have changed since another one."""
+        path, since = self._snapshot(snapshot_id), call.query.get("since")
+        found = extents.changed(path, self._snapshot(since)) if since else extents.allocated(path)
+        return web.answer(body={"size": path.stat().st_size, "extents": found})
+
     def write_share(self, call: web.Call, share_id: str) -> webob.Response:
         """Replace the content of a share, which is one text."""
         if self._shares.set(share_id, content=str(call.json())) is None:
@@ -143,3 +160,9 @@ class ControlService(web.Service):
         if volume is None or not self._volumes.path(volume_id).exists():
             raise errors.not_found(f"volume {volume_id}: has no data")
         return volume
+
+    def _snapshot(self, snapshot_id: str) -> Path:
+        snapshot = self._store.get("snapshot", snapshot_id)
+        if snapshot is None or not (path := self._snapshots.path(snapshot_id)).exists():
+            raise errors.not_found(f"snapshot {snapshot_id}: has no data")
+        return path

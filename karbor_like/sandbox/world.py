@@ -17,6 +17,7 @@ from karbor_like.sandbox.orchestration import service as orchestration
 from karbor_like.sandbox.orchestration import stacks
 from karbor_like.sandbox.share import service as share
 from karbor_like.sandbox.volume import (
+    attachments,
     backuproutes,
     backups,
     backupstore,
@@ -65,6 +66,7 @@ class World:
         volume_parts = (
             backuproutes.BackupRoutes(backup_store),
             quotaroutes.QuotaRoutes(quota_store),
+            attachments.AttachmentRoutes(attachments.Attachments(common, volume_store)),
             grouproutes.GroupRoutes(group_types, group_store, group_snapshots, volume_store),
         )
         share_service = share.ShareService(self._store, clock, self._jobs)
@@ -92,7 +94,13 @@ class World:
             containers.ContainerService(self._store, self._jobs),
             orchestration.OrchestrationService(stack_store),
             control.ControlService(
-                self._store, settings, self._switchboard, token_store, volume_store, share_service.shares
+                self._store,
+                settings,
+                self._switchboard,
+                token_store,
+                volume_store,
+                snapshot_store,
+                share_service.shares,
             ),
         )
         for service in services:

@@ -127,11 +127,12 @@ def placement(context: HookContext, original: Values) -> dict[str, str]:
     return _choose(context, original)[0] if original or requested(context) else {}
 
 
-def create(context: HookContext, size: int, arguments: Mapping[str, Any]) -> str:
+def create(context: HookContext, size: int, arguments: Mapping[str, Any], *, role: str = VOLUME) -> str:
     """Return the id of the volume. Create it unless an earlier attempt did.
 
     :param size: GiB
     :param arguments: further arguments of cinderclient: the source, and the placement
+    :param role: of the volume in the journal
     """
 
     def send(name: str, markers: Mapping[str, str]) -> str:
@@ -139,7 +140,7 @@ def create(context: HookContext, size: int, arguments: Mapping[str, Any]) -> str
             volume = context.clients.cinder().volumes.create(size, name=name, metadata=markers, **arguments)
         return volume.id
 
-    return cloud_objects.ensure(context, Volumes(context.clients), VOLUME, send, keep=True)
+    return cloud_objects.ensure(context, Volumes(context.clients), role, send, keep=True)
 
 
 def wait(context: HookContext, volume_id: str, size: int, timeout: float) -> Any:

@@ -7,10 +7,8 @@ depends on the next. Restore: 1. create an image of the stored bytes, 2. a volum
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
-from karbor_like import exception
-from karbor_like.bank import StreamStats
 from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
 from karbor_like.domain.actions import Action, PlannedAction
@@ -19,15 +17,20 @@ from karbor_like.plugins.cinder import metadata, restored, source
 from karbor_like.plugins.cinder.objects import Snapshots, Volumes
 from karbor_like.plugins.cinder.restored import VOLUME
 from karbor_like.plugins.cinder.upload import Upload
+from karbor_like.plugins.cinder.volume_data import (
+    OPTION_PROPERTIES,
+    RESTORE_PROPERTIES,
+    VolumeDataPlugin,
+    require_unencrypted,
+)
 from karbor_like.plugins.glance import content, data, integrity
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.objects import CloudObjects
-from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation, Schemas
-from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, names, ownership, planning, quotas, transfer
+from karbor_like.plugins.protection import HookContext, ResourceOperation, Schemas
+from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, ownership, planning, quotas, transfer
 from karbor_like.plugins.toolkit.comparison import require_equal
 from karbor_like.plugins.toolkit.details import Details
 from karbor_like.plugins.toolkit.source import SNAPSHOT
-from karbor_like.plugins.toolkit.transfer import TransferTimeout
 
 TEMPORARY_VOLUME: Final = "temporary-volume"
 TEMPORARY_IMAGE: Final = "temporary-image"
@@ -38,39 +41,17 @@ _INCOMPLETE: Final = (
     " the beginning of the volume, remove it; otherwise Cinder's driver is at fault"
 )
 
-# Clients know the options, and restore_name, which must not change. See Schemas for the meaning of "required" in them.
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     "title": "Volume Glance Protection Options",
     "type": "object",
-    "properties": {
-        "backup_name": {
-            **names.NAME,
-            "title": "Backup Name",
-            "description": "The name of the backup.",
-            "default": None,
-        },
-        "description": {
-            **names.DESCRIPTION,
-            "title": "Description",
-            "description": "The description of the backup.",
-        },
-    },
+    "properties": OPTION_PROPERTIES,
     "required": ["backup_name"],
 }
 
 RESTORE_SCHEMA: Final[Mapping[str, Any]] = {
     "title": "Volume Glance Protection Restore",
     "type": "object",
-    "properties": {
-        "restore_name": {
-            **names.NAME,
-            "title": "Restore Resource Name",
-            "description": "The name of the restore resource ",
-            "default": None,
-        },
-        **names.PREFIX_PROPERTIES,
-        **restored.PLACEMENT_PROPERTIES,
-    },
+    "properties": RESTORE_PROPERTIES,
     "required": ["restore_name"],
 }
 
@@ -88,15 +69,11 @@ class Protect(ResourceOperation):
     The first one is in ``prepare_finish``, so that the snapshots of all volumes of a plan are taken close together.
     """
 
-    plugin: "VolumeGlanceProtection"
+    plugin: VolumeDataPlugin
 
     def prepare_finish(self, context: HookContext) -> None:
         volume = source.wait_until_idle(context)
-        if volume.encrypted:
-            raise exception.ResourceNotProtectable(
-                f"volume {volume.id} is encrypted by Cinder: its image would need a key that is deleted with the image;"
-                " protect it with a plugin that stores Cinder backups"
-            )
+        require_unencrypted(volume, "its image would need a key that is deleted with the image")
         # The properties at the time of the snapshot. Another process may run the main hook.
         documents.put(context, {"volume": metadata.describe(volume)})
         source.take_snapshot(context, volume)
@@ -122,10 +99,10 @@ class Protect(ResourceOperation):
         return {"remarks": [*_remarks(head), *self.release(context)]}
 
     def release(self, context: HookContext) -> list[str]:
-        return cleanup.release(context, _temporary(context))
+        return cleanup.release(context, temporary(context))
 
     def cleanup(self, context: HookContext) -> None:
-        cleanup.remove_all(context, _temporary(context))
+        cleanup.remove_all(context, temporary(context))
 
     def _image(self, context: HookContext, document: Mapping[str, Any]) -> Any:
         """Perform steps 2 and 3 and return the active temporary image. Each step uses the result of an earlier attempt.
@@ -192,7 +169,7 @@ class Protect(ResourceOperation):
 class Restore(ResourceOperation):
     """The four steps of restore. The restored volume is a result, which is deleted only if the operation fails."""
 
-    plugin: "VolumeGlanceProtection"
+    plugin: VolumeDataPlugin
 
     def plan(self, context: HookContext) -> Sequence[PlannedAction]:
         created = PlannedAction(Action.CREATE, context.resource.key)
@@ -230,57 +207,23 @@ class Restore(ResourceOperation):
         return restored.wait(context, volume_id, size, timeout)
 
 
-class Verify(data.Verify):
-    """Also checks that all bytes of the volume were stored."""
-
-    plugin: "VolumeGlanceProtection"
-
-    def check_stored(self, context: HookContext, document: Mapping[str, Any]) -> StreamStats:
-        return self.plugin.check_stored(context, document)
-
-
-class VolumeGlanceProtection(TransferTimeout, ProtectionPlugin):
+class VolumeGlanceProtection(VolumeDataPlugin):
     """Stores volumes of any Cinder driver completely in the bank."""
-
-    #: Bytes of a volume for each GiB of its size. Clouds for tests may have smaller volumes.
-    gib: ClassVar[int] = 1024**3
 
     api_version = 1
     group = "volume_glance_plugin"
     options = (transfer.seconds_per_gib("Cinder or Glance copies of a volume"),)
     schemas = {resource.VOLUME: Schemas(OPTIONS_SCHEMA, RESTORE_SCHEMA, SAVED_INFO_SCHEMA, data.VERIFY_SCHEMA)}
     operations = {
-        **data.BANK_OPERATIONS,
+        **VolumeDataPlugin.operations,
         OperationType.PROTECT: Protect,
         OperationType.RESTORE: Restore,
-        OperationType.VERIFY: Verify,
     }
     creates = (Volumes, Snapshots, Images)
     quotas = (quotas.volume,)
 
-    def check_stored(self, context: HookContext, document: Mapping[str, Any]) -> StreamStats:
-        """Check that the stored bytes are those in *document* and all bytes of the volume. Raises CheckpointDamaged."""
-        stats = data.check_stored(context, document)
-        self.check_size(context, document, stats, exception.CheckpointDamaged)
-        return stats
 
-    def check_size(
-        self,
-        context: HookContext,
-        document: Mapping[str, Any],
-        stats: StreamStats,
-        kind: type[exception.ResourceFailed] = exception.ResourceFailed,
-    ) -> None:
-        """Raise an error of the class *kind* unless the stored stream has as many bytes as the volume in *document*."""
-        require_equal(
-            f"size in bytes of {context.resource.key}",
-            {"volume": document["volume"]["size"] * self.gib, "stored": stats.logical},
-            "The cloud's image of the volume was incomplete when it was protected",
-            kind=kind,
-        )
-
-
-def _temporary(context: HookContext) -> Mapping[str, CloudObjects]:
+def temporary(context: HookContext) -> Mapping[str, CloudObjects]:
     """Return the types of the objects that a protect creates, by role."""
     return {
         SNAPSHOT: Snapshots(context.clients),

@@ -75,6 +75,12 @@ def describe(image: Any) -> dict[str, Any]:
     }
 
 
+def raw(size: int) -> dict[str, Any]:
+    """Return members as :func:`describe` does for bytes that were never an image, so that they can become one."""
+    unknown = dict.fromkeys(("checksum", "os_hash_algo", "os_hash_value"))
+    return {"size": size, "disk_format": "raw", "container_format": "bare", **unknown}
+
+
 def checked(pieces: Iterable[bytes], image: Any) -> Iterator[bytes]:
     """Yield *pieces*, the bytes of *image* in order. Computes their hash in a thread, a piece behind.
 

@@ -87,15 +87,21 @@ class KeptSnapshot(ABC):
         described = (documents.find(self.context) or {}).get(DESCRIPTION)
         if described is None:
             return []  # the protect failed, and its clean-up deleted the snapshot; or it was deleted before
+        reason = self.drop(described, plugin.timeout(self.context, described["size"] * plugin.gib))
+        return [f"snapshot {described['id']} was not deleted: {reason}"] if reason else []
+
+    def drop(self, described: Mapping[str, Any], timeout: float) -> str | None:
+        """Delete the described snapshot, if it exists, and wait until it is deleted. Return why it is not the described one.
+
+        :param timeout: seconds
+        """
         try:
-            snapshot = cloud_objects.fetch(self.context, self.objects, described["id"])
-            reason = self.foreign(described, snapshot)
+            reason = self.foreign(described, cloud_objects.fetch(self.context, self.objects, described["id"]))
         except exception.ResourceNotFound:
-            return []
-        if reason:
-            return [f"snapshot {snapshot.id} was not deleted: {reason}"]
-        self.remove(described, plugin.timeout(self.context, described["size"] * plugin.gib))
-        return []
+            return None
+        if reason is None:
+            self.remove(described, timeout)
+        return reason
 
     def remove(self, described: Mapping[str, Any], timeout: float) -> None:
         """Delete the described snapshot, and wait until it is deleted.

@@ -133,6 +133,9 @@ class VolumeService(web.Service):
                 api.since(call, 40)
                 self._volumes.revert(call.identity, key, values.get("snapshot_id"), call.strikes)
                 return web.answer(202)
+            case "os-extend":
+                self._volumes.extend(call.identity, key, values.get("new_size"))
+                return web.answer(202)
             case "os-reset_status":
                 api.require_admin(call, action)
                 self._volumes.reset(key, values.get("status") or "available")

@@ -1,0 +1,38 @@
+"""The route of the bytes of one volume: directly from the storage, or through Glance. It is decided once and recorded.
+
+Another process, on another host, may continue the operation. It follows the record, because the two routes create different
+objects. The record of a protect is the member :data:`ROUTE` of the document; that of a restore is the journal: the volume of
+each route has a role of its own.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+#: Member of the document of a volume: ``kind``, and for another route than the configured one the ``reason``.
+ROUTE: Final = "route"
+GLANCE: Final = "glance"
+
+
+def direct(kind: str) -> dict[str, str]:
+    """Return the record of the direct route.
+
+    :param kind: of the backend
+    """
+    return {"kind": kind}
+
+
+def through_glance(reason: str) -> dict[str, str]:
+    """Return the record of the route through Glance, and why it is not the direct one."""
+    return {"kind": GLANCE, "reason": reason}
+
+
+def is_glance(document: Mapping[str, Any]) -> bool:
+    """Return whether the document of a protect records the route through Glance."""
+    return (document.get(ROUTE) or {}).get("kind") == GLANCE
+
+
+def remarks(document: Mapping[str, Any]) -> list[str]:
+    """Return a remark if the bytes did not take the direct route."""
+    if not is_glance(document):
+        return []
+    return [f"the volume was copied through an image: {document[ROUTE]['reason']}"]

@@ -1,0 +1,170 @@
+"""The plugin ``volume-direct`` on the sandbox, whose bytes are read and written through the sandbox's own API."""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any, ClassVar, Final
+
+import requests
+
+from karbor_like.datapath import errors
+from karbor_like.datapath.contract import Extent, Mark
+from karbor_like.plugins.cinder.direct.backend import Backend, Connection, StoredVolume, Times
+from karbor_like.plugins.cinder.volume_direct import VolumeDirectProtection
+from karbor_like.plugins.protection import HookContext
+from karbor_like.testing.sandbox import SMALL_GIB
+
+_SECONDS: Final = 60.0
+
+
+class Meter:
+    """What the readers and writers of a test do, and what happens meanwhile.
+
+    :param read: bytes that were read
+    :param written: bytes that were written
+    :param before: called before each read with its number, from 1, and ``read``; writes likewise; before a reader is opened,
+        with 0 and ``open``
+    :param lies: ranges that maps of changes leave out
+    :param missing: what the worker lacks, if anything
+    :param breakage: why the worker cannot open anything, if it cannot
+    """
+
+    def __init__(self) -> None:
+        self.read = self.written = 0
+        self.before: Callable[[int, str], None] = lambda number, kind: None
+        self.lies: list[Extent] = []
+        self.missing: str | None = None
+        self.breakage: str | None = None
+        self._numbers = {"read": 0, "write": 0}
+        self._lock = threading.Lock()
+
+    def count(self, kind: str, size: int) -> None:
+        """Count *size* bytes, and let happen what is to happen."""
+        with self._lock:
+            self._numbers[kind] += 1
+            number = self._numbers[kind]
+            if kind == "read":
+                self.read += size
+            else:
+                self.written += size
+        self.before(number, kind)
+
+    def forget(self) -> None:
+        """Begin to count again."""
+        self.read = self.written = 0
+        self._numbers = {"read": 0, "write": 0}
+
+
+class SandboxReader:
+    """A snapshot in the sandbox.
+
+    :param url: of the sandbox's own API
+    """
+
+    def __init__(self, url: str, snapshot_id: str, meter: Meter) -> None:
+        self._url = f"{url}/snapshots/{snapshot_id}"
+        self._id = snapshot_id
+        self._meter = meter
+        self._http = requests.Session()
+        self.size: int = self._get("extents")["size"]
+
+    def allocated(self) -> Iterable[Extent]:
+        return [Extent(*each) for each in self._get("extents")["extents"]]
+
+    def changed(self, mark: Mark) -> Iterable[Extent] | None:
+        since = mark.get("snapshot")
+        if mark.get("kind") != "sandbox" or not isinstance(since, str):
+            return None
+        try:
+            found = self._get("extents", since=since)["extents"]
+        except errors.SourceGone:
+            return None
+        return [each for each in (Extent(*each) for each in found) if each not in self._meter.lies]
+
+    def read(self, offset: int, length: int) -> Future[bytes]:
+        future: Future[bytes] = Future()
+        try:
+            self._meter.count("read", length)
+            future.set_result(self._ask("data", offset=str(offset), length=str(length)).content)
+        except Exception as error:  # noqa: BLE001 - the writer raises it
+            future.set_exception(error)
+        return future
+
+    def confirm(self) -> None:
+        self._get("extents")
+
+    def mark(self) -> Mark | None:
+        return {"kind": "sandbox", "snapshot": self._id}
+
+    def _get(self, path: str, **query: str) -> Any:
+        return self._ask(path, **query).json()
+
+    def _ask(self, path: str, **query: str) -> requests.Response:
+        response = self._http.get(f"{self._url}/{path}", params=query, timeout=_SECONDS)
+        if response.status_code == 404:
+            raise errors.SourceGone(f"snapshot {self._id}: {response.text}")
+        if not response.ok:
+            raise errors.SourceFailed(f"snapshot {self._id}: {response.text}")
+        return response
+
+    def __enter__(self) -> "SandboxReader":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._http.close()
+
+
+class SandboxWriter:
+    """A volume in the sandbox.
+
+    :param url: of the volume in the sandbox's own API
+    """
+
+    def __init__(self, url: str, size: int, meter: Meter) -> None:
+        self._url = url
+        self._meter = meter
+        self.size = size
+
+    def write(self, offset: int, data: memoryview) -> None:
+        self._meter.count("write", len(data))
+        response = requests.put(f"{self._url}/data", params={"offset": str(offset)}, data=bytes(data), timeout=_SECONDS)
+        if not response.ok:
+            raise errors.TargetFailed(f"{self._url}: {response.text}")
+
+    def flush(self) -> None:
+        """Everything is durable at once."""
+
+    def __enter__(self) -> "SandboxWriter":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Nothing is open."""
+
+
+class SandboxBackend(Backend):
+    """Volumes of the sandbox. One test at a time uses it."""
+
+    kind = "sandbox"
+    meter: ClassVar[Meter] = Meter()
+
+    def obstacle(self, context: HookContext, volume: StoredVolume) -> str | None:
+        return self.meter.missing
+
+    def open_reader(self, context: HookContext, volume: StoredVolume, snapshot_id: str, times: Times) -> SandboxReader:
+        self.meter.before(0, "open")
+        if self.meter.breakage:
+            raise errors.CannotOpen(self.meter.breakage)
+        url = str(context.clients.cinder().client.get_endpoint()).partition("/volume/")[0]
+        return SandboxReader(f"{url}/sandbox", snapshot_id, self.meter)
+
+    def open_writer(self, context: HookContext, volume: StoredVolume, connection: Connection) -> SandboxWriter:
+        if self.meter.breakage:
+            raise errors.CannotOpen(self.meter.breakage)
+        return SandboxWriter(connection["url"], volume.size * SMALL_GIB, self.meter)
+
+
+class SmallDirectVolumes(VolumeDirectProtection):
+    """The plugin in a cloud with small volumes."""
+
+    gib = SMALL_GIB
+    kinds: ClassVar[Mapping[str, type[Backend]]] = {**VolumeDirectProtection.kinds, SandboxBackend.kind: SandboxBackend}
