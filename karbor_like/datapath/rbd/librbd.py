@@ -89,7 +89,7 @@ class Cluster:
         try:
             self._ioctx = self.call("opening the pool", lambda: self._connection.open_ioctx(self.location.pool))
         except errors.SourceGone:
-            raise errors.CannotOpen(f"{self.location}: Ceph has no pool {self.location.pool}; check its name") from None
+            raise trouble.no_pool(self.location) from None
 
     def call(
         self,
@@ -349,15 +349,21 @@ class LibrbdData:
         def answer(completion: Any, data: bytes | None = None) -> None:
             value = completion.get_return_value()
             if value < 0:
-                self._requests.fail(future, self._error(-value, doing))
+                self._fail(future, self._error(-value, doing))
             else:
                 self._requests.end(future, result(data))
 
         try:
             start(answer)
         except self._cluster.rbd.Error as error:
-            self._requests.fail(future, self._error(getattr(error, "errno", None), doing, str(error)))
+            self._fail(future, self._error(getattr(error, "errno", None), doing, str(error)))
         return future
+
+    def _fail(self, future: Future[bytes], error: exception.ResourceFailed) -> None:
+        self._requests.fail(future, error)
+        if self._failed is errors.TargetFailed:
+            # After a write has failed, a flush must not succeed.
+            self._requests.abandon(error)
 
     def _error(self, number: int | None, doing: str, detail: str = "") -> exception.ResourceFailed:
         image, failed = self._cluster.location, self._failed

@@ -52,6 +52,11 @@ def translate(
     return failed(f"{start}: {reason or 'unknown error'}; the log of Ceph may have the reason")
 
 
+def no_pool(image: RbdImage) -> errors.CannotOpen:
+    """Return the error to raise when the pool does not exist."""
+    return errors.CannotOpen(f"{image}: Ceph has no pool {image.pool}; check its name")
+
+
 def require_conf(image: RbdImage) -> None:
     """Raise CannotOpen unless the cluster's configuration can be read."""
     if not os.access(image.conf, os.R_OK):

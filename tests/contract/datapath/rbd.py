@@ -2,6 +2,9 @@
 
 import contextlib
 import itertools
+import json
+import struct
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -87,6 +90,77 @@ class Images:
 
     def close(self) -> None:
         self._stack.close()
+
+    def invalidate(self, image: str, snapshot: str | None = None) -> None:
+        """Let the maps of objects of an image or a snapshot be marked as invalid, as Ceph does when it could not write one."""
+        with self.open(image, read_only=True) as opened:
+            header = f"rbd_header.{opened.id()}"
+            number = struct.pack("<Q", opened.snap_get_id(snapshot)) if snapshot else b""
+        flags = self.rbd.RBD_FLAG_OBJECT_MAP_INVALID | self.rbd.RBD_FLAG_FAST_DIFF_INVALID
+        self.pool.execute(header, "rbd", "set_flags", struct.pack("<QQ", flags, flags) + number)
+
+    def empty_maps(self, image: str) -> None:
+        """Let the maps of objects of all snapshots of an image say that no object exists or has changed."""
+        with self.open(image, read_only=True) as opened:
+            names = [f"rbd_object_map.{opened.id()}.{found['id']:016x}" for found in opened.list_snaps()]
+        for name in names:
+            self.pool.execute(name, "rbd", "object_map_resize", struct.pack("<QB", 0, 0))
+            self.pool.execute(name, "rbd", "object_map_resize", struct.pack("<QB", 16, 0))
+
+
+class Administrator:
+    """A connection that may change how the cluster works."""
+
+    def __init__(self, ceph: Ceph) -> None:
+        import rados
+
+        self._cluster = rados.Rados(conffile=str(ceph.conf), rados_id="admin")
+        self._cluster.connect()
+        self._stack = ExitStack()
+        self._stack.callback(self._cluster.shutdown)
+
+    def forget_clients_after(self, seconds: int) -> None:
+        """Let a client that died be remembered for a shorter time."""
+        self._configure("osd_client_watch_timeout", seconds)
+        self._stack.callback(self._configure, "osd_client_watch_timeout", 30)
+
+    def _configure(self, name: str, value: int) -> None:
+        command = {"prefix": "config set", "var": name, "val": [str(value)]}
+        status, _, message = self._cluster.osd_command(0, json.dumps(command), b"")
+        assert status == 0, message
+
+    def fill(self) -> None:
+        """Let the storage be full."""
+        self._stack.callback(self._fill, 0.95, full=False)
+        self._fill(1e-9, full=True)
+
+    def _fill(self, ratio: float, *, full: bool) -> None:
+        kinds = ["nearfull", "backfillfull", "full"]
+        for kind in kinds if full else reversed(kinds):
+            self._ask(prefix=f"osd set-{kind}-ratio", ratio=ratio)
+        # The OSD looks every few seconds.
+        while ("full" in json.loads(self._ask(prefix="osd dump", format="json"))["osds"][0]["state"]) != full:
+            time.sleep(0.1)
+
+    def cut_off(self, address: str) -> None:
+        """Let the cluster refuse a client from now on."""
+        self._ask(prefix="osd blocklist", blocklistop="add", addr=address)
+
+    def _ask(self, **command: Any) -> bytes:
+        status, answer, message = self._cluster.mon_command(json.dumps(command), b"")
+        assert status == 0, message
+        return answer
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+@pytest.fixture
+def administrator(ceph: Ceph) -> Iterator[Administrator]:
+    """What it changes ends with the test."""
+    made = Administrator(ceph)
+    yield made
+    made.close()
 
 
 @pytest.fixture

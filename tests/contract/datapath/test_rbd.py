@@ -12,9 +12,9 @@ from karbor_like.datapath.rbd.opening import Way
 from karbor_like.datapath.rbd.volume import RbdReader, RbdWriter
 from tests.cloud.ceph import READER, WRITER, Ceph
 from tests.contract.datapath import suites
-from tests.contract.datapath.rbd import Images, images
+from tests.contract.datapath.rbd import Administrator, Images, administrator, images
 
-__all__ = ["images"]
+__all__ = ["administrator", "images"]
 
 WAYS: list[Way] = ["librbd"]
 
@@ -53,20 +53,37 @@ class Readers(suites.ReaderLab):
 
 
 class Writers(suites.WriterLab):
-    def __init__(self, images: Images, servers: Any, stack: ExitStack, way: Way) -> None:
+    def __init__(
+        self, images: Images, administrator: Administrator, servers: Any, stack: ExitStack, way: Way
+    ) -> None:
+        # Images are removed after a writer was abandoned, which the cluster remembers.
+        administrator.forget_clients_after(2)
         self.images = images
+        self.administrator = administrator
         self._servers = servers
         self._stack = stack
         self._way: Way = way
 
     def create(self, size: int) -> str:
-        return self.images.create(size)
+        self._image = self.images.create(size)
+        return self._image
 
     def writer(self, volume: str, timeout: float = suites.GENEROUS) -> RbdWriter:
         return rbd.open_writer(self.images.location(volume, user=WRITER), timeout=timeout, way=self._way)
 
     def content(self, volume: str) -> bytes:
         return self.images.content(volume)
+
+    def create_on_full_storage(self, size: int) -> str:
+        if self._way != "librbd":
+            pytest.skip("QEMU waits until there is space")
+        image = self.create(size)
+        self.administrator.fill()
+        return image
+
+    def cut(self, writer: RbdWriter) -> None:
+        for address in self.images.ceph.watchers(self._image):
+            self.administrator.cut_off(address)
 
     def silence(self, writer: RbdWriter) -> None:
         self._stack.enter_context(self._servers.stopped(Ceph.OSD))
@@ -87,5 +104,12 @@ class TestRbdReader(suites.ReaderContract):
 
 class TestRbdWriter(suites.WriterContract):
     @pytest.fixture(params=WAYS)
-    def lab(self, request: pytest.FixtureRequest, images: Images, servers: Any, stack: ExitStack) -> Writers:
-        return Writers(images, servers, stack, request.param)
+    def lab(
+        self,
+        request: pytest.FixtureRequest,
+        images: Images,
+        administrator: Administrator,
+        servers: Any,
+        stack: ExitStack,
+    ) -> Writers:
+        return Writers(images, administrator, servers, stack, request.param)
