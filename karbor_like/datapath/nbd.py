@@ -144,10 +144,14 @@ class Client:
 
     def flush(self) -> None:
         """Return when everything that was written is durable."""
-        if self._broken is not None:
-            raise self._failed(f"{self._what}: {self._broken}")
+        self.check()
         if self._flags & _CAN_FLUSH:
             self._begin(_FLUSH, 0, 0).future.result()
+
+    def check(self) -> None:
+        """Raise if the connection was lost or closed."""
+        if self._broken is not None:
+            raise self._failed(f"{self._what}: {self._broken}")
 
     def describe(self, context: str) -> Iterator[Status]:
         """Yield what the server says of all of the volume in a context, in ascending order; like neighbours are joined."""
@@ -182,7 +186,7 @@ class Client:
         return _joined(status.extent for status in self.describe(DEPTH) if 1 <= status.flags <= depth)
 
     def close(self) -> None:
-        """End the connection. Requests in flight fail. Waits for the thread of the client."""
+        """End the connection. Idempotent. Requests in flight fail. Waits for the thread of the client."""
         with self._lock:
             idle = not self._pending and self._broken is None
         if idle:

@@ -676,13 +676,16 @@ CONNECTING = {
 }  # fmt: skip
 
 #: The modules that do so, whose connections the tests above end, or that only listen. test_archive_targets.py has silent
-#: servers for the targets of archives.
+#: servers for the targets of archives, and the tests of the data path have silent storage.
 CONNECTED = {
     "karbor_like/webserver.py": {"socket.socket"},
     "karbor_like/protection/connections.py": {"socket.socket"},
     "karbor_like/clients/http.py": {"requests.Session"},
     "karbor_like/bank/objectstore/s3.py": {"boto3.session.Session"},
     "karbor_like/bank/objectstore/swift.py": {"swiftclient.client.Connection"},
+    "karbor_like/datapath/handshake.py": {"socket.socket"},
+    "karbor_like/datapath/nbd.py": {"socket.socket"},
+    "karbor_like/datapath/qemu.py": {"socket.socket"},
     "karbor_like/control/targets/ftp.py": {"ftplib.FTP"},
     "karbor_like/control/targets/http.py": {"requests.request"},
     "karbor_like/control/targets/rsync.py": {"subprocess.run"},
