@@ -1,0 +1,331 @@
+"""Files of a share: raw volumes, qcow2 volumes, and chains of overlays as Cinder's NFS driver makes them."""
+
+import itertools
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from karbor_like.datapath import files
+from karbor_like.datapath.contract import VolumeReader, VolumeWriter
+from karbor_like.datapath.errors import CannotOpen, SourceGone
+from karbor_like.datapath.location import FileFormat, ImageFile
+from tests.contract.datapath import suites
+from tests.contract.datapath.suites import GENEROUS, nothing_left
+
+pytestmark = pytest.mark.usefixtures("qemu")
+
+
+def img(*args: object) -> None:
+    subprocess.run(["qemu-img", *map(str, args)], check=True, stdout=subprocess.DEVNULL)
+
+
+def kill(opened: VolumeReader | VolumeWriter, number: int) -> None:
+    os.kill(opened.server.pid, number)
+
+
+@dataclass
+class Readers(suites.ReaderLab):
+    share: Path
+    base: FileFormat
+    #: The file is the volume then.
+    refuses_removed = False
+
+    def create(self, size: int) -> None:
+        self.chain, self.numbers = ["volume-1"], itertools.count(1)
+        img("create", "-q", "-f", self.base, self.share / "volume-1", size)
+
+    def format(self, name: str) -> FileFormat:
+        return self.base if name == "volume-1" else "qcow2"
+
+    def write(self, content: Mapping[int, bytes]) -> None:
+        argv, source = ["qemu-io", "-f", self.format(self.chain[-1])], self.share.parent / "source"
+        for number, (offset, data) in enumerate(content.items()):
+            source.with_name(f"source{number}").write_bytes(data)
+            argv += ["-c", f"write -s {source}{number} {offset} {len(data)}"]
+        subprocess.run([*argv, str(self.share / self.chain[-1])], check=True, stdout=subprocess.DEVNULL)
+
+    def resize(self, size: int) -> None:
+        img("resize", "-q", "-f", self.format(self.chain[-1]), self.share / self.chain[-1], size)
+
+    def snapshot(self) -> ImageFile:
+        below = self.chain[-1]
+        self.chain.append(f"volume-1.{next(self.numbers)}")
+        create = ["create", "-q", "-f", "qcow2", "-F", self.format(below), "-b", below]
+        img(*create, self.share / self.chain[-1])
+        return ImageFile(self.share, below, self.format(below))
+
+    def reader(self, snapshot: ImageFile, timeout: float = GENEROUS) -> VolumeReader:
+        return files.open_reader(snapshot, timeout=timeout)
+
+    def remove(self, snapshot: ImageFile) -> None:
+        """Merge the overlay of a snapshot into its file, as Cinder does."""
+        place = self.chain.index(snapshot.name)
+        overlay = self.chain.pop(place + 1)
+        img("commit", "-q", "-f", "qcow2", self.share / overlay)
+        if place + 1 < len(self.chain):
+            rebase = ["rebase", "-q", "-u", "-f", "qcow2", "-F", snapshot.format, "-b", snapshot.name]
+            img(*rebase, self.share / self.chain[place + 1])
+        (self.share / overlay).unlink()
+
+    def cut(self, reader: VolumeReader) -> None:
+        kill(reader, signal.SIGKILL)
+
+    def silence(self, reader: VolumeReader) -> None:
+        kill(reader, signal.SIGSTOP)
+
+
+@dataclass
+class Writers(suites.WriterLab):
+    share: Path
+    format: FileFormat
+    small: Path | None = None
+
+    def create(self, size: int) -> ImageFile:
+        return self._create(self.share, size)
+
+    def create_on_full_storage(self, size: int) -> ImageFile:
+        small = self.share.parent / "small"
+        small.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", small]
+        if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
+            pytest.skip("cannot mount a small filesystem")
+        self.small = small
+        return self._create(small, size)
+
+    def _create(self, share: Path, size: int) -> ImageFile:
+        img("create", "-q", "-f", self.format, share / "volume-1", size)
+        return ImageFile(share, "volume-1", self.format)
+
+    def writer(self, volume: ImageFile, timeout: float = GENEROUS) -> VolumeWriter:
+        return files.open_writer(volume, timeout=timeout)
+
+    def content(self, volume: ImageFile) -> bytes:
+        copy = self.share / "copy"
+        img("convert", "-q", "-f", volume.format, "-O", "raw", volume.share / volume.name, copy)
+        return copy.read_bytes()
+
+    def cut(self, writer: VolumeWriter) -> None:
+        kill(writer, signal.SIGKILL)
+
+    def silence(self, writer: VolumeWriter) -> None:
+        kill(writer, signal.SIGSTOP)
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Path:
+    (tmp_path / "share").mkdir()
+    return tmp_path / "share"
+
+
+class Readable(suites.ReaderContract):
+    base: FileFormat
+
+    @pytest.fixture
+    def lab(self, share: Path) -> Readers:
+        return Readers(share, self.base)
+
+
+class TestChainOnRaw(Readable):
+    base = "raw"
+
+
+class TestChainOnQcow2(Readable):
+    base = "qcow2"
+
+
+class Writable(suites.WriterContract):
+    format: FileFormat
+
+    @pytest.fixture
+    def lab(self, share: Path) -> Iterator[Writers]:
+        lab = Writers(share, self.format)
+        yield lab
+        if lab.small is not None:
+            subprocess.run(["umount", lab.small], check=True)
+
+
+class TestRawWriter(Writable):
+    format = "raw"
+
+
+class TestQcow2Writer(Writable):
+    format = "qcow2"
+
+
+def opened(share: Path, name: str, format_: FileFormat = "qcow2", **options: Any) -> VolumeReader:
+    return files.open_reader(ImageFile(share, name, format_), timeout=GENEROUS, **options)
+
+
+def overlay(share: Path, backing: str, format_: str = "raw") -> None:
+    """Make an overlay ``top`` that names a file below it, without opening that."""
+    img("create", "-q", "-u", "-f", "qcow2", "-F", format_, "-b", backing, share / "top", 65536)
+
+
+@pytest.fixture
+def secret(share: Path) -> Path:
+    """A file outside the share, which no volume may show."""
+    path = share.parent / "secret"
+    path.write_bytes(b"secret" * 10_000)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("backing", "message"),
+    [
+        ("{secret}", "secret is outside the share"),
+        ("../secret", "secret is outside the share"),
+        ("link", "link is outside the share"),
+        ("folder/../../secret", "secret is outside the share"),
+        ("json:{{}}", "something else than a file"),
+        ("nbd://127.0.0.1:1/x", "something else than a file"),
+        ("nbd+unix:///x?socket=/x", "something else than a file"),
+        ("file:{secret}", "something else than a file"),
+        ("missing", "missing does not exist"),
+        ("folder", "folder is not a file"),
+        ("pipe", "pipe is not a file"),
+        ("top", "without an end"),
+    ],
+)
+def test_files_below_must_be_in_the_share(share: Path, secret: Path, backing: str, message: str) -> None:
+    (share / "link").symlink_to(secret)
+    (share / "folder").mkdir()
+    os.mkfifo(share / "pipe")
+    overlay(share, backing.format(secret=secret), "qcow2" if backing == "top" else "raw")
+    with nothing_left(), pytest.raises(CannotOpen, match=message):
+        opened(share, "top")
+
+
+@pytest.mark.parametrize("name", ["../secret", "link", "missing", "folder", "pipe"])
+@pytest.mark.parametrize("open_", [files.open_reader, files.open_writer])
+def test_the_file_itself_must_be_in_the_share(share: Path, secret: Path, name: str, open_: Any) -> None:
+    (share / "link").symlink_to(secret)
+    (share / "folder").mkdir()
+    os.mkfifo(share / "pipe")
+    with nothing_left(), pytest.raises(CannotOpen):
+        open_(ImageFile(share, name, "raw"), timeout=GENEROUS)
+
+
+def test_a_link_within_the_share_is_followed(share: Path) -> None:
+    (share / "volume").write_bytes(b"x" * 65536)
+    (share / "link").symlink_to("volume")
+    overlay(share, "link")
+    with opened(share, "top") as reader:
+        assert suites.fetch(reader, 0, 3) == b"xxx"
+        reader.confirm()
+
+
+def test_data_in_another_file_are_refused(share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(share)
+    img("create", "-q", "-f", "qcow2", "-o", "data_file=data,data_file_raw=on", "top", 65536)
+    with pytest.raises(CannotOpen, match="top: the data are in another file"):
+        opened(share, "top")
+
+
+def test_encrypted_images_are_refused(share: Path) -> None:
+    img("create", "-q", "-f", "qcow2", share / "top", 65536)
+    with (share / "top").open("r+b") as file:
+        file.seek(32)
+        file.write(b"\0\0\0\2")
+    with pytest.raises(CannotOpen, match="top: the image is encrypted"):
+        opened(share, "top")
+
+
+def test_the_format_below_must_be_stated(share: Path) -> None:
+    """QEMU itself does not make such a file any more."""
+    (share / "volume").write_bytes(bytes(65536))
+    overlay(share, "volume")
+    header = (share / "top").read_bytes()
+    (share / "top").write_bytes(header.replace(b"\xe2\x79\x2a\xca", b"\x12\x34\x56\x78", 1))
+    with pytest.raises(CannotOpen, match="top does not state the format of the file below it"):
+        opened(share, "top")
+    overlay(share, "volume", "vmdk")
+    with pytest.raises(CannotOpen, match="format vmdk of volume is not supported"):
+        opened(share, "top")
+
+
+@pytest.mark.parametrize("length", [0, 3, 80, 110, 65536])
+def test_other_files_are_not_qcow2(share: Path, length: int) -> None:
+    for start in (b"", b"QFI\xfb\0\0\0\3", b"QFI\xfb\0\0\0\3" + b"\xff" * 100):
+        (share / "top").write_bytes((start + b"?" * length)[:length])
+        with nothing_left(), pytest.raises(CannotOpen):
+            opened(share, "top")
+
+
+def test_a_raw_volume_that_contains_a_header_is_raw(share: Path, secret: Path) -> None:
+    """A tenant writes the header of an overlay into a raw volume."""
+    overlay(share, str(secret))
+    with opened(share, "top", "raw") as reader:
+        assert suites.fetch(reader, 0, 4) == b"QFI\xfb"
+    os.rename(share / "top", share / "volume")
+    overlay(share, "volume")
+    with opened(share, "top") as reader:
+        assert suites.fetch(reader, 0, 4) == b"QFI\xfb"
+
+
+def test_a_file_that_is_replaced_or_written_is_not_confirmed(share: Path) -> None:
+    for change in ("replace", "write", "unlink", "link"):
+        (share / "volume").unlink(missing_ok=True)
+        (share / "volume").write_bytes(b"x" * 65536)
+        with opened(share, "volume", "raw") as reader:
+            if change == "write":
+                with (share / "volume").open("r+b") as file:
+                    file.write(b"y")
+                os.utime(share / "volume", ns=(1, 1))
+            else:
+                (share / "volume").rename(share / "old")
+            if change == "replace":
+                (share / "volume").write_bytes(b"x" * 65536)
+            elif change == "link":
+                (share / "volume").symlink_to("old")
+            with pytest.raises(SourceGone):
+                reader.confirm()
+
+
+def test_a_mark_names_the_overlay_if_it_is_known(share: Path) -> None:
+    lab = Readers(share, "raw")
+    lab.create(65536)
+    first, second = lab.snapshot(), lab.snapshot()
+    for name, found in ((second.name, True), ("volume-1.other", False)):
+        with files.open_reader(first, timeout=GENEROUS, overlay=name) as reader:
+            mark = suites.stored(reader)
+        with lab.reader(second) as reader:
+            assert (reader.changed(mark) is not None) == found
+
+
+def test_a_volume_that_shrank_in_between_is_not_compared(share: Path) -> None:
+    lab = Readers(share, "raw")
+    lab.create(131072)
+    with lab.reader(lab.snapshot()) as reader:
+        mark = suites.stored(reader)
+    img("resize", "-q", "--shrink", "-f", "qcow2", share / lab.chain[-1], 65536)
+    lab.snapshot()
+    lab.resize(131072)
+    with lab.reader(lab.snapshot()) as reader:
+        assert reader.changed(mark) is None
+
+
+def test_another_client_of_a_new_qcow2_volume_is_noticed(share: Path) -> None:
+    img("create", "-q", "-f", "qcow2", share / "volume", 65536)
+    location = ImageFile(share, "volume", "qcow2")
+    with files.open_writer(location, timeout=GENEROUS), nothing_left(), pytest.raises(CannotOpen, match="lock"):
+        files.open_writer(location, timeout=GENEROUS)
+
+
+def test_a_volume_with_files_below_is_not_new(share: Path) -> None:
+    (share / "volume").write_bytes(bytes(65536))
+    overlay(share, "volume")
+    with nothing_left(), pytest.raises(CannotOpen, match="has volume below it, so it is not a new volume"):
+        files.open_writer(ImageFile(share, "top", "qcow2"), timeout=GENEROUS)
+
+
+def test_reading_does_not_wait_for_locks_of_other_clients(share: Path) -> None:
+    (share / "volume").write_bytes(b"x" * 65536)
+    location = ImageFile(share, "volume", "raw")
+    with files.open_writer(location, timeout=GENEROUS), files.open_reader(location, timeout=GENEROUS) as reader:
+        assert suites.fetch(reader, 0, 1) == b"x"
