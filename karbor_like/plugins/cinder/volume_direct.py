@@ -9,22 +9,20 @@ The options say how the bytes of the volumes of each host of Cinder can be reach
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from oslo_config import cfg
 
-from karbor_like import exception
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
-from karbor_like.plugins.cinder.direct import choice, route
-from karbor_like.plugins.cinder.direct.backend import Backend
+from karbor_like.plugins.cinder.direct.plugin import DirectPlugin
 from karbor_like.plugins.cinder.direct.protect import Protect
 from karbor_like.plugins.cinder.direct.restore import Restore
 from karbor_like.plugins.cinder.objects import Snapshots, Volumes
 from karbor_like.plugins.cinder.volume_data import OPTION_PROPERTIES, RESTORE_PROPERTIES, VolumeDataPlugin
 from karbor_like.plugins.glance import data
 from karbor_like.plugins.glance.objects import Images
-from karbor_like.plugins.protection import HookContext, Schemas
+from karbor_like.plugins.protection import Schemas
 from karbor_like.plugins.toolkit import quotas, transfer
 
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
@@ -102,7 +100,7 @@ Time limit for each request to the storage, in seconds.
 )
 
 
-class VolumeDirectProtection(VolumeDataPlugin):
+class VolumeDirectProtection(DirectPlugin):
     """Stores volumes in the bank, and reads them where they are stored."""
 
     api_version = 1
@@ -116,22 +114,3 @@ class VolumeDirectProtection(VolumeDataPlugin):
     }
     creates = (Volumes, Snapshots, Images)
     quotas = (quotas.volume,)
-
-    #: The kinds of backends, by their names in the option ``backends``.
-    kinds: ClassVar[Mapping[str, type[Backend]]] = {}
-
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
-        super().__init__(conf)
-        self.rules = choice.parse(self.conf.backends, self.kinds, self.conf)
-
-    def fall_back(self, context: HookContext, reason: str) -> dict[str, str]:
-        """Return the record of the route through Glance. Raises ResourceFailed if the operator does not want it.
-
-        :param reason: why the direct route cannot be taken
-        """
-        if self.conf.fallback != "glance":
-            raise exception.ResourceFailed(
-                f"{context.resource.key} cannot be reached where it is stored, and [{self.group}] fallback is"
-                f" {self.conf.fallback!r}: {reason}"
-            )
-        return route.through_glance(reason)

@@ -21,8 +21,8 @@ _VERSION: Final = "3.44"
 class Attachments(CloudObjects):
     """Attachments, without a server, of volumes that an operation has made.
 
-    They have no names. Only the operation has a reason to attach such a volume without a server, so all of a volume count as its
-    own.
+    They have no names. Only the operation has a reason to attach such a volume without a server, so all of a volume
+    count as its own.
 
     :param find_volumes: returns the ids of the volumes
     """
@@ -108,6 +108,6 @@ def require_attached(context: HookContext, clients: Clients, volume_id: str, att
         status = "deleted"
     if status != attachments.ready:
         raise exception.ResourceFailed(
-            f"attachment {attachment_id} of volume {volume_id} is {status!r}: the volume was detached while it was written, so"
-            " its bytes may be wrong"
+            f"attachment {attachment_id} of volume {volume_id} is {status!r}: the volume was detached while it was written,"
+            " so its bytes may be wrong"
         )

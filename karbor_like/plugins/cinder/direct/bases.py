@@ -59,6 +59,12 @@ class Written:
     remarks: tuple[str, ...] = ()
 
 
+def is_distrusted(context: HookContext, map_name: str) -> bool:
+    """Return whether a base says that maps of this kind were wrong."""
+    found = filter(None, map(kept.find, context.bases))
+    return any(each.get("distrusted") is True and each.get("map") == map_name for each in found)
+
+
 class Writer:
     """Writes the stream of one checkpoint.
 
@@ -74,9 +80,8 @@ class Writer:
 
     def write(self) -> Written:
         """Store all bytes, and read as few as possible of them. Raises what readers, the bank and ``check`` raise."""
-        documents = [(section, kept.find(section)) for section in self._context.bases]
-        distrusted = any(self._is_distrusted(document) for _, document in documents if document)
-        base = None if distrusted else self._find(documents)
+        distrusted = is_distrusted(self._context, self._map_name)
+        base = None if distrusted else self._find()
         if base is None:
             return self._in_full(distrusted)
         try:
@@ -114,11 +119,9 @@ class Writer:
         )
         return Written(stats, (self._context.checkpoint_id,), distrusted=True, remarks=(remark,))
 
-    def _is_distrusted(self, document: Mapping[str, Any]) -> bool:
-        return document.get("distrusted") is True and document.get("map") == self._map_name
-
-    def _find(self, documents: Iterable[tuple[ResourceSection, Mapping[str, Any] | None]]) -> Base | None:
-        for section, document in documents:
+    def _find(self) -> Base | None:
+        for section in self._context.bases:
+            document = kept.find(section)
             chain = _chain(document)
             content = document.get("content") if document else None
             if document is None or not chain or not isinstance(content, Mapping):

@@ -38,7 +38,7 @@ def pool(name: object) -> str:
 
 
 def volume_file(name: object, stored: str) -> str:
-    """Return the name of a file of the volume that the storage calls *stored*. Raises CannotOpen if it has another form."""
+    """Return the name of a file of the volume that the storage calls *stored*, or raise CannotOpen."""
     found = _checked(_FILE, name, "name of a file of a volume")
     match = _FILE.fullmatch(found)
     if match is None or match[1] != stored:
@@ -47,7 +47,7 @@ def volume_file(name: object, stored: str) -> str:
 
 
 def volume_image(name: object, stored: str) -> str:
-    """Return the name of the image of the volume that the storage calls *stored*. Raises CannotOpen if it has another form."""
+    """Return the name of the image of the volume that the storage calls *stored*, or raise CannotOpen."""
     found = _checked(_VOLUME, name, "name of an image of a volume")
     if found != of_volume(stored):
         raise errors.CannotOpen(f"image {found}: it does not belong to volume {stored}")

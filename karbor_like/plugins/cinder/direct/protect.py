@@ -1,13 +1,14 @@
 """The protect of ``volume-direct``: snapshot, extents, bank, clean-up."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from karbor_like import exception
 from karbor_like.datapath import errors
 from karbor_like.plugins.cinder import kept, metadata, source, volume_glance
 from karbor_like.plugins.cinder.direct import bases, choice, route
 from karbor_like.plugins.cinder.direct.backend import Backend
+from karbor_like.plugins.cinder.direct.plugin import DirectPlugin
 from karbor_like.plugins.cinder.objects import Snapshots, Volumes
 from karbor_like.plugins.cinder.volume_data import require_unencrypted
 from karbor_like.plugins.glance import data, integrity
@@ -16,14 +17,11 @@ from karbor_like.plugins.protection import HookContext, ResourceOperation
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents
 from karbor_like.plugins.toolkit.source import SNAPSHOT
 
-if TYPE_CHECKING:
-    from karbor_like.plugins.cinder.volume_direct import VolumeDirectProtection
-
 
 class Protect(ResourceOperation):
     """The snapshot is taken in ``prepare_finish``, so that those of all volumes of a plan are taken close together."""
 
-    plugin: "VolumeDirectProtection"
+    plugin: DirectPlugin
 
     def prepare_finish(self, context: HookContext) -> None:
         volume = source.wait_until_idle(context)
@@ -33,8 +31,7 @@ class Protect(ResourceOperation):
         # The properties at the time of the snapshot, and the route, which an earlier attempt may have chosen.
         chosen = (documents.find(context) or {}).get(route.ROUTE) or self._choose(context, volume)
         documents.put(context, {"volume": metadata.describe(volume), route.ROUTE: chosen})
-        keep = self.plugin.conf.keep_mark == "cinder" and chosen["kind"] != route.GLANCE
-        source.take_snapshot(context, volume, keep=keep)
+        source.take_snapshot(context, volume, keep=bool(chosen.get("keeps")))
 
     def main(self, context: HookContext) -> dict[str, Any]:
         document = documents.get(context)
@@ -60,9 +57,12 @@ class Protect(ResourceOperation):
     def cleanup(self, context: HookContext) -> None:
         cleanup.remove_all(context, self._created(context))
 
-    def _choose(self, context: HookContext, volume: Any) -> dict[str, str]:
+    def _choose(self, context: HookContext, volume: Any) -> dict[str, Any]:
         backend, reason = choice.choose(context, self.plugin.rules, choice.locate(context, volume))
-        return route.direct(backend.kind) if backend else self.plugin.fall_back(context, reason)
+        if backend is None:
+            return self.plugin.fall_back(context, reason)
+        keeps = self.plugin.conf.keep_mark == "cinder" and not bases.is_distrusted(context, backend.map_name)
+        return route.direct(backend.kind, keeps=keeps)
 
     def _directly(self, context: HookContext, document: Mapping[str, Any]) -> dict[str, Any]:
         remarks: list[str] = []

@@ -1,7 +1,7 @@
 """The restore of ``volume-direct``: an empty volume, attached, written and detached."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from karbor_like import exception
 from karbor_like.clients.errors import translated
@@ -11,15 +11,13 @@ from karbor_like.plugins.cinder import restored, volume_glance
 from karbor_like.plugins.cinder.direct import attachments, choice
 from karbor_like.plugins.cinder.direct.attachments import ATTACHMENT
 from karbor_like.plugins.cinder.direct.backend import Backend, StoredVolume
+from karbor_like.plugins.cinder.direct.plugin import DirectPlugin
 from karbor_like.plugins.cinder.direct.transfer import Target
 from karbor_like.plugins.cinder.objects import Volumes
 from karbor_like.plugins.cinder.restored import VOLUME
 from karbor_like.plugins.glance.data import DATA
 from karbor_like.plugins.protection import HookContext, ResourceOperation
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, planning
-
-if TYPE_CHECKING:
-    from karbor_like.plugins.cinder.volume_direct import VolumeDirectProtection
 
 #: Role of the volume that is written directly. That of the route through Glance is another one: see :mod:`.route`.
 DIRECT_VOLUME: Final = "direct-volume"
@@ -28,7 +26,7 @@ DIRECT_VOLUME: Final = "direct-volume"
 class Restore(ResourceOperation):
     """The restored volume is a result, which is deleted only if the operation fails."""
 
-    plugin: "VolumeDirectProtection"
+    plugin: DirectPlugin
 
     def plan(self, context: HookContext) -> Sequence[PlannedAction]:
         created = PlannedAction(Action.CREATE, context.resource.key)

@@ -8,20 +8,22 @@ each route has a role of its own.
 from collections.abc import Mapping
 from typing import Any, Final
 
-#: Member of the document of a volume: ``kind``, and for another route than the configured one the ``reason``.
+#: Member of the document of a volume: ``kind``; whether the snapshot is kept (``keeps``); and of the route through Glance the
+#: ``reason``.
 ROUTE: Final = "route"
 GLANCE: Final = "glance"
 
 
-def direct(kind: str) -> dict[str, str]:
+def direct(kind: str, *, keeps: bool) -> dict[str, Any]:
     """Return the record of the direct route.
 
     :param kind: of the backend
+    :param keeps: whether the snapshot is kept as a mark
     """
-    return {"kind": kind}
+    return {"kind": kind, "keeps": keeps}
 
 
-def through_glance(reason: str) -> dict[str, str]:
+def through_glance(reason: str) -> dict[str, Any]:
     """Return the record of the route through Glance, and why it is not the direct one."""
     return {"kind": GLANCE, "reason": reason}
 

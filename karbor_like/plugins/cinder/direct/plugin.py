@@ -1,0 +1,35 @@
+"""What the operations of ``volume-direct`` know of their plugin."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from oslo_config import cfg
+
+from karbor_like import exception
+from karbor_like.plugins.cinder.direct import choice, route
+from karbor_like.plugins.cinder.direct.backend import Backend
+from karbor_like.plugins.cinder.volume_data import VolumeDataPlugin
+from karbor_like.plugins.protection import HookContext
+
+
+class DirectPlugin(VolumeDataPlugin):
+    """A plugin with backends and a fallback."""
+
+    #: The kinds of backends, by their names in the option ``backends``.
+    kinds: ClassVar[Mapping[str, type[Backend]]] = {}
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        super().__init__(conf)
+        self.rules = choice.parse(self.conf.backends, self.kinds, self.conf)
+
+    def fall_back(self, context: HookContext, reason: str) -> dict[str, Any]:
+        """Return the record of the route through Glance. Raises ResourceFailed if the operator does not want it.
+
+        :param reason: why the direct route cannot be taken
+        """
+        if self.conf.fallback != "glance":
+            raise exception.ResourceFailed(
+                f"{context.resource.key} cannot be reached where it is stored, and [{self.group}] fallback is"
+                f" {self.conf.fallback!r}: {reason}"
+            )
+        return route.through_glance(reason)
