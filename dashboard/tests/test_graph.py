@@ -61,6 +61,27 @@ class GraphTest(Case):
                 context, _page = shown([trees.Node("T", "i", "n", status=status)])
                 self.assertEqual(tone, context["drawing"]["boxes"][0]["tone"])
 
+    def test_a_shared_resource_is_looked_at_once(self):
+        lowest = trees.Node("T", "0", "n")
+        for number in range(1, 40):
+            # Two paths from each to the next: 2**39 in all.
+            lowest = trees.Node("T", str(number), "n", [lowest, lowest])
+        context, _page = shown([lowest])
+        self.assertEqual(40, len({box["x"] for box in context["drawing"]["boxes"]}))
+        self.assertEqual(39, len(context["drawing"]["lines"]))
+
+    def test_a_resource_is_right_of_the_longest_path_to_it(self):
+        shared = trees.Node("T", "shared", "n")
+        context, _page = shown([trees.Node("T", "a", "n", [shared, trees.Node("T", "b", "n", [shared])])])
+        places = {box["node"].id: int(box["x"]) for box in context["drawing"]["boxes"]}
+        self.assertEqual(["a", "b", "shared"], sorted(places, key=places.__getitem__))
+
+    def test_resources_that_use_each_other(self):
+        first, second = trees.Node("T", "1", "n"), trees.Node("T", "2", "n")
+        first.children, second.children = [second], [first]
+        context, _page = shown([first])
+        self.assertEqual(2, len(context["drawing"]["boxes"]))
+
     def test_many_resources_are_only_in_the_table(self):
         for count, is_drawn in ((graph.MOST_DRAWN, True), (graph.MOST_DRAWN + 1, False)):
             context, page = shown([trees.Node("T", str(number), "n") for number in range(count)])

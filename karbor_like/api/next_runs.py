@@ -1,17 +1,32 @@
 """The next due times of triggers, for one response."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from karbor_like import exception, foreign
 from karbor_like.api.context import ServiceContext
 from karbor_like.triggers import contract, upcoming
 
+T = TypeVar("T")
+
 #: Number of due times that are shown.
 COUNT: Final = 5
 #: Seconds after which no more due times are computed for a response.
 _SECONDS: Final = 1.0
+
+
+def of_timing(deps: ServiceContext, trigger: Any, ask: Callable[[contract.Timing], T]) -> T | None:
+    """Return what *ask* answers about the due times of a stored trigger; None if this process does not know them.
+
+    :param trigger: has ``type`` and ``properties``
+    """
+    try:
+        with foreign.refused("properties"):
+            least = deps.conf.trigger.min_window
+            return ask(contract.stored_timing(deps.trigger_types, trigger.type, trigger.properties, least))
+    except exception.InvalidInput:
+        return None
 
 
 class NextRuns:
@@ -36,10 +51,4 @@ class NextRuns:
             return []
         if self._deps.clock.monotonic() > self._end:
             return None
-        try:
-            with foreign.refused("properties"):
-                window = self._deps.conf.trigger.min_window
-                timing = contract.stored_timing(self._deps.trigger_types, row.type, row.properties, window)
-                return upcoming.upcoming(timing, self._deps.clock, COUNT)
-        except exception.InvalidInput:
-            return None
+        return of_timing(self._deps, row, lambda timing: upcoming.upcoming(timing, self._deps.clock, COUNT))

@@ -152,13 +152,9 @@ def trigger(row: models.Trigger) -> Json:
     return {"id": row.id, "name": row.name, "type": row.type, "properties": properties}
 
 
-def timed_trigger(row: models.Trigger, times: Sequence[datetime] | None) -> Json:
-    """Return a trigger with its next due times; None: they are unknown."""
-    return {**trigger(row), "next_runs": _times(times)}
-
-
-def _times(times: Sequence[datetime] | None) -> list[str | None] | None:
-    return None if times is None else [moment(time) for time in times]
+def timed(shown: Json, times: Sequence[datetime] | None) -> Json:
+    """Return a trigger or a scheduled operation with its next due times; None: they are unknown."""
+    return {**shown, "next_runs": None if times is None else [moment(time) for time in times]}
 
 
 def scheduled_operation(row: models.ScheduledOperation) -> Json:
@@ -173,11 +169,6 @@ def scheduled_operation(row: models.ScheduledOperation) -> Json:
         "enabled": row.enabled,
         "disabled_reason": row.disabled_reason,
     }
-
-
-def timed_scheduled_operation(row: models.ScheduledOperation, times: Sequence[datetime] | None) -> Json:
-    """Return a scheduled operation with its next due times; None: they are unknown."""
-    return {**scheduled_operation(row), "next_runs": _times(times)}
 
 
 def run(row: models.ScheduledRun) -> Json:

@@ -1,6 +1,6 @@
 """The graph of resources: drawn, with a colour for each state, and the same facts as rows of a table."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from django.utils.translation import ngettext
@@ -24,9 +24,8 @@ _TONE_OF = {status: _TONES[is_good] for status, is_good in texts.STATUS_CHOICES}
 
 def context(roots: Iterable[trees.Node]) -> dict[str, Any]:
     """Return what the template ``resources.html`` shows of trees of resources. Each resource is shown once."""
-    known = list(roots)
-    nodes = list(trees.flat(known))
-    edges = dict.fromkeys(_edges(known))
+    nodes = list(trees.flat(roots))
+    edges = [*dict.fromkeys((node.key, child.key) for node in nodes for child in node.children)]
     above: dict[str, list[str]] = {}
     names = {node.key: node.name for node in nodes}
     for upper, lower in edges:
@@ -35,27 +34,31 @@ def context(roots: Iterable[trees.Node]) -> dict[str, Any]:
     return {
         "rows": rows,
         "most": MOST_DRAWN,
-        "drawing": _drawing(known, nodes, list(edges)) if 0 < len(nodes) <= MOST_DRAWN else None,
+        "drawing": _drawing(nodes, edges) if 0 < len(nodes) <= MOST_DRAWN else None,
     }
 
 
-def _edges(nodes: Iterable[trees.Node]) -> Iterator[tuple[str, str]]:
-    for node in nodes:
-        for child in node.children:
-            yield node.key, child.key
-        yield from _edges(node.children)
+def _levels(nodes: Iterable[trees.Node], edges: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """Return the length of the longest path that leads to each resource. What is part of a cycle, or below it, has 0."""
+    levels = {node.key: 0 for node in nodes}
+    lower: dict[str, list[str]] = {}
+    open_edges = dict.fromkeys(levels, 0)
+    for upper, below in edges:
+        lower.setdefault(upper, []).append(below)
+        open_edges[below] += 1
+    ready = [key for key, count in open_edges.items() if not count]
+    for key in ready:
+        for below in lower.get(key, ()):
+            levels[below] = max(levels[below], levels[key] + 1)
+            open_edges[below] -= 1
+            if not open_edges[below]:
+                ready.append(below)
+    return {key: level if not open_edges[key] else 0 for key, level in levels.items()}
 
 
-def _columns(roots: list[trees.Node], edges: list[tuple[str, str]]) -> list[list[str]]:
+def _columns(nodes: Iterable[trees.Node], edges: list[tuple[str, str]]) -> list[list[str]]:
     """Return the keys of all resources by column: right of all that use them, and near these."""
-    levels: dict[str, int] = {}
-
-    def walk(nodes: Iterable[trees.Node], level: int) -> None:
-        for node in nodes:
-            levels[node.key] = max(level, levels.get(node.key, 0))
-            walk(node.children, level + 1)
-
-    walk(roots, 0)
+    levels = _levels(nodes, edges)
     columns: list[list[str]] = [[] for _ in range(max(levels.values()) + 1)]
     for key, level in levels.items():
         columns[level].append(key)
@@ -67,9 +70,9 @@ def _columns(roots: list[trees.Node], edges: list[tuple[str, str]]) -> list[list
     return columns
 
 
-def _drawing(roots: list[trees.Node], nodes: list[trees.Node], edges: list[tuple[str, str]]) -> dict[str, Any]:
+def _drawing(nodes: list[trees.Node], edges: list[tuple[str, str]]) -> dict[str, Any]:
     """Return the places of boxes and lines. All numbers are texts, which no language formats in its own way."""
-    columns = _columns(roots, edges)
+    columns = _columns(nodes, edges)
     by_key = {node.key: node for node in nodes}
     highest = max(len(column) for column in columns) * (_HEIGHT + _GAP_Y) - _GAP_Y
     places: dict[str, tuple[int, int]] = {}

@@ -1,6 +1,7 @@
 """Resources as trees: what can be protected with what depends on it, and what a checkpoint contains."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -136,16 +137,18 @@ def _graph_node(
     return made
 
 
-def flat(nodes: Iterable[Node]) -> Iterator[Node]:
-    """Yield each resource of trees once."""
-    seen = set()
-    waiting = list(nodes)
+def flat(nodes: Iterable[Node]) -> Iterable[Node]:
+    """Return each resource of trees once: where it occurs with most of what is below it, which limits may have cut."""
+    found: dict[str, Node] = {}
+    waiting = deque(nodes)
     while waiting:
-        node = waiting.pop(0)
-        if node.key not in seen:
-            seen.add(node.key)
-            yield node
-        waiting += node.children
+        node = waiting.popleft()
+        known = found.get(node.key)
+        if known is None or len(node.children) > len(known.children):
+            found[node.key] = node
+            # What is below a resource that is shared is looked at once.
+            waiting += node.children
+    return found.values()
 
 
 def names(graph: Any) -> dict[str, str]:

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from karbor_like import exception, foreign
+from karbor_like import exception
 from karbor_like.api import errors, validation, views
 from karbor_like.api.controllers import base
 from karbor_like.api.expose import expose
-from karbor_like.api.next_runs import NextRuns
+from karbor_like.api.next_runs import NextRuns, of_timing
 from karbor_like.api.schemas import scheduled_operations as schemas
 from karbor_like.db import checkpoints, plans, quotas, scheduled_runs, triggers, trusts
 from karbor_like.db.models import ScheduledOperation, ScheduledRun, Trigger
@@ -16,7 +16,6 @@ from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.triggers import TRIGGERS
 from karbor_like.domain import left_out, retention
 from karbor_like.policies import scheduled_operations as rules
-from karbor_like.triggers.contract import stored_timing
 
 LOG = logging.getLogger(__name__)
 
@@ -135,13 +134,8 @@ class ScheduledOperations(base.Controller):
 
     def _window(self, trigger: Any) -> timedelta:
         """Return how long after its due time a run may start."""
-        least = self.deps.conf.trigger.min_window
-        try:
-            with foreign.refused("properties"):
-                timing = stored_timing(self.deps.trigger_types, trigger.type, trigger.properties, least)
-                return timedelta(seconds=timing.window)
-        except exception.InvalidInput:
-            return timedelta(seconds=least)
+        known = of_timing(self.deps, trigger, lambda timing: timing.window)
+        return timedelta(seconds=self.deps.conf.trigger.min_window if known is None else known)
 
     @expose(policy=rules.GET, response=schemas.RETENTION)
     def retention(self, scheduled_operation_id: str) -> dict[str, Any]:
@@ -208,7 +202,7 @@ def _with_triggers(session: Any, rows: list[ScheduledOperation]) -> list[tuple[S
 
 
 def _timed(times: NextRuns, row: ScheduledOperation, trigger: Trigger) -> dict[str, Any]:
-    return views.timed_scheduled_operation(row, times.of(trigger.id, trigger) if row.enabled else [])
+    return views.timed(views.scheduled_operation(row), times.of(trigger.id, trigger) if row.enabled else [])
 
 
 def _definition(asked: Mapping[str, Any] | str) -> dict[str, Any]:

@@ -32,14 +32,14 @@ class Triggers(base.Controller):
         )
         # Not in the transaction: computing the times may take long.
         times = NextRuns(self.deps)
-        return self.links("triggers", [views.timed_trigger(row, times.of(row.id, row)) for row in found], page)
+        return self.links("triggers", [views.timed(views.trigger(row), times.of(row.id, row)) for row in found], page)
 
     @expose(policy=rules.GET, response=schemas.DETAIL)
     def show(self, trigger_id: str) -> dict[str, Any]:
         """Show a trigger with its next due times."""
         trigger_id = validation.path_id("trigger_id", trigger_id)
         row = TRIGGERS.look_up(self.deps.database, trigger_id, self.context.scope)
-        return {"trigger_info": views.timed_trigger(row, NextRuns(self.deps).of(row.id, row))}
+        return {"trigger_info": views.timed(views.trigger(row), NextRuns(self.deps).of(row.id, row))}
 
     @expose(policy=rules.CREATE, body=schemas.CREATE, response=schemas.SHOWN)
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
