@@ -1,81 +1,22 @@
 """What holds for all pages: they can be shown, failures of the API are messages, and the number of requests is bounded."""
 
-import json
 import types
 from urllib import parse
 
 import requests
-from cloud import SERVER_ID, VOLUME_ID, Case
+from cloud import Case
 from django.urls import reverse
+from objects import INDEXES, TENANT, make_objects
 from openstack_dashboard.dashboards.project.instances import tables as instances
 from openstack_dashboard.dashboards.project.volumes import tables as volumes
 
-from karbor_like.db.checkpoints import CHECKPOINTS
 from tests.fixtures.api import PROJECT_A, PROJECT_B
 from tests.fixtures.fake_catalogue import PROVIDER, SERVER, VOLUME
 
-TENANT = "horizon:data_protection"
-INDEXES = (
-    "overview",
-    "plans",
-    "checkpoints",
-    "restores",
-    "schedules",
-    "verifications",
-    "operation_logs",
-    "quotas",
-    "providers",
-)
-GRAPH = json.dumps(
-    [{"0x0": [VOLUME, VOLUME_ID, "<i>data</i>", None], "0x1": [SERVER, SERVER_ID, "web", None]}, [["0x1", ["0x0"]]]]
-)
-
 
 class PagesTest(Case):
-    def make_objects(self):
-        """Create one object of each kind, and return the addresses of their pages."""
-        plan = self.plan("<i>nightly</i>")
-        checkpoint = self.checkpoint(plan)
-        self.database.write(lambda session: CHECKPOINTS.update(session, checkpoint["id"], {"resource_graph": GRAPH}))
-        of = {"provider_id": PROVIDER, "checkpoint_id": checkpoint["id"]}
-        restore = self.alice.post("/restores", {"restore": {**of, "parameters": {}}})["restore"]
-        verification = self.alice.post("/verifications", {"verification": {**of, "parameters": {}}})["verification"]
-        trigger = {"name": "t", "type": "time", "properties": {"format": "crontab", "pattern": "0 2 * * *"}}
-        trigger_id = self.alice.post("/triggers", {"trigger_info": trigger})["trigger_info"]["id"]
-        definition = {"plan_id": plan["id"], "provider_id": PROVIDER, "max_backups": 3}
-        operation = {
-            "name": "<i>o</i>",
-            "operation_type": "retention_protect",
-            "trigger_id": trigger_id,
-            "operation_definition": definition,
-        }
-        schedule = self.alice.post("/scheduled_operations", {"scheduled_operation": operation})["scheduled_operation"]
-        return {
-            "plan": reverse(f"{TENANT}:plans:detail", args=[plan["id"]]),
-            "edit": reverse(f"{TENANT}:plans:edit", args=[plan["id"]]),
-            "protect": reverse(f"{TENANT}:plans:protect", args=[plan["id"]]),
-            "create plan": reverse(f"{TENANT}:plans:create"),
-            "checkpoint": reverse(f"{TENANT}:checkpoints:detail", args=[PROVIDER, checkpoint["id"]]),
-            "checkpoint progress": reverse(f"{TENANT}:checkpoints:progress", args=[PROVIDER, checkpoint["id"]]),
-            "verify": reverse(f"{TENANT}:checkpoints:verify", args=[PROVIDER, checkpoint["id"]]),
-            "copy": reverse(f"{TENANT}:checkpoints:copy", args=[PROVIDER, checkpoint["id"]]),
-            "calendar": reverse(f"{TENANT}:checkpoints:calendar"),
-            "restore": reverse(f"{TENANT}:restores:detail", args=[restore["id"]]),
-            "restore progress": reverse(f"{TENANT}:restores:progress", args=[restore["id"]]),
-            "create restore": reverse(f"{TENANT}:restores:create")
-            + f"?provider={PROVIDER}&checkpoint={checkpoint['id']}",
-            "verification": reverse(f"{TENANT}:verifications:detail", args=[verification["id"]]),
-            "verification progress": reverse(f"{TENANT}:verifications:progress", args=[verification["id"]]),
-            "schedule": reverse(f"{TENANT}:schedules:detail", args=[schedule["id"]]),
-            "create schedule": reverse(f"{TENANT}:schedules:create"),
-            "edit trigger": reverse(f"{TENANT}:schedules:edit_trigger", args=[trigger_id]),
-            "triggers": reverse(f"{TENANT}:schedules:triggers"),
-            "provider": reverse(f"{TENANT}:providers:detail", args=[PROVIDER]),
-            **{name: reverse(f"{TENANT}:{name}:index") for name in INDEXES},
-        }
-
     def test_all_pages(self):
-        pages = self.make_objects()
+        pages = make_objects(self)
         for name, page in pages.items():
             with self.subTest(page=name):
                 self.requests.clear()
@@ -86,7 +27,7 @@ class PagesTest(Case):
                 self.assertLessEqual(len(self.requests), 10, self.requests)
 
     def test_every_failure_is_a_message_or_leads_to_a_list(self):
-        pages = self.make_objects()
+        pages = make_objects(self)
         for broken in (
             requests.ConnectionError("refused"),
             (500, {"computeFault": {"code": 500, "message": "broken", "type": "internal"}}),
@@ -107,7 +48,7 @@ class PagesTest(Case):
         self.assertIn("100 % <b>", text)
 
     def test_nobody_without_rights_opens_a_form(self):
-        pages = self.make_objects()
+        pages = make_objects(self)
         self.log_in("reader")
         for name in (
             "edit",
@@ -123,7 +64,7 @@ class PagesTest(Case):
                 self.assertEqual(403, self.client.get(pages[name]).status_code)
 
     def test_lists_have_a_bounded_number_of_requests(self):
-        self.make_objects()
+        make_objects(self)
         few = {}
         for name in INDEXES:
             self.requests.clear()
@@ -141,7 +82,7 @@ class PagesTest(Case):
                 self.assertEqual(few[name], self.requests)
 
     def test_all_fields_of_forms_have_labels(self):
-        pages = self.make_objects()
+        pages = make_objects(self)
         for name in ("edit", "protect", "verify", "copy", "create schedule", "edit trigger", "create restore"):
             with self.subTest(page=name):
                 form = self.client.get(pages[name]).context["form"]

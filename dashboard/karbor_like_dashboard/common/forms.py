@@ -77,6 +77,10 @@ class Form(horizon_forms.SelfHandlingForm):
             forget(request, key)
             show(self, error)
             return False
+        except horizon_exceptions.NotAuthenticated:
+            # The user sends the form again after the login.
+            forget(request, key)
+            raise
         messages.success(request, self.success)
         return done or True
 
