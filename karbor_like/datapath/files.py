@@ -1,8 +1,8 @@
 """Volumes in files of a mounted share, such as those of Cinder's NFS driver: raw, or qcow2 with a chain of files below.
 
-A snapshot is a file below another one, its overlay. It does not change any more. What changed between two snapshots is what the
-files above the older one contain. If the older snapshot is deleted, its overlay is merged into it. Then its file has another
-modification time and is no longer what the mark names.
+A snapshot is a file below another one, its overlay. It does not change any more. What changed between two snapshots is what
+the files above the older one contain. If the older snapshot is deleted, its overlay is merged into it. Then its file has
+another modification time and is no longer what the mark names.
 
 All files are opened here and passed to QEMU as descriptors, with a stated format each. So QEMU opens no name that a header or
 a symbolic link states, and it serves the files that were checked.

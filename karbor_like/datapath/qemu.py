@@ -27,7 +27,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from oslo_log import log
 
@@ -137,7 +137,8 @@ class Server:
                 secrets += ["--object", f"secret,id={name},file={descriptor_path(descriptors[-1])}"]
             argv = [programs[0], "--pdeathsig", "KILL", "--", programs[1], "-c", _SCRIPT, str(os.getpid()), programs[2]]
             # The driver in the options is the format, so qemu detects none.
-            argv += [*secrets, *flags, "json:" + json.dumps(image.options)]
+            self._argument = "json:" + json.dumps(image.options)
+            argv += [*secrets, *flags, self._argument]
             # A child that prints more than fits into the pipe does not wait: what it prints is lost.
             self._messages, writable = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             stack.callback(os.close, writable)
@@ -173,7 +174,10 @@ class Server:
         os.close(self._messages)
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return printable(text.strip().removeprefix("qemu-nbd: "))
+        # What follows in the text is the reason; the rest is for those who typed the options.
+        return printable(
+            text.strip().removeprefix("qemu-nbd: ").removeprefix(f"Failed to blk_new_open '{self._argument}': ")
+        )
 
 
 class ServedReader(VolumeReader):
@@ -181,6 +185,9 @@ class ServedReader(VolumeReader):
 
     def __init__(self, server: Server) -> None:
         self.server = server
+
+    def __enter__(self) -> Self:
+        return self
 
     @property
     def size(self) -> int:
@@ -212,6 +219,9 @@ class ServedWriter(VolumeWriter):
 
     def __init__(self, server: Server) -> None:
         self.server = server
+
+    def __enter__(self) -> Self:
+        return self
 
     @property
     def size(self) -> int:

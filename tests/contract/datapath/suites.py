@@ -78,11 +78,11 @@ class ReaderLab(abc.ABC):
     def remove(self, snapshot: Any) -> None:
         """Remove a snapshot, as the cloud does. The volume stays as it is."""
 
-    def cut(self, reader: VolumeReader) -> None:
+    def cut(self, reader: Any) -> None:
         """Close the connection of a reader to its storage, for good."""
         pytest.skip("has no connection that can be cut")
 
-    def silence(self, reader: VolumeReader) -> None:
+    def silence(self, reader: Any) -> None:
         """Let the storage of a reader not answer any more."""
         pytest.skip("cannot be silenced")
 
@@ -106,11 +106,11 @@ class WriterLab(abc.ABC):
     def content(self, volume: Any) -> bytes:
         """Read a volume that was closed."""
 
-    def cut(self, writer: VolumeWriter) -> None:
+    def cut(self, writer: Any) -> None:
         """Close the connection of a writer to its storage, for good."""
         pytest.skip("has no connection that can be cut")
 
-    def silence(self, writer: VolumeWriter) -> None:
+    def silence(self, writer: Any) -> None:
         """Let the storage of a writer not answer any more."""
         pytest.skip("cannot be silenced")
 

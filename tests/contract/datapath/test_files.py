@@ -4,7 +4,7 @@ import itertools
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from karbor_like.datapath import files
-from karbor_like.datapath.contract import VolumeReader, VolumeWriter
 from karbor_like.datapath.errors import CannotOpen, SourceGone
 from karbor_like.datapath.location import FileFormat, ImageFile
+from karbor_like.datapath.qemu import ServedReader, ServedWriter
 from tests.contract.datapath import suites
 from tests.contract.datapath.suites import GENEROUS, nothing_left
 
@@ -25,7 +25,7 @@ def img(*args: object) -> None:
     subprocess.run(["qemu-img", *map(str, args)], check=True, stdout=subprocess.DEVNULL)
 
 
-def kill(opened: VolumeReader | VolumeWriter, number: int) -> None:
+def kill(opened: ServedReader | ServedWriter, number: int) -> None:
     os.kill(opened.server.pid, number)
 
 
@@ -60,7 +60,7 @@ class Readers(suites.ReaderLab):
         img(*create, self.share / self.chain[-1])
         return ImageFile(self.share, below, self.format(below))
 
-    def reader(self, snapshot: ImageFile, timeout: float = GENEROUS) -> VolumeReader:
+    def reader(self, snapshot: ImageFile, timeout: float = GENEROUS) -> files.FileReader:
         return files.open_reader(snapshot, timeout=timeout)
 
     def remove(self, snapshot: ImageFile) -> None:
@@ -73,10 +73,10 @@ class Readers(suites.ReaderLab):
             img(*rebase, self.share / self.chain[place + 1])
         (self.share / overlay).unlink()
 
-    def cut(self, reader: VolumeReader) -> None:
+    def cut(self, reader: ServedReader) -> None:
         kill(reader, signal.SIGKILL)
 
-    def silence(self, reader: VolumeReader) -> None:
+    def silence(self, reader: ServedReader) -> None:
         kill(reader, signal.SIGSTOP)
 
 
@@ -84,25 +84,19 @@ class Readers(suites.ReaderLab):
 class Writers(suites.WriterLab):
     share: Path
     format: FileFormat
-    small: Path | None = None
+    small_storage: Callable[[], Path]
 
     def create(self, size: int) -> ImageFile:
         return self._create(self.share, size)
 
     def create_on_full_storage(self, size: int) -> ImageFile:
-        small = self.share.parent / "small"
-        small.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", small]
-        if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
-            pytest.skip("cannot mount a small filesystem")
-        self.small = small
-        return self._create(small, size)
+        return self._create(self.small_storage(), size)
 
     def _create(self, share: Path, size: int) -> ImageFile:
         img("create", "-q", "-f", self.format, share / "volume-1", size)
         return ImageFile(share, "volume-1", self.format)
 
-    def writer(self, volume: ImageFile, timeout: float = GENEROUS) -> VolumeWriter:
+    def writer(self, volume: ImageFile, timeout: float = GENEROUS) -> ServedWriter:
         return files.open_writer(volume, timeout=timeout)
 
     def content(self, volume: ImageFile) -> bytes:
@@ -110,10 +104,10 @@ class Writers(suites.WriterLab):
         img("convert", "-q", "-f", volume.format, "-O", "raw", volume.share / volume.name, copy)
         return copy.read_bytes()
 
-    def cut(self, writer: VolumeWriter) -> None:
+    def cut(self, writer: ServedWriter) -> None:
         kill(writer, signal.SIGKILL)
 
-    def silence(self, writer: VolumeWriter) -> None:
+    def silence(self, writer: ServedWriter) -> None:
         kill(writer, signal.SIGSTOP)
 
 
@@ -143,11 +137,8 @@ class Writable(suites.WriterContract):
     format: FileFormat
 
     @pytest.fixture
-    def lab(self, share: Path) -> Iterator[Writers]:
-        lab = Writers(share, self.format)
-        yield lab
-        if lab.small is not None:
-            subprocess.run(["umount", lab.small], check=True)
+    def lab(self, share: Path, small_storage: Callable[[], Path]) -> Writers:
+        return Writers(share, self.format, small_storage)
 
 
 class TestRawWriter(Writable):
@@ -158,7 +149,7 @@ class TestQcow2Writer(Writable):
     format = "qcow2"
 
 
-def opened(share: Path, name: str, format_: FileFormat = "qcow2", **options: Any) -> VolumeReader:
+def opened(share: Path, name: str, format_: FileFormat = "qcow2", **options: Any) -> files.FileReader:
     return files.open_reader(ImageFile(share, name, format_), timeout=GENEROUS, **options)
 
 
