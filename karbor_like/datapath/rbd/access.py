@@ -64,6 +64,10 @@ class ReadableData(Protocol):
         """Begin to read. A limited number of reads is in progress; others wait."""
         ...
 
+    def check(self) -> None:
+        """Raise SourceFailed if the connection was lost."""
+        ...
+
     def close(self) -> None:
         """Fail reads in progress. Never raises."""
         ...

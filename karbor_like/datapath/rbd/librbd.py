@@ -332,6 +332,10 @@ class LibrbdData:
         copy = bytes(data)
         self._begin("writing", lambda answer: self._image.aio_write(copy, offset, answer)).result()
 
+    def check(self) -> None:
+        """Raise if a request was overdue. Other errors of reads are of one request each."""
+        self._requests.check()
+
     def flush(self) -> None:
         """Wait until all that was written is durable."""
         self._begin("flushing", self._image.aio_flush).result()

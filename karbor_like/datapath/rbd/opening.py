@@ -11,6 +11,7 @@ from karbor_like.datapath.rbd import bindings
 from karbor_like.datapath.rbd.access import Access
 from karbor_like.datapath.rbd.extentmap import Map
 from karbor_like.datapath.rbd.librbd import LibrbdAccess
+from karbor_like.datapath.rbd.served import ServedAccess
 from karbor_like.datapath.rbd.volume import RbdReader, RbdWriter
 
 #: A way to the data. ``auto``: librbd if this Python has Ceph's bindings, otherwise qemu-nbd.
@@ -101,4 +102,4 @@ def open_access(location: RbdImage, *, timeout: float, way: Way = "auto") -> Acc
     """Connect to the cluster of an image. The caller closes it."""
     if way == "librbd" or (way == "auto" and bindings.load()):
         return LibrbdAccess(location, timeout=timeout)
-    raise NotImplementedError
+    return ServedAccess(location, timeout=timeout)

@@ -59,6 +59,12 @@ class Requests(Generic[T]):
                 threading.Thread(target=self._watch, name="rbd-overdue", daemon=True).start()
         return future
 
+    def check(self) -> None:
+        """Raise the error with which further requests would fail."""
+        with self._changed:
+            if self._error:
+                raise self._error.with_traceback(None)
+
     def end(self, future: Future[T], result: T) -> None:
         """Give a request its result. Without effect if it was abandoned."""
         if self._remove(future):

@@ -33,14 +33,16 @@ class RbdReader:
         return extentmap.allocated(self._access, self._image, self._snapshot, self._kind)
 
     def changed(self, mark: Mark) -> Iterable[Extent] | None:
-        present = self._access.describe()
-        extentmap.require(self._access.location, present, self._image.image_id, self._snapshot)
-        base = extentmap.find_base(self._access.location, self._access.fsid(), present, mark)
+        base = extentmap.find_base(self._access.location, self._access.fsid(), self._image, mark)
         if base is None or base.id > self._snapshot.id:
             return None
         if base.id == self._snapshot.id:
             return ()
-        return extentmap.changed(self._access, present, self._snapshot, base, self._kind)
+        present = self._access.describe()
+        extentmap.require(self._access.location, present, self._image.image_id, self._snapshot)
+        # By its present name.
+        base = present.find(base.id)
+        return None if base is None else extentmap.changed(self._access, present, self._snapshot, base, self._kind)
 
     def read(self, offset: int, length: int) -> Future[bytes]:
         if offset < 0 or length < 0 or offset + length > self.size:
@@ -53,6 +55,7 @@ class RbdReader:
         return extentmap.make_mark(self._access.location, self._access.fsid(), self._image, self._snapshot)
 
     def confirm(self) -> None:
+        self._data.check()
         extentmap.require(self._access.location, self._access.describe(), self._image.image_id, self._snapshot)
 
     def close(self) -> None:

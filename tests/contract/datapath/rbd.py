@@ -18,6 +18,12 @@ from tests.cloud.ceph import CINDER, POOL, Ceph
 _NUMBERS = itertools.count(1)
 #: layering, exclusive-lock, object-map, fast-diff, deep-flatten
 FEATURES = 61
+#: Objects have 1 MiB, so that small images have several.
+ORDER = 20
+
+
+#: Seconds after which calls fail, so that a test does not hang.
+LIMITS = {"client_mount_timeout": "60", "rados_mon_op_timeout": "60", "rados_osd_op_timeout": "60"}
 
 
 class Images:
@@ -30,16 +36,18 @@ class Images:
         self.ceph = ceph
         self.rbd = rbd
         self._stack = ExitStack()
-        cluster = self._stack.enter_context(rados.Rados(conffile=str(ceph.conf), rados_id=CINDER))
+        connection = rados.Rados(conffile=str(ceph.conf), rados_id=CINDER, conf=LIMITS)
+        cluster = self._stack.enter_context(connection)
         self.pool = self._stack.enter_context(cluster.open_ioctx(POOL))
         self._snapshots = itertools.count(1)
 
     def location(self, image: str, snapshot: str | None = None, user: str = CINDER) -> RbdImage:
         return RbdImage(self.ceph.conf, user, POOL, image, snapshot)
 
-    def create(self, size: int, features: int = FEATURES) -> str:
-        name = f"volume-{next(_NUMBERS)}"
-        self.rbd.RBD().create(self.pool, name, size, old_format=False, features=features)
+    def create(self, size: int, features: int = FEATURES, *, name: str | None = None, **how: Any) -> str:
+        name = name or f"volume-{next(_NUMBERS)}"
+        options = {"order": ORDER, "old_format": False, "features": features, **how}
+        self.rbd.RBD().create(self.pool, name, size, **options)
         self._stack.callback(self.remove, name)
         return name
 
@@ -48,7 +56,7 @@ class Images:
         with self.open(image) as parent:
             if not parent.is_protected_snap(snapshot):
                 parent.protect_snap(snapshot)
-        self.rbd.RBD().clone(self.pool, image, snapshot, self.pool, name, features)
+        self.rbd.RBD().clone(self.pool, image, snapshot, self.pool, name, features, ORDER)
         self._stack.callback(self.remove, name)
         return name
 
@@ -92,7 +100,7 @@ class Images:
         self._stack.close()
 
     def invalidate(self, image: str, snapshot: str | None = None) -> None:
-        """Let the maps of objects of an image or a snapshot be marked as invalid, as Ceph does when it could not write one."""
+        """Mark the map of objects of an image or a snapshot as invalid, as Ceph does when it could not write one."""
         with self.open(image, read_only=True) as opened:
             header = f"rbd_header.{opened.id()}"
             number = struct.pack("<Q", opened.snap_get_id(snapshot)) if snapshot else b""
@@ -114,7 +122,7 @@ class Administrator:
     def __init__(self, ceph: Ceph) -> None:
         import rados
 
-        self._cluster = rados.Rados(conffile=str(ceph.conf), rados_id="admin")
+        self._cluster = rados.Rados(conffile=str(ceph.conf), rados_id="admin", conf=LIMITS)
         self._cluster.connect()
         self._stack = ExitStack()
         self._stack.callback(self._cluster.shutdown)
