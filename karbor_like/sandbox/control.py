@@ -54,8 +54,8 @@ class ControlService(web.Service):
             ("PUT", "/volumes/{volume_id}/data", self.write_volume),
             ("GET", "/volumes/{volume_id}/data", self.read_volume),
             ("GET", "/volumes/{volume_id}/digest", self.digest_volume),
-            ("GET", "/snapshots/{snapshot_id}/data", self.read_snapshot),
-            ("GET", "/snapshots/{snapshot_id}/extents", self.map_snapshot),
+            ("GET", "/{kind}/{key}/extents", self.show_extents),
+            ("GET", "/{kind}/{key}/bytes", self.read_bytes),
             ("PUT", "/shares/{share_id}/content", self.write_share),
             ("GET", "/shares/{share_id}/content", self.read_share),
         )
@@ -134,17 +134,16 @@ class ControlService(web.Service):
         self._volume(volume_id)
         return web.answer(body={"sha256": files.sha256(self._volumes.path(volume_id))})
 
-    def read_snapshot(self, call: web.Call, snapshot_id: str) -> webob.Response:
-        """Return *length* bytes of a snapshot from *offset* on."""
-        path = self._snapshot(snapshot_id)
-        data = extents.read(path, int(call.query["offset"]), int(call.query["length"]))
-        return webob.Response(body=data, content_type="application/octet-stream")
-
-    def map_snapshot(self, call: web.Call, snapshot_id: str) -> webob.Response:
-        """Show the size of a snapshot, and the ranges that are allocated, or that have changed since another one."""
-        path, since = self._snapshot(snapshot_id), call.query.get("since")
-        found = extents.changed(path, self._snapshot(since)) if since else extents.allocated(path)
+    def show_extents(self, call: web.Call, kind: str, key: str) -> webob.Response:
+        """Show the size of a volume or snapshot, and the ranges that are allocated, or have changed since a snapshot."""
+        path, since = self._path(kind, key), call.query.get("since")
+        found = extents.changed(path, self._path("snapshots", since)) if since else extents.allocated(path)
         return web.answer(body={"size": path.stat().st_size, "extents": found})
+
+    def read_bytes(self, call: web.Call, kind: str, key: str) -> webob.Response:
+        """Return *length* bytes of a volume or snapshot from *offset* on."""
+        data = extents.read(self._path(kind, key), int(call.query["offset"]), int(call.query["length"]))
+        return webob.Response(body=data, content_type="application/octet-stream")
 
     def write_share(self, call: web.Call, share_id: str) -> webob.Response:
         """Replace the content of a share, which is one text."""
@@ -161,8 +160,8 @@ class ControlService(web.Service):
             raise errors.not_found(f"volume {volume_id}: has no data")
         return volume
 
-    def _snapshot(self, snapshot_id: str) -> Path:
-        snapshot = self._store.get("snapshot", snapshot_id)
-        if snapshot is None or not (path := self._snapshots.path(snapshot_id)).exists():
-            raise errors.not_found(f"snapshot {snapshot_id}: has no data")
+    def _path(self, kind: str, key: str) -> Path:
+        records = {"volumes": self._volumes, "snapshots": self._snapshots}.get(kind)
+        if records is None or self._store.get(records.kind, key) is None or not (path := records.path(key)).exists():
+            raise errors.not_found(f"{kind} {key}: has no data")
         return path

@@ -9,6 +9,7 @@ import requests
 
 from karbor_like.datapath import errors
 from karbor_like.datapath.contract import Extent, Mark
+from karbor_like.plugins.cinder.direct.attached import AttachBackend
 from karbor_like.plugins.cinder.direct.backend import Backend, Connection, StoredVolume, Times
 from karbor_like.plugins.cinder.volume_direct import VolumeDirectProtection
 from karbor_like.plugins.protection import HookContext
@@ -56,14 +57,13 @@ class Meter:
 
 
 class SandboxReader:
-    """A snapshot in the sandbox.
+    """A snapshot, or a volume, in the sandbox.
 
-    :param url: of the sandbox's own API
+    :param url: of it in the sandbox's own API
     """
 
-    def __init__(self, url: str, snapshot_id: str, meter: Meter) -> None:
-        self._url = f"{url}/snapshots/{snapshot_id}"
-        self._id = snapshot_id
+    def __init__(self, url: str, meter: Meter) -> None:
+        self._url = url
         self._meter = meter
         self._http = requests.Session()
         self.size: int = self._get("extents")["size"]
@@ -85,7 +85,7 @@ class SandboxReader:
         future: Future[bytes] = Future()
         try:
             self._meter.count("read", length)
-            future.set_result(self._ask("data", offset=str(offset), length=str(length)).content)
+            future.set_result(self._ask("bytes", offset=str(offset), length=str(length)).content)
         except Exception as error:  # noqa: BLE001 - the writer raises it
             future.set_exception(error)
         return future
@@ -94,7 +94,7 @@ class SandboxReader:
         self._get("extents")
 
     def mark(self) -> Mark | None:
-        return {"kind": "sandbox", "snapshot": self._id}
+        return {"kind": "sandbox", "snapshot": self._url.rpartition("/")[2]}
 
     def _get(self, path: str, **query: str) -> Any:
         return self._ask(path, **query).json()
@@ -102,9 +102,9 @@ class SandboxReader:
     def _ask(self, path: str, **query: str) -> requests.Response:
         response = self._http.get(f"{self._url}/{path}", params=query, timeout=_SECONDS)
         if response.status_code == 404:
-            raise errors.SourceGone(f"snapshot {self._id}: {response.text}")
+            raise errors.SourceGone(f"{self._url}: {response.text}")
         if not response.ok:
-            raise errors.SourceFailed(f"snapshot {self._id}: {response.text}")
+            raise errors.SourceFailed(f"{self._url}: {response.text}")
         return response
 
     def __enter__(self) -> "SandboxReader":
@@ -155,7 +155,7 @@ class SandboxBackend(Backend):
         if self.meter.breakage:
             raise errors.CannotOpen(self.meter.breakage)
         url = str(context.clients.cinder().client.get_endpoint()).partition("/volume/")[0]
-        return SandboxReader(f"{url}/sandbox", snapshot_id, self.meter)
+        return SandboxReader(f"{url}/sandbox/snapshots/{snapshot_id}", self.meter)
 
     def open_writer(self, context: HookContext, volume: StoredVolume, connection: Connection) -> SandboxWriter:
         if self.meter.breakage:
@@ -163,8 +163,25 @@ class SandboxBackend(Backend):
         return SandboxWriter(connection["url"], volume.size * SMALL_GIB, self.meter)
 
 
+class SandboxAttachBackend(AttachBackend):
+    """Volumes of the sandbox that are attached."""
+
+    kind = "sandbox-attach"
+
+    def _open(self, temporary: StoredVolume, connection: Connection) -> SandboxReader:
+        SandboxBackend.meter.before(0, "open")
+        return SandboxReader(connection["url"], SandboxBackend.meter)
+
+    def open_writer(self, context: HookContext, volume: StoredVolume, connection: Connection) -> SandboxWriter:
+        return SandboxWriter(connection["url"], volume.size * SMALL_GIB, SandboxBackend.meter)
+
+
 class SmallDirectVolumes(VolumeDirectProtection):
     """The plugin in a cloud with small volumes."""
 
     gib = SMALL_GIB
-    kinds: ClassVar[Mapping[str, type[Backend]]] = {**VolumeDirectProtection.kinds, SandboxBackend.kind: SandboxBackend}
+    kinds: ClassVar[Mapping[str, type[Backend]]] = {
+        **VolumeDirectProtection.kinds,
+        SandboxBackend.kind: SandboxBackend,
+        SandboxAttachBackend.kind: SandboxAttachBackend,
+    }

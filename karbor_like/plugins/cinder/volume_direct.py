@@ -9,15 +9,19 @@ The options say how the bytes of the volumes of each host of Cinder can be reach
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from oslo_config import cfg
 
 from karbor_like.domain import resource
 from karbor_like.domain.operation import OperationType
+from karbor_like.plugins.cinder.direct.attached import AttachBackend
+from karbor_like.plugins.cinder.direct.backend import Backend
+from karbor_like.plugins.cinder.direct.ceph import CephBackend
 from karbor_like.plugins.cinder.direct.plugin import DirectPlugin
 from karbor_like.plugins.cinder.direct.protect import Protect
 from karbor_like.plugins.cinder.direct.restore import Restore
+from karbor_like.plugins.cinder.direct.share import ShareBackend
 from karbor_like.plugins.cinder.objects import Snapshots, Volumes
 from karbor_like.plugins.cinder.volume_data import OPTION_PROPERTIES, RESTORE_PROPERTIES, VolumeDataPlugin
 from karbor_like.plugins.glance import data
@@ -89,6 +93,38 @@ changes, the checkpoint says so, and what the storage says is not believed any m
 What to do with a volume that no backend fits, or that this worker cannot reach.
 """,
     ),
+    cfg.StrOpt(
+        "rbd_conf",
+        default="/etc/ceph/ceph.conf",
+        help="""
+Configuration file of the Ceph cluster, for the kinds rbd and attach. It states where the keys of the users are.
+""",
+    ),
+    cfg.StrOpt(
+        "rbd_user",
+        default="karbor-read",
+        help="""
+Ceph user who reads snapshots, without "client.". It should not be able to write.
+""",
+    ),
+    cfg.StrOpt(
+        "rbd_write_user",
+        default="karbor-write",
+        help="""
+Ceph user who writes restored volumes, without "client.".
+""",
+    ),
+    cfg.StrOpt(
+        "rbd_map",
+        default="exact",
+        choices=[
+            ("exact", "the snapshots of every object are listed"),
+            ("fast", "object maps are trusted: all clients need the fix of https://tracker.ceph.com/issues/52109"),
+        ],
+        help="""
+How changes of images in Ceph are found. The kind fast needs less than a second per TiB, exact half a minute.
+""",
+    ),
     cfg.IntOpt(
         "io_timeout",
         default=60,
@@ -114,3 +150,6 @@ class VolumeDirectProtection(DirectPlugin):
     }
     creates = (Volumes, Snapshots, Images)
     quotas = (quotas.volume,)
+    kinds: ClassVar[Mapping[str, type[Backend]]] = {
+        each.kind: each for each in (CephBackend, ShareBackend, AttachBackend)
+    }

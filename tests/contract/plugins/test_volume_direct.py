@@ -522,6 +522,79 @@ class TestMapsThatLie:
         assert subject.belongings()["snapshots"] == set()
 
 
+class TestAttached:
+    """Snapshots that are read through a temporary volume in the project of the service user."""
+
+    @pytest.fixture
+    def plugin(self) -> ProtectionPlugin:
+        return make_plugin(backends=["*:sandbox-attach"], fallback="error")
+
+    @pytest.fixture
+    def service(self, factory: ClientFactory) -> Clients:
+        return factory.as_service()
+
+    @pytest.fixture
+    def host(self, clients: Clients, service: Clients, bank: Bank, subject: VolumeSubject) -> Host:
+        return Host(subject.plugin, clients, bank, service=service)
+
+    def test_protect_and_restore(
+        self, host: Host, service: Clients, subject: VolumeSubject, before: Belongings, meter: Meter
+    ) -> None:
+        seen: list[int] = []
+        meter.before = lambda number, kind: (
+            seen.append(len(service.cinder().volumes.list())) if kind == "open" else None
+        )
+        checkpoint = protect(host, subject)
+        assert seen == [1]
+        assert subject.belongings() == before
+        assert service.cinder().volumes.list() == []
+        assert subject.digest(host.restore(subject.resource, checkpoint)) == subject.digest(subject.resource.id)
+
+    @pytest.mark.parametrize("answered", [False, True], ids=["before", "after"])
+    def test_crash_at_any_request(
+        self,
+        host: Host,
+        service: Clients,
+        subject: VolumeSubject,
+        before: Belongings,
+        line: sandbox.Line,
+        answered: bool,
+    ) -> None:
+        for nth in itertools.count(1):
+            operation = host.operation(OperationType.PROTECT, subject.resource)
+            try:
+                with line.crash(nth, answered=answered):
+                    host.attempt(operation)
+                break
+            except sandbox.Crash:
+                if nth % 2:
+                    host.cleanup(operation)
+                else:
+                    host.perform(operation)
+            assert subject.belongings() == before, f"after a crash at request {nth}"
+            assert service.cinder().volumes.list() == [], f"after a crash at request {nth}"
+
+    def test_attachment_that_is_deleted(
+        self, host: Host, service: Clients, subject: VolumeSubject, before: Belongings, meter: Meter
+    ) -> None:
+        manager = service.client("cinder", "3.44").attachments
+
+        def delete(number: int, kind: str) -> None:
+            if number == 1:
+                (attachment,) = manager.list()
+                manager.delete(attachment.id)
+
+        meter.before = delete
+        with pytest.raises(exception.ResourceFailed, match="is 'deleted': the volume was detached"):
+            protect(host, subject)
+        assert subject.belongings() == before
+        assert service.cinder().volumes.list() == []
+
+    def test_without_a_service_user(self, clients: Clients, bank: Bank, subject: VolumeSubject) -> None:
+        with pytest.raises(exception.ResourceFailed, match="backend sandbox-attach: it needs .service_auth."):
+            protect(Host(subject.plugin, clients, bank), subject)
+
+
 @pytest.mark.parametrize("backends", [["x"], ["*:unknown"], [":sandbox"], ["*:sandbox="]], ids=str)
 def test_backends_that_are_wrong(backends: list[str]) -> None:
     with pytest.raises(exception.ConfigurationError, match="is not PATTERN:KIND"):

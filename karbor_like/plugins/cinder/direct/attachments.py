@@ -72,11 +72,18 @@ def of_role(context: HookContext, volumes: CloudObjects, role: str) -> Attachmen
 
 
 def attach(
-    context: HookContext, clients: Clients, volume_id: str, connector: Mapping[str, Any], timeout: float
+    context: HookContext,
+    clients: Clients,
+    volume_id: str,
+    connector: Mapping[str, Any],
+    timeout: float,
+    *,
+    role: str = ATTACHMENT,
 ) -> tuple[str, Connection]:
     """Attach a volume of the operation, unless an earlier attempt did. Return the id of the attachment, and the connection.
 
     :param timeout: seconds
+    :param role: of the attachment in the journal
 
     Raises ResourceFailed with Cinder's reason.
     """
@@ -86,7 +93,7 @@ def attach(
         with translated(f"attaching volume {volume_id}"):
             return str(attachments.manager.create(volume_id, dict(connector))["id"])
 
-    attachment_id = cloud_objects.ensure(context, attachments, ATTACHMENT, create)
+    attachment_id = cloud_objects.ensure(context, attachments, role, create)
 
     def complete() -> None:
         with translated(f"completing attachment {attachment_id}"):

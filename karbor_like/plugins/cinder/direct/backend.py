@@ -17,7 +17,10 @@ Connection = Mapping[str, Any]
 
 
 class Times(Protocol):
-    """The time limits of a plugin."""
+    """The plugin, as far as its backends know it."""
+
+    #: Bytes of a volume for each GiB of its size.
+    gib: ClassVar[int]
 
     def timeout(self, context: HookContext, size: int) -> float:
         """Return the seconds that a cloud may take to copy *size* bytes."""

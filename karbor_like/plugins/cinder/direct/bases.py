@@ -16,6 +16,7 @@ from typing import Any, Final
 from karbor_like import exception
 from karbor_like.bank import ResourceSection, StreamStats, errors
 from karbor_like.datapath.contract import Extent, VolumeReader
+from karbor_like.datapath.errors import SourceGone
 from karbor_like.plugins.cinder import kept
 from karbor_like.plugins.cinder.direct.transfer import Source
 from karbor_like.plugins.glance.data import DATA
@@ -86,7 +87,8 @@ class Writer:
             return self._in_full(distrusted)
         try:
             stats = self._store(base)
-        except MarkGone as error:
+        except (MarkGone, SourceGone) as error:
+            self._reader.confirm()  # it raises if the snapshot that is read was deleted
             LOG.warning("%s: all that is allocated is read: %s", self._context.resource.key, error)
             return self._in_full(distrusted)
         if self._full_every and len(base.chain) > self._full_every:
