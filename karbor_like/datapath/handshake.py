@@ -1,5 +1,6 @@
 """Connecting to servers of network block devices: exact receiving within time limits, and newstyle negotiation."""
 
+import os
 import select
 import socket
 import struct
@@ -32,10 +33,10 @@ class Violation(Exception):  # noqa: N818 - never leaves the client
 
 
 class Wire:
-    """A socket, with time limits that a server which sends single bytes cannot extend."""
+    """A socket with a timeout, and limits that a server which sends single bytes cannot extend."""
 
     def __init__(self, connection: socket.socket) -> None:
-        self._socket = connection
+        self._descriptor = connection.fileno()
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
 
@@ -47,11 +48,16 @@ class Wire:
 
     def receive_into(self, view: memoryview, patience: Callable[[], float]) -> None:
         while view:
-            if self._poll.poll(max(patience() * 1000, 1)):
-                count = self._socket.recv_into(view)
-                if not count:
-                    raise EOFError
-                view = view[count:]
+            left = patience()
+            try:
+                # A system call of its own: with a timeout, methods of sockets make two.
+                count = os.readv(self._descriptor, [view])
+            except BlockingIOError:
+                self._poll.poll(max(left * 1000, 1))
+                continue
+            if not count:
+                raise EOFError
+            view = view[count:]
 
 
 class Handshake:

@@ -64,7 +64,7 @@ class _Request:
     length: int
     deadline: float
     future: Future[bytes] = field(default_factory=Future)
-    buffer: bytearray = field(default_factory=bytearray)
+    buffer: bytes | bytearray = b""
     received: int = 0
     status: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     error: str | None = None
@@ -100,6 +100,8 @@ class Client:
         self._pending: dict[int, _Request] = {}
         self._cookies = itertools.count(1)
         self._room = Room(_IN_FLIGHT)
+        #: Received into, and copied from. New memory is expensive, because the kernel clears it.
+        self._scratch = bytearray()
         self._broken: str | None = None
         connection.settimeout(timeout)
         try:
@@ -323,7 +325,9 @@ class Client:
             (offset,) = struct.unpack(">Q", self._receive(8))
             self._receive_data(request, offset, length - 8)
         elif kind == _CHUNK_HOLE and request.command == _READ and length == 12:
-            self._place(request, *struct.unpack(">QI", self._receive(12)))
+            _, size = hole = struct.unpack(">QI", self._receive(12))
+            self._place(request, *hole)
+            request.buffer = request.buffer or bytes(size)
         elif kind == _CHUNK_STATUS and request.command == _BLOCK_STATUS and 12 <= length <= _MOST_STATUS_BYTES:
             self._receive_status(request, length)
         else:
@@ -334,14 +338,21 @@ class Client:
         at = offset - request.offset
         if at != request.received or length == 0 or at + length > request.length:
             raise Violation(f"{length} bytes at {offset} in the answer to a read at {request.offset}")
-        if not request.buffer:
-            request.buffer = bytearray(request.length)
         request.received += length
+        if length < request.length and not request.buffer:
+            request.buffer = bytearray(request.length)
         return at
 
     def _receive_data(self, request: _Request, offset: int, length: int) -> None:
         at = self._place(request, offset, length)
-        self._wire.receive_into(memoryview(request.buffer)[at : at + length], self._patience)
+        if length < request.length:
+            self._wire.receive_into(memoryview(request.buffer)[at : at + length], self._patience)
+            return
+        if len(self._scratch) < length:
+            self._scratch = bytearray(length)
+        with memoryview(self._scratch)[:length] as view:
+            self._wire.receive_into(view, self._patience)
+            request.buffer = bytes(view)
 
     def _receive_status(self, request: _Request, length: int) -> None:
         body = self._receive(length)
