@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from karbor_like import exception
+from karbor_like import deadline, exception
 from karbor_like.datapath.room import Room
 
 _T = TypeVar("_T")
@@ -36,7 +36,7 @@ class Pool:
     """
 
     def __init__(
-        self, what: str, *, timeout: float, failed: type[exception.ResourceFailed], threads: int = 1, name: str = "pool"
+        self, what: str, *, timeout: float, failed: type[exception.ResourceFailed], threads: int, name: str = "pool"
     ) -> None:
         self._what = what
         self._timeout = timeout
@@ -83,9 +83,9 @@ class Pool:
         self._break("closed")
         for _ in self._workers:
             self._queue.put(None)
-        deadline = time.monotonic() + self._timeout
+        end = time.monotonic() + self._timeout
         for thread in (*self._workers, self._watcher):
-            thread.join(max(deadline - time.monotonic(), 0))
+            thread.join(max(end - time.monotonic(), 0))
         return not any(thread.is_alive() for thread in self._workers)
 
     @property
@@ -112,7 +112,7 @@ class Pool:
             return
         self._room.give(made.size)
         if isinstance(error, OSError):
-            error = self._failed(f"{self._what}: {made.where}: {(error.strerror or str(error)).lower()}")
+            error = _translated(error, f"{self._what}: {made.where}", self._failed)
         if error is None:
             made.future.set_result(result)
         else:
@@ -142,8 +142,13 @@ def limited(
     call: Callable[[], _T], what: str, where: str, *, timeout: float, failed: type[exception.ResourceFailed]
 ) -> _T:
     """Make one call, which fails if it takes longer than *timeout* seconds."""
-    pool = Pool(what, timeout=timeout, failed=failed)
     try:
-        return pool.submit(0, where, call).result()
-    finally:
-        pool.close()
+        return deadline.within(timeout, "storage", call)
+    except TimeoutError:
+        raise failed(f"{what}: {where}: no answer within {timeout:g} s") from None
+    except OSError as error:
+        raise _translated(error, f"{what}: {where}", failed) from None
+
+
+def _translated(error: OSError, where: str, failed: type[exception.ResourceFailed]) -> exception.ResourceFailed:
+    return failed(f"{where}: {(error.strerror or str(error)).lower()}")

@@ -198,18 +198,16 @@ def stored(reader: VolumeReader) -> Mark:
 def nothing_left() -> Iterator[None]:
     """Check that no child process, descriptor or thread is left behind."""
 
-    def state() -> tuple[set[int], int, set[str]]:
-        process = psutil.Process()
-        # The thread that starts children lives as long as the process.
-        threads = {thread.name for thread in threading.enumerate() if not thread.name.startswith("spawner")}
-        return {child.pid for child in process.children(recursive=True)}, process.num_fds(), threads
-
-    before = state()
+    process = psutil.Process()
+    children, descriptors, threads = set(process.children(recursive=True)), process.num_fds(), threading.enumerate()
     yield
-    after = state()
-    assert after[0] <= before[0], "processes are left"
-    assert after[1] <= before[1], "descriptors are left"
-    assert after[2] <= before[2], "threads are left"
+    assert set(process.children(recursive=True)) <= children, "processes are left"
+    for thread in threading.enumerate():
+        # The thread that starts children lives as long as the process.
+        if thread not in threads and not thread.name.startswith("spawner"):
+            thread.join(GENEROUS / 10)
+            assert not thread.is_alive(), thread.name
+    assert process.num_fds() <= descriptors, "descriptors are left"
 
 
 class ReaderContract:

@@ -29,7 +29,7 @@ def test_calls_run_at_once() -> None:
 
 
 def test_a_call_that_hangs_fails_all(hang: threading.Event) -> None:
-    pool = Pool("volume", timeout=SHORT, failed=SourceFailed)
+    pool = Pool("volume", timeout=SHORT, failed=SourceFailed, threads=1)
     calls = [pool.submit(1, f"read {number}", lambda: hang.wait(GENEROUS)) for number in range(2)]
     for number, call in enumerate(calls):
         with pytest.raises(SourceFailed, match=f"^volume: read {number}: no answer within 0.2 s$"):
@@ -43,7 +43,7 @@ def test_errors_of_the_system_and_of_this_project() -> None:
     def fail(error: Exception) -> None:
         raise error
 
-    pool = Pool("volume", timeout=GENEROUS, failed=SourceFailed)
+    pool = Pool("volume", timeout=GENEROUS, failed=SourceFailed, threads=1)
     with pytest.raises(SourceFailed, match="^volume: write: no space left on device$"):
         pool.submit(1, "write", lambda: fail(OSError(errno.ENOSPC, "No space left on device"))).result()
     with pytest.raises(ZeroDivisionError):
@@ -55,7 +55,7 @@ def test_errors_of_the_system_and_of_this_project() -> None:
 
 
 def test_calls_in_progress_fail_when_the_pool_is_closed(hang: threading.Event) -> None:
-    pool = Pool("volume", timeout=GENEROUS, failed=SourceFailed)
+    pool = Pool("volume", timeout=GENEROUS, failed=SourceFailed, threads=1)
     begun = threading.Event()
 
     def wait(begun: threading.Event) -> None:
@@ -92,5 +92,12 @@ def test_bytes_in_flight_are_limited(hang: threading.Event) -> None:
     assert results == [True], "it began after the first one ended"
 
 
-def test_one_call() -> None:
+def test_one_call(hang: threading.Event) -> None:
+    def fail() -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
     assert limited(lambda: 7, "volume", "open", timeout=GENEROUS, failed=SourceFailed) == 7
+    with pytest.raises(SourceFailed, match="^volume: open: input/output error$"):
+        limited(fail, "volume", "open", timeout=GENEROUS, failed=SourceFailed)
+    with pytest.raises(SourceFailed, match="^volume: open: no answer within 0.2 s$"):
+        limited(lambda: hang.wait(GENEROUS), "volume", "open", timeout=SHORT, failed=SourceFailed)
