@@ -75,6 +75,8 @@ class GraphTest(Case):
         context, _page = shown([trees.Node("T", "a", "n", [shared, trees.Node("T", "b", "n", [shared])])])
         places = {box["node"].id: int(box["x"]) for box in context["drawing"]["boxes"]}
         self.assertEqual(["a", "b", "shared"], sorted(places, key=places.__getitem__))
+        self.assertEqual(2, len(context["drawing"]["lines"]), "the line from a to shared would cross b")
+        self.assertEqual("n, n", context["rows"][1]["used_by"])
 
     def test_resources_that_use_each_other(self):
         first, second = trees.Node("T", "1", "n"), trees.Node("T", "2", "n")

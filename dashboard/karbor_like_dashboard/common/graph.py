@@ -70,9 +70,35 @@ def _columns(nodes: Iterable[trees.Node], edges: list[tuple[str, str]]) -> list[
     return columns
 
 
+def _without_detours(edges: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the edges without those that a longer path replaces: their lines would cross the boxes on that path."""
+    known = list(edges)
+    below: dict[str, list[str]] = {}
+    for upper, lower in known:
+        below.setdefault(upper, []).append(lower)
+
+    def reached(start: str) -> set[str]:
+        found, waiting = set[str](), [start]
+        while waiting:
+            new = set(below.get(waiting.pop(), ())) - found
+            found |= new
+            waiting += new
+        return found
+
+    further = {key: reached(key) for key in below}
+
+    def is_detour(upper: str, lower: str) -> bool:
+        others = (further[other] for other in below[upper] if other != lower and other in further)
+        # In a cycle, each edge has a detour.
+        return any(lower in found and upper not in found for found in others)
+
+    return [(upper, lower) for upper, lower in known if not is_detour(upper, lower)]
+
+
 def _drawing(nodes: list[trees.Node], edges: list[tuple[str, str]]) -> dict[str, Any]:
     """Return the places of boxes and lines. All numbers are texts, which no language formats in its own way."""
     columns = _columns(nodes, edges)
+    direct = _without_detours(edges)
     by_key = {node.key: node for node in nodes}
     highest = max(len(column) for column in columns) * (_HEIGHT + _GAP_Y) - _GAP_Y
     places: dict[str, tuple[int, int]] = {}
@@ -91,7 +117,7 @@ def _drawing(nodes: list[trees.Node], edges: list[tuple[str, str]]) -> dict[str,
         }
         for key, (x, y) in places.items()
     ]
-    lines = [_line(places[upper], places[lower]) for upper, lower in edges]
+    lines = [_line(places[upper], places[lower]) for upper, lower in direct]
     return {
         "boxes": boxes,
         "lines": lines,
