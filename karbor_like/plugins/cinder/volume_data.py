@@ -18,6 +18,7 @@ from karbor_like.bank import StreamStats
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.cinder import kept, restored
 from karbor_like.plugins.glance import data
+from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation
 from karbor_like.plugins.toolkit import names
 from karbor_like.plugins.toolkit.comparison import require_equal
@@ -63,8 +64,10 @@ class Verify(data.Verify):
 class Delete(ResourceOperation):
     """Deletes the snapshot that was kept, if any, and then the section in the bank that names it."""
 
+    plugin: "VolumeDataPlugin"
+
     def main(self, context: HookContext) -> dict[str, Any]:
-        remarks = kept.delete(context)
+        remarks = kept.delete(context, self.plugin.storage_marks(context))
         context.report.step("deleting the objects in the bank")
         context.section.delete()
         return {"remarks": remarks}
@@ -88,6 +91,10 @@ class VolumeDataPlugin(TransferTimeout, ProtectionPlugin):
         OperationType.VERIFY: Verify,
         OperationType.COPY: Copy,
     }
+
+    def storage_marks(self, context: HookContext) -> CloudObjects | None:
+        """Return the marks that the storage keeps of the volume below Cinder. None: the plugin cannot reach them."""
+        return None
 
     def check_stored(self, context: HookContext, document: Mapping[str, Any]) -> StreamStats:
         """Check that the stored bytes are those in *document* and all bytes of the volume. Raises CheckpointDamaged."""

@@ -68,6 +68,7 @@ the host, with or without the part from # on. Hosts are known only if [service_a
         choices=[
             ("none", "each protect reads everything that is allocated"),
             ("cinder", "the snapshot of the last protect stays in Cinder, in the tenant's project and quota"),
+            ("rbd", "a snapshot in Ceph, which Cinder does not know, is read and stays; nothing on other storage"),
         ],
         help="""
 What is kept of a protect, so that the next one reads only what has changed since, where the storage can tell.

@@ -3,7 +3,7 @@
 import platform
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -51,6 +51,8 @@ class Backend(ABC):
 
     #: Its name in the option ``backends``.
     kind: ClassVar[str]
+    #: Whether the storage can keep marks below Cinder.
+    keeps_marks: ClassVar[bool] = False
 
     def __init__(self, conf: Any, argument: str) -> None:
         self.conf = conf
@@ -82,6 +84,25 @@ class Backend(ABC):
 
         :param connection: what Cinder answered when it was attached
         """
+
+    def keep_mark(self, volume: StoredVolume, mark_id: str) -> None:
+        """Make a mark of the present content of *volume*, unless it exists. Raises CannotOpen, TargetFailed.
+
+        :param mark_id: UUID
+        """
+        raise NotImplementedError
+
+    def kept_marks(self, volume: StoredVolume) -> Collection[str]:
+        """Return the ids of the marks of *volume*."""
+        raise NotImplementedError
+
+    def remove_mark(self, volume: StoredVolume, mark_id: str) -> None:
+        """Delete a mark, if it exists."""
+        raise NotImplementedError
+
+    def open_mark(self, volume: StoredVolume, mark_id: str) -> AbstractContextManager[VolumeReader]:
+        """Open a mark as :meth:`open_reader` opens a snapshot."""
+        raise NotImplementedError
 
     def connector(self) -> Mapping[str, Any]:
         """Describe this worker to Cinder, as a client that attaches volumes."""

@@ -1,13 +1,16 @@
 """The backend for volumes in Ceph: snapshots are read with a user who cannot write, new volumes are written with another."""
 
 import shutil
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
+from uuid import UUID
 
 from karbor_like import exception
+from karbor_like.clock import SystemClock
 from karbor_like.datapath import errors, rbd
 from karbor_like.datapath.location import RbdImage
-from karbor_like.datapath.rbd import bindings
+from karbor_like.datapath.rbd import bindings, marks
 from karbor_like.datapath.rbd.volume import RbdReader, RbdWriter
 from karbor_like.plugins.cinder.direct import names
 from karbor_like.plugins.cinder.direct.backend import Backend, Connection, StoredVolume, Times
@@ -22,6 +25,7 @@ class CephBackend(Backend):
     """Volumes in one pool, which is the argument."""
 
     kind: ClassVar[str] = "rbd"
+    keeps_marks: ClassVar[bool] = True
 
     def __init__(self, conf: Any, argument: str) -> None:
         super().__init__(conf, argument)
@@ -40,17 +44,38 @@ class CephBackend(Backend):
         return obstacle(self.conf)
 
     def open_reader(self, context: HookContext, volume: StoredVolume, snapshot_id: str, times: Times) -> RbdReader:
-        location = RbdImage(
-            Path(self.conf.rbd_conf),
-            self.conf.rbd_user,
-            self._pool,
-            names.of_volume(volume.stored_id),
-            names.of_snapshot(snapshot_id),
-        )
-        return rbd.open_reader(location, timeout=self.conf.io_timeout, kind=self.conf.rbd_map)
+        return self._open(self._image(volume, self.conf.rbd_user, names.of_snapshot(snapshot_id)))
 
     def open_writer(self, context: HookContext, volume: StoredVolume, connection: Connection) -> RbdWriter:
         return rbd.open_writer(image_of(self.conf, volume, connection, self._pool), timeout=self.conf.io_timeout)
+
+    def keep_mark(self, volume: StoredVolume, mark_id: str) -> None:
+        marks.keep(self._writable(volume), UUID(mark_id), SystemClock().now(), timeout=self.conf.io_timeout)
+
+    def kept_marks(self, volume: StoredVolume) -> Collection[str]:
+        return {str(each.id) for each in self._listed(volume)}
+
+    def remove_mark(self, volume: StoredVolume, mark_id: str) -> None:
+        marks.remove(self._writable(volume), UUID(mark_id), timeout=self.conf.io_timeout)
+
+    def open_mark(self, volume: StoredVolume, mark_id: str) -> RbdReader:
+        name = next((each.name for each in self._listed(volume) if str(each.id) == mark_id), None)
+        if name is None:
+            raise errors.SourceGone(f"volume {volume.id}: its mark {mark_id} no longer exists")
+        return self._open(self._image(volume, self.conf.rbd_user, name))
+
+    def _listed(self, volume: StoredVolume) -> Sequence[marks.KeptMark]:
+        image = self._image(volume, self.conf.rbd_user, None)
+        return marks.listed(image, timeout=self.conf.io_timeout)
+
+    def _writable(self, volume: StoredVolume) -> RbdImage:
+        return self._image(volume, self.conf.rbd_write_user, None)
+
+    def _image(self, volume: StoredVolume, user: str, snapshot: str | None) -> RbdImage:
+        return RbdImage(Path(self.conf.rbd_conf), user, self._pool, names.of_volume(volume.stored_id), snapshot)
+
+    def _open(self, location: RbdImage) -> RbdReader:
+        return rbd.open_reader(location, timeout=self.conf.io_timeout, kind=self.conf.rbd_map)
 
 
 def obstacle(conf: Any) -> str | None:

@@ -8,6 +8,7 @@ from oslo_config import cfg
 from karbor_like import exception
 from karbor_like.plugins.cinder.direct import choice, route
 from karbor_like.plugins.cinder.direct.backend import Backend
+from karbor_like.plugins.cinder.direct.marks import StorageMarks
 from karbor_like.plugins.cinder.volume_data import VolumeDataPlugin
 from karbor_like.plugins.protection import HookContext
 
@@ -21,6 +22,9 @@ class DirectPlugin(VolumeDataPlugin):
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         super().__init__(conf)
         self.rules = choice.parse(self.conf.backends, self.kinds, self.conf)
+
+    def storage_marks(self, context: HookContext) -> StorageMarks:
+        return StorageMarks(context, self.rules)
 
     def fall_back(self, context: HookContext, reason: str) -> dict[str, Any]:
         """Return the record of the route through Glance. Raises ResourceFailed if the operator does not want it.

@@ -1,21 +1,25 @@
 """The protect of ``volume-direct``: snapshot, extents, bank, clean-up."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from karbor_like import exception
 from karbor_like.datapath import errors
 from karbor_like.plugins.cinder import kept, metadata, source, volume_glance
 from karbor_like.plugins.cinder.direct import bases, choice, route
 from karbor_like.plugins.cinder.direct.backend import Backend
+from karbor_like.plugins.cinder.direct.marks import STORAGE_MARK
 from karbor_like.plugins.cinder.direct.plugin import DirectPlugin
-from karbor_like.plugins.cinder.objects import Snapshots, Volumes
+from karbor_like.plugins.cinder.objects import Volumes
 from karbor_like.plugins.cinder.volume_data import require_unencrypted
 from karbor_like.plugins.glance import data, integrity
 from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext, ResourceOperation
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents
 from karbor_like.plugins.toolkit.source import SNAPSHOT
+
+#: The keeper of each object that may be kept, by its role.
+_KEEPERS: Final = {SNAPSHOT: kept.CINDER, STORAGE_MARK: kept.RBD}
 
 
 class Protect(ResourceOperation):
@@ -31,7 +35,10 @@ class Protect(ResourceOperation):
         # The properties at the time of the snapshot, and the route, which an earlier attempt may have chosen.
         chosen = (documents.find(context) or {}).get(route.ROUTE) or self._choose(context, volume)
         documents.put(context, {"volume": metadata.describe(volume), route.ROUTE: chosen})
-        source.take_snapshot(context, volume, keep=bool(chosen.get("keeps")))
+        if chosen.get("keeps") == kept.RBD:
+            self._make_mark(context)
+        else:
+            source.take_snapshot(context, volume, keep=chosen.get("keeps") == kept.CINDER)
 
     def main(self, context: HookContext) -> dict[str, Any]:
         document = documents.get(context)
@@ -46,7 +53,9 @@ class Protect(ResourceOperation):
                 documents.put(context, document)
                 for role, objects in reversed([*self._of_backends(context).items()]):
                     cleanup.remove(context, objects, role)
-        # A snapshot that was to be kept is of no use to the next protect.
+        if not any(entry.role == SNAPSHOT for entry in context.journal.entries()) and "image" not in document:
+            source.take_snapshot(context, self._volume(context))
+        # A snapshot or mark that was to be kept is of no use to the next protect.
         result = volume_glance.Protect(self.plugin).main(context)
         remaining = self._release(context, everything=True)
         return {"remarks": [*route.remarks(document), *(result.get("remarks") or ()), *remaining]}
@@ -61,8 +70,21 @@ class Protect(ResourceOperation):
         backend, reason = choice.choose(context, self.plugin.rules, choice.locate(context, volume))
         if backend is None:
             return self.plugin.fall_back(context, reason)
-        keeps = self.plugin.conf.keep_mark == "cinder" and not bases.is_distrusted(context, backend.map_name)
-        return route.direct(backend.kind, keeps=keeps)
+        return route.direct(backend.kind, keeps=self._keeper(context, backend))
+
+    def _keeper(self, context: HookContext, backend: Backend) -> str | None:
+        keeper = self.plugin.conf.keep_mark
+        if keeper == "none" or bases.is_distrusted(context, backend.map_name):
+            return None
+        # A snapshot of all volumes of the server, taken together, is what has to be read.
+        if keeper == kept.RBD and (not backend.keeps_marks or source.find_of_server(context)):
+            return None
+        return str(keeper)
+
+    def _make_mark(self, context: HookContext) -> None:
+        context.report.step("making a mark in the storage")
+        marks = self.plugin.storage_marks(context)
+        cloud_objects.ensure(context, marks, STORAGE_MARK, lambda name, markers: marks.create(name), keep=True)
 
     def _directly(self, context: HookContext, document: Mapping[str, Any]) -> dict[str, Any]:
         remarks: list[str] = []
@@ -91,27 +113,41 @@ class Protect(ResourceOperation):
     def _read(self, context: HookContext) -> tuple[Backend, bases.Written, Mapping[str, Any] | None]:
         """Return the backend, what was written, and the mark of the reader."""
         context.report.step("opening the snapshot")
-        snapshot_id = source.find_snapshot(context)
-        volume = choice.locate(context, cloud_objects.fetch(context, Volumes(context.clients), context.resource.id))
+        volume = choice.locate(context, self._volume(context))
         backend, reason = choice.choose(context, self.plugin.rules, volume)
         if backend is None:
             raise errors.CannotOpen(f"volume {volume.id}: {reason}")
-        with backend.open_reader(context, volume, snapshot_id, self.plugin) as reader:
+        mark = next((entry for entry in context.journal.entries() if entry.role == STORAGE_MARK), None)
+        with (
+            backend.open_mark(volume, str(mark.cloud_id))
+            if mark
+            else backend.open_reader(context, volume, source.find_snapshot(context), self.plugin)
+        ) as reader:
             context.report.step("storing the bytes")
             writer = bases.Writer(context, reader, backend.map_name, self.plugin.conf.full_every)
             return backend, writer.write(), reader.mark()
+
+    @staticmethod
+    def _volume(context: HookContext) -> Any:
+        """Return the volume as the tenant's own token shows it."""
+        return cloud_objects.fetch(context, Volumes(context.clients), context.resource.id)
 
     def _mark(
         self, context: HookContext, backend: Backend, written: bases.Written, content: Mapping[str, Any] | None
     ) -> None:
         """Store the document of the mark, if there is something to remember, and delete the snapshots that it replaced."""
         snapshot = next(
-            ({"id": e.cloud_id, "operation": context.operation_id} for e in context.journal.entries() if _is_kept(e)),
+            (
+                {"id": entry.cloud_id, "operation": context.operation_id, "keeper": _KEEPERS[entry.role]}
+                for entry in context.journal.entries()
+                if _is_kept(entry)
+            ),
             None,
         )
         newest = next(filter(None, map(kept.find, context.bases)), {})
         replaced = kept.snapshots_of({"snapshot": newest.get("snapshot")})
-        remaining = kept.remove(context, kept.snapshots_of({"replaced": newest.get("replaced")}))
+        marks = self.plugin.storage_marks(context)
+        remaining = kept.remove(context, kept.snapshots_of({"replaced": newest.get("replaced")}), marks)
         replaced += [described for described, _ in remaining]
         if not (snapshot or replaced or written.distrusted):
             return
@@ -127,13 +163,15 @@ class Protect(ResourceOperation):
 
     def _release(self, context: HookContext, *, everything: bool) -> list[str]:
         remarks = cleanup.release(context, self._created(context))
-        if everything and any(_is_kept(entry) for entry in context.journal.entries()):
-            cleanup.remove(context, Snapshots(context.clients), SNAPSHOT)
+        for entry in context.journal.entries() if everything else ():
+            if _is_kept(entry):
+                cleanup.remove(context, self._created(context)[entry.role], entry.role)
         return remarks
 
     def _created(self, context: HookContext) -> Mapping[str, CloudObjects]:
         """Return the types of the objects that a protect creates, by role."""
-        return {**volume_glance.temporary(context), **self._of_backends(context)}
+        marks = {STORAGE_MARK: self.plugin.storage_marks(context)}
+        return {**volume_glance.temporary(context), **marks, **self._of_backends(context)}
 
     def _of_backends(self, context: HookContext) -> Mapping[str, CloudObjects]:
         created: dict[str, CloudObjects] = {}
@@ -143,4 +181,4 @@ class Protect(ResourceOperation):
 
 
 def _is_kept(entry: Any) -> bool:
-    return bool(entry.role == SNAPSHOT and entry.keep and entry.cloud_id)
+    return bool(entry.role in _KEEPERS and entry.keep and entry.cloud_id)

@@ -8,17 +8,17 @@ each route has a role of its own.
 from collections.abc import Mapping
 from typing import Any, Final
 
-#: Member of the document of a volume: ``kind``; whether the snapshot is kept (``keeps``); and of the route through Glance the
-#: ``reason``.
+#: Member of the document of a volume: ``kind``; the keeper of the mark, if there is one (``keeps``); and of the route through
+#: Glance the ``reason``.
 ROUTE: Final = "route"
 GLANCE: Final = "glance"
 
 
-def direct(kind: str, *, keeps: bool) -> dict[str, Any]:
+def direct(kind: str, *, keeps: str | None) -> dict[str, Any]:
     """Return the record of the direct route.
 
     :param kind: of the backend
-    :param keeps: whether the snapshot is kept as a mark
+    :param keeps: the keeper of the mark, see :mod:`karbor_like.plugins.cinder.kept`; None: the snapshot is temporary
     """
     return {"kind": kind, "keeps": keeps}
 
