@@ -10,6 +10,7 @@ Lifetimes of tokens (https://docs.openstack.org/keystone/latest/admin/manage-ser
 """
 
 import contextlib
+import functools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -18,6 +19,7 @@ from urllib import parse
 from keystoneauth1 import access, identity, loading, plugin, service_token
 from keystoneauth1 import exceptions as ksa
 from keystoneauth1 import session as ksa_session
+from keystoneauth1.access import service_catalog
 from keystoneauth1.identity import access as access_plugin
 from keystoneauth1.identity import v3
 from oslo_config import cfg
@@ -212,6 +214,31 @@ class Identities:
         return projects[0]["id"]
 
 
+class _Catalogue(service_catalog.ServiceCatalogV3):
+    """A catalogue that does not change. The library would copy all of it to find the endpoint of each request."""
+
+    @functools.cached_property
+    def _normalized(self) -> list[dict[str, Any]]:
+        return super().normalize_catalog()
+
+    def normalize_catalog(self) -> list[dict[str, Any]]:
+        """Return all services and endpoints. The library only reads them."""
+        return self._normalized
+
+
+class _Access(access.AccessInfoV3):
+    """A token with its catalogue."""
+
+    def __init__(self, body: dict[str, Any], auth_token: str | None) -> None:
+        super().__init__(body, auth_token=auth_token)
+        self._catalogue = _Catalogue.from_token(body)
+
+    @property
+    def service_catalog(self) -> service_catalog.ServiceCatalog:
+        """The endpoints of the services."""
+        return self._catalogue
+
+
 def _access(context: RequestContext) -> access.AccessInfoV3:
     """Return what Keystone would answer about the token of *context*."""
     # The expiry is unknown and irrelevant: this token cannot be renewed, and a service token makes an expired one valid.
@@ -229,7 +256,7 @@ def _access(context: RequestContext) -> access.AccessInfoV3:
             "catalog": _catalogue(context.service_catalog),
         }
     }
-    return access.AccessInfoV3(body, auth_token=context.auth_token)
+    return _Access(body, auth_token=context.auth_token)
 
 
 def _catalogue(services: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
