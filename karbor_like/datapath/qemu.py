@@ -98,7 +98,10 @@ class Server:
         flags = ["--read-only"] if read_only else ["--discard=unmap"]
         flags += ["--allocation-depth"] if DEPTH in contexts else []
         with ExitStack() as stack:
-            connection = stack.enter_context(self._start(image, flags))
+            try:
+                connection = stack.enter_context(self._start(image, flags))
+            except OSError as error:
+                raise CannotOpen(f"{image.what}: qemu-nbd cannot be started: {error.strerror or error}") from None
             try:
                 self.client = Client(connection, image.what, timeout=timeout, failed=failed, contexts=contexts)
             except failed as error:
