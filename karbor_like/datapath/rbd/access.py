@@ -10,16 +10,18 @@ from karbor_like.datapath.location import RbdImage
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A snapshot of an image, as users make them.
+    """A snapshot of an image.
 
     :param id: unique within the pool, and never used again; later snapshots have higher numbers
     :param name: can be changed, and used again
     :param size: bytes of the image at that time
+    :param usable: False: it is in the trash, or belongs to a group or to mirroring
     """
 
     id: int
     name: str
     size: int
+    usable: bool = True
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,12 @@ class Description:
     fast_diff: bool
 
     def find(self, snapshot_id: int) -> Snapshot | None:
-        """Return the snapshot with an id, or None."""
-        return next((snapshot for snapshot in self.snapshots if snapshot.id == snapshot_id), None)
+        """Return the usable snapshot with an id, or None."""
+        return next((found for found in self.snapshots if found.id == snapshot_id and found.usable), None)
 
     def named(self, name: str) -> Snapshot | None:
-        """Return the snapshot with a name, or None."""
-        return next((snapshot for snapshot in self.snapshots if snapshot.name == name), None)
+        """Return the usable snapshot with a name, or None."""
+        return next((found for found in self.snapshots if found.name == name and found.usable), None)
 
 
 class Difference(NamedTuple):

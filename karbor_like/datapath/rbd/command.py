@@ -54,8 +54,10 @@ class CommandAccess:
     def describe(self) -> Description:
         info = self._info()
         # By the id, because another image may get the name in between.
-        found = self._rbd("opening", "snap", "ls", f"--pool={self.location.pool}", f"--image-id={info['id']}")
-        snapshots = [Snapshot(each["id"], each["name"], each["size"]) for each in found]
+        found = self._rbd("opening", "snap", "ls", "--all", f"--pool={self.location.pool}", f"--image-id={info['id']}")
+        snapshots = [
+            Snapshot(each["id"], each["name"], each["size"], each["namespace"]["type"] == "user") for each in found
+        ]
         return Description(
             info["id"],
             info["size"],
@@ -220,8 +222,8 @@ class CommandAccess:
         messages.seek(0)
         text = messages.read(_PIECE_BYTES).decode(errors="replace")
         numbers = _NUMBER.findall(text)
-        # The status is the number of the error, except for "no connection".
-        number = int(numbers[-1]) if numbers else status if status > 1 else None
+        # The status is the number of the error. 1 is also that of errors without a number, such as "no connection".
+        number = status if status > 1 else int(numbers[-1]) if numbers else None
         if number == ignored is not None:
             return
         if number == errno.ENOENT and "error opening pool" in text:

@@ -182,9 +182,8 @@ class LibrbdAccess:
             with self.cluster.open() as image:
                 rbd = self.cluster.rbd
                 snapshots = [
-                    Snapshot(found["id"], found["name"], found["size"])
+                    Snapshot(found["id"], found["name"], found["size"], found["namespace"] == _USER_SNAPSHOT)
                     for found in image.list_snaps()
-                    if found["namespace"] == _USER_SNAPSHOT
                 ]
                 fast = rbd.RBD_FEATURE_OBJECT_MAP | rbd.RBD_FEATURE_FAST_DIFF
                 return Description(

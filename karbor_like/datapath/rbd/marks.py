@@ -108,7 +108,7 @@ def _marks(access: Access, image: Description) -> Sequence[KeptMark]:
     marks = []
     for snapshot in image.snapshots:
         match = _NAME.fullmatch(snapshot.name)
-        if match:
+        if match and snapshot.usable:
             created = datetime.fromtimestamp(int(match[2]), UTC)
             mark = make_mark(access.location, access.fsid(), image, snapshot)
             marks.append(KeptMark(UUID(match[1]), snapshot.name, created, mark))

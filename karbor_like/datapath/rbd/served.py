@@ -59,7 +59,7 @@ class ServedAccess(CommandAccess):
         location = self.location
         image: dict[str, Any] = {
             "driver": "rbd",
-            "conf": location.conf,
+            "conf": str(location.conf),
             "user": location.user,
             "pool": location.pool,
             "image": location.image,

@@ -110,10 +110,11 @@ class Images:
     def empty_maps(self, image: str) -> None:
         """Let the maps of objects of all snapshots of an image say that no object exists or has changed."""
         with self.open(image, read_only=True) as opened:
+            objects = opened.stat()["num_objs"]
             names = [f"rbd_object_map.{opened.id()}.{found['id']:016x}" for found in opened.list_snaps()]
         for name in names:
-            self.pool.execute(name, "rbd", "object_map_resize", struct.pack("<QB", 0, 0))
-            self.pool.execute(name, "rbd", "object_map_resize", struct.pack("<QB", 16, 0))
+            # From, to, new state (does not exist), whatever the present state is.
+            self.pool.execute(name, "rbd", "object_map_update", struct.pack("<QQBB", 0, objects, 0, 0))
 
 
 class Administrator:

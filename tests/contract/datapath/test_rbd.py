@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
+import psutil
 import pytest
 
 from karbor_like.datapath import rbd
@@ -18,6 +19,12 @@ from tests.contract.datapath.rbd import Administrator, Images, administrator, im
 __all__ = ["administrator", "images"]
 
 WAYS: list[Way] = ["librbd", "qemu-nbd"]
+
+
+def kill_children() -> None:
+    for child in psutil.Process().children():
+        if child.name() == "qemu-nbd":
+            child.kill()
 
 
 class Readers(suites.ReaderLab):
@@ -49,6 +56,11 @@ class Readers(suites.ReaderLab):
     def remove(self, snapshot: str) -> None:
         with self.images.open(self.image) as opened:
             opened.remove_snap(snapshot)
+
+    def cut(self, reader: VolumeReader) -> None:
+        if self._way == "librbd":
+            pytest.skip("librbd connects anew")
+        kill_children()
 
     def silence(self, reader: VolumeReader) -> None:
         self._stack.enter_context(self._servers.stopped(Ceph.OSD))
@@ -82,6 +94,8 @@ class Writers(suites.WriterLab):
     def cut(self, writer: VolumeWriter) -> None:
         for address in self.images.ceph.watchers(self._image):
             self.administrator.cut_off(address)
+        if self._way != "librbd":
+            kill_children()
 
     def silence(self, writer: VolumeWriter) -> None:
         self._stack.enter_context(self._servers.stopped(Ceph.OSD))
@@ -96,7 +110,7 @@ def stack(images: Images, administrator: Administrator) -> Iterator[ExitStack]:
 
 def forget_abandoned(request: pytest.FixtureRequest, administrator: Administrator) -> None:
     """Let the cluster forget clients early in tests that abandon them. Until then, an image cannot be removed."""
-    if "does_not_answer" in request.node.name:
+    if "does_not_answer" in request.node.name or "cut" in request.node.name:
         administrator.forget_clients_after(2)
 
 
