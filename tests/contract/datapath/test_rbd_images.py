@@ -70,10 +70,10 @@ class TestReplacedImages:
         with read(location, way) as reader:
             assert reader.changed(mark) is None
 
-    def test_it_is_not_confirmed_if_its_name_is_gone(self, images: Images, way: Way) -> None:
+    def test_it_is_not_confirmed_if_its_name_is_gone(self, images: Images) -> None:
         image = images.create(SIZE)
         location = images.location(image, images.snapshot(image))
-        with read(location, way) as reader:
+        with read(location) as reader:
             images.rbd.RBD().rename(images.pool, image, f"{image}-other")
             with pytest.raises(SourceGone):
                 reader.confirm()
@@ -103,21 +103,21 @@ class TestReplacedImages:
             with pytest.raises(SourceFailed):
                 list(extents)
 
-    def test_marks_of_later_snapshots_are_not_used(self, images: Images, way: Way) -> None:
+    def test_marks_of_later_snapshots_are_not_used(self, images: Images) -> None:
         image = images.create(SIZE)
         first = images.location(image, images.snapshot(image))
         mark = mark_of(images.location(image, images.snapshot(image)))
-        with read(first, way) as reader:
+        with read(first) as reader:
             assert reader.changed(mark) is None
 
-    def test_a_base_that_was_renamed_is_found(self, images: Images, way: Way) -> None:
+    def test_a_base_that_was_renamed_is_found(self, images: Images) -> None:
         image = images.create(SIZE)
         base = images.snapshot(image)
         mark = mark_of(images.location(image, base))
         images.write(image, {2 * MIB: b"y"})
         with images.open(image) as opened:
             opened.rename_snap(base, "renamed")
-        with read(images.location(image, images.snapshot(image)), way) as reader:
+        with read(images.location(image, images.snapshot(image))) as reader:
             extents = reader.changed(mark)
             assert extents is not None
             assert [extent.offset for extent in extents] == [2 * MIB]
@@ -150,10 +150,10 @@ class TestMaps:
         with read(lying, way, "fast") as reader:
             assert [(extent.offset, extent.length) for extent in reader.allocated()] == [(MIB, MIB)]
 
-    def test_fast_maps_without_the_feature(self, images: Images, way: Way) -> None:
+    def test_fast_maps_without_the_feature(self, images: Images) -> None:
         image = images.create(SIZE, NO_MAPS)
         images.write(image, {MIB: b"x" * 1000})
-        with read(images.location(image, images.snapshot(image)), way, "fast") as reader:
+        with read(images.location(image, images.snapshot(image)), "librbd", "fast") as reader:
             assert [(extent.offset, extent.length) for extent in reader.allocated()] == [(MIB, 1000)]
 
     def test_an_image_that_shrank_and_grew(self, images: Images, way: Way) -> None:
@@ -305,12 +305,12 @@ class TestMarks:
         # Cinder compares the text of the times to find the last one.
         assert ours[2] < theirs[2]
 
-    def test_of_a_missing_image(self, images: Images, way: Way) -> None:
+    def test_of_a_missing_image(self, images: Images) -> None:
         location = images.location("missing", user=WRITER)
-        assert list(marks.listed(location, timeout=GENEROUS, way=way)) == []
-        marks.remove(location, uuid.uuid4(), timeout=GENEROUS, way=way)
+        assert list(marks.listed(location, timeout=GENEROUS)) == []
+        marks.remove(location, uuid.uuid4(), timeout=GENEROUS)
         with pytest.raises(TargetFailed, match="does not exist"):
-            marks.keep(location, uuid.uuid4(), NOW, timeout=GENEROUS, way=way)
+            marks.keep(location, uuid.uuid4(), NOW, timeout=GENEROUS)
 
     def test_by_a_user_who_may_only_read(self, images: Images, way: Way) -> None:
         location = images.location(images.create(SIZE), user=READER)
