@@ -456,16 +456,15 @@ class TestMarks:
         host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
         assert subject.belongings() == before
 
-    @pytest.mark.parametrize("answered", [False, True], ids=["before", "after"])
     def test_protect_continues_after_a_crash_at_any_request(
-        self, host: Host, subject: VolumeSubject, line: sandbox.Line, answered: bool
+        self, host: Host, subject: VolumeSubject, line: sandbox.Line
     ) -> None:
         first = protect(host, subject)
         last = protect(host, subject, first)
         for nth in itertools.count(1):
             operation = host.operation(OperationType.PROTECT, subject.resource)
             try:
-                with line.crash(nth, answered=answered):
+                with line.crash(nth, answered=True):
                     host.attempt(operation, bases=[last])
                 break
             except sandbox.Crash:
@@ -550,7 +549,6 @@ class TestAttached:
         assert service.cinder().volumes.list() == []
         assert subject.digest(host.restore(subject.resource, checkpoint)) == subject.digest(subject.resource.id)
 
-    @pytest.mark.parametrize("answered", [False, True], ids=["before", "after"])
     def test_crash_at_any_request(
         self,
         host: Host,
@@ -558,12 +556,11 @@ class TestAttached:
         subject: VolumeSubject,
         before: Belongings,
         line: sandbox.Line,
-        answered: bool,
     ) -> None:
         for nth in itertools.count(1):
             operation = host.operation(OperationType.PROTECT, subject.resource)
             try:
-                with line.crash(nth, answered=answered):
+                with line.crash(nth, answered=True):
                     host.attempt(operation)
                 break
             except sandbox.Crash:
