@@ -139,13 +139,14 @@ def test_what_a_target_refuses_cannot_be_opened(unit: IscsiUnit, change: dict, m
 
 
 def test_a_target_that_does_not_answer(unit: IscsiUnit, servers: Supervisor) -> None:
-    with driver.open_reader(unit, timeout=1.0) as reader:
-        suites.fetch(reader, 0, 4096)
-        with servers.stopped("tgtd"):
-            with pytest.raises(SourceFailed):
-                suites.fetch(reader, 8192, 4096)
-            with nothing_left(), pytest.raises(CannotOpen):
-                driver.open_reader(unit, timeout=0.5)
+    def open_(unit: IscsiUnit, seconds: float) -> driver.UnitReader:
+        return driver.open_reader(unit, timeout=seconds)
+
+    with suites.opened_with_short_limit(open_, unit) as reader, servers.stopped("tgtd"):
+        with pytest.raises(SourceFailed):
+            suites.fetch(reader, 8192, 4096)
+        with nothing_left(), pytest.raises(CannotOpen):
+            driver.open_reader(unit, timeout=0.5)
 
 
 def test_a_unit_that_was_replaced_is_not_confirmed(units: Units, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tests.unit.datapath.server import Request, Server, chunk, data, option_repl
 
 SIZE = 100_000
 GENEROUS = 60.0
-SHORT = 0.3
+SHORT = 0.5
 
 
 @contextlib.contextmanager
@@ -248,9 +248,9 @@ def trickle(server: Server, request: Request) -> None:
 )
 def test_a_server_that_does_not_answer_in_time(answer: fake.Answer) -> None:
     with client(Server(content(), {fake.READ: answer, fake.FLUSH: answer}), timeout=SHORT) as connected:
-        with pytest.raises(SourceFailed, match=r"^volume: read of 1000 bytes at 0: no answer within 0.3 s$"):
+        with pytest.raises(SourceFailed, match=r"^volume: read of 1000 bytes at 0: no answer within 0.5 s$"):
             connected.read(0, 1000).result()
-        with pytest.raises(SourceFailed, match=r"^volume: no answer within 0.3 s$"):
+        with pytest.raises(SourceFailed, match=r"^volume: no answer within 0.5 s$"):
             connected.flush()
 
 
