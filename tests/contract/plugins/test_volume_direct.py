@@ -134,6 +134,18 @@ class TestVolumeDirect(sandbox.CopyContract, sandbox.ProtectionContract):
         assert subject.digest(restored) == subject.digest(subject.resource.id)
         assert subject.cinder.volumes.get(restored).status == "available"
 
+    def test_volume_that_several_clients_use(self, host: Host, subject: VolumeSubject) -> None:
+        cinder = host.clients.client("cinder", "3.44")
+        body = {"volume": {"size": 1, "name": "shared", "multiattach": True}}
+        created = settled(subject.cinder.volumes.get, cinder.client.post("/volumes", body=body)[1]["volume"]["id"])
+        subject.cloud.write_volume(created.id, b"shared")
+        for _ in range(2):
+            cinder.attachments.complete(cinder.attachments.create(created.id, {"host": "client"})["id"])
+        shared = Resource(resource.VOLUME, created.id, "shared")
+        restored = host.restore(shared, host.protect(shared).checkpoint_id)
+        assert subject.digest(restored) == subject.digest(created.id)
+        assert len(subject.cinder.volumes.get(created.id).attachments) == 2
+
     def test_read_only_volume(self, host: Host, subject: VolumeSubject, line: sandbox.Line) -> None:
         """Also if the restore is continued when the new volume is already read-only."""
         subject.cinder.volumes.update_readonly_flag(subject.resource.id, True)
