@@ -10,7 +10,7 @@ from karbor_like import service
 from karbor_like.clients.factory import ClientFactory
 from karbor_like.clock import ManualClock
 from karbor_like.context import RequestContext
-from karbor_like.db import migration, trusts
+from karbor_like.db import trusts
 from karbor_like.db.models import Operation, ScheduledOperation, ScheduledRun, Trust
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
 from karbor_like.db.session import Database
@@ -23,6 +23,7 @@ from karbor_like.secret import Cipher
 from karbor_like.triggers import loader as triggers
 from tests.fixtures import configuration
 from tests.fixtures.cloud import SandboxCloud
+from tests.fixtures.database import migrate
 
 START = datetime(2031, 3, 1, tzinfo=UTC)
 HOURLY = {"format": "crontab", "pattern": "0 * * * *", "start_time": "2031-03-01 00:00:00", "window": 900}
@@ -117,7 +118,7 @@ class Site:
         for name, value in {"follow_interval": FOLLOW, "retry_interval": RETRY, "lease": LEASE}.items():
             self.conf.set_override(name, value, group="operationengine")
         self.database = Database(self.conf)
-        migration.sync(self.database)
+        migrate(self.database)
         self.context = context_of(cloud.session("alice"))
         self.trusts = self.make_trusts()
         self.scheduler = Scheduler(self.conf, self.database, clock, TYPES)

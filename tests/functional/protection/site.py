@@ -15,7 +15,7 @@ from oslo_config import cfg
 from karbor_like import secret, service
 from karbor_like.api import views
 from karbor_like.context import RequestContext
-from karbor_like.db import checkpoints, migration, operations, plans, restores, verifications
+from karbor_like.db import checkpoints, operations, plans, restores, verifications
 from karbor_like.db.models import Base, Checkpoint, Operation, OperationResource, Restore, Verification
 from karbor_like.domain.resource import Resource
 from karbor_like.protection.context import ServiceContext
@@ -23,6 +23,7 @@ from karbor_like.protection.endpoint import Endpoint
 from karbor_like.protection.executor import Executor
 from karbor_like.protection.registry.protectables import Protectables
 from tests.fixtures import configuration
+from tests.fixtures.database import migrate
 from tests.fixtures.endpoint import unwrap
 from tests.functional.protection import plugins
 
@@ -92,7 +93,7 @@ class Site:
         for name, value in overrides.items():
             self.conf.set_override(name, value, group="protection")
         self.env = make_environment(self.conf)
-        migration.sync(self.env.database)
+        migrate(self.env.database)
         self.env.flows.persistence.upgrade()
         self.executor = Executor(self.env)
         self.endpoint = Endpoint(self.env, self.executor, lambda context: self.executor.wake())
