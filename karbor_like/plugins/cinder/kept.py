@@ -12,7 +12,8 @@ the checkpoint which replaced them exists. Members:
 * ``content``: the mark of the reader;
 * ``chain``: ids of the checkpoints since the last one that was read completely, that one first, this one last;
 * ``map``: the kind of map that tells what changed;
-* ``distrusted``: whether that kind of map was found to be wrong.
+* ``distrusted``: whether that kind of map was found to be wrong;
+* ``remarks``: what the protect found out about it.
 """
 
 from collections.abc import Mapping, Sequence

@@ -30,6 +30,7 @@ class AttachBackend(Backend):
     """Volumes that are attached."""
 
     kind: ClassVar[str] = "attach"
+    tells_changes: ClassVar[bool] = False
 
     def obstacle(self, context: HookContext, volume: StoredVolume) -> str | None:
         if context.service is None:

@@ -51,6 +51,8 @@ class Backend(ABC):
 
     #: Its name in the option ``backends``.
     kind: ClassVar[str]
+    #: Whether readers can tell what has changed since an earlier snapshot.
+    tells_changes: ClassVar[bool] = True
     #: Whether the storage can keep marks below Cinder.
     keeps_marks: ClassVar[bool] = False
 

@@ -1,10 +1,13 @@
 """The protect of ``volume-direct``: snapshot, extents, bank, clean-up."""
 
+import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from karbor_like import exception
 from karbor_like.datapath import errors
+from karbor_like.datapath.contract import VolumeReader
 from karbor_like.plugins.cinder import kept, metadata, source, volume_glance
 from karbor_like.plugins.cinder.direct import bases, choice, route
 from karbor_like.plugins.cinder.direct.backend import Backend
@@ -17,6 +20,8 @@ from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext, ResourceOperation
 from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents
 from karbor_like.plugins.toolkit.source import SNAPSHOT
+
+LOG = logging.getLogger(__name__)
 
 #: The keeper of each object that may be kept, by its role.
 _KEEPERS: Final = {SNAPSHOT: kept.CINDER, STORAGE_MARK: kept.RBD}
@@ -74,7 +79,7 @@ class Protect(ResourceOperation):
 
     def _keeper(self, context: HookContext, backend: Backend) -> str | None:
         keeper = self.plugin.conf.keep_mark
-        if keeper == "none" or bases.is_distrusted(context, backend.map_name):
+        if keeper == "none" or not backend.tells_changes or bases.is_distrusted(context, backend.map_name):
             return None
         # A snapshot of all volumes of the server, taken together, is what has to be read.
         if keeper == kept.RBD and (not backend.keeps_marks or source.find_of_server(context)):
@@ -87,15 +92,15 @@ class Protect(ResourceOperation):
         cloud_objects.ensure(context, marks, STORAGE_MARK, lambda name, markers: marks.create(name), keep=True)
 
     def _directly(self, context: HookContext, document: Mapping[str, Any]) -> dict[str, Any]:
-        remarks: list[str] = []
         # Otherwise an earlier attempt stored everything, and died while it deleted what is temporary.
         if "image" not in document:
-            remarks = self._store(context, document)
+            self._store(context, document)
+        remarks = (kept.find(context.section) or {}).get("remarks", ())
         data.report_sizes(context, context.section.stats(data.DATA))
         context.report.step("deleting what is temporary")
         return {"remarks": [*remarks, *self.release(context)]}
 
-    def _store(self, context: HookContext, document: Mapping[str, Any]) -> list[str]:
+    def _store(self, context: HookContext, document: Mapping[str, Any]) -> None:
         """Store bytes, mark and document, in this order: the document says that everything is there."""
         backend, written, content = self._read(context)
         self.plugin.check_size(context, document, written.stats)
@@ -108,24 +113,25 @@ class Protect(ResourceOperation):
             "description": context.parameters.get("description"),
         }
         documents.put(context, members)
-        return list(written.remarks)
 
     def _read(self, context: HookContext) -> tuple[Backend, bases.Written, Mapping[str, Any] | None]:
         """Return the backend, what was written, and the mark of the reader."""
         context.report.step("opening the snapshot")
+        backend, reader = self._open(context)
+        with reader as opened:
+            context.report.step("storing the bytes")
+            writer = bases.Writer(context, opened, backend.map_name, self.plugin.conf.full_every)
+            return backend, writer.write(), opened.mark()
+
+    def _open(self, context: HookContext) -> tuple[Backend, AbstractContextManager[VolumeReader]]:
         volume = choice.locate(context, self._volume(context))
         backend, reason = choice.choose(context, self.plugin.rules, volume)
         if backend is None:
             raise errors.CannotOpen(f"volume {volume.id}: {reason}")
         mark = next((entry for entry in context.journal.entries() if entry.role == STORAGE_MARK), None)
-        with (
-            backend.open_mark(volume, str(mark.cloud_id))
-            if mark
-            else backend.open_reader(context, volume, source.find_snapshot(context), self.plugin)
-        ) as reader:
-            context.report.step("storing the bytes")
-            writer = bases.Writer(context, reader, backend.map_name, self.plugin.conf.full_every)
-            return backend, writer.write(), reader.mark()
+        if mark is not None:
+            return backend, backend.open_mark(volume, str(mark.cloud_id))
+        return backend, backend.open_reader(context, volume, source.find_snapshot(context), self.plugin)
 
     @staticmethod
     def _volume(context: HookContext) -> Any:
@@ -147,8 +153,11 @@ class Protect(ResourceOperation):
         newest = next(filter(None, map(kept.find, context.bases)), {})
         replaced = kept.snapshots_of({"snapshot": newest.get("snapshot")})
         marks = self.plugin.storage_marks(context)
-        remaining = kept.remove(context, kept.snapshots_of({"replaced": newest.get("replaced")}), marks)
+        older = kept.snapshots_of({"replaced": newest.get("replaced")})
+        remaining = kept.remove(context, older, marks)
         replaced += [described for described, _ in remaining]
+        if snapshot and len(remaining) < len(older):
+            content = self._mark_now(context)
         if not (snapshot or replaced or written.distrusted):
             return
         members = {
@@ -158,8 +167,19 @@ class Protect(ResourceOperation):
             "chain": list(written.chain),
             "map": backend.map_name,
             "distrusted": written.distrusted,
+            "remarks": list(written.remarks),
         }
         context.section.put(kept.MARK, members)
+
+    def _mark_now(self, context: HookContext) -> Mapping[str, Any] | None:
+        """Return the mark of the snapshot after the deletion of others, which merges files of remote file systems."""
+        try:
+            _, reader = self._open(context)
+            with reader as opened:
+                return opened.mark()
+        except exception.ResourceFailed as error:
+            LOG.warning("%s: the snapshot is not used as a mark: %s", context.resource.key, error)
+            return None
 
     def _release(self, context: HookContext, *, everything: bool) -> list[str]:
         remarks = cleanup.release(context, self._created(context))
