@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any, Final
 
 from karbor_like import exception
@@ -32,6 +33,8 @@ _NUMBER: Final = re.compile(r"\((\d+)\) [A-Z]")
 #: Extents of a map, and what is between them.
 _EXTENT: Final = re.compile(rb'[\s\[,]*\{"offset":(\d{1,19}),"length":(\d{1,19}),"exists":"(true|false)"\}')
 _FLAGS: Final = {"object map invalid", "fast diff invalid"}
+#: Ids of clusters by their configuration: its path, and when it was changed.
+_FSIDS: Final[dict[tuple[Path, int], str]] = {}
 
 
 class CommandAccess:
@@ -43,13 +46,15 @@ class CommandAccess:
     def __init__(self, location: RbdImage, *, timeout: float) -> None:
         self.location = location
         self.timeout = timeout
-        self._fsid: str | None = None
         trouble.require_conf(location)
 
     def fsid(self) -> str:
-        if self._fsid is None:
-            self._fsid = self._run("connecting", ["ceph", *self._common(), "fsid"]).decode().strip()
-        return self._fsid
+        # A cluster keeps its id, and its configuration is another file or is rewritten if that describes another cluster.
+        key = (self.location.conf, self.location.conf.stat().st_mtime_ns)
+        if key not in _FSIDS:
+            # This command costs more than all others together.
+            _FSIDS[key] = self._run("connecting", ["ceph", *self._common(), "fsid"]).decode().strip()
+        return _FSIDS[key]
 
     def describe(self) -> Description:
         info = self._info()
@@ -170,7 +175,7 @@ class CommandAccess:
     ) -> Iterator[IO[bytes]]:
         """Run a command to its end, and return its output.
 
-        :param ignored: number of an error that is none
+        :param ignored: number of an error that counts as success
         """
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
             try:

@@ -63,7 +63,7 @@ def keep(image: RbdImage, mark_id: UUID, created: datetime, *, timeout: float, w
 
 
 def listed(image: RbdImage, *, timeout: float, way: Way = "auto") -> Sequence[KeptMark]:
-    """Return the marks that are kept of *image*, oldest first. None if the image does not exist.
+    """Return the marks that are kept of *image*, oldest first. There are none if the image does not exist.
 
     :raises CannotOpen: as for :func:`keep`
     :raises TargetFailed: Ceph does not answer or fails

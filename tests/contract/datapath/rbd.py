@@ -7,6 +7,7 @@ import struct
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import tenacity
 
 from karbor_like.datapath.location import RbdImage
 from tests.cloud.ceph import CINDER, POOL, Ceph
+from tests.cloud.processes import Supervisor
 
 _NUMBERS = itertools.count(1)
 #: layering, exclusive-lock, object-map, fast-diff, deep-flatten
@@ -113,8 +115,20 @@ class Images:
             objects = opened.stat()["num_objs"]
             names = [f"rbd_object_map.{opened.id()}.{found['id']:016x}" for found in opened.list_snaps()]
         for name in names:
-            # From, to, new state (does not exist), whatever the present state is.
+            # From, to, new state (does not exist), for any present state.
             self.pool.execute(name, "rbd", "object_map_update", struct.pack("<QQBB", 0, objects, 0, 0))
+
+
+@contextlib.contextmanager
+def silent(servers: Supervisor, name: str) -> Iterator[None]:
+    """Let a daemon of the cluster not answer. All its threads stand still when the context begins."""
+    with servers.stopped(name):
+        process = servers.process(name)
+        assert process
+        for task in Path(f"/proc/{process.pid}/task").iterdir():
+            while (task / "stat").read_text().rpartition(")")[2].split()[0] != "T":
+                time.sleep(0.01)
+        yield
 
 
 class Administrator:

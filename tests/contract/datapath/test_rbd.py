@@ -14,7 +14,7 @@ from karbor_like.datapath.rbd.opening import Way
 from karbor_like.datapath.rbd.volume import RbdReader, RbdWriter
 from tests.cloud.ceph import QEMU_READER, READER, WRITER, Ceph
 from tests.contract.datapath import suites
-from tests.contract.datapath.rbd import Administrator, Images, administrator, images
+from tests.contract.datapath.rbd import Administrator, Images, administrator, images, silent
 
 __all__ = ["administrator", "images"]
 
@@ -59,11 +59,11 @@ class Readers(suites.ReaderLab):
 
     def cut(self, reader: VolumeReader) -> None:
         if self._way == "librbd":
-            pytest.skip("librbd connects anew")
+            pytest.skip("librbd reconnects")
         kill_children()
 
     def silence(self, reader: VolumeReader) -> None:
-        self._stack.enter_context(self._servers.stopped(Ceph.OSD))
+        self._stack.enter_context(silent(self._servers, Ceph.OSD))
 
 
 class Writers(suites.WriterLab):
@@ -98,7 +98,7 @@ class Writers(suites.WriterLab):
             kill_children()
 
     def silence(self, writer: VolumeWriter) -> None:
-        self._stack.enter_context(self._servers.stopped(Ceph.OSD))
+        self._stack.enter_context(silent(self._servers, Ceph.OSD))
 
 
 @pytest.fixture
@@ -114,10 +114,23 @@ def forget_abandoned(request: pytest.FixtureRequest, administrator: Administrato
         administrator.forget_clients_after(2)
 
 
-class TestRbdReader(suites.ReaderContract):
-    @pytest.fixture(params=[("librbd", "exact"), ("librbd", "fast"), ("qemu-nbd", "exact")], ids="-".join)
+class TestLibrbdReader(suites.ReaderContract):
+    @pytest.fixture(params=["exact", "fast"])
     def lab(self, request: pytest.FixtureRequest, images: Images, servers: Any, stack: ExitStack) -> Readers:
-        return Readers(images, servers, stack, *request.param)
+        return Readers(images, servers, stack, "librbd", request.param)
+
+    @pytest.fixture(autouse=True)
+    def forgetful(self, request: pytest.FixtureRequest, lab: Readers, administrator: Administrator) -> None:
+        forget_abandoned(request, administrator)
+
+
+class TestServedReader(suites.ReaderContract):
+    # Each map is a process.
+    seeds = 2
+
+    @pytest.fixture
+    def lab(self, images: Images, servers: Any, stack: ExitStack) -> Readers:
+        return Readers(images, servers, stack, "qemu-nbd", "exact")
 
     @pytest.fixture(autouse=True)
     def forgetful(self, request: pytest.FixtureRequest, lab: Readers, administrator: Administrator) -> None:

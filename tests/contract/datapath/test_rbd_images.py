@@ -22,7 +22,7 @@ from karbor_like.datapath.rbd import marks
 from karbor_like.datapath.rbd.extentmap import Map
 from karbor_like.datapath.rbd.opening import Way
 from tests.cloud.ceph import QEMU_READER, READER, WRITER, Ceph
-from tests.contract.datapath.rbd import FEATURES, Administrator, Images, administrator, images
+from tests.contract.datapath.rbd import FEATURES, Administrator, Images, administrator, images, silent
 from tests.contract.datapath.suites import GENEROUS, checked, fetch, uncovered
 
 __all__ = ["administrator", "images"]
@@ -230,7 +230,7 @@ class TestRefusals:
         ("change", "error", "message"),
         [
             ({"conf": Path("/missing/ceph.conf")}, CannotOpen, "install the configuration"),
-            ({"user": "nobody"}, CannotOpen, "refuses client.nobody; check its keyring"),
+            ({"user": "stranger"}, CannotOpen, "refuses client.stranger; check its keyring"),
             ({"pool": "missing"}, CannotOpen, "no pool missing"),
             ({"image": "missing"}, SourceGone, "missing.* does not exist"),
             ({"snapshot": "missing"}, SourceGone, "@missing.* does not exist"),
@@ -257,13 +257,13 @@ class TestRefusals:
 
     @pytest.mark.parametrize("name", [Ceph.MONITOR, Ceph.OSD])
     def test_a_cluster_that_does_not_answer(self, location: RbdImage, servers: Any, way: Way, name: str) -> None:
-        with servers.stopped(name), pytest.raises((SourceFailed, CannotOpen), match="did not answer"):
+        with silent(servers, name), pytest.raises((SourceFailed, CannotOpen), match="did not answer"):
             rbd.open_reader(location, timeout=0.5, way=way)
         with read(location, way) as reader:
             assert fetch(reader, 0, 512) == bytes(512)
 
     def test_a_map_when_the_cluster_does_not_answer(self, location: RbdImage, servers: Any) -> None:
-        with read(location, timeout=1) as reader, servers.stopped(Ceph.OSD):
+        with read(location, timeout=1) as reader, silent(servers, Ceph.OSD):
             with pytest.raises(SourceFailed):
                 list(reader.allocated())
             with pytest.raises(SourceFailed):
