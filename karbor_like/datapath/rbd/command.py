@@ -49,6 +49,7 @@ class CommandAccess:
         trouble.require_conf(location)
 
     def fsid(self) -> str:
+        trouble.require_conf(self.location)
         # A cluster keeps its id, and its configuration is another file or is rewritten if that describes another cluster.
         key = (self.location.conf, self.location.conf.stat().st_mtime_ns)
         if key not in _FSIDS:

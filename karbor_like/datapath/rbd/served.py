@@ -50,9 +50,12 @@ class ServedAccess(CommandAccess):
             data = ServedData(qemu.serve_writer(self._served(), timeout=self.timeout))
         except errors.CannotOpen as error:
             raise self._explained(error, f"profile rbd pool={self.location.pool}") from error
-        if len(self.watchers()) > 1:
+        try:
+            if len(self.watchers()) > 1:
+                raise errors.TargetFailed(f"{self.location}: another client has just opened it; detach the volume")
+        except BaseException:
             data.close()
-            raise errors.TargetFailed(f"{self.location}: another client has just opened it; detach the volume")
+            raise
         return data
 
     def _served(self, snapshot: str | None = None) -> qemu.Image:

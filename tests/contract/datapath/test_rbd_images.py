@@ -230,7 +230,7 @@ class TestRefusals:
         ("change", "error", "message"),
         [
             ({"conf": Path("/missing/ceph.conf")}, CannotOpen, "install the configuration"),
-            ({"user": "stranger"}, CannotOpen, "refuses client.stranger; check its keyring"),
+            ({"user": "unknown"}, CannotOpen, "refuses client.unknown; check its keyring"),
             ({"pool": "missing"}, CannotOpen, "no pool missing"),
             ({"image": "missing"}, SourceGone, "missing.* does not exist"),
             ({"snapshot": "missing"}, SourceGone, "@missing.* does not exist"),
