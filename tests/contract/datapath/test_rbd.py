@@ -1,5 +1,6 @@
 """RBD by librbd and by qemu-nbd, with exact and fast maps: the contract of readers and writers."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -94,6 +95,9 @@ class Writers(suites.WriterLab):
     def cut(self, writer: VolumeWriter) -> None:
         for address in self.images.ceph.watchers(self._image):
             self.administrator.cut_off(address)
+        # The OSD learns of it after the monitor, and forgets the client then.
+        while self.images.ceph.watchers(self._image):
+            time.sleep(0.1)
         if self._way != "librbd":
             kill_children()
 
