@@ -111,13 +111,20 @@ class Ceph:
         run([*self._command(self.OSD, "0"), *new, "--no-mon-config", "--osd-uuid", str(uuid.uuid4())], log=log)
         (self.directory / "complete").touch()
 
+    def key(self, user: str) -> Path:
+        """Return the path of the key file of a user."""
+        return self._keyring(f"client.{user}")
+
+    def _keyring(self, entity: str) -> Path:
+        return self.directory / f"{entity}.keyring"
+
     def _write_key(self, entity: str, capabilities: Mapping[str, str]) -> Path:
         """Write the key file of an entity, and return its path."""
         secret = os.urandom(16)
         # As Ceph encodes keys: type (AES), seconds and nanoseconds of its creation, length, and the key.
         key = base64.b64encode(struct.pack("<HIIH", 1, int(time.time()), 0, len(secret)) + secret).decode()
         caps = {f"caps {service}": f'"{allowed}"' for service, allowed in capabilities.items()}
-        path = write_ini(self.directory / f"{entity}.keyring", {entity: {"key": key, **caps}})
+        path = write_ini(self._keyring(entity), {entity: {"key": key, **caps}})
         path.chmod(0o600)
         return path
 
@@ -157,7 +164,7 @@ class Ceph:
             "mon": {
                 **daemon,
                 "mon_data": self.directory / "mon",
-                "keyring": self.directory / "mon..keyring",
+                "keyring": self._keyring("mon."),
                 "mon_cluster_log_file": os.devnull,
                 # Tests may run on a disk that is nearly full.
                 "mon_data_avail_warn": 1,

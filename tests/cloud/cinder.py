@@ -6,14 +6,13 @@ With ``ceph``, they are RBD images. No kernel module is needed. Backups are in S
 """
 
 import hashlib
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cloud import ceph
-from tests.cloud.component import Site
+from tests.cloud.component import DRIVERS, Site
 from tests.cloud.ini import Sections, write_ini
 from tests.cloud.layout import PASSWORD
 from tests.cloud.net import HOST
@@ -28,7 +27,18 @@ HOST_NAME = "cloud"
 BACKUPS = "volumebackups"
 """The container of the backups."""
 WORKERS = ("cinder-scheduler", "cinder-volume", "cinder-backup")
-_DRIVER = Path(__file__).parent / "drivers" / "idle_nfs.py"
+_KEYED = ("cinder-volume", "cinder-backup")
+"""Those that move bytes from and to Ceph."""
+_DRIVER = DRIVERS / "idle_nfs.py"
+_KEYED_PROGRAM = DRIVERS / "keyed_cinder.py"
+
+
+def share(data: Path) -> Path:
+    """Return where the share is mounted: the driver treats a mount at this path as its share.
+
+    :param data: Cinder's data directory
+    """
+    return data / "mnt" / hashlib.md5(_SHARE.encode()).hexdigest()
 
 
 class Cinder:
@@ -80,8 +90,7 @@ class Cinder:
 
     @property
     def _mount_point(self) -> Path:
-        # The driver treats a mount at this path as its share.
-        return self._data / "mnt" / hashlib.md5(_SHARE.encode()).hexdigest()
+        return share(self._data)
 
     def _mount(self) -> None:
         self._mount_point.mkdir(parents=True, exist_ok=True)
@@ -186,12 +195,17 @@ class Cinder:
     def _worker(self, name: str) -> Daemon:
         path = f"{self._sudo_directory}:{self._site.layout.venv}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         argv = [self._site.program(name), "--config-file", str(self._config)]
-        modules = [_DRIVER.parent, *([self._site.ceph.bindings] if self._site.ceph else [])]
+        env = {"PATH": path, "PYTHONPATH": str(_DRIVER.parent)}
+        if self._site.ceph:
+            env["PYTHONPATH"] += f":{self._site.ceph.bindings}"
+            if name in _KEYED:
+                env["CEPH_KEYRING"] = str(self._site.ceph.key(ceph.CINDER))
+                argv = [self._site.program("python"), str(_KEYED_PROGRAM), name, *argv[1:]]
         # Always ready: Cloud.up asks the API for the state of all workers later.
         return Daemon(
             name,
             argv,
             lambda: True,
-            env={"PATH": path, "PYTHONPATH": os.pathsep.join(map(str, modules))},
-            configs=[self._config, _DRIVER, self._site.installed],
+            env=env,
+            configs=[self._config, _DRIVER, _KEYED_PROGRAM, self._site.installed],
         )

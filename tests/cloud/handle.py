@@ -16,7 +16,7 @@ from keystoneauth1.session import Session
 from karbor_like.sandbox import files
 from tests.cloud import ceph
 from tests.cloud.accounts import SERVICE_USERS
-from tests.cloud.cinder import BACKUPS
+from tests.cloud.cinder import BACKUPS, share
 from tests.cloud.cloud import Cloud
 from tests.cloud.layout import PASSWORD
 from tests.cloud.net import HOST
@@ -45,6 +45,16 @@ class RealCloud:
         self.ceph = cloud.ceph
         self.memcached = f"{HOST}:{cloud.layout.port('memcached')}"
         self.s3_url = cloud.layout.object_url
+
+    @property
+    def volumes(self) -> Path:
+        """The directory with the files of volumes of type ``file``."""
+        return self._cloud.layout.data("volumes")
+
+    @property
+    def share(self) -> Path:
+        """Where Cinder mounts this directory."""
+        return share(self._cloud.layout.data("cinder"))
 
     @property
     def auth_url(self) -> str:
@@ -143,13 +153,13 @@ class RealCloud:
 
         A snapshot of a file adds an overlay as a new layer.
         """
-        directory = self._cloud.layout.data("volumes")
+        directory = self.volumes
         if not (directory / f"volume-{volume_id}").exists():
             return f"rbd:{ceph.POOL}/volume-{volume_id}:conf={self.ceph.conf}:id={ceph.CINDER}", "raw"
         info = directory / f"volume-{volume_id}.info"
         name = json.loads(info.read_text())["active"] if info.exists() else f"volume-{volume_id}"
-        details = json.loads(_run("qemu-img", "info", "--output", "json", str(directory / name)))
-        return directory / name, details["format"]
+        # Not from the content: a volume may have an image in another format inside.
+        return directory / name, "raw" if name == f"volume-{volume_id}" else "qcow2"
 
     def close(self) -> None:
         """Do nothing: the cloud outlives this handle."""
