@@ -38,7 +38,7 @@ class VolumeReader(ExtentSource, AbstractContextManager["VolumeReader"], Protoco
 
 
 class VolumeWriter(ExtentTarget, AbstractContextManager["VolumeWriter"], Protocol):
-    """A volume that no other client uses. A new volume reads as zero.
+    """A volume that no other client uses.
 
     Leaving the context closes the writer, without a flush: what was written since the last one may be lost. Calls are limited
     in time like those of a reader, and raise :class:`.errors.TargetFailed`.

@@ -24,7 +24,7 @@ class Meter:
     :param read: bytes that were read
     :param written: bytes that were written
     :param before: called before each read with its number, from 1, and ``read``; writes likewise; before a reader is opened,
-        with 0 and ``open``
+        with 0 and ``open``; before an attached volume is written, with 0 and ``target``
     :param lies: ranges that maps of changes leave out
     :param missing: what the worker lacks, if anything
     :param breakage: why the worker cannot open anything, if it cannot
@@ -173,6 +173,7 @@ class SandboxAttachBackend(AttachBackend):
         return SandboxReader(connection["url"], SandboxBackend.meter)
 
     def open_writer(self, context: HookContext, volume: StoredVolume, connection: Connection) -> SandboxWriter:
+        SandboxBackend.meter.before(0, "target")
         return SandboxWriter(connection["url"], volume.size * SMALL_GIB, SandboxBackend.meter)
 
 

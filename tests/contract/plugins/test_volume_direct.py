@@ -561,6 +561,17 @@ class TestAttached:
         assert service.cinder().volumes.list() == []
         assert subject.digest(host.restore(subject.resource, checkpoint)) == subject.digest(subject.resource.id)
 
+    def test_new_volume_that_is_not_zero(self, host: Host, subject: VolumeSubject, meter: Meter) -> None:
+        checkpoint, before = protect(host, subject), subject.belongings()
+
+        def soil(number: int, kind: str) -> None:
+            if kind == "target":
+                (volume,) = added(before, subject.belongings())
+                subject.cloud.write_volume(volume, b"left" * (SIZE * sandbox.SMALL_GIB // 4))
+
+        meter.before = soil
+        assert subject.digest(host.restore(subject.resource, checkpoint)) == subject.digest(subject.resource.id)
+
     def test_crash_at_any_request(
         self,
         host: Host,

@@ -30,6 +30,8 @@ class AttachBackend(Backend):
     """Volumes that are attached."""
 
     kind: ClassVar[str] = "attach"
+    #: A volume without thin provisioning may show what an earlier volume left there.
+    zeroes_new: ClassVar[bool] = False
     tells_changes: ClassVar[bool] = False
 
     def obstacle(self, context: HookContext, volume: StoredVolume) -> str | None:

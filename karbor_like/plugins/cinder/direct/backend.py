@@ -55,6 +55,8 @@ class Backend(ABC):
     tells_changes: ClassVar[bool] = True
     #: Whether the storage can keep marks below Cinder.
     keeps_marks: ClassVar[bool] = False
+    #: Whether a new volume reads as zero, so that zeros need not be written.
+    zeroes_new: ClassVar[bool] = True
 
     def __init__(self, conf: Any, argument: str) -> None:
         self.conf = conf

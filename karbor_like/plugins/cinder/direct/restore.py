@@ -124,7 +124,7 @@ class Restore(ResourceOperation):
             context.section.restore(
                 DATA,
                 Target(context, writer),
-                empty=True,
+                empty=backend.zeroes_new,
                 progress=lambda done: context.report.progress(done, size),
                 check=context.check,
             )
