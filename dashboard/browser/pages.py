@@ -10,10 +10,55 @@ from typing import Any
 from selenium import webdriver
 from selenium.common import exceptions
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support import ui
 
 #: Seconds that a page or an operation may take on a busy machine.
 PATIENCE = 300
+
+#: How often the key Tab is pressed at most, to get from one field of a form to another.
+_MOST_STOPS = 60
+
+#: Returns what keeps users of a keyboard or of a screen reader from using what is shown, as texts.
+_OBSTACLES = """
+const found = [];
+const shown = each => each.getClientRects().length > 0;
+const name = each => each.outerHTML.slice(0, 160);
+// What Horizon draws around the page is not ours.
+const roots = document.querySelectorAll('#content_body, .modal.in');
+const labelled = each => {
+  const ids = (each.getAttribute('aria-labelledby') || '').split(' ').filter(Boolean);
+  const texts = [each.getAttribute('aria-label'), ...[...each.labels || []].map(label => label.textContent),
+                 ...ids.map(id => (document.getElementById(id) || {}).textContent)];
+  return texts.some(text => text && text.trim());
+};
+roots.forEach(root => {
+  root.querySelectorAll('input, select, textarea').forEach(each => {
+    const visible = shown(each) || [...each.labels || []].some(shown);
+    if (visible && !['hidden', 'submit', 'button'].includes(each.type) && !labelled(each)) {
+      found.push('no label: ' + name(each));
+    }
+  });
+  root.querySelectorAll('input[type=checkbox]').forEach(each => {
+    if (!shown(each) && [...each.labels || []].some(shown)) {
+      found.push('cannot be reached with the keyboard: ' + name(each));
+    }
+  });
+  root.querySelectorAll('[tabindex]').forEach(each => {
+    if (each.tabIndex > 0) { found.push('its own place in the order of the focus: ' + name(each)); }
+  });
+  root.querySelectorAll('[onclick], [role=button], .btn').forEach(each => {
+    const usable = each.matches('button, input, a[href]') || each.tabIndex === 0;
+    if (shown(each) && !usable) { found.push('cannot be reached with the keyboard: ' + name(each)); }
+  });
+  root.querySelectorAll('button, a[href]').forEach(each => {
+    const text = each.textContent.trim() || each.getAttribute('aria-label') || each.title;
+    // Horizon adds these: to fields of numbers, which the arrow keys change too, and to dialogs, which have "Cancel".
+    if (shown(each) && !text && !each.matches('.themable-spinner-btn, .close')) { found.push('no name: ' + name(each)); }
+  });
+});
+return found;
+"""
 
 #: What a page may do between two looks at it.
 _CHANGES = (exceptions.NoSuchElementException, exceptions.StaleElementReferenceException)
@@ -40,11 +85,13 @@ def until(condition: Callable[[], Any], message: str, reload: "Browser | None" =
 class Browser:
     """A browser.
 
+    :ivar obstacles: what :meth:`look` has noted
     :param address: of Horizon
     """
 
     def __init__(self, driver: Any, address: str) -> None:
         self.driver, self.address = driver, address
+        self.obstacles: list[str] = []
 
     def open(self, path: str) -> None:
         """Load a page."""
@@ -103,6 +150,11 @@ class Browser:
         """Choose an item of a list by its text."""
         ui.Select(self.wait(f"select[name={name}]")).select_by_visible_text(text)
 
+    def choose_labelled(self, label: str, text: str) -> None:
+        """Choose an item of the list with this label by its text."""
+        found = self.driver.find_element(By.XPATH, f"//label[normalize-space()='{label}']")
+        ui.Select(self.driver.find_element(By.ID, found.get_attribute("for"))).select_by_visible_text(text)
+
     def submit(self) -> None:
         """Submit the form of a dialog or page."""
         self.click("form .modal-footer input[type=submit]")
@@ -148,6 +200,27 @@ class Browser:
     def text(self) -> str:
         """Return the text of the page that can be seen."""
         return str(self.driver.find_element(By.TAG_NAME, "body").text)
+
+    def look(self, name: str) -> None:
+        """Keep a picture of the page, and note what keeps users from it who do not see it or have no mouse."""
+        self.picture(name)
+        self.obstacles += [f"{name}: {each}" for each in self.driver.execute_script(_OBSTACLES)]
+
+    def press(self, *keys: str) -> None:
+        """Press keys, one after the other, where the focus is."""
+        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
+
+    def tab_to(self, css: str) -> None:
+        """Press the key Tab until an element has the focus.
+
+        :raises AssertionError: the key does not lead to it
+        """
+        script = "return document.activeElement.matches(arguments[0])"
+        for _ in range(_MOST_STOPS):
+            if self.driver.execute_script(script, css):
+                return
+            self.press(Keys.TAB)
+        raise AssertionError(f"the key Tab does not lead to {css}")
 
     def picture(self, name: str) -> None:
         """Keep a picture of the page in the directory that ``KARBOR_LIKE_SCREENSHOTS`` names."""

@@ -11,7 +11,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import openstack_dashboard
 import requests
@@ -22,6 +24,7 @@ from karbor_like.sandbox.cloud import Sandbox
 
 #: The settings that a deployment would have in its local_settings.py.
 _SETTINGS = """\
+import os
 import pathlib
 
 DEBUG = False
@@ -42,6 +45,14 @@ import karbor_like_dashboard
 
 _DASHBOARD = pathlib.Path(karbor_like_dashboard.__file__).parent
 openstack_dashboard.local.enabled.__path__.append(str(_DASHBOARD / "enabled"))
+
+# One theme for each process: only the styles of the first one are compiled.
+_THEME = os.environ.get("KARBOR_LIKE_THEME")
+AVAILABLE_THEMES = [("default", "Default", "themes/default")] + [(name, name, path) for name, path in {themes!r}]
+if _THEME:
+    AVAILABLE_THEMES.sort(key=lambda theme: theme[0] != _THEME)
+    DEFAULT_THEME = _THEME
+    COMPRESS_OFFLINE_MANIFEST = _THEME + ".json"
 """
 
 _WSGI = """\
@@ -71,6 +82,8 @@ progress_interval = 0.1
 #: The plugin may be one of the tests of the service.
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 #: Seconds after which a start has failed.
 _PATIENCE = 600
 
@@ -86,11 +99,12 @@ class Services:
     """API, protection service and operation engine in one process on a sandbox cloud, which this process runs.
 
     :ivar cloud: the control of the sandbox
+    :ivar directory: of all files
     :param volume_plugin: the plugin for volumes, instead of the usual one
     """
 
     def __init__(self, directory: pathlib.Path, cloud: Sandbox, volume_plugin: str) -> None:
-        self.cloud = cloud
+        self.cloud, self.directory = cloud, directory
         port = free_port()
         more = directory / "live.conf"
         more.write_text(_CONFIGURATION.format(port=port))
@@ -129,46 +143,74 @@ def services(directory: pathlib.Path, volume_plugin: str = "volume-glance") -> I
 
 
 @contextlib.contextmanager
-def horizon(directory: pathlib.Path, auth_url: str) -> Iterator[str]:
-    """Run Horizon with this dashboard; yield its address."""
+def horizon(directory: pathlib.Path, auth_url: str, themes: Mapping[str, pathlib.Path] = _NOTHING) -> Iterator[str]:
+    """Run Horizon with this dashboard; yield its address.
+
+    :param themes: directories of more themes by name; see :func:`themed`
+    """
     local = directory / "conf" / "local"
     local.mkdir(parents=True, exist_ok=True)
     (directory / "sessions").mkdir(exist_ok=True)
     snippet = pathlib.Path(karbor_like_dashboard.__file__).parent / "local_settings.d" / "_80_karbor_like.py"
-    values = {"secret": secrets.token_hex(32), "directory": str(directory), "auth_url": auth_url}
+    values = {
+        "secret": secrets.token_hex(32),
+        "directory": str(directory),
+        "auth_url": auth_url,
+        "themes": [(name, str(path)) for name, path in themes.items()],
+    }
     (local / "__init__.py").touch()
     (local / "local_settings.py").write_text(_SETTINGS.format(**values))
     # Horizon reads snippets only from its own package, which belongs to this virtual environment.
     snippets = pathlib.Path(openstack_dashboard.__file__).parent / "local" / "local_settings.d"
     (snippets / snippet.name).write_text(snippet.read_text())
     (local.parent / "served.py").write_text(_WSGI.format(static=str(directory / "static")))
-    environment = {
+    _run(directory, "django", "collectstatic", "--noinput")
+    with _served(directory) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def themed(directory: pathlib.Path, theme: str) -> Iterator[str]:
+    """Run one more process of the same Horizon, with another theme and the same sessions; yield its address."""
+    with _served(directory, {"KARBOR_LIKE_THEME": theme}) as address:
+        yield address
+
+
+def _environment(directory: pathlib.Path, more: Mapping[str, str]) -> dict[str, str]:
+    return {
         **os.environ,
-        "PYTHONPATH": str(local.parent),
+        "PYTHONPATH": str(directory / "conf"),
         "DJANGO_SETTINGS_MODULE": "openstack_dashboard.settings",
         "PYTHONWARNINGS": "ignore",
+        **more,
     }
-    with (directory / "horizon.log").open("wb") as log:
 
-        def run(*arguments: str) -> None:
-            command = [sys.executable, "-m", *arguments]
-            subprocess.run(command, env=environment, stdout=log, stderr=log, check=True)
 
-        run("django", "collectstatic", "--noinput")
-        run("django", "compress", "--force")
-        port = free_port()
-        command = [sys.executable, "-m", "gunicorn", "--no-control-socket", "-w", "1", "--threads", "8", "-t", "300"]
-        command += ["--graceful-timeout", "1"]
-        process = subprocess.Popen(
-            [*command, "-b", f"127.0.0.1:{port}", "served:application"], env=environment, stdout=log, stderr=log
-        )
-        address = f"http://127.0.0.1:{port}"
-        try:
-            _wait(f"{address}/auth/login/", process, directory / "horizon.log")
-            yield address
-        finally:
-            process.terminate()
-            process.wait()
+def _run(directory: pathlib.Path, *arguments: str, more: Mapping[str, str] = _NOTHING) -> None:
+    with (directory / "horizon.log").open("ab") as log:
+        command = [sys.executable, "-m", *arguments]
+        subprocess.run(command, env=_environment(directory, more), stdout=log, stderr=log, check=True)
+
+
+@contextlib.contextmanager
+def _served(directory: pathlib.Path, more: Mapping[str, str] = _NOTHING) -> Iterator[str]:
+    """Compile the styles, run Horizon and yield its address.
+
+    :param more: variables of its environment
+    """
+    _run(directory, "django", "compress", "--force", more=more)
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "--no-control-socket", "-w", "1", "--threads", "8", "-t", "300"]
+    command += ["--graceful-timeout", "1", "-b", f"127.0.0.1:{port}", "served:application"]
+    with (directory / "horizon.log").open("ab") as log:
+        process = subprocess.Popen(command, env=_environment(directory, more), stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait(f"{address}/auth/login/", process, directory / "horizon.log")
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], log: pathlib.Path) -> None:
