@@ -158,8 +158,12 @@ class RealCloud:
             return f"rbd:{ceph.POOL}/volume-{volume_id}:conf={self.ceph.conf}:id={ceph.CINDER}", "raw"
         info = directory / f"volume-{volume_id}.info"
         name = json.loads(info.read_text())["active"] if info.exists() else f"volume-{volume_id}"
-        # Not from the content: a volume may have an image in another format inside.
-        return directory / name, "raw" if name == f"volume-{volume_id}" else "qcow2"
+        if name == f"volume-{volume_id}":
+            # Not from the content: a volume may have an image in another format inside.
+            return directory / name, "raw"
+        # Cinder reverts a volume to a snapshot by copying bytes over the overlay.
+        details = json.loads(_run("qemu-img", "info", "--output", "json", str(directory / name)))
+        return directory / name, details["format"]
 
     def close(self) -> None:
         """Do nothing: the cloud outlives this handle."""
