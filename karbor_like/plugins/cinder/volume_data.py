@@ -10,17 +10,18 @@ The section of a volume has the stream ``data``, and a document with these membe
 A second document, :data:`karbor_like.plugins.cinder.kept.MARK`, names a snapshot that was kept for the next protect.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from karbor_like import exception
 from karbor_like.bank import StreamStats
+from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.cinder import kept, restored
 from karbor_like.plugins.glance import data
 from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext, ProtectionPlugin, ResourceOperation
-from karbor_like.plugins.toolkit import names
+from karbor_like.plugins.toolkit import documents, names, planning
 from karbor_like.plugins.toolkit.comparison import require_equal
 from karbor_like.plugins.toolkit.copying import SectionCopy
 from karbor_like.plugins.toolkit.transfer import TransferTimeout
@@ -59,6 +60,17 @@ class Verify(data.Verify):
 
     def check_stored(self, context: HookContext, document: Mapping[str, Any]) -> StreamStats:
         return self.plugin.check_stored(context, document)
+
+
+class VolumeRestore(ResourceOperation):
+    """Creates a volume."""
+
+    def plan(self, context: HookContext) -> Sequence[PlannedAction]:
+        created = PlannedAction(Action.CREATE, context.resource.key)
+        return planning.plan(context, lambda: restored.unavailable(context, documents.get(context)["volume"]), created)
+
+    def needs(self, context: HookContext) -> Mapping[str, int]:
+        return restored.needs(documents.get(context)["volume"]["size"])
 
 
 class Delete(ResourceOperation):

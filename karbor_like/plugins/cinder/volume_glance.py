@@ -6,12 +6,11 @@ depends on the next. Restore: 1. create an image of the stored bytes, 2. a volum
 4. delete the image.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from karbor_like.clients.errors import translated
 from karbor_like.domain import resource
-from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.operation import OperationType
 from karbor_like.plugins.cinder import metadata, restored, source
 from karbor_like.plugins.cinder.objects import Snapshots, Volumes
@@ -21,13 +20,14 @@ from karbor_like.plugins.cinder.volume_data import (
     OPTION_PROPERTIES,
     RESTORE_PROPERTIES,
     VolumeDataPlugin,
+    VolumeRestore,
     require_unencrypted,
 )
 from karbor_like.plugins.glance import content, data, integrity
 from karbor_like.plugins.glance.objects import Images
 from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext, ResourceOperation, Schemas
-from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, ownership, planning, quotas, transfer
+from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, ownership, quotas, transfer
 from karbor_like.plugins.toolkit.comparison import require_equal
 from karbor_like.plugins.toolkit.details import Details
 from karbor_like.plugins.toolkit.source import SNAPSHOT
@@ -166,17 +166,10 @@ class Protect(ResourceOperation):
         return volume_id
 
 
-class Restore(ResourceOperation):
+class Restore(VolumeRestore):
     """The four steps of restore. The restored volume is a result, which is deleted only if the operation fails."""
 
     plugin: VolumeDataPlugin
-
-    def plan(self, context: HookContext) -> Sequence[PlannedAction]:
-        created = PlannedAction(Action.CREATE, context.resource.key)
-        return planning.plan(context, lambda: restored.unavailable(context, documents.get(context)["volume"]), created)
-
-    def needs(self, context: HookContext) -> Mapping[str, int]:
-        return restored.needs(documents.get(context)["volume"]["size"])
 
     def main(self, context: HookContext) -> dict[str, Any]:
         document = documents.get(context)

@@ -1,16 +1,26 @@
 """What the operations of ``volume-direct`` know of their plugin."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from oslo_config import cfg
 
 from karbor_like import exception
+from karbor_like.datapath import errors
 from karbor_like.plugins.cinder.direct import choice, route
 from karbor_like.plugins.cinder.direct.backend import Backend
 from karbor_like.plugins.cinder.direct.marks import StorageMarks
 from karbor_like.plugins.cinder.volume_data import VolumeDataPlugin
 from karbor_like.plugins.protection import HookContext
+
+LOG = logging.getLogger(__name__)
+
+
+class NotDirect(errors.CannotOpen):
+    """A volume cannot take the direct route, for a reason that tenants may know."""
+
+    public = None
 
 
 class DirectPlugin(VolumeDataPlugin):
@@ -26,14 +36,15 @@ class DirectPlugin(VolumeDataPlugin):
     def storage_marks(self, context: HookContext) -> StorageMarks:
         return StorageMarks(context, self.rules)
 
-    def fall_back(self, context: HookContext, reason: str) -> dict[str, Any]:
-        """Return the record of the route through Glance. Raises ResourceFailed if the operator does not want it.
+    def fall_back(self, context: HookContext, error: errors.CannotOpen) -> dict[str, Any]:
+        """Return the record of the route through Glance. Raises CannotOpen if the operator does not want it.
 
-        :param reason: why the direct route cannot be taken
+        :param error: why the direct route cannot be taken
         """
         if self.conf.fallback != "glance":
-            raise exception.ResourceFailed(
+            raise type(error)(
                 f"{context.resource.key} cannot be reached where it is stored, and [{self.group}] fallback is"
-                f" {self.conf.fallback!r}: {reason}"
-            )
-        return route.through_glance(reason)
+                f" {self.conf.fallback!r}: {error.message}"
+            ) from error
+        LOG.warning("%s is copied through an image: %s", context.resource.key, error.message)
+        return route.through_glance(exception.public_text(error))

@@ -53,8 +53,7 @@ class Protect(ResourceOperation):
             except errors.CannotOpen as error:
                 if "image" in document:
                     raise
-                reason = f"this worker cannot open the snapshot: {exception.public_text(error)}"
-                document = {**document, route.ROUTE: self.plugin.fall_back(context, reason)}
+                document = {**document, route.ROUTE: self.plugin.fall_back(context, error)}
                 documents.put(context, document)
                 for role, objects in reversed([*self._of_backends(context).items()]):
                     cleanup.remove(context, objects, role)
@@ -74,7 +73,7 @@ class Protect(ResourceOperation):
     def _choose(self, context: HookContext, volume: Any) -> dict[str, Any]:
         backend, reason = choice.choose(context, self.plugin.rules, choice.locate(context, volume))
         if backend is None:
-            return self.plugin.fall_back(context, reason)
+            return self.plugin.fall_back(context, errors.CannotOpen(reason))
         return route.direct(backend.kind, keeps=self._keeper(context, backend))
 
     def _keeper(self, context: HookContext, backend: Backend) -> str | None:

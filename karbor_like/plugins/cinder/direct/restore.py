@@ -1,59 +1,49 @@
 """The restore of ``volume-direct``: an empty volume, attached, written and detached."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
-from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.datapath import errors
-from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.plugins.cinder import restored, volume_glance
 from karbor_like.plugins.cinder.direct import attachments, choice
 from karbor_like.plugins.cinder.direct.attachments import ATTACHMENT
 from karbor_like.plugins.cinder.direct.backend import Backend, StoredVolume
-from karbor_like.plugins.cinder.direct.plugin import DirectPlugin
+from karbor_like.plugins.cinder.direct.plugin import DirectPlugin, NotDirect
 from karbor_like.plugins.cinder.direct.transfer import Target
 from karbor_like.plugins.cinder.objects import Volumes
 from karbor_like.plugins.cinder.restored import VOLUME
+from karbor_like.plugins.cinder.volume_data import VolumeRestore
 from karbor_like.plugins.glance.data import DATA
-from karbor_like.plugins.protection import HookContext, ResourceOperation
-from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents, planning
+from karbor_like.plugins.protection import HookContext
+from karbor_like.plugins.toolkit import cleanup, cloud_objects, documents
 
 #: Role of the volume that is written directly. That of the route through Glance is another one: see :mod:`.route`.
 DIRECT_VOLUME: Final = "direct-volume"
 
 
-class Restore(ResourceOperation):
+class Restore(VolumeRestore):
     """The restored volume is a result, which is deleted only if the operation fails."""
 
     plugin: DirectPlugin
-
-    def plan(self, context: HookContext) -> Sequence[PlannedAction]:
-        created = PlannedAction(Action.CREATE, context.resource.key)
-        return planning.plan(context, lambda: restored.unavailable(context, documents.get(context)["volume"]), created)
-
-    def needs(self, context: HookContext) -> Mapping[str, int]:
-        return restored.needs(documents.get(context)["volume"]["size"])
 
     def main(self, context: HookContext) -> dict[str, Any]:
         document = documents.get(context)
         self.plugin.check_stored(context, document)
         if not self.plugin.rules:
-            reason = "no backend is configured"
-            self.plugin.fall_back(context, reason)
-            return self._through_glance(context, reason)
+            found = self.plugin.fall_back(context, NotDirect("no backend is configured"))
+            return self._through_glance(context, found["reason"])
         begun = {entry.role for entry in context.journal.entries()}
         if begun & {volume_glance.TEMPORARY_IMAGE, VOLUME}:
             return self._through_glance(context, "an earlier attempt at this restore began so")
         try:
             volume = self._directly(context, document)
         except errors.CannotOpen as error:
-            reason = exception.public_text(error)
-            self.plugin.fall_back(context, reason)
+            found = self.plugin.fall_back(context, error)
             # Before the first object of the other route: so no attempt finds objects of both.
             for role, objects in reversed([*self._created(context).items()]):
                 cleanup.remove(context, objects, role)
-            return self._through_glance(context, reason)
+            return self._through_glance(context, found["reason"])
         remarks = restored.finish(context, volume, document["volume"])
         return {"restored": {context.resource.key: volume.id}, "remarks": remarks}
 
@@ -92,7 +82,7 @@ class Restore(ResourceOperation):
 
     def _backend(self, context: HookContext, volume: Any) -> tuple[Backend, StoredVolume]:
         if volume.encrypted:
-            raise errors.CannotOpen(
+            raise NotDirect(
                 f"volume {volume.id}: Cinder encrypts volumes of the type {volume.volume_type}, and what is written directly"
                 " would not be encrypted"
             )
