@@ -81,6 +81,13 @@ class PagesTest(Case):
                 self.client.get(reverse(f"{TENANT}:{name}:index"))
                 self.assertEqual(few[name], self.requests)
 
+    def test_filters_and_dialogs_share_no_ids(self):
+        pages = make_objects(self)
+        filters = self.client.get(pages["schedules"]).context["filters"]
+        form = self.client.get(pages["create schedule"]).context["form"]
+        self.assertIn("name", set(filters.fields) & set(form.fields))
+        self.assertEqual(set(), {field.auto_id for field in filters} & {field.auto_id for field in form})
+
     def test_all_fields_of_forms_have_labels(self):
         pages = make_objects(self)
         for name in ("edit", "protect", "verify", "copy", "create schedule", "edit trigger", "create restore"):

@@ -93,7 +93,9 @@ class FilterForm(forms.Form):
     """Base of the filters above a list. Wrong values are shown as errors, and filter nothing."""
 
     def __init__(self, data: QueryDict, request: Any) -> None:
-        super().__init__(data if any(name in data for name in self.base_fields) else None, prefix=None)
+        # A dialog above the list may have fields of the same names, and a label belongs to one id.
+        known = data if any(name in data for name in self.base_fields) else None
+        super().__init__(known, prefix=None, auto_id="filter_%s")
         self.request = request
         for field in self.fields.values():
             field.required = False

@@ -108,6 +108,18 @@
     });
   }
 
+  /* Horizon gives no names to check boxes of rows and to menus of actions. */
+  function name() {
+    $('[data-dp-names]').each(function () {
+      var texts = this.dataset;
+      $(this).find('.dropdown-toggle').attr('aria-label', texts.dpMore);
+      $(this).find('.multi-select-header').attr('aria-label', texts.dpAll);
+      $(this).find('.table-row-multi-select[name]').each(function () {
+        this.setAttribute('aria-label', $.trim($(this).closest('tr').children('td').eq(1).text()) || this.value);
+      });
+    });
+  }
+
   /* What this cloud has is no choice for another one. */
   function offer() {
     var here = $(this).val() === 'here';
@@ -124,8 +136,16 @@
 
   $(function () {
     start(document);
+    name();
+    // Rows and actions are replaced while something runs.
+    $(document).ajaxComplete(function () {
+      window.setTimeout(name);
+    });
     $('[data-slug="dp_where"]').each(offer).on('change', offer);
-    $(document).on('shown.bs.tab', function () {
+    $(document).on('shown.bs.tab', function (event) {
+      // With the keyboard, the user continues in the first field of the next step.
+      $('[data-dp-review]').closest('form').find(event.target.getAttribute('data-target'))
+        .find(':input:visible').first().trigger('focus');
       $('[data-dp-review]:visible').each(function () {
         review(this);
       });
