@@ -14,11 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from tests.cloud.handle import RealCloud
 from tests.fixtures.system import System
-from tests.perf.real_system import real_system
+from tests.perf.real_system import peak_mib, real_system
 from tests.scenario.tenant import MIB, VOLUME, Tenant, random_bytes, until
 
 GOAL = 1.15
@@ -102,16 +100,6 @@ def _timed(work: Callable[[], Any], after: Callable[[], Any]) -> float:
     return seconds
 
 
-def _peak_mib(system: System) -> float:
-    """Return the peak memory of the processes of the protection service."""
-    parent = psutil.Process(system.process("protection"))
-    peaks = []
-    for process in (parent, *parent.children(recursive=True)):
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        peaks.append(int(status.split("VmHWM:")[1].split()[0]) / 1024)
-    return max(peaks)
-
-
 def _measure(bench: Bench, rounds: int) -> dict[str, list[float]]:
     laps: dict[str, list[float]] = {"protect by hand": [], "protect": [], "restore by hand": [], "restore": []}
     for _ in range(rounds):
@@ -127,10 +115,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("perf-results/glance_path.json"))
     options = parser.parse_args()
-    with real_system() as (cloud, system):
+    with real_system(System) as (cloud, system):
         bench = Bench(cloud, system)
         laps = _measure(bench, options.rounds)
-        memory = _peak_mib(system)
+        memory = peak_mib(system)
         bench.end()
     figures: dict[str, Any] = {"laps": laps, "memory_mib": memory}
     for name in ("protect", "restore"):

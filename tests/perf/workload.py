@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--servers", type=int, default=12)
     parser.add_argument("--output", type=Path, default=Path("perf-results/workload.json"))
     options = parser.parse_args()
-    with real_system() as (cloud, system):
+    with real_system(System) as (cloud, system):
         bench = Bench(cloud, system, options.servers)
         bench.run()
     ratios = bench.ratios()
