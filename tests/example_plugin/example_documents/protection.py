@@ -1,18 +1,17 @@
 """The protection plugin for documents."""
 
-import os
 import uuid
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from example_documents.store import TYPE, Store
 from karbor_like import exception
+from karbor_like.datapath import device
+from karbor_like.datapath.location import BlockDevice
 from karbor_like.domain.actions import Action, PlannedAction
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
 from karbor_like.domain.template import Template
-from karbor_like.plugins.data_source import Extent
 from karbor_like.plugins.protection import (
     EMPTY_SCHEMA,
     MAP_TO,
@@ -22,25 +21,13 @@ from karbor_like.plugins.protection import (
     ResourceOperation,
     Schemas,
 )
-from karbor_like.plugins.toolkit import extents
 from karbor_like.plugins.toolkit.copying import SectionCopy
 
 RESTORE_SCHEMA = {"type": "object", "properties": {MAP_TO: MAP_TO_SCHEMA}}
 
 
-class FileSource:
-    """The bytes of a file. A file system that reports holes would return more, smaller extents."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.size = path.stat().st_size
-
-    def extents(self) -> Sequence[Extent]:
-        return [Extent(0, self.size)] if self.size else []
-
-    def read(self, offset: int, length: int) -> bytes:
-        with self._path.open("rb") as file:
-            return os.pread(file.fileno(), length, offset)
+#: Limit of each read, in seconds.
+TIMEOUT = 60
 
 
 class Protect(ResourceOperation):
@@ -52,16 +39,15 @@ class Protect(ResourceOperation):
             description = store.describe(context.resource.id)
         except KeyError:
             raise exception.ResourceNotFound(f"document {context.resource.id} does not exist") from None
-        source = FileSource(store.path(context.resource.id))
         context.report.step("storing the document")
-        stats = context.section.write(
-            "data",
-            extents.stream(source, check=context.check),
-            size=source.size,
-            bases=context.bases,
-            progress=lambda done: context.report.progress(done, source.size),
-            check=context.check,
-        )
+        with device.open_reader(BlockDevice(store.path(context.resource.id)), timeout=TIMEOUT) as source:
+            stats = context.section.write_extents(
+                "data",
+                source,
+                bases=context.bases,
+                progress=lambda done: context.report.progress(done, source.size),
+                check=context.check,
+            )
         context.section.put("metadata", description)
         context.report.sizes(logical=stats.logical, new=stats.new, stored=stats.stored)
 
