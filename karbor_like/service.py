@@ -6,7 +6,6 @@ threading backend only once.
 
 import logging
 import os
-import queue
 import signal
 import sys
 import threading
@@ -29,6 +28,7 @@ from oslo_service import service as oslo_service  # noqa: E402
 from karbor_like import configfile, deadline, exception, logs  # noqa: E402
 from karbor_like.clock import Clock  # noqa: E402
 from karbor_like.conf import opts  # noqa: E402
+from karbor_like.signals import Signals  # noqa: E402
 from karbor_like.watchdog import Watchdog  # noqa: E402
 
 LOG = logging.getLogger(__name__)
@@ -286,21 +286,18 @@ def run_in_process(conf: cfg.ConfigOpts, services: Sequence[Service]) -> int:
     if not all(map(_check, services)):
         return os.EX_CONFIG
     service_options.register_service_opts(conf)
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
 
-    def receive(number: int, frame: Any) -> None:
-        signals.put(number)
+    def received(number: int) -> None:
         for service in services:
             service.stopping |= number != signal.SIGHUP
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, receive)
+    signals = Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), received)
     started = []
     try:
         for service in services:
             service.start()
             started.append(service)
-        while signals.get() == signal.SIGHUP:
+        while signals.wait() == signal.SIGHUP:
             conf.mutate_config_files()
             for service in started:
                 service.reset()

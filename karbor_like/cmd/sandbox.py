@@ -3,11 +3,11 @@
 import argparse
 import logging
 import signal
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from karbor_like.sandbox import cloud
+from karbor_like.signals import Signals
 
 ENVIRONMENT = """\
 export OS_AUTH_URL={auth_url}
@@ -30,9 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    signals = Signals((signal.SIGTERM, signal.SIGINT))
     with cloud.Sandbox(options.state, host=options.host, port=options.port, backups_dir=options.backups) as sandbox:
         print(ENVIRONMENT.format(auth_url=sandbox.auth_url), flush=True)
-        stop.wait()
+        signals.wait()
