@@ -280,8 +280,17 @@ def _parse_catalog_info(value: str) -> Sequence[str]:
     return parts
 
 
+class _Password(generic.Password):
+    """Signs in for all threads, which share its token."""
+
+    def invalidate(self) -> bool:
+        """Discard the token. Return True: signing in again makes sense, even if another thread has just discarded it."""
+        super().invalidate()
+        return True
+
+
 def _session(group: cfg.ConfigOpts.GroupAttr) -> keystone_session.Session:
-    auth = generic.Password(
+    auth = _Password(
         auth_url=group.swift_auth_url,
         username=group.swift_user,
         password=group.swift_key,

@@ -300,6 +300,8 @@ class Keystone:
         self.catalog = catalog
         self.status = status
         self.asked: dict = {}
+        self.tokens = 0
+        self.is_expired: Callable[[str], bool] = lambda token: False
 
     def __call__(self, request: Request) -> Answer:
         url = f"http://{request.headers['Host']}"
@@ -310,10 +312,14 @@ class Keystone:
             )
         if request.path == "/identity/v3/auth/tokens":
             self.asked = json.loads(request.body)["auth"]
-            headers = {"X-Subject-Token": "a-token", "Content-Type": "application/json"}
+            self.tokens += 1
+            headers = {"X-Subject-Token": f"token-{self.tokens}", "Content-Type": "application/json"}
             return Answer(self.status, headers, json.dumps({"token": self._token(url)}).encode())
-        assert request.headers["X-Auth-Token"] == "a-token"
+        token = request.headers["X-Auth-Token"]
+        assert token in {f"token-{number + 1}" for number in range(self.tokens)}
         assert request.path == "/v1/AUTH_p/karbor/a/b"
+        if self.is_expired(token):
+            return Answer(401)
         return Answer(body=b"content")
 
     def _token(self, url: str) -> dict:
@@ -342,6 +348,29 @@ def test_swift_is_found_in_keystones_catalog() -> None:
         assert keystoned(server, swift_user_domain_name="people").get("a/b") == b"content"
     assert keystone.asked["identity"]["password"]["user"]["domain"]["name"] == "people"
     assert keystone.asked["scope"]["project"] == {"name": "t", "domain": {"name": "Default"}}
+
+
+def test_threads_renew_an_expired_token_at_the_same_time() -> None:
+    """Each may find that another one has discarded the token."""
+    keystone, ready = Keystone(), threading.Barrier(2)
+
+    def is_expired(token: str) -> bool:
+        if token != f"token-{first}":
+            return False
+        ready.wait(60)  # both threads are refused before either signs in again
+        return True
+
+    def read(store: swift.SwiftStore) -> bytes:
+        store.get("a/b")
+        if ready.wait(60) == 0:
+            keystone.is_expired = is_expired
+        ready.wait(60)
+        return store.get("a/b")
+
+    with scripted.serving(keystone) as server, ThreadPoolExecutor(2) as threads:
+        for _ in range(10):
+            first, keystone.is_expired = keystone.tokens + 1, lambda token: False
+            assert list(threads.map(read, [keystoned(server)] * 2)) == [b"content"] * 2
 
 
 def test_another_endpoint_than_in_the_catalog() -> None:
