@@ -1,4 +1,4 @@
-"""The child that serves a volume: what others see of it, and when it ends. With QEMU, and with what stands in for it."""
+"""The child that serves a volume: when it ends, and that no other process reaches it. With QEMU, and with its replacement."""
 
 import os
 import signal

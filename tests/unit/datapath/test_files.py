@@ -1,4 +1,4 @@
-"""Which files of a share are opened, and when they are not confirmed. What stands in for QEMU serves them."""
+"""Which files of a share are opened, and when they are not confirmed. A replacement of QEMU serves them."""
 
 import os
 from pathlib import Path
