@@ -8,8 +8,9 @@ OPTS = [
         default=0.25,
         min=0.001,
         help="""
-Seconds between the first polls of an operation in a cloud. The first poll is immediate. The interval then grows to a
-twentieth of the elapsed time, so that short operations are noticed soon and long ones are polled rarely.
+Seconds between the first polls of an operation in a cloud. The first poll is immediate, and the next three follow after a
+fifth, two fifths and four fifths of the interval. The interval then grows to a twentieth of the elapsed time, so that short
+operations are noticed soon and long ones are polled rarely.
 """,
     ),
     cfg.FloatOpt("max_interval", default=15.0, min=0.001, help="Maximum seconds between two polls."),
