@@ -42,6 +42,9 @@ class CloudObjects(ABC):
     #: clean-up was given up tells the search for orphaned resources what the operation created. So the cloud must never give
     #: the id of an object to another one. None: the objects have marks, or are not searched.
     journal_type: ClassVar[str | None] = None
+    #: Whether several resources of one operation use the same object. Then the first attempt of each of them looks for one,
+    #: which another may have created. Otherwise only a further attempt does.
+    shared: ClassVar[bool] = False
 
     def __init__(self, clients: Clients) -> None:
         self.clients = clients

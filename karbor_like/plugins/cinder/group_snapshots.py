@@ -39,6 +39,8 @@ class Shares(GroupSnapshots):
     :param operation_id: of the protect; None: the present operation
     """
 
+    shared = True
+
     def __init__(self, context: HookContext, operation_id: str | None = None) -> None:
         super().__init__(context.clients)
         self._volume_id = context.resource.id

@@ -1,7 +1,8 @@
 """Objects that operations create in a cloud: created once however often a hook runs, and awaited.
 
-The order is always the same: record the intention in the journal, look for an object with the unique name that an earlier
-attempt created, create it, record its id, wait for it. A process may therefore die between any two of these steps.
+The order is always the same: record the intention in the journal, look for an object with the unique name if an earlier
+attempt may have created one, create it, record its id, wait for it. A process may therefore die between any two of these
+steps.
 :mod:`karbor_like.plugins.toolkit.cleanup` deletes the objects.
 
 A process may also be stopped between two steps, and continue when another one has taken the operation over, or has ended it.
@@ -34,6 +35,8 @@ def ensure(context: HookContext, objects: CloudObjects, role: str, create: Creat
 
     Raises what *create* and ``context.check`` raise. If the operation was lost meanwhile, nothing of this attempt remains.
     """
+    # Without an earlier attempt, there is no object to look for, unless another resource of the operation created it.
+    is_new = not objects.shared and context.journal.peek(role) is None
     entry = context.journal.intend(role, keep=keep)
     if entry.cloud_id:
         if exists(context, objects, entry.cloud_id):
@@ -46,7 +49,7 @@ def ensure(context: HookContext, objects: CloudObjects, role: str, create: Creat
     def find_or_create() -> str:
         nonlocal requested
         # Also on a retry: the answer to the first request may be lost.
-        ids = objects.find(entry.name)
+        ids = objects.find(entry.name) if requested or not is_new else ()
         if ids:
             return ids[0]
         # The journal checks the claim in the database, the clock how long it is good.
@@ -99,6 +102,8 @@ def find_existing(context: HookContext, objects: CloudObjects, role: str) -> str
     """Return the id of this operation's object *role*, or None if it was not created or no longer exists."""
     for entry in context.journal.entries():
         if entry.role == role:
+            if entry.cloud_id and exists(context, objects, entry.cloud_id):
+                return entry.cloud_id
             ids = candidates(context, objects, entry)
             return next((cloud_id for cloud_id in ids if exists(context, objects, cloud_id)), None)
     return None

@@ -133,6 +133,7 @@ def test_a_late_riser_leaves_nothing(things: Things, shared: MemoryJournal, othe
         created.append(things.create(name, markers))
         return created[-1]
 
+    shared.intend("role", keep=other is keep)  # by an earlier attempt
     things.find = find_and_stall  # type: ignore[method-assign]
     with pytest.raises(exception.LeaseLost):
         cloud_objects.ensure(context, things, "role", create, keep=other is keep)
@@ -181,3 +182,61 @@ def test_an_object_that_the_next_owner_will_look_for_is_left_to_it(things: Thing
         cloud_objects.ensure(context, things, "role", create)
     found = cloud_objects.ensure(process(shared)[0], things, "role", things.create)
     assert list(things.names) == [found]
+
+
+class Counting(Things):
+    """Things that count how often they are looked for by name."""
+
+    searches = 0
+
+    def find(self, name: str) -> Sequence[str]:
+        self.searches += 1
+        return super().find(name)
+
+
+def test_the_first_attempt_does_not_look_for_an_object(shared: MemoryJournal):
+    things = Counting()
+    created = cloud_objects.ensure(process(shared)[0], things, "role", things.create)
+    assert list(things.names) == [created]
+    assert cloud_objects.find_existing(process(shared)[0], things, "role") == created
+    assert things.searches == 0
+
+
+def test_an_object_that_another_resource_shares_is_found_by_its_name(shared: MemoryJournal):
+    things = Counting()
+    things.shared = True  # type: ignore[misc]
+    made = things.create(MemoryJournal("o", RESOURCE).intend("role").name, {})
+    assert cloud_objects.ensure(process(shared)[0], things, "role", things.create) == made
+    assert list(things.names) == [made]
+
+
+def test_an_object_of_an_earlier_attempt_is_found_by_its_name(shared: MemoryJournal):
+    things = Counting()
+    earlier = things.create(shared.intend("role").name, {})
+    assert cloud_objects.find_existing(process(shared)[0], things, "role") == earlier
+    assert cloud_objects.ensure(process(shared)[0], things, "role", things.create) == earlier
+    assert list(things.names) == [earlier]
+
+
+def test_an_object_whose_response_was_lost_is_found_by_its_name(shared: MemoryJournal):
+    things, answers = Counting(), iter([exception.Unavailable("no response"), None])
+
+    def create(name: str, markers: Mapping[str, str]) -> str:
+        made = things.create(name, markers)
+        if error := next(answers):
+            raise error
+        return made
+
+    created = cloud_objects.ensure(process(shared)[0], things, "role", create)
+    assert list(things.names) == [created]
+    assert things.searches == 1
+
+
+def test_an_object_that_replaces_a_deleted_one_is_looked_for(shared: MemoryJournal):
+    things = Counting()
+    context, _ = process(shared)
+    first = cloud_objects.ensure(context, things, "role", things.create)
+    del things.names[first]
+    second = cloud_objects.ensure(context, things, "role", things.create)
+    assert list(things.names) == [second]
+    assert things.searches == 1
