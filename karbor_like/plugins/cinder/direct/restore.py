@@ -70,8 +70,9 @@ class Restore(VolumeRestore):
         context.report.step("creating an empty volume")
         placement = restored.placement(context, document["volume"])
         volume_id = restored.create(context, size, placement, role=DIRECT_VOLUME)
-        volume = cloud_objects.fetch(context, volumes, volume_id)
-        if not any(entry.role == ATTACHMENT for entry in context.journal.entries()):
+        if any(entry.role == ATTACHMENT for entry in context.journal.entries()):
+            volume = cloud_objects.fetch(context, volumes, volume_id)
+        else:
             volume = restored.wait(context, volume_id, size, timeout)
         backend, located = self._backend(context, volume)
         if volume.metadata.get("readonly") == "True":
