@@ -164,16 +164,31 @@ class TestCeph:
         options = {"rbd_conf": str(ceph.conf), "rbd_user": READER, "rbd_write_user": CINDER}
         host.plugin = make_plugin(backends=[f"*:rbd={POOL}"], fallback="error", **options)
         operation = host.operation(OperationType.PROTECT, subject.resource)
-
-        def check() -> None:
-            for snapshot_id in subject.belongings()["snapshots"]:
-                name = f"snapshot-{snapshot_id}"
-                if name not in image.snapshots:
-                    with image.images.open(image.name) as opened:
-                        opened.create_snap(name)
-
-        host.perform(operation, check=check)
+        host.perform(operation, check=lambda: self.take_snapshots(subject, image))
         assert self.digest(host, subject, operation.checkpoint_id) == image.digest
+
+    def test_mark_that_cannot_be_made(self, host: Host, subject: VolumeSubject, image: Image, ceph: Ceph) -> None:
+        """A snapshot of Cinder's replaces it, and the tenant learns why."""
+        options = {"rbd_conf": str(ceph.conf), "rbd_user": READER, "rbd_write_user": READER, "keep_mark": "rbd"}
+        host.plugin = make_plugin(backends=[f"*:rbd={POOL}"], fallback="error", **options)
+        operation = host.operation(OperationType.PROTECT, subject.resource)
+        result = host.perform(operation, check=lambda: self.take_snapshots(subject, image))
+        assert self.digest(host, subject, operation.checkpoint_id) == image.digest
+        (remark,) = result["remarks"]
+        assert "no mark was kept" in remark
+        assert READER not in remark
+        assert POOL not in remark
+        assert subject.belongings()["snapshots"] == set()
+        assert not operation.journal.entries()
+
+    @staticmethod
+    def take_snapshots(subject: VolumeSubject, image: Image) -> None:
+        """Take the snapshots that Cinder has, which is the sandbox's, in Ceph."""
+        for snapshot_id in subject.belongings()["snapshots"]:
+            name = f"snapshot-{snapshot_id}"
+            if name not in image.snapshots:
+                with image.images.open(image.name) as opened:
+                    opened.create_snap(name)
 
 
 @pytest.mark.usefixtures("qemu")

@@ -41,9 +41,16 @@ class Protect(ResourceOperation):
         chosen = (documents.find(context) or {}).get(route.ROUTE) or self._choose(context, volume)
         documents.put(context, {"volume": metadata.describe(volume), route.ROUTE: chosen})
         if chosen.get("keeps") == kept.RBD:
-            self._make_mark(context)
-        else:
-            source.take_snapshot(context, volume, keep=chosen.get("keeps") == kept.CINDER)
+            try:
+                self._make_mark(context)
+                return
+            except (errors.CannotOpen, errors.TargetFailed) as error:
+                LOG.warning("%s: no mark is kept: %s", context.resource.key, error)
+                chosen = route.direct(chosen["kind"], keeps=None, reason=exception.public_text(error))
+                documents.put(context, {"volume": metadata.describe(volume), route.ROUTE: chosen})
+        # What remains of a mark that could not be made, now or by an earlier attempt, would be read instead of the snapshot.
+        cleanup.remove(context, self.plugin.storage_marks(context), STORAGE_MARK)
+        source.take_snapshot(context, volume, keep=chosen.get("keeps") == kept.CINDER)
 
     def main(self, context: HookContext) -> dict[str, Any]:
         document = documents.get(context)
@@ -94,7 +101,7 @@ class Protect(ResourceOperation):
         # Otherwise an earlier attempt stored everything, and died while it deleted what is temporary.
         if "image" not in document:
             self._store(context, document)
-        remarks = (kept.find(context.section) or {}).get("remarks", ())
+        remarks = [*route.remarks(document), *(kept.find(context.section) or {}).get("remarks", ())]
         data.report_sizes(context, context.section.stats(data.DATA))
         context.report.step("deleting what is temporary")
         return {"remarks": [*remarks, *self.release(context)]}
