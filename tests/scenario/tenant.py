@@ -19,6 +19,8 @@ from tests.fixtures.cloud import CloudHandle
 MIB = 1 << 20
 #: Seconds after which a test stops waiting: enough for any operation on a loaded machine.
 PATIENCE = 600
+#: Seconds between two polls. Benchmarks set it.
+PAUSE = 0.25
 
 _UNSETTLED = ("protecting", "deleting", "wait_copying", "copying")
 
@@ -38,7 +40,7 @@ def until(get: Callable[[], Any], done: Callable[[Any], bool]) -> Any:
     """Call *get* until *done* accepts its result, and return the result. After ``PATIENCE``, return the last result."""
     return tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda result: not done(result)),
-        wait=tenacity.wait_fixed(0.25),
+        wait=tenacity.wait_fixed(PAUSE),
         stop=tenacity.stop_after_delay(PATIENCE),
         retry_error_callback=lambda state: state.outcome.result(),
     )(get)
