@@ -286,7 +286,12 @@ def manifest_prefix(checkpoint_id: str, resource_key: str, name: str) -> str:
 
 def segment_key(checkpoint_id: str, resource_key: str, name: str, attempt_id: str, index: int) -> str:
     """Build the key of the *index*-th segment of the manifest that *attempt_id* (32 hexadecimal digits) wrote."""
-    return f"{resource_prefix(checkpoint_id, resource_key)}segments/{quote(name)}/{attempt_id}/{index:08d}"
+    return f"{segments_prefix(checkpoint_id, resource_key, name, attempt_id)}{index:08d}"
+
+
+def segments_prefix(checkpoint_id: str, resource_key: str, name: str, attempt_id: str) -> str:
+    """Build the prefix of the keys of all segments of one manifest."""
+    return f"{resource_prefix(checkpoint_id, resource_key)}segments/{quote(name)}/{attempt_id}/"
 
 
 def attempt_key(prefix: str, lease_id: str, number: int) -> str:

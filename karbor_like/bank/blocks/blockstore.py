@@ -18,7 +18,7 @@ from karbor_like.bank.blocks.extents import Extent, ExtentSource
 from karbor_like.bank.blocks.packer import Target
 from karbor_like.bank.blocks.reader import StreamReader
 from karbor_like.bank.blocks.restore import ExtentTarget, Restorer
-from karbor_like.bank.blocks.writer import StreamWriter, Written, needed_memory
+from karbor_like.bank.blocks.writer import MOST_REMEMBERED, StreamWriter, Written, needed_memory
 from karbor_like.bank.format import manifest, seal
 from karbor_like.bank.format.content import Content
 from karbor_like.bank.format.datakey import DataKey
@@ -170,7 +170,10 @@ class BlockStore:
             written = write(writer, usable)
         check_all()
         head = self._new_head(stream_id, written, data_key, attempt, lease)
-        self._put_head(head_key(), head, data_key)
+        key = head_key()
+        self._put_head(key, head, data_key)
+        if writer.packs is not None and sum(map(len, lease.packs.values())) + len(writer.packs) <= MOST_REMEMBERED:
+            lease.packs[key] = writer.packs
         return head
 
     def _new_head(

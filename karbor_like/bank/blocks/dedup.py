@@ -6,22 +6,21 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from karbor_like.bank import errors
 from karbor_like.bank.blocks import presence
-from karbor_like.bank.blocks.parallel import ahead
 from karbor_like.bank.format import manifest
 from karbor_like.bank.format.datakey import DataKey
-from karbor_like.bank.format.manifest import Head
+from karbor_like.bank.format.manifest import Head, SegmentRef
 from karbor_like.bank.format.segment import PackUse, Place, Segment
 from karbor_like.bank.objectstore.base import ObjectStore
 
 LOG = logging.getLogger(__name__)
 
-#: Tables of a base that are read concurrently.
-_TABLES_AT_ONCE: Final = 8
+#: Bytes of segments that are kept from the check of the packs of a stream's bases until the segments are needed. Small
+#: segments, of which a sparse volume has many, are so read once.
+KEPT_BYTES: Final = 1024 * 1024
 #: What makes a segment of a base unusable.
 UNREADABLE: Final = (errors.Corrupted, errors.UnsupportedVersion)
 #: Half the maximum number of blocks whose hashes are remembered.
@@ -70,9 +69,8 @@ class BaseSegment:
         """Yield the blocks that are stored in packs that must not be referred to."""
         if self._unusable.isdisjoint(bytes.fromhex(use.pack) for use in self.segment.packs):
             return
-        for block in range(len(self.segment)):
-            place = self.segment.place(block)
-            if place is not None and place.pack.id in self._unusable:
+        for block, place, _ in self.segment.between(0, len(self.segment)):
+            if place.pack.id in self._unusable:
                 yield block
 
 
@@ -92,7 +90,7 @@ def find_duplicate(bases: Sequence[BaseSegment], recent: Recent, block: int, blo
 class Base:
     """A base of one stream: an earlier manifest with the same block sizes and data key. Thread-safe.
 
-    :param unusable: ids of packs that must not be referred to, or that are missing or of unexpected size
+    :param unusable: ids of packs that must not be referred to; :meth:`check_packs` adds to them
     """
 
     def __init__(self, store: ObjectStore, head: Head, resolve_key: manifest.KeyResolver, unusable: Set[bytes]) -> None:
@@ -101,6 +99,47 @@ class Base:
         self._resolve_key = resolve_key
         self._unusable = unusable
         self._refs = {ref.number: ref for ref in head.segments}
+        self._kept: dict[int, bytes] = {}
+
+    def check_packs(self, room: int, check: Callable[[], None] | None) -> int:
+        """Look up the packs in listings. Those that are missing or of unexpected size must not be referred to.
+
+        Reads the tables of all segments, and the whole of those segments that fit into *room*: they are not read again.
+
+        :param room: bytes
+        :param check: called before every request; may raise to stop
+        :returns: the bytes that are left of *room*
+        """
+        whole = set()
+        for ref in self.head.segments:
+            if ref.size <= room:
+                room -= ref.size
+                whole.add(ref.number)
+
+        def read(ref: SegmentRef) -> Sequence[PackUse]:
+            try:
+                if ref.number not in whole:
+                    return manifest.read_table(self._store, self.head, ref, self._resolve_key)
+                data = manifest.get_segment(self._store, self.head, ref)
+                uses = manifest.decode_table(self.head, ref, data, self._resolve_key)
+            except UNREADABLE:
+                return ()  # reported when the segment is loaded
+            self._kept[ref.number] = data
+            return uses
+
+        sizes = {
+            use.pack: use.size for uses in presence.for_segments(self._store, self.head, read, check) for use in uses
+        }
+        broken = set()
+        for pack, problem in presence.broken_packs(self._store, self.head.project_id, sizes, check):
+            LOG.error("%s; its blocks are stored again", problem)
+            broken.add(bytes.fromhex(pack))
+        self._unusable |= broken
+        return room
+
+    def ref(self, index: int) -> SegmentRef | None:
+        """Return what the head says about segment *index*. None if all of its blocks are zero."""
+        return self._refs.get(index)
 
     def load(self, index: int) -> BaseSegment | None:
         """Read segment *index*. None if all of its blocks are zero.
@@ -110,7 +149,10 @@ class Base:
         ref = self._refs.get(index)
         if ref is None:
             return None
-        return BaseSegment(manifest.read_segment(self._store, self.head, ref, self._resolve_key), self._unusable)
+        data = self._kept.pop(index, None)
+        if data is None:
+            data = manifest.get_segment(self._store, self.head, ref)
+        return BaseSegment(manifest.decode_segment(self.head, ref, data, self._resolve_key), self._unusable)
 
 
 def load(bases: Sequence[Base], index: int) -> Sequence[BaseSegment]:
@@ -148,35 +190,10 @@ def find_bases(
     """
     resolve_key: manifest.KeyResolver = (lambda _: data_key) if data_key else None
     required = (block_size, segment_blocks, data_key and data_key.id)
-    bases = []
+    bases, room = [], KEPT_BYTES
     for head in heads:
         if (head.block_size, head.segment_blocks, head.data_key) == required:
-            broken = set()
-            uses = _uses(store, head, resolve_key, check)
-            for pack, problem in presence.broken(store, head.project_id, uses, check):
-                LOG.error("%s; its blocks are stored again", problem)
-                broken.add(bytes.fromhex(pack))
-            bases.append(Base(store, head, resolve_key, avoid | broken))
+            base = Base(store, head, resolve_key, avoid)
+            room = base.check_packs(room, check)
+            bases.append(base)
     return bases
-
-
-def _uses(
-    store: ObjectStore, head: Head, resolve_key: manifest.KeyResolver, check: Callable[[], None] | None
-) -> Iterator[PackUse]:
-    """Yield the packs that the segments of *head* name that can be read."""
-
-    def refs() -> Iterator[manifest.SegmentRef]:
-        for ref in head.segments:
-            if check:
-                check()
-            yield ref
-
-    def read(ref: manifest.SegmentRef) -> Sequence[PackUse]:
-        try:
-            return manifest.read_table(store, head, ref, resolve_key)
-        except UNREADABLE:
-            return ()  # reported when the segment is loaded
-
-    with ThreadPoolExecutor(_TABLES_AT_ONCE, "bank-tables") as pool:
-        for uses in ahead(pool, read, refs(), _TABLES_AT_ONCE):
-            yield from uses

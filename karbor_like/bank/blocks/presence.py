@@ -1,15 +1,18 @@
-"""The check that packs exist with their expected sizes, for bases, commits and quick verifications."""
+"""The check that packs and segments exist with their expected sizes, for bases, commits and quick verifications."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from karbor_like.bank import errors, layout
 from karbor_like.bank.blocks.parallel import ahead
+from karbor_like.bank.format.manifest import Head, SegmentRef
 from karbor_like.bank.format.segment import PackUse
 from karbor_like.bank.objectstore.base import ObjectStore
+
+_Result = TypeVar("_Result")
 
 #: Trust listings regardless of the age of what they show.
 ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
@@ -17,8 +20,8 @@ ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 _PAGE: Final = 1000
-#: Stat requests in flight.
-_STATS_IN_FLIGHT: Final = 8
+#: Requests in flight at least, also to a store that needs no more to be busy.
+_AT_ONCE: Final = 8
 
 
 def missing(
@@ -29,47 +32,84 @@ def missing(
     *,
     believed_since: datetime = ALWAYS,
 ) -> Iterator[str]:
-    """Yield a sentence for each pack that is missing or has an unexpected size. Parameters as :func:`broken`."""
-    for _, problem in broken(store, project_id, uses, check, believed_since=believed_since):
+    """Yield a sentence for each pack that is missing or has an unexpected size. Parameters as :func:`broken_packs`."""
+    sizes = {use.pack: use.size for use in uses}
+    for _, problem in broken_packs(store, project_id, sizes, check, believed_since=believed_since):
         yield problem
 
 
-def broken(
+def broken_packs(
     store: ObjectStore,
     project_id: str,
-    uses: Iterable[PackUse],
+    sizes: Mapping[str, int],
     check: Callable[[], None] | None = None,
     *,
     believed_since: datetime = ALWAYS,
 ) -> Iterator[tuple[str, str]]:
-    """Look up every pack in *uses*; yield the id of each that is missing or has an unexpected size, and a sentence.
+    """Look up packs; yield the id of each that is missing or has an unexpected size, and a sentence.
 
-    Packs are looked up in listings, which skip from one needed pack to the next. The number of listings is the number of
-    needed packs or a thousandth of the project's packs, whichever is smaller. Listings lag, so a pack that a listing does
-    not show, or shows with another size, is looked up with a stat request.
-
+    :param sizes: id of each pack -> its expected bytes
     :param check: called before every request; may raise to stop
-    :param believed_since: the store's time. Listings also lag behind deletions, so a pack that was not stored after this time
-        gets a stat request even if a listing shows it
+    :param believed_since: an object that the store received at this time or earlier gets a stat request even if a listing
+        shows it
     """
-    sizes = {use.pack: use.size for use in uses}
-    doubted = sorted(sizes) if believed_since == NEVER else _doubted(store, project_id, sizes, check, believed_since)
-    with ThreadPoolExecutor(_STATS_IN_FLIGHT, "bank-packs") as pool:
-        describe = partial(_describe_problem, store, project_id, sizes)
-        for pack, problem in ahead(pool, describe, _checking(doubted, check), _STATS_IN_FLIGHT):
+    yield from _broken(store, "pack", layout.packs_prefix(project_id), sizes, check, believed_since)
+
+
+def broken_segments(
+    store: ObjectStore, head: Head, check: Callable[[], None] | None = None, *, believed_since: datetime = ALWAYS
+) -> Iterator[tuple[str, str]]:
+    """Look up the segments of *head* like the packs in :func:`broken_packs`, and read none of them."""
+    prefix = layout.segments_prefix(head.checkpoint_id, head.resource_key, head.name, head.attempt)
+    sizes = {head.segment_key(ref.number).removeprefix(prefix): ref.size for ref in head.segments}
+    yield from _broken(store, "segment", prefix, sizes, check, believed_since)
+
+
+def for_segments(
+    store: ObjectStore, head: Head, read: Callable[[SegmentRef], _Result], check: Callable[[], None] | None
+) -> Iterator[_Result]:
+    """Yield what *read* returns for each segment of *head*, in order. It is called for several of them concurrently."""
+
+    def refs() -> Iterator[SegmentRef]:
+        for ref in head.segments:
+            if check:
+                check()
+            yield ref
+
+    at_once = max(_AT_ONCE, store.requests_at_once)
+    with ThreadPoolExecutor(at_once, "bank-tables") as pool:
+        yield from ahead(pool, read, refs(), at_once)
+
+
+def _broken(
+    store: ObjectStore,
+    noun: str,
+    prefix: str,
+    sizes: Mapping[str, int],
+    check: Callable[[], None] | None,
+    believed_since: datetime,
+) -> Iterator[tuple[str, str]]:
+    """Look up the objects whose keys are *prefix* and a name in *sizes*; yield the name of each broken one, and why."""
+    if believed_since == NEVER:
+        doubted: Iterable[str] = sorted(sizes)
+    else:
+        doubted = _doubted(store, prefix, sizes, check, believed_since)
+    at_once = max(_AT_ONCE, store.requests_at_once)
+    with ThreadPoolExecutor(at_once, "bank-stats") as pool:
+        describe = partial(_describe_problem, store, noun, prefix, sizes)
+        for name, problem in ahead(pool, describe, _checking(doubted, check), at_once):
             if problem:
-                yield pack, problem
+                yield name, problem
 
 
 def _doubted(
     store: ObjectStore,
-    project_id: str,
-    sizes: dict[str, int],
+    prefix: str,
+    sizes: Mapping[str, int],
     check: Callable[[], None] | None,
     believed_since: datetime,
 ) -> Iterator[str]:
-    """Yield the packs that no listing shows with the size in *sizes*."""
-    prefix = layout.packs_prefix(project_id)
+    """Yield the names that no listing shows with the size in *sizes*."""
     needed = sorted(sizes)
     at = 0
     while at < len(needed):
@@ -78,6 +118,7 @@ def _doubted(
         # The listing excludes its marker; the key without its last character sorts just before the key.
         page = store.list(prefix, prefix + needed[at][:-1], _PAGE)
         listed = {info.key.removeprefix(prefix): info.size for info in page if info.modified > believed_since}
+        # Names are hexadecimal digits, so that all of them sort before the letter.
         end = page[-1].key.removeprefix(prefix) if len(page) == _PAGE else "g"
         while at < len(needed) and needed[at] <= end:
             if listed.get(needed[at]) != sizes[needed[at]]:
@@ -85,17 +126,19 @@ def _doubted(
             at += 1
 
 
-def _checking(packs: Iterable[str], check: Callable[[], None] | None) -> Iterator[str]:
-    for pack in packs:
+def _checking(names: Iterable[str], check: Callable[[], None] | None) -> Iterator[str]:
+    for name in names:
         if check:
             check()
-        yield pack
+        yield name
 
 
-def _describe_problem(store: ObjectStore, project_id: str, sizes: dict[str, int], pack: str) -> tuple[str, str | None]:
-    key = layout.pack_key(project_id, pack)
+def _describe_problem(
+    store: ObjectStore, noun: str, prefix: str, sizes: Mapping[str, int], name: str
+) -> tuple[str, str | None]:
+    key = f"{prefix}{name}"
     try:
         size = store.stat(key).size
     except errors.ObjectNotFound:
-        return pack, f"pack {key} is missing"
-    return pack, None if size == sizes[pack] else f"pack {key} has {size} bytes; expected {sizes[pack]}"
+        return name, f"{noun} {key} is missing"
+    return name, None if size == sizes[name] else f"{noun} {key} has {size} bytes; expected {sizes[name]}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from karbor_like.bank.blocks.dedup import UNREADABLE, Base, BaseSegment, load
 from karbor_like.bank.blocks.extents import Blocks, Extent, by_segment, merged
-from karbor_like.bank.format.segment import Place, Segment
+from karbor_like.bank.format.segment import Place, Segment, segment_bytes
 
 LOG = logging.getLogger(__name__)
 
@@ -47,10 +47,7 @@ class Plan:
             return
         segment = self.base.segment
         for start, end in _gaps(self.read, min(self.blocks, len(segment))):
-            for block in range(start, end):
-                place = segment.place(block)
-                if place is not None:
-                    yield block, place, segment.hash(block)
+            yield from segment.between(start, end)
 
 
 def _gaps(ranges: Sequence[Blocks], blocks: int) -> Iterator[Blocks]:
@@ -98,6 +95,12 @@ class Takeover:
         both = heapq.merge(touched, ((number, ()) for number in inside), key=lambda item: item[0])
         for number, items in itertools.groupby(both, key=lambda item: item[0]):
             yield number, next((ranges for _, ranges in items if ranges), ())
+
+    def size(self, item: tuple[int, Sequence[Blocks]]) -> int:
+        """Return the bytes that the bases' segments of an item of :meth:`segments` take in memory."""
+        index, ranges = item
+        bases = [*([self._base] if self._base else ()), *(self._others if ranges else ())]
+        return sum(segment_bytes(self._segment_blocks, ref.blocks) for base in bases if (ref := base.ref(index)))
 
     def plan(self, item: tuple[int, Sequence[Blocks]]) -> Plan:
         """Read the bases' segments of an item of :meth:`segments`, and decide which blocks have to be read. Thread-safe."""

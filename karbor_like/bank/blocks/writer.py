@@ -10,7 +10,7 @@ limits what is in flight.
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,28 +19,35 @@ from typing import Any, Final, NamedTuple
 
 from karbor_like.bank.blocks.batching import Batcher
 from karbor_like.bank.blocks.budget import Buffers, Share
-from karbor_like.bank.blocks.dedup import Base, BaseSegment, Recent, find_duplicate, load
+from karbor_like.bank.blocks.dedup import KEPT_BYTES, Base, BaseSegment, Recent, find_duplicate, load
 from karbor_like.bank.blocks.extents import Extent, ExtentSource, read
 from karbor_like.bank.blocks.packer import Packer, Target, Uploads
-from karbor_like.bank.blocks.parallel import ahead
+from karbor_like.bank.blocks.parallel import Window, ahead
 from karbor_like.bank.blocks.takeover import Plan, Takeover
 from karbor_like.bank.format import manifest
 from karbor_like.bank.format.content import Content
 from karbor_like.bank.format.manifest import SegmentRef
-from karbor_like.bank.format.segment import PackRef, Segment, SegmentBuilder, digest, encode_table
+from karbor_like.bank.format.segment import PackRef, Segment, SegmentBuilder, digest, encode_table, segment_bytes
 from karbor_like.bank.objectstore.base import ObjectStore
 from karbor_like.bank.options import BankOptions
 
 BATCH_BYTES: Final = 2 * 1024 * 1024
 #: Batches that are read or processed concurrently, regardless of the number of workers.
 _BATCHES: Final = 6
-#: Segments of bases that are read ahead, each at most half a MiB at the default sizes.
-_SEGMENTS_AHEAD: Final = 2
+#: Segments of bases that are read or decoded ahead, and segments that are sealed and uploaded, at most.
+_SEGMENTS_AT_ONCE: Final = 16
+#: Packs that are remembered for the commit, of one stream and under one lease, at most: about 3 MiB of memory, and 256 GiB
+#: of packs.
+MOST_REMEMBERED: Final = 16384
+#: Bytes of the segments that are read ahead, and of those that are uploaded. A segment of the default size in which nothing
+#: is zero needs half of it, so that there are always two; of a sparse volume, as many as may be are in flight.
+_SEGMENTS_ROOM: Final = 3 * 1024 * 1024 // 2
 
 
 def needed_memory(options: BankOptions) -> int:
     """Return the bytes of memory without which a stream cannot be written."""
-    return options.pack_size + _BATCHES * max(BATCH_BYTES, options.block_size)
+    segments = KEPT_BYTES + 2 * _SEGMENTS_ROOM
+    return options.pack_size + _BATCHES * max(BATCH_BYTES, options.block_size) + segments
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,9 @@ class StreamWriter:
     :param check: called for every batch and every segment; may raise to stop
     """
 
+    #: After the stream was written: id -> bytes of every pack that the manifest needs. None if there are too many.
+    packs: Mapping[str, int] | None = None
+
     def __init__(
         self,
         store: ObjectStore,
@@ -115,9 +125,10 @@ class StreamWriter:
         self._content = Content(options.block_size, options.segment_blocks)
         self._in_flight: deque[tuple[_Batch, Future[int]]] = deque()
         self._segment: _OpenSegment | None = None
-        self._segment_uploads: deque[Future[None]] = deque()
+        self._segments = Window[None](_SEGMENTS_AT_ONCE, _SEGMENTS_ROOM)
         self._lock = threading.Lock()
         self._unsized: list[PackRef] = []
+        self._packs: dict[str, int] | None = {}
         self._refs: list[SegmentRef] = []
         self._size = self._new = 0
 
@@ -146,7 +157,7 @@ class StreamWriter:
                 stack.callback(pool.shutdown, cancel_futures=True)
             # Called before the shutdowns: a worker may be waiting for a buffer that is never released.
             stack.callback(self._buffers.stop)
-            self._workers, self._loader, uploaders = pools
+            self._workers, self._loader, self._sealers, uploaders = pools
             self._uploads = Uploads(uploaders)
             self._packer = Packer(
                 self._store, self._target, self._options.compression_level, self._buffers, self._uploads
@@ -161,7 +172,8 @@ class StreamWriter:
     def _threads(self) -> Sequence[tuple[int, str]]:
         return (
             (self._options.workers, "bank-work"),
-            (_SEGMENTS_AHEAD, "bank-load"),
+            (_SEGMENTS_AT_ONCE, "bank-load"),
+            (_SEGMENTS_AT_ONCE, "bank-seal"),
             (self._options.uploads, "bank-send"),
         )
 
@@ -176,15 +188,23 @@ class StreamWriter:
         batcher = Batcher(self._options.block_size, self._batch_blocks, self._options.segment_blocks)
         for batch in batcher.split(stream):
             if batch.first == 0:
-                segment = _OpenSegment(batch.segment, SegmentBuilder(self._options.segment_blocks), next(loaded))
+                segment = _OpenSegment(batch.segment, SegmentBuilder(), next(loaded))
             yield _Batch(segment, batch.first, batch.size, partial(_identity, batch.pieces))
 
     def _batches_of_extents(self, source: ExtentSource, takeover: Takeover) -> Iterator[_Batch]:
         """Go through the segments that are not zero. Write what needs no reading, and begin to read the rest."""
-        for plan in ahead(self._loader, takeover.plan, takeover.segments(), _SEGMENTS_AHEAD):
+        plans = ahead(
+            self._loader,
+            takeover.plan,
+            takeover.segments(),
+            _SEGMENTS_AT_ONCE,
+            size=takeover.size,
+            room=_SEGMENTS_ROOM,
+        )
+        for plan in plans:
             self._check()
             if plan.unchanged is not None:
-                self._upload(self._reseal, plan.index, plan.unchanged)
+                self._upload(self._bytes_of(plan.unchanged.stored), self._reseal, plan.index, plan.unchanged)
                 continue
             segment = self._open(plan)
             if not plan.read:
@@ -199,7 +219,7 @@ class StreamWriter:
 
     def _open(self, plan: Plan) -> _OpenSegment:
         """Begin a segment with the entries that are taken over."""
-        builder = SegmentBuilder(self._options.segment_blocks)
+        builder = SegmentBuilder()
         for block, place, block_hash in plan.kept():
             builder.set(block, place, block_hash)
         return _OpenSegment(plan.index, builder, plan.bases, plan.blocks)
@@ -228,6 +248,7 @@ class StreamWriter:
         batch, stored = self._in_flight.popleft()
         self._new += stored.result()
         self._uploads.raise_failure()
+        self._segments.take_done()
         segment, size = batch.segment, self._options.block_size
         if self._segment is not None and self._segment is not segment:
             self._close_segment(self._segment)
@@ -237,18 +258,23 @@ class StreamWriter:
         self._progress(self._size)
 
     def _close_segment(self, segment: _OpenSegment) -> None:
-        if not segment.builder.empty:
-            self._upload(self._write_segment, segment)
+        if segment.builder.stored:
+            self._upload(self._bytes_of(segment.builder.stored), self._write_segment, segment)
 
-    def _upload(self, upload: Callable[..., None], *args: Any) -> None:
-        self._segment_uploads.append(self._uploads.start(upload, *args))
-        if len(self._segment_uploads) > self._options.uploads:
-            self._segment_uploads.popleft().result()
+    def _bytes_of(self, stored: int) -> int:
+        return segment_bytes(self._options.segment_blocks, stored)
+
+    def _upload(self, size: int, upload: Callable[..., None], *args: Any) -> None:
+        """Start the upload of a segment that needs *size* bytes, as soon as there is room for it."""
+        while not self._segments.has_room(size):
+            self._segments.take()
+        self._segments.add(self._sealers.submit(upload, *args), size)
 
     def _write_segment(self, segment: _OpenSegment) -> None:
         table, entries, blocks = segment.builder.encode(segment.blocks)
         self._put_segment(segment.index, table, entries, blocks)
         self._content.add(segment.index, digest(entries, segment.blocks, blocks))
+        self._remember({pack.id.hex(): pack.size for pack in segment.builder.packs})
         with self._lock:
             self._unsized.extend(segment.builder.unsized)
 
@@ -256,6 +282,14 @@ class StreamWriter:
         """Store a segment of the base as a segment of this stream. Sizes that only the base's head has go into its table."""
         self._put_segment(index, encode_table(segment.packs), segment.entries, segment.stored)
         self._content.add(index, segment.digest())
+        self._remember({use.pack: use.size for use in segment.packs})
+
+    def _remember(self, packs: Mapping[str, int]) -> None:
+        with self._lock:
+            if self._packs is not None:
+                self._packs.update(packs)
+                if len(self._packs) > MOST_REMEMBERED:
+                    self._packs = None
 
     def _put_segment(self, index: int, table: bytes, entries: bytes, blocks: int) -> None:
         key = self._target.segment_key(index)
@@ -270,13 +304,18 @@ class StreamWriter:
         if self._segment is not None:
             self._close_segment(self._segment)
         self._packer.flush()
+        while self._segments:
+            self._segments.take()
         self._uploads.wait()
+        packs = {ref.id.hex(): ref.size for ref in self._unsized}
+        if self._packs is not None:
+            self.packs = self._packs | packs
         return Written(
             size=self._size,
             digest=self._content.digest(self._size),
             new=self._new,
             stored=self._packer.stored + sum(ref.size for ref in self._refs),
-            packs={ref.id.hex(): ref.size for ref in self._unsized},
+            packs=packs,
             segments=sorted(self._refs),
         )
 

@@ -5,7 +5,8 @@ See ``doc/source/contributor/bank-concurrency.rst``, section *Checkpoints*.
 
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from karbor_like.bank import errors, layout
 from karbor_like.bank.blocks import presence
@@ -134,6 +135,41 @@ def _verify_manifest(
     *,
     listings_lag: bool,
 ) -> None:
+    # While a lease is valid, nothing deletes a pack or a segment that is younger than it. A pack of a base is older. The
+    # collector does not delete it either, but a listing that lags would not show that something else did.
+    since = lease.started if lease is not None else presence.NEVER
+    if not listings_lag:
+        # A listing says the same as a stat request of that moment, for a thousand packs at once.
+        since = presence.ALWAYS
+    check = lease.check if lease is not None else None
+    packs = lease.packs.get(key) if lease is not None else None
+    with ThreadPoolExecutor(1, "bank-commit") as pool:
+        if packs is not None:
+            found = pool.submit(
+                _find_problem, presence.broken_packs(store, project_id, packs, check, believed_since=since)
+            )
+        head = _read_head(store, resolve_key, project_id, key, lease)
+        if packs is not None:
+            # The tables of the segments need not be read to know the packs, so the segments are looked up like packs.
+            segments = presence.broken_segments(store, head, check, believed_since=since)
+            problem = _find_problem(segments) or found.result()
+        else:
+            tables = presence.for_segments(
+                store, head, lambda ref: manifest.read_table(store, head, ref, resolve_key), check
+            )
+            sizes = {use.pack: use.size for uses in tables for use in uses}
+            problem = _find_problem(presence.broken_packs(store, project_id, sizes, check, believed_since=since))
+    if problem is not None:
+        raise errors.Corrupted(f"{key}: {problem}")
+
+
+def _find_problem(broken: Iterable[tuple[str, str]]) -> str | None:
+    return next((problem for _, problem in broken), None)
+
+
+def _read_head(
+    store: ObjectStore, resolve_key: manifest.KeyResolver, project_id: str, key: str, lease: Lease | None
+) -> manifest.Head:
     try:
         head = manifest.read_head(store, key, resolve_key)
         if lease is not None and head.lease != lease.id:
@@ -142,15 +178,7 @@ def _verify_manifest(
         raise errors.Corrupted(f"{key}: this manifest is missing") from None
     if head.project_id != project_id:
         raise errors.Corrupted(f"{key}: is a manifest of project {head.project_id}, not of {project_id}")
-    # While a lease is valid, nothing deletes a pack that is younger than it.
-    since = lease.started if lease is not None else presence.NEVER
-    if not listings_lag:
-        # A listing says the same as a stat request of that moment, for a thousand packs at once.
-        since = presence.ALWAYS
-    check = lease.check if lease is not None else None
-    uses = manifest.pack_uses(store, head, resolve_key)
-    for problem in presence.missing(store, project_id, uses, check, believed_since=since):
-        raise errors.Corrupted(f"{key}: {problem}")
+    return head
 
 
 def _check_in_time(key: str, head: manifest.Head, store: ObjectStore) -> None:

@@ -119,8 +119,17 @@ def seal_segment(key: str, table: bytes, entries: bytes, secret: seal.Secret | N
 
 def read_segment(store: ObjectStore, head: Head, ref: SegmentRef, resolve_key: KeyResolver) -> Segment:
     """Read one segment. Raises Corrupted if it is missing or damaged."""
+    return decode_segment(head, ref, get_segment(store, head, ref), resolve_key)
+
+
+def get_segment(store: ObjectStore, head: Head, ref: SegmentRef) -> bytes:
+    """Get the object of one segment, for :func:`decode_segment`. Raises Corrupted if it is missing."""
+    return _get(store, head.segment_key(ref.number))
+
+
+def decode_segment(head: Head, ref: SegmentRef, data: bytes, resolve_key: KeyResolver) -> Segment:
+    """Decode the object of one segment. Raises Corrupted if it is damaged."""
     key = head.segment_key(ref.number)
-    data = _get(store, key)
     if len(data) != ref.size:
         raise errors.Corrupted(f"{key}: has {len(data)} bytes; its manifest expects {ref.size}")
     view = memoryview(data)
@@ -141,9 +150,17 @@ def pack_uses(store: ObjectStore, head: Head, resolve_key: KeyResolver) -> Itera
 
 def read_table(store: ObjectStore, head: Head, ref: SegmentRef, resolve_key: KeyResolver) -> Sequence[PackUse]:
     """Read the packs that one segment needs. Raises Corrupted if it is missing or damaged."""
+    return decode_table(head, ref, _get(store, head.segment_key(ref.number), ref.table), resolve_key)
+
+
+def decode_table(head: Head, ref: SegmentRef, data: bytes, resolve_key: KeyResolver) -> Sequence[PackUse]:
+    """Decode the packs that one segment needs. Raises Corrupted if their table is damaged.
+
+    :param data: the object of the segment, or its first part
+    """
     key = head.segment_key(ref.number)
-    data = _get(store, key, ref.table)
-    return segment.decode_table(key, seal.unseal(key, data, resolve_key, part=_TABLE_PART), head.packs)
+    table = memoryview(data)[: ref.table]
+    return segment.decode_table(key, seal.unseal(key, table, resolve_key, part=_TABLE_PART), head.packs)
 
 
 def _get(store: ObjectStore, key: str, length: int | None = None) -> bytes:

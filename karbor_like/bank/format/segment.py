@@ -6,9 +6,11 @@ checked against limits before memory is allocated for it.
 
 import array
 import hashlib
+import re
 import struct
 import sys
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from karbor_like.bank import errors
@@ -23,6 +25,10 @@ MAX_BLOCKS: Final = 65536
 
 _PACK_ROW = struct.Struct("<16sII")
 _COUNT = struct.Struct("<I")
+#: Bytes of the columns of one block that is not zero.
+_ENTRY_BYTES: Final = 3 * _COUNT.size + 1 + codec.HASH_BYTES
+#: Byte -> the numbers of the bits that are set.
+_ONES: Final = [[bit for bit in range(8) if byte >> bit & 1] for byte in range(256)]
 
 
 class PackUse(NamedTuple):
@@ -69,22 +75,27 @@ class Place(NamedTuple):
 class Segment:
     """A decoded segment: the places and hashes of its blocks, in columns.
 
+    Time and memory follow the blocks that are not zero, which are the rows of the columns.
+
+    :param blocks: number of blocks, zero or not
     :param entries: the payload that was decoded
-    :param rows: block -> row of the columns, -1 for a zero block
+    :param stored: the blocks that are not zero, in ascending order
     :param columns: pack, offset, length and codec
     """
 
     def __init__(
         self,
+        blocks: int,
         packs: Sequence[PackUse],
         entries: bytes,
-        rows: Sequence[int],
+        stored: Sequence[int],
         columns: tuple[Sequence[int], Sequence[int], Sequence[int], bytes],
     ) -> None:
         self.packs = packs
         self.entries = entries
         self._refs = [PackRef(bytes.fromhex(use.pack), use.size) for use in packs]
-        self._row = rows
+        self._blocks = blocks
+        self._stored = stored
         self._pack, self._offset, self._length, self._codec = columns
         self._hashes_at = len(entries) - len(self._pack) * codec.HASH_BYTES
 
@@ -99,48 +110,61 @@ class Segment:
 
     def __len__(self) -> int:
         """Number of blocks, zero or not."""
-        return len(self._row)
+        return self._blocks
 
     def place(self, block: int) -> Place | None:
         """Return where block *block*, counted within the segment, is stored. None for a zero block."""
-        row = self._row[block]
-        if row < 0:
-            return None
-        return Place(self._refs[self._pack[row]], self._offset[row], self._length[row], self._codec[row])
+        row = self._row(block)
+        return None if row is None else self._place(row)
 
     def hash(self, block: int) -> bytes:
         """Return the hash of a block. Empty for a zero block."""
-        row = self._row[block]
+        row = self._row(block)
+        return b"" if row is None else self._hash(row)
+
+    def between(self, first: int, end: int) -> Iterator[tuple[int, Place, bytes]]:
+        """Yield number, place and hash of each block from *first* to before *end* that is not zero, in order."""
+        for row in range(bisect_left(self._stored, first), bisect_left(self._stored, end)):
+            yield self._stored[row], self._place(row), self._hash(row)
+
+    def _row(self, block: int) -> int | None:
+        # If no block is zero, each one is its own row.
+        row = block if self.stored == self._blocks else bisect_left(self._stored, block)
+        return row if row < self.stored and self._stored[row] == block else None
+
+    def _place(self, row: int) -> Place:
+        return Place(self._refs[self._pack[row]], self._offset[row], self._length[row], self._codec[row])
+
+    def _hash(self, row: int) -> bytes:
         at = self._hashes_at + row * codec.HASH_BYTES
-        return b"" if row < 0 else self.entries[at : at + codec.HASH_BYTES]
+        return self.entries[at : at + codec.HASH_BYTES]
 
 
 class SegmentBuilder:
-    """Collector of the places of a segment's blocks, in any order. Thread-safe.
+    """Collector of the places of a segment's blocks, in any order. Thread-safe."""
 
-    :param blocks: maximum number of blocks of a segment
-    """
-
-    def __init__(self, blocks: int) -> None:
-        self.empty = True
-        self._places: list[Place | None] = [None] * blocks
-        self._hashes: list[bytes] = [b""] * blocks
-        #: After encode: packs whose size was unknown, so that the head must contain it.
+    def __init__(self) -> None:
+        self._rows: dict[int, tuple[Place, bytes]] = {}
+        #: After encode: the packs in use, and those of them whose size was unknown, so that the head must contain it.
+        self.packs: Sequence[PackRef] = ()
         self.unsized: Sequence[PackRef] = ()
+
+    @property
+    def stored(self) -> int:
+        """Number of blocks so far that are not zero."""
+        return len(self._rows)
 
     def set(self, block: int, place: Place, block_hash: bytes) -> None:
         """Record that block *block* is not zero and is stored at *place*."""
-        self.empty = False
-        self._places[block] = place
-        self._hashes[block] = block_hash
+        self._rows[block] = place, block_hash
 
     def encode(self, blocks: int) -> tuple[bytes, bytes, int]:
         """Encode the segment. Returns the payloads of table and entries, and the number of blocks that are not zero.
 
         :param blocks: number of blocks of the segment
         """
-        stored = [block for block, place in enumerate(self._places) if place is not None]
-        places = [place for place in self._places if place is not None]
+        stored = sorted(self._rows)
+        places = [self._rows[block][0] for block in stored]
         rows: dict[bytes, int] = {}
         packs: list[PackRef] = []
         live: list[dict[int, int]] = []
@@ -150,6 +174,7 @@ class SegmentBuilder:
                 packs.append(place.pack)
                 live.append({})
             live[rows[place.pack.id]][place.offset] = place.length
+        self.packs = packs
         self.unsized = [pack for pack in packs if not pack.size]
         table = b"".join(
             _PACK_ROW.pack(pack.id, pack.size, sum(lengths.values())) for pack, lengths in zip(packs, live, strict=True)
@@ -165,10 +190,19 @@ class SegmentBuilder:
                 _u32([place.offset for place in places]),
                 _u32([place.length for place in places]),
                 bytes(place.codec for place in places),
-                *(self._hashes[block] for block in stored),
+                *(self._rows[block][1] for block in stored),
             )
         )
         return table, entries, len(stored)
+
+
+def segment_bytes(blocks: int, stored: int) -> int:
+    """Return how many bytes of memory a segment needs about: its entries, both as payload and sealed.
+
+    :param blocks: number of its blocks
+    :param stored: number of its blocks that are not zero
+    """
+    return 2 * (blocks // 8 + stored * _ENTRY_BYTES)
 
 
 def encode_table(packs: Sequence[PackUse]) -> bytes:
@@ -205,17 +239,10 @@ def decode_entries(
     """
     bitmap_at = _COUNT.size
     columns_at = bitmap_at + -(-blocks // 8)
-    if len(payload) != columns_at + stored * (3 * _COUNT.size + 1 + codec.HASH_BYTES) or stored > blocks:
+    if len(payload) != columns_at + stored * _ENTRY_BYTES or stored > blocks:
         raise errors.Corrupted(f"{key}: the entries do not have the length of {stored} stored of {blocks} blocks")
-    rows = array.array("i", bytes(4 * blocks))
-    row = 0
-    for block in range(blocks):
-        if payload[bitmap_at + (block >> 3)] >> (block & 7) & 1:
-            rows[block] = row
-            row += 1
-        else:
-            rows[block] = -1
-    if _COUNT.unpack_from(payload)[0] != blocks or row != stored:
+    rows = _find_ones(payload[bitmap_at:columns_at], blocks)
+    if _COUNT.unpack_from(payload)[0] != blocks or len(rows) != stored:
         raise errors.Corrupted(f"{key}: the entries do not describe {stored} stored of {blocks} blocks")
     pack, offset, length = (
         _from_u32(payload[columns_at + column * 4 * stored : columns_at + (column + 1) * 4 * stored])
@@ -233,7 +260,18 @@ def decode_entries(
         or any(at + size > limits[row] for row, at, size in zip(pack, offset, length, strict=True))
     ):
         raise errors.Corrupted(f"{key}: an entry refers to an impossible place")
-    return Segment(packs, payload, rows, (pack, offset, length, codecs))
+    return Segment(blocks, packs, payload, rows, (pack, offset, length, codecs))
+
+
+def _find_ones(bitmap: bytes, count: int) -> Sequence[int]:
+    """Return the numbers of the bits that are set among the first *count*."""
+    ones = array.array("H")
+    for at in re.finditer(rb"[^\0]", bitmap):
+        first = 8 * at.start()
+        ones.extend([first + bit for bit in _ONES[at[0][0]]])
+    while ones and ones[-1] >= count:
+        ones.pop()
+    return ones
 
 
 def digest(entries: bytes, blocks: int, stored: int) -> bytes:

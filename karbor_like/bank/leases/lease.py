@@ -16,7 +16,7 @@ read lease is *unprotected*: its owner continues, and the collector does not kno
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, Self
@@ -99,6 +99,9 @@ class Lease:
         self.names: Final[set[str]] = set()
         #: Prefix of a name -> objects stored there under this lease. None after a put that was not acknowledged.
         self.versions: Final[dict[str, int | None]] = {}
+        #: Key of a manifest head that was written under this lease -> id and bytes of every pack that the manifest needs.
+        #: Large manifests are left out.
+        self.packs: Final[dict[str, Mapping[str, int]]] = {}
         self._store = store
         self._reserve = reserve
         self._put = store.put if kind == "write" else reserve.put

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 from karbor_like import exception
 from karbor_like.bank import Bank, Extent, ResourceSection, errors, layout
+from karbor_like.bank.blocks import writer
+from karbor_like.bank.blocks.dedup import Base
 from karbor_like.bank.blocks.extents import Blocks, by_segment, merged
+from karbor_like.bank.format import manifest
 from karbor_like.bank.leases import exclusions
-from karbor_like.bank.objectstore.base import ObjectInfo
+from karbor_like.bank.objectstore.base import Buffer, ObjectInfo
 from karbor_like.bank.objectstore.memory import MemoryStore
 from tests.fixtures.stores import FAIL, FaultyStore
 from tests.unit.bank import banks
@@ -363,6 +366,94 @@ def test_the_packs_of_a_base_are_looked_up_in_a_listing(by_extents):
         else:
             section.write("data", [data], bases=[base])
         assert store.requests == Counter(list=1)
+
+
+class Requests(FaultyStore):
+    """Counts the requests about segments and packs, by method; reads of a part of an object apart."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore())
+        self.counts = Counter[str]()
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        self._count("get" if length is None else "get part of", key)
+        return super().get(key, start, length)
+
+    def put(self, key: str, data: Buffer | Sequence[bytes | memoryview]) -> None:
+        self._count("put", key)
+        super().put(key, data)
+
+    def stat(self, key: str) -> ObjectInfo:
+        self._count("stat", key)
+        return super().stat(key)
+
+    def list(self, prefix: str, marker: str = "", limit: int = 1000) -> Sequence[ObjectInfo]:
+        self._count("list", prefix)
+        return super().list(prefix, marker, limit)
+
+    def _count(self, method: str, key: str) -> None:
+        for kind in ("packs", "segments"):
+            if f"/{kind}/" in key:
+                self.counts[f"{method} {kind}"] += 1
+
+
+@pytest.mark.parametrize("changes", [0, 1])
+def test_small_segments_are_read_once_and_the_commit_reads_none(changes):
+    store = Requests()
+    bank = banks.make_bank(store)
+    before = b"".join(os.urandom(BLOCK) + bytes(SEGMENT - BLOCK) for _ in range(40))
+    protect(bank, "c0", MemorySource(before, grain=BLOCK))
+    old = len(packs(bank))
+    data = before if not changes else b"!" * BLOCK + before[BLOCK:]
+    store.counts.clear()
+    section = protect(bank, "c1", MemorySource(data, grain=BLOCK), base="c0", before=before)
+    expected = {"get segments": 40, "put segments": 40, "list segments": 1, "list packs": 2, "put packs": changes}
+    # Packs that are older than the lease are asked for, as listings may lag.
+    assert +store.counts == +Counter({**expected, "stat packs": old})
+    assert banks.read(section) == data
+
+
+def test_large_segments_are_not_kept_after_their_table_was_read():
+    store = Requests()
+    bank = banks.make_bank(store)
+    data = os.urandom(8 * SEGMENT)
+    protect(bank, "c0", MemorySource(data))
+    head = manifest.read_head(store, banks.head_keys(bank, "c0")[0], bank.keyring.resolve_key)
+    base = Base(store, head, bank.keyring.resolve_key, frozenset())
+    store.counts.clear()
+    assert base.check_packs(head.segments[0].size + head.segments[1].size + 1, None) == 1
+    assert store.counts == Counter({"get segments": 2, "get part of segments": 6, "list packs": 1})
+    for ref in head.segments:
+        assert base.load(ref.number) is not None
+    assert store.counts["get segments"] == 8
+    assert base.load(0) is not None, "it can be loaded again"
+    assert base.load(9) is None
+
+
+def test_a_commit_that_knows_no_packs_reads_the_tables():
+    """That of a writer that took over from another process."""
+    store = Requests()
+    bank = banks.make_bank(store)
+    data = os.urandom(8 * SEGMENT)
+    with bank.leases.acquire(holder="one") as lease:
+        banks.new_section(bank, "c1", lease).write_extents("data", MemorySource(data))
+    with bank.leases.acquire(holder="two") as lease:
+        bank.checkpoints.create(banks.record("c1"), lease)
+        store.counts.clear()
+        bank.checkpoints.commit("c1", lease)
+    assert store.counts["get part of segments"] == 8
+    assert store.counts["stat packs"] == len(packs(bank)), "they are older than the second lease"
+    assert banks.read(section_of(bank, "c1")) == data
+
+
+def test_a_large_manifest_is_not_remembered_for_the_commit(monkeypatch):
+    monkeypatch.setattr(writer, "MOST_REMEMBERED", 3)
+    bank = banks.make_bank()
+    with bank.leases.acquire(holder="one") as lease:
+        banks.new_section(bank, "c1", lease).write_extents("data", MemorySource(os.urandom(8 * SEGMENT)))
+        assert len(packs(bank)) > 3
+        assert not lease.packs
+        bank.checkpoints.commit("c1", lease)
 
 
 def test_progress_covers_what_is_not_read():

@@ -65,6 +65,15 @@ def test_a_truncated_pack_is_not_committed(bank, shared):
             bank.checkpoints.commit("c1", lease)
 
 
+def test_a_truncated_segment_is_not_committed(bank, shared):
+    with bank.leases.acquire(holder="one") as lease:
+        banks.new_section(bank, "c1", lease).write("data", [DATA])
+        segment = next(key for key in keys(shared) if "/segments/" in key)
+        shared.put(segment, shared.get(segment)[:-1])
+        with pytest.raises(errors.Corrupted, match=f"segment {segment} has"):
+            bank.checkpoints.commit("c1", lease)
+
+
 @pytest.mark.parametrize("status", ["error", "deleting"])
 def test_a_checkpoint_that_was_given_up_is_not_committed(bank, status):
     with bank.leases.acquire(holder="one") as lease:
@@ -116,6 +125,22 @@ def test_what_a_writer_finds_of_the_one_before_it_is_committed_though_no_listing
         bank.checkpoints.commit("c1", lease)
     slow.settle()
     assert bank.section("c1", banks.PROJECT, banks.VOLUME).names() == ["data", "metadata", "more"]
+
+
+def test_a_commit_does_not_depend_on_listings_of_what_its_writer_stored(shared, clock):
+    class Slow(stores.EventualStore):
+        def _later(self):
+            return self._clock.monotonic() + TEST.listing_lag
+
+    slow = Slow(shared, clock, TEST.listing_lag)
+    bank = banks.make_bank(slow, clock=clock)
+    with bank.leases.acquire(holder="one") as lease:
+        section = banks.new_section(bank, "c1", lease)
+        section.write("data", [DATA])
+        assert not keys(slow, "data/"), "the test is about what listings do not show"
+        clock.advance(1)  # the event must be later than the one that no listing shows
+        bank.checkpoints.commit("c1", lease)
+    assert read_available(banks.make_bank(shared, clock=clock)) == DATA
 
 
 @pytest.mark.parametrize("lag", [TEST.listing_lag, 0])

@@ -58,7 +58,7 @@ def what(place):
 def write_segment(store, blocks, entries, of=None):
     """Store segment 0 with *blocks* blocks; *entries*: block -> (place, hash). Returns the head that lists it."""
     of = of or head()
-    builder = segments.SegmentBuilder(blocks + 3)
+    builder = segments.SegmentBuilder()
     for block, (place, block_hash) in entries.items():
         builder.set(block, place, block_hash)
     table, rows, stored = builder.encode(blocks)
@@ -84,6 +84,15 @@ def test_segments_read_back(entries):
         place, block_hash = entries.get(block, (None, b""))
         assert what(segment.place(block)) == what(place)
         assert segment.hash(block) == block_hash
+    for first, end in ((0, 8), (2, 5), (3, 3), (6, 100)):
+        expected = [
+            (block, what(place), block_hash)
+            for block, (place, block_hash) in sorted(entries.items())
+            if first <= block < end
+        ]
+        assert [
+            (block, what(place), block_hash) for block, place, block_hash in segment.between(first, end)
+        ] == expected
     live = {}
     for _, (place, _) in sorted(entries.items()):
         live.setdefault(place.pack.id.hex(), {})[place.offset] = place.length
