@@ -95,7 +95,10 @@ class _Connection(swiftclient.Connection):
 class SwiftStore(remote.RemoteStore):
     """One container of one account.
 
-    :param connect: returns a connection that does not retry; called once per thread
+    A request has a connection for itself, and leaves it to the next one: threads that come and go with an operation do not
+    connect again and again.
+
+    :param connect: returns a connection that does not retry
     :param container: its name
     :param timeout: as of :class:`~karbor_like.bank.objectstore.remote.RemoteStore`
     """
@@ -109,8 +112,8 @@ class SwiftStore(remote.RemoteStore):
     def __init__(self, connect: Callable[[], swiftclient.Connection], container: str, timeout: float = 60.0) -> None:
         super().__init__(container, timeout)
         self._connect = connect
-        # Threads that shared a connection would receive each other's responses.
-        self._local = threading.local()
+        # Requests that used a connection at the same time would receive each other's responses.
+        self._idle: list[swiftclient.Connection] = []
         self._connections: weakref.WeakSet[swiftclient.Connection] = weakref.WeakSet()
         self._lock = threading.Lock()
 
@@ -173,32 +176,44 @@ class SwiftStore(remote.RemoteStore):
         self._call(key, "put_container")
 
     def _call(self, key: str, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Call *method* of this thread's connection on the container."""
-        connection = self._connection()
+        """Call *method* of a connection on the container."""
+        connection = self._take()
         try:
             response = self._in_time(key, lambda: getattr(connection, method)(self._container, *args, **kwargs))
             self._seen |= method != "put_container"
-            return response
         except swiftclient.ClientException as error:
             if error.http_status in remote.TRANSIENT or not error.http_status:
                 connection.close()  # the rest of the response may still be in flight
+            self._leave(connection)
             raise self._translate(key, error) from error
         except keystone_errors.ClientException as error:
+            self._leave(connection)
             raise _translate_keystone(error) from error
         except TimeoutError as error:  # the thread of the request still uses the connection
-            self._local.connection = None
             raise errors.ConnectionFailed(f"{self._name(key)}: Swift did not answer: {error}") from error
         except _BROKEN as error:
             connection.close()
             raise errors.ConnectionFailed(f"{self._name(key)}: Swift did not answer: {error}") from error
+        self._leave(connection)
+        return response
 
-    def _connection(self) -> swiftclient.Connection:
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
-            with self._lock:
-                self._connections.add(connection)
+    def _take(self) -> swiftclient.Connection:
+        """Return the connection that was left last, or a new one."""
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        connection = self._connect()
+        with self._lock:
+            self._connections.add(connection)
         return connection
+
+    def _leave(self, connection: swiftclient.Connection) -> None:
+        """Leave a connection to the next request, or close it if there are enough."""
+        with self._lock:
+            if len(self._idle) < self.requests_at_once:
+                self._idle.append(connection)
+                return
+        connection.close()
 
     def _translate(self, key: str, error: swiftclient.ClientException) -> errors.BankError:
         status = error.http_status

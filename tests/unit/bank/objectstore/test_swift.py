@@ -118,6 +118,28 @@ def test_a_failed_call_is_not_repeated(
     assert len(server.requests) == 2
 
 
+def test_threads_use_one_connection_after_another(store: swift.SwiftStore, cloud: Tempauth) -> None:
+    for _ in range(3):
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(store.delete, "a/b").result()
+    assert cloud.tokens == 1, "each connection signs in"
+
+
+def test_requests_at_the_same_time_have_connections_of_their_own(store: swift.SwiftStore, cloud: Tempauth) -> None:
+    together = threading.Barrier(3)
+
+    def answer(request: Request) -> Answer:
+        together.wait(60)
+        return Answer(body=request.path.encode())
+
+    cloud.answer = answer
+    with ThreadPoolExecutor(3) as threads:
+        for _ in range(2):
+            contents = list(threads.map(store.get, ["a/0", "a/1", "a/2"]))
+            assert [content[-3:] for content in contents] == [b"a/0", b"a/1", b"a/2"]
+    assert cloud.tokens == 3
+
+
 @pytest.mark.parametrize("call", CALLS)
 def test_a_dropped_connection(store: swift.SwiftStore, cloud: Tempauth, call: str) -> None:
     cloud.answer = lambda request: Answer(drop=True)
@@ -149,6 +171,8 @@ def test_a_silent_server_times_out(store: swift.SwiftStore, cloud: Tempauth) -> 
     try:
         with pytest.raises(errors.ConnectionFailed, match="timed out"):
             impatient.get("a/b")
+        cloud.answer = lambda request: Answer(body=b"content")
+        assert impatient.get("a/b") == b"content", "with another connection"
     finally:
         released.set()
 
