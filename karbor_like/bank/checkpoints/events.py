@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from karbor_like.bank import errors, layout
 from karbor_like.bank.format import jsonobject, manifest, seal
-from karbor_like.bank.objectstore import listing
+from karbor_like.bank.objectstore import concurrently, listing
 from karbor_like.bank.objectstore.base import ObjectStore
 from karbor_like.clock import Clock
 
@@ -94,12 +94,16 @@ class Events:
 
     def fetch(self, checkpoint_id: str) -> Mapping[str, bytes]:
         """Read the events of a checkpoint as they are stored, in order: key -> bytes."""
-        fetched = {}
-        for info, _ in listing.parsed(self._store, layout.events_prefix(checkpoint_id), layout.parse_event_key):
-            # The listing may lag behind a deletion.
-            with contextlib.suppress(errors.ObjectNotFound):
-                fetched[info.key] = self._store.get(info.key)
-        return fetched
+        listed = listing.parsed(self._store, layout.events_prefix(checkpoint_id), layout.parse_event_key)
+        keys = [info.key for info, _ in listed]
+        found = zip(keys, concurrently.each(self._find, keys), strict=True)
+        return {key: raw for key, raw in found if raw is not None}
+
+    def _find(self, key: str) -> bytes | None:
+        # The listing may lag behind a deletion.
+        with contextlib.suppress(errors.ObjectNotFound):
+            return self._store.get(key)
+        return None
 
     def decode(self, fetched: Mapping[str, bytes], resolve_key: manifest.KeyResolver) -> Sequence[Event]:
         """Open the events that :meth:`fetch` has read.

@@ -15,7 +15,7 @@ from karbor_like import exception
 from karbor_like.bank import errors, layout
 from karbor_like.bank.checkpoints.events import micros
 from karbor_like.bank.checkpoints.plans import CheckpointRecord, Plans
-from karbor_like.bank.objectstore import listing
+from karbor_like.bank.objectstore import concurrently, listing
 from karbor_like.bank.objectstore.base import ObjectStore
 
 LOG = logging.getLogger(__name__)
@@ -59,14 +59,15 @@ class Index:
 
     def put(self, record: CheckpointRecord) -> None:
         """Put the index keys of a checkpoint. Idempotent."""
-        for key in layout.index_keys(IndexEntry.of(record).name):
-            self._store.put(key, b"")
+        concurrently.each(lambda key: self._store.put(key, b""), layout.index_keys(IndexEntry.of(record).name))
 
     def remove(self, record: CheckpointRecord) -> None:
         """Delete the index keys of a checkpoint. Idempotent."""
-        for key in layout.index_keys(IndexEntry.of(record).name):
-            with contextlib.suppress(errors.ObjectNotFound):
-                self._store.delete(key)
+        concurrently.each(self._remove, layout.index_keys(IndexEntry.of(record).name))
+
+    def _remove(self, key: str) -> None:
+        with contextlib.suppress(errors.ObjectNotFound):
+            self._store.delete(key)
 
     def list(
         self,

@@ -6,18 +6,21 @@ import pytest
 
 from karbor_like.bank.objectstore.memory import MemoryStore
 from karbor_like.clock import ManualClock
-from tests.fixtures import stores
+from tests.fixtures import rounds, stores
 from tests.unit.bank import banks
 
 
 class CountingStore(stores.FaultyStore):
-    """Counts requests by method and kind of key."""
+    """Counts requests by method and kind of key, and rounds if it is given what counts them."""
 
-    def __init__(self, inner: MemoryStore, clock: ManualClock) -> None:
+    def __init__(self, inner: MemoryStore, clock: ManualClock, chains: rounds.Rounds | None = None) -> None:
         super().__init__(inner, clock)
         self.requests: Counter[str] = Counter()
+        self._chains = chains
 
     def _call(self, op, key, function):
+        if self._chains is not None:
+            self._chains.request()
         kind = key.split("/")[2] if key.startswith("checkpoints/") else key.split("/")[0]
         self.requests[f"{op} {kind}"] += 1
         return super()._call(op, key, function)
