@@ -57,17 +57,20 @@ class Bank:
         resource_key: str,
         *,
         lease: Lease | None = None,
+        under: Lease | None = None,
         rates: Sequence[Rate] = (),
     ) -> ResourceSection:
         """Open one resource's part of a checkpoint.
 
         :param resource_key: ``Type#id``
         :param lease: a write lease, to write; None to read
+        :param under: lease of the operation that reads a complete checkpoint, and that its lease names: what was read once
+            under this lease is not read again
         :param rates: which the data of its streams passes before it passes that of the bank
         :raises CheckpointNotFound: the checkpoint was deleted. A writer learns that once per lease, and at its commit
         """
-        versions = self.checkpoints.versions(checkpoint_id, project_id, lease)
-        return self._section(versions, checkpoint_id, project_id, resource_key, lease, rates)
+        versions = self.checkpoints.versions(checkpoint_id, project_id, lease, under=under)
+        return self._section(versions, checkpoint_id, project_id, resource_key, lease, rates, under)
 
     def section_of(self, record: CheckpointRecord, resource_key: str) -> ResourceSection:
         """Open one resource's part of a checkpoint that was read just now, to read. Costs no request.
@@ -85,6 +88,7 @@ class Bank:
         resource_key: str,
         lease: Lease | None,
         rates: Sequence[Rate] = (),
+        under: Lease | None = None,
     ) -> ResourceSection:
         return ResourceSection(
             self.store,
@@ -94,6 +98,7 @@ class Bank:
             project_id=project_id,
             resource_key=resource_key,
             lease=lease,
+            under=under,
         )
 
     def close(self) -> None:

@@ -230,9 +230,11 @@ class Host:
         self.perform(operation)
         return operation
 
-    def section(self, checkpoint_id: str, resource: Resource, lease: Lease | None = None) -> ResourceSection:
-        """Return the resource's part of a checkpoint."""
-        return self.bank.section(checkpoint_id, self.project_id, resource.key, lease=lease)
+    def section(
+        self, checkpoint_id: str, resource: Resource, lease: Lease | None = None, under: Lease | None = None
+    ) -> ResourceSection:
+        """Return the resource's part of a checkpoint. Parameters as those of ``Bank.section``."""
+        return self.bank.section(checkpoint_id, self.project_id, resource.key, lease=lease, under=under)
 
     def restore(self, resource: Resource, checkpoint_id: str, **parameters: Any) -> str:
         """Perform a restore and return the id of the restored resource."""
@@ -282,7 +284,7 @@ class Host:
                 parameters=operation.parameters,
                 clients=self.clients,
                 section=self.section(operation.checkpoint_id, operation.resource, lease),
-                bases=[self.section(base, operation.resource) for base in bases],
+                bases=[self.section(base, operation.resource, under=lease) for base in bases],
                 journal=operation.journal,
                 report=operation.report,
                 waiter=self.waiter,

@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from karbor_like import exception
@@ -30,13 +30,13 @@ from karbor_like.bank.checkpoints.events import (
 )
 from karbor_like.bank.checkpoints.index import Index
 from karbor_like.bank.checkpoints.plans import CheckpointRecord, Plans
-from karbor_like.bank.checkpoints.versions import ObjectVersions
+from karbor_like.bank.checkpoints.versions import Contents, ObjectVersions
 from karbor_like.bank.format import manifest
 from karbor_like.bank.format.datakey import DataKey
 from karbor_like.bank.keys.keyring import Keyring
 from karbor_like.bank.leases.lease import Lease
 from karbor_like.bank.leases.safety import Safety
-from karbor_like.bank.objectstore import listing
+from karbor_like.bank.objectstore import concurrently, listing
 from karbor_like.bank.objectstore.base import ObjectStore
 from karbor_like.bank.objectstore.reserve import Reserve
 from karbor_like.clock import Clock
@@ -64,7 +64,8 @@ class Checkpoints:
         self._plans = Plans(store, keyring)
         self.index = Index(store, self._plans)
         self._lock = threading.Lock()
-        self._writing: weakref.WeakKeyDictionary[Lease, dict[str, ObjectVersions]] = weakref.WeakKeyDictionary()
+        #: What an operation wrote or read under its lease, by checkpoint: so that none of its hooks asks again.
+        self._known: weakref.WeakKeyDictionary[Lease, dict[str, ObjectVersions]] = weakref.WeakKeyDictionary()
 
     # Creation.
 
@@ -77,15 +78,24 @@ class Checkpoints:
         :returns: the key that the plan is encrypted with
         :raises Conflict: the bank has another checkpoint of this id, or had one that was deleted
         """
-        if self._store.exists(layout.tombstone_key(record.id)):
-            raise exception.Conflict(f"checkpoint {record.id} was deleted and cannot be created again")
-        try:
-            existing, data_key = self._plans.get(record.id)
-        except exception.CheckpointNotFound:
+        # The key for new objects is needed in any case: for the plan, or for what this writer stores next.
+        found, _ = concurrently.both(
+            lambda: self._find_begun(record.id), lambda: self._plans.choose_key(record.project_id, lease)
+        )
+        if found is None:
             return self._plans.put(record, lease)
+        existing, data_key = found
         if dataclasses.replace(existing, status=record.status) != record:
             raise exception.Conflict(f"checkpoint {record.id}: the bank already has another checkpoint of this id")
         return data_key
+
+    def _find_begun(self, checkpoint_id: str) -> tuple[CheckpointRecord, DataKey | None] | None:
+        deleted, found = concurrently.both(
+            lambda: self._store.exists(layout.tombstone_key(checkpoint_id)), lambda: self._plans.find(checkpoint_id)
+        )
+        if deleted:
+            raise exception.Conflict(f"checkpoint {checkpoint_id} was deleted and cannot be created again")
+        return found
 
     def create(self, record: CheckpointRecord, lease: Lease) -> None:
         """Put a checkpoint into the bank: its plan, the claim of its writer, its first event, its index keys. Idempotent.
@@ -96,35 +106,53 @@ class Checkpoints:
         """
         data_key = self.begin(record, lease)
         claims = WriterClaims(self._store, record.id)
-        claims.claim(lease)
-        events = self._events.decode(self._events.fetch(record.id), self._resolver_for(record.project_id))
-        self._remember(lease, record.id, ObjectVersions(self._store, record.id, pins_of(events), claims))
+        claims.enter(lease)
+        _, fetched = concurrently.both(lambda: claims.confirm(lease), lambda: self._events.fetch(record.id))
+        events = self._events.decode(fetched, self._resolver_for(record.project_id))
+        self._remember(lease, record.id, self._versions_of(record.id, pins_of(events), claims))
         if not events:
             self._events.append(record.id, (), record.status, data_key)
         self.index.put(record)
 
-    def versions(self, checkpoint_id: str, project_id: str, lease: Lease | None = None) -> ObjectVersions:
+    def versions(
+        self, checkpoint_id: str, project_id: str, lease: Lease | None = None, *, under: Lease | None = None
+    ) -> ObjectVersions:
         """Return the versions of the objects of a checkpoint.
 
         :param lease: the writer that asks, if it is one: then the bank is asked once per lease
+        :param under: lease of the operation that reads the checkpoint: then the bank is asked once per lease if the
+            checkpoint is complete
         :raises CheckpointNotFound: the checkpoint was deleted
         """
-        if lease is not None:
+        for asking in filter(None, (lease, under)):
             with self._lock:
-                known = self._writing.get(lease, {}).get(checkpoint_id)
+                known = self._known.get(asking, {}).get(checkpoint_id)
             if known is not None:
                 return known
         # In this order, as in _get.
         events = self._events.decode(self._events.fetch(checkpoint_id), self._resolver_for(project_id))
         if self._store.exists(layout.tombstone_key(checkpoint_id)):
             raise exception.CheckpointNotFound(f"checkpoint {checkpoint_id} was deleted from the bank")
-        versions = ObjectVersions(self._store, checkpoint_id, pins_of(events))
-        return versions if lease is None else self._remember(lease, checkpoint_id, versions)
+        pins = pins_of(events)
+        if lease is not None:
+            return self._remember(lease, checkpoint_id, self._versions_of(checkpoint_id, pins))
+        return self._read(checkpoint_id, pins, under)
+
+    def _read(self, checkpoint_id: str, pins: Mapping[str, str] | None, under: Lease | None) -> ObjectVersions:
+        """Return the versions for a reader. Those of a checkpoint without a commit may change, and are not kept."""
+        if under is None or pins is None:
+            return ObjectVersions(self._store, checkpoint_id, pins)
+        return self._remember(under, checkpoint_id, self._versions_of(checkpoint_id, pins))
+
+    def _versions_of(
+        self, checkpoint_id: str, pins: Mapping[str, str] | None = None, claims: WriterClaims | None = None
+    ) -> ObjectVersions:
+        return ObjectVersions(self._store, checkpoint_id, pins, claims, contents=Contents())
 
     def _remember(self, lease: Lease, checkpoint_id: str, versions: ObjectVersions) -> ObjectVersions:
-        """Keep *versions* for the other sections of a writer; return those that are kept."""
+        """Keep *versions* for the other sections of an operation; return those that are kept."""
         with self._lock:
-            return self._writing.setdefault(lease, {}).setdefault(checkpoint_id, versions)
+            return self._known.setdefault(lease, {}).setdefault(checkpoint_id, versions)
 
     def commit(self, checkpoint_id: str, lease: Lease, detail: Mapping[str, Any] | None = None) -> None:
         """Make a checkpoint available if everything it needs is stored and *lease* is valid. Idempotent.
@@ -133,20 +161,30 @@ class Checkpoints:
         :raises Corrupted: an object that it needs is missing or wrong; it was not committed
         :raises Conflict: it has failed or was deleted meanwhile
         """
-        record, data_key = self._get(checkpoint_id)
+        versions = self._remember(lease, checkpoint_id, self._versions_of(checkpoint_id))
+
+        def list_names() -> Set[str] | None:
+            # Only a writer that has claimed the checkpoint may rely on what is listed now, and only a running one is claimed.
+            if versions.claims.number(lease) is None:
+                return None
+            versions.claims.check(lease)
+            return commit.listed_names(self._store, checkpoint_id)
+
+        (record, data_key), listed = concurrently.both(lambda: self._get(checkpoint_id), list_names)
         if record.status not in (*UNFINISHED, AVAILABLE):
             raise exception.Conflict(
                 f"checkpoint {checkpoint_id} is {record.status!r}; only a running one is completed"
             )
-        versions = self._remember(lease, checkpoint_id, ObjectVersions(self._store, checkpoint_id))
-        claim = versions.claims.claim(lease)
+        claim = versions.claims.number(lease)
+        if claim is None:
+            claim = versions.claims.claim(lease)
         valid = commit_of(record.events) if record.status == AVAILABLE else None
         if valid is not None and valid.claim == claim:
             return
         resolve_key = self._resolver_for(record.project_id)
         committer = commit.Committer(self._store, resolve_key, record, lease, versions, listings_lag=self._listings_lag)
         # The writer of an earlier commit may find that it came too late and remove it, so this commit pins the same again.
-        pins = committer.collect() if valid is None else committer.adopt(valid)
+        pins = committer.collect(listed) if valid is None else committer.adopt(valid)
         lease.renew()
         versions.claims.confirm(lease)
         event = self._events.append(
@@ -154,19 +192,24 @@ class Checkpoints:
         )
         committer.confirm(event)
         with self._lock:
-            self._writing.get(lease, {}).pop(checkpoint_id, None)
+            self._known.get(lease, {}).pop(checkpoint_id, None)
 
     # Reading.
 
-    def get(self, checkpoint_id: str) -> CheckpointRecord:
+    def get(self, checkpoint_id: str, *, under: Lease | None = None) -> CheckpointRecord:
         """Read a checkpoint with its events.
 
         One whose deletion has begun to remove data has the status ``deleted`` until nothing is left of it.
 
+        :param under: lease of the operation that reads the checkpoint: sections that it opens under it do not read the
+            events again
         :raises CheckpointNotFound: it is not in the bank
         :raises Corrupted: it cannot be read
         """
-        return self._get(checkpoint_id)[0]
+        record = self._get(checkpoint_id)[0]
+        if record.status != DELETED:
+            self._read(checkpoint_id, pins_of(record.events), under)
+        return record
 
     def _get(self, checkpoint_id: str) -> tuple[CheckpointRecord, DataKey | None]:
         # In this order: if there is no tombstone after the events were read, and still a plan after that, no deletion had

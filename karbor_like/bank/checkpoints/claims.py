@@ -19,6 +19,7 @@ from typing import Final
 from karbor_like.bank import errors, layout
 from karbor_like.bank.format import jsonobject
 from karbor_like.bank.leases.lease import Lease
+from karbor_like.bank.objectstore import concurrently
 from karbor_like.bank.objectstore.base import ObjectStore
 
 VERSION: Final = 1
@@ -62,6 +63,18 @@ class WriterClaims:
             self.check(lease)
             return self._numbers[lease.id]
         with self._lock:
+            number = self.enter(lease)
+            self.confirm(lease)
+            return number
+
+    def enter(self, lease: Lease) -> int:
+        """Put the claim of *lease*, unless it is there. Idempotent.
+
+        The caller must :meth:`confirm` it before its first write.
+
+        :returns: the number of the claim
+        """
+        with self._lock:
             claims = self.read()
             number = claims.index(lease.id) if lease.id in claims else len(claims)
             if number == len(claims):
@@ -69,8 +82,11 @@ class WriterClaims:
                 self._store.put(layout.writer_key(self._checkpoint_id, number), jsonobject.dump(body))
                 self._known.append(lease.id)
             self._numbers[lease.id] = number
-            self.confirm(lease)
             return number
+
+    def number(self, lease: Lease) -> int | None:
+        """Return the number of the claim of *lease*; None if it has not claimed the checkpoint through this object."""
+        return self._numbers.get(lease.id)
 
     def check(self, lease: Lease) -> None:
         """Check before a write that *lease* is valid and that no later claim exists. Costs one request.
@@ -83,15 +99,21 @@ class WriterClaims:
             raise self._taken_over(lease)
 
     def confirm(self, lease: Lease) -> None:
-        """Check as :meth:`check`, and that the claim of *lease* was not overwritten. Costs two requests.
+        """Check as :meth:`check`, and that the claim of *lease* was not overwritten. Costs two requests at the same time.
+
+        A claim that is overwritten or followed remains so. If both are found to be right, they were right when this was
+        called, regardless of the order in which the store answers.
 
         :raises LeaseLost: as :meth:`check`, or another lease's claim is in its place
         """
         lease.check()
         number = self._numbers.get(lease.id)
-        if number is None or self._get(number) != lease.id:
+        if number is None:
             raise self._taken_over(lease)
-        self.check(lease)
+        own, later = concurrently.each(self._get, (number, number + 1))
+        if own != lease.id or later is not None:
+            raise self._taken_over(lease)
+        lease.check()
 
     def _taken_over(self, lease: Lease) -> errors.LeaseLost:
         return errors.LeaseLost(

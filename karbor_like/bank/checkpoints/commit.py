@@ -5,7 +5,7 @@ See ``doc/source/contributor/bank-concurrency.rst``, section *Checkpoints*.
 
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 
 from karbor_like.bank import errors, layout
@@ -15,7 +15,7 @@ from karbor_like.bank.checkpoints.plans import CheckpointRecord
 from karbor_like.bank.checkpoints.versions import ObjectVersions
 from karbor_like.bank.format import jsonobject, manifest
 from karbor_like.bank.leases.lease import Lease
-from karbor_like.bank.objectstore import listing
+from karbor_like.bank.objectstore import concurrently, listing
 from karbor_like.bank.objectstore.base import ObjectStore
 
 LOG = logging.getLogger(__name__)
@@ -46,18 +46,17 @@ class Committer:
         self._versions = versions
         self._listings_lag = listings_lag
 
-    def collect(self) -> Mapping[str, str]:
+    def collect(self, listed: Set[str] | None = None) -> Mapping[str, str]:
         """Find the valid object of every name, and check that everything it needs is stored.
 
+        :param listed: what :func:`listed_names` returned after the claim; None: it is called
         :returns: the pins of the commit event
         :raises LeaseLost: the lease expired meanwhile
         :raises Corrupted: an object is missing or wrong, or was stored after the lease of its writer had ended
         """
         resources = layout.resources_prefix(self._record.id)
         names = {prefix for prefix in self._lease.names if prefix.startswith(resources)}
-        for info, what in listing.parsed(self._store, resources, layout.parse_resource_key):
-            if what.kind != "segments":
-                names.add(layout.name_prefix(info.key))
+        names |= listed_names(self._store, self._record.id) if listed is None else listed
         pins = {}
         for prefix in sorted(names):
             self._lease.check()
@@ -101,6 +100,16 @@ class Committer:
             raise
 
 
+def listed_names(store: ObjectStore, checkpoint_id: str) -> Set[str]:
+    """Return the prefixes of the names of all documents and streams of a checkpoint that a listing shows."""
+    resources = layout.resources_prefix(checkpoint_id)
+    return {
+        layout.name_prefix(info.key)
+        for info, what in listing.parsed(store, resources, layout.parse_resource_key)
+        if what.kind != "segments"
+    }
+
+
 def verify_pins(
     store: ObjectStore,
     resolve_key: manifest.KeyResolver,
@@ -117,13 +126,22 @@ def verify_pins(
     :raises Corrupted: an object is missing or wrong
     :raises LeaseLost: the lease expired meanwhile
     """
-    for key in pins.values():
+    manifests = [key for key in pins.values() if layout.parse_resource_key(key).kind == "manifests"]
+
+    def verify_manifests() -> None:
+        for key in manifests:
+            if lease is not None:
+                lease.check()
+            _verify_manifest(store, resolve_key, project_id, key, lease, listings_lag=listings_lag)
+
+    def verify_document(key: str) -> None:
         if lease is not None:
             lease.check()
-        if layout.parse_resource_key(key).kind == "manifests":
-            _verify_manifest(store, resolve_key, project_id, key, lease, listings_lag=listings_lag)
-        elif not store.exists(key):
+        if not store.exists(key):
             raise errors.Corrupted(f"{key}: this document is missing")
+
+    documents = sorted(set(pins.values()) - set(manifests))
+    concurrently.both(verify_manifests, lambda: concurrently.each(verify_document, documents))
 
 
 def _verify_manifest(

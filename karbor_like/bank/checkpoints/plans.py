@@ -48,13 +48,17 @@ class Plans:
         self._store = store
         self._keyring = keyring
 
+    def choose_key(self, project_id: str, lease: Lease) -> DataKey | None:
+        """Return the key for new objects of a project, once per *lease*; None if the bank is not encrypted."""
+        return self._keyring.current(project_id, lease) if self._keyring else None
+
     def put(self, record: CheckpointRecord, lease: Lease) -> DataKey | None:
         """Store the plan of a checkpoint that has none.
 
         :returns: the key that it was encrypted with
         """
         key = layout.plan_key(record.id)
-        data_key = self._keyring.current(record.project_id, lease) if self._keyring else None
+        data_key = self.choose_key(record.project_id, lease)
         lease.check()
         self._store.put(key, seal.seal(key, jsonobject.dump(_to_json(record)), data_key))
         return data_key
@@ -67,11 +71,18 @@ class Plans:
         :raises CheckpointNotFound: it has no plan
         :raises Corrupted: the plan is damaged, or belongs to another checkpoint or project
         """
+        found = self.find(checkpoint_id)
+        if found is None:
+            raise exception.CheckpointNotFound(f"there is no checkpoint {checkpoint_id} in the bank")
+        return found
+
+    def find(self, checkpoint_id: str) -> tuple[CheckpointRecord, DataKey | None] | None:
+        """Return what :meth:`get` returns, or None if the checkpoint has no plan. Raises Corrupted."""
         key = layout.plan_key(checkpoint_id)
         try:
             raw = self._store.get(key)
         except errors.ObjectNotFound:
-            raise exception.CheckpointNotFound(f"there is no checkpoint {checkpoint_id} in the bank") from None
+            return None
         payload = seal.unseal(key, raw, self._keyring.resolve_key if self._keyring else None)
         record = _from_json(key, jsonobject.load(key, payload, VERSION))
         if record.id != checkpoint_id:

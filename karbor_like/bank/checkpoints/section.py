@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
+from karbor_like import exception
 from karbor_like.bank import errors, layout
 from karbor_like.bank.blocks import presence
 from karbor_like.bank.blocks.blockstore import BlockStore, StreamId
@@ -15,10 +16,12 @@ from karbor_like.bank.checkpoints.versions import ObjectVersions
 from karbor_like.bank.format import jsonobject, seal
 from karbor_like.bank.format.manifest import Head
 from karbor_like.bank.leases.lease import Lease
-from karbor_like.bank.objectstore import listing
+from karbor_like.bank.objectstore import concurrently, listing
 from karbor_like.bank.objectstore.base import ObjectStore
 
 LOG = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 Level = Literal["quick", "full"]
 #: Reads the head of a section's stream, if a writer can build on it.
@@ -49,6 +52,7 @@ class ResourceSection:
     """The documents and streams of one resource in one checkpoint. :meth:`karbor_like.bank.bank.Bank.section` opens it.
 
     :param lease: the lease of the writer; None to only read and delete
+    :param under: the lease of the operation that reads, if it has one
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class ResourceSection:
         project_id: str,
         resource_key: str,
         lease: Lease | None,
+        under: Lease | None = None,
     ) -> None:
         self.checkpoint_id: Final = checkpoint_id
         self.project_id: Final = project_id
@@ -69,6 +74,7 @@ class ResourceSection:
         self._blocks = blocks
         self._versions = versions
         self._lease = lease
+        self._under = under
 
     @property
     def is_encrypted(self) -> bool:
@@ -81,17 +87,22 @@ class ResourceSection:
         """Store a JSON object under *name*. Idempotent: the last one is valid. Raises LeaseLost."""
         lease = self._require_lease()
         key = self._versions.new_key(self._document_prefix(name), lease)
-        self._store.put(key, self._blocks.seal(key, self.project_id, jsonobject.dump(value), lease))
+        payload = jsonobject.dump(value)
+        self._store.put(key, self._blocks.seal(key, self.project_id, payload, lease))
         self._versions.acknowledge(key, lease)
+        self._remember(key, payload)
 
     def get(self, name: str) -> dict[str, Any]:
         """Read the JSON object that is stored under *name*. Raises ObjectNotFound, or Corrupted."""
         key = self._find_valid(self._document_prefix(name), f"document {name!r}")
+        return jsonobject.load(key, self._once(key, lambda: self._read_document(key)))
+
+    def _read_document(self, key: str) -> bytes:
         try:
             data = self._store.get(key)
         except errors.ObjectNotFound:
-            raise errors.ObjectMissing(f"{key}: this document is missing") from None
-        return jsonobject.load(key, seal.unseal(key, data, self._blocks.resolver_for(self.project_id)))
+            raise self._missing(f"{key}: this document is missing") from None
+        return seal.unseal(key, data, self._blocks.resolver_for(self.project_id))
 
     def names(self) -> Sequence[str]:
         """Return the names of all documents and streams, sorted. Before the commit, those that a listing shows."""
@@ -197,9 +208,8 @@ class ResourceSection:
     def _write(self, name: str, put: Callable[[Lease, Callable[[], str], FindBase], Head]) -> StreamStats:
         """Store a stream by *put*, which is given the lease, what makes the key of the head, and what reads a base."""
         lease = self._require_lease()
-        self._versions.claims.claim(lease)
         # The writer must know what the collector is about to delete before it reads what it builds on.
-        lease.avoid(self.project_id)
+        concurrently.both(lambda: self._versions.claims.claim(lease), lambda: lease.avoid(self.project_id))
         prefix = self._stream_id(name).prefix
         keys: list[str] = []
 
@@ -209,6 +219,7 @@ class ResourceSection:
 
         head = put(lease, head_key, lambda section: section._find_base(name))
         self._versions.acknowledge(keys[-1], lease)
+        self._remember(keys[-1], head)
         return _stats(head)
 
     def read(self, name: str, *, check: Callable[[], None] | None = None) -> StreamReader:
@@ -216,7 +227,7 @@ class ResourceSection:
 
         :param check: called every few MiB; may raise to stop
         """
-        return self._blocks.get(self._read_head(name), check=check)
+        return self._blocks.get(self._read_head(name, again=True), check=check)
 
     def restore(
         self,
@@ -239,7 +250,12 @@ class ResourceSection:
         :raises ObjectNotFound: there is no stream *name*
         :raises Corrupted: an object is missing or wrong. Names it, and the range of bytes that cannot be restored
         """
-        self._blocks.restore(self._read_head(name), target, empty=empty, progress=progress, check=check)
+        try:
+            self._blocks.restore(self._read_head(name), target, empty=empty, progress=progress, check=check)
+        except errors.Corrupted as error:
+            if self._is_deleted():
+                raise self._deleted() from error
+            raise
 
     def stats(self, name: str) -> StreamStats:
         """Return what :meth:`write` returned for the stream. Raises ObjectNotFound, or Corrupted."""
@@ -265,9 +281,10 @@ class ResourceSection:
         :raises ObjectNotFound: there is no document or stream *name*
         """
         if self._versions.valid(self._stream_id(name).prefix, self._lease) is None:
-            self.get(name)
+            key = self._find_valid(self._document_prefix(name), f"document {name!r}")
+            jsonobject.load(key, self._read_document(key))
             return
-        head = self._read_head(name)
+        head = self._read_head(name, again=True)
         for problem in self._missing_packs(head, check):
             raise errors.Corrupted(f"{self._stream_id(name).prefix}: {problem}")
         if level == "full":
@@ -282,7 +299,7 @@ class ResourceSection:
         :raises Corrupted: a part of the manifest is missing or wrong
         :raises ObjectNotFound: there is no stream *name*
         """
-        return self._missing_packs(self._read_head(name), check)
+        return self._missing_packs(self._read_head(name, again=True), check)
 
     def _missing_packs(self, head: Head, check: Callable[[], None] | None) -> Iterator[str]:
         return presence.missing(self._store, self.project_id, self._blocks.pack_uses(head), check)
@@ -316,12 +333,44 @@ class ResourceSection:
             LOG.warning("A stream is stored without one of its bases: %s", error)
             return None
 
-    def _read_head(self, name: str) -> Head:
+    def _read_head(self, name: str, *, again: bool = False) -> Head:
+        """Return the head of the stream *name*.
+
+        :param again: whether to read it from the store in any case
+        """
         key = self._find_valid(self._stream_id(name).prefix, f"stream {name!r}")
+        if again:
+            return self._read_head_from_store(key)
+        if self._under is not None and self._under.kind == "write":
+            # A writer may build on it: then the lists must have been read before.
+            self._under.avoid(self.project_id)
+        return self._once(key, lambda: self._read_head_from_store(key))
+
+    def _read_head_from_store(self, key: str) -> Head:
         try:
             return self._blocks.head(key, self.project_id)
         except errors.ObjectNotFound:
-            raise errors.ObjectMissing(f"{key}: this manifest is missing") from None
+            raise self._missing(f"{key}: this manifest is missing") from None
+
+    def _once(self, key: str, read: Callable[[], _T]) -> _T:
+        """Return what *read* returns, or returned for *key* earlier in this operation."""
+        contents = self._versions.contents
+        return read() if contents is None else contents.get(key, read)
+
+    def _remember(self, key: str, content: object) -> None:
+        if self._versions.contents is not None:
+            self._versions.contents.set(key, content)
+
+    def _missing(self, message: str) -> exception.KarborLikeError:
+        """Return the error for an object that is missing."""
+        return self._deleted() if self._is_deleted() else errors.ObjectMissing(message)
+
+    def _is_deleted(self) -> bool:
+        """Whether the checkpoint was deleted since the operation read its events: it does not ask before each hook."""
+        return self._under is not None and self._store.exists(layout.tombstone_key(self.checkpoint_id))
+
+    def _deleted(self) -> exception.CheckpointNotFound:
+        return exception.CheckpointNotFound(f"checkpoint {self.checkpoint_id} was deleted from the bank")
 
     def _find_valid(self, prefix: str, what: str) -> str:
         key = self._versions.valid(prefix, self._lease)

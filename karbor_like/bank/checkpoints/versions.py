@@ -8,8 +8,10 @@ Several versions of one name may exist, because a hook is retried or because ano
 * The commit of a writer that was taken over may reach the store late. The commit of the later claim remains valid then.
 """
 
-from collections.abc import Mapping
-from typing import Final
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 from karbor_like import exception
 from karbor_like.bank import layout
@@ -20,12 +22,62 @@ from karbor_like.bank.objectstore.base import ObjectStore
 #: The greatest number of a version: keys have three digits for it.
 MAX_NUMBER: Final = 999
 
+#: Objects of one checkpoint that an operation remembers. Most have a few KiB; the head of a volume of 1 TiB has 100 KiB.
+_REMEMBERED: Final = 32
+#: Bytes of a document that is not remembered any more.
+_LARGE: Final = 256 * 1024
+
+_T = TypeVar("_T")
+
+
+class Contents:
+    """What an operation has read of the objects of one checkpoint, by their keys. Thread-safe.
+
+    Each version has a key of its own. So what was read once, and found to be whole, is what the store has until it is
+    deleted.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, Any] = OrderedDict()
+
+    def get(self, key: str, read: Callable[[], _T]) -> _T:
+        """Return what *read* returned when it was called for *key*; call it if it was not, or long ago.
+
+        :param read: returns an object that is not changed afterwards, always of the same type for one key
+        """
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                found: _T = self._known[key]
+                return found
+        content = read()
+        self.set(key, content)
+        return content
+
+    def set(self, key: str, content: object) -> None:
+        """Remember *content*, the last of a limited number, unless it is a large document."""
+        if isinstance(content, bytes) and len(content) > _LARGE:
+            return
+        with self._lock:
+            self._known[key] = content
+            self._known.move_to_end(key)
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+
+    def forget(self, prefix: str) -> None:
+        """Forget all objects below *prefix*, because they were deleted: the numbers of their versions are given again."""
+        with self._lock:
+            for key in [key for key in self._known if key.startswith(prefix)]:
+                del self._known[key]
+
 
 class ObjectVersions:
     """The versions of all names of one checkpoint.
 
     :param pins: for a committed checkpoint: prefix of a name (``layout.document_prefix`` or ``manifest_prefix``) -> key
         of its valid object, from the commit event; empty before the commit
+    :param contents: of the operation that reads or writes the checkpoint; None to read everything from the store
     """
 
     def __init__(
@@ -34,10 +86,13 @@ class ObjectVersions:
         checkpoint_id: str,
         pins: Mapping[str, str] | None = None,
         claims: WriterClaims | None = None,
+        *,
+        contents: Contents | None = None,
     ) -> None:
         self._store = store
         self.pins: Final = pins or {}
         self.claims: Final = claims or WriterClaims(store, checkpoint_id)
+        self.contents: Final = contents
 
     def new_key(self, prefix: str, lease: Lease) -> str:
         """Return the key for the next version of the name *prefix*, after claiming the checkpoint and checking *lease*.
@@ -63,6 +118,8 @@ class ObjectVersions:
         """Let the store be asked for the versions of all names below *prefix*, because objects were deleted."""
         for name in [name for name in lease.versions if name.startswith(prefix)]:
             lease.versions[name] = None
+        if self.contents is not None:
+            self.contents.forget(prefix)
 
     def valid(self, prefix: str, lease: Lease | None = None) -> str | None:
         """Return the key of the valid object of the name *prefix*; None if there is none.

@@ -5,7 +5,7 @@ import logging
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from typing import Final
 
 from karbor_like import exception
@@ -16,6 +16,7 @@ from karbor_like.bank.keys.masters import KEY_BYTES, MasterKeys
 from karbor_like.bank.keys.rotation import Rotation
 from karbor_like.bank.keys.wrapping import Wrappings
 from karbor_like.bank.leases.lease import Lease
+from karbor_like.bank.objectstore import concurrently
 from karbor_like.bank.objectstore.base import ObjectStore
 
 LOG = logging.getLogger(__name__)
@@ -51,15 +52,20 @@ class Keyring:
         with self._lock:
             key = self._current.get((project_id, lease.id))
             if key is None:
-                key = self._current[project_id, lease.id] = self._choose(project_id, lease.avoid_data_keys(project_id))
+                key = self._current[project_id, lease.id] = self._choose(project_id, lease)
                 if len(self._current) > _REMEMBERED_LEASES:
                     self._current.popitem(last=False)
             return key
 
-    def _choose(self, project_id: str, avoid: Set[str]) -> DataKey:
+    def _choose(self, project_id: str, lease: Lease) -> DataKey:
+        # The listing may be older than what the lists say: it only tells which keys to ask for, and they are asked for after
+        # the lists were read.
+        avoid, listed = concurrently.both(
+            lambda: lease.avoid_data_keys(project_id), lambda: self._wrappings.list(project_id)
+        )
         # A listing may not show yet what this process wrote; a key that this process knows may have been deleted since.
         cached = {ids: {self._masters.ids()[0]} for ids in self._keys if ids[0] == project_id}
-        candidates = {**cached, **self._wrappings.list(project_id)}
+        candidates = {**cached, **listed}
         for (_, data_key_id), master_ids in sorted(candidates.items()):
             if data_key_id in avoid:
                 continue

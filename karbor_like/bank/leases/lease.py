@@ -26,7 +26,7 @@ from karbor_like.bank.format import jsonobject
 from karbor_like.bank.leases import exclusions
 from karbor_like.bank.leases.released import Released
 from karbor_like.bank.leases.safety import Safety
-from karbor_like.bank.objectstore import listing
+from karbor_like.bank.objectstore import concurrently, listing
 from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
 from karbor_like.bank.objectstore.reserve import Reserve
 from karbor_like.clock import Clock
@@ -248,7 +248,7 @@ class Lease:
 
         The lists are read once per lease: the collector keeps what it lists later while this lease lasts.
         """
-        listed = [self._exclude(root, project_id) for root in (layout.QUARANTINE, layout.REFRESH)]
+        listed = self._exclude((layout.QUARANTINE, layout.REFRESH), project_id)
         return exclusions.Exclusions(
             frozenset().union(*(each.packs for each in listed)),
             frozenset().union(*(each.data_keys for each in listed)),
@@ -259,13 +259,14 @@ class Lease:
 
         Reads the quarantine lists only: refresh lists name packs, never data keys.
         """
-        return self._exclude(layout.QUARANTINE, project_id).data_keys
+        return self._exclude((layout.QUARANTINE,), project_id)[0].data_keys
 
-    def _exclude(self, root: str, project_id: str) -> exclusions.Exclusions:
+    def _exclude(self, roots: Sequence[str], project_id: str) -> Sequence[exclusions.Exclusions]:
         with self._lock:
-            if (root, project_id) not in self._excluded:
-                self._excluded[root, project_id] = exclusions.read_exclusions(self._store, root, project_id)
-            return self._excluded[root, project_id]
+            unread = [root for root in roots if (root, project_id) not in self._excluded]
+            found = concurrently.each(lambda root: exclusions.read_exclusions(self._store, root, project_id), unread)
+            self._excluded.update({(root, project_id): each for root, each in zip(unread, found, strict=True)})
+            return [self._excluded[root, project_id] for root in roots]
 
     def keep_alive(self) -> None:
         """Start the thread that renews the lease."""

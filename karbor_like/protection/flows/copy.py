@@ -28,6 +28,5 @@ class OpenSource(Step):
     def perform(self) -> None:
         source = self.operation.source
         assert source is not None
-        # Take the lease first: it protects what is checked from garbage collection.
-        source.check()
-        check_usable(source.bank, source.checkpoint_id, str(self.operation.spec.source_project))
+        # The lease is taken first: it protects what is checked from garbage collection.
+        check_usable(source.bank, source.checkpoint_id, str(self.operation.spec.source_project), source.lease)

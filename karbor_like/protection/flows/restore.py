@@ -8,7 +8,7 @@ from taskflow.flow import Flow
 from taskflow.patterns import linear_flow
 
 from karbor_like import exception
-from karbor_like.bank import Bank
+from karbor_like.bank import Bank, Lease
 from karbor_like.db.restores import RESTORES
 from karbor_like.domain import states
 from karbor_like.domain.actions import Action, PlannedAction
@@ -41,9 +41,9 @@ class OpenCheckpoint(Step):
         super().__init__(operation, "open checkpoint")
 
     def perform(self) -> None:
-        # Take the lease first: it protects what is checked from garbage collection.
-        self.operation.lease.check()
-        check_usable(self.operation.bank, self.operation.spec.checkpoint_id, self.operation.spec.bank_project)
+        # The lease is taken first: it protects what is checked from garbage collection.
+        spec = self.operation.spec
+        check_usable(self.operation.bank, spec.checkpoint_id, spec.bank_project, self.operation.lease)
 
 
 class CheckPlan(Step):
@@ -109,9 +109,12 @@ class DeployTemplate(Step):
         cleanup.remove_deployed(self.operation)
 
 
-def check_usable(bank: Bank, checkpoint_id: str, project_id: str) -> None:
-    """Raise CheckpointNotFound or Conflict unless *bank* holds the checkpoint, available and of *project_id*."""
-    record = bank.checkpoints.get(checkpoint_id)
+def check_usable(bank: Bank, checkpoint_id: str, project_id: str, lease: Lease) -> None:
+    """Raise CheckpointNotFound or Conflict unless *bank* holds the checkpoint, available and of *project_id*.
+
+    :param lease: the operation's lease of *bank*
+    """
+    record = bank.checkpoints.get(checkpoint_id, under=lease)
     if record.status != states.AVAILABLE:
         raise exception.CheckpointNotAvailable(
             f"checkpoint {checkpoint_id} is {record.status!r} in the bank, not 'available'"

@@ -49,7 +49,12 @@ class CopySource:
 
         :raises LeaseLost: garbage collection may already have removed what is read
         """
-        self._lease.get()
+        self.lease.check()
+
+    @property
+    def lease(self) -> Lease:
+        """The lease, taken at the first use. Raises LeaseLost, as :meth:`check`."""
+        return self._lease.get()
 
     @property
     def unprotected(self) -> exception.KarborLikeError | None:
@@ -58,9 +63,8 @@ class CopySource:
 
     def section(self, resource_key: str) -> ResourceSection:
         """Open the section of a resource, for reading."""
-        self.check()
         return self.bank.section(
-            self.checkpoint_id, str(self._spec.source_project), resource_key, rates=self._rates.bank
+            self.checkpoint_id, str(self._spec.source_project), resource_key, under=self.lease, rates=self._rates.bank
         )
 
     def close(self) -> None:

@@ -245,7 +245,9 @@ class OperationSession:
         # Readers hold a lease too, but may not write under it.
         lease = self.lease
         write_lease = lease if self.spec.kind not in _READERS else None
-        return self._context(resource, recorder, write_lease, self._bases.get(resource.key, ()), self._check)
+        # A deletion deletes what it has read.
+        under = lease if self.spec.kind is not OperationType.DELETE else None
+        return self._context(resource, recorder, write_lease, under, self._bases.get(resource.key, ()), self._check)
 
     def _check(self) -> None:
         """Raise LeaseLost or Cancelled if a hook must stop."""
@@ -255,13 +257,14 @@ class OperationSession:
 
     def cleanup_context(self, resource: Resource, recorder: DatabaseProgressRecorder) -> HookContext:
         """Build the argument of the clean-up of *resource*: a cancellation does not stop it, and it cannot write the bank."""
-        return self._context(resource, recorder, None, (), self.claim.ensure_held)
+        return self._context(resource, recorder, None, None, (), self.claim.ensure_held)
 
     def _context(
         self,
         resource: Resource,
         recorder: DatabaseProgressRecorder,
         lease: Lease | None,
+        under: Lease | None,
         bases: Sequence[str],
         check: Callable[[], None],
     ) -> HookContext:
@@ -271,7 +274,7 @@ class OperationSession:
 
         def opener(checkpoint_id: str, lease: Lease | None = None) -> lazy.Open:
             return lambda: self.bank.section(
-                checkpoint_id, spec.bank_project, resource.key, lease=lease, rates=self._rates.bank
+                checkpoint_id, spec.bank_project, resource.key, lease=lease, under=under, rates=self._rates.bank
             )
 
         return HookContext(

@@ -1,4 +1,4 @@
-"""How many requests one small volume costs the bank, with its own plugin."""
+"""How many requests one small volume costs the bank, with its own plugin, and how many of them one after the other."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,18 +23,20 @@ from karbor_like.plugins.protection import HookContext
 from karbor_like.sandbox.cloud import Sandbox
 from karbor_like.testing.host import Host, Operation
 from karbor_like.testing.sandbox import context_of, make_plugin
-from tests.fixtures import stores
+from tests.fixtures import rounds, stores
 from tests.unit.bank import banks
 
 
 class CommittingHost(Host):
     """Creates and commits the checkpoint as the tasks around the hooks do."""
 
-    def section(self, checkpoint_id: str, resource: Resource, lease: Lease | None = None) -> ResourceSection:
+    def section(
+        self, checkpoint_id: str, resource: Resource, lease: Lease | None = None, under: Lease | None = None
+    ) -> ResourceSection:
         if lease is not None:
             self.lease = lease
             self.bank.checkpoints.create(banks.record(checkpoint_id, self.clients.context.project_id), lease)
-        return super().section(checkpoint_id, resource, lease)
+        return super().section(checkpoint_id, resource, lease, under)
 
     @contextmanager
     def _context(
@@ -58,18 +60,36 @@ def volume(cloud: Sandbox, factory: ClientFactory) -> Resource:
     return Resource(resource.VOLUME, made.id, "small")
 
 
-def test_the_run_of_a_small_volume(cloud: Sandbox, factory: ClientFactory, volume: Resource):
-    store = stores.FaultyStore(MemoryStore(), SystemClock())
-    keyring = Keyring(store, ConfiguredMasterKeys([banks.master_key()]))
-    bank = Bank(store, keyring=keyring, options=BankOptions(), clock=SystemClock())
-    plugin = make_plugin("karbor_like.testing.sandbox:SmallVolumes")
-    host = CommittingHost(plugin, factory.for_context(context_of(cloud)), bank)
-    operation = host.operation(OperationType.PROTECT, volume)
-    with bank.leases.acquire(holder="call") as lease:
-        bank.checkpoints.begin(banks.record(operation.checkpoint_id, host.clients.context.project_id), lease)
-    before = store.calls
+class ChainedStore(stores.FaultyStore):
+    """Adds its requests to the chains of *chains*."""
 
-    host.perform(operation)
+    def __init__(self, chains: rounds.Rounds) -> None:
+        super().__init__(MemoryStore(), SystemClock())
+        self._chains = chains
 
-    assert store.calls - before <= 60
-    assert bank.checkpoints.get(operation.checkpoint_id).status == "available"
+    def _call(self, op: str, key: str, function: Callable[[], Any]) -> Any:
+        self._chains.request()
+        return super()._call(op, key, function)
+
+
+def test_the_runs_of_a_small_volume(cloud: Sandbox, factory: ClientFactory, volume: Resource):
+    with rounds.counting() as chains:
+        store = ChainedStore(chains)
+        keyring = Keyring(store, ConfiguredMasterKeys([banks.master_key()]))
+        bank = Bank(store, keyring=keyring, options=BankOptions(), clock=SystemClock())
+        plugin = make_plugin("karbor_like.testing.sandbox:SmallVolumes")
+        host = CommittingHost(plugin, factory.for_context(context_of(cloud)), bank)
+        bases: list[str] = []
+        for requests, waits in ((49, 31), (57, 39)):
+            operation = host.operation(OperationType.PROTECT, volume)
+            with bank.leases.acquire(holder="call") as lease:
+                record = banks.record(operation.checkpoint_id, host.clients.context.project_id)
+                bank.checkpoints.begin(record, lease)
+            before, begun = store.calls, chains.here
+
+            host.perform(operation, bases=bases)
+
+            assert store.calls - before <= requests
+            assert chains.here - begun <= waits
+            assert bank.checkpoints.get(operation.checkpoint_id).status == "available"
+            bases = [operation.checkpoint_id]

@@ -31,9 +31,9 @@ def test_the_call_and_the_run_send_few_requests(tmp_path: Path, files: Path):
 
     created = site.protect("a")["id"]
 
-    assert len(requests) <= 10, requests
+    assert len(requests) <= 6, requests
     requests.clear()
     with running(site):
         site.wait(created, "available")
         site.wait_done(checkpoint_id=created)
-    assert len(requests) <= 60, requests
+    assert len(requests) <= 50, requests

@@ -1,6 +1,7 @@
 """How many requests a bank sends to its store for one checkpoint of a small volume. Each of them is a round trip."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
@@ -34,8 +35,10 @@ def encrypted(request) -> bool:
 class Process:
     """A process that has just opened the bank *shared*."""
 
-    def __init__(self, shared: MemoryStore, clock: ManualClock, encrypted: bool) -> None:
-        self.store = CountingStore(shared, clock)
+    def __init__(
+        self, shared: MemoryStore, clock: ManualClock, encrypted: bool, chains: rounds.Rounds | None = None
+    ) -> None:
+        self.store = CountingStore(shared, clock, chains)
         self.bank = banks.make_bank(self.store, clock=clock, encrypted=encrypted)
 
     def begin(self, checkpoint_id: str) -> None:
@@ -44,34 +47,67 @@ class Process:
             self.bank.checkpoints.begin(banks.record(checkpoint_id), lease)
 
     def run(self, checkpoint_id: str, *bases: str) -> None:
-        """Do what the operation does. Each hook opens the section of the volume."""
+        """Do what the operation does. Each hook opens the section of the volume, and those that it builds on."""
         with self.bank.leases.acquire(holder="operation", bases=bases) as lease:
             self.bank.checkpoints.create(banks.record(checkpoint_id), lease)
             for state in ("snapshot", "image", "stored"):
                 section = self.bank.section(checkpoint_id, banks.PROJECT, banks.VOLUME, lease=lease)
+                sections = [self.bank.section(base, banks.PROJECT, banks.VOLUME, under=lease) for base in bases]
+                assert [base.stats("data").logical for base in sections] == [1000] * len(bases)
                 section.put("metadata", {"state": state})
-            sections = [self.bank.section(base, banks.PROJECT, banks.VOLUME) for base in bases]
             section.write("data", [b"x" * 1000], size=1000, bases=sections)
+            assert section.stats("data").logical == 1000
+            assert section.get("metadata") == {"state": "stored"}
             self.bank.checkpoints.commit(checkpoint_id, lease)
 
+    def restore(self, checkpoint_id: str) -> None:
+        """Restore the volume. Each hook opens its section."""
+        with self.bank.leases.acquire(holder="operation", bases=[checkpoint_id], kind="read") as lease:
+            assert self.bank.checkpoints.get(checkpoint_id, under=lease).status == "available"
+            for _ in range(4):
+                section = self.bank.section(checkpoint_id, banks.PROJECT, banks.VOLUME, under=lease)
+                assert section.get("metadata") == {"state": "stored"}
+                assert section.stats("data").logical == 1000
+            assert banks.read(section) == b"x" * 1000
 
-def test_a_call_waits_for_ten_requests_at_most(shared, clock, encrypted):
+
+@pytest.fixture
+def chains() -> Iterator[rounds.Rounds]:
+    with rounds.counting() as found:
+        yield found
+
+
+def test_a_call_waits_for_ten_requests_at_most(shared, clock, encrypted, chains):
     for checkpoint_id in ("first of its project", "second"):
-        process = Process(shared, clock, encrypted)
+        process = Process(shared, clock, encrypted, chains)
+        begun = chains.here
         process.begin(checkpoint_id)
         assert process.store.calls <= (10 if encrypted else 7), process.store.requests
+        assert chains.here - begun <= (7 if encrypted else 5)
         assert process.bank.checkpoints.get(checkpoint_id).status == "protecting"
 
 
 @pytest.mark.parametrize("bases", [(), ("c0",)], ids=["without base", "with base"])
-def test_the_run_of_a_small_volume(shared, clock, encrypted, bases):
+def test_the_run_of_a_small_volume(shared, clock, encrypted, bases, chains):
     for base in bases:
         banks.protect(banks.make_bank(shared, clock=clock, encrypted=encrypted), base, b"x" * 1000)
     Process(shared, clock, encrypted).begin("c1")
-    process = Process(shared, clock, encrypted)
+    process = Process(shared, clock, encrypted, chains)
+    begun = chains.here
     process.run("c1", *bases)
-    assert process.store.calls <= 54 + 6 * len(bases), process.store.requests
+    assert process.store.calls <= 53 + 7 * len(bases), process.store.requests
+    assert chains.here - begun <= 34 + 8 * len(bases)
     assert process.bank.checkpoints.get("c1").status == "available"
+
+
+def test_a_restore_reads_everything_once(shared, clock, encrypted, chains):
+    Process(shared, clock, encrypted).run("c1")
+    process = Process(shared, clock, encrypted, chains)
+    begun = chains.here
+    process.restore("c1")
+    assert process.store.requests["list events"] == process.store.requests["get plan.json"] == 1
+    assert process.store.calls <= (14 if encrypted else 13), process.store.requests
+    assert chains.here - begun <= (13 if encrypted else 12)
 
 
 def test_nothing_is_put_twice(shared, clock, encrypted):

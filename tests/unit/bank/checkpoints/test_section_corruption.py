@@ -187,7 +187,7 @@ def test_an_object_that_another_projects_key_sealed_is_refused():
         (document,) = keys_of(bank, "/documents/", "c2")
         bank.store.put(document, seal.seal(document, b'{"forged":1}', foreign))
         with pytest.raises(errors.Corrupted, match="project-2"):
-            writing.get("metadata")
+            bank.section("c2", banks.PROJECT, banks.VOLUME).get("metadata")
 
 
 def test_an_encrypted_bank_takes_nothing_from_one_that_is_not():
