@@ -1,9 +1,12 @@
-"""A file over several buffers, so that an HTTP client sends them without a copy."""
+"""The bytes of requests: a file over several buffers, which an HTTP client sends without a copy, and a buffer to fill."""
 
 import bisect
 import io
 import itertools
+import threading
 from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, Self
 
 from karbor_like.bank.objectstore import base
 
@@ -45,3 +48,31 @@ class Body(io.RawIOBase):
             self._at += len(part)
             number += 1
         return done
+
+
+class Sink:
+    """A buffer that a response is read into, piece by piece, by a thread that may be abandoned. A context manager.
+
+    After the context, no piece changes the buffer any more: its owner may use it for something else.
+    """
+
+    def __init__(self, target: memoryview) -> None:
+        self.size: Final = len(target)
+        self._target: memoryview | None = target
+        self._lock = threading.Lock()
+
+    def write(self, at: int, piece: bytes) -> None:
+        """Copy *piece* to offset *at*. Raises TimeoutError after the context."""
+        with self._lock:
+            if self._target is None:
+                raise TimeoutError("the request for these bytes was given up")
+            self._target[at : at + len(piece)] = piece
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._target = None

@@ -119,6 +119,16 @@ class RemoteStore(base.ObjectStore):
         except PastTheEndError:
             return b""
 
+    def get_into(self, key: str, start: int, target: memoryview) -> int:
+        base.check_range(start, len(target))
+        layout.check_key(key)
+        if not target:
+            return super().get_into(key, start, target)
+        try:
+            return self._get_into(key, start, target)
+        except PastTheEndError:
+            return 0
+
     def list(self, prefix: str, marker: str = "", limit: int = 1000) -> Sequence[base.ObjectInfo]:
         base.check_prefix(prefix)
         infos: list[base.ObjectInfo] = []
@@ -142,6 +152,10 @@ class RemoteStore(base.ObjectStore):
     @abstractmethod
     def _get(self, key: str, start: int, length: int | None) -> bytes:
         """Read an object, or a range that is not empty. Raises PastTheEndError."""
+
+    def _get_into(self, key: str, start: int, target: memoryview) -> int:
+        """Read a range that is not empty into *target*. Raises PastTheEndError."""
+        return super().get_into(key, start, target)
 
     @abstractmethod
     def _list_page(

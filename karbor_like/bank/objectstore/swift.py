@@ -61,6 +61,8 @@ _BANK_OPTS = [
     ),
 ]
 
+#: Bytes of a response that are read at once into a caller's buffer.
+_PIECE_BYTES: Final = 256 * 1024
 _BROKEN: Final = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 
 
@@ -84,6 +86,26 @@ class _Connection(swiftclient.Connection):
             self.close()  # the rest of the response is in flight
             raise
         return headers, stream.read(size + 1)
+
+    def get_object_into(
+        self, container: str, obj: str, start: int, sink: body.Sink, **kwargs: Any
+    ) -> tuple[Mapping[str, str], int]:
+        """Read the bytes of an object from byte *start* into *sink*. Returns the headers and the number of bytes.
+
+        In small pieces, whose memory is used again and again: one as large as a pack would be new memory each time.
+        """
+        headers, stream = super().get_object(container, obj, resp_chunk_size=_PIECE_BYTES, **kwargs)
+        # What a service sends before and after the range, if it ignores that one was requested.
+        before = 0 if "content-range" in headers else start
+        while before and (piece := stream.read(min(before, _PIECE_BYTES))):
+            before -= len(piece)
+        done = 0
+        while done < sink.size and (piece := stream.read(min(sink.size - done, _PIECE_BYTES))):
+            sink.write(done, piece)
+            done += len(piece)
+        if int(headers.get("content-length", -1)) != done:
+            self.close()
+        return headers, done
 
     def put_object(self, container: str, obj: str, contents: body.Body, **kwargs: Any) -> str:
         def rewind(*args: Any, **kwargs: Any) -> None:
@@ -155,6 +177,19 @@ class SwiftStore(remote.RemoteStore):
         )
         if stored != digest:
             raise errors.ConnectionFailed(f"{self._name(key)}: Swift stored other bytes than were sent")
+
+    def _get_into(self, key: str, start: int, target: memoryview) -> int:
+        requested = {"Range": remote.range_header(start, len(target))}
+        with body.Sink(target) as sink:
+            headers, done = self._call(key, "get_object_into", key, start, sink, headers=requested)
+        sent = int(headers.get("content-length", -1))
+        if "content-range" not in headers:
+            sent = min(max(sent - start, 0), len(target))
+        if sent > len(target):
+            raise errors.Corrupted(f"{key}: Swift sent {sent} bytes; requested were {len(target)}")
+        if done != sent:
+            raise errors.ConnectionFailed(f"{self._name(key)}: the response was truncated after {done} bytes")
+        return done
 
     def _get(self, key: str, start: int, length: int | None) -> bytes:
         requested = remote.range_header(start, length)

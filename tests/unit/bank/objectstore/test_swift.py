@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from oslo_config import cfg
 
 from karbor_like import exception
 from karbor_like.bank import errors
-from karbor_like.bank.objectstore import base, swift
+from karbor_like.bank.objectstore import base, body, swift
 from tests.fixtures import scripted
 from tests.fixtures.scripted import Answer, Request
 
@@ -196,6 +197,48 @@ def test_a_server_that_ignores_ranges(store: swift.SwiftStore, cloud: Tempauth) 
     cloud.answer = lambda request: Answer(body=b"0123456789")
     assert store.get("a/b", 2, 3) == b"234"
     assert store.get("a/b", 7) == b"789"
+
+
+@pytest.mark.parametrize("ranged", [True, False])
+def test_a_response_in_pieces_is_read_into_a_buffer(store: swift.SwiftStore, cloud: Tempauth, ranged: bool) -> None:
+    content = random.Random(1).randbytes(3_000_000)
+
+    def answer(request: Request) -> Answer:
+        first, last = map(int, request.headers["Range"].removeprefix("bytes=").split("-"))
+        return (
+            Answer(206, {"Content-Range": f"bytes {first}-{last}/*"}, content[first : last + 1])
+            if ranged
+            else Answer(body=content)
+        )
+
+    cloud.answer, memory = answer, bytearray(2_500_000)
+    for start, length in [(0, 2_500_000), (1_000_000, 1_300_001), (2_000_000, 2_000_000), (2_999_999, 1), (0, 1)]:
+        view = memoryview(memory)[:length]
+        expected = content[start : start + length]
+        assert store.get_into("a/b", start, view) == len(expected)
+        assert view[: len(expected)] == expected
+
+
+def test_a_response_into_a_buffer_is_not_of_another_size(store: swift.SwiftStore, cloud: Tempauth) -> None:
+    memory = bytearray(4)
+    cloud.answer = lambda request: Answer(206, {"Content-Range": "bytes 1-4/9"}, b"0123", cut=2)
+    with pytest.raises(errors.ConnectionFailed):
+        store.get_into("a/b", 1, memoryview(memory))
+    cloud.answer = lambda request: Answer(206, {"Content-Range": "bytes 1-6/9"}, b"012345")
+    with pytest.raises(errors.Corrupted, match="sent 6 bytes; requested were 4"):
+        store.get_into("a/b", 1, memoryview(memory))
+    cloud.answer = lambda request: Answer(206, {"Content-Range": "bytes 1-4/9"}, b"abcd")
+    assert store.get_into("a/b", 1, memoryview(memory)) == 4
+    assert memory == b"abcd"
+
+
+def test_nothing_is_written_to_a_buffer_that_nobody_waits_for() -> None:
+    memory = bytearray(4)
+    with body.Sink(memoryview(memory)) as sink:
+        sink.write(1, b"ab")
+    with pytest.raises(TimeoutError):
+        sink.write(0, b"cd")
+    assert memory == b"\0ab\0"
 
 
 def test_uploads_are_checked_on_both_sides(store: swift.SwiftStore, cloud: Tempauth, server: scripted.Server) -> None:
