@@ -6,7 +6,7 @@ from typing import Any
 import oslo_messaging
 from oslo_config import cfg
 
-from karbor_like import service
+from karbor_like import allocator, service
 from karbor_like.context import RequestContext
 from karbor_like.db import migration
 from karbor_like.heartbeat import Heartbeat
@@ -39,6 +39,7 @@ class ProtectionService(service.Service):
 
         :raises ConfigurationError: the configuration is unusable, or the database has another schema than this code
         """
+        allocator.limit()
         self._env = env = ServiceContext.make(self._conf)
         self._transport = transport.get(self._conf)
         self._client = protection.ProtectionClient(self._conf, self._transport)
