@@ -40,10 +40,17 @@ class VolumeReader(ExtentSource, AbstractContextManager["VolumeReader"], Protoco
 class VolumeWriter(ExtentTarget, AbstractContextManager["VolumeWriter"], Protocol):
     """A volume that no other client uses.
 
+    :meth:`write` may return as soon as it has a copy of the data. An error is then raised by a later call, at the latest by
+    :meth:`flush`: what was written counts as stored only when a flush has returned. Without one, a range is not written
+    again: writes of the same bytes need not come in order.
+
     Leaving the context closes the writer, without a flush: what was written since the last one may be lost. Calls are limited
     in time like those of a reader, and raise :class:`.errors.TargetFailed`.
     """
 
     def flush(self) -> None:
-        """Return when all bytes that were written are durable. No write may be in progress."""
+        """Return when all bytes that were written are durable. No call of :meth:`write` may be in progress.
+
+        Raises the error of an earlier write that has not been raised yet.
+        """
         ...

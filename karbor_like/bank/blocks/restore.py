@@ -46,7 +46,8 @@ class ExtentTarget(Protocol):
         """Write all of *data*, at most 4 MiB, at *offset*.
 
         Several threads call it at once, for ranges that do not overlap, in any order. It takes the memory that it needs
-        within limits of its own, and waits if need be. *data* must not be used after it returned.
+        within limits of its own, and waits if need be. *data* must not be used after it returned, so it may return when a
+        copy is on its way. Errors of that are the target's to report, when the caller of the bank asks whether all is there.
         """
         ...
 

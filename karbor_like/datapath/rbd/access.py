@@ -79,11 +79,11 @@ class WritableData(Protocol):
     """The bytes of an image."""
 
     def write(self, offset: int, data: memoryview) -> None:
-        """Write all of *data*."""
+        """Write a copy of all of *data*, or begin to: an error is raised by a later call, at the latest by :meth:`flush`."""
         ...
 
     def flush(self) -> None:
-        """Wait until all that was written is durable."""
+        """Wait until all that was written is durable. Raises an error of an earlier write."""
         ...
 
     def close(self) -> None:

@@ -327,16 +327,24 @@ class LibrbdData:
         )
 
     def write(self, offset: int, data: memoryview) -> None:
-        """Write. The bindings demand a copy of the data."""
+        """Begin to write a copy of the data, which the bindings demand. At most 8 writes are in progress; others wait.
+
+        :raises ResourceFailed: this write, or an earlier one, has failed
+        """
+        self._requests.check()
         copy = bytes(data)
-        self._begin("writing", lambda answer: self._image.aio_write(copy, offset, answer)).result()
+        begun = self._begin("writing", lambda answer: self._image.aio_write(copy, offset, answer), held=copy)
+        if begun.done():
+            begun.result()
 
     def check(self) -> None:
         """Raise if a request was overdue. Other errors of reads are of one request each."""
         self._requests.check()
 
     def flush(self) -> None:
-        """Wait until all that was written is durable."""
+        """Wait until all that was written is durable. Raises the error of the first write that failed."""
+        # The answer to a write may come after that to the flush which waited for it.
+        self._requests.drain()
         self._begin("flushing", self._image.aio_flush).result()
 
     def _begin(
@@ -344,12 +352,18 @@ class LibrbdData:
         doing: str,
         start: Callable[[Callable[..., None]], Any],
         result: Callable[[bytes | None], bytes] = lambda _: b"",
+        held: bytes = b"",
     ) -> Future[bytes]:
+        """Begin a request.
+
+        :param held: kept until the answer, because some versions of librbd do not copy what they write. An answer may come
+            although the request was abandoned
+        """
         future = self._requests.begin()
         if future.done():
             return future
 
-        def answer(completion: Any, data: bytes | None = None) -> None:
+        def answer(held: bytes, completion: Any, data: bytes | None = None) -> None:
             value = completion.get_return_value()
             if value < 0:
                 self._fail(future, self._error(-value, doing))
@@ -357,16 +371,17 @@ class LibrbdData:
                 self._requests.end(future, result(data))
 
         try:
-            start(answer)
+            start(partial(answer, held))
         except self._cluster.rbd.Error as error:
             self._fail(future, self._error(getattr(error, "errno", None), doing, str(error)))
         return future
 
     def _fail(self, future: Future[bytes], error: exception.ResourceFailed) -> None:
-        self._requests.fail(future, error)
         if self._failed is errors.TargetFailed:
-            # After a write has failed, a flush must not succeed.
+            # After a write has failed, a flush must not succeed: there must be no moment at which none is in progress.
             self._requests.abandon(error)
+        else:
+            self._requests.fail(future, error)
 
     def _error(self, number: int | None, doing: str, detail: str = "") -> exception.ResourceFailed:
         image, failed = self._cluster.location, self._failed

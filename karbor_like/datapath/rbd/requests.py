@@ -59,6 +59,12 @@ class Requests(Generic[T]):
                 threading.Thread(target=self._watch, name="rbd-overdue", daemon=True).start()
         return future
 
+    def drain(self) -> None:
+        """Wait until no request is in progress. Raises the error with which further requests would fail."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._error or not self._deadlines)
+        self.check()
+
     def check(self) -> None:
         """Raise the error with which further requests would fail."""
         with self._changed:

@@ -196,6 +196,11 @@ def stored(reader: VolumeReader) -> Mark:
     return json.loads(json.dumps(mark))
 
 
+def written_and_flushed(writer: VolumeWriter, data: bytes) -> None:
+    writer.write(0, memoryview(data))
+    writer.flush()
+
+
 def opened_with_short_limit(open_: Callable[[Any, float], Opened], place: Any, seconds: float = SHORT) -> Opened:
     """Open a volume with a limit as short as this machine can meet."""
     while seconds < GENEROUS:
@@ -489,10 +494,9 @@ class WriterContract:
     def test_the_last_write_of_a_range_counts(self, lab: WriterLab) -> None:
         volume = lab.create(self.size)
         with lab.writer(volume) as writer:
-            writer.write(0, memoryview(b"x" * 200_000))
-            writer.write(100, memoryview(bytes(150_000)))
-            writer.write(200, memoryview(b"y"))
-            writer.flush()
+            for offset, data in [(0, b"x" * 200_000), (100, bytes(150_000)), (200, b"y")]:
+                writer.write(offset, memoryview(data))
+                writer.flush()
         expected = b"x" * 100 + bytes(100) + b"y" + bytes(149_899) + b"x" * 49_900
         assert lab.content(volume) == expected.ljust(self.size, b"\0")
 
@@ -544,20 +548,25 @@ class WriterContract:
     def test_a_cut_connection(self, lab: WriterLab) -> None:
         with opened_with_short_limit(lab.writer, lab.create(self.size), SHORT * 10) as writer:
             lab.cut(writer)
+            # The error may come later than the write, but not later than the flush.
             for _ in range(2):
                 with pytest.raises(TargetFailed):
-                    writer.write(0, memoryview(b"x"))
+                    written_and_flushed(writer, b"x")
             with pytest.raises(TargetFailed):
                 writer.flush()
+            with pytest.raises(TargetFailed):
+                writer.write(0, memoryview(b"x"))
 
     def test_storage_that_does_not_answer(self, lab: WriterLab) -> None:
         volume = lab.create(self.size)
         with nothing_left(), opened_with_short_limit(lab.writer, volume) as writer:
             lab.silence(writer)
             with pytest.raises(TargetFailed):
-                writer.write(0, memoryview(b"x" * 100_000))
+                written_and_flushed(writer, b"x" * 100_000)
             with pytest.raises(TargetFailed):
                 writer.flush()
+            with pytest.raises(TargetFailed):
+                writer.write(0, memoryview(b"x"))
 
     def test_nothing_is_left_behind(self, lab: WriterLab) -> None:
         volume = lab.create(self.size)

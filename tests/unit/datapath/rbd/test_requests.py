@@ -54,6 +54,26 @@ def test_all_fail_when_one_is_overdue(idle_before: bool) -> None:
     requests.end(futures[0], 1)
 
 
+def test_all_answers_are_waited_for() -> None:
+    requests = Requests[int](2, 60, overdue)
+    requests.drain()
+    future, drained = requests.begin(), threading.Event()
+
+    def drain() -> None:
+        requests.drain()
+        assert future.done()
+        drained.set()
+
+    threading.Thread(target=drain).start()
+    assert not drained.is_set()
+    requests.end(future, 1)
+    assert drained.wait(60)
+    requests.begin()
+    requests.abandon(SourceFailed("closed"))
+    with pytest.raises(SourceFailed, match="closed"):
+        requests.drain()
+
+
 def test_abandoned_requests_fail() -> None:
     requests = Requests[int](1, 60, overdue)
     future = requests.begin()
