@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -217,6 +218,20 @@ def test_a_response_in_pieces_is_read_into_a_buffer(store: swift.SwiftStore, clo
         expected = content[start : start + length]
         assert store.get_into("a/b", start, view) == len(expected)
         assert view[: len(expected)] == expected
+
+
+def test_a_response_into_a_buffer_needs_no_memory_of_its_size(store: swift.SwiftStore, cloud: Tempauth) -> None:
+    size = 8_000_000
+    memory = bytearray(size)
+    answer = Answer(206, {"Content-Range": f"bytes 0-{size - 1}/*"}, b"x" * size)
+    cloud.answer = lambda request: answer
+    store.get_into("a/b", 0, memoryview(memory))
+    tracemalloc.start()
+    try:
+        assert store.get_into("a/b", 0, memoryview(memory)) == size
+        assert tracemalloc.get_traced_memory()[1] < size // 4
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_response_into_a_buffer_is_not_of_another_size(store: swift.SwiftStore, cloud: Tempauth) -> None:
