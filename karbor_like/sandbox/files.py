@@ -15,11 +15,11 @@ ZEROS = bytes(CHUNK)
 
 
 class Digests:
-    """MD5 and SHA-512 of one stream, computed in parallel: both release the interpreter's lock."""
+    """MD5 and SHA-256 of one stream, computed in parallel: both release the interpreter's lock."""
 
     def __init__(self) -> None:
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._sha512 = hashlib.sha512()
+        self._sha256 = hashlib.sha256()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="sandbox-md5")
 
     def __enter__(self) -> "Digests":
@@ -30,7 +30,7 @@ class Digests:
 
     def update(self, chunk: bytes) -> None:
         other = self._pool.submit(self._md5.update, chunk)
-        self._sha512.update(chunk)
+        self._sha256.update(chunk)
         other.result()
 
     @property
@@ -38,8 +38,8 @@ class Digests:
         return self._md5.hexdigest()
 
     @property
-    def sha512(self) -> str:
-        return self._sha512.hexdigest()
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
 
 
 def is_zero(chunk: bytes) -> bool:
