@@ -21,6 +21,8 @@ MIB = 1 << 20
 PATIENCE = 600
 #: Seconds between two polls. Benchmarks set it.
 PAUSE = 0.25
+#: Seconds until a trigger is due that is due soon: enough to create what it starts. If they are not, it runs a minute later.
+SOON = 5
 
 _UNSETTLED = ("protecting", "deleting", "wait_copying", "copying")
 
@@ -51,6 +53,21 @@ def member_role(cloud: CloudHandle, admin: Session, tenant: Session) -> str:
     (member,) = admin.get(f"{cloud.auth_url}/roles?name=member").json()["roles"]
     project, user = tenant.get_project_id(), tenant.get_user_id()
     return f"{cloud.auth_url}/projects/{project}/users/{user}/roles/{member['id']}"
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def _from(start: datetime.datetime) -> dict[str, Any]:
+    return {"start_time": f"{start:%Y-%m-%d %H:%M:%S}", "window": 30}
+
+
+def _soon() -> dict[str, Any]:
+    """Return the properties of a trigger that is due in some seconds, and every minute from then on."""
+    start = _now() + datetime.timedelta(seconds=SOON)
+    event = f"BEGIN:VEVENT\nDTSTART:{start:%Y%m%dT%H%M%S}\nRRULE:FREQ=MINUTELY\nEND:VEVENT"
+    return {"format": "calendar", "pattern": event, **_from(_now() - datetime.timedelta(minutes=1))}
 
 
 class Tenant:
@@ -172,15 +189,17 @@ class Tenant:
         ids = [pair["checkpoint_copy_id"] for pair in copy["checkpoint_id"]]
         return [self.settled({"id": copy_id, "protection_plan": {"provider_id": target}}) for copy_id in ids]
 
-    def schedule(self, plan: dict[str, Any], pattern: str = "* * * * *", **rules: Any) -> dict[str, Any]:
+    def schedule(
+        self, plan: dict[str, Any], pattern: str = "* * * * *", *, soon: bool = False, **rules: Any
+    ) -> dict[str, Any]:
         """Schedule the protection of *plan*, and return the scheduled operation.
 
         :param pattern: as in a crontab; the default is due every minute
+        :param soon: instead of by *pattern*, run in some seconds, and every minute from then on
         :param rules: of its retention
         """
-        start = f"{datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=1):%Y-%m-%d %H:%M:%S}"
-        timing = {"format": "crontab", "pattern": pattern, "start_time": start, "window": 30}
-        trigger = {"trigger_info": {"name": "by the clock", "type": "time", "properties": timing}}
+        crontab = {"format": "crontab", "pattern": pattern, **_from(_now() - datetime.timedelta(minutes=1))}
+        trigger = {"trigger_info": {"name": "by the clock", "type": "time", "properties": _soon() if soon else crontab}}
         operation = {
             "name": "by itself",
             "operation_type": "retention_protect",
@@ -188,6 +207,10 @@ class Tenant:
             "operation_definition": {"provider_id": plan["provider_id"], "plan_id": plan["id"], **rules},
         }
         return self.call("POST", "/scheduled_operations", {"scheduled_operation": operation})["scheduled_operation"]
+
+    def advance(self, operation: dict[str, Any]) -> None:
+        """Change the trigger of a scheduled operation so that it runs in some seconds, and every minute from then on."""
+        self.call("PUT", f"/triggers/{operation['trigger_id']}", {"trigger_info": {"properties": _soon()}})
 
     def verified(self, checkpoint: dict[str, Any], **values: Any) -> dict[str, Any]:
         """Verify a checkpoint, and return the verification after it has ended, successfully or not."""

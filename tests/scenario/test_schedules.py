@@ -63,7 +63,7 @@ def test_a_schedule_keeps_one_checkpoint_and_is_disabled_when_the_role_is_revoke
     plan = alice.plan(system.provider, (VOLUME, volume))
     # A cloud that is used several times may have trusts of killed systems.
     before = _trusts(cloud, alice)
-    operation = alice.schedule(plan, max_backups=1)
+    operation = alice.schedule(plan, soon=True, max_backups=1)
     assert len(_trusts(cloud, alice) - before) == 1
     # From here on the schedule depends on its trust: the token that created it is discarded.
     alice.session.invalidate()
@@ -80,6 +80,7 @@ def test_a_schedule_keeps_one_checkpoint_and_is_disabled_when_the_role_is_revoke
     assert dry["rules"] == {"max_backups": 1}
     assert len(dry["checkpoints"]) >= 1
 
+    alice.advance(operation)
     admin.delete(role)
     path = f"/scheduled_operations/{operation['id']}"
     # Alice can no longer get a token, so the administrator watches.
