@@ -124,11 +124,9 @@ class Checkpoints:
             checkpoint is complete
         :raises CheckpointNotFound: the checkpoint was deleted
         """
-        for asking in filter(None, (lease, under)):
-            with self._lock:
-                known = self._known.get(asking, {}).get(checkpoint_id)
-            if known is not None:
-                return known
+        known = self._find(lease or under, checkpoint_id)
+        if known is not None:
+            return known
         # In this order, as in _get.
         events = self._events.decode(self._events.fetch(checkpoint_id), self._resolver_for(project_id))
         if self._store.exists(layout.tombstone_key(checkpoint_id)):
@@ -149,6 +147,11 @@ class Checkpoints:
     ) -> ObjectVersions:
         return ObjectVersions(self._store, checkpoint_id, pins, claims, contents=Contents())
 
+    def _find(self, lease: Lease | None, checkpoint_id: str) -> ObjectVersions | None:
+        """Return what was kept under *lease*."""
+        with self._lock:
+            return self._known.get(lease, {}).get(checkpoint_id) if lease is not None else None
+
     def _remember(self, lease: Lease, checkpoint_id: str, versions: ObjectVersions) -> ObjectVersions:
         """Keep *versions* for the other sections of an operation; return those that are kept."""
         with self._lock:
@@ -161,13 +164,13 @@ class Checkpoints:
         :raises Corrupted: an object that it needs is missing or wrong; it was not committed
         :raises Conflict: it has failed or was deleted meanwhile
         """
-        versions = self._remember(lease, checkpoint_id, self._versions_of(checkpoint_id))
+        known = self._find(lease, checkpoint_id)
 
         def list_names() -> Set[str] | None:
             # Only a writer that has claimed the checkpoint may rely on what is listed now, and only a running one is claimed.
-            if versions.claims.number(lease) is None:
+            if known is None or known.claims.number(lease) is None:
                 return None
-            versions.claims.check(lease)
+            known.claims.check(lease)
             return commit.listed_names(self._store, checkpoint_id)
 
         (record, data_key), listed = concurrently.both(lambda: self._get(checkpoint_id), list_names)
@@ -175,6 +178,7 @@ class Checkpoints:
             raise exception.Conflict(
                 f"checkpoint {checkpoint_id} is {record.status!r}; only a running one is completed"
             )
+        versions = self._remember(lease, checkpoint_id, known or self._versions_of(checkpoint_id))
         claim = versions.claims.number(lease)
         if claim is None:
             claim = versions.claims.claim(lease)

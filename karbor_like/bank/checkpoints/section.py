@@ -366,8 +366,15 @@ class ResourceSection:
         return self._deleted() if self._is_deleted() else errors.ObjectMissing(message)
 
     def _is_deleted(self) -> bool:
-        """Whether the checkpoint was deleted since the operation read its events: it does not ask before each hook."""
-        return self._under is not None and self._store.exists(layout.tombstone_key(self.checkpoint_id))
+        """Whether the checkpoint was deleted since the operation that reads it asked: it does not ask before each hook.
+
+        A writer builds on a checkpoint that was deleted like on one that is damaged.
+        """
+        return (
+            self._under is not None
+            and self._under.kind == "read"
+            and self._store.exists(layout.tombstone_key(self.checkpoint_id))
+        )
 
     def _deleted(self) -> exception.CheckpointNotFound:
         return exception.CheckpointNotFound(f"checkpoint {self.checkpoint_id} was deleted from the bank")

@@ -76,6 +76,22 @@ def test_a_deletion_meanwhile_is_named(bank, clock, lease, known):
             read()
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["unread", "read"])
+def test_a_base_that_is_deleted_meanwhile_does_not_stop_a_writer(bank, known):
+    with bank.leases.acquire(holder="writer", bases=["c1"]) as lease:
+        base = open_section(bank, lease)
+        if known:
+            base.stats("data")
+        bank.checkpoints.delete("c1")
+        if not known:
+            with pytest.raises(errors.ObjectMissing):
+                base.get("metadata")
+        section = banks.new_section(bank, "c2", lease)
+        section.write("data", [DATA], bases=[open_section(bank, lease)])
+        bank.checkpoints.commit("c2", lease)
+    assert banks.read(bank.section("c2", banks.PROJECT, banks.VOLUME)) == DATA
+
+
 def test_an_unfinished_checkpoint_is_read_again(bank, clock):
     with bank.leases.acquire(holder="writer") as writer, bank.leases.acquire(holder="reader", kind="read") as lease:
         section = banks.new_section(bank, "c2", writer)
