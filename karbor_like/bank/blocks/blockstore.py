@@ -8,6 +8,7 @@ packs, segments, head, read-back of the head.
 import copy
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from karbor_like import exception
@@ -16,6 +17,7 @@ from karbor_like.bank.blocks.budget import Budget
 from karbor_like.bank.blocks.dedup import Base, find_bases
 from karbor_like.bank.blocks.extents import Extent, ExtentSource
 from karbor_like.bank.blocks.packer import Target
+from karbor_like.bank.blocks.parallel import begun
 from karbor_like.bank.blocks.reader import StreamReader
 from karbor_like.bank.blocks.restore import ExtentTarget, Restorer
 from karbor_like.bank.blocks.writer import MOST_REMEMBERED, StreamWriter, Written, needed_memory
@@ -129,19 +131,24 @@ class BlockStore:
 
         :param base: manifest of what the source was when *changed* began. If it cannot be referred to, what is allocated is
             read
-        :param changed: what may be different since then, in ascending order and without overlap
+        :param changed: what may be different since then, in ascending order and without overlap. Another thread than the
+            caller's begins to iterate over it
         :param bases: further manifests
         :raises ResourceFailed: the source violates its contract
         """
 
-        def write(writer: StreamWriter, usable: Sequence[Base]) -> Written:
-            taken = next((each for each in usable if each.head is base), None)
-            if taken is None or changed is None:
-                return writer.write_extents(source, source.allocated(), None)
-            return writer.write_extents(source, changed, taken)
-
         heads = [*([base] if base else ()), *(head for head in bases if head != base)]
-        return self._put(stream_id, write, lease, head_key, heads, progress, check)
+        with ThreadPoolExecutor(1, "bank-map") as pool:
+            # Of a large volume, this takes as long as reading the tables of the base, which comes first.
+            changes = begun(pool, changed) if base is not None and changed is not None else None
+
+            def write(writer: StreamWriter, usable: Sequence[Base]) -> Written:
+                taken = next((each for each in usable if each.head is base), None)
+                if taken is None or changes is None:
+                    return writer.write_extents(source, source.allocated(), None)
+                return writer.write_extents(source, changes, taken)
+
+            return self._put(stream_id, write, lease, head_key, heads, progress, check)
 
     def _put(
         self,

@@ -1,5 +1,6 @@
 """Calls that threads run concurrently, and their results in order."""
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
@@ -73,3 +74,15 @@ def ahead(
             yield running.take()
     while running:
         yield running.take()
+
+
+def begun(pool: Executor, items: Iterable[_Item]) -> Iterator[_Item]:
+    """Begin to iterate over *items* in *pool*, and return them. The first is found while the caller does something else."""
+    iterator = iter(items)
+    first = pool.submit(lambda: list(itertools.islice(iterator, 1)))
+
+    def all_items() -> Iterator[_Item]:
+        yield from first.result()
+        yield from iterator
+
+    return all_items()

@@ -3,8 +3,9 @@
 import itertools
 import os
 import random
+import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 
 import pytest
@@ -411,6 +412,52 @@ def test_small_segments_are_read_once_and_the_commit_reads_none(changes):
     # Packs that are older than the lease are asked for, as listings may lag.
     assert +store.counts == +Counter({**expected, "stat packs": old})
     assert banks.read(section) == data
+
+
+def test_the_map_of_changes_is_made_while_the_base_is_read():
+    mapping, reading = threading.Event(), threading.Event()
+
+    class Waiting(FaultyStore):
+        """A store that answers only if the map has begun."""
+
+        def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+            if "/segments/" in key and begun:
+                reading.set()
+                assert mapping.wait(60)
+            return super().get(key, start, length)
+
+    def changes() -> Iterator[Extent]:
+        mapping.set()
+        assert reading.wait(60)
+        yield Extent(0, 1)
+        yield Extent(3 * SEGMENT, 1)
+
+    begun = False
+    bank = banks.make_bank(Waiting(MemoryStore()))
+    before = os.urandom(5 * SEGMENT)
+    protect(bank, "c0", MemorySource(before))
+    data = b"!" + before[1 : 3 * SEGMENT] + b"!" + before[3 * SEGMENT + 1 :]
+    begun = True
+    with bank.leases.acquire(holder="test", bases=["c0"]) as lease:
+        section = banks.new_section(bank, "c1", lease)
+        section.write_extents("data", MemorySource(data), base=section_of(bank, "c0"), changed=changes())
+        bank.checkpoints.commit("c1", lease)
+    assert banks.read(section_of(bank, "c1")) == data
+
+
+def test_a_map_that_fails_stops_the_writer():
+    def changes() -> Iterator[Extent]:
+        raise exception.ResourceFailed("no map")
+        yield
+
+    bank = banks.make_bank()
+    data = os.urandom(2 * SEGMENT)
+    protect(bank, "c0", MemorySource(data))
+    with bank.leases.acquire(holder="test", bases=["c0"]) as lease:
+        section = banks.new_section(bank, "c1", lease)
+        with pytest.raises(exception.ResourceFailed, match="no map"):
+            section.write_extents("data", MemorySource(data), base=section_of(bank, "c0"), changed=changes())
+        assert section.streams() == []
 
 
 def test_large_segments_are_not_kept_after_their_table_was_read():
