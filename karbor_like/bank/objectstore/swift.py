@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import requests
+import requests.adapters
 import urllib3
 from keystoneauth1 import exceptions as keystone_errors
 from keystoneauth1 import session as keystone_session
@@ -66,8 +67,21 @@ _PIECE_BYTES: Final = 256 * 1024
 _BROKEN: Final = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 
 
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Sends bodies in pieces of 128 KiB, with an eighth of the system calls of urllib3's default."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **{**kwargs, "blocksize": 128 * 1024})
+
+
 class _Connection(swiftclient.Connection):
     """A connection that repeats a request only after its token has expired."""
+
+    def http_connection(self, url: str | None = None) -> tuple[Any, swiftclient.HTTPConnection]:
+        parsed, connection = super().http_connection(url)
+        for scheme in ("http://", "https://"):
+            connection.request_session.mount(scheme, _Adapter())
+        return parsed, connection
 
     def get_auth(self) -> tuple[str, str]:
         """Return the URL of the account, and a token."""

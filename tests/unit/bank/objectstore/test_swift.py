@@ -142,6 +142,14 @@ def test_requests_at_the_same_time_have_connections_of_their_own(store: swift.Sw
     assert cloud.tokens == 3
 
 
+def test_bodies_are_sent_in_large_pieces(store: swift.SwiftStore, server: scripted.Server) -> None:
+    """urllib3 reads 16 KiB at a time, so that a pack would cost a thousand system calls."""
+    _, connection = store._connect().http_connection(server.url)
+    pool = connection.request_session.get_adapter(server.url).poolmanager.connection_from_url(server.url)
+    made = pool._new_conn()
+    assert made.blocksize == 128 * 1024
+
+
 @pytest.mark.parametrize("call", CALLS)
 def test_a_dropped_connection(store: swift.SwiftStore, cloud: Tempauth, call: str) -> None:
     cloud.answer = lambda request: Answer(drop=True)
