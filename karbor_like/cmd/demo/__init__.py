@@ -11,11 +11,11 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from karbor_like import exception
-from karbor_like.cmd import embedded
-from karbor_like.cmd.demo import demonstration, tenant, volume, workload
-from karbor_like.sandbox.cloud import Connection
+
+_LOG: Final = "allinone.log"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.ExitStack() as stack:
         directory = options.directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="karbor_like-")))
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        environment, process = stack.enter_context(_allinone(directory))
+        process = stack.enter_context(_allinone(directory))
+        # Imports of clients take seconds, in which the services start.
+        from karbor_like.cmd import embedded
+        from karbor_like.cmd.demo import demonstration, tenant, volume, workload
+        from karbor_like.sandbox.cloud import Connection
+
+        environment = _read_environment(process, directory / _LOG)
         cloud = stack.enter_context(Connection(_auth_url(environment).removesuffix("/identity/v3")))
         alice = tenant.Tenant(cloud, embedded.FILES_PROVIDER)
         subject = volume.OneVolume(alice) if options.volume else workload.Workload(alice)
@@ -54,19 +60,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def _allinone(directory: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Run all services on a sandbox in *directory*; yield the environment that they print, and their process."""
+def _allinone(directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run all services on a sandbox in *directory*; yield their process, which is still starting."""
     command = [sys.executable, "-W", "ignore", "-m", "karbor_like.cmd.allinone", "--sandbox", str(directory)]
-    with (directory / "allinone.log").open("wb") as log:
+    with (directory / _LOG).open("wb") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)  # noqa: S603 - our own command
     try:
-        yield _read_environment(process, directory / "allinone.log"), process
+        yield process
     finally:
         process.terminate()
         process.wait()
 
 
 def _read_environment(process: subprocess.Popen[str], log: Path) -> str:
+    """Wait until the services have started, and return the environment that they print."""
     assert process.stdout is not None
     lines = []
     for line in process.stdout:
