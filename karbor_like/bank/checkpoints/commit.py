@@ -153,8 +153,7 @@ def _verify_manifest(
     *,
     listings_lag: bool,
 ) -> None:
-    # While a lease is valid, nothing deletes a pack or a segment that is younger than it. A pack of a base is older. The
-    # collector does not delete it either, but a listing that lags would not show that something else did.
+    # While a lease is valid, nothing deletes a pack or a segment that is younger than it.
     since = lease.started if lease is not None else presence.NEVER
     if not listings_lag:
         # A listing says the same as a stat request of that moment, for a thousand packs at once.
@@ -163,9 +162,7 @@ def _verify_manifest(
     packs = lease.packs.get(key) if lease is not None else None
     with ThreadPoolExecutor(1, "bank-commit") as pool:
         if packs is not None:
-            found = pool.submit(
-                _find_problem, presence.broken_packs(store, project_id, packs, check, believed_since=since)
-            )
+            found = pool.submit(_find_problem, presence.broken_packs(store, project_id, packs, check))
         head = _read_head(store, resolve_key, project_id, key, lease)
         if packs is not None:
             # The tables of the segments need not be read to know the packs, so the segments are looked up like packs.
@@ -176,7 +173,13 @@ def _verify_manifest(
                 store, head, lambda ref: manifest.read_table(store, head, ref, resolve_key), check
             )
             sizes = {use.pack: use.size for uses in tables for use in uses}
-            problem = _find_problem(presence.broken_packs(store, project_id, sizes, check, believed_since=since))
+            # Packs of bases are older than the lease of the writer. It found them to be there after it had read what the
+            # collector deletes, so the collector keeps them. A listing that lags would not show that something else deleted
+            # one just now. Neither would a request for it show that this happens a moment later. With a request for each
+            # pack, the cost of an incremental write would grow with the volume.
+            looked_up = lease is not None and head.lease == lease.id
+            believed = presence.ALWAYS if looked_up else since
+            problem = _find_problem(presence.broken_packs(store, project_id, sizes, check, believed_since=believed))
     if problem is not None:
         raise errors.Corrupted(f"{key}: {problem}")
 

@@ -96,6 +96,10 @@ def test_a_listing_that_lags_makes_nothing_available_whose_packs_are_gone(shared
         section.write("data", [DATA], bases=[bank.section("c1", banks.PROJECT, banks.VOLUME)])
         eventual.delete(gone)
         assert gone in keys(eventual, "data/")
+    # Another writer looked up no packs of bases.
+    with bank.leases.acquire(holder="two", bases=["c1"]) as lease:
+        bank.checkpoints.create(banks.record("c2"), lease)
+        assert bank.section("c2", banks.PROJECT, banks.VOLUME, lease=lease).stats("data").logical == len(DATA)
         with pytest.raises(errors.Corrupted, match=f"{gone} is missing"):
             bank.checkpoints.commit("c2", lease)
         with pytest.raises(errors.Corrupted, match=f"{gone} is missing"):
@@ -143,8 +147,14 @@ def test_a_commit_does_not_depend_on_listings_of_what_its_writer_stored(shared, 
     assert read_available(banks.make_bank(shared, clock=clock)) == DATA
 
 
-@pytest.mark.parametrize("lag", [TEST.listing_lag, 0])
-def test_a_commit_asks_for_packs_that_are_older_than_its_lease_and_lists_its_own(shared, clock, lag):
+@pytest.mark.parametrize("remembered", [True, False])
+@pytest.mark.parametrize(
+    ("lag", "took_over", "asks"),
+    [(TEST.listing_lag, False, False), (TEST.listing_lag, True, True), (0, False, False), (0, True, False)],
+)
+def test_a_commit_asks_for_packs_that_are_older_than_its_lease_if_it_did_not_look_them_up(
+    shared, clock, lag, took_over, asks, remembered
+):
     """If listings are never late, it asks for none: they are in as many listings as its own."""
     banks.protect(banks.make_bank(shared, clock=clock), "c1", DATA)
     old = set(keys(shared, "data/"))
@@ -166,12 +176,21 @@ def test_a_commit_asks_for_packs_that_are_older_than_its_lease_and_lists_its_own
         section = banks.new_section(bank, "c2", lease)
         base = bank.section("c1", banks.PROJECT, banks.VOLUME)
         section.write("data", [DATA + NEXT], bases=[base])
+        if not remembered:
+            lease.packs.clear()
         asked.clear()
         listed.clear()
-        bank.checkpoints.commit("c2", lease)
-    assert set(keys(shared, "data/")) > old
+        if not took_over:
+            bank.checkpoints.commit("c2", lease)
+    if took_over:
+        with bank.leases.acquire(holder="two") as lease:
+            bank.checkpoints.create(banks.record("c2"), lease)
+            old = set(keys(shared, "data/"))
+            bank.checkpoints.commit("c2", lease)
+    else:
+        assert set(keys(shared, "data/")) > old
     assert len(old) > 1
-    assert sorted(key for key in asked if key.startswith("data/")) == (sorted(old) if lag else [])
+    assert sorted(key for key in asked if key.startswith("data/")) == (sorted(old) if asks else [])
     assert len([prefix for prefix in listed if prefix.startswith("data/")]) == 1
 
 
