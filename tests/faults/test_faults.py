@@ -55,5 +55,6 @@ def test_many_operations_leave_nothing_behind(system: System):
     assert after == soaked.before
     for first, last in soaked.usage.values():
         assert last.threads <= first.threads + 8
-        assert last.descriptors <= first.descriptors + 16
+        # Connections that are left open for further requests: up to 8 to the bank, and a few to the database and the cloud.
+        assert last.descriptors <= first.descriptors + 8 + 16
         assert last.memory <= first.memory + 128

@@ -64,6 +64,8 @@ _BANK_OPTS = [
 
 #: Bytes of a response that are read at once into a caller's buffer.
 _PIECE_BYTES: Final = 256 * 1024
+#: Connections that are left open for further requests. More are in use only for moments, when many requests are sent at once.
+_IDLE: Final = 8
 _BROKEN: Final = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 
 
@@ -259,7 +261,7 @@ class SwiftStore(remote.RemoteStore):
     def _leave(self, connection: swiftclient.Connection) -> None:
         """Leave a connection to the next request, or close it if there are enough."""
         with self._lock:
-            if len(self._idle) < self.requests_at_once:
+            if len(self._idle) < _IDLE:
                 self._idle.append(connection)
                 return
         connection.close()

@@ -142,6 +142,20 @@ def test_requests_at_the_same_time_have_connections_of_their_own(store: swift.Sw
     assert cloud.tokens == 3
 
 
+def test_few_connections_are_left_open(store: swift.SwiftStore, cloud: Tempauth) -> None:
+    together = threading.Barrier(20)
+
+    def answer(request: Request) -> Answer:
+        together.wait(60)
+        return Answer()
+
+    cloud.answer = answer
+    with ThreadPoolExecutor(20) as threads:
+        list(threads.map(store.delete, [f"a/{number}" for number in range(20)]))
+    assert cloud.tokens == 20
+    assert len(store._idle) == 8
+
+
 def test_bodies_are_sent_in_large_pieces(store: swift.SwiftStore, server: scripted.Server) -> None:
     """urllib3 reads 16 KiB at a time, so that a pack would cost a thousand system calls."""
     _, connection = store._connect().http_connection(server.url)
