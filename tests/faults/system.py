@@ -230,6 +230,11 @@ class System(site.Site):
         self.killed.add(pid)
         next(machine for machine in (*self.machines, self.front) if machine.pid == pid).kill()
 
+    def end(self, pid: int) -> None:
+        """Kill a service by its process, unless that has ended."""
+        if any(machine.pid == pid for machine in (*self.machines, self.front)):
+            self.kill(pid)
+
     def ask(self, method: str, path: str, **body: Any) -> None:
         """Send a request of Alice to the API, whose services may be killed before they answer."""
         self.front.start()
