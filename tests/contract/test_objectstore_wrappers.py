@@ -9,19 +9,23 @@ from tests.contract import objectstore
 from tests.fixtures import stores
 
 
-class TestFaultyStore(objectstore.ObjectStoreContract):
+class _Contract(objectstore.ObjectStoreContract, lacks={"foreign objects"}):
+    """The contract of wrappers of a store in memory, to which no other program can write."""
+
+
+class TestFaultyStore(_Contract):
     @pytest.fixture
     def store(self) -> base.ObjectStore:
         return stores.FaultyStore(memory.MemoryStore())
 
 
-class TestEventualStore(objectstore.ObjectStoreContract):
+class TestEventualStore(_Contract):
     @pytest.fixture
     def store(self) -> base.ObjectStore:
         return stores.EventualStore(memory.MemoryStore(), ManualClock(), lag=0)
 
 
-class TestBoundedStore(objectstore.ObjectStoreContract):
+class TestBoundedStore(_Contract):
     @pytest.fixture
     def store(self) -> base.ObjectStore:
         store = stores.BoundedStore(memory.MemoryStore())
@@ -29,7 +33,7 @@ class TestBoundedStore(objectstore.ObjectStoreContract):
         return store
 
 
-class TestRetryingStore(objectstore.ObjectStoreContract):
+class TestRetryingStore(_Contract):
     @pytest.fixture
     def store(self) -> base.ObjectStore:
         inner = memory.MemoryStore()
@@ -40,7 +44,7 @@ class TestRetryingStore(objectstore.ObjectStoreContract):
         return retry.RetryingStore(faulty, base.RetryPolicy(attempts=50, total=1e9), ManualClock())
 
 
-class TestLimitedStore(objectstore.ObjectStoreContract):
+class TestLimitedStore(_Contract):
     examples = 10
     page = 100
 

@@ -2,6 +2,13 @@
 
 A subclass has a fixture ``lab`` that returns a :class:`ReaderLab` or :class:`WriterLab`, new for each test. The lab makes and
 changes volumes by other means than the driver, if there are any. The suites know what the volumes contain.
+
+The test class of a driver states what its driver and lab lack:
+
+* ``changes``: a reader can tell what changed since an older snapshot.
+* ``refusal``: a snapshot that was removed cannot be opened. Without it, something else may have got its name.
+* ``cut``, ``silence``: the lab can close the connection to the storage, and let the storage not answer.
+* ``full storage``: writes to a full storage fail.
 """
 
 import abc
@@ -20,6 +27,7 @@ import pytest
 
 from karbor_like.datapath.contract import Extent, Mark, VolumeReader, VolumeWriter
 from karbor_like.datapath.errors import CannotOpen, SourceFailed, SourceGone, TargetFailed
+from tests.contract.suite import Suite, needs
 
 Opened = TypeVar("Opened", bound=VolumeReader | VolumeWriter)
 
@@ -48,15 +56,6 @@ HOSTILE_MARKS: list[Any] = [
 class ReaderLab(abc.ABC):
     """One volume, and snapshots of it."""
 
-    #: Whether readers can tell what changed since an older snapshot.
-    tracks = True
-    #: Whether :meth:`resize` works.
-    grows = True
-    #: Whether a reader notices that its snapshot was removed.
-    notices_removal = True
-    #: Whether a snapshot that was removed cannot be opened; otherwise something else may have got its name.
-    refuses_removed = True
-
     @abc.abstractmethod
     def create(self, size: int) -> None:
         """Make the volume. It reads as zero."""
@@ -65,6 +64,7 @@ class ReaderLab(abc.ABC):
     def write(self, content: Mapping[int, bytes]) -> None:
         """Write bytes at offsets, in that order: they may overlap."""
 
+    @abc.abstractmethod
     def resize(self, size: int) -> None:
         """Let the volume grow."""
 
@@ -82,11 +82,11 @@ class ReaderLab(abc.ABC):
 
     def cut(self, reader: Any) -> None:
         """Close the connection of a reader to its storage, for good."""
-        pytest.skip("has no connection that can be cut")
+        raise NotImplementedError
 
     def silence(self, reader: Any) -> None:
         """Let the storage of a reader not answer any more."""
-        pytest.skip("cannot be silenced")
+        raise NotImplementedError
 
 
 class WriterLab(abc.ABC):
@@ -98,7 +98,7 @@ class WriterLab(abc.ABC):
 
     def create_on_full_storage(self, size: int) -> Any:
         """Make a volume on a storage that has room for less than half of it."""
-        pytest.skip("its storage cannot be full")
+        raise NotImplementedError
 
     @abc.abstractmethod
     def writer(self, volume: Any, timeout: float = GENEROUS) -> VolumeWriter:
@@ -110,11 +110,11 @@ class WriterLab(abc.ABC):
 
     def cut(self, writer: Any) -> None:
         """Close the connection of a writer to its storage, for good."""
-        pytest.skip("has no connection that can be cut")
+        raise NotImplementedError
 
     def silence(self, writer: Any) -> None:
         """Let the storage of a writer not answer any more."""
-        pytest.skip("cannot be silenced")
+        raise NotImplementedError
 
 
 class Model:
@@ -227,7 +227,7 @@ def nothing_left() -> Iterator[None]:
     assert process.num_fds() <= descriptors, "descriptors are left"
 
 
-class ReaderContract:
+class ReaderContract(Suite):
     #: Bytes of volumes: no multiple of a block of the bank or of a cluster. Remote storage may need other sizes.
     size = 2048 * KIB + 512
     grown = 4096 * KIB
@@ -296,9 +296,8 @@ class ReaderContract:
                     fetch(reader, offset, length)
             assert fetch(reader, 0, 4) == b"xxxx", "the reader is still usable"
 
+    @needs("changes")
     def test_changes_between_random_layouts(self, lab: ReaderLab) -> None:
-        if not lab.tracks:
-            pytest.skip("cannot tell what changed")
         model, older = Model(lab, self.size, seed=4), list[tuple[Mark, bytes]]()
         for _ in range(self.seeds):
             model.write_at_random()
@@ -309,9 +308,8 @@ class ReaderContract:
                 older.append((stored(reader), bytes(model.data)))
                 assert not checked(required(reader.changed(older[-1][0])), self.size), "nothing changed since"
 
+    @needs("changes")
     def test_changes_are_a_part_of_the_volume(self, lab: ReaderLab) -> None:
-        if not lab.tracks:
-            pytest.skip("cannot tell what changed")
         model = Model(lab, self.size)
         model.write({0: os.urandom(self.size // 2)})
         with lab.reader(lab.snapshot()) as reader:
@@ -334,8 +332,6 @@ class ReaderContract:
                 assert not uncovered(checked(extents, self.size), model.data, old)
 
     def test_changes_of_a_volume_that_grew(self, lab: ReaderLab) -> None:
-        if not lab.grows:
-            pytest.skip("does not grow")
         model = Model(lab, self.size, seed=5)
         model.write_at_random()
         old = bytes(model.data)
@@ -386,7 +382,7 @@ class ReaderContract:
         Model(lab, self.size)
         with lab.reader(lab.snapshot()) as reader:
             mark = reader.mark()
-            assert (mark is not None) == lab.tracks
+            assert (mark is not None) == ("changes" not in self.lacks)
             assert len(json.dumps(mark)) < 2000
             assert json.loads(json.dumps(mark)) == mark
 
@@ -400,8 +396,6 @@ class ReaderContract:
             reader.confirm()
 
     def test_a_removed_snapshot_is_not_confirmed(self, lab: ReaderLab) -> None:
-        if not lab.notices_removal:
-            pytest.skip("does not notice")
         model = Model(lab, self.size)
         model.write({0: b"x" * 100_000})
         snapshot = lab.snapshot()
@@ -411,9 +405,8 @@ class ReaderContract:
             with pytest.raises(SourceGone):
                 reader.confirm()
 
+    @needs("refusal")
     def test_a_removed_snapshot_is_not_opened(self, lab: ReaderLab) -> None:
-        if not lab.refuses_removed:
-            pytest.skip("something else has its name")
         model = Model(lab, self.size)
         snapshot = lab.snapshot()
         model.write({0: b"y" * 100_000})
@@ -421,6 +414,7 @@ class ReaderContract:
         with nothing_left(), pytest.raises((CannotOpen, SourceFailed)):
             lab.reader(snapshot, timeout=5)
 
+    @needs("cut")
     def test_a_cut_connection_fails_all_reads(self, lab: ReaderLab) -> None:
         model = Model(lab, self.size)
         model.write({0: b"x" * self.size})
@@ -436,6 +430,7 @@ class ReaderContract:
             with pytest.raises(SourceFailed):
                 reader.confirm()
 
+    @needs("silence")
     def test_storage_that_does_not_answer_fails_all_reads(self, lab: ReaderLab) -> None:
         model = Model(lab, self.size)
         model.write({0: b"x" * self.size})
@@ -470,7 +465,7 @@ class ReaderContract:
             raise ZeroDivisionError
 
 
-class WriterContract:
+class WriterContract(Suite):
     size = 2048 * KIB + 512
 
     def test_size(self, lab: WriterLab) -> None:
@@ -534,6 +529,7 @@ class WriterContract:
             writer.flush()
         assert lab.content(volume) == bytes(self.size)
 
+    @needs("full storage")
     def test_full_storage(self, lab: WriterLab) -> None:
         volume, data = lab.create_on_full_storage(self.size), os.urandom(65536)
 
@@ -545,6 +541,7 @@ class WriterContract:
         with lab.writer(volume) as writer, pytest.raises(TargetFailed):
             fill()
 
+    @needs("cut")
     def test_a_cut_connection(self, lab: WriterLab) -> None:
         with opened_with_short_limit(lab.writer, lab.create(self.size), SHORT * 10) as writer:
             lab.cut(writer)
@@ -557,6 +554,7 @@ class WriterContract:
             with pytest.raises(TargetFailed):
                 writer.write(0, memoryview(b"x"))
 
+    @needs("silence")
     def test_storage_that_does_not_answer(self, lab: WriterLab) -> None:
         volume = lab.create(self.size)
         with nothing_left(), opened_with_short_limit(lab.writer, volume) as writer:

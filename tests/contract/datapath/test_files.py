@@ -33,8 +33,6 @@ def kill(opened: ServedReader | ServedWriter, number: int) -> None:
 class Readers(suites.ReaderLab):
     share: Path
     base: FileFormat
-    #: The file is the volume then.
-    refuses_removed = False
 
     def create(self, size: int) -> None:
         self.chain, self.numbers = ["volume-1"], itertools.count(1)
@@ -117,7 +115,8 @@ def share(tmp_path: Path) -> Path:
     return tmp_path / "share"
 
 
-class Readable(suites.ReaderContract):
+# When a snapshot is removed, its file is the volume.
+class Readable(suites.ReaderContract, lacks={"refusal"}):
     base: FileFormat
 
     @pytest.fixture

@@ -105,7 +105,8 @@ def unit(units: Units, tmp_path: Path) -> IscsiUnit:
     return units.offer(tmp_path / "unit")
 
 
-class TestUnitReader(suites.ReaderContract):
+# A target does not know what changed.
+class TestUnitReader(suites.ReaderContract, lacks={"changes"}):
     @pytest.fixture
     def lab(self, tmp_path: Path, units: Units) -> Readers:
         return Readers(tmp_path, units)

@@ -19,8 +19,6 @@ from tests.contract.datapath.rbd import Administrator, Images, administrator, im
 
 __all__ = ["administrator", "images"]
 
-WAYS: list[Way] = ["librbd", "qemu-nbd"]
-
 
 def kill_children() -> None:
     for child in psutil.Process().children():
@@ -59,8 +57,6 @@ class Readers(suites.ReaderLab):
             opened.remove_snap(snapshot)
 
     def cut(self, reader: VolumeReader) -> None:
-        if self._way == "librbd":
-            pytest.skip("librbd reconnects")
         kill_children()
 
     def silence(self, reader: VolumeReader) -> None:
@@ -86,8 +82,6 @@ class Writers(suites.WriterLab):
         return self.images.content(volume)
 
     def create_on_full_storage(self, size: int) -> str:
-        if self._way != "librbd":
-            pytest.skip("QEMU waits until there is space")
         image = self.create(size)
         self.administrator.fill()
         return image
@@ -118,7 +112,8 @@ def forget_abandoned(request: pytest.FixtureRequest, administrator: Administrato
         administrator.forget_clients_after(2)
 
 
-class TestLibrbdReader(suites.ReaderContract):
+# librbd connects again.
+class TestLibrbdReader(suites.ReaderContract, lacks={"cut"}):
     @pytest.fixture(params=["exact", "fast"])
     def lab(self, request: pytest.FixtureRequest, images: Images, servers: Any, stack: ExitStack) -> Readers:
         return Readers(images, servers, stack, "librbd", request.param)
@@ -141,18 +136,22 @@ class TestServedReader(suites.ReaderContract):
         forget_abandoned(request, administrator)
 
 
-class TestRbdWriter(suites.WriterContract):
-    @pytest.fixture(params=WAYS)
-    def lab(
-        self,
-        request: pytest.FixtureRequest,
-        images: Images,
-        administrator: Administrator,
-        servers: Any,
-        stack: ExitStack,
-    ) -> Writers:
-        return Writers(images, administrator, servers, stack, request.param)
+class Writable(suites.WriterContract):
+    way: Way
+
+    @pytest.fixture
+    def lab(self, images: Images, administrator: Administrator, servers: Any, stack: ExitStack) -> Writers:
+        return Writers(images, administrator, servers, stack, self.way)
 
     @pytest.fixture(autouse=True)
     def forgetful(self, request: pytest.FixtureRequest, lab: Writers, administrator: Administrator) -> None:
         forget_abandoned(request, administrator)
+
+
+class TestLibrbdWriter(Writable):
+    way = "librbd"
+
+
+# QEMU waits until there is space.
+class TestServedWriter(Writable, lacks={"full storage"}):
+    way = "qemu-nbd"
