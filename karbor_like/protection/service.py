@@ -41,6 +41,7 @@ class ProtectionService(service.Service):
         """
         allocator.limit()
         self._env = env = ServiceContext.make(self._conf)
+        allocator.freeze()
         self._transport = transport.get(self._conf)
         self._client = protection.ProtectionClient(self._conf, self._transport)
         self.exporter = Exporter(self._conf, "protection_port", self.number, env.database, self._needs(), env.clock)

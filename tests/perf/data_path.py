@@ -26,6 +26,7 @@ from karbor_like.datapath.location import RbdImage
 from tests.cloud import ceph
 from tests.cloud.cinder import CEPH
 from tests.cloud.handle import RealCloud
+from tests.fixtures.cloud import Backing
 from tests.perf.real_system import peak_mib, real_system
 from tests.scenario import tenant
 from tests.scenario.direct import DirectSystem, fingerprint
@@ -49,7 +50,16 @@ MEMORY_GOAL_MIB = 192
 
 
 class BenchSystem(DirectSystem):
-    """Services with a bank in Swift that use Ceph's maps of objects."""
+    """Services with a bank in Swift that use Ceph's maps of objects, and poll the database as often as by default."""
+
+    def __init__(self, cloud: RealCloud, backing: Backing, directory: Path) -> None:
+        super().__init__(
+            cloud,
+            backing,
+            directory,
+            protection={"provider_config_dir": directory / "providers.d"},
+            operationengine={},
+        )
 
     def _write_providers(self, credentials: Mapping[str, Any]) -> None:
         self.write_provider(

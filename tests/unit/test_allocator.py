@@ -1,15 +1,19 @@
-"""Memory that the C library keeps, in processes of their own, because the limits last."""
+"""Memory that the C library keeps, in processes of their own, because the limits last; and what is exempt from collection."""
 
+import gc
 import json
 import platform
 import subprocess
 import sys
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+from karbor_like import allocator
+
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 
 PROGRAM = """
 import ctypes, json, os, sys, tempfile, threading
@@ -63,11 +67,34 @@ def measured(environ: Mapping[str, str]) -> Any:
     return json.loads(made.stdout)
 
 
+@glibc
 def test_large_buffers_return_to_the_system_and_threads_share_heaps() -> None:
     found = measured({"PATH": "/usr/bin"})
     assert found["mapped"] == 1
     assert found["heaps"] <= 2
 
 
+@glibc
 def test_settings_of_the_environment_count() -> None:
     assert measured({"MALLOC_ARENA_MAX": "7"})["mapped"] == 0
+
+
+class Circle:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_exists_is_exempt_from_collection() -> None:
+    earlier = Circle()
+    try:
+        allocator.freeze()
+        later = Circle()
+        exempt, collected = weakref.ref(earlier), weakref.ref(later)
+        del earlier, later
+        gc.collect()
+        assert exempt() is not None
+        assert collected() is None
+    finally:
+        gc.unfreeze()
+    gc.collect()
+    assert exempt() is None

@@ -36,7 +36,11 @@ class Requests(Generic[T]):
         self._clock = clock or SystemClock()
         #: In the order of their deadlines, because all have the same time limit.
         self._deadlines: dict[Future[T], float] = {}
-        self._changed = threading.Condition()
+        # One lock, and a condition for each thing that threads wait for: an answer wakes only a thread that can continue.
+        self._lock = threading.Lock()
+        self._has_room = threading.Condition(self._lock)
+        self._is_idle = threading.Condition(self._lock)
+        self._has_failed = threading.Condition(self._lock)
         self._error: exception.ResourceFailed | None = None
         self._watching = False
 
@@ -47,13 +51,12 @@ class Requests(Generic[T]):
         """
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
-        with self._changed:
-            self._changed.wait_for(lambda: self._error or len(self._deadlines) < self._limit)
+        with self._lock:
+            self._has_room.wait_for(lambda: self._error or len(self._deadlines) < self._limit)
             if self._error:
                 future.set_exception(self._error)
                 return future
             self._deadlines[future] = self._clock.monotonic() + self._timeout
-            self._changed.notify_all()
             if not self._watching:
                 self._watching = True
                 threading.Thread(target=self._watch, name="rbd-overdue", daemon=True).start()
@@ -61,13 +64,13 @@ class Requests(Generic[T]):
 
     def drain(self) -> None:
         """Wait until no request is in progress. Raises the error with which further requests would fail."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._error or not self._deadlines)
+        with self._lock:
+            self._is_idle.wait_for(lambda: self._error or not self._deadlines)
         self.check()
 
     def check(self) -> None:
         """Raise the error with which further requests would fail."""
-        with self._changed:
+        with self._lock:
             if self._error:
                 raise self._error.with_traceback(None)
 
@@ -83,27 +86,32 @@ class Requests(Generic[T]):
 
     def abandon(self, error: exception.ResourceFailed) -> None:
         """Fail all requests in progress and all further ones."""
-        with self._changed:
+        with self._lock:
             self._error = self._error or error
             failed = list(self._deadlines)
             self._deadlines.clear()
-            self._changed.notify_all()
+            for condition in (self._has_room, self._is_idle, self._has_failed):
+                condition.notify_all()
         for future in failed:
             future.set_exception(error)
 
     def _remove(self, future: Future[T]) -> bool:
-        with self._changed:
-            found = self._deadlines.pop(future, None) is not None
-            self._changed.notify_all()
-        return found
+        with self._lock:
+            if self._deadlines.pop(future, None) is None:
+                return False
+            self._has_room.notify()
+            if not self._deadlines:
+                self._is_idle.notify_all()
+            return True
 
     def _watch(self) -> None:
         """Fail all requests as soon as the oldest one is overdue. Ends then, and after :meth:`abandon`."""
-        with self._changed:
+        with self._lock:
             while not self._error:
-                oldest = next(iter(self._deadlines.values()), None)
-                left = None if oldest is None else oldest - self._clock.monotonic()
-                if left is not None and left <= 0:
+                now = self._clock.monotonic()
+                # A request that begins while none is in progress is not overdue earlier than this.
+                left = next(iter(self._deadlines.values()), now + self._timeout) - now
+                if left <= 0:
                     break
-                self._changed.wait(left)
+                self._has_failed.wait(left)
         self.abandon(self._overdue())
