@@ -16,9 +16,11 @@ from uuid import UUID
 from karbor_like.datapath import errors
 from karbor_like.datapath.contract import Mark
 from karbor_like.datapath.location import RbdImage
-from karbor_like.datapath.rbd.access import Access, Description
-from karbor_like.datapath.rbd.extentmap import make_mark
+from karbor_like.datapath.rbd import opening
+from karbor_like.datapath.rbd.access import Access, Description, Snapshot
+from karbor_like.datapath.rbd.extentmap import Map, make_mark
 from karbor_like.datapath.rbd.opening import Way, as_target, open_access
+from karbor_like.datapath.rbd.volume import RbdReader
 
 _NAME: Final = re.compile(
     r"backup\.([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.snap\.0([0-9]{1,12})"
@@ -75,6 +77,15 @@ def listed(image: RbdImage, *, timeout: float, way: Way = "auto") -> Sequence[Ke
             return []
 
 
+def open_reader(image: RbdImage, mark_id: UUID, *, timeout: float, kind: Map = "exact", way: Way = "auto") -> RbdReader:
+    """Open the snapshot of a mark. Parameters and errors as of :func:`.opening.open_reader`."""
+
+    def find(described: Description) -> Snapshot | None:
+        return next((snapshot for found, _, snapshot in _snapshots(described) if found == mark_id), None)
+
+    return opening.open_reader(image, timeout=timeout, kind=kind, way=way, find=find)
+
+
 def remove(image: RbdImage, mark_id: UUID, *, timeout: float, way: Way = "auto") -> None:
     """Remove the snapshot of a mark. Nothing happens if it or the image does not exist.
 
@@ -105,11 +116,15 @@ def _find(access: Access, mark_id: UUID) -> KeptMark | None:
 
 
 def _marks(access: Access, image: Description) -> Sequence[KeptMark]:
-    marks = []
+    return [
+        KeptMark(mark_id, snapshot.name, created, make_mark(access.location, access.fsid(), image, snapshot))
+        for mark_id, created, snapshot in _snapshots(image)
+    ]
+
+
+def _snapshots(image: Description) -> Iterator[tuple[UUID, datetime, Snapshot]]:
+    """Yield the id, the time of creation and the snapshot of each mark of *image*, oldest first."""
     for snapshot in image.snapshots:
         match = _NAME.fullmatch(snapshot.name)
         if match and snapshot.usable:
-            created = datetime.fromtimestamp(int(match[2]), UTC)
-            mark = make_mark(access.location, access.fsid(), image, snapshot)
-            marks.append(KeptMark(UUID(match[1]), snapshot.name, created, mark))
-    return marks
+            yield UUID(match[1]), datetime.fromtimestamp(int(match[2]), UTC), snapshot

@@ -1,6 +1,6 @@
 """Opening of images, by one of two ways to the data: librbd in this process, or qemu-nbd and the command rbd as children."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Literal
 
@@ -8,7 +8,7 @@ from karbor_like.clock import Clock, SystemClock
 from karbor_like.datapath import errors
 from karbor_like.datapath.location import RbdImage
 from karbor_like.datapath.rbd import bindings
-from karbor_like.datapath.rbd.access import Access
+from karbor_like.datapath.rbd.access import Access, Description, Snapshot
 from karbor_like.datapath.rbd.extentmap import Map
 from karbor_like.datapath.rbd.librbd import LibrbdAccess
 from karbor_like.datapath.rbd.served import ServedAccess
@@ -22,11 +22,19 @@ DEAD_CLIENT_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.5
 
 
-def open_reader(location: RbdImage, *, timeout: float, kind: Map = "exact", way: Way = "auto") -> RbdReader:
+def open_reader(
+    location: RbdImage,
+    *,
+    timeout: float,
+    kind: Map = "exact",
+    way: Way = "auto",
+    find: Callable[[Description], Snapshot | None] | None = None,
+) -> RbdReader:
     """Open a snapshot.
 
     :param timeout: seconds that each call may take
     :param kind: of the maps; see :data:`.extentmap.Map`
+    :param find: finds the snapshot in the image; None: it is the one that *location* names
     :raises CannotOpen: this host has no way to the data, the configuration or the pool is missing, or Ceph refuses the user
     :raises SourceGone: the image or the snapshot does not exist
     :raises SourceFailed: Ceph does not answer or fails
@@ -34,9 +42,11 @@ def open_reader(location: RbdImage, *, timeout: float, kind: Map = "exact", way:
     access = open_access(location, timeout=timeout, way=way)
     try:
         image = access.describe()
-        snapshot = image.named(location.snapshot or "")
+        snapshot = find(image) if find else image.named(location.snapshot or "")
         if snapshot is None:
-            raise errors.SourceGone(f"{location}: does not exist; check the name of the snapshot")
+            raise errors.SourceGone(
+                f"{location}: the snapshot does not exist; check its name, and whether it was deleted"
+            )
         return RbdReader(access, access.open_snapshot(snapshot), image, snapshot, kind)
     except BaseException:
         access.close()

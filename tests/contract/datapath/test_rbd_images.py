@@ -287,8 +287,13 @@ class TestMarks:
             extents = reader.changed(kept.mark)
             assert extents is not None
             assert [extent.offset for extent in extents] == [2 * MIB]
+        with marks.open_reader(location, first, timeout=GENEROUS, way=way) as reader:
+            assert reader.mark() == kept.mark
+            assert fetch(reader, 2 * MIB, 512) == bytes(512), "as it was then"
         for _ in range(2):
             marks.remove(location, first, timeout=GENEROUS, way=way)
+        with pytest.raises(SourceGone):
+            marks.open_reader(location, first, timeout=GENEROUS, way=way)
         assert list(marks.listed(location, timeout=GENEROUS, way=way)) == [later]
 
     def test_their_names_are_removed_with_an_image_but_not_taken_for_backups_of_cinder(self, images: Images) -> None:

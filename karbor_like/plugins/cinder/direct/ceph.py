@@ -1,7 +1,7 @@
 """The backend for volumes in Ceph: snapshots are read with a user who cannot write, new volumes are written with another."""
 
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -44,7 +44,8 @@ class CephBackend(Backend):
         return obstacle(self.conf)
 
     def open_reader(self, context: HookContext, volume: StoredVolume, snapshot_id: str, times: Times) -> RbdReader:
-        return self._open(self._image(volume, self.conf.rbd_user, names.of_snapshot(snapshot_id)))
+        image = self._image(volume, self.conf.rbd_user, names.of_snapshot(snapshot_id))
+        return rbd.open_reader(image, timeout=self.conf.io_timeout, kind=self.conf.rbd_map)
 
     def open_writer(self, context: HookContext, volume: StoredVolume, connection: Connection) -> RbdWriter:
         return rbd.open_writer(image_of(self.conf, volume, connection, self._pool), timeout=self.conf.io_timeout)
@@ -53,29 +54,21 @@ class CephBackend(Backend):
         marks.keep(self._writable(volume), UUID(mark_id), SystemClock().now(), timeout=self.conf.io_timeout)
 
     def kept_marks(self, volume: StoredVolume) -> Collection[str]:
-        return {str(each.id) for each in self._listed(volume)}
+        image = self._image(volume, self.conf.rbd_user, None)
+        return {str(each.id) for each in marks.listed(image, timeout=self.conf.io_timeout)}
 
     def remove_mark(self, volume: StoredVolume, mark_id: str) -> None:
         marks.remove(self._writable(volume), UUID(mark_id), timeout=self.conf.io_timeout)
 
     def open_mark(self, volume: StoredVolume, mark_id: str) -> RbdReader:
-        name = next((each.name for each in self._listed(volume) if str(each.id) == mark_id), None)
-        if name is None:
-            raise errors.SourceGone(f"volume {volume.id}: its mark {mark_id} no longer exists")
-        return self._open(self._image(volume, self.conf.rbd_user, name))
-
-    def _listed(self, volume: StoredVolume) -> Sequence[marks.KeptMark]:
         image = self._image(volume, self.conf.rbd_user, None)
-        return marks.listed(image, timeout=self.conf.io_timeout)
+        return marks.open_reader(image, UUID(mark_id), timeout=self.conf.io_timeout, kind=self.conf.rbd_map)
 
     def _writable(self, volume: StoredVolume) -> RbdImage:
         return self._image(volume, self.conf.rbd_write_user, None)
 
     def _image(self, volume: StoredVolume, user: str, snapshot: str | None) -> RbdImage:
         return RbdImage(Path(self.conf.rbd_conf), user, self._pool, names.of_volume(volume.stored_id), snapshot)
-
-    def _open(self, location: RbdImage) -> RbdReader:
-        return rbd.open_reader(location, timeout=self.conf.io_timeout, kind=self.conf.rbd_map)
 
 
 def obstacle(conf: Any) -> str | None:

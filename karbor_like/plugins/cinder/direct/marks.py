@@ -6,6 +6,7 @@ retry finds what an earlier attempt made.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 from uuid import NAMESPACE_OID, uuid5
 
@@ -46,12 +47,12 @@ class StorageMarks(CloudObjects):
 
     def create(self, name: str) -> str:
         """Make a mark of the present content of the volume, and return its id."""
-        backend, volume = self._located()
+        backend, volume = self._located
         backend.keep_mark(volume, self.id_of(name))
         return self.id_of(name)
 
     def get(self, cloud_id: str) -> Any:
-        backend, volume = self._located()
+        backend, volume = self._located
         if cloud_id not in backend.kept_marks(volume):
             raise exception.ResourceNotFound(f"{self.noun} {cloud_id} does not exist")
         return _Mark(cloud_id)
@@ -63,14 +64,15 @@ class StorageMarks(CloudObjects):
             return []
 
     def delete(self, current: Any) -> None:
-        backend, volume = self._located()
+        backend, volume = self._located
         backend.remove_mark(volume, current.id)
 
     def failure(self, current: Any) -> str | None:
         return None
 
+    @cached_property
     def _located(self) -> tuple[Backend, StoredVolume]:
-        """Return the backend and the volume. Raises ResourceNotFound if the volume was deleted."""
+        """The backend and the volume, asked for once. Raises ResourceNotFound if the volume was deleted."""
         context = self._context
         seen = cloud_objects.fetch(context, Volumes(self.clients), context.resource.id)
         volume = choice.locate(context, seen)
