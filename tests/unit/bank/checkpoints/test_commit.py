@@ -109,11 +109,7 @@ def test_a_listing_that_lags_makes_nothing_available_whose_packs_are_gone(shared
 
 
 def test_what_a_writer_finds_of_the_one_before_it_is_committed_though_no_listing_shows_it(shared, clock):
-    class Slow(stores.EventualStore):
-        def _later(self):
-            return self._clock.monotonic() + TEST.listing_lag
-
-    slow = Slow(shared, clock, TEST.listing_lag)
+    slow = stores.EventualStore(shared, clock, TEST.listing_lag, always=True)
     bank = banks.make_bank(slow, clock=clock)
     with bank.leases.acquire(holder="one") as lease:
         section = banks.new_section(bank, "c1", lease)
@@ -132,11 +128,7 @@ def test_what_a_writer_finds_of_the_one_before_it_is_committed_though_no_listing
 
 
 def test_a_commit_does_not_depend_on_listings_of_what_its_writer_stored(shared, clock):
-    class Slow(stores.EventualStore):
-        def _later(self):
-            return self._clock.monotonic() + TEST.listing_lag
-
-    slow = Slow(shared, clock, TEST.listing_lag)
+    slow = stores.EventualStore(shared, clock, TEST.listing_lag, always=True)
     bank = banks.make_bank(slow, clock=clock)
     with bank.leases.acquire(holder="one") as lease:
         section = banks.new_section(bank, "c1", lease)

@@ -45,14 +45,14 @@ class Host:
 
 
 class Grudging(stores.EventualStore):
-    """The worst that listings may do: what is put they show as late as they may, what is deleted they hide at once."""
+    """The worst that listings may do: what is put they show *lag* seconds late, what is deleted they hide at once."""
+
+    def __init__(self, inner: MemoryStore, clock: ManualClock, lag: float) -> None:
+        super().__init__(inner, clock, lag, always=True)
 
     def delete(self, key: str) -> None:
         super().delete(key)
         self._ghosts.pop(key, None)
-
-    def _later(self) -> float:
-        return self._clock.monotonic() + self._lag
 
 
 @pytest.fixture
