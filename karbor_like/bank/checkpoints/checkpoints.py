@@ -269,7 +269,8 @@ class Checkpoints:
                 )
             pins, claim = valid.pins, valid.claim
             resolve_key = self._resolver_for(record.project_id)
-            commit.verify_pins(self._store, resolve_key, record.project_id, pins, listings_lag=self._listings_lag)
+            verifier = commit.PinVerifier(self._store, resolve_key, record.project_id, listings_lag=self._listings_lag)
+            verifier.verify(pins)
         put = self._reserve.put if status in _OF_DELETIONS else self._store.put
         self._events.append(
             checkpoint_id, record.events, status, data_key, detail=detail, pins=pins, claim=claim, put=put

@@ -5,8 +5,7 @@ See ``doc/source/contributor/bank-concurrency.rst``, section *Checkpoints*.
 
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping, Set
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Set
 
 from karbor_like.bank import errors, layout
 from karbor_like.bank.blocks import presence
@@ -40,11 +39,10 @@ class Committer:
         listings_lag: bool,
     ) -> None:
         self._store = store
-        self._resolve_key = resolve_key
         self._record = record
         self._lease = lease
         self._versions = versions
-        self._listings_lag = listings_lag
+        self._verifier = PinVerifier(store, resolve_key, record.project_id, lease, listings_lag=listings_lag)
 
     def collect(self, listed: Set[str] | None = None) -> Mapping[str, str]:
         """Find the valid object of every name, and check that everything it needs is stored.
@@ -63,24 +61,14 @@ class Committer:
             key = self._versions.newest(prefix, self._lease)
             if key is not None:
                 pins[prefix] = key
-        self._verify(pins)
+        self._verifier.verify(pins)
         return pins
 
     def adopt(self, commit: Event) -> Mapping[str, str]:
         """Return the pins of another writer's *commit* if everything they need is stored. Raises as :meth:`collect`."""
         pins = commit.pins or {}
-        self._verify(pins)
+        self._verifier.verify(pins)
         return pins
-
-    def _verify(self, pins: Mapping[str, str]) -> None:
-        verify_pins(
-            self._store,
-            self._resolve_key,
-            self._record.project_id,
-            pins,
-            self._lease,
-            listings_lag=self._listings_lag,
-        )
 
     def confirm(self, event: Event) -> None:
         """Remove the commit if the store received it after the end of the lease, or if that cannot be found out.
@@ -110,96 +98,116 @@ def listed_names(store: ObjectStore, checkpoint_id: str) -> Set[str]:
     }
 
 
-def verify_pins(
-    store: ObjectStore,
-    resolve_key: manifest.KeyResolver,
-    project_id: str,
-    pins: Mapping[str, str],
-    lease: Lease | None = None,
-    *,
-    listings_lag: bool,
-) -> None:
-    """Check that every pinned object, and every pack that the pinned manifests need, is stored.
+class PinVerifier:
+    """Checks that every pinned object, and every pack that the pinned manifests need, is stored.
 
+    :param project_id: of the checkpoint
     :param lease: of the writer that is about to commit; None to check an earlier commit again
     :param listings_lag: whether listings of the store may be late
-    :raises Corrupted: an object is missing or wrong
-    :raises LeaseLost: the lease expired meanwhile
     """
-    manifests = [key for key in pins.values() if layout.parse_resource_key(key).kind == "manifests"]
 
-    def verify_manifests() -> None:
-        for key in manifests:
-            if lease is not None:
-                lease.check()
-            _verify_manifest(store, resolve_key, project_id, key, lease, listings_lag=listings_lag)
+    def __init__(
+        self,
+        store: ObjectStore,
+        resolve_key: manifest.KeyResolver,
+        project_id: str,
+        lease: Lease | None = None,
+        *,
+        listings_lag: bool,
+    ) -> None:
+        self._store = store
+        self._resolve_key = resolve_key
+        self._project_id = project_id
+        self._lease = lease
+        if not listings_lag:
+            # A listing says the same as a stat request of that moment, for a thousand packs at once.
+            self._since = presence.ALWAYS
+        elif lease is not None:
+            # While a lease is valid, nothing deletes a pack or a segment that is younger than it.
+            self._since = lease.started
+        else:
+            self._since = presence.NEVER
 
-    def verify_document(key: str) -> None:
-        if lease is not None:
-            lease.check()
-        if not store.exists(key):
+    def verify(self, pins: Mapping[str, str]) -> None:
+        """Check everything that a commit with *pins* needs.
+
+        :raises Corrupted: an object is missing or wrong
+        :raises LeaseLost: the lease expired meanwhile
+        """
+        manifests = [key for key in pins.values() if layout.parse_resource_key(key).kind == "manifests"]
+
+        def verify_manifests() -> None:
+            for key in manifests:
+                self._check_lease()
+                packs = self._lease.packs.get(key) if self._lease is not None else None
+                if packs is not None:
+                    self._verify_known(key, packs)
+                else:
+                    self._verify_unknown(key)
+
+        documents = sorted(set(pins.values()) - set(manifests))
+        concurrently.both(verify_manifests, lambda: concurrently.each(self._verify_document, documents))
+
+    def _verify_document(self, key: str) -> None:
+        self._check_lease()
+        if not self._store.exists(key):
             raise errors.Corrupted(f"{key}: this document is missing")
 
-    documents = sorted(set(pins.values()) - set(manifests))
-    concurrently.both(verify_manifests, lambda: concurrently.each(verify_document, documents))
+    def _verify_known(self, key: str, packs: Mapping[str, int]) -> None:
+        """Check a manifest whose *packs* are known without its tables: those need not be read, only looked up like packs."""
+
+        def verify_segments() -> None:
+            head = self._read_head(key)
+            _refuse(key, presence.broken_segments(self._store, head, self._check_lease, believed_since=self._since))
+
+        def verify_packs() -> None:
+            _refuse(key, presence.broken_packs(self._store, self._project_id, packs, self._check_lease))
+
+        concurrently.both(verify_segments, verify_packs)
+
+    def _verify_unknown(self, key: str) -> None:
+        """Check a manifest whose packs have to be read from its tables."""
+        head = self._read_head(key)
+        tables = presence.for_segments(
+            self._store,
+            head,
+            lambda ref: manifest.read_table(self._store, head, ref, self._resolve_key),
+            self._check_lease,
+        )
+        sizes = {use.pack: use.size for uses in tables for use in uses}
+        # Packs of bases are older than the lease of the writer. It found them to be there after it had read what the
+        # collector deletes, so the collector keeps them. A listing that lags would not show that something else deleted
+        # one just now. Neither would a request for it show that this happens a moment later. With a request for each
+        # pack, the cost of an incremental write would grow with the volume.
+        looked_up = self._lease is not None and head.lease == self._lease.id
+        believed = presence.ALWAYS if looked_up else self._since
+        _refuse(
+            key,
+            presence.broken_packs(self._store, self._project_id, sizes, self._check_lease, believed_since=believed),
+        )
+
+    def _read_head(self, key: str) -> manifest.Head:
+        try:
+            head = manifest.read_head(self._store, key, self._resolve_key)
+            if self._lease is not None and head.lease != self._lease.id:
+                _check_in_time(key, head, self._store)
+        except errors.ObjectNotFound:
+            raise errors.Corrupted(f"{key}: this manifest is missing") from None
+        if head.project_id != self._project_id:
+            raise errors.Corrupted(f"{key}: is a manifest of project {head.project_id}, not of {self._project_id}")
+        return head
+
+    def _check_lease(self) -> None:
+        if self._lease is not None:
+            self._lease.check()
 
 
-def _verify_manifest(
-    store: ObjectStore,
-    resolve_key: manifest.KeyResolver,
-    project_id: str,
-    key: str,
-    lease: Lease | None,
-    *,
-    listings_lag: bool,
-) -> None:
-    # While a lease is valid, nothing deletes a pack or a segment that is younger than it.
-    since = lease.started if lease is not None else presence.NEVER
-    if not listings_lag:
-        # A listing says the same as a stat request of that moment, for a thousand packs at once.
-        since = presence.ALWAYS
-    check = lease.check if lease is not None else None
-    packs = lease.packs.get(key) if lease is not None else None
-    with ThreadPoolExecutor(1, "bank-commit") as pool:
-        if packs is not None:
-            found = pool.submit(_find_problem, presence.broken_packs(store, project_id, packs, check))
-        head = _read_head(store, resolve_key, project_id, key, lease)
-        if packs is not None:
-            # The tables of the segments need not be read to know the packs, so the segments are looked up like packs.
-            segments = presence.broken_segments(store, head, check, believed_since=since)
-            problem = _find_problem(segments) or found.result()
-        else:
-            tables = presence.for_segments(
-                store, head, lambda ref: manifest.read_table(store, head, ref, resolve_key), check
-            )
-            sizes = {use.pack: use.size for uses in tables for use in uses}
-            # Packs of bases are older than the lease of the writer. It found them to be there after it had read what the
-            # collector deletes, so the collector keeps them. A listing that lags would not show that something else deleted
-            # one just now. Neither would a request for it show that this happens a moment later. With a request for each
-            # pack, the cost of an incremental write would grow with the volume.
-            looked_up = lease is not None and head.lease == lease.id
-            believed = presence.ALWAYS if looked_up else since
-            problem = _find_problem(presence.broken_packs(store, project_id, sizes, check, believed_since=believed))
+def _refuse(key: str, broken: Iterator[tuple[str, str]]) -> None:
+    """Raise Corrupted with the first problem of what the manifest *key* needs, if there is one."""
+    problem = next((problem for _, problem in broken), None)
+    del broken  # ends the other lookups before the error is raised
     if problem is not None:
         raise errors.Corrupted(f"{key}: {problem}")
-
-
-def _find_problem(broken: Iterable[tuple[str, str]]) -> str | None:
-    return next((problem for _, problem in broken), None)
-
-
-def _read_head(
-    store: ObjectStore, resolve_key: manifest.KeyResolver, project_id: str, key: str, lease: Lease | None
-) -> manifest.Head:
-    try:
-        head = manifest.read_head(store, key, resolve_key)
-        if lease is not None and head.lease != lease.id:
-            _check_in_time(key, head, store)
-    except errors.ObjectNotFound:
-        raise errors.Corrupted(f"{key}: this manifest is missing") from None
-    if head.project_id != project_id:
-        raise errors.Corrupted(f"{key}: is a manifest of project {head.project_id}, not of {project_id}")
-    return head
 
 
 def _check_in_time(key: str, head: manifest.Head, store: ObjectStore) -> None:
