@@ -8,7 +8,6 @@ from django.urls import reverse
 from karbor_like.db import operations
 from karbor_like.db.checkpoints import CHECKPOINTS
 from karbor_like.db.restores import RESTORES
-from karbor_like_dashboard.content.restores import views
 from tests.fixtures.fake_catalogue import PROVIDER, SERVER, VOLUME
 
 GRAPH = json.dumps(
@@ -64,12 +63,6 @@ class WizardTest(Case):
         (made,) = [each for each in self.alice.get("/restores")["restores"] if not each["dry_run"]]
         self.assertEqual(address("detail", made["id"]), restored["Location"])
         self.assertEqual({ALL[1]: {"restore_name": "copy"}}, made["parameters"])
-
-    def test_a_parameter_of_several_types_is_shown_once(self):
-        parameters = {SERVER: {"name_prefix": "copy-", "power": "on"}, VOLUME: {"name_prefix": "copy-"}}
-        self.assertEqual(
-            [("name_prefix", "copy-", "Server, Volume"), ("power", "on", "Server")], views._parameters(parameters)
-        )
 
     def test_nothing_starts_that_was_not_checked(self):
         form = self.form()

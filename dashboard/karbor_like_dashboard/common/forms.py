@@ -1,5 +1,6 @@
 """Forms: one submission has one effect, errors of the API are shown in the form, and fields are made of JSON Schemas."""
 
+import html
 import uuid
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from horizon import exceptions as horizon_exceptions
 from horizon import forms as horizon_forms
 from horizon import messages
 
-from karbor_like_dashboard.common import listing, texts
+from karbor_like_dashboard.common import listing, parameters, texts
 from karbor_like_dashboard.exceptions import Failure
 
 #: Seconds for which a submission that had its effect is remembered: longer than users go back in the history of a browser.
@@ -127,11 +128,11 @@ def field_of(name: str, schema: Mapping[str, Any]) -> forms.Field | None:
     """
     types = schema.get("type", "string")
     known = {types} if isinstance(types, str) else set(types)
-    label = str(schema.get("title") or name.replace("_", " ").capitalize())
     common: dict[str, Any] = {
-        "label": label,
+        "label": parameters.title(name, schema),
         "required": False,
-        "help_text": str(schema.get("description") or ""),
+        # The template of Horizon regards it as HTML.
+        "help_text": html.escape(str(schema.get("description") or "")),
     }
     default = schema.get("default")
     if isinstance(schema.get("enum"), list):
@@ -151,7 +152,7 @@ def field_of(name: str, schema: Mapping[str, Any]) -> forms.Field | None:
         field = forms.CharField(max_length=schema.get("maxLength"), min_length=schema.get("minLength"), **common)
         pattern = schema.get("pattern")
         if isinstance(pattern, str):
-            field.help_text = " ".join(filter(None, [field.help_text, _("Pattern: %s") % pattern]))
+            field.help_text = " ".join(filter(None, [field.help_text, _("Pattern: %s") % html.escape(pattern)]))
     else:
         return None
     if default not in (None, ""):
@@ -173,8 +174,7 @@ class Options:
         self.properties: dict[str, tuple[str, str]] = {}
         self._defaults: dict[str, Any] = {}
         for kind, schema in sorted(schemas.items()):
-            properties = schema.get("properties") if isinstance(schema, Mapping) else None
-            for name, description in (properties or {}).items():
+            for name, description in parameters.properties(schema).items():
                 field = field_of(str(name), description if isinstance(description, Mapping) else {})
                 if field is None or name in without:
                     continue

@@ -11,7 +11,7 @@ from horizon.utils import memoized
 
 from karbor_like_dashboard import api
 from karbor_like_dashboard.common import forms as common
-from karbor_like_dashboard.common import graph, listing, texts, trees
+from karbor_like_dashboard.common import graph, listing, parameters, texts, trees
 from karbor_like_dashboard.content.plans import forms as plan_forms
 from karbor_like_dashboard.content.plans import tables as plan_tables
 from karbor_like_dashboard.content.plans import workflows as plan_workflows
@@ -71,6 +71,8 @@ class DetailView(listing.DetailView):
         context["graph"] = graph.context(resources)
         with api.reporting(self.request, _("Unable to list the providers")):
             context["provider"] = api.provider_names(self.request).get(shown.provider_id, shown.provider_id)
+        known = parameters.schemas(self.request, shown.provider_id, "options_schema")
+        context["parameters"] = parameters.rows(shown.parameters or {}, known)
         with api.reporting(self.request, _("Unable to list the schedules of the plan")):
             context["operations"] = [
                 {

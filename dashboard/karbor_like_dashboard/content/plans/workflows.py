@@ -1,5 +1,6 @@
 """The wizard that creates a plan."""
 
+import html
 from typing import Any
 
 from django import forms
@@ -89,7 +90,8 @@ class ProviderAction(workflows.Action):
             options = common.Options(f"option_{number}", schemas)
             for name, field in options.fields.items():
                 switch = {"class": "switched", "data-switch-on": "dp_provider"}
-                field.widget.attrs.update({**switch, f"data-dp_provider-{provider.id}": field.label})
+                # The script of Horizon takes it as HTML.
+                field.widget.attrs.update({**switch, f"data-dp_provider-{provider.id}": html.escape(field.label)})
                 self.fields[name] = field
             self._options[provider.id] = options
 

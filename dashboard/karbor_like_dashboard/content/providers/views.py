@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from horizon import tables
 
 from karbor_like_dashboard import api
-from karbor_like_dashboard.common import listing, texts
+from karbor_like_dashboard.common import listing, parameters, texts
 
 
 class Checkpoints(tables.LinkAction):
@@ -79,12 +79,13 @@ def _options(schemas: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "type": texts.resource_type(kind),
+            "title": parameters.title(name, option),
             "name": name,
             "values": ", ".join(str(value) for value in option.get("enum") or ()) or option.get("type"),
             "default": option.get("default"),
-            "description": option.get("description") or option.get("title"),
+            "description": option.get("description"),
         }
         for kind, schema in sorted(schemas.items())
-        for name, option in ((schema or {}).get("properties") or {}).items()
+        for name, option in parameters.properties(schema).items()
         if isinstance(option, Mapping)
     ]

@@ -14,7 +14,7 @@ from horizon import forms as horizon_forms
 from horizon.utils import memoized
 
 from karbor_like_dashboard import api
-from karbor_like_dashboard.common import listing, progress, texts, trees
+from karbor_like_dashboard.common import listing, parameters, progress, texts, trees
 from karbor_like_dashboard.content.checkpoints.tables import named
 from karbor_like_dashboard.content.restores import candidates
 from karbor_like_dashboard.content.restores import forms as restore_forms
@@ -52,15 +52,6 @@ def _page_of(key: str) -> str | None:
         return reverse(_PAGES[kind], args=[id_])
     except (KeyError, NoReverseMatch):
         return None
-
-
-def _parameters(parameters: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
-    """Return name, value, and the resources to which they apply, of parameters; each value of a name once."""
-    found: dict[tuple[str, str], tuple[str, Any, list[str]]] = {}
-    for kind, values in parameters.items():
-        for name, value in values.items():
-            found.setdefault((name, repr(value)), (name, value, []))[2].append(texts.resource_type(kind))
-    return [(name, value, ", ".join(kinds)) for name, value, kinds in found.values()]
 
 
 def _original_names(request: Any, restore: Any) -> dict[str, str]:
@@ -146,7 +137,9 @@ class DetailView(listing.DetailView):
         return {
             "actions": restore_tables.Restores(self.request).render_row_actions(shown),
             "url": self.back(),
-            "parameters": _parameters(shown.parameters or {}),
+            "parameters": parameters.rows(
+                shown.parameters or {}, parameters.schemas(self.request, shown.provider_id, "restore_schema")
+            ),
             **_context(shown, _original_names(self.request, shown), _restored_names(self.request, shown)),
         }
 
