@@ -3,10 +3,13 @@
 import copy
 
 from cloud import SERVER_ID, VOLUME_ID, Case
+from django import forms
 from django.urls import reverse
 
+from karbor_like.plugins.neutron.network import RESTORE_SCHEMA as NETWORK_SCHEMA
+from karbor_like.plugins.nova.server import RESTORE_SCHEMA as SERVER_SCHEMA
 from karbor_like_dashboard.common import forms as common_forms
-from karbor_like_dashboard.common import parameters
+from karbor_like_dashboard.common import maps, parameters
 from tests.fixtures.fake_catalogue import PROVIDER, SERVER, VOLUME
 
 TITLE = '<b>"T"</b>'
@@ -25,6 +28,10 @@ class RowsTest(Case):
         known = {SERVER: {"properties": {"a": {"title": "A of servers"}, "b": {"title": "B"}}}, VOLUME: {}}
         given = {f"{SERVER}#{SERVER_ID}": {"a": 1}, "*": {"b": 2}, f"{VOLUME}#{VOLUME_ID}": {"b": 3}}
         self.assertEqual(["A of servers", "B", "B"], [title for title, _value, _kinds in parameters.rows(given, known)])
+
+    def test_a_map_is_shown_as_it_is_entered(self):
+        given = {SERVER: {"network_map": {"old-1": "new-1", "old-2": "new-2"}}}
+        self.assertEqual([("Network map", "old-1 = new-1, old-2 = new-2", "Server")], parameters.rows(given, {}))
 
     def test_schemas_without_meaning_leave_the_names(self):
         for known in ({}, {VOLUME: None}, {VOLUME: {"properties": []}}, {VOLUME: {"properties": {"a_b": True}}}):
@@ -78,3 +85,49 @@ class PagesTest(Case):
     def test_the_pattern_in_a_help_text(self):
         field = common_forms.field_of("a", {"type": "string", "pattern": '^[^"<]*$'})
         self.assertEqual("Pattern: ^[^&quot;&lt;]*$", field.help_text)
+
+
+class MapTest(Case):
+    def test_pairs(self):
+        for text, found in (
+            ("", None),
+            (" \r\n", None),
+            ("a = b\r\n\r\n c d=e=f ", {"a": "b", "c d": "e=f"}),
+        ):
+            with self.subTest(text=text):
+                self.assertEqual(found, maps.MapField(required=False).clean(text))
+
+    def test_lines_that_are_wrong(self):
+        for text, message in (
+            ("a = b\nc", "Line 2 is not a pair"),
+            ("= b", "Line 1 is not a pair"),
+            ("a =", "Line 1 is not a pair"),
+            ("a = b\n\na = c", "Line 3 has another value for a."),
+        ):
+            with self.subTest(text=text), self.assertRaisesRegex(forms.ValidationError, message):
+                maps.MapField(required=False).clean(text)
+
+    def test_all_maps_of_restores_have_fields(self):
+        for schema, names in ((SERVER_SCHEMA, {"network_map", "volume_map"}), (NETWORK_SCHEMA, {"network_map"})):
+            options = common_forms.Options("option", {SERVER: schema})
+            found = {
+                options.properties[key][1] for key, each in options.fields.items() if isinstance(each, maps.MapField)
+            }
+            self.assertEqual(names, found)
+
+    def test_other_objects_have_no_field(self):
+        for schema in (
+            {"type": "object"},
+            {"type": "object", "additionalProperties": {"type": "object"}},
+            {"type": "object", "additionalProperties": {"type": "string"}, "properties": {"a": {"type": "string"}}},
+        ):
+            with self.subTest(schema=schema):
+                self.assertIsNone(common_forms.field_of("a", schema))
+
+    def test_a_default_is_shown_and_not_sent(self):
+        schema = {"type": "object", "additionalProperties": {"type": "string"}, "default": {"a": "b"}}
+        options = common_forms.Options("option", {VOLUME: {"properties": {"m": schema}}})
+        (key, field), *_none = options.fields.items()
+        shown = field.prepare_value(field.initial)
+        self.assertEqual("a = b", shown)
+        self.assertEqual({}, options.parameters({key: field.clean(shown)}))

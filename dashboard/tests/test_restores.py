@@ -8,6 +8,7 @@ from django.urls import reverse
 from karbor_like.db import operations
 from karbor_like.db.checkpoints import CHECKPOINTS
 from karbor_like.db.restores import RESTORES
+from karbor_like.plugins.nova.server import RESTORE_SCHEMA as SERVER_SCHEMA
 from tests.fixtures.fake_catalogue import PROVIDER, SERVER, VOLUME
 
 GRAPH = json.dumps(
@@ -84,6 +85,21 @@ class WizardTest(Case):
         self.assertEqual((ALL[1:], False), (call["resources"], call["with_children"]))
         made = next(each for each in self.alice.get("/restores")["restores"] if not each["dry_run"])
         self.assertEqual({ALL[1]: {"restore_name": "data-2"}}, made["parameters"])
+
+    def test_a_map_of_networks(self):
+        name = "network_map"
+        schema = {"type": "object", "properties": {name: SERVER_SCHEMA["properties"][name]}}
+        self.protection.providers[PROVIDER]["extended_info_schema"]["restore_schema"] = {SERVER: schema}
+        fields = self.client.get(self.page).context["form"].fields
+        (field,) = [key for key, field in fields.items() if field.label == "Server: Network Map"]
+        response = self.client.post(self.page, self.form(**{field: "old"}))
+        self.assertContains(response, "Line 1 is not a pair")
+        self.assertEqual([], self.dry())
+        response, form = self.checked(self.form(**{field: "old-1 = new-1\r\nold-2 = new-2"}))
+        self.assertContains(response, "old-1 = new-1")
+        self.assertEqual(302, self.client.post(self.start, form).status_code)
+        made = next(each for each in self.alice.get("/restores")["restores"] if not each["dry_run"])
+        self.assertEqual({SERVER: {name: {"old-1": "new-1", "old-2": "new-2"}}}, made["parameters"])
 
     def test_existing_resources_are_offered_by_type(self):
         self.protection.resources[VOLUME][0]["name"] = "<b>d</b>"

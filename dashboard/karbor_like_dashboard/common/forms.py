@@ -13,7 +13,7 @@ from horizon import exceptions as horizon_exceptions
 from horizon import forms as horizon_forms
 from horizon import messages
 
-from karbor_like_dashboard.common import listing, parameters, texts
+from karbor_like_dashboard.common import listing, maps, parameters, texts
 from karbor_like_dashboard.exceptions import Failure
 
 #: Seconds for which a submission that had its effect is remembered: longer than users go back in the history of a browser.
@@ -122,7 +122,7 @@ _BOOLEANS = (_NOTHING, ("true", gettext_lazy("Yes")), ("false", gettext_lazy("No
 
 
 def field_of(name: str, schema: Mapping[str, Any]) -> forms.Field | None:
-    """Return the form field of a property of a JSON Schema; None for objects and lists.
+    """Return the form field of a property of a JSON Schema; None for lists, and for objects other than maps of texts.
 
     An empty field leaves the property out: the default of the provider applies.
     """
@@ -153,9 +153,11 @@ def field_of(name: str, schema: Mapping[str, Any]) -> forms.Field | None:
         pattern = schema.get("pattern")
         if isinstance(pattern, str):
             field.help_text = " ".join(filter(None, [field.help_text, _("Pattern: %s") % html.escape(pattern)]))
+    elif maps.is_map(schema):
+        field = maps.MapField(**common)
     else:
         return None
-    if default not in (None, ""):
+    if default not in (None, "", {}):
         field.initial = default
     return field
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from karbor_like_dashboard import api
-from karbor_like_dashboard.common import texts
+from karbor_like_dashboard.common import maps, texts
 from karbor_like_dashboard.exceptions import Failure
 
 #: JSON Schemas by type of resource.
@@ -52,7 +52,8 @@ def rows(parameters: Mapping[str, Mapping[str, Any]], known: Schemas) -> list[tu
     for kind, values in parameters.items():
         for name, value in values.items():
             shown = _title(kind, name, known)
-            found.setdefault((name, shown, repr(value)), (shown, value, []))[2].append(texts.resource_type(kind))
+            meant = ", ".join(maps.lines(value)) if isinstance(value, Mapping) else value
+            found.setdefault((name, shown, repr(value)), (shown, meant, []))[2].append(texts.resource_type(kind))
     return [(shown, value, ", ".join(kinds)) for shown, value, kinds in found.values()]
 
 
