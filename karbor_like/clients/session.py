@@ -22,11 +22,12 @@ from keystoneauth1 import session as ksa_session
 from keystoneauth1.access import service_catalog
 from keystoneauth1.identity import access as access_plugin
 from keystoneauth1.identity import v3
+from keystoneauth1.loading import session as session_loading
 from oslo_config import cfg
 
 from karbor_like import deadline, exception
 from karbor_like.clients import errors
-from karbor_like.clients.http import LimitedSession
+from karbor_like.clients.http import LimitedSession, SharedSession
 from karbor_like.conf import clients as options
 from karbor_like.context import RequestContext
 
@@ -133,7 +134,7 @@ class Identities:
     def session(self, group: str, auth: plugin.BaseAuthPlugin) -> ksa_session.Session:
         """Return a session with the TLS options and the timeout of option group *group*."""
         limited = LimitedSession(deadline.TOTAL * self._conf[group].timeout)
-        return loading.load_session_from_conf_options(self._conf, group, auth=auth, session=limited)
+        return _SessionLoader().load_from_conf_options(self._conf, group, auth=auth, session=limited)
 
     def _load(self, **overrides: Any) -> plugin.BaseAuthPlugin | None:
         try:
@@ -212,6 +213,15 @@ class Identities:
                 " choose one with project_id or project_name"
             )
         return projects[0]["id"]
+
+
+class _SessionLoader(session_loading.Session):
+    """Creates sessions whose plugin several threads may use."""
+
+    @property
+    def plugin_class(self) -> type[ksa_session.Session]:
+        """The class of the sessions."""
+        return SharedSession
 
 
 class _Catalogue(service_catalog.ServiceCatalogV3):

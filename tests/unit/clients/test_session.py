@@ -2,9 +2,13 @@
 
 import json
 import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import requests
 import webob
 from keystoneauth1 import loading, session
 from keystoneauth1.identity import v3
@@ -359,3 +363,50 @@ def test_no_secret_is_logged(
     assert "X-Auth-Token" in text, "the requests were not logged at all"
     for secret in secrets:
         assert secret not in text
+
+
+class TestThreads:
+    """Two threads are refused with the token that they share, before either of them signs in again."""
+
+    def renew(self, clients: Clients, expire: Callable[[], object]) -> int:
+        """Return how often two threads sign in when their token is refused."""
+        volumes_of(clients)
+        refused, signed_in = threading.Barrier(2), []
+
+        def watch(response: requests.Response, *args: Any, **kwargs: Any) -> None:
+            if response.request.method == "POST":
+                signed_in.append(response.url)
+            elif response.status_code == 401:
+                refused.wait(60)
+
+        clients.cinder().client.session.session.hooks["response"].append(watch)
+        expire()
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(volumes_of, [clients] * 2))
+        return len(signed_in)
+
+    def test_the_service_user_signs_in_once(
+        self, conf: cfg.ConfigOpts, context: RequestContext, cloud: Sandbox
+    ) -> None:
+        clients = ClientFactory(conf).for_context(context)
+        cloud.expire_token(context.auth_token)
+        service = cloud.session("karbor").get_user_id()
+        assert self.renew(clients, lambda: cloud.expire_tokens_of(service)) == 1
+
+    def test_an_account_in_another_cloud_signs_in_once(self, conf: cfg.ConfigOpts, cloud: Sandbox) -> None:
+        clients = ClientFactory(conf).for_target(cloud.auth_url, TARGET_AUTH)
+        user = clients.session.get_user_id()
+        assert self.renew(clients, lambda: cloud.expire_tokens_of(user)) == 1
+
+    def test_a_session_leaves_the_new_token_that_another_one_got(
+        self, conf: cfg.ConfigOpts, context: RequestContext, cloud: Sandbox
+    ) -> None:
+        factory = ClientFactory(conf)
+        first, second = factory.for_context(context), factory.for_context(context)
+        for clients in (first, second):
+            clients.session.get_auth_headers()
+        cloud.expire_tokens_of(cloud.session("karbor").get_user_id())
+        assert first.session.invalidate()
+        renewed = first.session.get_auth_headers()
+        assert second.session.invalidate()
+        assert second.session.get_auth_headers() == renewed
