@@ -10,8 +10,11 @@ forge lines or hide them.
 
 import logging
 import re
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
+from importlib import metadata
+from types import ModuleType
 from typing import Any, Final
 
 from oslo_config import cfg
@@ -200,13 +203,35 @@ def _escaping(function: Callable[..., str]) -> Callable[..., str]:
 def setup(conf: cfg.ConfigOpts, project: str, version: str, clock: Clock | None = None) -> None:
     """Set up oslo.log, and all handlers that its configuration creates.
 
+    In ``log_dir``, the log has the name of the program, also if the program was started as ``python -m`` *module*.
+
+    :param project: name of the installed distribution
     :param clock: measures the time between repetitions
     """
+    program = program_of(sys.modules["__main__"], project)
+    # The library derives the name from the outermost frame: that of the script, or else one within Python.
+    if program and conf.log_dir and not conf.log_file:
+        conf.set_default("log_file", f"{program}.log")
     log.setup(conf, project, version)
     loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.Logger.manager.loggerDict))]
     handlers = {handler for logger in loggers for handler in logger.handlers}
     for handler in handlers:
         protect(handler, clock or SystemClock())
+
+
+def program_of(main: ModuleType, project: str) -> str | None:
+    """Return the name of the program whose main module is *main* if it was started as ``python -m`` *module*, else None.
+
+    It is that of the script of *project* that runs the same module, or that of the module if there is no such script.
+    """
+    if main.__spec__ is None:
+        return None
+    name = main.__spec__.name.removesuffix(".__main__")
+    try:
+        scripts = metadata.distribution(project).entry_points.select(group="console_scripts")
+    except metadata.PackageNotFoundError:
+        return name
+    return next((script.name for script in scripts if script.module == name), name)
 
 
 def protect(handler: logging.Handler, clock: Clock) -> None:

@@ -3,7 +3,11 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 import threading
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,6 +18,7 @@ from oslo_log import formatters
 from karbor_like import exception, logs, service
 from karbor_like.clock import ManualClock
 from karbor_like.watchdog import Watchdog
+from tests.fixtures.processes import environment
 
 FORGED = "data\n2031-01-01 00:00:00.000 1 ERROR karbor_like [-] forged\r\x1b[2J\x1b]0;title\x07\x85\u2028\u202e"
 
@@ -203,15 +208,62 @@ def test_a_periodic_task_logs_the_first_failure_and_that_it_works_again(log: Log
     assert "the poll works again after 50 failures" in said[1]
 
 
-def test_all_handlers_of_a_service_are_set_up(tmp_path, monkeypatch):
+@pytest.fixture
+def root():
+    """The root logger, whose handlers are put back afterwards."""
     root = logging.getLogger()
     before = list(root.handlers), root.level
-    try:
-        path = tmp_path / "karbor_like.conf"
-        path.write_text(f"[DEFAULT]\nlog_file = {tmp_path}/service.log\nuse_stderr = true\n")
-        service.prepare(["--config-file", str(path)])
-        logger().warning("volume %s", "a\nb")
-        assert [type(handler.formatter) for handler in root.handlers] == [logs.SafeFormatter] * 2
-        assert "volume a\\nb" in (tmp_path / "service.log").read_text()
-    finally:
-        root.handlers, root.level = before[0], before[1]
+    yield root
+    for handler in set(root.handlers) - set(before[0]):
+        handler.close()
+    root.handlers, root.level = before[0], before[1]
+
+
+def test_all_handlers_of_a_service_are_set_up(tmp_path, root):
+    path = tmp_path / "karbor_like.conf"
+    path.write_text(f"[DEFAULT]\nlog_file = {tmp_path}/service.log\nuse_stderr = true\n")
+    service.prepare(["--config-file", str(path)])
+    logger().warning("volume %s", "a\nb")
+    assert [type(handler.formatter) for handler in root.handlers] == [logs.SafeFormatter] * 2
+    assert "volume a\\nb" in (tmp_path / "service.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (None, None),
+        ("karbor_like.cmd.protection", "karbor-like-protection"),
+        ("karbor_like.cmd.manage.__main__", "karbor-like-manage"),
+        ("karbor_like.sandbox.__main__", "karbor_like.sandbox"),
+    ],
+)
+def test_a_module_that_is_run_has_the_name_of_its_script(module, name):
+    main = ModuleType("__main__")
+    main.__spec__ = None if module is None else ModuleSpec(module, None)
+    assert logs.program_of(main, service.PROJECT) == name
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ("log_dir = {}", {"karbor-like-protection.log"}),
+        ("log_dir = {}\nlog_file = mine", {"mine"}),
+        ("log_file = {}/mine", {"mine"}),
+        ("use_stderr = true", set()),
+    ],
+)
+def test_the_log_of_a_module_that_is_run(tmp_path, monkeypatch, options, names):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec("karbor_like.cmd.protection", None))
+    path = tmp_path / "karbor_like.conf"
+    path.write_text(f"[DEFAULT]\n{options.format(tmp_path)}\n")
+    service.prepare(["--config-file", str(path)])
+    assert {found.name for found in tmp_path.iterdir()} == {path.name, *names}
+
+
+def test_python_tells_which_module_is_run(tmp_path):
+    (tmp_path / "probe.py").write_text("from karbor_like import service\nservice.prepare()\n")
+    command = [sys.executable, "-W", "ignore", "-m", "probe", "--log-dir", tmp_path]
+    subprocess.run(command, check=True, env=environment(), cwd=tmp_path)
+    assert [found.name for found in tmp_path.glob("*.log")] == ["probe.log"]
