@@ -126,7 +126,10 @@ class Application:
     def _interrupted(
         self, call: web.Call, body: Iterable[bytes], fault: faults.Fault, log: faults.LoggedCall
     ) -> Iterator[bytes]:
-        """Send ``after_bytes`` of the body, then carry out the fault."""
+        """Send ``after_bytes`` of the body, then carry out the fault, unless the body has fewer.
+
+        A fault after a complete response would strike the next request on the same connection, whichever that is.
+        """
         left = fault.after_bytes
         try:
             for chunk in body if left else ():
@@ -137,6 +140,8 @@ class Application:
         finally:
             if hasattr(body, "close"):
                 body.close()
+        if left:
+            return
         log.status = 0
         error = self._interrupt(fault)
         call.request.environ[web.HANGUP]()

@@ -37,7 +37,8 @@ class Fault:
         that the call makes or restores; its status does not show it
     :param where: ``cut`` and ``stall`` either in the ``request`` (before processing, or in the middle of the body) or in the
         ``response`` (after processing; without *after_bytes*, the whole response is lost)
-    :param after_bytes: bytes of the body to transfer before ``cut`` and ``stall``; bytes of a ``short`` image
+    :param after_bytes: bytes of the body to transfer before ``cut`` and ``stall``, which do not strike a response with fewer;
+        bytes of a ``short`` image
     :param seconds: duration of ``delay``
     """
 

@@ -109,6 +109,15 @@ def test_a_stall_lasts_until_it_is_cleared(cloud: Sandbox, alice: Clients) -> No
     assert isinstance(outcome[0], requests.exceptions.ChunkedEncodingError)
 
 
+@pytest.mark.parametrize("kind", ["stall", "cut"])
+def test_a_response_that_is_complete_before_is_not_struck(cloud: Sandbox, alice: Clients, kind: str) -> None:
+    image = alice.image(io.BytesIO(DATA))
+    cloud.fault(service="image", method="GET", path="/file$", kind=kind, after_bytes=len(DATA) + 1, times=0)
+    for _ in range(2):
+        assert b"".join(alice.glance.images.data(image.id)) == DATA
+        assert alice.glance.images.get(image.id).id == image.id, "on the same connection"
+
+
 @pytest.mark.parametrize("kind", ["volume", "snapshot", "upload", "server", "image"])
 def test_an_error_fault_moves_the_resource_to_error_with_a_reason(cloud: Sandbox, alice: Clients, kind: str) -> None:
     volume, image = alice.volume(), alice.image()
