@@ -60,6 +60,8 @@ roots.forEach(root => {
 return found;
 """
 
+#: Seconds after which what keeps users from a page is not the work of scripts that have not run yet.
+_SETTLING = 30
 #: What a page may do between two looks at it.
 _CHANGES = (exceptions.NoSuchElementException, exceptions.StaleElementReferenceException)
 
@@ -204,7 +206,11 @@ class Browser:
     def look(self, name: str) -> None:
         """Keep a picture of the page, and note what keeps users from it who do not see it or have no mouse."""
         self.picture(name)
-        self.obstacles += [f"{name}: {each}" for each in self.driver.execute_script(_OBSTACLES)]
+        end = time.monotonic() + _SETTLING
+        # The scripts of a page name its elements after the browser has loaded it.
+        while (found := self.driver.execute_script(_OBSTACLES)) and time.monotonic() < end:
+            time.sleep(0.1)
+        self.obstacles += [f"{name}: {each}" for each in found]
 
     def press(self, *keys: str) -> None:
         """Press keys, one after the other, where the focus is."""
