@@ -76,7 +76,7 @@ max_window = 30
 follow_interval = 1
 
 [protection]
-progress_interval = 0.1
+progress_interval = 0
 """
 
 #: The plugin may be one of the tests of the service.
