@@ -7,8 +7,8 @@ ready, and calls :meth:`Deployable.complete` of each when all are. If the restor
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from karbor_like.clients.factory import Clients
 from karbor_like.plugins.objects import CloudObjects
@@ -27,6 +27,10 @@ class Deployable(CloudObjects):
     An object must be recognizable by ``name``, the argument of :meth:`create` and :meth:`find`, from the request that creates
     it until :meth:`complete`: as its name, in its description or in its metadata.
     """
+
+    #: Where a template of Heat has the description of an object: names of nested properties. Empty if Heat cannot create an
+    #: object with a description by which :meth:`find` finds it.
+    described_by: ClassVar[Sequence[str]] = ()
 
     def __init__(self, clients: Clients, service: Clients | None, properties: Callable[[], Properties]) -> None:
         super().__init__(clients)
@@ -49,6 +53,13 @@ class Deployable(CloudObjects):
         be restored, and ``{"get_resource": name}`` for what the template creates. A need that is not certain does not count.
         """
         return {}
+
+    def describe(self, cloud_id: str) -> list[str]:
+        """Give an object that Heat created its final description. Idempotent. Return remarks on what the cloud refused.
+
+        Called in place of :meth:`complete`, of types with :attr:`described_by`.
+        """
+        return []
 
     def complete(self, cloud_id: str) -> list[str]:
         """Give the object its final name, description and metadata. Idempotent. Return remarks on what the cloud refused."""

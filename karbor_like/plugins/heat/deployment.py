@@ -1,14 +1,15 @@
 """Creation of the resources of a restore's template as one stack of Heat, and its deletion."""
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
+from karbor_like.clients.factory import Clients
 from karbor_like.domain.resource import Resource
 from karbor_like.domain.template import Template
-from karbor_like.plugins.deployable import Deployable
+from karbor_like.plugins.deployable import Deployable, Properties
 from karbor_like.plugins.heat import hot, stack
 from karbor_like.plugins.protection import HookContext, Journal
 from karbor_like.plugins.toolkit import deployment
@@ -36,28 +37,44 @@ class StackDeployment:
             self._single.deploy()
 
     def complete(self, names: Iterable[str]) -> list[str]:
-        """Do nothing: resources of a stack have their final names from the beginning."""
-        return []
+        """Give deployed objects their final descriptions: they have their final names. Return remarks on what the cloud refused."""
+        created, remarks = self._created(), list[str]()
+        for name in sorted(created.keys() & {*names}):
+            kind, properties = self._resolved[name]["type"], self._resolved[name]["properties"]
+            if self.types[kind].described_by:
+                objects = self.types[kind](self.context.clients, self.context.service, functools.partial(dict, properties))
+                describe = functools.partial(objects.describe, created[name])
+                remarks += self.context.waiter.call(describe, check=self.context.check)
+        return remarks
 
     @property
     def ids(self) -> dict[str, str]:
         """The deployed objects: the original ``Type#id`` that each restores -> its id."""
+        created = self._created()
+        originals = self.template().originals.items()
+        return {original: created[name] for original, name in originals if name in created}
+
+    def _created(self) -> dict[str, str]:
+        """Return the ids of the objects of the stack by their names in the template."""
         entry = self.journal(STACK).peek(deployment.ROLE)
         if entry is None or entry.cloud_id is None:
             return {}
         stack_id = entry.cloud_id
-        objects = stack.Stack(self.context.clients, self.context.service, self._properties)
-        found = self.context.waiter.call(lambda: objects.resources(stack_id), check=self.context.check)
-        originals = self.template().originals.items()
-        return {original: found[name] for original, name in originals if name in found}
+        objects = self._stacks(self.context.clients, self.context.service, self._properties)
+        return self.context.waiter.call(lambda: objects.resources(stack_id), check=self.context.check)
 
     def remove(self, descriptions: Iterable[Resource]) -> None:
         """Delete the stack. Idempotent. Raises ResourceFailed if it cannot be deleted."""
         self._single.remove(descriptions)
 
-    @cached_property
+    @functools.cached_property
     def _single(self) -> deployment.Deployment:
-        return deployment.Deployment(self._wrapped, {stack.TYPE: stack.Stack}, self.context, self.journal)
+        return deployment.Deployment(self._wrapped, {stack.TYPE: self._stacks}, self.context, self.journal)
+
+    def _stacks(
+        self, clients: Clients, service: Clients | None, properties: Callable[[], Properties]
+    ) -> stack.Stack:
+        return stack.Stack(clients, service, properties, self.types)
 
     def _wrapped(self) -> Template:
         template = Template()
@@ -65,9 +82,9 @@ class StackDeployment:
         return template
 
     def _properties(self) -> dict[str, Any]:
-        return {"template": hot.document(self._resolved), "timeout_mins": math.ceil(self.context.waiter.timeout / 60)}
+        return {"template": hot.document(self._resolved, self.types), "timeout_mins": math.ceil(self.context.waiter.timeout / 60)}
 
-    @cached_property
+    @functools.cached_property
     def _resolved(self) -> hot.Resolved:
         resolved = self.template().resolve({**self.context.restored, **self.context.mapping})
         return {name: resolved[name] for name in deployment.ordered(resolved, self.types)}

@@ -4,17 +4,21 @@ https://docs.openstack.org/heat/latest/template_guide/hot_spec.html
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from karbor_like import exception
 from karbor_like.domain.template import Reference
+from karbor_like.plugins.deployable import Deployable
 
 VERSION: Final = "2018-08-31"
 
 #: Heat's defaults of ``max_resources_per_stack`` and ``max_template_size``.
 MAX_RESOURCES: Final = 1000
 MAX_BYTES: Final = 512 * 1024
+
+#: The parameter with the description by which the objects of a stack are found, also those that Heat forgot.
+MARK: Final = "karbor_like_mark"
 
 #: The property with what only the creation of resources one by one can set.
 DIRECT: Final = "direct"
@@ -56,48 +60,61 @@ _FUNCTIONS: Final = frozenset(
 )
 
 Resolved = Mapping[str, Mapping[str, Any]]
+Types = Mapping[str, type[Deployable]]
 
 
-def obstacle(resolved: Resolved) -> str | None:
-    """Return what Heat would not restore of a resolved template, or None if it restores everything."""
+def obstacle(resolved: Resolved, types: Types) -> str | None:
+    """Return what Heat would not restore of a resolved template, or None if it restores everything.
+
+    :param types: type in the template -> what finds its objects
+    """
     for name, description in resolved.items():
         if description["properties"].get(DIRECT):
             return f"{name} has properties that Heat does not know: {', '.join(description['properties'][DIRECT])}"
         if not description["type"].startswith("OS::"):
             return f"{name} has a type that Heat does not know: {description['type']}"
     try:
-        document(resolved)
+        document(resolved, types)
     except exception.Conflict as error:
         return error.message
     return None
 
 
-def document(resolved: Resolved) -> str:
-    """Return a template for Heat, as JSON.
+def document(resolved: Resolved, types: Types) -> str:
+    """Return a template for Heat, as JSON. Objects that can have a mark get the parameter :data:`MARK` as description.
 
     :param resolved: descriptions by name, as :meth:`karbor_like.domain.template.Template.resolve` returned them
+    :param types: type in the template -> what finds its objects
 
     Raises Conflict if Heat would refuse it because of its size.
     """
     literals: dict[str, Any] = {}
-    resources = {name: _resource(description, literals) for name, description in resolved.items()}
+    resources = {name: _resource(description, types, literals) for name, description in resolved.items()}
     if len(resources) > MAX_RESOURCES:
         raise exception.Conflict(
             f"the restore creates {len(resources)} resources; a stack of Heat has at most {MAX_RESOURCES}"
         )
-    body: dict[str, Any] = {"heat_template_version": VERSION, "resources": resources}
-    if literals:
-        body["parameters"] = {name: {"type": "json", "default": value} for name, value in literals.items()}
+    parameters = {name: {"type": "json", "default": value} for name, value in literals.items()}
+    parameters[MARK] = {"type": "string", "default": ""}
+    body = {"heat_template_version": VERSION, "parameters": parameters, "resources": resources}
     text = json.dumps(body, separators=(",", ":"))
     if len(text) > MAX_BYTES:
         raise exception.Conflict(f"the template of the restore has {len(text)} bytes; Heat takes at most {MAX_BYTES}")
     return text
 
 
-def _resource(description: Mapping[str, Any], literals: dict[str, Any]) -> dict[str, Any]:
+def _resource(description: Mapping[str, Any], types: Types, literals: dict[str, Any]) -> dict[str, Any]:
     properties = {name: _value(value, literals) for name, value in description["properties"].items() if name != DIRECT}
+    if described_by := types[description["type"]].described_by:
+        properties = _with(properties, described_by, {"get_param": MARK})
     after = {"depends_on": [*description["depends_on"]]} if description.get("depends_on") else {}
     return {"type": description["type"], "properties": properties, **after}
+
+
+def _with(properties: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+    """Return properties with a value at a path."""
+    name, *below = path
+    return {**properties, name: _with(properties.get(name) or {}, below, value) if below else value}
 
 
 def _value(value: Any, literals: dict[str, Any]) -> Any:

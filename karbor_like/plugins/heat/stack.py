@@ -1,7 +1,8 @@
 """Stacks of Heat, each of which has all resources of one restore's template.
 
 A stack is never rolled back by Heat: the host deletes what a restore created. Heat's own time limit may pass unnoticed when
-one of its engines was killed, so the host waits with a limit of its own.
+one of its engines was killed, so the host waits with a limit of its own. Heat forgets an object whose id its engine had not
+stored when it was killed, so objects get the name of the stack as their description until the restore is complete.
 https://docs.openstack.org/api-ref/orchestration/v1/
 """
 
@@ -12,7 +13,9 @@ from typing import Any, ClassVar, Final
 
 from karbor_like import exception
 from karbor_like.clients.errors import translated
-from karbor_like.plugins.deployable import Deployable
+from karbor_like.clients.factory import Clients
+from karbor_like.plugins.deployable import Deployable, Properties
+from karbor_like.plugins.heat import hot
 from karbor_like.plugins.objects import Mark
 from karbor_like.plugins.toolkit import ownership
 from karbor_like.plugins.toolkit.paging import PAGE, paged
@@ -46,13 +49,26 @@ class Current:
 
 
 class Stack(Deployable):
-    """A stack. Its properties are ``template``, the text of a template, and ``timeout_mins``, for Heat itself."""
+    """A stack. Its properties are ``template``, the text of a template, and ``timeout_mins``, for Heat itself.
+
+    :param types: type in the template -> what finds its objects, also those that Heat forgot
+    """
 
     noun = "stack"
     ready = "CREATE_COMPLETE"
     deletable: ClassVar[frozenset[str] | None] = frozenset(
         {_STUCK, *(f"{action}_{end}" for action in _ACTIONS for end in ("COMPLETE", "FAILED", "IN_PROGRESS"))}
     )
+
+    def __init__(
+        self,
+        clients: Clients,
+        service: Clients | None,
+        properties: Callable[[], Properties],
+        types: Mapping[str, type[Deployable]] | None = None,
+    ) -> None:
+        super().__init__(clients, service, properties)
+        self._types = types or {}
 
     def get(self, cloud_id: str) -> Current:
         with translated(f"stack {cloud_id}"):
@@ -83,6 +99,7 @@ class Stack(Deployable):
             answer = self.clients.heat().stacks.create(
                 stack_name=name,
                 template=properties["template"],
+                parameters={hot.MARK: name},
                 timeout_mins=properties["timeout_mins"],
                 disable_rollback=True,
             )
@@ -96,6 +113,7 @@ class Stack(Deployable):
     def delete(self, current: Current) -> None:
         resources = self._resources(current.identifier)
         self._delete_forgotten_servers(current.identifier, resources)
+        self._delete_forgotten_objects(current.identifier.partition("/")[0], resources)
         if current.status == _STUCK:
             self._delete_forgotten_ports(resources)
         with translated(f"deleting stack {current.identifier}"):
@@ -143,6 +161,17 @@ class Stack(Deployable):
             if server.name in names:
                 LOG.warning("server %s is deleted: it has port %s of a stack that does not know it", server.id, port_id)
                 server.delete()
+
+    def _delete_forgotten_objects(self, name: str, resources: Sequence[Any]) -> None:
+        """Delete the objects with the name of the stack as their description whose ids an engine did not store."""
+        known = {each.physical_resource_id for each in resources}
+        begun = {each.resource_type for each in resources if _was_begun(each)}
+        for kind in sorted(begun.intersection(self._types)):
+            if self._types[kind].described_by:
+                objects = self._types[kind](self.clients, self.service, self.properties)
+                for cloud_id in set(objects.find(name)) - known:
+                    LOG.warning("%s %s is deleted: its stack %s does not know it", objects.noun, cloud_id, name)
+                    self._try(lambda: objects.delete(objects.get(cloud_id)))  # noqa: B023 - called at once
 
     def _delete_forgotten_ports(self, resources: Sequence[Any]) -> None:
         """Delete the ports on the networks of the stack: Heat cannot delete a network with a port that it does not know."""

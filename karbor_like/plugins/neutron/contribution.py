@@ -5,19 +5,8 @@ from typing import Any, Final
 
 from karbor_like.domain.template import Template
 from karbor_like.plugins.neutron.choices import Choices
-from karbor_like.plugins.neutron.schema import (
-    FLOATING_IP,
-    GROUP,
-    NET,
-    POOL,
-    PORT,
-    ROUTER,
-    SUBNET,
-    TRUNK,
-    Document,
-    contained,
-    key,
-)
+from karbor_like.plugins.neutron.deployables.types import DEPLOYABLES
+from karbor_like.plugins.neutron.schema import NET, POOL, PORT, ROUTER, SUBNET, Document, contained, key
 from karbor_like.plugins.toolkit import names
 
 Values = Mapping[str, Any]
@@ -77,23 +66,17 @@ class Contribution:
         extra = dict(specs or {})
         name = names.prefixed({names.PREFIX: self.choices.prefix}, each.get("name"))
         given = {**({"name": name} if "name" in each else {}), **properties}
-        for name, value, kinds in (("tags", each["tags"], _TAGGED), ("description", each["description"], _DESCRIBED)):
-            if kind in kinds:
-                given[name] = value or None
-            elif name == "description" and kind in _SPECS:
-                extra[name] = value
-            else:
-                direct[name] = value
+        (given if kind in _TAGGED else direct)["tags"] = each["tags"] or None
+        places = {("description",): given, ("value_specs", "description"): extra}
+        places.get(tuple(DEPLOYABLES[kind].described_by), direct)["description"] = each["description"] or None
         given["value_specs"] = {name: value for name, value in extra.items() if value not in (None, [], "")} or None
         given["direct"] = {name: value for name, value in direct.items() if value not in (None, [], "")} or None
         given = {name: value for name, value in given.items() if value is not None}
         self.template.add(_name(kind, each["id"]), kind, given, restores=key(kind, each["id"]), after=after)
 
 
-#: Types whose tags, and whose description, are properties in Heat, and types that take further values.
+#: Types whose tags are a property in Heat.
 _TAGGED: Final = frozenset({NET, SUBNET, POOL, PORT, ROUTER})
-_DESCRIBED: Final = frozenset({GROUP, TRUNK})
-_SPECS: Final = frozenset({NET, SUBNET, PORT, ROUTER, FLOATING_IP})
 
 
 def _name(kind: str, resource_id: str) -> str:

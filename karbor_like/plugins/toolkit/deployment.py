@@ -12,11 +12,14 @@ from functools import cached_property
 from typing import Any, Final
 
 from karbor_like import exception
+from karbor_like.clients.factory import Clients
 from karbor_like.domain.resource import Resource
 from karbor_like.domain.template import Reference, Template
 from karbor_like.plugins.deployable import Deployable, Properties
 from karbor_like.plugins.protection import HookContext, Journal
 from karbor_like.plugins.toolkit import cleanup, cloud_objects
+
+Maker = Callable[[Clients, Clients | None, Callable[[], Properties]], Deployable]
 
 #: The role of the only entry in the journal of a description.
 ROLE: Final = "resource"
@@ -33,7 +36,7 @@ class Deployment:
     """
 
     template: Callable[[], Template]
-    types: Mapping[str, type[Deployable]]
+    types: Mapping[str, Maker]
     context: HookContext
     journal: Callable[[Resource], Journal]
 
@@ -114,8 +117,8 @@ class Deployment:
         return Resource(str(self._resolved[name]["type"]), name)
 
     def _objects(self, name: str, kind: str | None = None) -> Deployable:
-        cls = self.types[kind or str(self._resolved[name]["type"])]
-        return cls(self.context.clients, self.context.service, lambda: self._properties(name))
+        make = self.types[kind or str(self._resolved[name]["type"])]
+        return make(self.context.clients, self.context.service, lambda: self._properties(name))
 
     def _context(self, description: Resource) -> HookContext:
         return replace(self.context, resource=description, journal=self.journal(description))

@@ -58,13 +58,21 @@ class Choice:
 
 
 def choose(
-    deployer: Deployer, clients: Clients, clock: Clock, resolved: hot.Resolved, *, timeout: float, has_password: bool
+    deployer: Deployer,
+    clients: Clients,
+    clock: Clock,
+    resolved: hot.Resolved,
+    types: hot.Types,
+    *,
+    timeout: float,
+    has_password: bool,
 ) -> Choice:
     """Choose the means to deploy a template of which nothing exists yet.
 
     :param deployer: the provider's option
     :param clients: act as the owner of the restore
     :param resolved: the descriptions to deploy
+    :param types: type in the template -> what finds its objects
     :param timeout: seconds that the creation of a stack may take
     :param has_password: whether *clients* sign in again at any time
 
@@ -79,22 +87,23 @@ def choose(
         reason = obstacle(clients, clock, timeout=timeout, has_password=has_password)
         if reason:
             raise exception.ResourceFailed(f"Heat cannot be used, which the provider demands: {reason}")
-        hot.document(resolved)
+        hot.document(resolved, types)
         return Choice(StackDeployment)
-    reason = hot.obstacle(resolved) or obstacle(clients, clock, timeout=timeout, has_password=has_password)
+    reason = hot.obstacle(resolved, types) or obstacle(clients, clock, timeout=timeout, has_password=has_password)
     LOG.info("The template is deployed by %s", f"direct requests: {reason}" if reason else "Heat")
     return Choice(Deployment, reason) if reason else Choice(StackDeployment)
 
 
-def resumed(deployer: Deployer, resolved: hot.Resolved) -> Choice:
+def resumed(deployer: Deployer, resolved: hot.Resolved, types: hot.Types) -> Choice:
     """Return the choice of a process that began to create the template directly.
 
     :param deployer: the provider's option
     :param resolved: the descriptions to deploy
+    :param types: type in the template -> what finds its objects
     """
     if deployer is not Deployer.AUTO:
         return Choice(Deployment)
-    return Choice(Deployment, hot.obstacle(resolved) or "Heat could not be used when their creation began")
+    return Choice(Deployment, hot.obstacle(resolved, types) or "Heat could not be used when their creation began")
 
 
 def obstacle(clients: Clients, clock: Clock, *, timeout: float, has_password: bool) -> str | None:

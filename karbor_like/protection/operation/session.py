@@ -329,7 +329,7 @@ class OperationSession:
         if self._means is not Deployment:
             return ""
         if self._choice is None:
-            self._choice = deployers.resumed(self.provider.deployer, self._described(context))
+            self._choice = deployers.resumed(self.provider.deployer, self._described(context), self.provider.deployables)
         return self._choice.remark
 
     def drafted_choice(self) -> deployers.Choice:
@@ -373,6 +373,7 @@ class OperationSession:
                 self.clients,
                 self.env.clock,
                 described,
+                self.provider.deployables,
                 timeout=self.env.waiter.timeout,
                 has_password=self._has_password,
             ),

@@ -16,6 +16,7 @@ from karbor_like.db.session import Database
 from karbor_like.domain import states
 from karbor_like.domain.graph import Graph
 from karbor_like.domain.operation import OperationType
+from karbor_like.plugins.heat.deployment import STACK
 from karbor_like.plugins.objects import Mark
 from karbor_like.protection.reaper.verdicts import Known, Standing, judge
 from karbor_like.protection.registry.providers import Provider
@@ -47,7 +48,9 @@ def find_known(database: Database, operation_id: str) -> Known | None:
         is_done=True,
         is_cleaning=row.lease_until is not None,
         ended_at=row.ended_at,
-        results={entry.cloud_id or entry.name for entry in kept},
+        # The objects of a stack have its name as their description.
+        results={entry.cloud_id or entry.name for entry in kept}
+        | {entry.name for entry in kept if entry.resource_key == STACK.key},
         holds=holds,
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 import webob
 
 from karbor_like.sandbox import errors, listing, state, web
-from karbor_like.sandbox.orchestration import stacks
+from karbor_like.sandbox.orchestration import stacks, templates
 
 NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]{0,254}")
 TITLES = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 409: "Conflict", 500: "Internal Server Error"}
@@ -80,7 +80,8 @@ class OrchestrationService(web.Service):
             )
         if body.get("disable_rollback") is not True:
             raise errors.bad_request("The sandbox does not roll stacks back: disable_rollback must be true.")
-        stack = self._stacks.create(call.identity, name, body.get("template"), call.strikes)
+        template = templates.parse(body.get("template"), body.get("parameters"))
+        stack = self._stacks.create(call.identity, name, template, call.strikes)
         return web.answer(201, {"stack": {"id": stack["id"], "links": _links(call, stack)}})
 
     def lookup(self, call: web.Call, project_id: str, key: str, below: str = "") -> webob.Response:

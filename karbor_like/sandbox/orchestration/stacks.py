@@ -59,12 +59,13 @@ class Stacks:
         if token is None or token["trust_id"] or token["credential_id"]:
             raise errors.ApiError(500, "Internal Error")
 
-    def create(self, caller: web.Identity, name: str, template: Any, strikes: faults.Strikes) -> state.Document:
-        """Create a stack in the background.
+    def create(
+        self, caller: web.Identity, name: str, template: templates.Template, strikes: faults.Strikes
+    ) -> state.Document:
+        """Create a stack of a checked template in the background.
 
-        :raises ApiError: 400 for the template, 409 if the project has a stack of that name, 500 for a delegated token
+        :raises ApiError: 409 if the project has a stack of that name, 500 for a delegated token
         """
-        checked = templates.parse(template)
         with self._store.transaction():
             if self.named(caller, name):
                 raise errors.conflict(f"The Stack ({name}) already exists.")
@@ -76,12 +77,12 @@ class Stacks:
                 "user_id": caller.user_id,
                 "status": "CREATE_IN_PROGRESS",
                 "reason": "Stack CREATE started",
-                "template": checked,
+                "template": {**template},
                 "created_at": self._now(),
                 "events": [],
                 "resources": {
                     each: {"type": resource["type"], "key": "", "status": "INIT_COMPLETE", "reason": ""}
-                    for each, resource in (checked.get("resources") or {}).items()
+                    for each, resource in (template.get("resources") or {}).items()
                 },
             }
             self._store.put(KIND, stack["id"], stack)

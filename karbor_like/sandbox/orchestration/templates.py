@@ -15,10 +15,11 @@ _SECTIONS = frozenset({"heat_template_version", "description", "parameters", "re
 Template = Mapping[str, Any]
 
 
-def parse(given: Any) -> dict[str, Any]:
-    """Return a checked template.
+def parse(given: Any, parameters: Any = None) -> dict[str, Any]:
+    """Return a checked template, in which the given parameters are defaults.
 
     :param given: of the request: a text in JSON, or an object
+    :param parameters: of the request: values by name
     :raises ApiError: 400
     """
     if isinstance(given, str):
@@ -38,7 +39,13 @@ def parse(given: Any) -> dict[str, Any]:
     for name, resource in resources.items():
         _check(name, resource)
     ordered(given)
-    return given
+    return {**given, "parameters": _given(given.get("parameters") or {}, parameters or {})}
+
+
+def _given(declared: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    if unknown := sorted(set(values) - set(declared)):
+        raise errors.bad_request(f"The Parameter ({unknown[0]}) was not defined in template.")
+    return {name: {**each, **({"default": values[name]} if name in values else {})} for name, each in declared.items()}
 
 
 def _check(name: str, resource: Any) -> None:

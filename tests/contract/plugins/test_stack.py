@@ -12,8 +12,11 @@ from karbor_like.clients.waiter import Waiter
 from karbor_like.clock import SystemClock
 from karbor_like.domain.resource import Resource
 from karbor_like.domain.template import Template
+from karbor_like.plugins.deployable import Deployable
+from karbor_like.plugins.heat import hot
 from karbor_like.plugins.heat.deployment import STACK, StackDeployment
 from karbor_like.plugins.heat.stack import Stack
+from karbor_like.plugins.neutron.deployables.types import DEPLOYABLES
 from karbor_like.plugins.protection import HookContext
 from karbor_like.sandbox.cloud import Sandbox
 from karbor_like.testing.host import MemoryJournal
@@ -22,18 +25,19 @@ from karbor_like.testing.sandbox import Crash, Line, context_of
 NET, SUBNET, PORT = "OS::Neutron::Net", "OS::Neutron::Subnet", "OS::Neutron::Port"
 GROUP, RULE, ROUTER = "OS::Neutron::SecurityGroup", "OS::Neutron::SecurityGroupRule", "OS::Neutron::Router"
 INTERFACE, SERVER = "OS::Neutron::RouterInterface", "OS::Nova::Server"
-#: What a provider's plugins deploy: the classes are not used by Heat.
-TYPES: Any = dict.fromkeys((NET, SUBNET, PORT, GROUP, RULE, ROUTER, INTERFACE, SERVER))
+#: What a provider's plugins deploy. Heat does not use the class of servers.
+TYPES: Any = {**DEPLOYABLES, SERVER: Deployable}
 KINDS = ("networks", "subnets", "ports", "routers", "security-groups")
 
 
 def topology() -> Template:
     template, ref = Template(), Template.reference
-    template.add("net", NET, {"name": "front", "tags": ["a"]}, restores=f"{NET}#old")
+    front = {"name": "front", "tags": ["a"], "value_specs": {"description": "of the web"}}
+    template.add("net", NET, front, restores=f"{NET}#old")
     subnet = {"network": ref(f"{NET}#old"), "cidr": "10.9.0.0/24", "ip_version": 4, "gateway_ip": "10.9.0.1"}
     template.add("subnet", SUBNET, subnet, restores=f"{SUBNET}#old")
     template.add(
-        "group", GROUP, {"name": "web", "rules": [{"direction": "egress", "protocol": "tcp"}]}, restores="G#old"
+        "group", GROUP, {"name": "web", "description": "web servers", "rules": [{"direction": "egress", "protocol": "tcp"}]}, restores="G#old"
     )
     template.add("rule", RULE, {"security_group": ref("G#old"), "direction": "ingress", "remote_group": ref("G#old")})
     fixed = [{"subnet": ref(f"{SUBNET}#old"), "ip_address": "10.9.0.7"}]
@@ -106,7 +110,20 @@ def test_a_stack_has_everything(restore: Restore, clients: Clients) -> None:
     assert port["fixed_ips"] == [{"subnet_id": ids[f"{SUBNET}#old"], "ip_address": "10.9.0.7"}]
     rules = neutron.show("security-groups", ids["G#old"])["security_group_rules"]
     assert sorted((rule["direction"], rule["protocol"]) for rule in rules) == [("egress", "tcp"), ("ingress", None)]
-    assert restore.deployment.complete(["net"]) == []
+    assert restore.deployment.complete([*restore.template.resources, "of another contributor"]) == []
+    described = {name: description(clients, key) for name, key in ids.items()}
+    assert described == {
+        f"{NET}#old": "of the web",
+        f"{SUBNET}#old": "",
+        f"{PORT}#old": "",
+        f"{ROUTER}#old": "",
+        "G#old": "web servers",
+    }
+
+
+def description(clients: Clients, key: str) -> str:
+    listed = {each["id"]: each for kind in KINDS for each in clients.neutron().list(kind)}
+    return str(listed[key]["description"])
 
 
 def test_removal_leaves_nothing(restore: Restore, clients: Clients) -> None:
@@ -161,10 +178,12 @@ def test_failure_names_the_resource_and_leaves_nothing(restore: Restore, clients
     assert belongings(clients) == before
 
 
-def test_what_the_engine_forgot_is_deleted(restore: Restore, clients: Clients, cloud: Sandbox) -> None:
-    """The engine did not learn the id of the port, so Heat cannot delete the network."""
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_engine_forgot_is_deleted(restore: Restore, clients: Clients, cloud: Sandbox, kind: str) -> None:
+    """The engine did not learn the id of one object. Others that look like it stay."""
+    clients.neutron().create("networks", {"name": "front", "description": "of the web"})
     before = belongings(clients)
-    cloud.fault(service="network", method="POST", path="/ports$", kind="cut", where="response")
+    cloud.fault(service="network", method="POST", path=f"/{kind}$", kind="cut", where="response")
     with pytest.raises(exception.ResourceFailed):
         restore.deployment.deploy()
     restore.remove()
@@ -201,7 +220,7 @@ def test_a_forgotten_server_is_deleted(restore: Restore, clients: Clients, cloud
 def test_a_removal_ends_a_creation_that_never_ends(restore: Restore, clients: Clients, cloud: Sandbox) -> None:
     before = belongings(clients)
     fault = cloud.fault(service="orchestration", method="POST", kind="hold")
-    stack = Stack(clients, None, lambda: {"template": '{"heat_template_version": "2018-08-31"}', "timeout_mins": 1})
+    stack = Stack(clients, None, lambda: {"template": hot.document({}, {}), "timeout_mins": 1})
     key = stack.create(restore.journal.intend("resource", keep=True).name, {})
     assert stack.failure(stack.get(key)) is None
     restore.remove()

@@ -16,6 +16,7 @@ from karbor_like.clock import ManualClock, SystemClock
 from karbor_like.context import RequestContext
 from karbor_like.plugins.heat import hot
 from karbor_like.plugins.heat.deployment import StackDeployment
+from karbor_like.plugins.neutron.deployables.types import DEPLOYABLES
 from karbor_like.plugins.toolkit.deployment import Deployment
 from karbor_like.protection.endpoint import Endpoint
 from karbor_like.protection.operation import deployers
@@ -48,7 +49,7 @@ def decide(
     clients: Clients, resolved: hot.Resolved = NET, deployer: Deployer = Deployer.AUTO, **more: Any
 ) -> deployers.Choice:
     return deployers.choose(
-        deployer, clients, SystemClock(), resolved, **{"timeout": 1800.0, "has_password": False, **more}
+        deployer, clients, SystemClock(), resolved, DEPLOYABLES, **{"timeout": 1800.0, "has_password": False, **more}
     )
 
 
@@ -142,9 +143,9 @@ def test_heat_is_used_where_it_restores_everything(cloud: Sandbox, factory: Clie
 
 def test_a_process_that_continues_says_why_heat_was_not_used() -> None:
     lost = {"net": {"type": "OS::Neutron::Net", "properties": {"direct": {"mtu": 1}}}}
-    assert "net has properties that Heat does not know: mtu" in deployers.resumed(Deployer.AUTO, lost).remark
-    assert "could not be used when" in deployers.resumed(Deployer.AUTO, NET).remark
-    assert deployers.resumed(Deployer.DIRECT, lost).remark == ""
+    assert "net has properties that Heat does not know: mtu" in deployers.resumed(Deployer.AUTO, lost, DEPLOYABLES).remark
+    assert "could not be used when" in deployers.resumed(Deployer.AUTO, NET, DEPLOYABLES).remark
+    assert deployers.resumed(Deployer.DIRECT, lost, DEPLOYABLES).remark == ""
 
 
 def test_a_password_has_no_end(cloud: Sandbox, factory: ClientFactory) -> None:

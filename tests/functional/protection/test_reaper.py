@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import json
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,8 @@ from karbor_like.domain.graph import Graph
 from karbor_like.domain.operation import OperationType
 from karbor_like.domain.resource import Resource
 from karbor_like.plugins.deployable import Deployable
+from karbor_like.plugins.heat import hot
+from karbor_like.plugins.heat.deployment import STACK
 from karbor_like.plugins.heat.stack import Stack
 from karbor_like.plugins.neutron.deployables.objects import Net, Port, Router, Subnet
 from karbor_like.plugins.neutron.deployables.routing import RouterInterface
@@ -263,8 +266,8 @@ def test_the_objects_of_ended_operations_are_deleted_and_no_others(site: Site, l
     ended = operation(site, project)
     for operation_id in (running, unknown):
         leaver.deploy(Net, operation_id, name="net")
-    template = {"heat_template_version": "2018-08-31", "resources": {"net": {"type": "OS::Neutron::Net"}}}
-    stack = {"template": json.dumps(template), "timeout_mins": 5}
+    template = hot.document({"net": {"type": "OS::Neutron::Net", "properties": {}}}, {"OS::Neutron::Net": Deployable})
+    stack = {"template": template, "timeout_mins": 5}
     restored = leaver.deploy(Stack, str(uuid.uuid4()), **stack)
     leaver.clients.neutron().create("networks", {"name": "of the tenant"})
     before = leaver.all()
@@ -425,12 +428,15 @@ def test_what_is_needed_stays(site: Site, things: dict[str, Any], project: str):
     things |= thing(kept["data"], "a duplicate")
     cleaning = operation(site, project, lease_until=datetime.now(UTC))
     things |= thing(cleaning, "that the clean-up deletes")
+    stack = operation(site, project, operation_type="restore", status="success")
+    keep(site, stack, str(uuid.uuid4()), resource_key=STACK.key, name="name of that Heat described")
+    things |= thing(stack, "that Heat described") | thing(stack, "that Heat forgot")
     things["of a tenant"] = None
 
     report = reap(site, project, delete=[Standing.ENDED, Standing.UNKNOWN])
 
-    assert standings(report) == dict.fromkeys([*orphaned, "a duplicate"], Standing.ENDED)
-    assert set(things) == {*kept, "that the clean-up deletes", "of a tenant"}
+    assert standings(report) == dict.fromkeys([*orphaned, "a duplicate", "that Heat forgot"], Standing.ENDED)
+    assert set(things) == {*kept, "that the clean-up deletes", "that Heat described", "of a tenant"}
 
 
 def test_what_a_checkpoint_in_a_bank_names_stays_when_the_database_is_lost(

@@ -52,6 +52,7 @@ class NeutronObject(Deployable):
     renamed: ClassVar[Mapping[str, str]] = {}
     #: Properties that are no attributes of a request that creates.
     later: ClassVar[frozenset[str]] = frozenset({"description", "tags", DIRECT, SPECS})
+    described_by: ClassVar[Sequence[str]] = (SPECS, "description")
 
     def needs(self) -> Mapping[str, int]:
         return {self.quota: 1} if self.quota else {}
@@ -106,9 +107,11 @@ class NeutronObject(Deployable):
         description = current.values.get("description")
         return ownership.mark(current.id, description, {}, current.values.get("created_at"))
 
+    def describe(self, cloud_id: str) -> list[str]:
+        return self.update(cloud_id, {"description": self.details()[0]})
+
     def complete(self, cloud_id: str) -> list[str]:
-        description, tags = self.details()
-        remarks = self.update(cloud_id, {"description": description})
+        remarks, tags = self.describe(cloud_id), self.details()[1]
         if tags:
             try:
                 with translated(f"the tags of {self.noun} {cloud_id}"):
@@ -143,6 +146,8 @@ class NeutronObject(Deployable):
 
 class Connection(NeutronObject):
     """A resource that is a part of other objects, or connects them. It has no mark: those that it connects tell it."""
+
+    described_by = ()
 
     def find(self, name: str) -> Sequence[str]:
         # A deletion asks as well. Then the properties, or what is connected, may be lost, and the connection with them.

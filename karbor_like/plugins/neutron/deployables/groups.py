@@ -47,6 +47,7 @@ class SecurityGroup(NeutronObject):
     collection = "security-groups"
     quota = "security_group"
     later = NeutronObject.later | {"rules"}
+    described_by = ("description",)
 
     def attributes(self) -> dict[str, Any]:
         stateful = self.direct.get("stateful")

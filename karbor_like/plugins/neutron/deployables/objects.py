@@ -40,6 +40,7 @@ class SubnetPool(NeutronObject):
     noun = "subnet pool"
     collection = "subnetpools"
     quota = "subnetpool"
+    described_by = ()
 
 
 class Router(NeutronObject):
@@ -122,6 +123,7 @@ class Trunk(NeutronObject):
     collection = "trunks"
     quota = "trunk"
     renamed = {"port": "port_id"}
+    described_by = ("description",)
 
     def attributes(self) -> dict[str, Any]:
         values = super().attributes()
