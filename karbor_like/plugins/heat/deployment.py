@@ -37,12 +37,17 @@ class StackDeployment:
             self._single.deploy()
 
     def complete(self, names: Iterable[str]) -> list[str]:
-        """Give deployed objects their final descriptions: they have their final names. Return remarks on what the cloud refused."""
+        """Give deployed objects, which have their final names, their final descriptions.
+
+        Return remarks on what the cloud refused.
+        """
         created, remarks = self._created(), list[str]()
         for name in sorted(created.keys() & {*names}):
             kind, properties = self._resolved[name]["type"], self._resolved[name]["properties"]
             if self.types[kind].described_by:
-                objects = self.types[kind](self.context.clients, self.context.service, functools.partial(dict, properties))
+                objects = self.types[kind](
+                    self.context.clients, self.context.service, functools.partial(dict, properties)
+                )
                 describe = functools.partial(objects.describe, created[name])
                 remarks += self.context.waiter.call(describe, check=self.context.check)
         return remarks
@@ -71,9 +76,7 @@ class StackDeployment:
     def _single(self) -> deployment.Deployment:
         return deployment.Deployment(self._wrapped, {stack.TYPE: self._stacks}, self.context, self.journal)
 
-    def _stacks(
-        self, clients: Clients, service: Clients | None, properties: Callable[[], Properties]
-    ) -> stack.Stack:
+    def _stacks(self, clients: Clients, service: Clients | None, properties: Callable[[], Properties]) -> stack.Stack:
         return stack.Stack(clients, service, properties, self.types)
 
     def _wrapped(self) -> Template:
@@ -82,7 +85,10 @@ class StackDeployment:
         return template
 
     def _properties(self) -> dict[str, Any]:
-        return {"template": hot.document(self._resolved, self.types), "timeout_mins": math.ceil(self.context.waiter.timeout / 60)}
+        return {
+            "template": hot.document(self._resolved, self.types),
+            "timeout_mins": math.ceil(self.context.waiter.timeout / 60),
+        }
 
     @functools.cached_property
     def _resolved(self) -> hot.Resolved:

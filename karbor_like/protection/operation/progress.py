@@ -16,7 +16,8 @@ class DatabaseProgressRecorder:
     Each record is a transaction. So progress is throttled, and sizes are recorded by :meth:`flush`. While the database is
     unavailable, progress is kept for the next record: no transfer waits for it.
 
-    :param interval: minimum seconds between a record of progress and the record before it
+    :param interval: minimum seconds between two records of progress. Steps do not count: the first bytes are shown at once,
+        also those of a transfer that then stalls
     :param moved: called when bytes have moved
     """
 
@@ -41,7 +42,6 @@ class DatabaseProgressRecorder:
         self.current = name
         with self._lock:
             values = self._take_pending() | {"step": name[:255]}
-            self._recorded = self._clock.monotonic()
         self._record(values)
 
     def progress(self, done: int, total: int | None) -> None:

@@ -329,7 +329,9 @@ class OperationSession:
         if self._means is not Deployment:
             return ""
         if self._choice is None:
-            self._choice = deployers.resumed(self.provider.deployer, self._described(context), self.provider.deployables)
+            self._choice = deployers.resumed(
+                self.provider.deployer, self._described(context), self.provider.deployables
+            )
         return self._choice.remark
 
     def drafted_choice(self) -> deployers.Choice:

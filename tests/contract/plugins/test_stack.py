@@ -37,7 +37,10 @@ def topology() -> Template:
     subnet = {"network": ref(f"{NET}#old"), "cidr": "10.9.0.0/24", "ip_version": 4, "gateway_ip": "10.9.0.1"}
     template.add("subnet", SUBNET, subnet, restores=f"{SUBNET}#old")
     template.add(
-        "group", GROUP, {"name": "web", "description": "web servers", "rules": [{"direction": "egress", "protocol": "tcp"}]}, restores="G#old"
+        "group",
+        GROUP,
+        {"name": "web", "description": "web servers", "rules": [{"direction": "egress", "protocol": "tcp"}]},
+        restores="G#old",
     )
     template.add("rule", RULE, {"security_group": ref("G#old"), "direction": "ingress", "remote_group": ref("G#old")})
     fixed = [{"subnet": ref(f"{SUBNET}#old"), "ip_address": "10.9.0.7"}]

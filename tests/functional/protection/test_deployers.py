@@ -143,7 +143,9 @@ def test_heat_is_used_where_it_restores_everything(cloud: Sandbox, factory: Clie
 
 def test_a_process_that_continues_says_why_heat_was_not_used() -> None:
     lost = {"net": {"type": "OS::Neutron::Net", "properties": {"direct": {"mtu": 1}}}}
-    assert "net has properties that Heat does not know: mtu" in deployers.resumed(Deployer.AUTO, lost, DEPLOYABLES).remark
+    assert (
+        "net has properties that Heat does not know: mtu" in deployers.resumed(Deployer.AUTO, lost, DEPLOYABLES).remark
+    )
     assert "could not be used when" in deployers.resumed(Deployer.AUTO, NET, DEPLOYABLES).remark
     assert deployers.resumed(Deployer.DIRECT, lost, DEPLOYABLES).remark == ""
 

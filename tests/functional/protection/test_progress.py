@@ -55,28 +55,29 @@ def shown(site: Site) -> tuple[str | None, int, int | None]:
 def test_progress_is_throttled_and_the_last_one_is_flushed(site: Site, clock: ManualClock, recorder):
     recorder.step("storing")
     recorder.progress(1, 9)
-    assert shown(site) == ("storing", 0, None)
-    clock.advance(10)
     recorder.progress(2, 9)
+    assert shown(site) == ("storing", 1, None)
+    clock.advance(10)
     recorder.progress(3, 9)
-    assert shown(site) == ("storing", 2, None)
-    recorder.flush()
+    recorder.progress(4, 9)
     assert shown(site) == ("storing", 3, None)
+    recorder.flush()
+    assert shown(site) == ("storing", 4, None)
 
 
 def test_a_step_is_recorded_immediately_with_what_was_throttled(site: Site, recorder):
     recorder.step("storing")
     recorder.progress(1, 9)
+    recorder.progress(2, 9)
     recorder.step("deleting")
     assert recorder.current == "deleting"
-    assert shown(site) == ("deleting", 1, None)
+    assert shown(site) == ("deleting", 2, None)
 
 
-def test_sizes_are_recorded_with_the_next_record(site: Site, clock: ManualClock, recorder):
+def test_sizes_are_recorded_with_the_next_record(site: Site, recorder):
     recorder.step("storing")
     recorder.sizes(logical=9, new=8, stored=7)
     assert shown(site) == ("storing", 0, None)
-    clock.advance(10)
     recorder.progress(9, 9)
     assert shown(site) == ("storing", 9, 7)
 
@@ -84,10 +85,11 @@ def test_sizes_are_recorded_with_the_next_record(site: Site, clock: ManualClock,
 def test_a_newer_progress_is_not_overwritten_by_a_throttled_one(site: Site, clock: ManualClock, recorder):
     recorder.step("storing")
     recorder.progress(1, 9)
-    clock.advance(10)
     recorder.progress(2, 9)
+    clock.advance(10)
+    recorder.progress(3, 9)
     recorder.flush()
-    assert shown(site) == ("storing", 2, None)
+    assert shown(site) == ("storing", 3, None)
 
 
 def test_a_wait_for_the_bank_is_said_until_bytes_move(site: Site, database, waiting, recorder):

@@ -3,7 +3,6 @@
 import dataclasses
 import io
 import json
-import json
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -32,7 +31,7 @@ from karbor_like.plugins.heat.deployment import STACK
 from karbor_like.plugins.heat.stack import Stack
 from karbor_like.plugins.neutron.deployables.objects import Net, Port, Router, Subnet
 from karbor_like.plugins.neutron.deployables.routing import RouterInterface
-from karbor_like.plugins.nova.deployables import SERVER_GROUP, Server, ServerGroup
+from karbor_like.plugins.nova.deployables import DEPLOYABLES, SERVER_GROUP, Server, ServerGroup
 from karbor_like.plugins.objects import CloudObjects, Mark
 from karbor_like.plugins.protection import EMPTY_SCHEMA, ProtectionPlugin, Schemas
 from karbor_like.plugins.toolkit import ownership
@@ -266,8 +265,8 @@ def test_the_objects_of_ended_operations_are_deleted_and_no_others(site: Site, l
     ended = operation(site, project)
     for operation_id in (running, unknown):
         leaver.deploy(Net, operation_id, name="net")
-    template = hot.document({"net": {"type": "OS::Neutron::Net", "properties": {}}}, {"OS::Neutron::Net": Deployable})
-    stack = {"template": template, "timeout_mins": 5}
+    key_pair = {"key": {"type": "OS::Nova::KeyPair", "properties": {"name": "of the stack"}}}
+    stack = {"template": hot.document(key_pair, DEPLOYABLES), "timeout_mins": 5}
     restored = leaver.deploy(Stack, str(uuid.uuid4()), **stack)
     leaver.clients.neutron().create("networks", {"name": "of the tenant"})
     before = leaver.all()
