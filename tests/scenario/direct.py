@@ -25,11 +25,17 @@ class DirectSystem(System):
 
     provider = "10000000-0000-4000-8000-000000000008"
     slow_provider = "10000000-0000-4000-8000-000000000009"
+    marking_provider = "10000000-0000-4000-8000-00000000000a"
+    """Keeps marks in the storage instead of snapshots of Cinder."""
     cloud: RealCloud
 
     def _write_providers(self, credentials: Mapping[str, Any]) -> None:
         limit = {"max_bytes_per_second": SLOW}
-        for name, provider_id, bank in (("direct", self.provider, {}), ("slow", self.slow_provider, limit)):
+        for name, provider_id, bank, keep_mark in (
+            ("direct", self.provider, {}, "cinder"),
+            ("slow", self.slow_provider, limit, "cinder"),
+            ("marking", self.marking_provider, {}, "rbd"),
+        ):
             directory = self.directory / f"bank-{name}"
             directory.mkdir()
             self.write_provider(
@@ -38,7 +44,7 @@ class DirectSystem(System):
                 ["volume-direct"],
                 bank=bank,
                 file_system_bank_plugin={"file_system_bank_path": directory},
-                volume_direct_plugin=self._options(),
+                volume_direct_plugin={**self._options(), "keep_mark": keep_mark},
             )
 
     def _options(self) -> Mapping[str, Any]:

@@ -107,6 +107,32 @@ def test_a_protect_reads_what_has_changed_and_each_checkpoint_is_restored(
     )
 
 
+@pytest.mark.turn(0)
+def test_marks_in_the_storage_take_the_place_of_snapshots(
+    cloud: RealCloud, system: DirectSystem, alice: Tenant, clean: None
+) -> None:
+    volume = alice.volume("marked", volume_type=CEPH)
+    fill(cloud, volume.id, "marked", PIECES)
+    plan = alice.plan(system.marking_provider, (VOLUME, volume))
+    checkpoints = []
+    for number in range(3):
+        cloud.write_volume(volume.id, next(random_bytes(f"{volume.id} {number}", 1))[:PIECE], offset=number * MIB)
+        checkpoints.append(alice.protected(plan))
+        assert alice.belongings()["snapshots"] == set()
+        # A mark is deleted when the checkpoint after its successor is made.
+        assert len(cloud.ceph.snapshots(f"volume-{volume.id}")) == min(number + 1, 2)
+    news = [checkpoint["new_bytes"] for checkpoint in checkpoints]
+    assert news == [PIECES * MIB + PIECE, PIECE, PIECE], checkpoints
+    content = fingerprint(cloud, volume.id)
+    ((_, new),) = restored(alice, checkpoints[-1]).items()
+    assert fingerprint(cloud, new) == content
+    alice.delete_volume(volume.id)
+    assert f"volume-{volume.id}" not in cloud.ceph.images(), "Cinder deletes the marks with the volume"
+    for checkpoint in checkpoints:
+        alice.call("DELETE", path_of(checkpoint))
+        assert alice.settled(checkpoint)["status"] == "deleted"
+
+
 @pytest.fixture
 def headers(tmp_path: Path) -> dict[str, bytes]:
     """The first bytes of volumes that look like something else, and in part refer to files of the host."""
