@@ -280,7 +280,7 @@ class BlockStore:
     ) -> None:
         """Write the stream of a manifest into *target*. Parameters and errors as those of :class:`.restore.Restorer`."""
         Restorer(
-            self._store,
+            limited(self._store, self._rates, check or (lambda: None)),
             head,
             self._data_key(head),
             self._read_budget,

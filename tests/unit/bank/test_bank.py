@@ -17,6 +17,7 @@ from karbor_like.bank.objectstore.retry import RetryingStore
 from karbor_like.bank.options import BankOptions
 from karbor_like.rate import Rate
 from tests.unit.bank import banks
+from tests.unit.bank.sources import MemoryTarget
 
 MIB = 1024 * 1024
 
@@ -92,8 +93,16 @@ def test_a_limit_on_bytes_per_second_holds_for_all_streams_and_can_be_narrowed(t
     assert time.monotonic() - began >= 3.5
     began = time.monotonic()
     narrow = Rate(lambda: 500_000, time)
-    assert banks.read(bank.section("c0", banks.PROJECT, banks.VOLUME, rates=[narrow])) == data
+    section = bank.section("c0", banks.PROJECT, banks.VOLUME, rates=[narrow])
+    assert banks.read(section) == data
     assert time.monotonic() - began >= 7
+    # A restore in the order of packs reads one of up to 6 MB at once: the second one waits for it.
+    began = time.monotonic()
+    for _ in range(2):
+        target = MemoryTarget(len(data))
+        section.restore("data", target, empty=True)
+        assert target.data == data
+    assert time.monotonic() - began >= 10
 
 
 def test_without_a_limit_the_store_is_not_wrapped(tmp_path):
