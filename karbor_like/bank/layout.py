@@ -202,9 +202,16 @@ def index_key(prefix: str, order: str, name: IndexName) -> str:
     return check_key(f"{prefix}{_index_time(order, name.micros)},{ids}@{quote(name.checkpoint_id)}")
 
 
+# As many segments as the root has: a listing continues after the key that index_key builds from the result.
+_INDEX_KEY = re.compile(
+    r"indices/(?:by-date|by-(?:provider|project|plan)/[^/]+)/(newest|oldest)/"
+    r"([0-9]{16}),([^/,@]+),([^/,@]+),([^/,@]+)@([^/,@]+)"
+)
+
+
 def parse_index_key(key: str) -> IndexName:
     """Parse an index key. Raises InvalidKey."""
-    match = re.fullmatch(r"indices/(?:[^/]+/)+(newest|oldest)/([0-9]{16}),([^/,@]+),([^/,@]+),([^/,@]+)@([^/,@]+)", key)
+    match = _INDEX_KEY.fullmatch(key)
     if match is None:
         raise errors.InvalidKey(f"{key[:200]!r} is not the key of an index")
     micros = int(match[2]) if match[1] == OLDEST else _LAST_MICROSECOND - int(match[2])

@@ -111,12 +111,13 @@ def _doubted(
 ) -> Iterator[str]:
     """Yield the names that no listing shows with the size in *sizes*."""
     needed = sorted(sizes)
-    at = 0
+    at, end = 0, ""
     while at < len(needed):
         if check:
             check()
-        # The listing excludes its marker; the key without its last character sorts just before the key.
-        page = store.list(prefix, prefix + needed[at][:-1], _PAGE)
+        # The listing excludes its marker; the key without its last character sorts just before the key. Foreign objects
+        # between the two may fill a page, and then the next one begins after them.
+        page = store.list(prefix, prefix + max(needed[at][:-1], end), _PAGE)
         listed = {info.key.removeprefix(prefix): info.size for info in page if info.modified > believed_since}
         # Names are hexadecimal digits, so that all of them sort before the letter.
         end = page[-1].key.removeprefix(prefix) if len(page) == _PAGE else "g"

@@ -125,3 +125,14 @@ def test_missing_index_keys_are_put_again(bank, shared, caplog):
     assert bank.checkpoints.index.rebuild() == 0
     assert "Checkpoint c4 is not indexed" in caplog.text
     assert "checkpoints/=stranger: " in caplog.text
+
+
+def test_a_foreign_object_does_not_lead_a_listing_back():
+    bank = banks.make_bank()
+    banks.protect(bank, "c1", DATA)
+    (key,) = [info.key for info in bank.store.list(layout.index_prefix("by-date", None, layout.NEWEST))]
+    directory, _, name = key.rpartition("/")
+    bank.store.put(f"{directory}/z/newest/{name}", b"")
+    page = bank.checkpoints.index.list()
+    assert [entry.id for entry in page] == ["c1"]
+    assert bank.checkpoints.index.list(marker=page[-1]) == []
