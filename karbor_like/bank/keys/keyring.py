@@ -69,13 +69,14 @@ class Keyring:
         for (_, data_key_id), master_ids in sorted(candidates.items()):
             if data_key_id in avoid:
                 continue
+            # Asked for before the listing is believed, which may not show yet how a rotation has wrapped the key.
+            with contextlib.suppress(errors.ObjectNotFound):
+                return self._remember(self._wrappings.unwrap(project_id, data_key_id))
             if master_ids.isdisjoint(self._masters.ids()):
                 raise errors.KeyUnavailable(
                     f"data key {data_key_id} of project {project_id}: is wrapped with the master key"
                     f" {' or '.join(sorted(master_ids))}, which is not configured"
                 )
-            with contextlib.suppress(errors.ObjectNotFound):
-                return self._remember(self._wrappings.unwrap(project_id, data_key_id))
         return self._create(project_id)
 
     def _create(self, project_id: str) -> DataKey:

@@ -11,7 +11,7 @@ from karbor_like.bank.objectstore.memory import MemoryStore
 from tests.fixtures.stores import CORRUPT, EventualStore, FaultyStore
 from tests.unit.bank import banks
 from tests.unit.bank.banks import PROJECT, master_key
-from tests.unit.bank.keys.rings import NEW, keyring, wrapped
+from tests.unit.bank.keys.rings import NEW, OLD, keyring, wrapped
 
 
 def test_a_project_gets_one_key_and_keeps_it(bank, lease):
@@ -106,6 +106,14 @@ def test_a_missing_master_key_is_named_and_no_new_data_key_takes_its_place(bank,
         other.current(PROJECT, lease)
     with pytest.raises(errors.KeyUnavailable, match=f"{key.id}.*new"):
         other.get(PROJECT, key.id)
+
+
+def test_a_rotation_that_no_listing_shows_yet_makes_the_old_master_key_dispensable(bank, lease):
+    key = bank.keyring.current(PROJECT, lease)
+    eventual = EventualStore(bank.store, bank.clock, 1000, always=True)
+    keyring(eventual, NEW, OLD).rotate(remove_old=True)
+    assert [master for _, _, master in wrapped(eventual)] == ["old"]
+    assert keyring(eventual, NEW).current(PROJECT, lease) == key
 
 
 def test_a_wrong_master_key_is_detected(bank, lease):
