@@ -223,11 +223,18 @@ class Lease:
         return max(self._objects, default=-1) + 1
 
     def _forget_old(self) -> None:
-        """Remove the objects before the newest one that is known to be stored, and that every listing shows by now."""
+        """Remove the objects before the newest one that is known to be stored, and that every listing shows by now.
+
+        What the store does not remove now is left to the next renewal, as the lease is renewed all the same.
+        """
         visible = self._clock.monotonic() - self._safety.grace.total_seconds()
         shown = max((seq for seq, since in self._objects.items() if since is not None and since < visible), default=0)
         for seq in [seq for seq in self._objects if seq < shown]:
-            _delete(self._store, layout.lease_key(self.id, seq))
+            try:
+                _delete(self._store, layout.lease_key(self.id, seq))
+            except errors.BankError as error:
+                LOG.info("%s: an object that a renewal replaced was not removed: %s", self, error)
+                return
             del self._objects[seq]
 
     def _make_body(self, wall: datetime, *, released: bool) -> bytes:

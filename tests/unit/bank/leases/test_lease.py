@@ -211,6 +211,17 @@ def test_a_renewal_that_fails_may_be_tried_again(clock, host, fault, op):
     lease.check()
 
 
+@pytest.mark.parametrize("fault", [stores.FAIL, stores.DENY])
+def test_a_renewal_succeeds_if_only_what_it_replaces_cannot_be_removed(clock, shared, host, fault):
+    lease = host.leases.acquire(holder="one")
+    host.store.inject(fault, op="delete", times=3)
+    for _ in range(6):
+        clock.advance(20)
+        lease.renew()
+    assert counting(host, clock) == ["one"]
+    assert len(shared.list(layout.LEASES)) <= 3
+
+
 @pytest.mark.parametrize("op", ["put", "stat"])
 def test_a_lease_that_cannot_be_stored_is_not_had(host, op):
     host.store.inject(stores.DENY, op=op)
