@@ -5,18 +5,21 @@
 """
 
 import itertools
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from karbor_like.bank import layout
+from karbor_like.bank import errors, layout
 from karbor_like.bank.collector.mark import Survey
 from karbor_like.bank.leases import exclusions
 from karbor_like.bank.leases.lease import LeaseInfo
 from karbor_like.bank.leases.safety import Safety
 from karbor_like.bank.objectstore import listing
 from karbor_like.bank.objectstore.base import ObjectInfo, ObjectStore
+
+LOG = logging.getLogger(__name__)
 
 _BATCH: Final = 1000
 
@@ -107,8 +110,13 @@ class Sweeper:
         """Decide about one project. The mark phase must be over."""
         plan = ProjectPlan(project_id)
         # Read after the mark phase: the proof needs that these lists existed when it was over.
-        lists = list(exclusions.read_lists(self._store, layout.QUARANTINE, project_id))
+        lists: Sequence[exclusions.ExclusionList] = ()
         plan.problem = self._survey.obstacle(project_id)
+        try:
+            lists = list(exclusions.read_lists(self._store, layout.QUARANTINE, project_id))
+        except errors.UNREADABLE as error:
+            LOG.warning("A quarantine list cannot be read, so nothing of its project will be collected: %s", error)
+            plan.problem = plan.problem or str(error)
         pending = self._decide_packs(plan, lists)
         if not plan.problem:
             pending |= self._decide_data_keys(plan, lists)
@@ -133,7 +141,7 @@ class Sweeper:
                         plan.refreshed.add(info.size)
                         refresh.append(pack)
                 elif plan.problem:
-                    plan.wait(f"a manifest of the project cannot be read: {plan.problem}", None, info.size)
+                    plan.wait(f"an object of the project cannot be read: {plan.problem}", None, info.size)
                 elif pack in listed:
                     pending.add(listed[pack].key)
                     self._decide_listed(plan, info, verdicts[listed[pack].key])
@@ -185,7 +193,14 @@ class Sweeper:
         return f"the {lease.kind} lease {lease.id} of {lease.holder}, {state} until {lease.ends + self._safety.grace}"
 
     def _plan_refresh(self, plan: ProjectPlan, packs: Sequence[bytes]) -> None:
-        lists = list(exclusions.read_lists(self._store, layout.REFRESH, plan.project_id))
+        try:
+            lists = list(exclusions.read_lists(self._store, layout.REFRESH, plan.project_id))
+        except errors.UNREADABLE as error:
+            # They only advise, but without reading them no writer of the project can work.
+            LOG.warning("Project %s: its refresh lists are replaced: %s", plan.project_id, error)
+            prefix = layout.collector_prefix(layout.REFRESH, plan.project_id)
+            plan.refresh, plan.refresh_old = list(packs), [info.key for info in listing.objects(self._store, prefix)]
+            return
         if set(packs) != {pack for listed in lists for pack in listed.packs}:
             plan.refresh = list(packs)
             plan.refresh_old = [listed.key for listed in lists]

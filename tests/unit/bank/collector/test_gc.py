@@ -92,6 +92,28 @@ def test_projects_are_collected_apart(bank, clock, shared):
     assert banks.read(bank.section("c2", "p2", banks.VOLUME)) == DATA
 
 
+@pytest.mark.parametrize("root", [layout.QUARANTINE, layout.REFRESH])
+def test_a_damaged_list_stops_the_collection_of_no_other_project(bank, clock, collector, shared, root):
+    banks.protect(bank, "c1", DATA, project_id="p1")
+    banks.protect(bank, "c2", DATA, project_id="p2")
+    damaged = layout.collector_key(root, "p1", "0" * 32)
+    shared.put(damaged, b"damaged")
+    for checkpoint_id in ("c1", "c2"):
+        bank.checkpoints.delete(checkpoint_id)
+    for _ in range(5):
+        clock.advance(LONG)
+        report = collector.run()
+    assert keys(shared, "data/p2/") == []
+    if root == layout.QUARANTINE:
+        assert list(report.problems) == ["p1"]
+        assert damaged in report.problems["p1"]
+        assert keys(shared, "data/p1/")
+        assert keys(shared, damaged)
+    else:
+        assert not report.problems
+        assert keys(shared) == []
+
+
 @pytest.mark.parametrize("encrypted", [True, False])
 def test_a_bank_of_which_everything_was_deleted_is_empty(shared, clock, encrypted):
     bank = banks.make_bank(shared, clock=clock, encrypted=encrypted)
