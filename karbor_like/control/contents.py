@@ -56,8 +56,8 @@ def find(conf: cfg.ConfigOpts) -> Files:
 
     :raises ConfigurationError: *conf* was read from no file, or a file cannot be parsed
     """
-    main = [Path(name).absolute() for name in conf.config_file or ()]
-    directories = [Path(name).absolute() for name in conf.config_dir or ()]
+    main = [absolute(name) for name in conf.config_file or ()]
+    directories = [absolute(name) for name in conf.config_dir or ()]
     if not main and not directories:
         raise exception.ConfigurationError(
             "there is no configuration file to archive: there is none in /etc/karbor_like; name it with --config-file"
@@ -65,13 +65,13 @@ def find(conf: cfg.ConfigOpts) -> Files:
     etc = main[0].parent if main else directories[0]
     files = [*main, *(path for directory in directories for path in sorted(directory.glob("*.conf")))]
     providers = provider_file.find_directory(conf)
-    files += sorted(providers.absolute().glob("*.conf")) if providers else []
+    files += sorted(absolute(providers).glob("*.conf")) if providers else []
     named, left_out = [], []
     for path in files:
         for entry in configfile.ConfigFile(path).entries:
-            file = Path(entry.value)
-            if not file.is_absolute() or entry.name in _WRITTEN or not file.is_file():
+            if not Path(entry.value).is_absolute() or entry.name in _WRITTEN or not Path(entry.value).is_file():
                 continue
+            file = absolute(entry.value)
             reason = _reason_against(file)
             if reason:
                 left_out.append(f"{file} ([{entry.section}] {entry.option} of {path}): {reason}")
@@ -84,10 +84,10 @@ def _policies(conf: cfg.ConfigOpts) -> Iterator[Path]:
     policy.make_enforcer(conf)  # registers the options
     options = conf.oslo_policy
     if options.policy_file and (found := conf.find_file(options.policy_file)):
-        yield Path(found).absolute()
+        yield absolute(found)
     for name in options.policy_dirs or ():
         if directory := conf.find_file(name):
-            yield from (path.absolute() for path in sorted(Path(directory).iterdir()) if path.is_file())
+            yield from (path for path in sorted(absolute(directory).iterdir()) if path.is_file())
 
 
 def _reason_against(file: Path) -> str | None:
@@ -98,8 +98,20 @@ def _reason_against(file: Path) -> str | None:
     return None
 
 
+def absolute(name: str | Path) -> Path:
+    """Return the absolute path of a file without ``..``, which the names of members must not have.
+
+    Symbolic links are kept unless there is a ``..``, which leads from where they point to.
+    """
+    path = Path(name).absolute()
+    return path.parent.resolve() / path.name if ".." in path.parts else path
+
+
 def member_name(etc: Path, path: Path) -> str:
-    """Return the name of the file *path* in an archive of the site with the configuration directory *etc*."""
+    """Return the name of the file *path* in an archive of the site with the configuration directory *etc*.
+
+    Both are results of :func:`absolute`.
+    """
     if path.is_relative_to(etc):
         return f"{ETC}/{path.relative_to(etc)}"
     return f"{ELSEWHERE}{path}"

@@ -31,7 +31,7 @@ class Site:
         """Describe the site that *conf* configures."""
 
         def names(paths: Any) -> list[str]:
-            return [contents.member_name(files.etc, Path(path).absolute()) for path in paths or ()]
+            return [contents.member_name(files.etc, contents.absolute(path)) for path in paths or ()]
 
         return cls(str(files.etc), names(conf.config_file), names(conf.config_dir))
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from karbor_like import exception, service
-from karbor_like.control import contents
+from karbor_like.control import archive, contents
+from karbor_like.control.site import Site
 from tests.fixtures.configuration import write_provider, write_service
 
 
@@ -69,3 +70,25 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path):
     path.write_bytes(bytes(contents.MAX_FILE + 1))
     with pytest.raises(exception.ConfigurationError, match="not a regular file of at most"):
         list(files.members())
+
+
+def test_steps_up_in_paths_do_not_matter(tmp_path: Path, monkeypatch):
+    etc, work = tmp_path / "etc", tmp_path / "work"
+    for directory in (etc / "providers.d", etc / "conf.d", work):
+        directory.mkdir(parents=True)
+    (tmp_path / "ca.pem").write_text("# nothing\n")
+    (etc / "conf.d" / "50-more.conf").write_text(f"[keystone_authtoken]\ncafile = {etc}/../ca.pem\n")
+    write_service(etc / "karbor_like.conf")
+    write_provider(etc / "providers.d" / "a.conf", "3c1d0000-0000-4000-8000-000000000001", ["noop"])
+    monkeypatch.chdir(work)
+    conf = service.configure(["--config-dir", "../etc/conf.d"], files=["../etc/karbor_like.conf"])
+    files = contents.find(conf)
+    names = {archive.check_name(member.name) for member in files.members()}
+    assert names == {
+        "etc/karbor_like.conf",
+        "etc/conf.d/50-more.conf",
+        "etc/providers.d/a.conf",
+        f"elsewhere{tmp_path}/ca.pem",
+    }
+    site = Site.of(conf, files)
+    assert (site.etc, site.config_files, site.config_dirs) == (str(etc), ["etc/karbor_like.conf"], ["etc/conf.d"])
