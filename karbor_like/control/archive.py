@@ -27,6 +27,8 @@ FORMAT: Final = 1
 #: Maximum bytes of one member. A row of the largest table has up to 32 MiB, and twice that as JSON.
 MAX_MEMBER: Final = 128 * 1024 * 1024
 MAX_MEMBERS: Final = 1_000_000
+#: Maximum directories that the names of all members have together, which are kept in memory.
+MAX_DIRECTORIES: Final = 100_000
 #: An archive expands at most to this many times its size, or to MIN_EXPANDED bytes.
 MAX_RATIO: Final = 1000
 MIN_EXPANDED: Final = 64 * 1024 * 1024
@@ -270,6 +272,8 @@ class _Names:
             raise errors.BadArchive(f"the archive: has more than {MAX_MEMBERS} members")
         self._files.add(name)
         self._directories |= directories
+        if len(self._directories) > MAX_DIRECTORIES:
+            raise errors.BadArchive(f"the archive: has more than {MAX_DIRECTORIES} directories")
 
 
 class _Limited:

@@ -23,6 +23,8 @@ from karbor_like.bank.objectstore import concurrently
 from karbor_like.bank.objectstore.base import ObjectStore
 
 VERSION: Final = 1
+#: Maximum bytes of a claim, which has some hundred.
+_MAX_BYTES: Final = 64 * 1024
 
 
 class WriterClaims:
@@ -123,7 +125,7 @@ class WriterClaims:
     def _get(self, number: int) -> str | None:
         key = layout.writer_key(self._checkpoint_id, number)
         try:
-            raw = self._store.get(key)
+            raw = jsonobject.get(self._store, key, _MAX_BYTES)
         except errors.ObjectNotFound:
             return None
         try:

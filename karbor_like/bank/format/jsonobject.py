@@ -7,6 +7,20 @@ from datetime import datetime
 from typing import Any
 
 from karbor_like.bank import errors
+from karbor_like.bank.objectstore.base import ObjectStore
+
+
+def get(store: ObjectStore, key: str, most: int) -> bytes:
+    """Read an object that nothing authenticates, for :func:`load`, which may need 25 times its bytes of memory.
+
+    :param most: bytes that such an object has at most
+    :raises ObjectNotFound: there is no such object
+    :raises Corrupted: it is larger, and was not read whole
+    """
+    raw = store.get(key, 0, most + 1)
+    if len(raw) > most:
+        raise errors.Corrupted(f"{key}: has more than {most} bytes")
+    return raw
 
 
 def load(key: str, raw: bytes, version: int | None = None) -> dict[str, Any]:

@@ -22,6 +22,8 @@ VERSION: Final = 1
 
 #: Maximum number of entries of one list, about 9 MiB.
 MAX_ENTRIES: Final = 250_000
+#: Maximum bytes of one list, with its data keys and leases.
+_MAX_BYTES: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def read_lists(store: ObjectStore, root: str, project_id: str) -> Iterator[Exclu
     """Read the lists of *project_id* below *root*. Raises Corrupted or UnsupportedVersion."""
     for info in listing.objects(store, layout.collector_prefix(root, project_id)):
         try:
-            raw = store.get(info.key)
+            raw = jsonobject.get(store, info.key, _MAX_BYTES)
         except errors.ObjectNotFound:
             continue  # removed since it was listed
         yield _parse(info, raw)

@@ -149,6 +149,13 @@ def test_the_number_of_members_is_bounded(monkeypatch):
         archives.make([Member(str(number), b"") for number in range(4)])
 
 
+def test_the_number_of_directories_is_bounded(monkeypatch):
+    """Each of the names of a small archive may have a hundred directories."""
+    monkeypatch.setattr(archive, "MAX_DIRECTORIES", 200)
+    with pytest.raises(errors.BadArchive, match="more than 200 directories"):
+        archives.make([Member(f"{number}/" + "a/" * 100 + "b", b"") for number in range(2)])
+
+
 def test_nothing_follows_the_end():
     with pytest.raises(errors.BadArchive, match="follows"):
         archives.read(archives.hostile(tarfile.TarInfo("a"), end=bytes(1024) + b"x" * 512))

@@ -46,6 +46,21 @@ def test_anything_else_is_corrupted(raw):
         jsonobject.load(KEY, raw)
 
 
+def test_what_nothing_authenticates_is_not_read_if_it_is_large():
+    store = MemoryStore(ManualClock())
+    body = {"version": 1, "packs": [], "data_keys": [], "leases": [], "lease": "l"}
+    small, large = (jsonobject.dump({**body, "more": "x" * size}) for size in (1000, 16 * 1024 * 1024))
+    for raw in (small, large):
+        store.put(layout.collector_key(layout.QUARANTINE, "p", "f" * 32), raw)
+        store.put(layout.writer_key("c", 0), raw)
+        for read in (
+            lambda: exclusions.read_exclusions(store, layout.QUARANTINE, "p"),
+            WriterClaims(store, "c").read,
+        ):
+            with pytest.raises(errors.Corrupted, match="has more than") if raw is large else contextlib.nullcontext():
+                read()
+
+
 @pytest.mark.parametrize("raw", [b"{}", b'{"version": 2}', b'{"version": "1"}', b'{"version": [1]}'])
 def test_another_version_is_named(raw):
     assert jsonobject.load(KEY, raw) is not None

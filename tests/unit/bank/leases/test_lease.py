@@ -401,6 +401,7 @@ LEASE = {"version": 1, "holder": "x", "kind": "read", "bases": [], "duration": 9
                 {"released": 1},
             )
         ),
+        pytest.param(json.dumps({**LEASE, "more": "x" * 1024 * 1024}).encode(), id="large"),
     ],
 )
 def test_a_lease_that_cannot_be_understood_pins_everything_until_it_ends(clock, shared, host, raw):
