@@ -187,7 +187,7 @@ class Recurrence:
                 begin -= (begin.weekday() - options["wkst"]) % 7 * _DAY
         elif self.months:
             options = {**_inherited(self.frequency, options, start), **options}
-            begin = _jump(start, after, self.months)
+            begin = _jump(start, after, self.months, of_years=self.frequency == "YEARLY")
         # The options are valid. A ValueError means that no step from this start ever matches the rule.
         with contextlib.suppress(_SearchExhausted, ValueError):
             frequency = rrule.FREQNAMES.index(self.frequency)
@@ -289,9 +289,12 @@ def _inherited(frequency: str, options: Mapping[str, Any], start: datetime) -> M
     return inherited
 
 
-def _jump(start: datetime, after: datetime, months: int) -> datetime:
-    """Return the beginning of the last year or month before *after* that has candidates, or *start* in the first one."""
-    first = 12 * start.year + (start.month - 1 if months % 12 else 0)
+def _jump(start: datetime, after: datetime, months: int, *, of_years: bool) -> datetime:
+    """Return the beginning of the last year or month before *after* that has candidates, or *start* in the first one.
+
+    :param of_years: whether the candidates of a whole year belong together. *months* may also be 12 if they do not
+    """
+    first = 12 * start.year + (0 if of_years else start.month - 1)
     number = (12 * after.year + after.month - 1 - first) // months * months
     return start if number <= 0 else datetime((first + number) // 12, (first + number) % 12 + 1, 1)
 

@@ -69,6 +69,14 @@ def test_the_result_equals_an_evaluation_from_the_start(drawn):
     assert [wall for wall in found if wall <= limit] == expected
 
 
+@pytest.mark.parametrize("interval", [12, 24, 36])
+@pytest.mark.parametrize("part", ["", ";BYMONTHDAY=1", ";BYDAY=1MO"])
+def test_a_monthly_rule_of_whole_years_stays_in_the_month_of_its_start(interval, part):
+    rule, start, after = f"FREQ=MONTHLY;INTERVAL={interval}{part}", datetime(2026, 5, 1, 2), datetime(2033, 2, 1)
+    expected = list(itertools.islice(rrule.rrulestr(rule, dtstart=start).xafter(after), 3))
+    assert list(itertools.islice(_parsed(rule).occurrences(start, after), 3)) == expected
+
+
 @_SETTINGS
 @given(_aged(["HOURLY", "DAILY", "WEEKLY"], _BY), st.integers(1, 50))
 def test_a_count_equals_an_enumeration_of_all_occurrences(drawn, count):
