@@ -2,12 +2,13 @@
 
 import logging
 import os
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import oslo_messaging
 from oslo_config import cfg
 
-from karbor_like import service
+from karbor_like import service, watchdog
 from karbor_like.clients.factory import ClientFactory
 from karbor_like.clock import Clock, SystemClock
 from karbor_like.context import RequestContext
@@ -35,6 +36,17 @@ LOG = logging.getLogger(__name__)
 _CLEAN_SECONDS = 3600
 #: Seconds that steps in progress get to end when the engine stops. A step that does not is repeated by another engine.
 _STOP_SECONDS = 30.0
+
+
+def clean(database: Database, now: datetime, age: timedelta, is_stopping: Callable[[], bool] = lambda: False) -> None:
+    """Delete the records of runs that ended more than *age* ago, and of requests that clients can no longer repeat.
+
+    :param is_stopping: whether to leave the rest of the runs for the next time
+    """
+    # In batches, until none is left: the schedules of a large site have more runs than one batch between two cleanings.
+    while not is_stopping() and database.write(lambda session: scheduled_runs.forget(session, now - age)):
+        watchdog.tick()
+    database.write(lambda session: idempotency.forget(session, now - idempotency.KEPT))
 
 
 class Endpoint:
@@ -149,10 +161,8 @@ class OperationEngine(service.Service):
             self._periodic["runner"].wake()
 
     def _clean(self) -> None:
-        now = self._clock.now()
         age = timedelta(days=self._conf.operationengine.keep_runs_days)
-        self._database.write(lambda session: scheduled_runs.forget(session, now - age))
-        self._database.write(lambda session: idempotency.forget(session, now - idempotency.KEPT))
+        clean(self._database, self._clock.now(), age, lambda: self.stopping)
 
     def stop(self, graceful: bool = False) -> None:
         """Stop after the steps in progress; each is short."""
