@@ -102,6 +102,8 @@ class Unavailable(KarborLikeError):
     """A service cannot be reached, or refuses work for now. A retry may succeed."""
 
     type = "service.unavailable"
+    #: Seconds after which the service wants to be asked again; 0: it did not say.
+    retry_after: float = 0.0
 
 
 class Busy(Unavailable):

@@ -38,6 +38,8 @@ _BY_STATUS: Final[dict[int, type[exception.KarborLikeError]]] = {
 }
 
 
+_SECONDS: Final = re.compile(r"\d{1,6}", re.ASCII)
+
 #: The client libraries, by their top-level packages.
 _LIBRARIES: Final = frozenset(
     {"keystoneauth1", *(module.partition(".")[0] for service in SERVICES.values() for module, _ in service.exceptions)}
@@ -85,11 +87,12 @@ def _translate(what: str, error: Exception) -> exception.KarborLikeError:
         return exception.Unsupported(message)
     if isinstance(error, ksa.AuthPluginException | ksa.AuthorizationFailure | ksa.MissingAuthMethods):
         return exception.ConfigurationError(message)
-    if status == 413 and getattr(error, "retry_after", None):
-        return exception.Unavailable(message)  # Cinder and Nova answer so to too many requests
+    wait = _wait(error)
+    if status == 413 and wait:
+        return _told(exception.Unavailable(message), wait)  # Cinder and Nova answer so to too many requests
     if status == 409 and _neutron_type(error) == "OverQuota":
         return exception.OverQuota(message)
-    return _of_status(status)(message)
+    return _told(_of_status(status)(message), wait)
 
 
 def _of_status(status: int | None) -> type[exception.KarborLikeError]:
@@ -123,7 +126,23 @@ def _translate_confusion(what: str, error: Exception) -> exception.KarborLikeErr
     if response is None or response.status_code < 400:
         return exception.Unavailable(f"{what}: the response cannot be understood: {messages.describe(error, None)}")
     status = response.status_code
-    return _of_status(status)(f"{what}: {messages.describe(error, status, response)}")
+    return _told(_of_status(status)(f"{what}: {messages.describe(error, status, response)}"), _wait(error))
+
+
+def _told(translated: exception.KarborLikeError, wait: float) -> exception.KarborLikeError:
+    if isinstance(translated, exception.Unavailable):
+        translated.retry_after = wait
+    return translated
+
+
+def _wait(error: Exception) -> float:
+    """Return the seconds after which the service wants to be asked again; 0: it did not say.
+
+    A time of day in their place, which HTTP allows, is known only where a library has converted it.
+    """
+    headers = getattr(_response(error), "headers", None)
+    given = (headers or {}).get("Retry-After") or getattr(error, "retry_after", 0)
+    return float(str(given)) if _SECONDS.fullmatch(str(given)) else 0.0
 
 
 def _is_of_library(error: Exception) -> bool:

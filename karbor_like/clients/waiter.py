@@ -26,6 +26,9 @@ _MOST_GROWTH: Final = 1000
 #: The first pauses, in relation to the usual ones: many objects are ready within a tenth of a second.
 _FIRST_PAUSES: Final = (0.2, 0.4, 0.8)
 
+#: Longest pause that a service can ask for, seconds. The caller of an API call may wait as well.
+_LONGEST_ASKED: Final = 60.0
+
 #: Longest delay before a cancellation is noticed, seconds.
 _CHECK_INTERVAL: Final = 1.0
 
@@ -123,7 +126,7 @@ class Waiter:
             growth = _FIRST_PAUSES[polls]
         else:
             growth = _GROWTH ** max(0, min(polls - len(_FIRST_PAUSES), _MOST_GROWTH))
-        return min(self._interval * growth, self._max_interval)
+        return max(min(self._interval * growth, self._max_interval), _asked(state))
 
     def until_gone(
         self,
@@ -154,6 +157,8 @@ class Waiter:
     def call(self, function: Callable[[], T], *, check: Check | None = None) -> T:
         """Return *function*'s result. Retry a limited number of times if it raises Unavailable.
 
+        A service that says when it wants to be asked again is not asked sooner.
+
         *function* must be idempotent: before it creates an object, it checks whether the object exists.
         """
         return self._retry(function, self._retries, math.inf, check)
@@ -167,6 +172,7 @@ class Waiter:
 
     def _retry(self, function: Callable[[], T], retries: int, timeout: float, check: Check | None) -> T:
         deadline = self._clock.monotonic() + timeout
+        usual = tenacity.wait_exponential(multiplier=self._interval, max=self._max_interval)
 
         def attempt() -> T:
             if check:
@@ -175,7 +181,7 @@ class Waiter:
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_may_pass),
-            wait=tenacity.wait_exponential(multiplier=self._interval, max=self._max_interval),
+            wait=lambda state: max(usual(state), _asked(state)),
             stop=lambda state: (
                 state.attempt_number > retries or self._clock.monotonic() + state.upcoming_sleep > deadline
             ),
@@ -197,6 +203,12 @@ def _may_pass(error: BaseException) -> bool:
     """Whether a retry may help. The requests to a bank, and waits, have limits of their own, which are reached."""
     own_limits = (exception.BankUnavailable, exception.Timeout)
     return isinstance(error, exception.Unavailable) and not isinstance(error, own_limits)
+
+
+def _asked(state: tenacity.RetryCallState) -> float:
+    """Return the seconds that the service which failed asked to wait, within limits; 0: it did not."""
+    error = state.outcome.exception() if state.outcome else None
+    return min(error.retry_after, _LONGEST_ASKED) if isinstance(error, exception.Unavailable) else 0.0
 
 
 def _log(state: tenacity.RetryCallState) -> None:

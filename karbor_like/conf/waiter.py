@@ -29,7 +29,8 @@ data add time per GiB with their own option.
         min=0,
         help="""
 Retries of a single call if the cloud does not respond, or responds that it is overloaded or failing (429, 5xx). The
-interval doubles each time. Polls are repeated until the timeout instead.
+interval doubles each time, and is at least what the cloud asks for (``Retry-After``), up to a minute. Polls are repeated
+until the timeout instead.
 """,
     ),
     cfg.IntOpt(

@@ -74,11 +74,12 @@ def keystone(url: str) -> None:
     session.Session(ANYBODY).get(url)
 
 
-def told(client: Callable[[str], None], status: int, body: Any, kind: str = "") -> Exception:
-    """Return what ``translated`` raises if a client gets a response."""
+def told(client: Callable[[str], None], status: int, body: Any, kind: str = "", **more: str) -> Exception:
+    """Return what ``translated`` raises if a client gets a response, whose other headers are *more*."""
     content = body if isinstance(body, str) else json.dumps(body)
     kind = kind or ("text/html; charset=UTF-8" if isinstance(body, str) else "application/json")
     headers = {"Content-Type": kind, "x-openstack-request-id": REQUEST_ID, "x-compute-request-id": REQUEST_ID}
+    headers |= {name.replace("_", "-"): value for name, value in more.items()}
     with (
         scripted.serving(lambda request: Answer(status, headers, content.encode())) as server,
         pytest.raises(exception.KarborLikeError) as caught,
@@ -148,6 +149,16 @@ def told(client: Callable[[str], None], status: int, body: Any, kind: str = "") 
 def test_words_of_a_response(client: Any, status: int, body: Any, words: str) -> None:
     error = told(client, status, body)
     assert str(error) == f"creating volume x: {words} (HTTP {status}) (Request-ID: {REQUEST_ID})"
+
+
+@pytest.mark.parametrize("client", [keystone, cinder, nova, glance, heat])
+@pytest.mark.parametrize(
+    ("status", "given", "seconds"), [(429, "30", 30), (413, "7", 7), (503, "5", 5), (503, "soon", 0)]
+)
+def test_the_wait_that_a_service_asks_for_is_kept(client: Any, status: int, given: str, seconds: float) -> None:
+    error = told(client, status, {"overLimit": {"code": status, "message": "slow down"}}, Retry_After=given)
+    assert isinstance(error, exception.Unavailable)
+    assert error.retry_after == seconds
 
 
 @pytest.mark.parametrize("status", [502, 503])

@@ -147,6 +147,27 @@ def test_call_is_not_retried_after_an_answer(clock: ManualClock) -> None:
     assert len(cloud.polls) == 1
 
 
+def _refusal(seconds: float) -> exception.Unavailable:
+    error = exception.Unavailable("429")
+    error.retry_after = seconds
+    return error
+
+
+def test_a_service_is_not_asked_sooner_than_it_wants(clock: ManualClock) -> None:
+    cloud = Cloud(clock, [_refusal(30), _refusal(0), "available"])
+    assert Waiter(clock).call(cloud.get).status == "available"
+    assert [cloud.polls[1] - cloud.polls[0] >= 30, cloud.polls[2] - cloud.polls[1] < 5] == [True, True]
+    polled = Cloud(clock, ["creating", _refusal(30), "available"])
+    until(clock, polled)
+    assert polled.polls[2] - polled.polls[1] >= 30
+
+
+def test_the_wait_that_a_service_asks_for_is_limited(clock: ManualClock) -> None:
+    cloud = Cloud(clock, [_refusal(86_400), "ok"])
+    assert Waiter(clock).call(cloud.get).status == "ok"
+    assert clock.monotonic() == 60
+
+
 def test_transfer_outlasts_a_restart(clock: ManualClock) -> None:
     cloud = Cloud(clock, [exception.Unavailable("503")] * 10 + ["ok"])
     assert Waiter(clock).transfer(cloud.get).status == "ok"
