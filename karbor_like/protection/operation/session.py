@@ -112,7 +112,10 @@ class OperationSession:
         """SDKs that act on behalf of the operation's owner."""
         with self._lock:
             if self._clients is None:
-                self._clients = self.credential.clients(self.env.clients, self.spec.target)
+                # This may sign in: Keystone's restart is no reason to undo what an earlier attempt has done.
+                self._clients = self.env.waiter.call(
+                    lambda: self.credential.clients(self.env.clients, self.spec.target), check=self.claim.ensure_held
+                )
             return self._clients
 
     @cached_property

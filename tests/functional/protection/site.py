@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from keystoneauth1 import loading
 from oslo_config import cfg
 
 from karbor_like import secret, service
 from karbor_like.api import views
+from karbor_like.clients.factory import ClientFactory
 from karbor_like.context import RequestContext
 from karbor_like.db import checkpoints, operations, plans, restores, verifications
 from karbor_like.db.models import Base, Checkpoint, Operation, OperationResource, Restore, Verification
@@ -22,6 +24,7 @@ from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.endpoint import Endpoint
 from karbor_like.protection.executor import Executor
 from karbor_like.protection.registry.protectables import Protectables
+from karbor_like.sandbox.cloud import Sandbox
 from tests.fixtures import configuration
 from tests.fixtures.database import migrate
 from tests.fixtures.endpoint import unwrap
@@ -97,6 +100,13 @@ class Site:
         self.env.flows.persistence.upgrade()
         self.executor = Executor(self.env)
         self.endpoint = Endpoint(self.env, self.executor, lambda context: self.executor.wake())
+
+    def use_service_user(self, keystone: Sandbox) -> None:
+        """Configure the service user of a Keystone, which does not know the token of alice."""
+        self.conf.register_opts(loading.get_auth_plugin_conf_options("v3password"), group="service_auth")
+        for name, value in {"auth_type": "v3password", **keystone.credentials("karbor")}.items():
+            self.conf.set_override(name, value, "service_auth")
+        self.env = dataclasses.replace(self.env, clients=ClientFactory(self.conf))
 
     def context(self, project_id: str = PROJECT, **values: Any) -> RequestContext:
         """A member of a project."""

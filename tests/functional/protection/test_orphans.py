@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from keystoneauth1 import loading
 
 from karbor_like import exception
-from karbor_like.clients.factory import ClientFactory
 from karbor_like.clock import ManualClock
 from karbor_like.db import operations
 from karbor_like.db import session as db_session
@@ -164,18 +162,10 @@ def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield sandbox
 
 
-def with_service_user(site: Site, keystone: Sandbox) -> None:
-    """Configure the service user, by whom Keystone learns that it does not know the token of alice."""
-    site.conf.register_opts(loading.get_auth_plugin_conf_options("v3password"), group="service_auth")
-    for name, value in {"auth_type": "v3password", **keystone.credentials("karbor")}.items():
-        site.conf.set_override(name, value, "service_auth")
-    site.env = dataclasses.replace(site.env, clients=ClientFactory(site.conf))
-
-
 def test_what_nobody_may_delete_any_more_is_named(site: Site, keystone: Sandbox, caplog: pytest.LogCaptureFixture):
     protect(site, **{"release:a": "fail"})
     site.cloud.fault()
-    with_service_user(site, keystone)
+    site.use_service_user(keystone)
     assert orphans(site) == OrphanReport(remaining=1)
     (thing,) = site.things()
     (line,) = [record.message for record in caplog.records if "cannot take its place" in record.message]
@@ -190,7 +180,7 @@ def test_the_service_user_deletes_what_its_owner_cannot_any_more(site: Site, key
     admin.put(f"{keystone.auth_url}/projects/{project}/users/{user}/roles/{member['id']}")
     created = protect(site, project, **{"release:a": "fail"})
     site.cloud.fault()
-    with_service_user(site, keystone)
+    site.use_service_user(keystone)
     assert orphans(site) == OrphanReport(deleted=1)
     assert site.things() == []
     assert of(site, created).credential is None

@@ -1,5 +1,6 @@
 """The resources that an operation holds while a process runs it are released."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,16 @@ import pytest
 import sqlalchemy as sa
 from oslo_db import exception as db_exception
 
+from karbor_like.clients.waiter import Waiter
+from karbor_like.clock import ManualClock
 from karbor_like.db import operations
+from karbor_like.protection import runner
 from karbor_like.protection.operation import spec
 from karbor_like.protection.operation.claim import ActiveClaim
 from karbor_like.protection.operation.session import OperationSession
-from tests.functional.protection.site import PROVIDER, Site, running
+from karbor_like.protection.takeover import Takeover
+from karbor_like.sandbox.cloud import Sandbox
+from tests.functional.protection.site import LEASE, PROVIDER, Site, running
 
 
 def test_a_lease_is_released_if_the_database_fails_after_its_acquisition(
@@ -71,4 +77,21 @@ def test_a_deletion_sees_the_other_checkpoints_of_its_resource(tmp_path: Path, f
         assert "service" not in vars(operation), "the service user is not asked for before a plugin does"
         assert context.service is operation.service
         assert context.siblings == [child]
+    site.close()
+
+
+def test_an_operation_outlasts_a_keystone_that_restarts(tmp_path: Path, files: Path) -> None:
+    """Whether the service user is the trustee of a trust, only Keystone knows."""
+    site = Site(tmp_path, files)
+    site.cloud.plant({"a": []})
+    created = site.protect("a", context=site.context(trust_id="a trust", trustee_id="another"))["id"]
+    clock = ManualClock()
+    site.env = dataclasses.replace(site.env, clock=clock, waiter=Waiter(clock))
+    with Sandbox(tmp_path / "keystone") as keystone:
+        site.use_service_user(keystone)
+        fault = keystone.fault(service="identity", method="POST", path="/auth/tokens", times=2)
+        (claim,) = Takeover(site.env, LEASE).claim(1, ())
+        assert runner.run(site.env, claim)
+        assert [each["struck"] for each in keystone.faults() if each["id"] == fault] == [2]
+    assert (site.checkpoint(created).status, site.checkpoint(created).reason) == ("available", None)
     site.close()
