@@ -15,7 +15,7 @@ import functools
 import logging
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -182,7 +182,10 @@ class Trusts:
         """Return clients with a new token from the trust of *context*."""
         clients = self._clients.for_context(context)
         try:
-            with errors.translated(f"acting for user {context.user_id} in project {context.project_id}"):
+            with (
+                _unnamed(str(context.trust_id)),
+                errors.translated(f"acting for user {context.user_id} in project {context.project_id}"),
+            ):
                 clients.session.get_token()
         except (exception.NotAuthorized, exception.NotFound) as error:
             self._clients.check_service_account()
@@ -259,10 +262,19 @@ class Trusts:
 
     def _delete_as(self, clients: Clients, keystone_id: str) -> None:
         """Delete a trust if it exists; errors of Keystone are raised translated."""
-        with errors.translated("signing in to delete a trust"):
+        with _unnamed(keystone_id), errors.translated("signing in to delete a trust"):
             clients.session.get_token()
-        with errors.translated("deleting a trust"), contextlib.suppress(ksa.NotFound):
+        with _unnamed(keystone_id), errors.translated("deleting a trust"), contextlib.suppress(ksa.NotFound):
             clients.keystone().delete(f"/OS-TRUST/trusts/{keystone_id}")
+
+
+@contextlib.contextmanager
+def _unnamed(keystone_id: str) -> Iterator[None]:
+    """Keep the id of a trust, which is a secret, out of errors: URLs contain it, and what Keystone says may."""
+    try:
+        yield
+    except exception.KarborLikeError as error:
+        raise type(error)(error.message.replace(keystone_id, "(trust)")) from None
 
 
 def _owner(row: Trust, keystone_id: str) -> RequestContext:
