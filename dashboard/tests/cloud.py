@@ -4,7 +4,8 @@ The double of the protection service behind the API is the one of the service's 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
@@ -17,6 +18,7 @@ from keystoneauth1 import session as keystone
 from openstack_dashboard.test import helpers
 from requests import adapters
 
+from karbor_like.db import quotas
 from tests.fixtures.api import PROJECT_A, Client
 from tests.fixtures.fake_catalogue import PROVIDER, SERVER, VOLUME
 
@@ -152,6 +154,13 @@ class Case(helpers.TestCase):
         if status != "protecting":
             self.protection.set_status(made["id"], status)
         return made
+
+    @contextmanager
+    def quota(self, **limits: int) -> Iterator[None]:
+        """Limit what the user's project may have while the block runs."""
+        self.database.write(lambda session: quotas.set_limits(session, PROJECT_A, limits))
+        yield
+        self.database.write(lambda session: quotas.delete_limits(session, PROJECT_A))
 
     def texts(self, response: Any) -> list[str]:
         """Return the messages of a page."""

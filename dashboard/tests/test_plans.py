@@ -250,6 +250,17 @@ class ProtectTest(Case):
         (checkpoint,) = self.alice.get(f"/providers/{PROVIDER}/checkpoints")["checkpoints"]
         self.assertIn("skip_missing", checkpoint["extra_info"])
 
+    def test_what_the_api_refuses_can_be_corrected_and_sent_again(self):
+        plan = self.plan()
+        form = {"request_key": self.client.get(address("protect", plan["id"])).context["form"]["request_key"].value()}
+        with self.quota(checkpoints=0):
+            response = self.client.post(address("protect", plan["id"]), form)
+            self.assertContains(response, "quota for checkpoints exceeded")
+        response = self.client.post(address("protect", plan["id"]), {**form, "skip_missing": "on"})
+        self.assertEqual(302, response.status_code, self.texts(response))
+        (checkpoint,) = self.alice.get(f"/providers/{PROVIDER}/checkpoints")["checkpoints"]
+        self.assertIn("skip_missing", checkpoint["extra_info"])
+
 
 class EditTest(Case):
     def form(self, plan_id, **more):

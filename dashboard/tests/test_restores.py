@@ -65,6 +65,16 @@ class WizardTest(Case):
         self.assertEqual(address("detail", made["id"]), restored["Location"])
         self.assertEqual({ALL[1]: {"restore_name": "copy"}}, made["parameters"])
 
+    def test_a_start_that_the_api_refuses_can_be_corrected(self):
+        _, form = self.checked(self.form())
+        with self.quota(restores=1):
+            self.assertContains(self.client.post(self.start, form), "quota for restores exceeded")
+        _, form = self.checked({**form, "rename_1": "copy"})
+        for _attempt in range(2):
+            self.assertEqual(302, self.client.post(self.start, form).status_code)
+        (made,) = [each for each in self.alice.get("/restores")["restores"] if not each["dry_run"]]
+        self.assertEqual({ALL[1]: {"restore_name": "copy"}}, made["parameters"])
+
     def test_nothing_starts_that_was_not_checked(self):
         form = self.form()
         self.client.post(self.start, form)

@@ -1,12 +1,14 @@
 """Forms: one submission has one effect, errors of the API are shown in the form, and fields are made of JSON Schemas."""
 
 import html
+import json
 import uuid
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from django import forms
 from django.core.cache import cache
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from horizon import exceptions as horizon_exceptions
@@ -36,7 +38,7 @@ def key_field() -> forms.CharField:
 def is_first(request: Any, key: str) -> bool:
     """Return whether a form is submitted for the first time, and remember it.
 
-    Requests that start operations carry the key to the API as well, which does not depend on the cache of Horizon.
+    Requests that start operations also carry :func:`idempotency_key`, which does not depend on the cache of Horizon.
     """
     return bool(cache.add(_name(request, key), True, _REMEMBERED))
 
@@ -44,6 +46,19 @@ def is_first(request: Any, key: str) -> bool:
 def forget(request: Any, key: str) -> None:
     """Let a form be submitted again, because it had no effect."""
     cache.delete(_name(request, key))
+
+
+def idempotency_key(key: str, asked: Mapping[str, Any]) -> str:
+    """Return the key that goes to the API with a form: the same one for each submission of the same values.
+
+    The API refuses a key that it knows from another request, even if it has refused that request too. A form with one key for
+    all its submissions could not be corrected.
+
+    :param key: identifies the form as it was opened
+    :param asked: members of the request. The digest of a password among them needs the secret key of Horizon.
+    """
+    values = json.dumps([key, asked], sort_keys=True)
+    return salted_hmac("karbor_like_dashboard.idempotency", values, algorithm="sha256").hexdigest()
 
 
 def _name(request: Any, key: str) -> str:

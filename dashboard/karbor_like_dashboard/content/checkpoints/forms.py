@@ -21,11 +21,13 @@ class Verify(common.Form):
         self.fields.update(self._options.fields)
 
     def act(self, request: Any, data: dict[str, Any]) -> Any:
+        asked = {
+            "provider_id": self.initial["provider"].id,
+            "checkpoint_id": self.initial["checkpoint"].id,
+            "parameters": self._options.parameters(data),
+        }
         return api.client(request).create_verification(
-            provider_id=self.initial["provider"].id,
-            checkpoint_id=self.initial["checkpoint"].id,
-            parameters=self._options.parameters(data),
-            idempotency_key=data[common.KEY],
+            idempotency_key=common.idempotency_key(data[common.KEY], asked), **asked
         )
 
 
@@ -43,10 +45,11 @@ class Copy(common.Form):
 
     def act(self, request: Any, data: dict[str, Any]) -> Any:
         checkpoint = self.initial["checkpoint"]
+        asked = {
+            "plan_id": checkpoint.protection_plan["id"],
+            "checkpoint_ids": [checkpoint.id],
+            "target_provider_id": data["target"],
+        }
         return api.client(request).create_copy(
-            self.initial["provider"].id,
-            plan_id=checkpoint.protection_plan["id"],
-            checkpoint_ids=[checkpoint.id],
-            target_provider_id=data["target"],
-            idempotency_key=data[common.KEY],
+            self.initial["provider"].id, idempotency_key=common.idempotency_key(data[common.KEY], asked), **asked
         )

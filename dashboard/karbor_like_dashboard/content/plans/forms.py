@@ -27,8 +27,9 @@ class Protect(common.Form):
     def act(self, request: Any, data: dict[str, Any]) -> Any:
         plan = self.initial["plan"]
         more = {"extra_info": {"skip_missing": True}} if data["skip_missing"] else {}
+        asked = {"plan_id": plan.id, **more}
         return api.client(request).create_checkpoint(
-            plan.provider_id, plan_id=plan.id, idempotency_key=data[common.KEY], **more
+            plan.provider_id, idempotency_key=common.idempotency_key(data[common.KEY], asked), **asked
         )
 
 

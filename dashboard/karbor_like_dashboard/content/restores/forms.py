@@ -213,7 +213,8 @@ class Restore(horizon_forms.SelfHandlingForm):
 
     def _start(self, request: Any, data: dict[str, Any], body: dict[str, Any]) -> Any:
         """Start the restore. A second submission gets the same restore, because the API knows the key."""
-        return api.client(request).create_restore(**body, idempotency_key=data[common.KEY])
+        key = common.idempotency_key(data[common.KEY], body)
+        return api.client(request).create_restore(**body, idempotency_key=key)
 
     @property
     def dry_run_to_show(self) -> str | None:
