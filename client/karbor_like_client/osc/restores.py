@@ -44,7 +44,12 @@ class CreateRestore(base.Waits, base.Show):
             "--restore_username", "--restore-username", metavar="<restore_username>", help="User of the other cloud"
         )
         parser.add_argument(
-            "--restore_password", "--restore-password", metavar="<restore_password>", help="Password of that user"
+            "--restore_password",
+            "--restore-password",
+            type=texts.Secret,
+            metavar="<restore_password>",
+            help="Password of that user. With --debug, write --restore-password=<restore_password>, which is masked where "
+            "the command line is shown",
         )
         base.add_parameters(parser, "restore")
         parser.add_argument(
@@ -109,7 +114,7 @@ def _target(args: argparse.Namespace) -> dict[str, Any]:
     for name in ("restore_username", "restore_password"):
         if getattr(args, name) is None:
             raise exceptions.CommandError(f"--restore-target needs --{name.replace('_', '-')}")
-    auth = {"type": "password", "username": args.restore_username, "password": args.restore_password}
+    auth = {"type": "password", "username": args.restore_username, "password": str(args.restore_password)}
     return {"restore_target": args.restore_target, "restore_auth": auth}
 
 

@@ -7,6 +7,14 @@ from typing import Any
 
 from osc_lib import exceptions
 
+
+class Secret(str):
+    """The value of an option that the debug output, which has the options of a command, does not show."""
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
 _NEXT_PAIR = re.compile(r",(?=[A-Za-z_][A-Za-z0-9_-]*=)")
 
 

@@ -1,5 +1,7 @@
 """All requests of version 1 of the API: what ``conn.data_protection`` is."""
 
+import logging
+from collections.abc import Mapping
 from typing import Any
 
 import requests
@@ -21,6 +23,8 @@ from karbor_like_client.v1.scheduled_operations import ScheduledOperation, Sched
 from karbor_like_client.v1.services import Service, Services
 from karbor_like_client.v1.triggers import Trigger, Triggers
 from karbor_like_client.v1.verifications import Verification, Verifications
+
+LOG = logging.getLogger(__name__)
 
 #: How often a request is repeated if the connection fails or the service is unavailable. The first delay is 0.5 seconds, and
 #: doubles.
@@ -80,6 +84,15 @@ class Proxy(
             kwargs.setdefault("status_code_retries", self.status_code_retries or RETRIES)
         if self.session.timeout is None:
             kwargs.setdefault("timeout", self.timeout)
+        if _has_credential(kwargs.get("json")):
+            LOG.debug("%s %s: not logged, because it has a credential", method, url)
+            kwargs["log"] = False
         response = super().request(url, method, *args, **kwargs)
         errors.raise_for(response)
         return response
+
+
+def _has_credential(body: Any) -> bool:
+    """Return whether the body of a request is that of a restore with a credential for its target."""
+    asked = body.get(Restore.resource_key) if isinstance(body, Mapping) else None
+    return isinstance(asked, Mapping) and bool(asked.get("restore_auth"))
