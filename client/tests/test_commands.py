@@ -2,6 +2,7 @@
 
 import json
 import re
+from urllib import parse
 
 import pytest
 from keystoneauth1 import session as keystone
@@ -67,6 +68,24 @@ def test_a_name_is_as_good_as_an_id(cloud, run):
     cloud.answer("GET", "/plans", {"plans": [PLAN]}, name="nightly")
     cloud.answer("GET", f"/plans/{PLAN['id']}", {"plan": PLAN})
     assert run("plan", "show", "nightly", "-f", "json").json["id"] == PLAN["id"]
+
+
+@pytest.mark.parametrize("name", ["#1", "?limit=1", "..", ".", "a/b", "50%d", ""])
+def test_a_name_may_have_any_characters(cloud, run, name):
+    plan = {**PLAN, "name": name}
+    # The API refuses what is not an id; a path with dots is that of the list.
+    cloud.refuse("GET", f"/plans/{parse.quote(name, safe='')}", 400, "request.invalid", "is not a UUID")
+    cloud.answer("GET", "/plans", {"plans": [plan]})
+    cloud.answer("GET", "/plans/", {"plans": [plan]})
+    cloud.answer("GET", f"/plans/{PLAN['id']}", {"plan": plan})
+    assert run("plan", "show", name, "-f", "json").json["id"] == PLAN["id"]
+
+
+@pytest.mark.parametrize("text", ["#1", ""])
+def test_a_text_that_cannot_be_an_id_shows_nothing(cloud, run, text):
+    cloud.answer("GET", "/restores/", {"restores": [RESTORE]})
+    cloud.refuse("GET", f"/restores/{parse.quote(text, safe='')}", 400, "request.invalid", "is not a UUID")
+    assert (run("restore", "show", text).code, run("restore", "show", text).out) == (1, "")
 
 
 def test_a_trigger_shows_its_next_runs(cloud, run):
@@ -202,6 +221,16 @@ def test_a_restore_of_some_resources(cloud, run):
             "dry_run": True,
         }
     }
+
+
+def test_debugging_shows_no_password(cloud, run):
+    cloud.answer("POST", "/restores", {"restore": RESTORE})
+    target = ["--restore-target", "http://other.test/v3", "--restore-username", "bob", "--restore-password=hunter22"]
+    result = run("restore", "create", PROVIDER, CHECKPOINT["id"], *target, "--debug")
+    assert result.code == 0
+    assert cloud.bodies("POST")[-1]["restore"]["restore_auth"]["password"] == "hunter22"
+    assert "/restores: not logged" in result.err
+    assert "hunter22" not in result.out + result.err
 
 
 def test_a_restore_with_its_plan(cloud, run):

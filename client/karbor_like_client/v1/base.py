@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
+from urllib import parse
 
 from openstack import exceptions, resource
 
@@ -29,6 +30,23 @@ class Resource(resource.Resource):
         """Return the members as the API sent them."""
         # An object of a list has no other attributes. Another one may have those of the request.
         return {**self._unknown_attrs_in_body, **self._body.attributes} if self._sent is None else self._sent
+
+    def _prepare_request(
+        self, *, requires_id: bool | None = None, base_path: str | None = None, **kwargs: Any
+    ) -> resource._Request:
+        """Do what the library does, with an id that cannot change the path: users enter names where ids are possible.
+
+        :raises openstack.exceptions.NotFoundException: the id has no form that is part of a path
+        """
+        if requires_id is None:
+            requires_id = self.requires_id
+        if requires_id and self.id is not None:
+            if str(self.id) in ("", ".", ".."):
+                raise exceptions.NotFoundException(f"{str(self.id)!r} is not an id")
+            quoted = parse.quote(str(self.id), safe=":")
+            base_path = f"{base_path or self.base_path}/{quoted.replace('%', '%%')}"
+            requires_id = False
+        return super()._prepare_request(requires_id=requires_id, base_path=base_path, **kwargs)
 
     def _translate_response(self, response: Any, has_body: bool | None = None, *args: Any, **kwargs: Any) -> None:
         super()._translate_response(response, has_body, *args, **kwargs)
