@@ -1,10 +1,15 @@
 """Triggers and the scheduled operations bound to them."""
 
 import dataclasses
+from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
+from oslo_db import exception as db_exception
+from sqlalchemy import orm
 
 from karbor_like.api import app
+from karbor_like.db.models import Trigger
 from karbor_like.db.triggers import TRIGGERS
 from karbor_like.triggers import contract, loader
 from karbor_like.triggers.time import TimeTrigger
@@ -97,6 +102,35 @@ def test_a_run_that_is_due_is_not_lost_by_a_change(alice, database, clock, trigg
     assert (row.next_run_at.isoformat(), row.properties["pattern"]) == ("2030-01-01T01:00:00+00:00", "0 5 * * *")
     timing = contract.of_type(loader.trigger_types(), "time").parse({**row.properties, "window": 900})
     assert timing.next(row.next_run_at).isoformat() == "2030-01-01T05:00:00+00:00"
+
+
+def test_a_change_that_is_attempted_again_is_not_half_applied(alice, database, clock, trigger):
+    """The engine fires the due run between two attempts: the second one must change the next run as well."""
+    properties = {"format": "crontab", "pattern": "0 5 * * *", "start_time": "2030-01-01 00:00:00"}
+    attempts = []
+
+    def begin(session, transaction, connection):
+        attempts.append(connection)
+        if len(attempts) == 3:
+            fired = {"next_run_at": datetime(2030, 1, 2, 1, tzinfo=UTC)}
+            connection.execute(sa.update(Trigger).where(Trigger.id == trigger["id"]).values(fired))
+
+    def flush(session, context, instances):
+        if len(attempts) == 2:
+            raise db_exception.DBDeadlock
+
+    clock.advance(7200)
+    sa.event.listen(orm.Session, "after_begin", begin)
+    sa.event.listen(orm.Session, "before_flush", flush)
+    try:
+        alice.put(f"/triggers/{trigger['id']}", {"trigger_info": {"properties": properties}})
+    finally:
+        sa.event.remove(orm.Session, "after_begin", begin)
+        sa.event.remove(orm.Session, "before_flush", flush)
+    # One transaction reads the type of the trigger.
+    assert len(attempts) == 3
+    with database.reader() as session:
+        assert TRIGGERS.get(session, trigger["id"]).next_run_at.isoformat() == "2030-01-01T05:00:00+00:00"
 
 
 def test_formats_are_the_triggers_own(alice):

@@ -71,13 +71,15 @@ class Triggers(base.Controller):
 
         def change(session: Any) -> Trigger:
             row = TRIGGERS.get(session, trigger_id, self.context.scope, lock=True)
+            # A copy, because another attempt may find that the engine has fired the run meanwhile.
+            changes = dict(values)
             if row.next_run_at is not None and row.next_run_at <= self.deps.clock.now():
                 # The due run is still to be fired. The engine then continues with the new properties.
-                values.pop("next_run_at", None)
-            if values.get("properties", row.properties) != row.properties:
+                changes.pop("next_run_at", None)
+            if changes.get("properties", row.properties) != row.properties:
                 self.check_enabled_users(f"trigger {trigger_id}", triggers.users(session, trigger_id))
-            if values:
-                TRIGGERS.update(session, trigger_id, values)
+            if changes:
+                TRIGGERS.update(session, trigger_id, changes)
                 session.refresh(row)
             return row
 
