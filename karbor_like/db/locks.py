@@ -12,7 +12,7 @@ def take(session: orm.Session, name: str) -> None:
 
     Call it inside ``Database.write``, which retries if two transactions are the first ones to take a lock.
 
-    :param name: id of a project, or of something else with a UUID
+    :param name: id of a project, or of something else with a UUID, or a name that is no id
     """
     # A locking read: a plain read would fix MariaDB's snapshot before the lock is acquired, and the count would be stale.
     query = sa.select(QuotaLock).where(QuotaLock.project_id == name).with_for_update()

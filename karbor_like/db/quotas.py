@@ -26,6 +26,8 @@ from karbor_like.domain import states
 
 UNLIMITED = -1
 DEFAULT_CLASS = "default"
+#: The lock for changes of all quota classes, whose names are too long for one. No project has this name.
+_CLASSES_LOCK = "quota classes"
 
 
 _Conditions = Sequence[sa.ColumnElement[bool]]
@@ -78,19 +80,23 @@ def usage(session: orm.Session, project_id: str) -> dict[str, int]:
 
 
 def set_limits(session: orm.Session, project_id: str, values: Mapping[str, int]) -> None:
-    """Set limits of a project; -1 is unlimited."""
+    """Set limits of a project; -1 is unlimited. Call it inside ``Database.write``: see :func:`.locks.take`."""
+    # Otherwise two requests that set a limit for the first time would collide.
+    locks.take(session, project_id)
     for resource, limit in values.items():
         session.merge(Quota(project_id=project_id, resource=resource, hard_limit=limit))
 
 
 def set_class_limits(session: orm.Session, class_name: str, values: Mapping[str, int]) -> None:
-    """Set limits of a quota class; -1 is unlimited."""
+    """Set limits of a quota class; -1 is unlimited. Call it inside ``Database.write``: see :func:`.locks.take`."""
+    locks.take(session, _CLASSES_LOCK)
     for resource, limit in values.items():
         session.merge(QuotaClass(class_name=class_name, resource=resource, hard_limit=limit))
 
 
 def delete_limits(session: orm.Session, project_id: str) -> None:
-    """Remove the limits of a project, so that the defaults apply again."""
+    """Remove the limits of a project, so that the defaults apply again. Call it inside ``Database.write``."""
+    locks.take(session, project_id)
     session.execute(sa.delete(Quota).where(Quota.project_id == project_id))
 
 

@@ -50,6 +50,17 @@ def test_a_project_without_limits_has_those_of_the_default_class(database):
         assert quotas.limits(session, "own", DEFAULTS)["plans"] == 3
 
 
+@pytest.mark.parametrize("change", [quotas.set_limits, quotas.set_class_limits])
+def test_limits_that_are_set_for_the_first_time_together_are_set(database, change):
+    def set_all(limit):
+        for number in range(4):
+            database.write(lambda session, number=number: change(session, f"new {number}", {"plans": limit}))
+
+    with ThreadPoolExecutor(8) as pool:
+        # Raises what a thread has raised.
+        list(pool.map(set_all, range(8)))
+
+
 def test_zero_is_a_limit_and_minus_one_is_not(database):
     database.write(lambda session: quotas.set_limits(session, "none", {"plans": 0}))
     database.write(lambda session: quotas.set_limits(session, "free", {"plans": -1}))
