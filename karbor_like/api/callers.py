@@ -90,7 +90,10 @@ class Callers:
         with self._lock:
             self._known.pop(token, None)
             self._known[token] = self._clock.monotonic() + seconds, caller
-            while len(self._known) > _MAX_CALLERS or next(iter(self._known.values()))[0] <= self._clock.monotonic():
+            # The token may have expired meanwhile, and may be the only one.
+            while self._known and (
+                len(self._known) > _MAX_CALLERS or next(iter(self._known.values()))[0] <= self._clock.monotonic()
+            ):
                 self._known.popitem(last=False)
 
 

@@ -44,6 +44,21 @@ def is_known(known: callers.Callers, token: str = "secret", **headers: str) -> b
     return known.recall({"HTTP_X_AUTH_TOKEN": token, **headers})
 
 
+class PassingClock(ManualClock):
+    """A clock on which a millisecond passes whenever it is read."""
+
+    def monotonic(self) -> float:
+        self.advance(0.001)
+        return super().monotonic()
+
+
+def test_a_token_that_expires_at_that_moment():
+    clock = PassingClock()
+    known = callers.Callers(SECONDS, clock)
+    pass_through(known, checked(clock, lifetime=0.0005))
+    assert not is_known(known)
+
+
 def test_a_caller_is_remembered(known, clock):
     first = checked(clock, **{"OS-TRUST:trust": {"id": "t", "trustee_user": {"id": "another"}}})
     pass_through(known, first)
