@@ -30,6 +30,8 @@ class ListTest(Case):
         self.assertEqual(set(), self.ids(f"?provider={OTHER_PROVIDER}"))
         self.assertEqual(set(), self.ids("?start_date=2001-01-01&end_date=2001-01-02"))
         self.assertEqual({good["id"], bad["id"]}, self.ids("?start_date=2001-01-01&end_date=2999-01-02"))
+        self.assertEqual(set(), self.ids("?end_date=2001-01-02"))
+        self.assertEqual({good["id"], bad["id"]}, self.ids("?end_date=2999-01-02"))
 
     def test_a_wrong_date_is_an_error_of_the_field(self):
         response = self.client.get(address("index") + "?start_date=yesterday")
@@ -84,6 +86,19 @@ class FormsTest(Case):
         (verification,) = self.alice.get("/verifications")["verifications"]
         self.assertEqual({"level": "full"}, next(iter(verification["parameters"].values())))
 
+    def test_what_the_api_refuses_can_be_corrected_and_sent_again(self):
+        checkpoint = self.checkpoint(self.plan())
+        for name, limit, first, second in (
+            ("verify", "verifications", {"option_0": "full"}, {"option_0": "quick"}),
+            ("copy", "checkpoints", {"target": OTHER_PROVIDER}, {"target": OTHER_PROVIDER}),
+        ):
+            with self.subTest(form=name):
+                page = address(name, PROVIDER, checkpoint["id"])
+                key = self.client.get(page).context["form"]["request_key"].value()
+                with self.quota(**{limit: 0}):
+                    self.assertContains(self.client.post(page, {"request_key": key, **first}), "exceeded")
+                self.assertEqual(302, self.client.post(page, {"request_key": key, **second}).status_code)
+
     def test_copy(self):
         response = self.submit("copy", target=OTHER_PROVIDER)
         self.assertIn(OTHER_PROVIDER, response["Location"])
@@ -110,8 +125,11 @@ class CalendarTest(Case):
         self.assertEqual(2, len(self.requests))
 
     def test_a_month_that_is_none_is_the_current_one(self):
-        for month in ("2031-13", "x", "99999-01", ""):
-            self.assertEqual(200, self.client.get(f"{address('calendar')}?month={month}").status_code)
+        for month in ("2031-13", "x", "99999-01", "", "0001-01", "9999-12", "0999-12"):
+            with self.subTest(month=month):
+                earliest = f"{datetime.now(UTC):%Y-%m}"
+                response = self.client.get(f"{address('calendar')}?month={month}")
+                self.assertIn(response.context["value"], (earliest, f"{datetime.now(UTC):%Y-%m}"))
 
 
 class ProgressTest(Case):

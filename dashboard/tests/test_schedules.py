@@ -143,6 +143,18 @@ class SchedulesTest(Case):
         properties = self.alice.get(f"/triggers/{trigger['id']}")["trigger_info"]["properties"]
         self.assertEqual("0 3 * * *", properties["pattern"])
 
+    def test_a_time_zone_that_is_removed_is_not_kept(self):
+        self.create(when="daily", at="01:00", timezone="Europe/Madrid")
+        (trigger,) = self.alice.get("/triggers")["triggers"]
+        page = address("edit_trigger", trigger["id"])
+        form = self.client.get(page).context["form"]
+        self.assertEqual("Europe/Madrid", form["timezone"].value())
+        data = {name: form[name].value() or "" for name in form.fields} | {"timezone": ""}
+        self.assertEqual(302, self.client.post(page, data).status_code)
+        self.assertContains(self.client.get(address("triggers")), "every day at 01:00 (UTC)")
+        shown = self.alice.get(f"/triggers/{trigger['id']}")["trigger_info"]
+        self.assertEqual("2030-01-01T01:00:00.000000", shown["next_runs"][0])
+
 
 class TextsTest(Case):
     def test_patterns_for_the_reader(self):

@@ -23,6 +23,8 @@ from karbor_like_dashboard.exceptions import Failure
 
 STATUSES = ("protecting", "available", "error", "deleting", "error-deleting", "wait_copying", "copying", "deleted")
 _INDEX = "horizon:data_protection:checkpoints:index"
+#: There is no checkpoint before this day.
+_EPOCH = date(1970, 1, 1)
 
 
 class _Date(forms.DateInput):
@@ -56,6 +58,9 @@ class Filters(listing.FilterForm):
         choices = [value for value, _label in self.fields["provider"].choices]
         provider = known.pop("provider", None) or (choices[0] if choices else None)
         days = {name: value.isoformat() for name, value in known.items() if isinstance(value, date)}
+        if "end_date" in days:
+            # The API ignores an end without a start.
+            days.setdefault("start_date", _EPOCH.isoformat())
         return {**known, **days, "provider": provider}
 
 
@@ -138,9 +143,13 @@ class CalendarView(views.HorizonTemplateView):
 
     def _month(self) -> date:
         try:
-            return datetime.strptime(self.request.GET.get("month", ""), "%Y-%m").replace(tzinfo=UTC).date()
+            month = datetime.strptime(self.request.GET.get("month", ""), "%Y-%m").replace(tzinfo=UTC).date()
         except ValueError:
-            return timezone.now().astimezone(UTC).date().replace(day=1)
+            month = date.min
+        # The months before and after it must exist too.
+        if not _EPOCH.year <= month.year < date.max.year:
+            month = timezone.now().astimezone(UTC).date().replace(day=1)
+        return month
 
 
 def _progress(checkpoint: Any) -> dict[str, Any]:

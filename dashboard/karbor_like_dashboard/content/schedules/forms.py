@@ -59,6 +59,7 @@ class EditTrigger(common.Form):
                 _("Another user has changed the trigger since you opened this form. Close it, and open it again.")
             )
         properties = {**(trigger.properties or {}), "pattern": data["pattern"]}
+        properties.pop("timezone", None)
         if data["timezone"]:
             properties["timezone"] = data["timezone"]
         if "window" in properties:
