@@ -38,6 +38,9 @@ INTERFACES: Final = frozenset({"network:router_interface", "network:ha_router_re
 }
 SUBPORT: Final = "trunk:subport"
 
+#: Modes in which an IPv6 subnet gives out addresses by itself.
+_AUTOMATIC: Final = frozenset({"slaac", "dhcpv6-stateless"})
+
 Values = Mapping[str, Any]
 Document = dict[str, Any]
 
@@ -189,6 +192,14 @@ def checked(document: Any) -> Document:
 def key(resource_type: str, resource_id: str) -> str:
     """Return ``Type#id``."""
     return f"{resource_type}#{resource_id}"
+
+
+def is_automatic(subnet: Values | None) -> bool:
+    """Return whether Neutron derives addresses in a subnet from MAC addresses, and refuses that ports ask for them.
+
+    :param subnet: of a description; None: it is not described
+    """
+    return subnet is not None and subnet["ipv6_address_mode"] in _AUTOMATIC
 
 
 def references(document: Values) -> Iterable[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 import ipaddress
 from collections.abc import Sequence
-from typing import Any, Final
 
 from karbor_like.domain.template import Template
 from karbor_like.plugins.neutron import rules
@@ -19,11 +18,9 @@ from karbor_like.plugins.neutron.schema import (
     SUBNET,
     TRUNK,
     Document,
+    is_automatic,
     key,
 )
-
-#: Modes in which an IPv6 subnet gives out addresses by itself.
-_AUTOMATIC: Final = frozenset({"slaac", "dhcpv6-stateless"})
 
 
 def contribute(document: Document, template: Template, choices: Choices) -> list[str]:
@@ -131,7 +128,7 @@ class _Topology(Contribution):
         is_ours = is_ours or port["network_id"] in self.choices.controlled
         addresses = [
             {"subnet": ref(SUBNET, fixed["subnet_id"])}
-            | ({"ip_address": fixed["ip_address"]} if keeps and not self._is_automatic(fixed["subnet_id"]) else {})
+            | (picked(fixed, "ip_address") if keeps and not is_automatic(self.subnets.get(fixed["subnet_id"])) else {})
             for fixed in port["fixed_ips"]
             if self.is_there(SUBNET, fixed["subnet_id"])
         ]
@@ -162,11 +159,6 @@ class _Topology(Contribution):
             properties["security_groups"] = [ref(GROUP, group) for group in port["security_groups"]]
         self.put(PORT, port, properties, specs={"extra_dhcp_opts": port["extra_dhcp_opts"]})
 
-    def _is_automatic(self, subnet_id: str) -> bool:
-        """Return whether Neutron derives addresses in a subnet from MAC addresses, and refuses others."""
-        subnet = self.subnets.get(subnet_id)
-        return subnet is not None and subnet["ipv6_address_mode"] in _AUTOMATIC
-
     def _secures_ports(self, network_id: str) -> bool:
         """Return whether ports of a network are secured if they do not say otherwise."""
         network = self.networks.get(network_id)
@@ -181,10 +173,11 @@ class _Topology(Contribution):
             if router["gateway_snat"] is False:
                 self.remarks.append(f"{key(ROUTER, router['id'])}: only administrators can switch off its source NAT")
         names = [
-            self._interface(router, number, interface)
+            name
             for number, interface in enumerate(router["interfaces"])
             if all(self.is_there(SUBNET, fixed["subnet_id"]) for fixed in interface["fixed_ips"])
             and (created or self._new_subnets(interface))
+            for name in self._interface(router, f"interface_{router['id']}_{number}", interface)
         ]
         routes = [route for route in router["routes"] if created or self._leads_to_new(router, route)]
         if routes:
@@ -201,30 +194,38 @@ class _Topology(Contribution):
         new = [subnet for interface in router["interfaces"] for subnet in self._new_subnets(interface)]
         return any(_contains(self.subnets[subnet]["cidr"], route["nexthop"]) for subnet in new)
 
-    def _interface(self, router: Values, number: int, interface: Values) -> str:
-        name = f"interface_{router['id']}_{number}"
+    def _interface(self, router: Values, name: str, interface: Values) -> list[str]:
+        """Connect a router. Return the names of the connections, all of which begin with *name*."""
         fixed = interface["fixed_ips"]
-        properties: dict[str, Any] = {"router": ref(ROUTER, router["id"])}
+        own = {"router": ref(ROUTER, router["id"])}
         # In a network of others, tenants cannot choose addresses, and the gateway is another router.
         foreign = any(each["subnet_id"] not in self.subnets for each in fixed)
-        if len(fixed) == 1 and not foreign and self._is_gateway(fixed[0]):
-            properties["subnet"] = ref(SUBNET, fixed[0]["subnet_id"])
-        else:
-            # Any other address than the gateway's needs a port.
-            mapped = any(key(SUBNET, each["subnet_id"]) in self.choices.mapped for each in fixed)
-            kept = () if foreign or mapped else ("ip_address",)
-            addresses = [{"subnet": ref(SUBNET, each["subnet_id"]), **picked(each, *kept)} for each in fixed]
-            if foreign:
-                self.remarks.append(
-                    f"{key(ROUTER, router['id'])}: it has another address in network {interface['network_id']}, which is not"
-                    " the project's"
-                )
-            port = {"network": ref(NET, interface["network_id"]), "fixed_ips": addresses, "security_groups": []}
-            original = key(PORT, interface["port_id"])
-            self.template.add(f"{name}_port", PORT, port, restores=original)
-            properties["port"] = Template.reference(original)
-        self.template.add(name, "OS::Neutron::RouterInterface", properties)
-        return name
+        automatic = [each["subnet_id"] for each in fixed if is_automatic(self.subnets.get(each["subnet_id"]))]
+        if (len(fixed) == 1 or automatic) and not foreign and fixed and all(map(self._is_gateway, fixed)):
+            names = [name, *(f"{name}_{number}" for number in range(1, len(fixed)))]
+            # One after another: Neutron adds the IPv6 subnets of a network to the port of the first one.
+            for each, one, earlier in zip(fixed, names, [[], *([before] for before in names)], strict=False):
+                properties = {**own, "subnet": ref(SUBNET, each["subnet_id"])}
+                self.template.add(one, "OS::Neutron::RouterInterface", properties, after=earlier)
+            return names
+        # Any other address than the gateway's needs a port, which is not a router's until it is connected.
+        mapped = any(key(SUBNET, each["subnet_id"]) in self.choices.mapped for each in fixed)
+        kept = () if foreign or mapped else ("ip_address",)
+        addresses = [
+            {"subnet": ref(SUBNET, each["subnet_id"])}
+            | (picked(each, *kept) if each["subnet_id"] not in automatic else {})
+            for each in fixed
+        ]
+        if foreign or automatic:
+            why = "which is not the project's" if foreign else "where addresses follow from MAC addresses"
+            self.remarks.append(
+                f"{key(ROUTER, router['id'])}: it has another address in network {interface['network_id']}, {why}"
+            )
+        port = {"network": ref(NET, interface["network_id"]), "fixed_ips": addresses, "security_groups": []}
+        original = key(PORT, interface["port_id"])
+        self.template.add(f"{name}_port", PORT, port, restores=original)
+        self.template.add(name, "OS::Neutron::RouterInterface", {**own, "port": Template.reference(original)})
+        return [name]
 
     def _is_gateway(self, fixed: Values) -> bool:
         return bool(self.subnets[fixed["subnet_id"]]["gateway_ip"] == fixed["ip_address"])

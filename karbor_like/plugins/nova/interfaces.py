@@ -32,6 +32,7 @@ class Interfaces:
         self._server = server
         self._ports = {port["id"]: port for port in ports["ports"]}
         self._own = {each["id"] for each in ports["networks"]}
+        self._subnets = {each["id"]: each for each in ports["subnets"]}
         self._default = {each["id"] for each in ports["security_groups"] if each["name"] == DEFAULT_GROUP}
         self._floating = ports["floating_ips"]
 
@@ -142,10 +143,9 @@ class Interfaces:
             properties["tags"] = port["tags"]
         if reason is None:
             properties["fixed_ips"] = [
-                {
-                    "subnet": self._reference(template, network.SUBNET, fixed["subnet_id"]),
-                    "ip_address": fixed["ip_address"],
-                }
+                {"subnet": self._reference(template, network.SUBNET, fixed["subnet_id"])}
+                # With the same MAC address, the port gets the same automatic address.
+                | ({} if self._is_automatic(fixed) else {"ip_address": fixed["ip_address"]})
                 for fixed in port["fixed_ips"]
             ]
             properties["mac_address"] = port["mac_address"]
@@ -163,6 +163,9 @@ class Interfaces:
             if reason
             else []
         )
+
+    def _is_automatic(self, fixed: Values) -> bool:
+        return network.is_automatic(self._subnets.get(fixed["subnet_id"]))
 
     def _new_addresses_because(self, port: Values, template: Template) -> str | None:
         """Return why the port gets new addresses, or None if it keeps those of the original."""

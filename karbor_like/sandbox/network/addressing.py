@@ -98,6 +98,13 @@ def first_free(pools: Sequence[Pool], used: Collection[str]) -> str | None:
     return None
 
 
+def derived(cidr: str, mac: str) -> str:
+    """Return the address that a host with a MAC address gives itself in an IPv6 network (RFC 4291, appendix A)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
+    return str(parse_network(cidr)[int.from_bytes(identifier)])
+
+
 def first_free_network(prefixes: Sequence[str], length: int, used: Sequence[str]) -> str | None:
     """Return the first network of *length* bits within *prefixes* that overlaps none of *used*, or None."""
     taken = [parse_network(each) for each in used]

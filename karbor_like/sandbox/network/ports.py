@@ -11,6 +11,8 @@ from karbor_like.sandbox.network.records import BOOLEAN, ID, OBJECTS, TEXTS, UNS
 MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 ROUTER_OWNERS = frozenset({"network:router_interface", "network:router_gateway", "network:floatingip"})
 """Owners of ports that are deleted through their router or floating IP only."""
+AUTOMATIC = frozenset({"slaac", "dhcpv6-stateless"})
+"""Modes of IPv6 subnets in which addresses follow from MAC addresses."""
 OWN_NETWORK_ONLY = ("mac_address", "allowed_address_pairs", "port_security_enabled")
 """Attributes that members may give on their own networks only."""
 
@@ -122,6 +124,9 @@ class Ports(Records):
         chosen: list[dict[str, str]] = []
         for fixed in wanted:
             subnet = self._subnet_of(document, fixed, of_network)
+            self._check_mode(document, fixed, subnet)
+            if subnet["ipv6_address_mode"] in AUTOMATIC and not fixed.get("ip_address"):
+                fixed = {**fixed, "ip_address": addressing.derived(subnet["cidr"], document["mac_address"])}
             address = fixed.get("ip_address") or addressing.first_free(subnet["allocation_pools"], used)
             if address is None:
                 raise refusal.conflict(
@@ -140,6 +145,17 @@ class Ports(Records):
             used.add(address)
             chosen.append({"subnet_id": subnet["id"], "ip_address": address})
         return chosen
+
+    @staticmethod
+    def _check_mode(document: state.Document, fixed: Mapping[str, Any], subnet: state.Document) -> None:
+        """Refuse an address in a subnet whose addresses follow from MAC addresses, except of routers."""
+        automatic = subnet["ipv6_address_mode"] in AUTOMATIC
+        if automatic and fixed.get("ip_address") and document["device_owner"] not in ROUTER_OWNERS:
+            raise refusal.invalid(
+                f"Invalid input for operation: IPv6 address {fixed['ip_address']} cannot be directly assigned to a port on "
+                f"subnet {subnet['id']} as the subnet is configured for automatic addresses.",
+                "AllocationOnAutoAddressSubnet",
+            )
 
     def _subnet_of(
         self, document: state.Document, fixed: Mapping[str, Any], of_network: list[state.Document]

@@ -290,6 +290,46 @@ def test_an_interface_at_another_address_than_the_gateway_has_a_port() -> None:
     ]
 
 
+def automatic_interfaces(*addresses: str) -> Restored:
+    """Restore a router whose only port has addresses in IPv6 subnets with automatic addresses."""
+    found, fixed = answers(), []
+    for number, address in enumerate(addresses):
+        gateway = f"2001:db8:{number}::1"
+        found["subnets"].append(
+            subnet(
+                f"six{number}",
+                "net",
+                f"2001:db8:{number}::/64",
+                ip_version=6,
+                ipv6_address_mode="slaac",
+                gateway_ip=gateway,
+            )
+        )
+        fixed.append({"subnet_id": f"six{number}", "ip_address": address})
+    found["ports"][1]["fixed_ips"] = fixed
+    return Restored(found)
+
+
+def test_a_router_gets_its_gateways_in_automatic_subnets_without_a_port() -> None:
+    """Neutron refuses ports with these addresses. It adds each further subnet of a network to the same port."""
+    restored = automatic_interfaces("2001:db8:0::1", "2001:db8:1::1")
+    assert "interface_router_0_port" not in restored.resources
+    for number, name in enumerate(("interface_router_0", "interface_router_0_1")):
+        wanted = {"router": made("router_router"), "subnet": made(f"subnet_six{number}")}
+        assert restored.properties(name) == wanted
+    assert restored.resources["interface_router_0_1"]["depends_on"] == ["interface_router_0"]
+    assert restored.remarks == []
+
+
+def test_a_router_in_an_automatic_subnet_of_another_gets_another_address() -> None:
+    restored = automatic_interfaces("2001:db8::f816:3eff:fe00:2")
+    assert restored.properties("interface_router_0")["port"] == made("interface_router_0_port")
+    assert restored.properties("interface_router_0_port")["fixed_ips"] == [{"subnet": made("subnet_six0")}]
+    assert restored.remarks == [
+        "OS::Neutron::Router#router: it has another address in network net, where addresses follow from MAC addresses"
+    ]
+
+
 def test_an_interface_in_a_network_of_others_gets_another_address() -> None:
     found = answers()
     found["ports"].append(

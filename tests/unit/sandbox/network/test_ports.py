@@ -37,6 +37,17 @@ def test_a_port(alice: Caller, network: Values, subnet: Values) -> None:
     assert alice.all("port") == []
 
 
+def test_automatic_addresses(alice: Caller, network: Values) -> None:
+    """https://datatracker.ietf.org/doc/html/rfc4291#appendix-A"""
+    mode = {"ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"}
+    six = alice.subnet(network["id"], "2001:db8::/64", ip_version=6, **mode)["id"]
+    made = alice.make("port", network_id=network["id"], mac_address="fa:16:3e:00:00:01")
+    assert made["fixed_ips"] == [{"subnet_id": six, "ip_address": "2001:db8::f816:3eff:fe00:1"}]
+    asked = {"subnet_id": six, "ip_address": "2001:db8::7"}
+    refused = alice.cannot_make("port", network_id=network["id"], fixed_ips=[asked])
+    assert refused == (400, "AllocationOnAutoAddressSubnet")
+
+
 def test_what_owners_of_a_network_may_give(alice: Caller, network: Values, subnet: Values) -> None:
     fixed = [{"subnet_id": subnet["id"], "ip_address": "10.0.0.1"}, {"ip_address": "10.0.0.77"}]
     made = alice.make(
