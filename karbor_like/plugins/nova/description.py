@@ -170,7 +170,7 @@ def _document(answers: Answers, remarks: list[str]) -> Document:
             "actual": server.get("OS-EXT-AZ:availability_zone"),
         },
         "volumes": _volumes(answers, is_volume_boot=not image),
-        "interfaces": [{"port_id": each["port_id"], "tag": each.get("tag")} for each in answers.interfaces],
+        "interfaces": [{"port_id": each["port_id"], "tag": each.get("tag")} for each in _interfaces(answers)],
         "key_name": server.get("key_name"),
         "key_pair": _key_pair(answers, remarks),
         "group": _group(answers.group),
@@ -222,6 +222,17 @@ def _volumes(answers: Answers, *, is_volume_boot: bool) -> list[dict[str, Any]]:
         )
         found[devices.index(known)]["is_root"] = True
     return found
+
+
+def _interfaces(answers: Answers) -> list[Values]:
+    """Return the interfaces in the order in which the guest has them.
+
+    Nova lists them as Neutron does, in the order of ids. It shows addresses in the order of the interfaces, by network.
+    """
+    shown = (answers.server.get("addresses") or {}).values()
+    macs = dict.fromkeys(each.get("OS-EXT-IPS-MAC:mac_addr") for listed in shown for each in listed)
+    places = {mac: place for place, mac in enumerate(macs)}
+    return sorted(answers.interfaces, key=lambda each: places.get(each.get("mac_addr"), len(places)))
 
 
 def _key_pair(answers: Answers, remarks: list[str]) -> dict[str, Any] | None:

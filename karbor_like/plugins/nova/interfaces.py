@@ -98,11 +98,13 @@ class Interfaces:
             return [{"network": self._only_network}], []
         found, remarks = [], []
         tags = {each["port_id"]: each["tag"] for each in self._server["interfaces"]}
-        for number, port_id in enumerate(self._ports):
+        numbers = {port_id: number for number, port_id in enumerate(self._ports)}
+        # The guest finds them in this order.
+        for port_id in sorted(numbers, key=lambda each: [*tags].index(each) if each in tags else len(tags)):
             original = network.key(network.PORT, port_id)
             # Another process may have contributed it before.
             if original not in self._context.mapping and not template.knows(original):
-                used = decisions.decided(self._context, f"port-{number}")
+                used = decisions.decided(self._context, f"port-{numbers[port_id]}")
                 if used is not None:
                     template.use(original, used)
                 else:

@@ -247,6 +247,27 @@ def test_ports(world: World) -> None:
     assert (made.name, subject.glance.images.get(made.image["id"]).name) == ("test-shop", "test-shop")
 
 
+def test_dual_stack_ports_in_their_order(world: World) -> None:
+    """Automatic addresses follow from the MAC addresses. Guests tell interfaces by their order, and Neutron lists by id."""
+    neutron, ports = world.clients.neutron(), []
+    for number in range(2):
+        network = neutron.create("networks", {"name": f"network {number}"})["id"]
+        neutron.create("subnets", {"network_id": network, "ip_version": 4, "cidr": f"10.{number}.0.0/24"})
+        six = {"network_id": network, "ip_version": 6, "cidr": f"2001:db8:{number}::/64"}
+        neutron.create("subnets", {**six, "ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"})
+        ports.append(neutron.create("ports", {"network_id": network})["id"])
+    subject, host = world.server(nics=[{"port-id": port} for port in sorted(ports, reverse=True)])
+    addresses = [*subject.nova.servers.get(subject.resource.id).addresses.items()]
+    checkpoint = host.protect(subject.resource).checkpoint_id
+    subject.destroy()
+    for port in ports:
+        neutron.delete("ports", port)
+
+    restored, remarks = perform(host, subject, checkpoint)
+    assert [*subject.nova.servers.get(restored).addresses.items()] == addresses
+    assert remarks == ""
+
+
 def test_network_that_no_longer_exists(world: World) -> None:
     subject, host = world.server()
     (port,) = world.ports_of(subject.resource.id)

@@ -143,3 +143,14 @@ def test_documents_of_a_hostile_bank(damage: dict[str, Any]) -> None:
     with pytest.raises(exception.ResourceFailed, match="the stored description of the server is damaged") as caught:
         description.checked({**describe().server, **damage})
     assert len(str(caught.value)) < 500
+
+
+def test_interfaces_are_in_the_order_of_the_guest() -> None:
+    """Nova lists interfaces by the ids of their ports. The addresses show the order in which the server has them."""
+    shown = {
+        "outer": [{"addr": "10.7.0.9", "OS-EXT-IPS-MAC:mac_addr": "fa:16:3e:00:00:02"}],
+        "inner": [{"addr": "10.0.0.5", "OS-EXT-IPS-MAC:mac_addr": "fa:16:3e:00:00:01"}],
+    }
+    listed = [{"port_id": f"port-{n}", "mac_addr": f"fa:16:3e:00:00:0{n}"} for n in (0, 1, 2)]
+    described = describe(server=given.server(addresses=shown), interfaces=listed)
+    assert [each["port_id"] for each in described.server["interfaces"]] == ["port-2", "port-1", "port-0"]
