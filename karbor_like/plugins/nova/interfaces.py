@@ -139,6 +139,11 @@ class Interfaces:
             "binding:vnic_type": port["vnic_type"],
             "value_specs": {name: port[name] for name in ("description", "extra_dhcp_opts") if port[name]},
         }
+        policy, lost = port["qos_policy_id"], list[str]()
+        if policy and self._is_available(template, policy):
+            properties["qos_policy"] = self._reference(template, network.QOS, policy)
+        elif policy:
+            lost = [f"{original}: its QoS policy {policy} does not exist in this cloud, so it has none"]
         if port["dns_name"]:
             properties["dns_name"] = port["dns_name"]
         if port["tags"]:
@@ -160,11 +165,13 @@ class Interfaces:
             properties["security_groups"] = groups
         template.add(f"{PREFIX}port_{port['id']}", network.PORT, properties, restores=original)
         addresses = ", ".join(fixed["ip_address"] for fixed in port["fixed_ips"]) or "no address"
-        return (
-            [f"{original}: its addresses {addresses} and {port['mac_address']} are not kept: {reason}"]
-            if reason
-            else []
-        )
+        if reason:
+            lost.append(f"{original}: its addresses {addresses} and {port['mac_address']} are not kept: {reason}")
+        return lost
+
+    def _is_available(self, template: Template, policy: str) -> bool:
+        """Return whether the tenant can use a QoS policy of the checkpoint, or another one that stands for it."""
+        return self._is_known(template, network.QOS, policy) or bool(self._target.existing(network.QOS, [policy]))
 
     def _is_automatic(self, fixed: Values) -> bool:
         return network.is_automatic(self._subnets.get(fixed["subnet_id"]))

@@ -13,7 +13,9 @@ from karbor_like.plugins.nova import deployables, placement, reading
 from karbor_like.plugins.protection import HookContext
 from karbor_like.plugins.toolkit import planning
 
-_COLLECTIONS: Final = {network.NET: "networks", network.SUBNET: "subnets", network.GROUP: "security-groups"}
+_COLLECTIONS: Final = {network.NET: "networks", network.SUBNET: "subnets", network.GROUP: "security-groups"} | {
+    network.QOS: "qos/policies"
+}
 #: Ids in one request: more would make the URL too long for some servers.
 _IDS: Final = 50
 
@@ -113,10 +115,13 @@ class Target:
         return next((address for address in addresses if address in taken), None)
 
     def existing(self, kind: str, ids: Iterable[str]) -> set[str]:
-        """Return those of some ids of networks, subnets or security groups that exist for the tenant."""
+        """Return those of some ids of networks, subnets, security groups or QoS policies that exist for the tenant."""
         wanted, found = sorted(set(ids)), set[str]()
         for start in range(0, len(wanted), _IDS):
-            some = self._list(_COLLECTIONS[kind], id=wanted[start : start + _IDS], fields=["id"])
+            try:
+                some = self._list(_COLLECTIONS[kind], id=wanted[start : start + _IDS], fields=["id"])
+            except exception.NotFound:
+                return set()  # a cloud without that extension
             found.update(str(each["id"]) for each in some)
         return found
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from karbor_like.sandbox import state, web
-from karbor_like.sandbox.network import addressing, groups, networks, refusal
+from karbor_like.sandbox.network import addressing, groups, networks, policies, refusal
 from karbor_like.sandbox.network.records import BOOLEAN, ID, OBJECTS, TEXTS, UNSET, Attribute, Common, Records
 
 MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
@@ -35,7 +35,7 @@ class Ports(Records):
         "port_security_enabled": Attribute(BOOLEAN, UNSET),
         "extra_dhcp_opts": Attribute(OBJECTS, []),
         "dns_name": Attribute(),
-        "qos_policy_id": Attribute({"type": "null"}, None),
+        "qos_policy_id": Attribute(ID, None),
         "propagate_uplink_status": Attribute(BOOLEAN, True),
         "binding:vnic_type": Attribute(default="normal"),
         "binding:host_id": Attribute(default="", admin=True, hidden=True),
@@ -48,11 +48,13 @@ class Ports(Records):
         network_records: networks.Networks,
         subnets: networks.Subnets,
         security_groups: groups.SecurityGroups,
+        qos: policies.QosPolicies,
     ) -> None:
         super().__init__(common)
         self._networks = network_records
         self._subnets = subnets
         self._groups = security_groups
+        self._qos = qos
 
     def create(self, caller: web.Identity, values: Mapping[str, Any]) -> state.Document:
         self._check_policy(caller, self._networks.get(caller, str(values.get("network_id"))), values, "create")
@@ -184,6 +186,8 @@ class Ports(Records):
     def _check_security(self, caller: web.Identity, document: state.Document, given: Mapping[str, Any]) -> None:
         for key in given.get("security_groups") or ():
             self._groups.get(caller, key)
+        if given.get("qos_policy_id"):
+            self._qos.get(caller, str(given["qos_policy_id"]))
         for pair in document["allowed_address_pairs"]:
             if not set(pair) <= {"ip_address", "mac_address"} or "ip_address" not in pair:
                 raise refusal.invalid(f"Invalid input for allowed_address_pairs. Reason: {pair!r} is not valid.")

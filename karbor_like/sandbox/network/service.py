@@ -8,7 +8,7 @@ import webob
 
 from karbor_like import clock as clocks
 from karbor_like.sandbox import errors, state, web
-from karbor_like.sandbox.network import floating, groups, listing, networks, ports, refusal, routers, trunks
+from karbor_like.sandbox.network import floating, groups, listing, networks, policies, ports, refusal, routers, trunks
 from karbor_like.sandbox.network.quotas import Quotas
 from karbor_like.sandbox.network.records import Common, Records
 
@@ -24,6 +24,7 @@ EXTENSIONS = ("router", "ext-gw-mode", "extraroute", "security-group", "allowed-
     "standard-attr-timestamp",
     "net-mtu",
     "external-net",
+    "qos",
 )
 
 
@@ -42,14 +43,15 @@ class NetworkService(web.Service):
         pools = networks.SubnetPools(common)
         self.networks = nets = networks.Networks(common)
         subnets = networks.Subnets(common, nets, pools)
-        self.ports = ports.Ports(common, nets, subnets, self.groups)
+        qos = policies.QosPolicies(common)
+        self.ports = ports.Ports(common, nets, subnets, self.groups, qos)
         self._routers = routers.Routers(common, nets, subnets, self.ports)
         floating_ips = floating.FloatingIPs(common, nets, self.ports, self._routers)
         self._forwardings = floating.PortForwardings(common, floating_ips, self.ports, self._routers)
         self._floating = floating_ips
         self._trunks = trunks.Trunks(common, self.ports)
         self._records: tuple[Records, ...] = (nets, subnets, pools, self.ports, self._routers, floating_ips)
-        self._records += (self.groups, rules, self._trunks)
+        self._records += (self.groups, rules, self._trunks, qos)
         super().__init__()
 
     def routes(self) -> Sequence[web.Route]:
@@ -226,7 +228,7 @@ class NetworkService(web.Service):
 
 
 def _plural(records: Records) -> str:
-    return records.path.replace("-", "_")
+    return records.path.rpartition("/")[2].replace("-", "_")
 
 
 def _body(call: web.Call) -> dict[str, Any]:

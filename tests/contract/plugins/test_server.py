@@ -268,6 +268,30 @@ def test_dual_stack_ports_in_their_order(world: World) -> None:
     assert remarks == ""
 
 
+def test_qos_policies_of_ports(world: World) -> None:
+    neutron, admin = world.clients.neutron(), world.factory.as_service()
+    assert admin is not None
+    policy = admin.neutron().create("qos/policies", {"name": "slow", "shared": True})["id"]
+    subject, host = world.server()
+    neutron.update("ports", subject.port, {"qos_policy_id": policy})
+    checkpoint = host.protect(subject.resource).checkpoint_id
+    subject.destroy()
+    neutron.delete("ports", subject.port)
+
+    restored, remarks = perform(host, subject, checkpoint)
+    (made,) = world.ports_of(restored)
+    assert (made["qos_policy_id"], remarks) == (policy, "")
+
+    neutron.update("ports", made["id"], {"qos_policy_id": None})
+    admin.neutron().delete("qos/policies", policy)
+    again, remarks = perform(host, subject, checkpoint, fixed_ips="new")
+    (made,) = world.ports_of(again)
+    assert made["qos_policy_id"] is None
+    assert f"its QoS policy {policy} does not exist in this cloud, so it has none" in remarks
+    with pytest.raises(exception.Conflict, match="QoS policy .* does not exist"):
+        perform(host, subject, checkpoint, fixed_ips="new", strict=True)
+
+
 def test_network_that_no_longer_exists(world: World) -> None:
     subject, host = world.server()
     (port,) = world.ports_of(subject.resource.id)
