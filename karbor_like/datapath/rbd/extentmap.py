@@ -1,7 +1,8 @@
 """Maps of what is allocated in a snapshot, or differs from an earlier one."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from karbor_like.bank import Extent
 from karbor_like.datapath import errors
@@ -11,6 +12,11 @@ from karbor_like.datapath.rbd.access import Access, Description, Difference, Sna
 #: ``exact``: the lists of snapshots of all objects are read. ``fast``: Ceph's maps of objects are trusted unless Ceph itself
 #: calls them invalid. Before a fix of 2023 (ceph#52109), they lacked changes if a client wrote while a snapshot was taken.
 Map = Literal["exact", "fast"]
+
+#: Names of snapshots that are kept as marks, see :mod:`.marks`.
+MARK_NAME: Final = re.compile(
+    r"backup\.([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.snap\.0([0-9]{1,12})"
+)
 
 
 def merged(extents: Iterable[Extent]) -> Iterator[Extent]:
@@ -80,14 +86,32 @@ def _comparable(snapshots: Sequence[Snapshot]) -> bool:
     return sizes == sorted(sizes) and all(snapshot.usable for snapshot in snapshots)
 
 
+def usable_kind(kind: Map, base: Snapshot, mark: Mapping[str, Any]) -> Map:
+    """Return the kind of map that tells what changed since *base*.
+
+    When an image is reverted to a snapshot, Ceph gives it the map of objects that the snapshot has, in which nothing says
+    what was written later. Cinder reverts to its latest snapshot, also if a mark that it does not know is later. So since a
+    mark with such a snapshot before it, and since those of releases that did not look, only the exact map tells what changed.
+
+    :param mark: that names *base*
+    """
+    reverted = MARK_NAME.fullmatch(base.name) and mark["snapshot"].get("follows") is not False
+    return "exact" if reverted else kind
+
+
 def make_mark(location: RbdImage, fsid: str, image: Description, snapshot: Snapshot) -> Mapping[str, Any]:
-    """Return the mark of a snapshot."""
+    """Return the mark of a snapshot. Member ``follows`` of ``snapshot``: whether the image had an earlier one of Cinder."""
+    earlier = (each for each in image.snapshots if each.id < snapshot.id and each.usable)
     return {
         "kind": "rbd",
         "fsid": fsid,
         "pool": location.pool,
         "image_id": image.image_id,
-        "snapshot": {"id": snapshot.id, "name": snapshot.name},
+        "snapshot": {
+            "id": snapshot.id,
+            "name": snapshot.name,
+            "follows": not all(MARK_NAME.fullmatch(each.name) for each in earlier),
+        },
         "size": snapshot.size,
     }
 

@@ -5,12 +5,10 @@ volume from being deleted. Cinder's own backups into Ceph use the same form and 
 text of the time, so ours begin with a zero: Cinder never takes one for its own, and we do not take Cinder's for ours.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
 from uuid import UUID
 
 from karbor_like.datapath import errors
@@ -18,13 +16,9 @@ from karbor_like.datapath.contract import Mark
 from karbor_like.datapath.location import RbdImage
 from karbor_like.datapath.rbd import opening
 from karbor_like.datapath.rbd.access import Access, Description, Snapshot
-from karbor_like.datapath.rbd.extentmap import Map, make_mark
+from karbor_like.datapath.rbd.extentmap import MARK_NAME, Map, make_mark
 from karbor_like.datapath.rbd.opening import Way, as_target, open_access
 from karbor_like.datapath.rbd.volume import RbdReader
-
-_NAME: Final = re.compile(
-    r"backup\.([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.snap\.0([0-9]{1,12})"
-)
 
 
 @dataclass(frozen=True)
@@ -125,6 +119,6 @@ def _marks(access: Access, image: Description) -> Sequence[KeptMark]:
 def _snapshots(image: Description) -> Iterator[tuple[UUID, datetime, Snapshot]]:
     """Yield the id, the time of creation and the snapshot of each mark of *image*, oldest first."""
     for snapshot in image.snapshots:
-        match = _NAME.fullmatch(snapshot.name)
+        match = MARK_NAME.fullmatch(snapshot.name)
         if match and snapshot.usable:
             yield UUID(match[1]), datetime.fromtimestamp(int(match[2]), UTC), snapshot

@@ -42,7 +42,10 @@ class RbdReader:
         extentmap.require(self._access.location, present, self._image.image_id, self._snapshot)
         # By its present name.
         base = present.find(base.id)
-        return None if base is None else extentmap.changed(self._access, present, self._snapshot, base, self._kind)
+        if base is None:
+            return None
+        kind = extentmap.usable_kind(self._kind, base, mark)
+        return extentmap.changed(self._access, present, self._snapshot, base, kind)
 
     def read(self, offset: int, length: int) -> Future[bytes]:
         if offset < 0 or length < 0 or offset + length > self.size:

@@ -170,6 +170,27 @@ class TestMaps:
             assert extents is not None
             assert not uncovered(checked(extents, SIZE), bytes(SIZE), old)
 
+    @pytest.mark.parametrize("remains", [True, False])
+    def test_an_image_that_was_reverted_to_an_earlier_snapshot(self, images: Images, remains: bool) -> None:
+        """Ceph restores the map of objects of that snapshot, which does not say what was written after it."""
+        image = images.create(SIZE)
+        images.write(image, {MIB: b"a" * 1000})
+        images.snapshot(image)
+        earlier = images.snapshot(image)
+        images.write(image, {MIB: b"b" * 1000})
+        writer = images.location(image, user=WRITER)
+        mark = marks.keep(writer, uuid.uuid4(), NOW, timeout=GENEROUS).mark
+        with images.open(image) as opened:
+            opened.rollback_to_snap(earlier)
+            for found in [*opened.list_snaps()] if not remains else []:
+                if found["name"].startswith("snapshot-"):
+                    opened.remove_snap(found["name"])
+        with read(images.location(image, images.snapshot(image)), kind="fast") as reader:
+            extents = reader.changed(mark)
+            assert extents is not None
+            new, old = (bytes(MIB) + each * 1000 + bytes(SIZE - MIB - 1000) for each in (b"a", b"b"))
+            assert not uncovered(checked(extents, SIZE), new, old)
+
     def test_a_map_that_is_left_half_way(self, images: Images) -> None:
         image = images.create(SIZE)
         images.write(image, {0: b"x", 3 * MIB: b"y"})
