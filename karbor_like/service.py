@@ -62,6 +62,9 @@ _LOG_LEVELS = [
     "waitress.queue=ERROR",
 ]
 
+#: Errors of oslo.config about files on the command line that do not exist or cannot be read.
+UNREADABLE = (cfg.ConfigFilesNotFoundError, cfg.ConfigFilesPermissionDeniedError, cfg.ConfigDirNotFoundError)
+
 
 def version() -> str:
     """Return the installed version, or ``unknown`` in a source tree that is not installed."""
@@ -89,7 +92,8 @@ def configure(
     :param files: default configuration files instead of those that oslo.config finds, such as
         ``/etc/karbor_like/karbor_like.conf``
     :param cli: additional command line options of the program
-    :raises ConfigurationError: a file cannot be parsed, or a secret in it contains a reference to another option
+    :raises ConfigurationError: a file does not exist, cannot be read or cannot be parsed, or a secret in it contains a
+        reference to another option
     """
     conf = known_options()
     conf.register_cli_opts(cli)
@@ -98,6 +102,8 @@ def configure(
         conf(list(argv), project=PROJECT, version=version(), default_config_files=defaults)
     except cfg.ConfigFileParseError as error:
         raise configfile.without_text(error) from None
+    except UNREADABLE as error:
+        raise exception.ConfigurationError(str(error)) from None
     configfile.check_secrets(conf)
     return conf
 
@@ -239,6 +245,19 @@ def refuse(error: exception.ConfigurationError) -> int:
     """Log why a process does not start, and return its exit code, ``os.EX_CONFIG`` (78)."""
     LOG.critical("This process does not start: %s", error.message)
     return os.EX_CONFIG
+
+
+def main(start: Callable[[cfg.ConfigOpts], int], argv: Sequence[str] | None = None) -> int:
+    """Read the configuration, call *start* with it, and return its exit code. Every ``main`` of a service is this.
+
+    :returns: ``os.EX_CONFIG`` (78) if a file or a value of the configuration is invalid
+    """
+    try:
+        return start(prepare(argv))
+    except exception.ConfigurationError as error:
+        return refuse(error)
+    except cfg.ConfigFileValueError as error:
+        return refuse(exception.ConfigurationError(str(error)))
 
 
 def _check(service: Service) -> bool:

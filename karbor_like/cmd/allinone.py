@@ -35,6 +35,13 @@ _SANDBOX = cfg.StrOpt(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT. SIGHUP reloads mutable options and providers."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(arguments)
+    except exception.ConfigurationError as error:
+        return service.refuse(error)
+
+
+def _main(arguments: Sequence[str]) -> int:
     directory = service.configure(arguments, files=[], cli=[_SANDBOX]).sandbox
     with contextlib.ExitStack() as stack:
         if directory is None:
@@ -50,10 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(conf: cfg.ConfigOpts, cloud: Sandbox | None = None) -> int:
     db_options.set_defaults(conf, connection=_DATABASE)
     transport.stay_inside(conf)
-    try:
-        _migrate(conf)
-    except exception.ConfigurationError as error:
-        return service.refuse(error)
+    _migrate(conf)
     api = ApiService(conf)
     services: list[service.Service] = [ProtectionService(conf), OperationEngine(conf), api]
     if cloud is not None:

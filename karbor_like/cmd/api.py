@@ -9,8 +9,7 @@ from karbor_like.api import server
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM. SIGHUP reloads mutable options and the policy file."""
-    conf = service.prepare(argv)
-    return service.run(conf, server.ApiService(conf), workers=conf.api.workers)
+    return service.main(lambda conf: service.run(conf, server.ApiService(conf), workers=conf.api.workers), argv)
 
 
 if __name__ == "__main__":

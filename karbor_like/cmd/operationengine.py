@@ -8,8 +8,7 @@ from karbor_like.operationengine.service import OperationEngine
 
 def main() -> int:
     """Run until SIGTERM. SIGHUP reloads mutable options."""
-    conf = service.prepare()
-    return service.run(conf, OperationEngine(conf))
+    return service.main(lambda conf: service.run(conf, OperationEngine(conf)))
 
 
 if __name__ == "__main__":

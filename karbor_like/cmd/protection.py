@@ -8,8 +8,7 @@ from karbor_like.protection.service import ProtectionService
 
 def main() -> int:
     """Run until SIGTERM. SIGHUP reloads mutable options and providers."""
-    conf = service.prepare()
-    return service.run(conf, ProtectionService(conf))
+    return service.main(lambda conf: service.run(conf, ProtectionService(conf)))
 
 
 if __name__ == "__main__":

@@ -314,6 +314,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except cfg.ConfigFileParseError as error:
         print(f"karbor-like-status: {configfile.without_text(error)}", file=sys.stderr)
         return Code.FAILURE
+    except service.UNREADABLE as error:
+        print(f"karbor-like-status: {error}", file=sys.stderr)
+        return Code.FAILURE
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy import orm
 from sqlalchemy.ext import compiler
 
-from karbor_like import exception
+from karbor_like import configfile, exception
 from karbor_like.conf import database as options
 from karbor_like.db import files, pool, timeouts
 
@@ -159,10 +159,18 @@ class Database:
 
     :param conf: configuration with the ``[database]`` group of oslo.db
     :param statement_timeout: seconds to wait for the answer to a statement; None: as configured
+
+    Raises ConfigurationError if there is no ``connection``.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, statement_timeout: float | None = None) -> None:
         register(conf)
+        if not conf.database.connection:
+            read = ", ".join(map(str, configfile.paths(conf))) or "none"
+            raise exception.ConfigurationError(
+                "[database] connection: is not set; expected the URL of the database. Configuration files that were read:"
+                f" {read}"
+            )
         files.make_private(conf.database.connection)
         own = {option.dest for option in options.OPTS}
         settings = {name: value for name, value in conf.database.items() if name not in own}

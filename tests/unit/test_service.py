@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from karbor_like import exception, service
 from karbor_like.api.server import ApiService
-from karbor_like.cmd import allinone, manage
+from karbor_like.cmd import allinone, api, manage, status
 from karbor_like.db import migration
 from karbor_like.operationengine.service import OperationEngine
 from karbor_like.protection.service import ProtectionService
@@ -72,6 +72,41 @@ def test_an_upgrade_does_not_go_back(url, tmp_path, capsys):
     assert manage.main(["--config-file", str(path), "db", "sync"]) == 1
     assert "a newer release has upgraded it" in capsys.readouterr().err
     assert allinone.main(["--config-file", str(path)]) == os.EX_CONFIG
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(None, "Failed to find some config files", id="no file"),
+        pytest.param("[database\n", "karbor_like.conf:1: Invalid section", id="no section"),
+        pytest.param("[database]\nconnection = mysql://a:p$s@h/b\n", "write '$$' for a '$'", id="a reference"),
+        pytest.param("[api]\nport = 0\n", "[database] connection: is not set", id="no database"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_is_named_without_a_traceback(tmp_path, capsys, caplog, text, said):
+    path = tmp_path / "karbor_like.conf"
+    if text is not None:
+        path.write_text(text)
+    arguments = ["--config-file", str(path)]
+    assert api.main(arguments) == os.EX_CONFIG
+    logged = caplog.text + capsys.readouterr().out
+    assert said in logged
+    assert str(path) in logged
+    assert manage.main([*arguments, "db", "version"]) == 1
+    assert said in capsys.readouterr().err
+    assert status.main([*arguments, "upgrade", "check"]) == 2
+    shown = capsys.readouterr()
+    assert "Traceback" not in shown.out + shown.err
+    if text is None:
+        assert allinone.main(arguments) == os.EX_CONFIG
+
+
+def test_an_invalid_value_of_an_option_is_named_without_a_traceback(tmp_path, capsys):
+    path = write_service(tmp_path / "karbor_like.conf", api={"workers": "two"})
+    assert api.main(["--config-file", str(path)]) == os.EX_CONFIG
+    logged = capsys.readouterr().out
+    assert "Value for option workers" in logged
+    assert "Traceback" not in logged
 
 
 _STUCK = """

@@ -31,6 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         conf = service.prepare(argv, cli=[command], prints=True)
         return conf.command.run(conf)
-    except exception.KarborLikeError as error:
+    except (exception.KarborLikeError, cfg.ConfigFileValueError) as error:
         print(f"karbor-like-manage: {error}", file=sys.stderr)
         return 1

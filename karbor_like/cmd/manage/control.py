@@ -108,10 +108,10 @@ def _count(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= _MAX_TIMEOUT:
-        raise argparse.ArgumentTypeError(f"{text}: must be more than 0 and at most {_MAX_TIMEOUT} seconds")
-    return seconds
+    with contextlib.suppress(ValueError):
+        if 0 < (seconds := float(text)) <= _MAX_TIMEOUT:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r}: must be more than 0 and at most {_MAX_TIMEOUT} seconds")
 
 
 # Verbs

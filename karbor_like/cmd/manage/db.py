@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from dataclasses import asdict
 from typing import Any
 
@@ -28,10 +29,9 @@ def register(nouns: Any) -> None:
 
 
 def _days(text: str) -> int:
-    days = int(text)
-    if not 1 <= days <= _MAX_DAYS:
-        raise argparse.ArgumentTypeError(f"{days}: must be from 1 to {_MAX_DAYS} days")
-    return days
+    if not re.fullmatch("[0-9]{1,6}", text) or not 1 <= int(text) <= _MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number of days from 1 to {_MAX_DAYS}")
+    return int(text)
 
 
 def sync(conf: cfg.ConfigOpts) -> int:

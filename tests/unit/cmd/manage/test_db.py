@@ -56,6 +56,7 @@ def test_an_invalid_age_is_refused(manage, days: str, capsys):
     with pytest.raises(SystemExit) as ended:
         manage("purge", f"--older-than={days}")
     assert ended.value.code == 2
+    assert f"{days!r}: must be a whole number of days from 1 to 36500" in capsys.readouterr().err
 
 
 def test_an_age_must_be_given(manage):
