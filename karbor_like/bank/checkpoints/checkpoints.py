@@ -311,8 +311,8 @@ class Checkpoints:
     def _remove_index(self, checkpoint_id: str) -> None:
         try:
             self.index.remove(self._plans.get(checkpoint_id)[0])
-        except exception.CheckpointNotFound:
-            return
+        except (exception.CheckpointNotFound, errors.InvalidKey):
+            return  # the ids in a foreign plan may be such that it never had index keys
         except errors.UNREADABLE as error:
             LOG.warning("Checkpoint %s: the collector will remove its index keys: %s", checkpoint_id, error)
 

@@ -128,5 +128,11 @@ class StaleObjects:
         reason = f"abandoned: it has not changed for {self._safety.abandoned / 86400:g} days"
         try:
             self._bank.checkpoints.abandon(checkpoint_id, reason)
-        except (exception.NotFound, exception.Conflict, errors.BankFull, *errors.UNREADABLE) as error:
+        except (
+            exception.NotFound,
+            exception.Conflict,
+            errors.BankFull,
+            errors.InvalidKey,
+            *errors.UNREADABLE,
+        ) as error:
             LOG.warning("Checkpoint %s: is abandoned, and could not be given an error event: %s", checkpoint_id, error)

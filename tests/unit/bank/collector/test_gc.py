@@ -1,6 +1,7 @@
 """The collector deletes what no checkpoint needs, in time, and reports why it keeps the rest."""
 
 import contextlib
+import dataclasses
 import random
 from datetime import timedelta
 
@@ -112,6 +113,24 @@ def test_a_damaged_list_stops_the_collection_of_no_other_project(bank, clock, co
     else:
         assert not report.problems
         assert keys(shared) == []
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_foreign_plan_that_cannot_be_indexed_stops_nothing(shared, clock, deleted):
+    bank = banks.make_bank(shared, clock=clock, encrypted=False)
+    with bank.leases.acquire(holder="test") as lease:
+        bank.checkpoints.begin(dataclasses.replace(banks.record("foreign"), provider_id="x" * 250), lease)
+    if deleted:
+        shared.put(layout.tombstone_key("foreign"), b"")
+    banks.protect(bank, "c1", DATA)
+    bank.checkpoints.delete("c1")
+    for _ in range(4):
+        clock.advance(TEST.abandoned)
+        Collector(bank).run()
+    assert keys(shared, "data/") == []
+    assert keys(shared, "checkpoints/c1/") == []
+    bank.checkpoints.delete("foreign")
+    assert until_quiet(bank, clock) == []
 
 
 @pytest.mark.parametrize("encrypted", [True, False])
