@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from karbor_like.db.operations import OPERATIONS
 from karbor_like.db.scheduled_runs import RUNS
+from karbor_like.db.triggers import TRIGGERS
 from karbor_like_dashboard.common import schedules, texts
 from karbor_like_dashboard.content.schedules import tables, views
 from tests.fixtures.api import PROJECT_A
@@ -142,6 +143,16 @@ class SchedulesTest(Case):
         self.assertEqual(302, self.client.post(page, data).status_code)
         properties = self.alice.get(f"/triggers/{trigger['id']}")["trigger_info"]["properties"]
         self.assertEqual("0 3 * * *", properties["pattern"])
+
+    def test_a_window_that_is_no_number_is_an_error_of_the_form(self):
+        self.create(when="daily", at="01:00")
+        (trigger,) = self.alice.get("/triggers")["triggers"]
+        properties = {**trigger["properties"], "window": 900.0}
+        self.database.write(lambda session: TRIGGERS.update(session, trigger["id"], {"properties": properties}))
+        page = address("edit_trigger", trigger["id"])
+        form = self.client.get(page).context["form"]
+        data = {name: form[name].value() or "" for name in form.fields}
+        self.assertContains(self.client.post(page, data), "is not of type integer")
 
     def test_a_time_zone_that_is_removed_is_not_kept(self):
         self.create(when="daily", at="01:00", timezone="Europe/Madrid")

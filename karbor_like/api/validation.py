@@ -80,6 +80,11 @@ def _additional_properties(checker: Any, part: Any, instance: Any, schema: Any) 
         yield from original(checker, part, instance, schema) or ()
 
 
+def _is_integer(checker: object, value: object) -> bool:
+    """Return whether a value is an integer. JSON Schema regards 3.0 as one, but what is stored and shown would be "3.0"."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 _Validator = jsonschema.validators.extend(
     jsonschema.Draft202012Validator,
     {
@@ -87,6 +92,7 @@ _Validator = jsonschema.validators.extend(
         "propertyNames": _property_names,
         "additionalProperties": _additional_properties,
     },
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
 )
 
 

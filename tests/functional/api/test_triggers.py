@@ -165,6 +165,7 @@ def test_formats_are_the_triggers_own(alice):
         {"window": "1000"},
         {"window": 899},
         {"window": 1801},
+        {"window": 900.0},
         {"window": None},
         {"window": 10**30},
         {"timezone": "Mars/Olympus"},

@@ -43,7 +43,7 @@ def test_uuids_of_all_kinds(value: uuid.UUID):
     [
         (primitives.NAME, ["x", " x ", "名" * 255, "a\nb"], ["", " ", "\t\n", "x" * 256, None, 5, []]),
         (primitives.DESCRIPTION, ["", None, "x" * 255, "ünï"], ["a\nb", "a\tb", "\x7f", "x\n", "x" * 256, 5]),
-        (primitives.VALUES, [{}, {"a.b:c# d-_": "x"}, {"a": None, "b": True, "c": 5}], [[], {"a": 1.5}, {"a/": 1}]),
+        (primitives.VALUES, [{}, {"a.b:c# d-_": "x"}, {"a": None, "b": True, "c": 5}], [[], {"a": 5.0}, {"a/": 1}]),
         (primitives.VALUES, [{"x" * 255: 1}], [None, {"": 1}, {"x" * 256: 1}, {"a\n": 1}, {"a": {}}, {"a": []}]),
         (primitives.METADATA, [None, {}], ["", 0]),
         (

@@ -62,6 +62,7 @@ class EditTrigger(common.Form):
         properties.pop("timezone", None)
         if data["timezone"]:
             properties["timezone"] = data["timezone"]
-        if "window" in properties:
+        # The API shows all values as texts. Another type of trigger may have another window.
+        if str(properties.get("window", "")).isdecimal():
             properties["window"] = int(properties["window"])
         return client.update_trigger(trigger.id, name=data["name"], properties=properties)
