@@ -93,6 +93,7 @@ _POD_KNOWN: Final = {
 }
 #: Labels by which a controller would take the restored pod for one of its own.
 _OF_CONTROLLERS: Final = frozenset({"pod-template-hash", "controller-revision-hash", "job-name", "controller-uid"})
+_MOUNT: Final = ("name", "mountPath", "subPath", "readOnly")
 _TOKENS: Final = "/var/run/secrets/kubernetes.io/"
 
 
@@ -132,9 +133,10 @@ def environment(pod: Pod) -> dict[str, list[dict[str, str]]]:
     spec = object_in(pod.values, "spec")
     found = {
         str(each.get("name")): [
-            {"name": str(one.get("name")), "value": str(one["value"])}
+            # Kubernetes does not show the value of an empty one.
+            {"name": str(one.get("name")), "value": str(one.get("value") or "")}
             for one in objects_in(each, "env")
-            if one.get("value")
+            if "valueFrom" not in one
         ]
         for each in (*objects_in(spec, "containers"), *objects_in(spec, "initContainers"))
     }
@@ -195,7 +197,7 @@ def _container(values: Values, volumes: Collection[str]) -> dict[str, Any]:
         **_picked(values, _KEPT),
         "ports": [_picked(each, ("name", "containerPort", "protocol")) for each in objects_in(values, "ports")],
         "resources": resources,
-        "volumeMounts": [_picked(each, ("name", "mountPath", "subPath", "readOnly")) for each in mounts],
+        "volumeMounts": [_picked(each, _MOUNT) for each in mounts],
         "securityContext": _restrictions(object_in(values, "securityContext"), _CONTAINER_RESTRICTIONS),
     }
     return _picked(described, described)
@@ -225,6 +227,8 @@ def _lost(spec: Values, volumes: Collection[str]) -> list[str]:
         names = [name for name, value in each.items() if name not in _CONTAINER_KNOWN and value]
         names += _more_rights(object_in(each, "securityContext"), _CONTAINER_RESTRICTIONS)
         names += [f"env {one.get('name')}" for one in objects_in(each, "env") if "valueFrom" in one]
+        mounts = [one for one in objects_in(each, "volumeMounts") if one.get("name") in volumes]
+        names += [f"{name} of {one.get('mountPath')}" for one in mounts for name in one if name not in _MOUNT]
         names += [f"hostPort {one['hostPort']}" for one in objects_in(each, "ports") if one.get("hostPort")]
         if names:
             remarks.append(f"these members of container {each.get('name')} are not in the checkpoint: {shorten(names)}")

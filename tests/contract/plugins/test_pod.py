@@ -40,8 +40,16 @@ class PodSubject(sandbox.Subject):
         container = {
             "name": "main",
             "image": "nginx:1",
-            "env": [{"name": "MODE", "value": "secret"}, {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "k"}}}],
-            "volumeMounts": [{"name": "data-volume", "mountPath": "/data"}, {"name": "node", "mountPath": "/node"}],
+            "env": [
+                {"name": "MODE", "value": "secret"},
+                {"name": "EMPTY"},
+                {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "k"}}},
+            ],
+            "volumeMounts": [
+                {"name": "data-volume", "mountPath": "/data"},
+                {"name": "scratch", "mountPath": "/tmp", "subPathExpr": "$(MODE)"},
+                {"name": "node", "mountPath": "/node"},
+            ],
             "securityContext": {"privileged": True, "runAsNonRoot": True},
         }
         self.resource = kubernetes.make_pod(clients, volumes=volumes, hostNetwork=True, containers=[container])
@@ -81,7 +89,8 @@ class TestPod(protection.DescriptionContract):
         protect = host.operation(OperationType.PROTECT, subject.resource)
         assert host.perform(protect)["remarks"] == [
             "these members of the pod are not in the checkpoint: hostNetwork",
-            "these members of container main are not in the checkpoint: securityContext.privileged, env KEY",
+            "these members of container main are not in the checkpoint: securityContext.privileged, env KEY,"
+            " subPathExpr of /tmp",
             "these volumes of the pod are not in the checkpoint, nor their mounts: node",
             "the environment variables of the pod are not in the checkpoint, because the bank is not encrypted",
         ]
@@ -104,7 +113,10 @@ class TestPod(protection.DescriptionContract):
                 {
                     "name": "main",
                     "image": "nginx:1",
-                    "volumeMounts": [{"name": "data-volume", "mountPath": "/data"}],
+                    "volumeMounts": [
+                        {"name": "data-volume", "mountPath": "/data"},
+                        {"name": "scratch", "mountPath": "/tmp"},
+                    ],
                     "securityContext": {"runAsNonRoot": True},
                 }
             ],
@@ -274,7 +286,10 @@ class TestEncryptedBank(protection.CopyContract):
         elsewhere.perform(elsewhere.operation(OperationType.VERIFY, subject.resource, checkpoint))
         subject.destroy()
         restored = elsewhere.restore(subject.resource, checkpoint)
-        assert subject.looks(restored)["containers"][0]["env"] == [{"name": "MODE", "value": "secret"}]
+        assert subject.looks(restored)["containers"][0]["env"] == [
+            {"name": "MODE", "value": "secret"},
+            {"name": "EMPTY", "value": ""},
+        ]
         copied = host.copy(elsewhere, subject.resource, checkpoint)
         assert host.section(copied.checkpoint_id, subject.resource).names() == ["metadata"]
 
