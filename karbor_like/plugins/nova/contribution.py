@@ -131,7 +131,7 @@ class Contribution:
         known = self._context.template or Template()
         remarks = self.add(_Rehearsal(known))
         if not self._context.parameters.get("restore_net_id"):
-            remarks += self._interfaces.floating_remarks(known)
+            remarks += self._interfaces.lost_remarks(known)
         return remarks
 
     def add(self, template: Template) -> list[str]:

@@ -35,6 +35,7 @@ class Interfaces:
         self._subnets = {each["id"]: each for each in ports["subnets"]}
         self._default = {each["id"] for each in ports["security_groups"] if each["name"] == DEFAULT_GROUP}
         self._floating = ports["floating_ips"]
+        self._trunks = ports["trunks"]
 
     def decide(self) -> None:
         """Choose the original ports that no server has. For the main hook of a restore."""
@@ -113,16 +114,26 @@ class Interfaces:
             found.append({"port": Template.reference(original), **tag})
         return found or [{"allocate_network": "none"}], remarks
 
-    def floating_remarks(self, template: Template) -> list[str]:
-        """Return a remark if floating IPs of the original are not restored."""
-        lost = [
-            each["floating_ip_address"]
-            for each in self._floating
-            if not template.knows(network.key(network.FLOATING_IP, each["id"]))
-        ]
-        return (
-            [f"the server has none of its floating IPs {shorten(lost)}: associate them with its ports"] if lost else []
-        )
+    def lost_remarks(self, template: Template) -> list[str]:
+        """Return remarks if floating IPs or trunks are not restored. A port that is used again still has them."""
+        numbers = {port_id: number for number, port_id in enumerate(self._ports)}
+
+        def lost(kind: str, each: Values) -> bool:
+            number = numbers.get(each["port_id"])
+            used = number is not None and decisions.decided(self._context, f"port-{number}") is not None
+            return not used and not template.knows(network.key(kind, each["id"]))
+
+        remarks = []
+        if floating := [f["floating_ip_address"] for f in self._floating if lost(network.FLOATING_IP, f)]:
+            remarks.append(
+                f"the server has none of its floating IPs {shorten(floating)}: associate them with its ports"
+            )
+        if trunks := [trunk["id"] for trunk in self._trunks if lost(network.TRUNK, trunk)]:
+            remarks.append(
+                f"the server has none of its trunks {shorten(trunks)}: create them with its ports, or restore the"
+                f" {resource.NETWORK} of the project as well"
+            )
+        return remarks
 
     @property
     def _only_network(self) -> str | None:

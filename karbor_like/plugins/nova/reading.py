@@ -160,4 +160,6 @@ def _networks(clients: Clients, server_id: str) -> Mapping[str, Sequence[Mapping
             "subnets": those("subnets", network_id=networks),
             "security-groups": those("security-groups", id=groups),
             "floatingips": those("floatingips", port_id=[port["id"] for port in ports]),
+            # Neutron shows details of the trunks of ports.
+            "trunks": those("trunks", port_id=[port["id"] for port in ports if port.get("trunk_details")]),
         }

@@ -292,6 +292,31 @@ def test_qos_policies_of_ports(world: World) -> None:
         perform(host, subject, checkpoint, fixed_ips="new", strict=True)
 
 
+def test_floating_ips_and_trunks_of_ports(world: World) -> None:
+    """Nothing says that they are lost as long as the port is there, and can be used again."""
+    subject, host = world.server()
+    neutron, admin = world.clients.neutron(), world.factory.as_service()
+    (port,) = world.ports_of(subject.resource.id)
+    trunk = neutron.create("trunks", {"port_id": port["id"], "sub_ports": []})["id"]
+    assert admin is not None
+    outside = admin.neutron().create("networks", {"name": "outside", "router:external": True})["id"]
+    admin.neutron().create("subnets", {"network_id": outside, "ip_version": 4, "cidr": "203.0.113.0/24"})
+    router = neutron.create("routers", {"external_gateway_info": {"network_id": outside}})["id"]
+    inner = port["fixed_ips"][0]["subnet_id"]
+    neutron.call("routers", router, "add_router_interface", {"subnet_id": inner})
+    floating = neutron.create("floatingips", {"floating_network_id": outside, "port_id": port["id"]})
+    checkpoint = host.protect(subject.resource).checkpoint_id
+    subject.destroy()
+
+    restored, remarks = perform(host, subject, checkpoint, strict=True)
+    assert [each["id"] for each in world.ports_of(restored)] == [port["id"]]
+    assert remarks == ""
+
+    _, remarks = perform(host, subject, checkpoint)
+    assert f"none of its floating IPs {floating['floating_ip_address']}" in remarks
+    assert f"none of its trunks {trunk}" in remarks
+
+
 def test_network_that_no_longer_exists(world: World) -> None:
     subject, host = world.server()
     (port,) = world.ports_of(subject.resource.id)
