@@ -19,6 +19,7 @@ from tests.structure.source import ROOT, entry_points
 ETC = ROOT / "etc"
 PAGE = ROOT / "doc" / "source" / "admin" / "installation.rst"
 UNIT = ETC / "systemd" / "system" / "karbor-like@.service"
+TIMER = UNIT.with_name("karbor-like-control-backup.timer")
 UWSGI = ETC / "uwsgi" / "karbor-like-api.ini"
 GUNICORN = ETC / "gunicorn" / "karbor_like_api.py"
 LOGROTATE = ETC / "logrotate.d" / "karbor_like"
@@ -45,10 +46,16 @@ def test_every_file_is_installed_and_named_in_the_documentation():
     parser = configparser.ConfigParser()
     parser.read(ROOT / "setup.cfg")
     installed = parser["files"]["data_files"]
-    for path in (UNIT, UWSGI, GUNICORN, LOGROTATE):
+    for path, page in (
+        (UNIT, PAGE),
+        (UWSGI, PAGE),
+        (GUNICORN, PAGE),
+        (LOGROTATE, PAGE),
+        (TIMER, PAGE.with_name("recovery.rst")),
+    ):
         directory = path.parent.relative_to(ROOT)
         assert f"{directory} = {directory}/*" in installed
-        assert str(path.relative_to(ETC)) in PAGE.read_text()
+        assert str(path.relative_to(ETC)).removesuffix(".timer") in page.read_text()
 
 
 def test_the_unit_fits_the_services(conf: cfg.ConfigOpts):

@@ -1,5 +1,7 @@
 """Every text, array and map that a caller sends has a maximum size in its schema."""
 
+import argparse
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from karbor_like.api.controllers import v1
 from karbor_like.api.schemas import scheduled_operations
 from karbor_like.triggers.time import TimeTrigger
+from karbor_like_client.osc.scheduled_operations import CreateScheduledOperation
 
 _BRANCHES = ("anyOf", "allOf", "oneOf")
 _SIZE = {"string": "maxLength", "array": "maxItems", "object": "maxProperties"}
@@ -90,3 +93,13 @@ def test_every_size_is_bounded(name, schema):
 )
 def test_an_unbounded_schema_is_found(schema):
     assert any([*unbounded(part), *misplaced(part)] for _, part, _ in parts(schema, ""))
+
+
+def test_the_command_names_the_members_of_a_definition_as_the_schema_does():
+    parser = argparse.ArgumentParser()
+    CreateScheduledOperation.add_arguments(None, parser)
+    (text,) = [action.help for action in parser._actions if action.dest == "operation_definition"]
+    assert text is not None
+    assert set(re.findall("[a-z]+ly|[a-z]+_[a-z]+", text)) - {"retention_protect"} == set(
+        scheduled_operations.DEFINITION["properties"]
+    )

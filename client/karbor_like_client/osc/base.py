@@ -66,8 +66,9 @@ class Filter:
 def by(name: str, noun: str | None = None, *more: str) -> Filter:
     """Return the filter ``--<name>`` for the member *name*."""
     words = name.removesuffix("_id").replace("_", " ")
+    which = "these" if words == "properties" else "this"
     flags = dict.fromkeys((f"--{name}", *more, f"--{name.replace('_', '-')}"))
-    return Filter(tuple(flags), name, f"Show only those with this {words}" + (" (name or ID)" if noun else ""), noun)
+    return Filter(tuple(flags), name, f"Show only those with {which} {words}" + (" (name or ID)" if noun else ""), noun)
 
 
 class List(Base, command.Lister):

@@ -56,7 +56,8 @@ class ListInstances(base.List):
         parser.add_argument(
             "--protected",
             choices=("true", "false", "all"),
-            help="Show only those that are protected, or are not; with any of these, --long shows the last checkpoints",
+            help="true: show only those that are protected; false: only those that are not; all: both. With any of these, "
+            "--long shows the last checkpoints",
         )
 
     def objects(self, args: argparse.Namespace, query: dict[str, Any]) -> Iterable[Any]:

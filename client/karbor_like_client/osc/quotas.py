@@ -15,9 +15,8 @@ FORMATS = dict.fromkeys(LIMITS, columns.limits)
 def add_limits(parser: argparse.ArgumentParser) -> None:
     """Add an option for each limit."""
     for name in LIMITS:
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", type=int, metavar=f"<{name}>", help=f"New limit of {name}; -1 for no limit"
-        )
+        limit = f"New limit of {name.replace('_', ' ')}; -1 for no limit"
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, metavar=f"<{name}>", help=limit)
 
 
 def limits(args: argparse.Namespace) -> dict[str, int]:
@@ -50,7 +49,7 @@ class ShowQuotas(_OfProject):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--detail", action="store_true", help="Show how much of it is in use too")
+        parser.add_argument("--detail", action="store_true", help="Also show how much of each limit is in use")
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[Any]]:
         """Show the quota."""
@@ -88,6 +87,9 @@ class DeleteQuotas(base.ForEach):
     noun = "quota"
     argument = "project"
     named = False
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("ids", nargs="+", metavar="<project>", help="Names or IDs of projects")
 
     def act(self, args: argparse.Namespace, id_: str) -> None:
         self.client.delete_quota(names.project(self.app.client_manager.sdk_connection, id_))

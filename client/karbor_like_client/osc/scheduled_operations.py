@@ -48,7 +48,7 @@ class CreateScheduledOperation(base.Show):
             "operation_definition",
             metavar="<key=value,key=value>",
             help="plan_id and provider_id (names or IDs), and for retention_protect its rules: max_backups, "
-            "retention_duration (days), keep_daily, ...",
+            "retention_duration (days), hourly, daily, weekly, monthly, yearly (numbers of periods)",
         )
         parser.add_argument("--description", metavar="<description>", help="Description of the scheduled operation")
 

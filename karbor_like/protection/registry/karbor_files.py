@@ -58,5 +58,7 @@ OPTIONS: Final[Mapping[tuple[str, str], str]] = {
         (section, "backup_image_object_size"): "is ignored, because the bank chooses the sizes of objects; remove it"
         for section in ("image_backup_plugin", "volume_glance_plugin")
     },
-    ("image_backup_plugin", "enable_server_snapshot"): "is ignored, because servers are never snapshotted; remove it",
+    ("image_backup_plugin", "enable_server_snapshot"): (
+        "is ignored, because the plugin 'server' stores the root disks of servers; remove it"
+    ),
 }

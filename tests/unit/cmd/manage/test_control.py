@@ -233,7 +233,7 @@ def test_an_archive_for_a_public_key(tmp_path, etc, control, manage, monkeypatch
 
 def test_the_unit_of_systemd_makes_an_archive(control, tmp_path, monkeypatch):
     monkeypatch.delenv("KARBOR_LIKE_PASSPHRASE")
-    text = (ROOT / "etc" / "systemd" / "karbor-like-control-backup.service").read_text().replace("\\\n", "")
+    text = (ROOT / "etc" / "systemd" / "system" / "karbor-like-control-backup.service").read_text().replace("\\\n", "")
     (command,) = [line for line in text.splitlines() if line.startswith("ExecStart=")]
     program, noun, *words = shlex.split(command.partition("=")[2])
     assert (program, noun) == ("/opt/karbor_like/bin/karbor-like-manage", "control")
