@@ -31,8 +31,6 @@ _MIN_PASSPHRASE: Final = 12
 _MIN_RSA_BITS: Final = 2048
 _INFO: Final = b"karbor_like control archive v1"
 
-Unwrap = Callable[[], bytes]
-
 
 class Recipient(Protocol):
     """Who can open an archive."""

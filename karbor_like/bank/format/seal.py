@@ -34,7 +34,6 @@ _FIXED = struct.Struct("<4sBBBB")
 _SIZE = struct.Struct("<I")
 _MAX_SEAL_ID = 255
 _SALT_BYTES = 32
-_GCM_TAG_BYTES = 16
 _SHA256_BYTES = 32
 _LEVEL = 3
 #: Every sealed object has a key of its own, so the nonce is constant.
