@@ -4,15 +4,18 @@ oslo.config shows the text of a line that it cannot parse. It also shows the par
 expects the name of an option there.
 """
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from oslo_config import cfg, iniparser
 
 from karbor_like import exception
+
+LOG = logging.getLogger(__name__)
 
 _SECRET_NAME: Final = re.compile(r"(?:password|secret|token|secret_id|token_id|(?:^|_)keys?)$", re.IGNORECASE)
 _URL_WITH_PASSWORD: Final = re.compile(r"://[^@\s]*\$[^@\s]*@")
@@ -104,6 +107,36 @@ def without_text(error: cfg.ConfigFileParseError) -> exception.ConfigurationErro
     except exception.ConfigurationError as mistake:
         return mistake
     return exception.ConfigurationError(f"{error.config_file}: cannot be parsed")
+
+
+class Options(cfg.ConfigOpts):
+    """Options that a mistake in a file does not change while the process runs.
+
+    oslo.config raises an error if it cannot parse a file, which would end a worker with its operations. It accepts an invalid
+    value, and raises the error later in each thread that reads the option.
+    """
+
+    def mutate_config_files(self) -> dict[tuple[str | None, str], tuple[Any, Any]]:
+        """Read the files again, and change the mutable options, all or none: a mistake is logged.
+
+        :returns: the group and the name of each option that has changed -> the old and the new value
+        """
+        try:
+            self._check_mutable()
+            return super().mutate_config_files()
+        except cfg.ConfigFileParseError as error:
+            mistake = without_text(error).message
+        except (cfg.Error, OSError, UnicodeDecodeError) as error:
+            mistake = str(error)
+        LOG.error("The configuration is not reloaded, and no option is changed: %s", mistake)
+        return {}
+
+    def _check_mutable(self) -> None:
+        """Raise an error of oslo.config if a file cannot be parsed, or has an invalid value of a mutable option."""
+        found = self._reload_config_files()
+        for info, group in self._all_opt_infos():
+            if info["opt"].mutable:
+                self._do_get(info["opt"].dest, group, found)
 
 
 class _Parser(iniparser.BaseParser):

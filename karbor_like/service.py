@@ -76,7 +76,7 @@ def version() -> str:
 
 def known_options() -> cfg.ConfigOpts:
     """Return a configuration that knows all options of the project and has read no file."""
-    conf = cfg.ConfigOpts()
+    conf = configfile.Options()
     log.register_options(conf)
     opts.set_defaults()
     opts.register(conf)

@@ -109,6 +109,35 @@ def test_an_invalid_value_of_an_option_is_named_without_a_traceback(tmp_path, ca
     assert "Traceback" not in logged
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("[service_auth]\npassword secret\n", "karbor_like.conf:2: ", id="cannot be parsed"),
+        pytest.param("[operationengine]\npoll_interval = soon\n", "Value for option poll_interval", id="a value"),
+        pytest.param("[operationengine]\npoll_interval = $soon\n", "soon", id="a reference"),
+        pytest.param(None, "Failed to find some config files", id="no file"),
+        pytest.param(b"\xff", "codec can't decode", id="not a text"),
+    ],
+)
+def test_a_reload_of_files_with_a_mistake_changes_nothing_and_ends_no_process(tmp_path, caplog, text, said):
+    path = tmp_path / "karbor_like.conf"
+    path.write_text("[operationengine]\npoll_interval = 3\n")
+    conf = service.configure([], files=[str(path)])
+    if text is None:
+        path.unlink()
+    else:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert conf.mutate_config_files() == {}
+    assert conf.operationengine.poll_interval == 3
+    assert "The configuration is not reloaded" in caplog.text
+    assert said in caplog.text
+    assert "secret" not in caplog.text
+
+    path.write_text("[operationengine]\npoll_interval = 4\n")
+    assert conf.mutate_config_files()
+    assert conf.operationengine.poll_interval == 4
+
+
 _STUCK = """
 import socket, sys
 from concurrent import futures
