@@ -138,7 +138,9 @@ class Turns:
             .correlate(projects)
             .scalar_subquery()
         )
-        self._served = sa.select(projects.c.project_id, latest.label("since")).subquery()
+        # DISTINCT changes no row. Databases merge a simpler subquery into the query around it, and then search for the latest
+        # operation of a project again for each one that waits.
+        self._served = sa.select(projects.c.project_id, latest.label("since")).distinct().subquery()
 
     def joined(self, query: sa.Select[Any]) -> sa.Select[Any]:
         """Return a query of operations with what :attr:`order` needs, for those that wait."""
@@ -216,20 +218,22 @@ def _needless() -> sa.ColumnElement[bool]:
 
 def _behind() -> sa.ColumnElement[bool]:
     """Match copies that wait for an earlier one of their plan, because each is deduplicated against the last one."""
-    before = orm.aliased(Operation)
-    unfinished = (
-        sa.select(before.id)
+    # All ranks in one pass. A search for the earlier copies of each one takes time quadratic in their number.
+    rank = sa.func.rank().over(partition_by=(Operation.plan_id, Operation.provider_id), order_by=Operation.created_at)
+    ranked = (
+        sa.select(Operation.id, rank.label("rank"))
         .where(
-            before.queue_state.in_((QUEUED, RUNNING)),
-            before.operation_type == OperationType.COPY.value,
-            before.plan_id == Operation.plan_id,
-            before.provider_id == Operation.provider_id,
-            before.created_at < Operation.created_at,
+            Operation.queue_state.in_((QUEUED, RUNNING)),
+            Operation.operation_type == OperationType.COPY.value,
+            Operation.plan_id.is_not(None),
         )
-        .exists()
+        .subquery()
     )
+    later = sa.select(ranked.c.id).where(ranked.c.rank > 1)
     return sa.and_(
-        Operation.operation_type == OperationType.COPY.value, Operation.cancel_requested.is_(False), unfinished
+        Operation.operation_type == OperationType.COPY.value,
+        Operation.cancel_requested.is_(False),
+        Operation.id.in_(later),
     )
 
 
