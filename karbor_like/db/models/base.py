@@ -1,7 +1,7 @@
 """Declarative base and column types of all tables."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from oslo_utils import uuidutils
@@ -29,6 +29,23 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=UTC)
+
+
+#: Maximum length of a reason, in characters: MySQL's TEXT holds that many of any kind, and refuses a longer one.
+MAX_REASON: Final = 16000
+
+
+class Reason(sa.types.TypeDecorator[str]):
+    """Column type for informational texts, such as why something failed. The end of a text that is too long is cut off.
+
+    One text may name all resources of an operation, and its object must reach its end nevertheless.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else value[:MAX_REASON]
 
 
 #: Up to 16 MiB of text on MySQL, where a plain TEXT ends at 64 KiB.

@@ -29,7 +29,7 @@ class Checkpoint(base.Base):
     provider_id: orm.Mapped[str] = orm.mapped_column(base.Id)
     plan_id: orm.Mapped[str] = orm.mapped_column(base.Id)
     status: orm.Mapped[str] = orm.mapped_column(sa.String(32))
-    reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
+    reason: orm.Mapped[str | None] = orm.mapped_column(base.Reason)
     plan: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)
     resource_graph: orm.Mapped[str] = orm.mapped_column(base.LongText)
     extra_info: orm.Mapped[dict[str, Any]] = orm.mapped_column(sa.JSON)

@@ -20,7 +20,7 @@ class _Request:
     status: orm.Mapped[str] = orm.mapped_column(sa.String(32), default="in_progress")
     resources_status: orm.Mapped[dict[str, str]] = orm.mapped_column(sa.JSON, default=dict)
     resources_reason: orm.Mapped[dict[str, str]] = orm.mapped_column(sa.JSON, default=dict)
-    reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
+    reason: orm.Mapped[str | None] = orm.mapped_column(base.Reason)
     created_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
     updated_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
 

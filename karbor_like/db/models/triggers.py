@@ -54,7 +54,7 @@ class ScheduledOperation(base.Base):
     #: The trust by which its runs act. Operations of a user that an earlier release created share one.
     trust_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
     enabled: orm.Mapped[bool] = orm.mapped_column(default=True)
-    disabled_reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
+    disabled_reason: orm.Mapped[str | None] = orm.mapped_column(base.Reason)
     created_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
     updated_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)
 
@@ -80,7 +80,7 @@ class ScheduledRun(base.Base):
     due_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
     window_ends_at: orm.Mapped[datetime] = orm.mapped_column(base.UTCDateTime)
     state: orm.Mapped[str] = orm.mapped_column(sa.String(16))
-    reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
+    reason: orm.Mapped[str | None] = orm.mapped_column(base.Reason)
     attempt: orm.Mapped[int] = orm.mapped_column(default=0)
     checkpoint_id: orm.Mapped[str | None] = orm.mapped_column(base.Id)
     next_look_at: orm.Mapped[datetime | None] = orm.mapped_column(base.UTCDateTime)

@@ -2,10 +2,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from karbor_like import exception
 from karbor_like.db import checkpoints, operations, queues
 from karbor_like.db import session as db_session
+from karbor_like.db.models import Base, base
 from karbor_like.db.operations import OPERATIONS
 
 
@@ -395,3 +397,32 @@ def test_a_copy_uses_its_source_too(database):
     with database.reader() as session:
         assert operations.using(session, "source-1") == []
         assert checkpoints.in_use(session, ["source-1", "copy-1"]) == {}
+
+
+def test_a_reason_that_is_too_long_is_cut(database):
+    """One that names what each of 2000 resources left in the cloud, each character as long as any."""
+    reason = "\U0001f4be" * 200_000
+
+    def work(session):
+        operation_id = OPERATIONS.insert(
+            session, operation_type="restore", project_id="p", provider_id="x", status="fail"
+        ).id
+        OPERATIONS.update(session, operation_id, {"error_info": reason})
+        operations.set_resource(session, operation_id, "Type#1", reason=reason)
+        return operation_id
+
+    operation_id = database.write(work)
+    with database.reader() as session:
+        (resource,) = operations.resources_of(session, [operation_id])
+        stored = {OPERATIONS.get(session, operation_id).error_info, resource.reason}
+    assert stored == {reason[: base.MAX_REASON]}
+
+
+def test_every_reason_has_the_type_that_cuts_it():
+    texts = {
+        str(column)
+        for table in Base.metadata.tables.values()
+        for column in table.columns
+        if isinstance(column.type, sa.Text) and column.type is not base.LongText
+    }
+    assert texts == {"schedule_trusts.keystone_id"}, "what else is shown must be of type Reason"
