@@ -89,6 +89,25 @@ def page(
     return CHECKPOINTS.list(session, project_id=project_id, filters=filters, where=where, index=index, **paging)
 
 
+def statuses(session: orm.Session, checkpoint_ids: Sequence[str]) -> Mapping[str, str]:
+    """Return the statuses of those of the checkpoints that are in the database, by id."""
+    query = sa.select(Checkpoint.id, Checkpoint.status).where(Checkpoint.id.in_(list(checkpoint_ids)))
+    return {row.id: row.status for row in session.execute(query)}
+
+
+def present(session: orm.Session, provider_id: str, before: datetime) -> Sequence[Any]:
+    """Return the checkpoints of a provider that were created before *before* and are not deleted.
+
+    Their plans and graphs are not read: together, those of a large site are too large for the memory.
+
+    :returns: rows with ``id`` and ``status``
+    """
+    query = sa.select(Checkpoint.id, Checkpoint.status).where(
+        Checkpoint.provider_id == provider_id, Checkpoint.deleted_at.is_(None), Checkpoint.created_at < before
+    )
+    return session.execute(query.order_by(Checkpoint.created_at, Checkpoint.id)).all()
+
+
 def of_plan(
     session: orm.Session,
     provider_id: str,

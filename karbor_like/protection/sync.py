@@ -83,23 +83,24 @@ class Sync:
             began = db_session.now(session)
         self._map_projects()
         seen = set()
-        for entry in self._entries(bank):
-            watchdog.tick()
-            if not uuidutils.is_uuid_like(entry.id):
-                LOG.warning("The index of the bank of %s names %r", self._provider.name, entry.id[:64])
-                self._report.unreadable += 1
-                continue
-            seen.add(entry.id)
-            row = self._find(entry.id)
-            if row is None or (row.status in _CHECKED and not self._is_busy(entry.id)):
-                self._follow(bank, entry.id, row)
+        for page in self._pages(bank):
+            ids = self._valid(page)
+            seen.update(ids)
+            with self._database.reader() as session:
+                known = checkpoints.statuses(session, ids)
+            for checkpoint_id in ids:
+                watchdog.tick()
+                if known.get(checkpoint_id) in {None, *_CHECKED}:
+                    row = self._find(checkpoint_id)
+                    if row is None or (row.status in _CHECKED and not self._is_busy(checkpoint_id)):
+                        self._follow(bank, checkpoint_id, row)
         missing = self._missing(bank, seen, began)
         for row, reason in self._left_unfinished():
             watchdog.tick()
             self._end(bank, row, reason, is_mounted=bool(seen))
-        for row in missing:
+        for checkpoint_id in missing:
             watchdog.tick()
-            self._follow(bank, row.id, row)
+            self._follow(bank, checkpoint_id, self._find(checkpoint_id))
         return self._report
 
     def _map_projects(self) -> None:
@@ -119,32 +120,36 @@ class Sync:
             watchdog.tick()
             self._report.moved += moved
 
-    def _entries(self, bank: Bank) -> Iterator[IndexEntry]:
+    def _pages(self, bank: Bank) -> Iterator[Sequence[IndexEntry]]:
         marker: IndexEntry | None = None
         while True:
             page = bank.checkpoints.index.list(
                 provider_id=self._provider.id, marker=marker, limit=_PAGE, newest_first=False
             )
-            yield from page
+            yield page
             if len(page) < _PAGE:
                 return
             marker = page[-1]
 
-    def _missing(self, bank: Bank, seen: Set[str], began: datetime) -> list[Checkpoint]:
-        """Return the rows that are missing from the listing. Raises Unavailable if most are missing."""
-        expected, absent = 0, []
+    def _valid(self, page: Sequence[IndexEntry]) -> list[str]:
+        """Return the ids of the entries of a page. Those that are no UUIDs are left out."""
+        ids = []
+        for entry in page:
+            if uuidutils.is_uuid_like(entry.id):
+                ids.append(entry.id)
+            else:
+                LOG.warning("The index of the bank of %s names %r", self._provider.name, entry.id[:64])
+                self._report.unreadable += 1
+        return ids
+
+    def _missing(self, bank: Bank, seen: Set[str], began: datetime) -> list[str]:
+        """Return the ids of the rows that are missing from the listing. Raises Unavailable if most are missing."""
         with self._database.reader() as session:
-            marker = None
-            while page := checkpoints.page(
-                session, self._provider.id, sort=(("created_at", "asc"),), marker=marker, limit=_PAGE
-            ):
-                old = [row for row in page if row.created_at < began - _YOUNG]
-                # A failed checkpoint may never have been written to the bank.
-                expected += sum(row.status != states.ERROR for row in old)
-                absent += [row for row in old if row.id not in seen]
-                marker = page[-1].id
-        missing = [row for row in absent if not self._is_busy(row.id)]
-        self._check_plausible(bank, expected, [row.id for row in missing if row.status != states.ERROR])
+            old = checkpoints.present(session, self._provider.id, began - _YOUNG)
+        # A failed checkpoint may never have been written to the bank.
+        written = {row.id for row in old if row.status != states.ERROR}
+        missing = [row.id for row in old if row.id not in seen and not self._is_busy(row.id)]
+        self._check_plausible(bank, len(written), [each for each in missing if each in written])
         return missing
 
     def _check_plausible(self, bank: Bank, expected: int, missing: Sequence[str]) -> None:

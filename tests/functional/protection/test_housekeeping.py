@@ -166,6 +166,35 @@ def test_no_checkpoint_is_deleted_when_most_are_missing_without_a_trace(site: Si
     assert sync(site, force=True) == SyncReport(deleted=2)
 
 
+def test_the_cost_of_a_look_does_not_depend_on_the_checkpoints_that_have_not_changed(site: Site):
+    """Those of a large site, with their plans and graphs, do not fit into the memory."""
+    first = available(site, 1)
+    statements: list[str] = []
+    loaded: list[Any] = []
+    engine = site.env.database.engine
+
+    def execute(conn: Any, cursor: Any, text: str, *rest: Any) -> None:
+        if "FROM checkpoints" in text:
+            statements.append(text)
+
+    def load(row: Any, context: Any) -> None:
+        loaded.append(row)
+
+    def count() -> int:
+        statements.clear()
+        sa.event.listen(engine, "before_cursor_execute", execute)
+        sa.event.listen(Checkpoint, "load", load)
+        assert sync(site) == SyncReport()
+        sa.event.remove(Checkpoint, "load", load)
+        sa.event.remove(engine, "before_cursor_execute", execute)
+        assert loaded == []
+        return len(statements)
+
+    one = count()
+    assert statuses(site, [*first, *available(site, 3)]) == ["available"] * 4
+    assert count() == one
+
+
 def test_a_checkpoint_in_progress_elsewhere_is_followed_until_its_end(site: Site, other: Site):
     site.cloud.plant({"a": []})
     site.cloud.fault(**{"main:a": "wait"})
