@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Before any test imports oslo.messaging, because the first import of oslo.service selects its backend for the process.
 import karbor_like.service  # noqa: F401
@@ -16,6 +17,10 @@ pytest_plugins = ["tests.fixtures.services"]
 logging.getLogger("oslo_messaging._drivers.impl_rabbit").addFilter(
     lambda record: not str(record.threadName).startswith("rpc-")
 )
+
+# Of any speed of the machine. With CI=true, Hypothesis makes up the same examples in each run, as its own profile says.
+settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 #: Fixtures of servers, and the marks of tests that use them.
 _SERVERS = {

@@ -318,7 +318,7 @@ class ObjectStoreContract(Suite):
     def test_any_key_goes_in_and_comes_out(self, store: base.ObjectStore) -> None:
         numbers = itertools.count()
 
-        @hypothesis.settings(max_examples=self.examples, deadline=None)
+        @hypothesis.settings(max_examples=self.examples)
         @hypothesis.given(
             key=st.from_regex(
                 r"(?a:[\w@=:,+-][\w.@=:,+-]{0,20})(/(?a:[\w@=:,+-][\w.@=:,+-]{0,20})){0,3}", fullmatch=True
@@ -336,7 +336,7 @@ class ObjectStoreContract(Suite):
     def test_list_agrees_with_a_model(self, store: base.ObjectStore) -> None:
         numbers = itertools.count()
 
-        @hypothesis.settings(max_examples=self.examples, deadline=None)
+        @hypothesis.settings(max_examples=self.examples)
         @hypothesis.given(
             keys=st.sets(_keys, max_size=12).map(without_folders),
             dropped=st.sets(_keys, max_size=4),

@@ -52,7 +52,7 @@ def test_a_pause_saves_up_at_most_one_second():
     assert clock.monotonic() == pytest.approx(3601)
 
 
-@hypothesis.settings(deadline=None, max_examples=50)
+@hypothesis.settings(max_examples=50)
 @hypothesis.given(st.integers(1, 10**9), st.lists(st.tuples(st.floats(0, 4), st.floats(0, 5)), min_size=1, max_size=20))
 def test_no_time_has_more_bytes_than_the_rate_and_one_burst(limit, calls):
     clock = ManualClock()

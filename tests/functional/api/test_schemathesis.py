@@ -69,7 +69,6 @@ def test_requests_made_up_from_the_document(application, known, route, mode):
 
     @settings(
         max_examples=10,
-        deadline=None,
         derandomize=True,
         database=None,
         phases=[Phase.generate],

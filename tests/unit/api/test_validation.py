@@ -1,7 +1,7 @@
 import uuid
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from karbor_like import exception
@@ -89,7 +89,6 @@ def test_long_values_are_cut_short():
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_value_is_checked_without_falling_over(value):
     for schema in (primitives.NAME, primitives.PARAMETERS, primitives.RESOURCES, primitives.closed({"a": {}})):
         problems(schema, value)

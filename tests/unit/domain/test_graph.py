@@ -2,14 +2,12 @@ import json
 from collections.abc import Mapping, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from karbor_like import exception
 from karbor_like.domain import graph
 from karbor_like.domain.resource import Resource
-
-PATIENT = settings(deadline=None)
 
 
 def resource(name: str) -> Resource:
@@ -115,7 +113,6 @@ def acyclic(draw: st.DrawFn) -> tuple[list[str], dict[str, list[str]]]:
     return draw(st.permutations(starts)), edges
 
 
-@PATIENT
 @given(acyclic())
 def test_every_reachable_resource_occurs_once_after_its_children(drawn):
     starts, edges = drawn
@@ -134,7 +131,6 @@ def test_every_reachable_resource_occurs_once_after_its_children(drawn):
         assert all(order.index(child) < order.index(node.id) for child in edges[node.id])
 
 
-@PATIENT
 @given(acyclic())
 def test_adjacency_has_the_order_that_readers_require(drawn):
     nodes, adjacency = json.loads(walk(*drawn).to_text())
@@ -152,7 +148,6 @@ names = st.text(max_size=20)
 extras = st.none() | st.dictionaries(names, st.none() | st.booleans() | st.integers() | names, max_size=3)
 
 
-@PATIENT
 @given(acyclic(), st.lists(st.tuples(names, extras), min_size=12, max_size=12))
 def test_text_is_read_back_as_the_same_graph(drawn, values):
     starts, edges = drawn
@@ -168,7 +163,6 @@ def test_text_is_read_back_as_the_same_graph(drawn, values):
     assert again.to_text() == found.to_text()
 
 
-@PATIENT
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(max_size=4), lambda x: st.lists(x)).map(json.dumps))
 def test_any_text_is_read_or_refused(text):
     with pytest.raises(exception.InvalidInput):

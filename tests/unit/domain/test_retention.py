@@ -4,7 +4,7 @@ import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from karbor_like import exception
@@ -27,7 +27,6 @@ def deleted(decisions):
     return {decision.id for decision in decisions if decision.delete}
 
 
-@settings(deadline=None)
 @given(ages, rules)
 def test_the_last_available_checkpoint_is_never_deleted(hours, policy):
     listed = checkpoints(hours)
@@ -38,7 +37,6 @@ def test_the_last_available_checkpoint_is_never_deleted(hours, policy):
         assert newest.id not in gone
 
 
-@settings(deadline=None)
 @given(ages, rules, st.sets(st.integers(0, 39)))
 def test_the_last_checkpoint_that_left_nothing_out_is_never_deleted(hours, policy, partial):
     listed = [
@@ -59,14 +57,12 @@ def test_partial_checkpoints_do_not_replace_a_complete_one():
     assert decisions["c5"].reason == "it is the last checkpoint of the plan that left nothing out"
 
 
-@settings(deadline=None)
 @given(ages, rules, st.sets(st.integers(0, 39)))
 def test_a_checkpoint_in_use_is_never_deleted(hours, policy, in_use):
     gone = deleted(retention.decide(checkpoints(hours, in_use), policy, NOW))
     assert not gone & {f"c{number}" for number in in_use}
 
 
-@settings(deadline=None)
 @given(ages, rules)
 def test_every_checkpoint_gets_one_decision_newest_first(hours, policy):
     listed = checkpoints(hours)
@@ -76,7 +72,6 @@ def test_every_checkpoint_gets_one_decision_newest_first(hours, policy):
     assert all(decision.reason for decision in decisions)
 
 
-@settings(deadline=None)
 @given(ages, rules)
 def test_deciding_again_deletes_nothing_more(hours, policy):
     listed = checkpoints(hours)
@@ -85,7 +80,6 @@ def test_deciding_again_deletes_nothing_more(hours, policy):
     assert deleted(retention.decide(left, policy, NOW)) == set()
 
 
-@settings(deadline=None)
 @given(ages, st.integers(1, 12))
 def test_max_backups_keeps_the_newest(hours, count):
     listed = checkpoints(hours)

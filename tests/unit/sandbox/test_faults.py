@@ -1,7 +1,7 @@
 """Selection of calls by faults, and the log of calls."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from karbor_like.sandbox import errors
@@ -17,7 +17,6 @@ def test_a_fault_strikes_every_so_many_calls() -> None:
         board.add({"every": 0})
 
 
-@settings(deadline=None)
 @given(nth=st.integers(1, 6), times=st.integers(0, 4), calls=st.integers(0, 12))
 def test_a_fault_strikes_a_number_of_calls_from_the_nth_on(nth: int, times: int, calls: int) -> None:
     board = Switchboard()

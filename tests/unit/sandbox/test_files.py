@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from karbor_like.sandbox import errors, files
@@ -14,7 +14,6 @@ from karbor_like.sandbox import errors, files
 PIECES = st.lists(st.one_of(st.binary(max_size=50), st.integers(0, 9000).map(bytes), st.just(files.ZEROS)), max_size=6)
 
 
-@settings(deadline=None)
 @given(first=PIECES, second=PIECES, offset=st.integers(0, 5000))
 def test_an_overwritten_file_is_read_back(first: list[bytes], second: list[bytes], offset: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -32,7 +31,6 @@ def test_an_overwritten_file_is_read_back(first: list[bytes], second: list[bytes
         assert files.sha256(path) == hashlib.sha256(expected).hexdigest()
 
 
-@settings(deadline=None)
 @given(pieces=PIECES, size=st.integers(0, 3 << 20))
 def test_a_copy_has_the_data_and_the_requested_size(pieces: list[bytes], size: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +65,6 @@ def test_reading_a_missing_file_fails_immediately(tmp_path: Path) -> None:
     files.remove(tmp_path / "none")
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=100)))
 def test_digests(chunks: list[bytes]) -> None:
     with files.Digests() as digests:

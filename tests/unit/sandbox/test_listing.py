@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import webob
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from karbor_like.sandbox import errors, faults, listing, web
@@ -60,7 +60,6 @@ def test_pages(query: str, found: str, more: bool) -> None:
     assert (ids(page), follows) == (found, more)
 
 
-@settings(deadline=None)
 @given(limit=st.integers(1, 12))
 def test_pages_together_are_the_whole_list(limit: int) -> None:
     seen, marker, more = "", "", True

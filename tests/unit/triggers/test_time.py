@@ -3,7 +3,7 @@ import zoneinfo
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from karbor_like import exception
@@ -119,7 +119,7 @@ def test_an_hourly_rule_across_both_clock_changes():
     zone=st.sampled_from(["UTC", "Europe/Madrid", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]),
     after=st.datetimes(datetime(2030, 1, 2), datetime(2032, 1, 1), timezones=st.just(UTC)),
 )
-@settings(max_examples=100, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, derandomize=True)
 def test_the_next_run_is_the_earliest(pattern, zone, after):
     timing = TIME.parse(properties(pattern, timezone=zone))
     found = timing.next(after)

@@ -1,10 +1,9 @@
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from karbor_like.bank.blocks.batching import Batcher
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=50), max_size=30), st.integers(1, 9), st.integers(1, 5), st.integers(1, 12))
 def test_batches_are_the_stream_in_whole_blocks(stream, block_size, batch_blocks, segment_blocks):
     batches = list(Batcher(block_size, batch_blocks, segment_blocks).split(stream))

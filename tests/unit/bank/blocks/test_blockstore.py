@@ -41,7 +41,7 @@ def changed(data, changes):
     return bytes(new)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     data=contents,
     first=edits,

@@ -143,7 +143,7 @@ def edited(data: bytes, changes: Sequence[tuple[float, bytes]], growth: int) -> 
     return bytes(new[:growth]) if growth < 0 else bytes(new) + bytes(growth)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     data=contents,
     chain=st.lists(steps, min_size=1, max_size=3),

@@ -25,7 +25,7 @@ pieces = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     data=st.lists(pieces, max_size=10).map(b"".join),
     changes=st.lists(st.integers(0, 10_000), max_size=6),

@@ -5,7 +5,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from karbor_like import exception
@@ -47,7 +47,6 @@ FILTERS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(FILTERS, st.integers(1, 7), st.integers(0, 30), st.randoms(use_true_random=False))
 def test_pages_together_are_all_that_fits_in_order(filters, limit, count, rng):
     bank = banks.make_bank(encrypted=False)

@@ -3,7 +3,7 @@ import os
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from karbor_like import exception
@@ -39,7 +39,6 @@ def section(bank, lease):
     return banks.new_section(bank, "c0", lease)
 
 
-@settings(deadline=None)
 @given(name=st.text(min_size=1, max_size=15), value=st.dictionaries(st.text(), values), encrypted=st.booleans())
 def test_documents_come_back(name, value, encrypted):
     bank = banks.make_bank(encrypted=encrypted)

@@ -84,7 +84,7 @@ def test_a_damaged_object_is_named_and_nothing_wrong_is_handed_out(encrypted, ho
             pack.check(key, bank.store.get(key))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(which=st.floats(0, 1, exclude_max=True), where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 @pytest.mark.parametrize("encrypted", [True, False])
 def test_any_flipped_bit_of_any_object_of_a_stream_is_found_or_does_not_matter(encrypted, which, where, bit):

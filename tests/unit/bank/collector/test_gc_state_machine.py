@@ -455,7 +455,6 @@ def test_nothing_is_lost_and_nothing_stays() -> None:
             settings=settings(
                 max_examples=examples,
                 stateful_step_count=steps,
-                deadline=None,
                 database=None,
                 phases=[Phase.generate],  # threads do not run twice alike, so there is no shrinking
                 suppress_health_check=list(HealthCheck),

@@ -34,7 +34,6 @@ values = st.recursive(
 objects = st.dictionaries(st.text(), values)
 
 
-@hypothesis.settings(deadline=None)
 @hypothesis.given(objects)
 def test_what_was_dumped_is_loaded(value):
     assert jsonobject.load(KEY, jsonobject.dump(value)) == value
@@ -68,7 +67,6 @@ def test_another_version_is_named(raw):
         jsonobject.load(KEY, raw, 1)
 
 
-@hypothesis.settings(deadline=None)
 @hypothesis.given(
     st.one_of(
         st.sampled_from(HOSTILE),

@@ -3,7 +3,7 @@ import random
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from karbor_like.bank import errors, layout
@@ -73,7 +73,6 @@ def write_segment(store, blocks, entries, of=None):
     )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.integers(0, 7), st.tuples(places, st.binary(min_size=32, max_size=32)), min_size=1))
 def test_segments_read_back(entries):
     store = MemoryStore()

@@ -3,7 +3,7 @@ import struct
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from karbor_like.bank import errors, layout
@@ -54,7 +54,6 @@ def opened(reader, place, stored, size, block_hash):
 
 
 @pytest.mark.parametrize("data_key", [KEY, None])
-@settings(deadline=None)
 @given(contents=blocks)
 def test_blocks_read_back(data_key, contents):
     key, data, added = fill(contents, data_key)
@@ -71,7 +70,6 @@ def test_blocks_read_back(data_key, contents):
 
 
 @pytest.mark.parametrize("data_key", [KEY, None])
-@settings(deadline=None)
 @given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_detected_without_a_key(data_key, where, bit):
     key, data, _ = fill([b"a" * 100, os.urandom(300)], data_key)
@@ -138,7 +136,6 @@ def test_another_version_is_refused():
         pack.check(key, data[:4] + b"\x02" + data[5:])
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300), st.booleans())
 def test_noise_is_not_a_pack(data, with_magic):
     key = layout.pack_key("p1", "0" * 32)

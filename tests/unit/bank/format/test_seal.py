@@ -2,7 +2,7 @@ import os
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from karbor_like.bank import errors
@@ -26,7 +26,6 @@ def resolver_for(secret):
 
 
 @pytest.mark.parametrize("secret", [SECRET, None])
-@settings(deadline=None)
 @given(payload=payloads)
 def test_an_object_opens_only_under_its_key(secret, payload):
     data = seal.seal("a/b", payload, secret, part="x")
@@ -37,7 +36,6 @@ def test_an_object_opens_only_under_its_key(secret, payload):
 
 
 @pytest.mark.parametrize("secret", [SECRET, None])
-@settings(deadline=None)
 @given(payload=payloads, where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_detected(secret, payload, where, bit):
     data = bytearray(seal.seal("a/b", payload, secret))
@@ -47,7 +45,6 @@ def test_a_flipped_bit_is_detected(secret, payload, where, bit):
 
 
 @pytest.mark.parametrize("secret", [SECRET, None])
-@settings(deadline=None)
 @given(payload=payloads, keep=st.floats(0, 1, exclude_max=True))
 def test_a_truncated_object_is_detected(secret, payload, keep):
     data = seal.seal("a/b", payload, secret)
@@ -55,7 +52,6 @@ def test_a_truncated_object_is_detected(secret, payload, keep):
         seal.unseal("a/b", data[: int(keep * len(data))], resolver_for(secret))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_noise_is_refused(data):
     for resolve_key in (resolver_for(SECRET), None):

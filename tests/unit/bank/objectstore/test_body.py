@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from karbor_like.bank.objectstore import body
 
 
-@hypothesis.settings(deadline=None)
 @hypothesis.given(
     buffers=st.lists(st.binary(max_size=12), max_size=6),
     steps=st.lists(

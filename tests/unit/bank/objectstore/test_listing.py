@@ -19,7 +19,6 @@ segment = strategies.text("a-.0", min_size=1, max_size=3).filter(lambda text: no
 keys = strategies.lists(strategies.lists(segment, min_size=1, max_size=3).map("/".join), max_size=40, unique=True)
 
 
-@hypothesis.settings(deadline=None)
 @hypothesis.given(keys, strategies.integers(1, 7))
 def test_everything_is_listed_once_and_in_order_for_every_page_size(paths, page):
     store = MemoryStore(ManualClock())

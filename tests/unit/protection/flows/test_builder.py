@@ -15,7 +15,7 @@ from karbor_like.protection.flows import builder
 from karbor_like.protection.flows.tasks import Step
 
 #: Building a flow takes milliseconds, on a busy machine many.
-PATIENT = settings(deadline=None, max_examples=50)
+FEW = settings(max_examples=50)
 
 
 @st.composite
@@ -44,7 +44,7 @@ def tasks_of(operation: Any) -> tuple[networkx.DiGraph, dict[tuple[Resource, str
     return closure, {(task.resource, task.hook or "prepare_begin"): task for task in graph}
 
 
-@PATIENT
+@FEW
 @given(scopes())
 def test_every_hook_has_one_task_and_every_resource_a_first_one(operation):
     _, tasks = tasks_of(operation)
@@ -59,7 +59,7 @@ def test_every_hook_has_one_task_and_every_resource_a_first_one(operation):
         assert last.last
 
 
-@PATIENT
+@FEW
 @given(scopes())
 def test_hooks_of_one_resource_run_in_order(operation):
     order, tasks = tasks_of(operation)
@@ -69,7 +69,7 @@ def test_hooks_of_one_resource_run_in_order(operation):
             assert order.has_edge(before, after)
 
 
-@PATIENT
+@FEW
 @given(scopes())
 def test_order_between_parents_and_all_below_them(operation):
     order, tasks = tasks_of(operation)
@@ -86,7 +86,7 @@ def test_order_between_parents_and_all_below_them(operation):
                     assert order.has_edge(tasks[child, hook], tasks[parent, "complete"])
 
 
-@PATIENT
+@FEW
 @given(scopes())
 def test_no_main_waits_for_another_resource_s_main(operation):
     order, tasks = tasks_of(operation)
@@ -94,7 +94,7 @@ def test_no_main_waits_for_another_resource_s_main(operation):
     assert not any(order.has_edge(one, other) for one in mains for other in mains if one is not other)
 
 
-@PATIENT
+@FEW
 @given(scopes())
 def test_names_are_the_same_whenever_the_flow_is_built(operation):
     names = [sorted(task.name for task in tasks_of(operation)[1].values()) for _ in range(2)]
@@ -108,7 +108,7 @@ def test_names_are_the_same_whenever_the_flow_is_built(operation):
     assert all(name.isascii() and len(name) < 200 for name in names[0])
 
 
-@PATIENT
+@FEW
 @given(scopes(), st.data())
 def test_restore_orders_dependencies_and_the_step_in_the_middle_without_a_circle(operation, data):
     nodes = operation.spec.graph.nodes

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from karbor_like.clock import ManualClock
@@ -38,7 +38,6 @@ def wanted(names: set[str], asked: Selection) -> list[str]:
     return entries[: asked.limit]
 
 
-@settings(deadline=None)
 @given(
     names=st.sets(NAMES, max_size=12),
     prefix=BORDERS,

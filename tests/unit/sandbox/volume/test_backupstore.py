@@ -18,7 +18,7 @@ def unchecked() -> None:
     """Never interrupt."""
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(states=st.lists(st.lists(WRITES, max_size=3), min_size=1, max_size=4))
 def test_every_state_is_restored(states: list[list[tuple[int, bytes]]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

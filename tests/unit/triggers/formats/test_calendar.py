@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from karbor_like import exception
@@ -309,7 +309,7 @@ def test_an_invalid_pattern_is_refused(pattern, said):
         ),
     )
 )
-@settings(max_examples=200, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, derandomize=True)
 def test_any_text_is_either_parsed_or_refused(text):
     try:
         rule = calendar.parse(text, UTC)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from dateutil import rrule
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from karbor_like import exception
@@ -53,7 +53,7 @@ def _parsed(text: str) -> calendar.Calendar:
     return calendar.parse(f"BEGIN:VEVENT\r\nRRULE:{text}\r\nEND:VEVENT", UTC)
 
 
-_SETTINGS = settings(max_examples=100, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_SETTINGS = settings(max_examples=100, derandomize=True)
 
 
 @_SETTINGS

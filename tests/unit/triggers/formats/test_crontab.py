@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from karbor_like import exception
@@ -153,7 +153,7 @@ def _field(draw: st.DrawFn, low: int, high: int, names: Sequence[str] = ()) -> s
     return ",".join(item() for _ in range(draw(st.integers(1, 2))))
 
 
-@settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, derandomize=True)
 @given(_field(1, 31), _field(1, 12, _MONTHS), _field(0, 7, _WEEKDAYS), st.integers(0, 900))
 def test_the_days_are_those_of_cron(day, month, weekday, number):
     pattern = f"30 2 {day} {month} {weekday}"
@@ -163,7 +163,7 @@ def test_the_days_are_those_of_cron(day, month, weekday, number):
     assert list(itertools.takewhile(lambda wall: wall < start + timedelta(days=60), found)) == expected
 
 
-@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, derandomize=True)
 @given(_field(0, 59), _field(0, 23), st.integers(0, 1439))
 def test_the_times_are_those_of_cron(minute, hour, number):
     pattern = f"{minute} {hour} * * *"
@@ -175,7 +175,7 @@ def test_the_times_are_those_of_cron(minute, hour, number):
     assert list(itertools.islice(found, 5)) == list(itertools.islice(expected, 5))
 
 
-@settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(derandomize=True)
 @given(st.text(alphabet="0123456789*,/-#LRH? JANmon", max_size=40))
 def test_any_text_is_either_parsed_or_refused(text):
     try:
