@@ -1,5 +1,6 @@
 """Queries on the checkpoint index."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
@@ -13,7 +14,9 @@ from karbor_like.db import session as db_session
 from karbor_like.db.models import Checkpoint, Operation
 from karbor_like.db.operations import DONE
 from karbor_like.domain import states
+from karbor_like.domain.graph import Graph
 from karbor_like.domain.operation import OperationType
+from karbor_like.domain.resource import Resource
 
 CHECKPOINTS = repository.Repository(
     models.Checkpoint,
@@ -30,6 +33,8 @@ CHECKPOINTS = repository.Repository(
 _bank_project: Final = sa.func.coalesce(Checkpoint.bank_project_id, Checkpoint.project_id)
 #: Rows that one transaction gives to other projects.
 _BATCH: Final = 500
+#: Graphs in memory at once.
+_GRAPHS: Final = 20
 
 
 def get(
@@ -171,12 +176,12 @@ def in_use(session: orm.Session, checkpoint_ids: Sequence[str]) -> Mapping[str, 
 
 
 def latest_available(
-    session: orm.Session, provider_id: str, project_id: str, bank_project: str, *, limit: int | None = None
+    session: orm.Session, provider_id: str, project_id: str, bank_project: str, *, limit: int
 ) -> Sequence[Checkpoint]:
     """Return the newest available checkpoints of a project at a provider, newest first.
 
     :param bank_project: the project that they belong to in the bank
-    :param limit: how many; None: all
+    :param limit: how many
     """
     query = (
         sa.select(Checkpoint)
@@ -190,6 +195,34 @@ def latest_available(
         .limit(limit)
     )
     return session.execute(query).scalars().all()
+
+
+def available_ids(
+    session: orm.Session, provider_id: str, project_id: str, bank_project: str, resource: Resource | None = None
+) -> Sequence[str]:
+    """Return the ids of all available checkpoints of a project at a provider, newest first.
+
+    :param bank_project: the project that they belong to in the bank
+    :param resource: only those whose graphs contain it; None: all
+    """
+    query = (
+        sa.select(Checkpoint.id)
+        .where(
+            Checkpoint.provider_id == provider_id,
+            Checkpoint.project_id == project_id,
+            _bank_project == bank_project,
+            Checkpoint.status == states.AVAILABLE,
+        )
+        .order_by(Checkpoint.created_at.desc(), Checkpoint.id.desc())
+    )
+    if resource is None:
+        return session.execute(query).scalars().all()
+    # The database leaves out most graphs; all of them do not fit into the memory.
+    named = Checkpoint.resource_graph.contains(json.dumps(resource.id), autoescape=True)
+    rows = session.execute(
+        query.add_columns(Checkpoint.resource_graph).where(named).execution_options(yield_per=_GRAPHS)
+    )
+    return [row.id for row in rows if resource in Graph.from_text(row.resource_graph).nodes]
 
 
 def left_unfinished(session: orm.Session, provider_id: str) -> Sequence[tuple[Checkpoint, str]]:

@@ -221,14 +221,13 @@ class OperationSession:
         """Yield the other available checkpoints that have the resource which a deletion deletes from one, newest first."""
         if self.spec.kind is not OperationType.DELETE:
             return
-        rows = self.database.read(
-            lambda session: checkpoints.latest_available(
-                session, self.spec.provider_id, self.spec.owner_project, self.spec.bank_project
+        spec = self.spec
+        ids = self.database.read(
+            lambda session: checkpoints.available_ids(
+                session, spec.provider_id, spec.owner_project, spec.bank_project, resource
             )
         )
-        for row in rows:
-            if row.id != self.spec.checkpoint_id and resource in Graph.from_text(row.resource_graph).nodes:
-                yield row.id
+        yield from (each for each in ids if each != spec.checkpoint_id)
 
     def _is_available(self, checkpoint_id: str) -> bool:
         row = self.database.read(lambda session: checkpoints.CHECKPOINTS.find(session, checkpoint_id))

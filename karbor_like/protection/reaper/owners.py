@@ -114,9 +114,7 @@ class Owners:
     def _check_plausible(self, provider: Provider, project_id: str, seen: Set[str]) -> None:
         """Raise Unavailable if the bank lacks a checkpoint: one that is not mounted looks empty."""
         with self._database.reader() as session:
-            expected = [
-                row.id for row in checkpoints.latest_available(session, provider.id, self._project_id, project_id)
-            ]
+            expected = checkpoints.available_ids(session, provider.id, self._project_id, project_id)
         missing = next((checkpoint_id for checkpoint_id in expected if checkpoint_id not in seen), None)
         if missing is not None:
             raise exception.Unavailable(

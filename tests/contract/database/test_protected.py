@@ -2,9 +2,12 @@
 
 from datetime import timedelta
 
-from karbor_like.db import protected
+import sqlalchemy as sa
+
+from karbor_like.db import checkpoints, protected
 from karbor_like.db import session as db_session
 from karbor_like.db.checkpoints import CHECKPOINTS
+from karbor_like.db.models import Checkpoint
 from karbor_like.db.models.base import new_id
 from karbor_like.domain.graph import Graph
 from karbor_like.domain.resource import Resource
@@ -38,3 +41,34 @@ def test_the_newest_available_checkpoint_of_each_plan_counts(database):
     assert {name: row.id for name, row in found.items()} == {"a": first, "b": second, "d": copy}
     assert (found["d"].plan_id, found["d"].provider_id) == ("z", OTHER)
     assert found["b"].created_at == now - timedelta(hours=7)
+
+
+def test_the_checkpoints_of_a_resource_are_found_without_reading_the_others(database):
+    names = ("a", "A", "100%_a", "ключ", 'back\\slash "quoted"')
+    with database.reader() as session:
+        now = db_session.now(session)
+    row = {"project_id": "p", "provider_id": PROVIDER, "plan_id": "x", "status": "available", "plan": {}}
+
+    def insert(session):
+        for age, name in enumerate(names):
+            graph = Graph((Resource("volume", name), Resource("server", "s")), {}).to_text()
+            created = now - timedelta(hours=age)
+            CHECKPOINTS.insert(session, **row, id=f"{age:036}", resource_graph=graph, extra_info={}, created_at=created)
+
+    database.write(insert)
+    loaded = []
+
+    def load(row, context):
+        loaded.append(row)
+
+    sa.event.listen(Checkpoint, "load", load)
+    with database.reader() as session:
+        for age, name in enumerate(names):
+            found = checkpoints.available_ids(session, PROVIDER, "p", "p", Resource("volume", name))
+            assert list(found) == [f"{age:036}"], name
+        everything = [f"{age:036}" for age in range(len(names))]
+        assert list(checkpoints.available_ids(session, PROVIDER, "p", "p", Resource("server", "s"))) == everything
+        assert list(checkpoints.available_ids(session, PROVIDER, "p", "p")) == everything
+        assert list(checkpoints.available_ids(session, PROVIDER, "p", "other")) == []
+    sa.event.remove(Checkpoint, "load", load)
+    assert loaded == []
