@@ -11,6 +11,7 @@ from karbor_like import exception, watchdog
 from karbor_like.bank import errors
 from karbor_like.bank.collector import Collector, GcReport
 from karbor_like.db import jobs
+from karbor_like.db import session as db_session
 from karbor_like.protection.context import ServiceContext
 from karbor_like.protection.failed import delete_failed
 from karbor_like.protection.orphans import OrphanReport, Orphans
@@ -81,6 +82,11 @@ class Housekeeping:
             LOG.debug("Another process runs %s for the first time", name)
         except exception.KarborLikeError as error:
             LOG.warning("%s failed: %s", name, error.message)
+        except Exception as error:
+            # What is wrong with one provider does not stop the jobs of the others. Without the database, none can run.
+            if db_session.unavailable(error) is not None:
+                raise
+            LOG.exception("%s failed", name)
 
     def _sync(self, provider: Provider) -> bool:
         report = Sync(self._env.database, provider).run()

@@ -336,6 +336,15 @@ def test_one_of_many_processes_runs_a_job_when_it_is_due(site: Site):
     assert not site.env.database.write(lambda session: jobs.take(session, f"sync {PROVIDER}", "me", 10))
 
 
+def test_a_job_that_fails_unexpectedly_does_not_stop_the_others(site: Site, caplog: pytest.LogCaptureFixture):
+    site.env.database.write(lambda session: session.execute(sa.text("DROP TABLE checkpoints")))
+    Housekeeping(site.env).run_due()
+    with site.env.database.reader() as session:
+        done = jobs.done_times(session, jobs.COLLECT)
+    assert set(done) == {PROVIDER}
+    assert f"sync {PROVIDER} failed" in caplog.text
+
+
 def test_the_collection_counts_what_the_bank_holds(site: Site):
     """Two checkpoints share their data, which counts once."""
     site.cloud.plant({"a": []})
