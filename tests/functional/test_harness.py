@@ -16,6 +16,7 @@ from tests.cloud.errors import HarnessError
 from tests.cloud.layout import Layout
 from tests.cloud.processes import Daemon, Supervisor
 from tests.cloud.servers import RabbitMQ, SqlServer
+from tests.contract.datapath.suites import nothing_left
 from tools import summary
 
 SLEEP = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]
@@ -100,6 +101,31 @@ def test_a_process_that_daemonised_itself_is_stopped(supervisor: Supervisor) -> 
     supervisor.stop_all()
 
     assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
+
+
+def test_processes_that_a_server_starts_are_not_left_behind_by_a_test() -> None:
+    script = "import subprocess, sys; input(); subprocess.Popen(['sleep', '600']); print('here', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdin
+        assert server.stdout
+        with nothing_left():
+            server.stdin.write(b"\n")
+            server.stdin.flush()
+            assert server.stdout.readline() == b"here\n"
+        (child,) = psutil.Process(server.pid).children()
+        child.kill()
+        server.kill()
+
+
+def test_a_process_that_a_test_leaves_behind_is_noticed() -> None:
+    child = None
+    try:
+        with pytest.raises(AssertionError, match="processes are left"), nothing_left():
+            child = subprocess.Popen(["sleep", "600"])
+    finally:
+        assert child
+        child.kill()
+        child.wait()
 
 
 @pytest.mark.parametrize(
