@@ -175,6 +175,23 @@ def in_use(session: orm.Session, checkpoint_ids: Sequence[str]) -> Mapping[str, 
     return users
 
 
+def _available(entity: Any, *, provider_id: str, project_id: str, bank_project: str) -> sa.Select[Any]:
+    """Return a query for the available checkpoints of a project at a provider, newest first.
+
+    :param entity: what it returns of each: the row or a column
+    """
+    return (
+        sa.select(entity)
+        .where(
+            Checkpoint.provider_id == provider_id,
+            Checkpoint.project_id == project_id,
+            _bank_project == bank_project,
+            Checkpoint.status == states.AVAILABLE,
+        )
+        .order_by(Checkpoint.created_at.desc(), Checkpoint.id.desc())
+    )
+
+
 def latest_available(
     session: orm.Session, provider_id: str, project_id: str, bank_project: str, *, limit: int
 ) -> Sequence[Checkpoint]:
@@ -183,18 +200,8 @@ def latest_available(
     :param bank_project: the project that they belong to in the bank
     :param limit: how many
     """
-    query = (
-        sa.select(Checkpoint)
-        .where(
-            Checkpoint.provider_id == provider_id,
-            Checkpoint.project_id == project_id,
-            _bank_project == bank_project,
-            Checkpoint.status == states.AVAILABLE,
-        )
-        .order_by(Checkpoint.created_at.desc(), Checkpoint.id.desc())
-        .limit(limit)
-    )
-    return session.execute(query).scalars().all()
+    query = _available(Checkpoint, provider_id=provider_id, project_id=project_id, bank_project=bank_project)
+    return session.execute(query.limit(limit)).scalars().all()
 
 
 def available_ids(
@@ -205,16 +212,7 @@ def available_ids(
     :param bank_project: the project that they belong to in the bank
     :param resource: only those whose graphs contain it; None: all
     """
-    query = (
-        sa.select(Checkpoint.id)
-        .where(
-            Checkpoint.provider_id == provider_id,
-            Checkpoint.project_id == project_id,
-            _bank_project == bank_project,
-            Checkpoint.status == states.AVAILABLE,
-        )
-        .order_by(Checkpoint.created_at.desc(), Checkpoint.id.desc())
-    )
+    query = _available(Checkpoint.id, provider_id=provider_id, project_id=project_id, bank_project=bank_project)
     if resource is None:
         return session.execute(query).scalars().all()
     # The database leaves out most graphs; all of them do not fit into the memory.
