@@ -29,7 +29,7 @@ from oslo_messaging.notify import notifier as oslo_notifier
 from karbor_like.clock import Clock, SystemClock
 from karbor_like.db import changes, plans, scheduled_runs
 from karbor_like.db.changes import Change
-from karbor_like.db.models import Base, Checkpoint, Plan, Restore, ScheduledRun, Verification
+from karbor_like.db.models import Base, Checkpoint, Plan, Restore, ScheduledRun, Verification, base
 from karbor_like.db.session import Database
 from karbor_like.domain import states
 from karbor_like.rpc import transport
@@ -151,7 +151,8 @@ def status_change(change: Change, now: datetime) -> StatusChange:
         id=row.id,
         old_status=change.old,
         new_status=change.new,
-        reason=getattr(row, "reason", None),
+        # The row has the whole text until it is read again.
+        reason=base.cut(getattr(row, "reason", None)),
         operation_type=_first("operation_type", sources),
         operation_id=operation.id if operation else None,
         request_id=request_id,

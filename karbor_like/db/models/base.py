@@ -35,6 +35,11 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
 MAX_REASON: Final = 16000
 
 
+def cut(reason: str | None) -> str | None:
+    """Return a reason as it is stored."""
+    return None if reason is None else reason[:MAX_REASON]
+
+
 class Reason(sa.types.TypeDecorator[str]):
     """Column type for informational texts, such as why something failed. The end of a text that is too long is cut off.
 
@@ -45,7 +50,7 @@ class Reason(sa.types.TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
-        return None if value is None else value[:MAX_REASON]
+        return cut(value)
 
 
 #: Up to 16 MiB of text on MySQL, where a plain TEXT ends at 64 KiB.

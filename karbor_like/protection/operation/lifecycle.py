@@ -11,7 +11,7 @@ from sqlalchemy import orm
 
 from karbor_like import exception, logs
 from karbor_like.db import checkpoints, operations, restores, verifications
-from karbor_like.db.models import Checkpoint, OperationResource, base
+from karbor_like.db.models import Checkpoint, OperationResource
 from karbor_like.db.repository import Repository
 from karbor_like.domain import copies, left_out, states
 from karbor_like.domain.operation import OperationType
@@ -83,7 +83,7 @@ def finish(
     """
     statuses = states.OPERATION[spec.kind]
     status = statuses.done if done else statuses.failed
-    reason = "; ".join(reasons)[: base.MAX_REASON] or None
+    reason = "; ".join(reasons) or None
 
     def write(session: orm.Session) -> tuple[float | None, Mapping[str, int]]:
         rows = operations.resources_of(session, [spec.id])
@@ -153,7 +153,7 @@ def _finish_checkpoint(
             values["plan"] = left_out.recorded(spec.plan, lacking)
             values["resource_graph"] = spec.graph.without(lacking).to_text()
         remarks = (reason, left_out.describe(values.get("plan", spec.plan)))
-        values["reason"] = "; ".join(filter(None, remarks))[: base.MAX_REASON] or None
+        values["reason"] = "; ".join(filter(None, remarks)) or None
     if not move_checkpoint(session, spec.checkpoint_id, status, **values):
         LOG.error("Checkpoint %s did not become %s: its status forbids the change", spec.checkpoint_id, status)
 

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
-from karbor_like.db.models import Checkpoint
+from karbor_like.db import changes, operations
+from karbor_like.db.models import Checkpoint, base
 from karbor_like.domain import states
-from karbor_like.protection.operation import lifecycle
+from karbor_like.protection.operation import lifecycle, spec
+from karbor_like.protection.operation.claim import ActiveClaim
+from karbor_like.rpc import notifications
 from tests.functional.protection.site import Site
 
 
@@ -46,3 +49,19 @@ def test_the_status_of_the_bank_is_taken_unless_the_row_has_changed(site: Site, 
     assert site.checkpoint(protecting.id).deleted_at is not None
     assert not follow(states.AVAILABLE)
     assert site.checkpoint(protecting.id).status == states.DELETED
+
+
+def test_a_reason_that_is_too_long_is_cut_wherever_it_is_shown(site: Site, protecting: Checkpoint):
+    clock, row = site.env.clock, site.operation(checkpoint_id=protecting.id)
+    claim = site.env.database.write(lambda session: operations.claim(session, row, "here", 60))
+    assert claim is not None
+    loaded, _, _ = spec.load(site.env.database, claim)
+    reported: list[changes.Change] = []
+    changes.watch(site.env.database, reported.extend)
+
+    reasons = ["x" * base.MAX_REASON, "another"]
+    lifecycle.finish(site.env, loaded, ActiveClaim(claim, clock, clock.monotonic(), 60), reasons, done=False)
+
+    shown = [notifications.status_change(change, clock.now()).reason for change in reported]
+    shown += [site.checkpoint(protecting.id).reason, site.operation(checkpoint_id=protecting.id).error_info]
+    assert shown == reasons[:1] * 3
