@@ -252,8 +252,16 @@ def main(start: Callable[[cfg.ConfigOpts], int], argv: Sequence[str] | None = No
 
     :returns: ``os.EX_CONFIG`` (78) if a file or a value of the configuration is invalid
     """
+    return guarded(lambda: start(prepare(argv)))
+
+
+def guarded(call: Callable[[], int]) -> int:
+    """Return the exit code that *call*, which reads the configuration and runs a program, returns.
+
+    :returns: ``os.EX_CONFIG`` (78) if a file or a value of the configuration is invalid
+    """
     try:
-        return start(prepare(argv))
+        return call()
     except exception.ConfigurationError as error:
         return refuse(error)
     except cfg.ConfigFileValueError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from oslo_config import cfg
 from oslo_db import options as db_options
 
-from karbor_like import exception, service
+from karbor_like import service
 from karbor_like.api.server import ApiService
 from karbor_like.cmd import embedded
 from karbor_like.db import migration
@@ -35,10 +35,7 @@ _SANDBOX = cfg.StrOpt(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT. SIGHUP reloads mutable options and providers."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return _main(arguments)
-    except exception.ConfigurationError as error:
-        return service.refuse(error)
+    return service.guarded(lambda: _main(arguments))
 
 
 def _main(arguments: Sequence[str]) -> int:

@@ -101,11 +101,18 @@ def test_a_configuration_that_cannot_be_used_is_named_without_a_traceback(tmp_pa
         assert allinone.main(arguments) == os.EX_CONFIG
 
 
-def test_an_invalid_value_of_an_option_is_named_without_a_traceback(tmp_path, capsys):
-    path = write_service(tmp_path / "karbor_like.conf", api={"workers": "two"})
-    assert api.main(["--config-file", str(path)]) == os.EX_CONFIG
+@pytest.mark.parametrize(
+    ("main", "section", "option"),
+    [
+        pytest.param(api.main, "api", "workers", id="api"),
+        pytest.param(allinone.main, "database", "max_retries", id="all"),
+    ],
+)
+def test_an_invalid_value_of_an_option_is_named_without_a_traceback(tmp_path, capsys, main, section, option):
+    path = write_service(tmp_path / "karbor_like.conf", **{section: {option: "two"}})
+    assert main(["--config-file", str(path)]) == os.EX_CONFIG
     logged = capsys.readouterr().out
-    assert "Value for option workers" in logged
+    assert f"Value for option {option}" in logged
     assert "Traceback" not in logged
 
 
