@@ -274,7 +274,9 @@ def _unnamed(keystone_id: str) -> Iterator[None]:
     try:
         yield
     except exception.KarborLikeError as error:
-        raise type(error)(error.message.replace(keystone_id, "(trust)")) from None
+        error.message = error.message.replace(keystone_id, "(trust)")
+        error.args = (error.message,)
+        raise error from None  # the cause names the trust, too
 
 
 def _owner(row: Trust, keystone_id: str) -> RequestContext:

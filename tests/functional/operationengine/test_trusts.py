@@ -1,6 +1,7 @@
 """Trusts: created with a user's token, used without the user, lost in several ways, deleted when they are unused."""
 
 import functools
+import traceback
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from karbor_like.db import scheduled_runs, trusts
 from karbor_like.db.models import ScheduledOperation
 from karbor_like.db.operations import OPERATIONS
 from karbor_like.db.scheduled_operations import SCHEDULED_OPERATIONS
-from karbor_like.operationengine.trusts import TrustLost, Trusts
+from karbor_like.operationengine.trusts import TrustLost, Trusts, _unnamed
 from karbor_like.secret import Cipher, new_key
 from tests.functional.operationengine.site import FOLLOW, PROVIDER, RETRY, context_of
 
@@ -359,6 +360,17 @@ def test_a_trust_that_cannot_be_deleted_is_logged_and_retried(site, cloud, caplo
     site.database.write(lambda session: trusts.postpone(session, row.id, 0))
     site.trusts.sweep()
     assert (_in_keystone(cloud), site.trust_rows()) == ([], [])
+
+
+def test_an_error_about_a_trust_loses_only_its_id():
+    trust_id = uuid.uuid4().hex
+    error = exception.Unavailable(f"DELETE /OS-TRUST/trusts/{trust_id}: try again later")
+    error.retry_after = 7.0
+    with pytest.raises(exception.Unavailable, match="try again later") as caught, _unnamed(trust_id):
+        raise error from ValueError(trust_id)
+    assert caught.value.retry_after == 7.0
+    shown = [str(caught.value), repr(caught.value), *traceback.format_exception(caught.value)]
+    assert not [text for text in shown if trust_id in text]
 
 
 def test_a_trust_that_cannot_be_decrypted_does_not_stop_the_others(site, cloud, caplog):
