@@ -25,7 +25,7 @@ from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy import orm
 from sqlalchemy.ext import compiler
 
-from karbor_like import configfile, exception
+from karbor_like import configfile, exception, logs
 from karbor_like.conf import database as options
 from karbor_like.db import files, pool, timeouts
 
@@ -282,7 +282,9 @@ class Database:
             wait=tenacity.wait_fixed(group.retry_interval),
             stop=tenacity.stop_never if forever else tenacity.stop_after_attempt(group.max_retries + 1),
             before_sleep=lambda state: LOG.warning(
-                "the database does not answer; the next attempt is in %s seconds", group.retry_interval
+                "the database does not answer; the next attempt is in %s seconds",
+                group.retry_interval,
+                extra={logs.REPEATING: "start"},
             ),
             reraise=True,
         )

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +18,9 @@ from oslo_log import formatters
 
 from karbor_like import exception, logs, service
 from karbor_like.clock import ManualClock
+from karbor_like.db.session import Database
 from karbor_like.watchdog import Watchdog
+from tests.fixtures.configuration import write_service
 from tests.fixtures.processes import environment
 
 FORGED = "data\n2031-01-01 00:00:00.000 1 ERROR karbor_like [-] forged\r\x1b[2J\x1b]0;title\x07\x85\u2028\u202e"
@@ -181,6 +184,17 @@ def test_kinds_are_told_apart_and_bounded(log: Log, monkeypatch):
     assert len(log.lines) == 30
     logger().error("failed", extra={logs.REPEATING: "task 1"})
     assert len(log.lines) == 31
+
+
+def test_a_database_that_does_not_answer_at_the_start_is_logged_once(log: Log, tmp_path: Path):
+    away = {"max_retries": 5, "retry_interval": 0}
+    url = "postgresql+psycopg2://user:secret@127.0.0.1:1/karbor_like"
+    path = write_service(tmp_path / "karbor_like.conf", database_url=url, database=away)
+    database = Database(service.configure([], files=[str(path)]))
+    with pytest.raises(db_exception.DBError):
+        database.wait()
+    database.dispose()
+    assert sum("the next attempt is in 0 seconds" in line for line in log.lines) == 1
 
 
 def test_a_periodic_task_logs_the_first_failure_and_that_it_works_again(log: Log):
