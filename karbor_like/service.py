@@ -4,6 +4,7 @@ Import this module before anything that imports ``oslo_service.service``, as osl
 threading backend only once.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -207,6 +208,8 @@ class Service(oslo_service.ServiceBase):
 
     def __init__(self) -> None:
         self._done = threading.Event()
+        #: Ends what :meth:`start` has begun so far, last first: the signal to stop may arrive meanwhile, in another thread.
+        self.parts = contextlib.ExitStack()
         #: Whether :meth:`start` must not wait for anything any more. No event: a handler of signals must take no lock.
         self.stopping = False
         #: Number of this process among the workers of the service, from 0.
@@ -223,6 +226,8 @@ class Service(oslo_service.ServiceBase):
 
     def stop(self, graceful: bool = False) -> None:
         """Stop the service, also one that is still starting, and wait for work in flight as long as is configured."""
+        self.stopping = True
+        self.parts.close()
         self._done.set()
 
     def wait(self) -> None:

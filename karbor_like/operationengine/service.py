@@ -98,12 +98,17 @@ class OperationEngine(service.Service):
         conf, clock = self._conf, self._clock
         options = conf.operationengine
         self._database = Database(conf)
+        self.parts.callback(self._database.dispose)
         self._watchdog = dog = Watchdog(clock, conf.service.hung_time)
-        self._transport = rpc_transport.get(conf)
-        self._client = rpc.OperationEngineClient(conf, self._transport)
+        bus = rpc_transport.get(conf)
+        self.parts.callback(rpc_transport.close, bus)
+        self._client = rpc.OperationEngineClient(conf, bus)
         self.exporter = Exporter(conf, "operationengine_port", self.number, self._database, self._needs(), clock)
+        self.parts.callback(self.exporter.stop)
         self.exporter.start()
         self._database.wait()
+        if self.stopping:
+            return
         migration.check(self._database)
         notifications.attach(conf, self._database, service.OPERATION_ENGINE_BINARY, clock)
         trusts = Trusts(self._database, ClientFactory(conf), Cipher.from_conf(conf), options.follow_interval)
@@ -121,9 +126,7 @@ class OperationEngine(service.Service):
             lambda: self._periodic["runner"].wake(),
         )
         target = oslo_messaging.Target(topic=rpc.TOPIC, server=conf.service.host, version=rpc.VERSION)
-        self._server = rpc_transport.server(
-            conf, self._transport, target, Endpoint(self._database, trusts, conf.service.host)
-        )
+        server = rpc_transport.server(conf, bus, target, Endpoint(self._database, trusts, conf.service.host))
         periodics = (
             service.Periodic("scheduler", lambda: options.poll_interval, self._fire, clock, dog),
             service.Periodic("runner", lambda: options.poll_interval, self._runner.poll, clock, dog),
@@ -131,15 +134,22 @@ class OperationEngine(service.Service):
             service.Periodic("objectives", rpo.INTERVAL, objectives.check, clock, dog),
             service.Periodic("cleaner", _CLEAN_SECONDS, self._clean, clock, dog),
         )
-        self._heartbeat = Heartbeat(
+        heartbeat = Heartbeat(
             conf, self._database, clock, service.OPERATION_ENGINE_BINARY, dog, lambda: {"rpc": rpc.VERSION}
         )
         self._periodic = {periodic.name: periodic for periodic in periodics}
+        self.parts.callback(dog.stop)
+        self.parts.callback(heartbeat.stop)
+        self.parts.callback(service.attempt, self._runner.stop, _STOP_SECONDS)
+        for periodic in periodics:
+            self.parts.callback(periodic.stop)
+        self.parts.callback(service.attempt, server.wait)
+        self.parts.callback(server.stop)
         dog.start()
-        self._heartbeat.start()
+        heartbeat.start()
         for periodic in periodics:
             periodic.start()
-        if self._server.start(lambda: self.stopping):
+        if server.start(lambda: self.stopping):
             LOG.info("operation engine %s started", owner)
 
     def _needs(self) -> health.Checks:
@@ -163,18 +173,3 @@ class OperationEngine(service.Service):
     def _clean(self) -> None:
         age = timedelta(days=self._conf.operationengine.keep_runs_days)
         clean(self._database, self._clock.now(), age, lambda: self.stopping)
-
-    def stop(self, graceful: bool = False) -> None:
-        """Stop after the steps in progress; each is short."""
-        self.stopping = True
-        self._server.stop()
-        service.attempt(self._server.wait)
-        for periodic in self._periodic.values():
-            periodic.stop()
-        service.attempt(self._runner.stop, _STOP_SECONDS)
-        self._heartbeat.stop()
-        self._watchdog.stop()
-        self.exporter.stop()
-        rpc_transport.close(self._transport)
-        self._database.dispose()
-        super().stop(graceful)

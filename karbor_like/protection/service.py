@@ -1,6 +1,7 @@
 """The protection service: RPC server, executor and housekeeping of one process."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import oslo_messaging
@@ -28,6 +29,7 @@ class ProtectionService(service.Service):
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         super().__init__()
         self._conf = conf
+        self._reload: Callable[[], None] = lambda: None
 
     def check(self) -> None:
         """Check ``[upgrade_levels]`` and the schema of the database. Raises ConfigurationError, or DBError."""
@@ -41,28 +43,40 @@ class ProtectionService(service.Service):
         """
         allocator.limit()
         self._env = env = ServiceContext.make(self._conf)
+        self.parts.callback(env.close)
+        self._reload = env.providers.load
         allocator.freeze()
-        self._transport = transport.get(self._conf)
-        self._client = protection.ProtectionClient(self._conf, self._transport)
+        bus = transport.get(self._conf)
+        self.parts.callback(transport.close, bus)
+        self._client = protection.ProtectionClient(self._conf, bus)
         self.exporter = Exporter(self._conf, "protection_port", self.number, env.database, self._needs(), env.clock)
+        self.parts.callback(self.exporter.stop)
         self.exporter.start()
         env.database.wait()
+        if self.stopping:
+            return
         migration.check(env.database)
         self._banks = Banks(env.clock)
         self._executor = Executor(env)
         target = oslo_messaging.Target(
             topic=protection.TOPIC, server=self._conf.service.host, version=protection.VERSION
         )
-        self._server = transport.server(self._conf, self._transport, target, Endpoint(env, self._executor, self._wake))
-        self._heartbeat = Heartbeat(
+        server = transport.server(self._conf, bus, target, Endpoint(env, self._executor, self._wake))
+        heartbeat = Heartbeat(
             self._conf, env.database, env.clock, service.PROTECTION_BINARY, env.watchdog, self._report
         )
-        self._housekeeping = Housekeeping(env)
+        housekeeping = Housekeeping(env)
+        self.parts.callback(env.watchdog.stop)
+        self.parts.callback(heartbeat.stop)
+        self.parts.callback(service.attempt, server.wait)
+        self.parts.callback(lambda: self._executor.stop(self._conf.protection.drain))
+        self.parts.callback(housekeeping.stop)
+        self.parts.callback(server.stop)
         env.watchdog.start()
-        self._heartbeat.start()
+        heartbeat.start()
         self._executor.start()
-        self._housekeeping.start()
-        if self._server.start(lambda: self.stopping):
+        housekeeping.start()
+        if server.start(lambda: self.stopping):
             LOG.info("The protection service is ready as %s", env.owner)
 
     def _needs(self) -> health.Checks:
@@ -87,18 +101,8 @@ class ProtectionService(service.Service):
         Takes little more than ``[protection] drain`` seconds.
         """
         LOG.info("The protection service is stopping")
-        self.stopping = True
-        self._server.stop()
-        self._housekeeping.stop()
-        self._executor.stop(self._conf.protection.drain)
-        service.attempt(self._server.wait)
-        self._heartbeat.stop()
-        self._env.watchdog.stop()
-        self.exporter.stop()
-        transport.close(self._transport)
-        self._env.close()
         super().stop(graceful)
 
     def reset(self) -> None:
         """Handle SIGHUP: reload the provider files. Running operations keep the providers that they have."""
-        self._env.providers.load()
+        self._reload()

@@ -4,6 +4,8 @@ import http.client
 from pathlib import Path
 
 import pytest
+from oslo_config import cfg
+from oslo_db import exception as db_exception
 
 from karbor_like import service
 from karbor_like.api.server import ApiService
@@ -18,19 +20,30 @@ from tests.fixtures.configuration import write_service
 SECONDS = 240
 
 
-@pytest.fixture
-def conf(tmp_path: Path):
+def configure(directory: Path, database_url: str | None = None) -> cfg.ConfigOpts:
     path = write_service(
-        tmp_path / "karbor_like.conf",
+        directory / "karbor_like.conf",
+        database_url=database_url,
         api={"host": "127.0.0.1", "port": 0},
         metrics={f"{name}_port": 0 for name in ("api", "protection", "operationengine")} | {"timeout": SECONDS},
     )
-    found = service.configure([], files=[str(path)])
-    transport.stay_inside(found)
+    conf = service.configure([], files=[str(path)])
+    transport.stay_inside(conf)
+    return conf
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> cfg.ConfigOpts:
+    found = configure(tmp_path)
     database = Database(found)
     migration.sync(database)
     database.dispose()
     return found
+
+
+@pytest.fixture
+def without_database(tmp_path: Path) -> cfg.ConfigOpts:
+    return configure(tmp_path, "sqlite:////nowhere/db.sqlite")
 
 
 def ask(address: tuple[str, int], path: str) -> tuple[int, str]:
@@ -59,3 +72,23 @@ def test_each_service_answers_for_itself(conf):
             one.stop()
     with pytest.raises(ConnectionRefusedError):
         ask(operations, "/healthz")
+
+
+@pytest.mark.parametrize("kind", [ProtectionService, OperationEngine, ApiService])
+def test_a_service_can_be_stopped_before_it_starts(without_database, kind):
+    one = kind(without_database)
+    one.reset()
+    one.stop()
+
+
+@pytest.mark.parametrize("kind", [ProtectionService, OperationEngine])
+def test_a_service_can_be_stopped_while_it_starts(without_database, kind):
+    """It waits for the database, and has its port already."""
+    one = kind(without_database)
+    with pytest.raises(db_exception.DBError):
+        one.start()
+    one.reset()
+    address = one.exporter.address
+    one.stop()
+    with pytest.raises(ConnectionRefusedError):
+        ask(address, "/healthz")
