@@ -1,6 +1,7 @@
 """Operation logs, services, quotas and quota classes."""
 
 import uuid
+from urllib.parse import quote
 
 import pytest
 
@@ -151,6 +152,18 @@ def test_quotas(alice, bob, admin):
     endless = f"/quotas/{'urn:' * 10}{uuid.UUID(PROJECT_A)}"
     admin.put(endless, {"quota": {"plans": 5}}, status=400)
     admin.get(endless, status=400)
+
+
+@pytest.mark.parametrize("form", ["{}", "urn:uuid:{}", "{{{}}}"])
+@pytest.mark.parametrize("spell", [str, str.upper, lambda text: text.replace("-", "").upper()])
+def test_a_limit_applies_to_the_project_however_its_id_is_spelled(alice, admin, form, spell):
+    path = f"/quotas/{quote(form.format(spell(str(uuid.UUID(PROJECT_A)))))}"
+    admin.put(path, {"quota": {"plans": 7}})
+    assert alice.get(f"/quotas/{PROJECT_A}")["quota"]["plans"] == 7
+    assert admin.get(path) == admin.get(f"/quotas/{PROJECT_A}")
+    assert admin.get(f"{path}/detail") == admin.get(f"/quotas/{PROJECT_A}/detail")
+    admin.delete(path)
+    assert alice.get(f"/quotas/{PROJECT_A}")["quota"]["plans"] == 50
 
 
 @pytest.mark.parametrize("value", [None, "", "x", -2, "-2", 1.5, True, [], 2**31, 10**30, "9" * 30, "٣", "1\n"])
