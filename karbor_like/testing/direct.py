@@ -28,6 +28,7 @@ class Meter:
     :param lies: ranges that maps of changes leave out
     :param missing: what the worker lacks, if anything
     :param breakage: why the worker cannot open anything, if it cannot
+    :param host: the worker's. The storage lets it open what was attached for this host only
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class Meter:
         self.lies: list[Extent] = []
         self.missing: str | None = None
         self.breakage: str | None = None
+        self.host = "worker-1"
         self._numbers = {"read": 0, "write": 0}
         self._lock = threading.Lock()
 
@@ -54,6 +56,11 @@ class Meter:
         """Begin to count again."""
         self.read = self.written = 0
         self._numbers = {"read": 0, "write": 0}
+
+    def log_in(self, connection: Connection) -> None:
+        """Raise CannotOpen unless the storage lets this host in."""
+        if connection["client"] != self.host:
+            raise errors.CannotOpen(f"the storage lets in {connection['client']}, not {self.host}")
 
 
 class SandboxReader:
@@ -157,9 +164,13 @@ class SandboxBackend(Backend):
         url = str(context.clients.cinder().client.get_endpoint()).partition("/volume/")[0]
         return SandboxReader(f"{url}/sandbox/snapshots/{snapshot_id}", self.meter)
 
+    def connector(self) -> Mapping[str, Any]:
+        return {**super().connector(), "host": self.meter.host}
+
     def open_writer(self, context: HookContext, volume: StoredVolume, connection: Connection) -> SandboxWriter:
         if self.meter.breakage:
             raise errors.CannotOpen(self.meter.breakage)
+        self.meter.log_in(connection)
         return SandboxWriter(connection["url"], volume.size * SMALL_GIB, self.meter)
 
 
@@ -168,12 +179,17 @@ class SandboxAttachBackend(AttachBackend):
 
     kind = "sandbox-attach"
 
+    def connector(self) -> Mapping[str, Any]:
+        return {**super().connector(), "host": SandboxBackend.meter.host}
+
     def _open(self, temporary: StoredVolume, connection: Connection) -> SandboxReader:
         SandboxBackend.meter.before(0, "open")
+        SandboxBackend.meter.log_in(connection)
         return SandboxReader(connection["url"], SandboxBackend.meter)
 
     def open_writer(self, context: HookContext, volume: StoredVolume, connection: Connection) -> SandboxWriter:
         SandboxBackend.meter.before(0, "target")
+        SandboxBackend.meter.log_in(connection)
         return SandboxWriter(connection["url"], volume.size * SMALL_GIB, SandboxBackend.meter)
 
 

@@ -51,7 +51,8 @@ class Attachments(records.Records):
             attachment = self.get(caller, key)
             volume = self._volumes.get(caller, attachment["volume_id"])
             shown = {"id": volume["id"], "attachment_id": key, "volume_id": volume["id"], "device": None}
-            shown |= {"server_id": attachment["instance"], "host_name": None, "attached_at": self.now()}
+            host = (attachment["connector"] or {}).get("host")
+            shown |= {"server_id": attachment["instance"], "host_name": host, "attached_at": self.now()}
             others = [each for each in volume["attachments"] if each["attachment_id"] != key]
             self._volumes.set(volume["id"], status="in-use", attachments=[*others, shown])
             self.set(key, status=ATTACHED)
@@ -127,6 +128,7 @@ def _shown(call: web.Call, attachment: state.Document) -> dict[str, Any]:
     if attachment["status"] != RESERVED:
         connection = {"driver_volume_type": "sandbox", "access_mode": "rw", "encrypted": False}
         connection |= {"volume_id": attachment["volume_id"], "name": f"volumes/volume-{attachment['volume_id']}"}
+        connection["client"] = attachment["connector"].get("host")
         connection["url"] = f"{call.base_url}/sandbox/volumes/{attachment['volume_id']}"
     names = ("id", "status", "volume_id", "instance")
     return {

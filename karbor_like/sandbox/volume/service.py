@@ -62,7 +62,7 @@ class VolumeService(web.Service):
             web.Route("DELETE", "/v3/messages/{key}", self.delete_message),
         ]
         shown: tuple[tuple[str, records.Records, api.Shown], ...] = (
-            ("volume", self._volumes, lambda call, volume: volumes_module.shown(volume)),
+            ("volume", self._volumes, volumes_module.shown),
             ("snapshot", self._snapshots, lambda call, snapshot: snapshots_module.shown(snapshot)),
         )
         for part in shown:
@@ -114,7 +114,7 @@ class VolumeService(web.Service):
     def create_volume(self, call: web.Call) -> webob.Response:
         api.version(call)
         volume = self._volumes.create(call.identity, call.member("volume"), call.strikes)
-        return web.answer(202, {"volume": volumes_module.shown(volume)})
+        return web.answer(202, {"volume": volumes_module.shown(call, volume)})
 
     def delete_volume(self, call: web.Call, key: str) -> webob.Response:
         cascade = call.query.get("cascade", "").lower() == "true"

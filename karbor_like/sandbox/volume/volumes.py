@@ -401,7 +401,7 @@ def _image_metadata(image: state.Document) -> dict[str, str]:
     return {**images_module.properties(image), **facts, "image_id": image["id"], "image_name": image["name"] or ""}
 
 
-def shown(volume: state.Document) -> dict[str, Any]:
+def shown(call: web.Call, volume: state.Document) -> dict[str, Any]:
     """Return a volume in the form of the API."""
     keys = (
         *("id", "name", "description", "status", "size", "volume_type", "availability_zone", "metadata", "created_at"),
@@ -421,6 +421,8 @@ def shown(volume: state.Document) -> dict[str, Any]:
     }
     if volume["image_metadata"]:
         body["volume_image_metadata"] = volume["image_metadata"]
+    if not call.identity.roles & {"admin", "service"}:
+        body["attachments"] = [{**each, "host_name": None} for each in volume["attachments"]]
     if volume.get("readonly"):
         body["metadata"] = {**volume["metadata"], "readonly": "True"}  # Cinder shows the flag in the metadata
     return body

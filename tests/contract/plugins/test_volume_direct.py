@@ -625,6 +625,53 @@ class TestAttached:
         assert subject.belongings() == before
         assert service.cinder().volumes.list() == []
 
+    @pytest.mark.parametrize(
+        ("kind", "completed", "successor"),
+        [
+            (OperationType.PROTECT, True, "worker-2"),
+            (OperationType.RESTORE, True, "worker-2"),
+            (OperationType.RESTORE, True, "worker-1"),
+            (OperationType.RESTORE, False, "worker-1"),
+        ],
+        ids=str,
+    )
+    def test_continuation_of_what_is_attached(
+        self,
+        host: Host,
+        service: Clients,
+        subject: VolumeSubject,
+        meter: Meter,
+        kind: OperationType,
+        completed: bool,
+        successor: str,
+    ) -> None:
+        """The storage lets in the host for which the volume was attached. That host may still have its device."""
+        checkpoint = protect(host, subject)
+        before = subject.belongings()
+        operation = host.operation(kind, subject.resource, checkpoint if kind is OperationType.RESTORE else None)
+        if completed:
+            meter.before = functools.partial(die, 0)
+            with pytest.raises(exception.ResourceFailed, match="died"):
+                host.attempt(operation)
+        else:
+            struck = Struck(subject.cloud, "/attachments/.*/action", kind="status", status=403)
+            with struck, pytest.raises(exception.NotAuthorized):
+                host.attempt(operation)
+        meter.before = Meter().before
+        kept = completed and meter.host == successor
+        meter.host = successor
+        subject.cloud.forget_calls()
+        result = host.perform(operation)
+        requests = subject.cloud.calls(path="/attachments$", method="POST")
+        assert len(requests) == (0 if kept else 1)
+        if kind is OperationType.RESTORE:
+            restored = result["restored"][subject.resource.key]
+            assert added(before, subject.belongings()) == {restored}
+        else:
+            restored = host.restore(subject.resource, operation.checkpoint_id)
+        assert subject.digest(restored) == subject.digest(subject.resource.id)
+        assert service.cinder().volumes.list() == []
+
     def test_without_a_service_user(self, clients: Clients, bank: Bank, subject: VolumeSubject) -> None:
         with pytest.raises(exception.ResourceFailed, match="backend sandbox-attach: it needs .service_auth."):
             protect(Host(subject.plugin, clients, bank), subject)
@@ -648,6 +695,6 @@ def protect(host: Host, subject: VolumeSubject, base: str | None = None) -> str:
 
 
 def die(nth: int, number: int, kind: str) -> None:
-    """Fail at the *nth* read or write."""
+    """Fail at the *nth* read or write; at 0, before the first one."""
     if number == nth:
         raise exception.ResourceFailed("the process died")

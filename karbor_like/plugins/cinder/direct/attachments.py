@@ -7,8 +7,9 @@ from karbor_like import exception
 from karbor_like.clients.errors import translated
 from karbor_like.clients.factory import Clients
 from karbor_like.plugins.cinder.direct.backend import Connection
+from karbor_like.plugins.cinder.objects import Volumes
 from karbor_like.plugins.objects import CloudObjects
-from karbor_like.plugins.protection import HookContext
+from karbor_like.plugins.protection import Entry, HookContext
 from karbor_like.plugins.toolkit import cloud_objects
 
 #: Role of the attachment.
@@ -80,14 +81,18 @@ def attach(
     *,
     role: str = ATTACHMENT,
 ) -> tuple[str, Connection]:
-    """Attach a volume of the operation, unless an earlier attempt did. Return the id of the attachment, and the connection.
+    """Attach a volume of the operation, unless an earlier attempt on the host of *connector* did.
 
     :param timeout: seconds
     :param role: of the attachment in the journal
+    :returns: the id of the attachment, and the connection
 
     Raises ResourceFailed with Cinder's reason.
     """
     attachments = Attachments(clients, lambda: [volume_id])
+    if entry := context.journal.peek(role):
+        for found in _of_other_hosts(context, attachments, volume_id, entry, connector["host"]):
+            cloud_objects.delete(context, attachments, found, check=context.check)
 
     def create(name: str, markers: Mapping[str, str]) -> str:
         with translated(f"attaching volume {volume_id}"):
@@ -104,6 +109,19 @@ def attach(
         context.waiter.call(complete, check=context.check)
         attachment = cloud_objects.wait(context, attachments, attachment_id, timeout)
     return attachment_id, attachment.connection_info
+
+
+def _of_other_hosts(
+    context: HookContext, attachments: Attachments, volume_id: str, entry: Entry, host: str
+) -> list[str]:
+    """Return the ids of an earlier attempt's attachments, without one that certainly is for *host*.
+
+    The storage lets in the host for which Cinder made the connection. Only the view of a volume tells that host: to
+    administrators and services, when the attachment is complete. Before that, the connection has not been used.
+    """
+    seen = cloud_objects.fetch(context, Volumes(context.service or attachments.clients), volume_id)
+    hosts = {each["attachment_id"]: each.get("host_name") for each in seen.attachments}
+    return [each for each in cloud_objects.candidates(context, attachments, entry) if hosts.get(each) != host]
 
 
 def require_attached(context: HookContext, clients: Clients, volume_id: str, attachment_id: str) -> None:
