@@ -330,6 +330,29 @@ def test_copies_are_listed_with_their_originals(cloud, run):
     assert cloud.bodies("POST")[-1] == {"copy": sent}
 
 
+def test_all_copies_are_awaited_and_all_failures_are_reported(cloud, run):
+    originals = [CHECKPOINT["id"], OTHER["id"], PLAN["id"]]
+    copies = [f"{number}" * 8 + "-0000-4000-8000-000000000000" for number in range(1, 4)]
+    pairs = [{"checkpoint_protect_id": a, "checkpoint_copy_id": b} for a, b in zip(originals, copies, strict=True)]
+    answer = {"copy": {"target_provider_id": PROVIDER, "checkpoint_id": pairs}}
+    cloud.answer("POST", f"{CHECKPOINTS}/action", answer)
+    failed = {"status": "error", "reason": "the bank is full"}
+    cloud.answer("GET", f"{CHECKPOINTS}/{copies[0]}", {"checkpoint": {**CHECKPOINT, "id": copies[0], **failed}})
+    cloud.refuse("GET", f"{CHECKPOINTS}/{copies[1]}", 404, "checkpoint.not_found", "it was deleted")
+    done = {**CHECKPOINT, "id": copies[2], "status": "available"}
+    cloud.answer("GET", f"{CHECKPOINTS}/{copies[2]}", {"checkpoint": done})
+    result = run("checkpoint", "copy", PROVIDER, PLAN["id"], "--wait", "-f", "json")
+    assert result.code == 1
+    assert [(row["Copy id"], row["Status"]) for row in json.loads(result.out)] == [
+        (copies[0], "error"),
+        (copies[1], None),
+        (copies[2], "available"),
+    ]
+    assert f"failed to copy {originals[0]}: checkpoint {copies[0]}: error: the bank is full" in result.err
+    assert f"failed to copy {originals[1]}: it was deleted" in result.err
+    assert "failed to copy 2 of 3 checkpoints" in result.err
+
+
 def test_quotas_are_those_of_the_own_project_unless_another_is_named(cloud, run):
     use = {"id": "a" * 32, "plans": {"limit": 50, "in_use": 1, "reserved": 0}}
     cloud.answer("GET", f"/quotas/{'a' * 32}/detail", {"quota": use})

@@ -1,8 +1,10 @@
 """Bases of the commands: list, show, delete, and waiting."""
 
 import argparse
+import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -170,6 +172,38 @@ class ShowById(Show):
         return self.shown(getattr(self.client, f"get_{self.noun}")(id_))
 
 
+class Attempts:
+    """Attempts to do the same with each of several objects. An error does not prevent the next attempt.
+
+    :param verb: what is done, as in "failed to <verb>"
+    """
+
+    def __init__(self, log: logging.Logger, verb: str, noun: str) -> None:
+        self._log = log
+        self._verb = verb
+        self._nouns = f"{noun.replace('_', ' ')}s"
+        self._count = self._failed = 0
+
+    @contextlib.contextmanager
+    def one(self, text: str) -> Iterator[None]:
+        """Log an error in the block, and end the block.
+
+        :param text: name or id of the object
+        """
+        self._count += 1
+        try:
+            with advice.given():
+                yield
+        except exceptions.CommandError as error:
+            self._failed += 1
+            self._log.error("failed to %s %s: %s", self._verb, text, error)
+
+    def conclude(self) -> None:
+        """Raise CommandError if an attempt failed."""
+        if self._failed:
+            raise exceptions.CommandError(f"failed to {self._verb} {self._failed} of {self._count} {self._nouns}")
+
+
 class ForEach(Base):
     """Base of commands that do something with each of several objects."""
 
@@ -192,17 +226,11 @@ class ForEach(Base):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Do it with each object, and continue after errors."""
-        failed = 0
+        attempts = Attempts(self.log, self.verb, self.noun)
         for text in parsed_args.ids:
-            try:
-                with advice.given():
-                    self.act(parsed_args, self.id_of(self.noun, text) if self.named else text)
-            except exceptions.CommandError as error:
-                failed += 1
-                self.log.error("failed to %s %s: %s", self.verb, text, error)
-        if failed:
-            count = len(parsed_args.ids)
-            raise exceptions.CommandError(f"failed to {self.verb} {failed} of {count} {self.noun.replace('_', ' ')}s")
+            with attempts.one(text):
+                self.act(parsed_args, self.id_of(self.noun, text) if self.named else text)
+        attempts.conclude()
 
 
 class Waits(Base):

@@ -6,6 +6,7 @@ from typing import Any
 
 from osc_lib.command import command
 
+from karbor_like_client import errors
 from karbor_like_client.osc import base
 
 
@@ -28,6 +29,12 @@ class CopyCheckpoints(base.Waits, command.Lister):
         )
         self.add_wait(parser)
 
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Run the command. Fails after the output if a checkpoint was not copied."""
+        code = super().run(parsed_args)
+        self._attempts.conclude()
+        return code
+
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
         """Copy the checkpoints."""
         attributes: dict[str, Any] = {"plan_id": self.id_of("plan", parsed_args.plan_id)}
@@ -36,10 +43,16 @@ class CopyCheckpoints(base.Waits, command.Lister):
         if parsed_args.checkpoint:
             attributes["checkpoint_ids"] = parsed_args.checkpoint
         copy = self.client.create_copy(self.id_of("provider", parsed_args.provider_id), **attributes)
+        attempts = self._attempts = base.Attempts(self.log, "copy", "checkpoint")
         rows = []
         for pair in copy.pairs or ():
-            new = self.client.get_checkpoint(copy.target_provider_id, pair["checkpoint_copy_id"])
-            if parsed_args.wait:
-                new = self.wait(new, self.client.wait_for_checkpoint)
-            rows.append((pair["checkpoint_protect_id"], new.id, copy.target_provider_id, new.status))
+            original, new_id, status = pair["checkpoint_protect_id"], pair["checkpoint_copy_id"], None
+            with attempts.one(original):
+                new = self.client.get_checkpoint(copy.target_provider_id, new_id)
+                try:
+                    status = (self.wait(new, self.client.wait_for_checkpoint) if parsed_args.wait else new).status
+                except errors.OperationFailed as error:
+                    status = error.resource.status
+                    raise
+            rows.append((original, new_id, copy.target_provider_id, status))
         return ("Checkpoint id", "Copy id", "Provider id", "Status"), rows
