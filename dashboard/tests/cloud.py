@@ -43,6 +43,7 @@ class Case(helpers.TestCase):
     :ivar requests: method and path of all requests to the API
     :ivar asked: the requests to other services, which Horizon's catalogue for tests names
     :ivar broken: what the API does instead of answering
+    :ivar refusals: messages of the API with which it refuses requests of a method to a collection, as in ``DELETE /triggers``
     """
 
     @pytest.fixture(autouse=True)
@@ -59,6 +60,7 @@ class Case(helpers.TestCase):
         self.requests: list[tuple[str, str]] = []
         self.asked: list[str] = []
         self.broken: Any = None
+        self.refusals: dict[str, str] = {}
         #: Status and content of the answers of other services, by the part of the address after the host.
         self.others: dict[str, Any] = {"/v2.0/networks?limit=500": (200, {"networks": []})}
         # Requests are repeated at once.
@@ -108,6 +110,11 @@ class Case(helpers.TestCase):
             raise self.broken
         response = requests.Response()
         response.request, response.url = request, str(request.url)
+        collection = self.requests[-1][1].split("/")[1]
+        if message := self.refusals.get(f"{request.method} /{collection}"):
+            response.status_code = 409
+            response._content = json.dumps({"conflict": {"code": 409, "message": message}}).encode()
+            return response
         if self.broken is not None:
             response.status_code, content = self.broken
             response._content = content if isinstance(content, bytes) else json.dumps(content).encode()

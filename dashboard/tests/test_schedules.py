@@ -47,6 +47,23 @@ class SchedulesTest(Case):
         self.assertEqual(1, len(self.alice.get("/triggers")["triggers"]))
         self.assertEqual({trigger["id"]}, {each["trigger_id"] for each in self.operations()})
 
+    def test_a_refused_schedule_leaves_no_new_trigger(self):
+        self.create(when="daily", at="01:00")
+        (trigger,) = self.alice.get("/triggers")["triggers"]
+        self.refusals = {"POST /scheduled_operations": "no more schedules"}
+        for more in ({"when": "daily", "at": "02:00"}, {"when": "existing", "trigger": trigger["id"]}):
+            _plan, response = self.create(**more)
+            self.assertContains(response, "no more schedules")
+            self.assertNotContains(response, "was not deleted")
+            self.assertEqual([trigger], self.alice.get("/triggers")["triggers"])
+
+    def test_a_new_trigger_that_cannot_be_deleted_is_named(self):
+        self.refusals = {"POST /scheduled_operations": "no more schedules", "DELETE /triggers": "try later"}
+        _plan, response = self.create(when="daily", at="01:00")
+        (trigger,) = self.alice.get("/triggers")["triggers"]
+        self.assertContains(response, "no more schedules")
+        self.assertContains(response, f"the new trigger nightly ({trigger['id']}) was not deleted: try later")
+
     def test_pause_resume_and_delete(self):
         self.create(when="daily", at="01:00")
         (operation,) = self.operations()

@@ -1,6 +1,6 @@
 """The fields of a schedule, and the requests that they mean."""
 
-import contextlib
+import http
 import re
 import zoneinfo
 from collections.abc import Mapping
@@ -144,7 +144,7 @@ def pattern(data: Mapping[str, Any]) -> str:
 def create(client: api.Client, name: str, plan_id: str, provider_id: str, data: Mapping[str, Any]) -> Any:
     """Create the schedule of a plan: a scheduled operation, and its trigger if it is a new one.
 
-    :raises Failure: the API refused one of them; then there is neither
+    :raises Failure: the API refused one of them. Then there is neither, or the message names the trigger that remains
     """
     made = None
     if data["when"] == EXISTING:
@@ -161,8 +161,19 @@ def create(client: api.Client, name: str, plan_id: str, provider_id: str, data: 
             trigger_id=trigger_id,
             operation_definition={"plan_id": plan_id, "provider_id": provider_id, **rules},
         )
-    except Failure:
+    except Failure as error:
         if made is not None:
-            with contextlib.suppress(Failure):
-                client.delete_trigger(made.id)
+            _withdraw(client, made, error)
         raise
+
+
+def _withdraw(client: api.Client, trigger: Any, reason: Failure) -> None:
+    """Delete a trigger that is of no use because of *reason*. Raises Failure with both reasons if it remains."""
+    try:
+        client.delete_trigger(trigger.id)
+    except Failure as error:
+        if error.status != http.HTTPStatus.NOT_FOUND:
+            # Without the fields: their messages would be shown instead of this one.
+            text = _("%(why)s; the new trigger %(name)s (%(id)s) was not deleted: %(error)s")
+            values = {"why": reason, "name": trigger.name, "id": trigger.id, "error": error}
+            raise Failure(text % values, type=reason.type, status=reason.status) from error
