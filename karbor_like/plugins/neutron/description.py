@@ -10,12 +10,12 @@ from typing import Any
 
 from karbor_like import exception
 from karbor_like.plugins.neutron.schema import (
+    ADDED,
     INTERFACES,
     MAX_OBJECTS,
     SCHEMA,
     SUBPORT,
     TYPES,
-    VERSION,
     Document,
     Values,
     contained,
@@ -23,6 +23,7 @@ from karbor_like.plugins.neutron.schema import (
     errors,
     key,
     references,
+    version,
 )
 from karbor_like.plugins.toolkit import ownership, schemas
 
@@ -76,8 +77,7 @@ def _document(
 
     networks = own("networks")
     ids = {network["id"] for network in networks}
-    return {
-        "version": VERSION,
+    document: Document = {
         "project_id": project_id,
         "networks": [_network(network) for network in networks],
         # An administrator may have added subnets to the project's network.
@@ -90,6 +90,7 @@ def _document(
         "trunks": [_trunk(trunk) for trunk in own("trunks")],
         "foreign": [],
     }
+    return {"version": version(document), **document}
 
 
 def _foreign(document: Values, answers: Answers) -> list[dict[str, Any]]:
@@ -125,6 +126,11 @@ def _taken(each: Values, *names: str, **defaults: Any) -> dict[str, Any]:
     return {name: each.get(name) for name in (*names, *defaults)} | absent
 
 
+def _added(member: str, each: Values) -> dict[str, Any]:
+    """Return the attributes that not every description has, if they have values."""
+    return {name: each[name] for name in ADDED[member] if each.get(name)}
+
+
 def _each(items: Any, *names: str, **defaults: Any) -> list[dict[str, Any]]:
     return [_taken(item, *names, **defaults) for item in items or ()]
 
@@ -141,6 +147,7 @@ def _subnet(subnet: Values) -> dict[str, Any]:
         **_taken(subnet, *names, dns_nameservers=[], enable_dhcp=True),
         "allocation_pools": _each(subnet.get("allocation_pools"), "start", "end"),
         "host_routes": _each(subnet.get("host_routes"), "destination", "nexthop"),
+        **_added("subnets", subnet),
     }
 
 
@@ -198,6 +205,7 @@ def _port(port: Values) -> dict[str, Any]:
         "allowed_address_pairs": _each(port.get("allowed_address_pairs"), "ip_address", "mac_address"),
         "vnic_type": port.get("binding:vnic_type") or "normal",
         "extra_dhcp_opts": _each(port.get("extra_dhcp_opts"), "opt_name", "opt_value", ip_version=4),
+        **_added("ports", port),
     }
 
 

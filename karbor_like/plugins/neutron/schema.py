@@ -6,7 +6,8 @@ from typing import Any, Final
 from karbor_like import exception
 from karbor_like.plugins.toolkit import schemas
 
-VERSION: Final = 1
+#: The newest version. It has :data:`ADDED`; a document with none of these is of version 1, which earlier releases read.
+VERSION: Final = 2
 #: Objects in a document, at most. It then has less than 16 MiB, the limit of the bank.
 MAX_OBJECTS: Final = 10_000
 
@@ -152,10 +153,18 @@ MEMBER_SCHEMAS: Final[Mapping[str, Values]] = {
     ),
     "foreign": schemas.record(type=schemas.TEXT, id=_ID, name=schemas.TEXT_OR_NULL),
 }
+#: What version 2 added to the objects of a member. An object without a value does not have it.
+ADDED: Final[Mapping[str, Mapping[str, Values]]] = {
+    "subnets": {"service_types": schemas.array(schemas.TEXT)},
+    "ports": {"dns_domain": schemas.TEXT},
+}
 SCHEMA: Final[Values] = schemas.record(
-    version={"const": VERSION},
+    version={"enum": [1, VERSION]},
     project_id=_ID,
-    **{name: schemas.array(items, MAX_OBJECTS) for name, items in MEMBER_SCHEMAS.items()},
+    **{
+        name: schemas.array(schemas.extended(items, ADDED.get(name, {})), MAX_OBJECTS)
+        for name, items in MEMBER_SCHEMAS.items()
+    },
 )
 
 #: Member of the document -> type of its objects.
@@ -176,10 +185,10 @@ def checked(document: Any) -> Document:
 
     Raises ResourceFailed if it is not one that :func:`describe` makes, or if it has a newer version.
     """
-    version = document.get("version") if isinstance(document, Mapping) else None
-    if isinstance(version, int) and version > VERSION:
+    found = document.get("version") if isinstance(document, Mapping) else None
+    if isinstance(found, int) and found > VERSION:
         raise exception.ResourceFailed(
-            f"the description of the networks has version {version}; this release reads version {VERSION}: upgrade it"
+            f"the description of the networks has version {found}; this release reads version {VERSION}: upgrade it"
         )
     wrong = errors(document)
     if not wrong and count(document) > MAX_OBJECTS:
@@ -187,6 +196,12 @@ def checked(document: Any) -> Document:
     if wrong:
         raise exception.CheckpointDamaged(f"the stored description of the networks is damaged: {wrong}")
     return dict(document)
+
+
+def version(document: Values) -> int:
+    """Return the oldest version that has everything that a document has."""
+    added = (each.keys() & names.keys() for member, names in ADDED.items() for each in document[member])
+    return VERSION if any(added) else 1
 
 
 def key(resource_type: str, resource_id: str) -> str:

@@ -89,6 +89,7 @@ class _Topology(Contribution):
             },
             # Heat refuses a pool together with a CIDR, but hands over further values unseen.
             specs={"subnetpool_id": ref(POOL, pool) if pooled else None},
+            service_types=subnet.get("service_types"),
         )
 
     def _group(self, group: Values) -> None:
@@ -157,7 +158,13 @@ class _Topology(Contribution):
         # Without the property, Neutron adds the default group.
         if port["port_security_enabled"] or not is_ours:
             properties["security_groups"] = [ref(GROUP, group) for group in port["security_groups"]]
-        self.put(PORT, port, properties, specs={"extra_dhcp_opts": port["extra_dhcp_opts"]})
+        self.put(
+            PORT,
+            port,
+            properties,
+            specs={"extra_dhcp_opts": port["extra_dhcp_opts"]},
+            dns_domain=port.get("dns_domain"),
+        )
 
     def _secures_ports(self, network_id: str) -> bool:
         """Return whether ports of a network are secured if they do not say otherwise."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 from karbor_like.domain import resource
 from karbor_like.domain.template import Template
 from karbor_like.plugins.neutron import schema as network
+from karbor_like.plugins.neutron.deployables.base import DIRECT
 from karbor_like.plugins.neutron.protectable import DEFAULT_GROUP
 from karbor_like.plugins.nova import decisions
 from karbor_like.plugins.nova.target import Target
@@ -157,6 +158,8 @@ class Interfaces:
             lost = [f"{original}: its QoS policy {policy} does not exist in this cloud, so it has none"]
         if port["dns_name"]:
             properties["dns_name"] = port["dns_name"]
+        if port.get("dns_domain"):
+            properties[DIRECT] = {"dns_domain": port["dns_domain"]}
         if port["tags"]:
             properties["tags"] = port["tags"]
         if reason is None:

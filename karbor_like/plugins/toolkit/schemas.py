@@ -27,6 +27,11 @@ def record(**properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
 
 
+def extended(schema: Schema, properties: Mapping[str, Schema]) -> Schema:
+    """Return the schema of an object that may have more properties than a :func:`record`."""
+    return {**schema, "properties": {**schema["properties"], **properties}}
+
+
 def valid(document: Any, schema: Schema, what: str) -> dict[str, Any]:
     """Return a document from a bank. Raises CheckpointDamaged if it does not match its schema.
 

@@ -35,6 +35,7 @@ class Ports(Records):
         "port_security_enabled": Attribute(BOOLEAN, UNSET),
         "extra_dhcp_opts": Attribute(OBJECTS, []),
         "dns_name": Attribute(),
+        "dns_domain": Attribute(),
         "qos_policy_id": Attribute(ID, None),
         "propagate_uplink_status": Attribute(BOOLEAN, True),
         "binding:vnic_type": Attribute(default="normal"),

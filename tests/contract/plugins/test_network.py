@@ -20,7 +20,7 @@ from karbor_like.plugins.neutron import restore, schema, topology
 from karbor_like.plugins.neutron.choices import Choices
 from karbor_like.plugins.neutron.deployables.floating import FloatingIP
 from karbor_like.plugins.neutron.deployables.groups import SecurityGroupRule
-from karbor_like.plugins.neutron.deployables.objects import Port
+from karbor_like.plugins.neutron.deployables.objects import Port, Subnet
 from karbor_like.plugins.neutron.network import NetworkProtection
 from karbor_like.sandbox.cloud import Sandbox
 from karbor_like.testing import sandbox
@@ -308,6 +308,31 @@ def test_restore_in_another_project(cloud: Sandbox, factory: ClientFactory, proj
     assert found == expected
     elsewhere.cleanup(operation)
     assert ids_of(owned(bob)) == before
+
+
+def test_attributes_that_a_cloud_may_refuse(project: Project, bank: Bank) -> None:
+    """A checkpoint without them is one that earlier releases read."""
+
+    def restored(clients: Clients) -> tuple[str, list[str]]:
+        host = Host(project.host.plugin, clients, bank, service=project.admin, project_id=project.alice.project_id)
+        host.perform(host.operation(OperationType.RESTORE, project.resource, checkpoint))
+        (port,) = clients.neutron().list("ports", name="web", project_id=clients.project_id)
+        (subnet,) = clients.neutron().list("subnets", cidr="10.0.0.0/24", project_id=clients.project_id)
+        return port["dns_domain"], subnet["service_types"]
+
+    project.alice.neutron().update("ports", project.made["web"], {"dns_domain": "example.org."})
+    project.admin.neutron().update("subnets", project.made["subnet"], {"service_types": ["compute:nova"]})
+    checkpoint = project.host.protect(project.resource).checkpoint_id
+    versions = {project.checkpoint: 1, checkpoint: 2}
+    for each, version in versions.items():
+        assert project.host.section(each, project.resource).get(restore.DOCUMENT)["version"] == version
+    assert restored(project.admin) == ("example.org.", ["compute:nova"])
+    wipe(project.alice)
+    assert restored(project.alice) == ("example.org.", [])
+    (subnet, *_others) = project.alice.neutron().list("subnets", project_id=project.alice.project_id)
+    wanted = {"direct": {"service_types": ["compute:nova"]}}
+    (remark,) = Subnet(project.alice, None, lambda: wanted).complete(subnet["id"])
+    assert remark.startswith("service_types could not be restored: ")
 
 
 def test_ports_in_use_are_not_reused(project: Project) -> None:

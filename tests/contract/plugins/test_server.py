@@ -255,7 +255,7 @@ def test_dual_stack_ports_in_their_order(world: World) -> None:
         neutron.create("subnets", {"network_id": network, "ip_version": 4, "cidr": f"10.{number}.0.0/24"})
         six = {"network_id": network, "ip_version": 6, "cidr": f"2001:db8:{number}::/64"}
         neutron.create("subnets", {**six, "ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"})
-        ports.append(neutron.create("ports", {"network_id": network})["id"])
+        ports.append(neutron.create("ports", {"network_id": network, "dns_domain": f"{number}.example.org."})["id"])
     subject, host = world.server(nics=[{"port-id": port} for port in sorted(ports, reverse=True)])
     addresses = [*subject.nova.servers.get(subject.resource.id).addresses.items()]
     checkpoint = host.protect(subject.resource).checkpoint_id
@@ -265,6 +265,7 @@ def test_dual_stack_ports_in_their_order(world: World) -> None:
 
     restored, remarks = perform(host, subject, checkpoint)
     assert [*subject.nova.servers.get(restored).addresses.items()] == addresses
+    assert {each["dns_domain"] for each in world.ports_of(restored)} == {"0.example.org.", "1.example.org."}
     assert remarks == ""
 
 

@@ -53,6 +53,8 @@ class NeutronObject(Deployable):
     #: Properties that are no attributes of a request that creates.
     later: ClassVar[frozenset[str]] = frozenset({"description", "tags", DIRECT, SPECS})
     described_by: ClassVar[Sequence[str]] = (SPECS, "description")
+    #: Members of :attr:`direct` that are set when everything is created, unless Neutron refuses them.
+    optional: ClassVar[Sequence[str]] = ()
 
     def needs(self) -> Mapping[str, int]:
         return {self.quota: 1} if self.quota else {}
@@ -118,6 +120,9 @@ class NeutronObject(Deployable):
                     self.neutron.call(self.collection, cloud_id, "tags", {"tags": list(tags)})
             except REFUSALS as error:
                 remarks.append(f"the tags could not be restored: {exception.public_text(error)}")
+        for name in self.optional:
+            if value := self.direct.get(name):
+                remarks += self.update(cloud_id, {name: value})
         return remarks
 
     def update(self, cloud_id: str, values: Values) -> list[str]:

@@ -27,6 +27,8 @@ class Subnet(NeutronObject):
     noun = "subnet"
     collection = "subnets"
     quota = "subnet"
+    # Not earlier: Neutron then refuses ports that are not of such a service, and those of the original may be of one later.
+    optional = ("service_types",)
     renamed = {"network": "network_id"}
 
     def attributes(self) -> dict[str, Any]:
@@ -76,6 +78,7 @@ class Port(NeutronObject):
     noun = "port"
     collection = "ports"
     quota = "port"
+    optional = ("dns_domain",)
     renamed = {"network": "network_id", "qos_policy": "qos_policy_id"}
 
     def attributes(self) -> dict[str, Any]:

@@ -85,6 +85,7 @@ def port(key: str, network_id: str, *addresses: tuple[str, str], **values: Any) 
             "allowed_address_pairs": [],
             "port_security_enabled": True,
             "dns_name": "",
+            "dns_domain": "",
             "dns_assignment": [],
             "qos_policy_id": None,
             "qos_network_policy_id": None,

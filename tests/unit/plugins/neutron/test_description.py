@@ -161,6 +161,15 @@ def test_a_cloud_with_fewer_extensions() -> None:
     assert document["ports"][0]["tags"] == []
 
 
+def test_a_document_has_the_oldest_version_that_has_its_members() -> None:
+    found = answers()
+    assert describe(found).document["version"] == 1
+    found["ports"][0]["dns_domain"] = "example.org."
+    document = describe(found).document
+    assert document["version"] == 2
+    assert schema.checked(document)["ports"][0]["dns_domain"] == "example.org."
+
+
 def test_members_that_a_later_cloud_adds_are_ignored() -> None:
     found = answers()
     found["routers"][0]["routes"][0]["bfd"] = True
@@ -222,7 +231,7 @@ def test_a_stored_document_is_checked() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda d: d.update(version=2), "has version 2; this release reads version 1: upgrade it"),
+        (lambda d: d.update(version=3), "has version 3; this release reads version 2: upgrade it"),
         (lambda d: d.update(version=0), "damaged: version"),
         (lambda d: d.pop("ports"), "'ports' is a required property"),
         (lambda d: d.update(more=[]), "'more' was unexpected"),
