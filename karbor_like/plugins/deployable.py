@@ -37,6 +37,11 @@ class Deployable(CloudObjects):
         self.service = service
         self.properties = properties
 
+    @classmethod
+    def described(cls, properties: Properties, description: Any) -> dict[str, Any]:
+        """Return the properties of a template with a description, unless :attr:`described_by` is empty."""
+        return _with(properties, cls.described_by, description)
+
     @abstractmethod
     def create(self, name: str, markers: Mapping[str, str]) -> str:
         """Send the request that creates the object, and return the id of the object. Do not wait for it.
@@ -64,3 +69,11 @@ class Deployable(CloudObjects):
     def complete(self, cloud_id: str) -> list[str]:
         """Give the object its final name, description and metadata. Idempotent. Return remarks on what the cloud refused."""
         return []
+
+
+def _with(properties: Properties, path: Sequence[str], value: Any) -> dict[str, Any]:
+    """Return properties with a value at a path, or unchanged if the path is empty."""
+    if not path:
+        return dict(properties)
+    name, *below = path
+    return {**properties, name: _with(properties.get(name) or {}, below, value) if below else value}

@@ -4,7 +4,7 @@ https://docs.openstack.org/heat/latest/template_guide/hot_spec.html
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from karbor_like import exception
@@ -105,16 +105,9 @@ def document(resolved: Resolved, types: Types) -> str:
 
 def _resource(description: Mapping[str, Any], types: Types, literals: dict[str, Any]) -> dict[str, Any]:
     properties = {name: _value(value, literals) for name, value in description["properties"].items() if name != DIRECT}
-    if described_by := types[description["type"]].described_by:
-        properties = _with(properties, described_by, {"get_param": MARK})
+    properties = types[description["type"]].described(properties, {"get_param": MARK})
     after = {"depends_on": [*description["depends_on"]]} if description.get("depends_on") else {}
     return {"type": description["type"], "properties": properties, **after}
-
-
-def _with(properties: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
-    """Return properties with a value at a path."""
-    name, *below = path
-    return {**properties, name: _with(properties.get(name) or {}, below, value) if below else value}
 
 
 def _value(value: Any, literals: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from karbor_like.domain.template import Template
 from karbor_like.plugins.neutron.choices import Choices
+from karbor_like.plugins.neutron.deployables.base import DIRECT, SPECS
 from karbor_like.plugins.neutron.deployables.types import DEPLOYABLES
 from karbor_like.plugins.neutron.schema import NET, POOL, PORT, ROUTER, SUBNET, Document, contained, key
 from karbor_like.plugins.toolkit import names
@@ -63,14 +64,15 @@ class Contribution:
         :param specs: values of Neutron that Heat has no property for; None and empty ones are left out
         :param direct: what Heat cannot express; None and empty ones are left out
         """
-        extra = dict(specs or {})
         name = names.prefixed({names.PREFIX: self.choices.prefix}, each.get("name"))
-        given = {**({"name": name} if "name" in each else {}), **properties}
+        given = {**({"name": name} if "name" in each else {}), **properties, SPECS: specs or {}, DIRECT: direct}
         (given if kind in _TAGGED else direct)["tags"] = each["tags"] or None
-        places = {("description",): given, ("value_specs", "description"): extra}
-        places.get(tuple(DEPLOYABLES[kind].described_by), direct)["description"] = each["description"] or None
-        given["value_specs"] = {name: value for name, value in extra.items() if value not in (None, [], "")} or None
-        given["direct"] = {name: value for name, value in direct.items() if value not in (None, [], "")} or None
+        deployable, description = DEPLOYABLES[kind], each["description"] or None
+        if not deployable.described_by:
+            direct["description"] = description
+        given = deployable.described(given, description)
+        for part in (SPECS, DIRECT):
+            given[part] = {name: value for name, value in given[part].items() if value not in (None, [], "")} or None
         given = {name: value for name, value in given.items() if value is not None}
         self.template.add(_name(kind, each["id"]), kind, given, restores=key(kind, each["id"]), after=after)
 
