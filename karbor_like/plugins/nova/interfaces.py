@@ -1,6 +1,7 @@
 """The interfaces of a restored server: existing ports, ports that other resources restore, or ports of its own."""
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, Final
 
 from karbor_like.domain import resource
@@ -42,10 +43,10 @@ class Interfaces:
         """Choose the original ports that no server has. For the main hook of a restore."""
         if self._only_network:
             return
-        for number, port_id in enumerate(self._ports):
+        for port_id, name in self._decisions.items():
             port = self._target.port(port_id)
             if port is not None and not self._target.is_held(port):
-                decisions.decide(self._context, f"port-{number}", port_id)
+                decisions.decide(self._context, name, port_id)
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Yield ``Type#id`` and a reason for everything that the ports need and the target does not have."""
@@ -100,13 +101,12 @@ class Interfaces:
             return [{"network": self._only_network}], []
         found, remarks = [], []
         tags = {each["port_id"]: each["tag"] for each in self._server["interfaces"]}
-        numbers = {port_id: number for number, port_id in enumerate(self._ports)}
         # The guest finds them in this order.
-        for port_id in sorted(numbers, key=lambda each: [*tags].index(each) if each in tags else len(tags)):
+        for port_id in [*filter(self._ports.__contains__, tags), *(each for each in self._ports if each not in tags)]:
             original = network.key(network.PORT, port_id)
             # Another process may have contributed it before.
             if original not in self._context.mapping and not template.knows(original):
-                used = decisions.decided(self._context, f"port-{numbers[port_id]}")
+                used = self._decided(port_id)
                 if used is not None:
                     template.use(original, used)
                 else:
@@ -117,12 +117,9 @@ class Interfaces:
 
     def lost_remarks(self, template: Template) -> list[str]:
         """Return remarks if floating IPs or trunks are not restored. A port that is used again still has them."""
-        numbers = {port_id: number for number, port_id in enumerate(self._ports)}
 
         def lost(kind: str, each: Values) -> bool:
-            number = numbers.get(each["port_id"])
-            used = number is not None and decisions.decided(self._context, f"port-{number}") is not None
-            return not used and not template.knows(network.key(kind, each["id"]))
+            return self._decided(each["port_id"]) is None and not template.knows(network.key(kind, each["id"]))
 
         remarks = []
         if floating := [f["floating_ip_address"] for f in self._floating if lost(network.FLOATING_IP, f)]:
@@ -135,6 +132,16 @@ class Interfaces:
                 f" {resource.NETWORK} of the project as well"
             )
         return remarks
+
+    @cached_property
+    def _decisions(self) -> Mapping[str, str]:
+        """The names of the decisions on ports, by the ids of the ports."""
+        return {port_id: f"port-{number}" for number, port_id in enumerate(self._ports)}
+
+    def _decided(self, port_id: str) -> str | None:
+        """Return the id of the port that is used instead of one of the server, or None."""
+        name = self._decisions.get(port_id)
+        return decisions.decided(self._context, name) if name else None
 
     @property
     def _only_network(self) -> str | None:
