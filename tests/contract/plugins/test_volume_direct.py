@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -483,6 +484,24 @@ class TestMarks:
         host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
         assert subject.belongings() == before
 
+    @pytest.mark.parametrize("backends", [["*:sandbox"], ["other@files:rbd=volumes"]], ids=str)
+    def test_deletion_when_another_storage_has_the_volume(
+        self, cloud: Sandbox, factory: ClientFactory, bank: Bank, subject: VolumeSubject, backends: list[str]
+    ) -> None:
+        """The storage that kept the mark deleted it with the image when Cinder moved the volume."""
+        host = make_host(make_plugin(backends=backends), cloud, factory, bank)
+        checkpoint = protect_with_storage_mark(host, subject)
+        assert not host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))["remarks"]
+
+    def test_deletion_by_a_worker_that_cannot_reach_the_mark(
+        self, cloud: Sandbox, factory: ClientFactory, bank: Bank, subject: VolumeSubject
+    ) -> None:
+        host = make_host(make_plugin(), cloud, factory, bank)
+        checkpoint = protect_with_storage_mark(host, subject)
+        host.plugin = make_plugin(backends=["*:rbd=volumes"], rbd_conf="/missing/ceph.conf")
+        with pytest.raises(exception.ResourceFailed, match="cannot be reached: the backend rbd: there is no file"):
+            host.perform(host.operation(OperationType.DELETE, subject.resource, checkpoint))
+
     def test_protect_continues_after_a_crash_at_any_request(
         self, host: Host, subject: VolumeSubject, line: sandbox.Line
     ) -> None:
@@ -692,6 +711,15 @@ def make_host(plugin: ProtectionPlugin, cloud: Sandbox, factory: ClientFactory, 
 def protect(host: Host, subject: VolumeSubject, base: str | None = None) -> str:
     """Protect the volume with a checkpoint as base, and return the id of the new checkpoint."""
     return host.protect(subject.resource, bases=[base] if base else []).checkpoint_id
+
+
+def protect_with_storage_mark(host: Host, subject: VolumeSubject) -> str:
+    """Protect the volume, and let the checkpoint name a mark that Ceph keeps."""
+    checkpoint = protect(host, subject)
+    with host.bank.leases.acquire(holder="test") as lease:
+        kept = {"id": str(uuid.uuid4()), "operation": str(uuid.uuid4()), "keeper": "rbd"}
+        host.section(checkpoint, subject.resource, lease).put("mark", {"snapshot": kept})
+    return checkpoint
 
 
 def die(nth: int, number: int, kind: str) -> None:

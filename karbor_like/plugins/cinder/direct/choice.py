@@ -68,9 +68,14 @@ def locate(context: HookContext, volume: Any) -> StoredVolume:
     return StoredVolume(seen.id, names.stored_id(seen), getattr(seen, "os-vol-host-attr:host", None), seen.size)
 
 
+def find_rule(rules: Sequence[Rule], volume: StoredVolume) -> Rule | None:
+    """Return the first rule for the host of *volume*, or None."""
+    return next((rule for rule in rules if rule.matches(volume.host)), None)
+
+
 def choose(context: HookContext, rules: Sequence[Rule], volume: StoredVolume) -> tuple[Backend | None, str]:
     """Return the backend of the first rule for the host of *volume*. If it cannot be used here, None and the reason."""
-    rule = next((rule for rule in rules if rule.matches(volume.host)), None)
+    rule = find_rule(rules, volume)
     if rule is not None:
         reason = rule.backend.obstacle(context, volume)
         return (None, f"the backend {rule.backend.kind}: {reason}") if reason else (rule.backend, "")

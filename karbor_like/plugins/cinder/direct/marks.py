@@ -4,6 +4,7 @@ A protect reads the mark itself, in place of a snapshot of Cinder's. Ids are der
 retry finds what an earlier attempt made.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,8 @@ from karbor_like.plugins.objects import CloudObjects
 from karbor_like.plugins.protection import HookContext
 from karbor_like.plugins.toolkit import cloud_objects
 
+LOG = logging.getLogger(__name__)
+
 #: Role of the mark.
 STORAGE_MARK: Final = "storage-mark"
 
@@ -29,7 +32,11 @@ class _Mark:
 
 
 class StorageMarks(CloudObjects):
-    """The marks of the volume of one operation. A volume that was deleted has none: the storage deletes them with it."""
+    """The marks of the volume of one operation.
+
+    A volume that was deleted has none: the storage deletes them with it. Nor has one that Cinder moved to a storage which
+    keeps no marks: what it left behind was deleted likewise.
+    """
 
     noun = "mark in the storage"
     ready = "available"
@@ -72,12 +79,15 @@ class StorageMarks(CloudObjects):
 
     @cached_property
     def _located(self) -> tuple[Backend, StoredVolume]:
-        """The backend and the volume, asked for once. Raises ResourceNotFound if the volume was deleted."""
+        """The backend and the volume, asked for once. Raises ResourceNotFound if there can be no marks."""
         context = self._context
         seen = cloud_objects.fetch(context, Volumes(self.clients), context.resource.id)
         volume = choice.locate(context, seen)
+        rule = choice.find_rule(self._rules, volume)
+        if rule is None and volume.host is not None or rule is not None and not rule.backend.keeps_marks:
+            LOG.warning("volume %s: no storage that keeps marks has it, at the host %s", volume.id, volume.host)
+            raise exception.ResourceNotFound(f"the storage of volume {volume.id} keeps no marks")
         backend, reason = choice.choose(context, self._rules, volume)
-        if backend is None or not backend.keeps_marks:
-            why = reason or f"the backend {backend.kind if backend else ''} keeps no marks"
-            raise exception.ResourceFailed(f"the marks of volume {volume.id} cannot be reached: {why}")
+        if backend is None:
+            raise exception.ResourceFailed(f"the marks of volume {volume.id} cannot be reached: {reason}")
         return backend, volume
