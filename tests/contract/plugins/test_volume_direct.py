@@ -595,6 +595,16 @@ class TestAttached:
         assert service.cinder().volumes.list() == []
         assert subject.digest(host.restore(subject.resource, checkpoint)) == subject.digest(subject.resource.id)
 
+    def test_volume_that_grows_after_its_snapshot(self, host: Host, subject: VolumeSubject) -> None:
+        def extend() -> None:
+            if subject.belongings()["snapshots"] and subject.cinder.volumes.get(subject.resource.id).size == SIZE:
+                subject.cinder.volumes.extend(subject.resource.id, SIZE + 1)
+
+        digest, operation = subject.digest(subject.resource.id), host.operation(OperationType.PROTECT, subject.resource)
+        host.perform(operation, check=extend)
+        assert subject.cinder.volumes.get(subject.resource.id).size == SIZE + 1
+        assert subject.digest(host.restore(subject.resource, operation.checkpoint_id)) == digest
+
     def test_new_volume_that_is_not_zero(self, host: Host, subject: VolumeSubject, meter: Meter) -> None:
         checkpoint, before = protect(host, subject), subject.belongings()
 

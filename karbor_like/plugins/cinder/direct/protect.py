@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Final
 
 from karbor_like import exception
@@ -130,7 +131,9 @@ class Protect(ResourceOperation):
             return backend, writer.write(), opened.mark()
 
     def _open(self, context: HookContext) -> tuple[Backend, AbstractContextManager[VolumeReader]]:
-        volume = choice.locate(context, self._volume(context))
+        # The size is that of the snapshot: the volume may have grown since.
+        size = documents.get(context)["volume"]["size"]
+        volume = replace(choice.locate(context, self._volume(context)), size=size)
         backend, reason = choice.choose(context, self.plugin.rules, volume)
         if backend is None:
             raise errors.CannotOpen(f"volume {volume.id}: {reason}")
