@@ -195,6 +195,20 @@ class TestVolumeDirect(sandbox.CopyContract, sandbox.ProtectionContract):
             host.restore(subject.resource, checkpoint)
         assert subject.belongings() == before
 
+    def test_attachment_of_another_client_after_the_end(
+        self, host: Host, subject: VolumeSubject, checkpoint: str
+    ) -> None:
+        """A restore that was taken over is looked at again when the tenant already uses the volume without a server."""
+        operation = host.operation(OperationType.RESTORE, subject.resource, checkpoint)
+        restored = host.perform(operation)["restored"][subject.resource.key]
+        manager = host.clients.client("cinder", "3.44").attachments
+        used = manager.create(restored, {"host": "client"})["id"]
+        manager.complete(used)
+        operation.journal.intend("attachment")
+        assert not host.release(operation)
+        assert not operation.journal.peek("attachment")
+        assert [each.id for each in manager.list()] == [used]
+
     @pytest.mark.parametrize("kind", [OperationType.PROTECT, OperationType.RESTORE])
     def test_death_at_each_read_and_write(
         self, host: Host, subject: VolumeSubject, meter: Meter, kind: OperationType

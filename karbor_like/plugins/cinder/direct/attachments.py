@@ -62,12 +62,22 @@ class Attachments(CloudObjects):
 
 
 def of_role(context: HookContext, volumes: CloudObjects, role: str) -> Attachments:
-    """Return the attachments of the volume that the journal names as *role*."""
+    """Return the attachments of the volume that the journal names as *role*.
+
+    A restored volume that is complete no longer carries the mark of the operation: others may have attached it since.
+    """
+
+    def is_ours(volume_id: str) -> bool:
+        try:
+            mark = volumes.mark(cloud_objects.fetch(context, volumes, volume_id))
+        except exception.ResourceNotFound:
+            return False
+        return mark is not None and mark.operation_id == context.operation_id
 
     def find() -> Iterable[str]:
         for entry in context.journal.entries():
             if entry.role == role:
-                yield from cloud_objects.candidates(context, volumes, entry)
+                yield from filter(is_ours, cloud_objects.candidates(context, volumes, entry))
 
     return Attachments(volumes.clients, find)
 
