@@ -30,8 +30,6 @@ class AttachBackend(Backend):
     """Volumes that are attached."""
 
     kind: ClassVar[str] = "attach"
-    #: A volume without thin provisioning may show what an earlier volume left there.
-    zeroes_new: ClassVar[bool] = False
     tells_changes: ClassVar[bool] = False
 
     def obstacle(self, context: HookContext, volume: StoredVolume) -> str | None:
@@ -75,6 +73,10 @@ class AttachBackend(Backend):
             unit = iscsiunit.unit_of(connection)
             return iscsi.open_writer(unit, timeout=self.conf.io_timeout, initiator=iscsiunit.initiator())
         return brick.writer(connection, self.conf.io_timeout)
+
+    def zeroes_new(self, connection: Connection) -> bool:
+        # Without thin provisioning, a volume may show what an earlier one left there. In Ceph, zeros would take up space.
+        return connection.get("driver_volume_type") == ceph.TYPE
 
     def _open(self, temporary: StoredVolume, connection: Connection) -> AbstractContextManager[VolumeReader]:
         if connection.get("driver_volume_type") == iscsiunit.TYPE:

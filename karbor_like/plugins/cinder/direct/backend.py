@@ -55,8 +55,6 @@ class Backend(ABC):
     tells_changes: ClassVar[bool] = True
     #: Whether the storage can keep marks below Cinder.
     keeps_marks: ClassVar[bool] = False
-    #: Whether a new volume reads as zero, so that zeros need not be written.
-    zeroes_new: ClassVar[bool] = True
 
     def __init__(self, conf: Any, argument: str) -> None:
         self.conf = conf
@@ -88,6 +86,13 @@ class Backend(ABC):
 
         :param connection: what Cinder answered when it was attached
         """
+
+    def zeroes_new(self, connection: Connection) -> bool:
+        """Return whether a new volume reads as zero, so that zeros need not be written.
+
+        :param connection: as for :meth:`open_writer`
+        """
+        return True
 
     def keep_mark(self, volume: StoredVolume, mark_id: str) -> None:
         """Make a mark of the present content of *volume*, unless it exists. Raises CannotOpen, TargetFailed.

@@ -115,7 +115,7 @@ class Restore(VolumeRestore):
             context.section.restore(
                 DATA,
                 Target(context, writer),
-                empty=backend.zeroes_new,
+                empty=backend.zeroes_new(connection),
                 progress=lambda done: context.report.progress(done, size),
                 check=context.check,
             )

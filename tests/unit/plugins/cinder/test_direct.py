@@ -11,6 +11,7 @@ import pytest
 from karbor_like import exception
 from karbor_like.datapath.errors import CannotOpen
 from karbor_like.plugins.cinder.direct import brick, choice, iscsiunit, names
+from karbor_like.plugins.cinder.direct.attached import AttachBackend
 from karbor_like.plugins.cinder.direct.backend import StoredVolume
 from karbor_like.plugins.cinder.direct.ceph import CephBackend, image_of
 from karbor_like.plugins.cinder.direct.share import ShareBackend
@@ -181,6 +182,12 @@ class TestIscsi:
     def test_answer_that_is_wrong(self, wrong: dict[str, Any]) -> None:
         with pytest.raises(CannotOpen, match="unexpected about an iSCSI target"):
             iscsiunit.unit_of({**self.GOOD, **wrong})
+
+
+@pytest.mark.parametrize(("kind", "zero"), [("rbd", True), ("iscsi", False), ("fibre_channel", False)])
+def test_zeros_of_new_volumes_that_are_attached(kind: str, zero: bool) -> None:
+    """Zeros that are written into Ceph would let the volume take up all of its size there."""
+    assert AttachBackend(CONF, "").zeroes_new({"driver_volume_type": kind}) == zero
 
 
 @pytest.mark.skipif(brick.obstacle() is None, reason="os-brick is installed")
