@@ -50,7 +50,13 @@ def writer(connection: Mapping[str, Any], timeout: float) -> Iterator[VolumeWrit
 
 @contextmanager
 def _connected(connection: Mapping[str, Any]) -> Iterator[Path]:
-    kind = connection.get("driver_volume_type")
+    kind, form = connection.get("driver_volume_type"), connection.get("format")
+    if form not in (None, "raw"):
+        # os-brick returns the path of the file, whose bytes are those of the format.
+        raise errors.CannotOpen(
+            f"a volume that Cinder attaches by {kind!r} in the format {form!r}: it is no device; configure the backend as"
+            " PATTERN:remotefs=DIRECTORY"
+        )
     if reason := obstacle():
         raise errors.CannotOpen(f"a volume that Cinder attaches by {kind!r}: {reason}")
     from os_brick import exception as brick_errors

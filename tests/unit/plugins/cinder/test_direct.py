@@ -199,6 +199,14 @@ def test_device_without_os_brick() -> None:
         pass
 
 
+@pytest.mark.parametrize("open_", [brick.reader, brick.writer])
+def test_file_that_is_no_device(open_: Any) -> None:
+    """The path that os-brick returns is that of the qcow2 file, whose bytes are not those of the volume."""
+    connection = {"driver_volume_type": "nfs", "export": "host:/share", "name": f"volume-{ID}", "format": "qcow2"}
+    with pytest.raises(CannotOpen, match="'nfs' in the format 'qcow2'.*remotefs"), open_(connection, 1):
+        pass
+
+
 def test_rules() -> None:
     rules = choice.parse(
         ["dp@ceph:rbd=volumes", " dp@file : remotefs = /srv/x", "*:attach"], VolumeDirectProtection.kinds, CONF
