@@ -204,11 +204,8 @@ class LibrbdAccess:
         image, period = self._open(snapshot)
         try:
             for span in _spans(0, snapshot.size, period * _FAST_OBJECTS):
-                objects = merged(_extents(self._differences(image, base, span, whole=True)))
-                for changed in objects:
-                    start = changed.offset // period * period
-                    end = min(-(-changed.end // period) * period, snapshot.size)
-                    for part in _spans(start, end, period * _EXACT_OBJECTS):
+                for rows in _rows(self._differences(image, base, span, whole=True), period):
+                    for part in _spans(rows.offset, min(rows.end, snapshot.size), period * _EXACT_OBJECTS):
                         yield from self._differences(image, base, part, whole=False)
         finally:
             self.cluster.close_image(image)
@@ -396,8 +393,15 @@ def _id(snapshot: Snapshot) -> int:
     return snapshot.id
 
 
-def _extents(differences: Sequence[Difference]) -> Iterator[Extent]:
-    return (Extent(offset, length) for offset, length, _ in differences)
+def _rows(differences: Sequence[Difference], period: int) -> Iterator[Extent]:
+    """Round differences outward to rows of objects, each once: of a striped image, a row has many parts of several objects.
+
+    :param period: bytes of a row
+    """
+    rows = {
+        row for offset, length, _ in differences for row in range(offset // period, -(-(offset + length) // period))
+    }
+    return merged(Extent(row * period, period) for row in sorted(rows))
 
 
 def _spans(start: int, end: int, step: int) -> Iterator[Extent]:

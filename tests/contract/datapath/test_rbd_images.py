@@ -31,6 +31,7 @@ MIB = 1024 * 1024
 SIZE = 6 * MIB + 512
 #: layering and exclusive-lock: without maps of objects
 NO_MAPS = 5
+STRIPING = 2
 WAYS: list[Way] = ["librbd", "qemu-nbd"]
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 #: As Cinder finds the snapshots that it removes together with an image.
@@ -155,6 +156,13 @@ class TestMaps:
         images.write(image, {MIB: b"x" * 1000})
         with read(images.location(image, images.snapshot(image)), "librbd", "fast") as reader:
             assert [(extent.offset, extent.length) for extent in reader.allocated()] == [(MIB, 1000)]
+
+    def test_a_striped_image(self, images: Images, way: Way) -> None:
+        """Each object has many ranges of the image."""
+        image = images.create(SIZE, FEATURES | STRIPING, stripe_unit=65536, stripe_count=2)
+        images.write(image, {0: b"x" * 1000})
+        with read(images.location(image, images.snapshot(image)), way, "fast") as reader:
+            assert not uncovered(checked(reader.allocated(), SIZE), (b"x" * 1000).ljust(SIZE, b"\0"))
 
     def test_an_image_that_shrank_and_grew(self, images: Images, way: Way) -> None:
         image = images.create(SIZE)
