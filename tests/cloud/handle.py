@@ -44,7 +44,6 @@ class RealCloud:
         self.rabbitmq = cloud.rabbitmq
         self.ceph = cloud.ceph
         self.memcached = f"{HOST}:{cloud.layout.port('memcached')}"
-        self.s3_url = cloud.layout.object_url
 
     @property
     def volumes(self) -> Path:
@@ -102,13 +101,6 @@ class RealCloud:
                 raise
             return set()  # there has not been any backup
         return {item["name"] for item in listed}
-
-    def ec2_credentials(self, user: str = "alice") -> tuple[str, str]:
-        """Create an access key and a secret key of a user for the S3 API at ``s3_url``."""
-        session = self.session(user)
-        url = f"{self.auth_url}/users/{session.get_user_id()}/credentials/OS-EC2"
-        answer: dict[str, Any] = session.post(url, json={"tenant_id": session.get_project_id()}).json()
-        return answer["credential"]["access"], answer["credential"]["secret"]
 
     def publish(self, service_type: str, url: str) -> None:
         """Publish the endpoint *url* of a service in the catalogue; it may contain ``%(project_id)s``."""
