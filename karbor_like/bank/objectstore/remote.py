@@ -1,8 +1,9 @@
 """The common part of stores that keep their objects in one container of a service, over HTTP."""
 
+import contextlib
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, Final, TypeVar
 
 from oslo_config import cfg
@@ -20,6 +21,9 @@ FULL: Final = frozenset({413, 507})
 # 409: a newer version exists, by a clock that differs; 422: the body did not arrive as it was sent; 499: disconnected.
 TRANSIENT: Final = frozenset({408, 409, 412, 422, 429, 498, 499})
 PAST_THE_END: Final = 416
+
+#: What clients, and the readers of their responses, raise if a response has another shape: they check none.
+_NONSENSE: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
 class PastTheEndError(errors.BankError):
@@ -178,6 +182,19 @@ class RemoteStore(base.ObjectStore):
         :raises TimeoutError: it has not ended in time, however many bytes arrived
         """
         return deadline.within(self._total, self._name(key), request)
+
+    @contextlib.contextmanager
+    def _understanding(self, key: str) -> Iterator[None]:
+        """Read a response within the block.
+
+        :raises ConnectionFailed: a member is missing or nonsense. The response may be that of a proxy in between
+        """
+        try:
+            yield
+        except _NONSENSE as error:
+            raise errors.ConnectionFailed(
+                f"{self._name(key)}: the response is not understood: {type(error).__name__}: {error}"
+            ) from error
 
     def _name(self, key: str) -> str:
         return f"{self.container_noun} {self._container}: {key}"

@@ -99,7 +99,8 @@ class S3Store(remote.RemoteStore):
 
     def stat(self, key: str) -> base.ObjectInfo:
         response = self._call(key, "head_object", Key=layout.check_key(key))
-        return base.ObjectInfo(key, response["ContentLength"], response["LastModified"].astimezone(UTC))
+        with self._understanding(key):
+            return base.ObjectInfo(key, response["ContentLength"], response["LastModified"].astimezone(UTC))
 
     def delete(self, key: str) -> None:
         self.stat(key)  # S3 does not report whether there was an object to delete
@@ -128,15 +129,17 @@ class S3Store(remote.RemoteStore):
     ) -> tuple[Sequence[base.ObjectInfo], str | None]:
         after = {"StartAfter": marker} if position is None else {"ContinuationToken": position}
         response = self._call(prefix, "list_objects_v2", Prefix=prefix, MaxKeys=limit, **after)
-        page = [_info(row) for row in response.get("Contents", [])]
-        if not response["IsTruncated"]:
+        with self._understanding(prefix):
+            if response.keys() <= {"ResponseMetadata"}:
+                raise LookupError("it is no listing")  # an empty page would hide objects
+            page = [_info(row) for row in response.get("Contents", [])]
+        token = response.get("NextContinuationToken")
+        # Some services leave it out if it is false.
+        if not response.get("IsTruncated", bool(token)):
             return page, None
-        try:
-            return page, response["NextContinuationToken"]
-        except KeyError:
-            raise errors.ConnectionFailed(
-                f"{self._name(prefix)}: S3 truncated a listing without a continuation token"
-            ) from None
+        if not token:
+            raise errors.ConnectionFailed(f"{self._name(prefix)}: S3 truncated a listing without a continuation token")
+        return page, token
 
     def _create_container(self, key: str) -> None:
         location = {"LocationConstraint": self._region}
@@ -155,7 +158,8 @@ class S3Store(remote.RemoteStore):
             return _content(key, response) if method == "get_object" else response
 
         try:
-            response = self._in_time(key, request)
+            with self._understanding(key):
+                response = self._in_time(key, request)
             self._seen |= method != "create_bucket"
             return response
         except boto_errors.ClientError as error:
@@ -168,8 +172,9 @@ class S3Store(remote.RemoteStore):
             raise errors.ConnectionFailed(f"{self._name(key)}: S3 did not answer: {error}") from error
 
     def _translate(self, key: str, response: Mapping[str, Any], seen: bool) -> errors.BankError:
-        code, status = response["Error"].get("Code", ""), response["ResponseMetadata"]["HTTPStatusCode"]
-        message = f"{self._name(key)}: S3 answered {status} {code}: {response['Error'].get('Message', '')}"
+        refusal, status = response.get("Error", {}), response["ResponseMetadata"]["HTTPStatusCode"]
+        code = refusal.get("Code", "")
+        message = f"{self._name(key)}: S3 answered {status} {code}: {refusal.get('Message', '')}"
         if code == "BucketAlreadyOwnedByYou":
             return _AlreadyOwnedError(message)
         if code in _FULL or status in remote.FULL:

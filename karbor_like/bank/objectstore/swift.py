@@ -167,8 +167,9 @@ class SwiftStore(remote.RemoteStore):
 
     def stat(self, key: str) -> base.ObjectInfo:
         headers = self._call(key, "head_object", layout.check_key(key))
-        modified = datetime.fromtimestamp(float(headers["x-timestamp"]), UTC)
-        return base.ObjectInfo(key, int(headers["content-length"]), modified)
+        with self._understanding(key):
+            modified = datetime.fromtimestamp(float(headers["x-timestamp"]), UTC)
+            return base.ObjectInfo(key, int(headers["content-length"]), modified)
 
     def delete(self, key: str) -> None:
         self._call(key, "delete_object", layout.check_key(key))
@@ -221,7 +222,8 @@ class SwiftStore(remote.RemoteStore):
     ) -> tuple[Sequence[base.ObjectInfo], str | None]:
         after = marker if position is None else position
         _, rows = self._call(prefix, "get_container", prefix=prefix, marker=after, limit=limit)
-        return [_info(row) for row in rows], None if len(rows) < limit else rows[-1]["name"]
+        with self._understanding(prefix):
+            return [_info(row) for row in rows], None if len(rows) < limit else rows[-1]["name"]
 
     def _create_container(self, key: str) -> None:
         self._call(key, "put_container")
@@ -230,7 +232,8 @@ class SwiftStore(remote.RemoteStore):
         """Call *method* of a connection on the container."""
         connection = self._take()
         try:
-            response = self._in_time(key, lambda: getattr(connection, method)(self._container, *args, **kwargs))
+            with self._understanding(key):
+                response = self._in_time(key, lambda: getattr(connection, method)(self._container, *args, **kwargs))
             self._seen |= method != "put_container"
         except swiftclient.ClientException as error:
             if error.http_status in remote.TRANSIENT or not error.http_status:
@@ -242,6 +245,9 @@ class SwiftStore(remote.RemoteStore):
             raise _translate_keystone(error) from error
         except TimeoutError as error:  # the thread of the request still uses the connection
             raise errors.ConnectionFailed(f"{self._name(key)}: Swift did not answer: {error}") from error
+        except errors.ConnectionFailed:
+            connection.close()
+            raise
         except _BROKEN as error:
             connection.close()
             raise errors.ConnectionFailed(f"{self._name(key)}: Swift did not answer: {error}") from error

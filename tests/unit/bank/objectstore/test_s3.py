@@ -235,6 +235,69 @@ def test_a_listing_that_ends_in_the_middle(store: s3.S3Store, server: scripted.S
         store.list("a/")
 
 
+ROW = {"Key": "a/1", "Size": "1", "LastModified": "2030-01-01T00:00:00Z"}
+
+
+def xml(**members: str) -> str:
+    return "".join(f"<{name}>{value}</{name}>" for name, value in members.items())
+
+
+def without(name: str) -> str:
+    return xml(Contents=xml(**{key: value for key, value in ROW.items() if key != name}), IsTruncated="false")
+
+
+def document(members: str) -> Answer:
+    return Answer(200, {"Content-Type": "application/xml"}, f"<ListBucketResult>{members}</ListBucketResult>".encode())
+
+
+def test_a_listing_need_not_say_that_it_is_complete(store: s3.S3Store, server: scripted.Server) -> None:
+    pages = iter([xml(NextContinuationToken="one", Contents=xml(**ROW)), xml(Name="karbor")])
+    server.answer = lambda request: document(next(pages))
+    assert [info.key for info in store.list("a/")] == ["a/1"]
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(body=b"<html><body>down for maintenance</body></html>"),
+        Answer(),
+        *(document(without(name)) for name in ROW),
+        document(xml(Contents=xml(**{**ROW, "Size": "many"}))),
+        document(xml(Contents=xml(**{**ROW, "LastModified": "noon"}))),
+        document(xml(Contents=xml(**ROW) + xml(Size="2"))),
+    ],
+    ids=["page", "nothing", *ROW, "size", "time", "twice"],
+)
+def test_a_listing_that_is_none(store: s3.S3Store, server: scripted.Server, answer: Answer) -> None:
+    server.answer = lambda request: answer
+    with pytest.raises(errors.ConnectionFailed, match="bucket karbor: a/.*is not understood"):
+        store.list("a/")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(),
+        Answer(200, {"Last-Modified": "nonsense"}),
+        # To itself, so that boto3 follows it again and again.
+        Answer(301),
+    ],
+    ids=["without a time", "nonsense", "endless"],
+)
+@pytest.mark.parametrize("call", ["stat", "delete"])
+def test_a_head_that_is_none(store: s3.S3Store, server: scripted.Server, answer: Answer, call: str) -> None:
+    server.answer = lambda request: answer
+    with pytest.raises(errors.ConnectionFailed, match="bucket karbor: a/b.*is not understood"):
+        CALLS[call](store)
+
+
+def test_a_redirection_without_an_error(store: s3.S3Store, server: scripted.Server) -> None:
+    server.answer = lambda request: Answer(300)
+    with pytest.raises(errors.BankError, match="answered 300"):
+        store.get("a/b")
+
+
 def test_a_bucket_of_another_account(store: s3.S3Store, server: scripted.Server) -> None:
     server.answer = lambda request: refusal(
         *((409, "BucketAlreadyExists") if request.path == "/karbor" else (404, "No"))

@@ -366,6 +366,22 @@ def test_a_listing_that_ends_in_the_middle(
         store.list("a/")
 
 
+@pytest.mark.parametrize("call", ["stat", "list"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(body=b"<html>down for maintenance</html>"),
+        Answer(200, {"X-Timestamp": "nonsense"}, b'{"error": 1}'),
+        Answer(200, {"X-Timestamp": "1e99"}, b'[{"name": "a/1", "bytes": 1}]'),
+    ],
+    ids=["page", "nonsense", "missing"],
+)
+def test_a_response_that_is_not_swifts(store: swift.SwiftStore, cloud: Tempauth, answer: Answer, call: str) -> None:
+    cloud.answer = lambda request: answer
+    with pytest.raises(errors.ConnectionFailed, match="container karbor: a/.*is not understood"):
+        CALLS[call](store)
+
+
 def test_a_container_that_cannot_be_created(store: swift.SwiftStore, cloud: Tempauth) -> None:
     cloud.answer = lambda request: Answer(404)
     with pytest.raises(errors.ConnectionFailed, match="could not be created"):
