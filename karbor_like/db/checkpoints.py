@@ -148,8 +148,11 @@ def never_complete() -> sa.ColumnElement[bool]:
     return sa.and_(Checkpoint.status == states.ERROR, Checkpoint.logical_bytes.is_(None))
 
 
-def failed(session: orm.Session, provider_id: str, before: datetime, limit: int) -> Sequence[Checkpoint]:
-    """Return checkpoints of a provider that failed before *before* and never became available, oldest first."""
+def failed(session: orm.Session, provider_id: str, before: datetime, after: str, limit: int) -> Sequence[Checkpoint]:
+    """Return checkpoints of a provider that failed before *before* and never became available, in the order of their ids.
+
+    :param after: only those whose ids are greater
+    """
     query = (
         sa.select(Checkpoint)
         .where(
@@ -157,8 +160,9 @@ def failed(session: orm.Session, provider_id: str, before: datetime, limit: int)
             Checkpoint.deleted_at.is_(None),
             never_complete(),
             sa.func.coalesce(Checkpoint.updated_at, Checkpoint.created_at) < before,
+            Checkpoint.id > after,
         )
-        .order_by(Checkpoint.created_at, Checkpoint.id)
+        .order_by(Checkpoint.id)
         .limit(limit)
     )
     return session.execute(query).scalars().all()

@@ -10,10 +10,13 @@ from sqlalchemy import orm
 from karbor_like.db import session as db_session
 from karbor_like.db.models import PeriodicJob
 
-#: How the name of a job begins; the id of a provider follows.
+#: How the names of jobs begin; the id of a provider follows.
 COLLECT: Final = "collect "
+FAILED: Final = "failed "
 #: Member of the result of :data:`COLLECT`: the bytes that the bank holds.
 STORED_BYTES: Final = "stored_bytes"
+#: Member of the result of :data:`FAILED`: the checkpoint after which the next run continues; empty for the first one.
+LAST: Final = "last"
 
 
 def take(session: orm.Session, name: str, owner: str, seconds: float) -> bool:

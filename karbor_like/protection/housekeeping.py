@@ -60,7 +60,7 @@ class Housekeeping:
             self._run_job(f"orphans {provider.id}", conf.orphan_interval, functools.partial(self._orphans, provider))
             if conf.keep_failed_days:
                 self._run_job(
-                    f"failed {provider.id}", _FAILED_SECONDS, functools.partial(self._delete_failed, provider)
+                    f"{jobs.FAILED}{provider.id}", _FAILED_SECONDS, functools.partial(self._delete_failed, provider)
                 )
         if conf.reaper_interval and self._env.conf.service_auth.auth_type:
             self._run_job("reaper", conf.reaper_interval, self._search)
@@ -95,9 +95,16 @@ class Housekeeping:
         return True
 
     def _delete_failed(self, provider: Provider) -> bool:
-        number = delete_failed(self._env, provider, self._env.conf.protection.keep_failed_days)
-        if number:
-            LOG.info("%d checkpoints of provider %s that failed are being deleted", number, provider.name)
+        with self._env.database.reader() as session:
+            results = jobs.results(session, jobs.FAILED)
+        previous, _ = results.get(provider.id, ({}, None))
+        run = delete_failed(
+            self._env, provider, self._env.conf.protection.keep_failed_days, previous.get(jobs.LAST, "")
+        )
+        result = {jobs.LAST: run.last}
+        self._env.database.write(lambda session: jobs.record(session, f"{jobs.FAILED}{provider.id}", result))
+        if run.deleted:
+            LOG.info("%d checkpoints of provider %s that failed are being deleted", run.deleted, provider.name)
         return True
 
     def _collect(self, provider: Provider) -> bool:

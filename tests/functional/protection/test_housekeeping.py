@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from karbor_like import exception
+from karbor_like.bank import errors
 from karbor_like.control import database as archived
 from karbor_like.control import recovery
 from karbor_like.db import jobs
@@ -360,27 +361,78 @@ def test_the_collection_counts_what_the_bank_holds(site: Site):
     assert result == {jobs.STORED_BYTES: sum(packs)}
 
 
-def test_checkpoints_that_failed_long_ago_are_deleted_unless_they_were_complete(site: Site):
-    site.cloud.plant({"a": [], "b": []})
-    complete = site.protect("a")["id"]
-    site.wait(complete, "available")
-    site.cloud.fault(**{"main:b": "fail"})
-    old, recent = (site.protect("b")["id"] for _ in range(2))
-    for checkpoint_id in (old, recent):
-        site.wait(checkpoint_id, "error")
+OLD = {"updated_at": datetime(2020, 1, 1, tzinfo=UTC), "logical_bytes": None}
+
+
+def complete(site: Site) -> str:
+    """A checkpoint whose status was reset to error after it was complete."""
+    created = site.protect("a")["id"]
+    site.wait(created, "available")
     unwrap(
         lambda: site.endpoint.reset_checkpoint(
-            site.context(), provider_id=PROVIDER, checkpoint_id=complete, state="error"
+            site.context(), provider_id=PROVIDER, checkpoint_id=created, state="error"
         )
     )
-    provider = site.env.providers.get(PROVIDER)
-    values = {"updated_at": datetime(2020, 1, 1, tzinfo=UTC), "logical_bytes": None}
-    for checkpoint_id in (complete, old):
-        change(site, checkpoint_id, values)
+    return created
 
-    assert failed.delete_failed(site.env, provider, 7) == 1
+
+def incomplete(site: Site, number: int = 1) -> list[str]:
+    created = [site.protect("b")["id"] for _ in range(number)]
+    for checkpoint_id in created:
+        site.wait(checkpoint_id, "error")
+    return created
+
+
+def test_checkpoints_that_failed_long_ago_are_deleted_unless_they_were_complete(site: Site):
+    site.cloud.plant({"a": [], "b": []})
+    kept = complete(site)
+    site.cloud.fault(**{"main:b": "fail"})
+    old, recent = incomplete(site, 2)
+    provider = site.env.providers.get(PROVIDER)
+    for checkpoint_id in (kept, old):
+        change(site, checkpoint_id, OLD)
+
+    assert failed.delete_failed(site.env, provider, 7) == (1, "")
     assert site.wait(old, "deleted", "error-deleting").reason is None
-    assert failed.delete_failed(site.env, provider, 7) == 0
-    assert [site.checkpoint(checkpoint_id).status for checkpoint_id in (complete, recent)] == ["error", "error"]
+    assert failed.delete_failed(site.env, provider, 7) == (0, "")
+    assert [site.checkpoint(checkpoint_id).status for checkpoint_id in (kept, recent)] == ["error", "error"]
     with pytest.raises(exception.NotFound):
         provider.bank.checkpoints.get(old)
+
+
+def test_failed_checkpoints_that_are_kept_do_not_delay_later_ones(site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(failed, "_BATCH", 1)
+    site.cloud.plant({"a": [], "b": []})
+    site.cloud.fault(**{"main:b": "fail"})
+    kept, [old] = complete(site), incomplete(site)
+    for checkpoint_id in (kept, old):
+        change(site, checkpoint_id, OLD)
+    due = sa.update(PeriodicJob).where(PeriodicJob.name == f"failed {PROVIDER}").values(due_at=OLD["updated_at"])
+    for _ in range(2):
+        Housekeeping(site.env).run_due()
+        site.env.database.write(lambda session: session.execute(due))
+    assert site.wait(old, "deleted", "error-deleting").reason is None
+    assert site.checkpoint(kept).status == "error"
+
+
+def test_a_bank_that_does_not_answer_is_asked_once_in_a_run(site: Site, monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+
+    def answer(key: str, *args: Any) -> Any:
+        asked.append(key)
+        raise errors.ConnectionFailed("no answer")
+
+    site.cloud.plant({"b": []})
+    site.cloud.fault(**{"main:b": "fail"})
+    old = sorted(incomplete(site, 2))
+    for checkpoint_id in old:
+        change(site, checkpoint_id, OLD)
+    provider = site.env.providers.get(PROVIDER)
+    for name in ("get", "list", "stat"):
+        monkeypatch.setattr(provider.bank.store, name, answer)
+    last = ""
+    for checkpoint_id in old:
+        _, last = failed.delete_failed(site.env, provider, 7, last)
+        assert last == checkpoint_id
+    assert failed.delete_failed(site.env, provider, 7, last) == (0, "")
+    assert len(asked) == len(old)
