@@ -74,9 +74,10 @@ def results(session: db_session.Queryable, prefix: str) -> Mapping[str, tuple[Ma
     return {row.name.removeprefix(prefix): (row.result, row.result_at) for row in session.execute(query)}
 
 
-def done_times(session: db_session.Queryable, prefix: str) -> Mapping[str, datetime]:
-    """Return when the jobs whose names begin with *prefix* last succeeded, by the rest of the name."""
-    query = sa.select(PeriodicJob.name, PeriodicJob.done_at).where(
-        PeriodicJob.name.startswith(prefix, autoescape=True), PeriodicJob.done_at.is_not(None)
-    )
+def done_times(session: db_session.Queryable, prefix: str) -> Mapping[str, datetime | None]:
+    """Return when the jobs whose names begin with *prefix* last succeeded, by the rest of the name.
+
+    None: it has been taken, and has never succeeded.
+    """
+    query = sa.select(PeriodicJob.name, PeriodicJob.done_at).where(PeriodicJob.name.startswith(prefix, autoescape=True))
     return {row.name.removeprefix(prefix): row.done_at for row in session.execute(query)}

@@ -204,6 +204,11 @@ COLLECTION_AGE = Figure(
     "Time since the last garbage collection of a provider's bank that succeeded.",
     "provider_id",
 )
+COLLECTED = Figure(
+    "karbor_like_bank_collected",
+    "1 if a garbage collection of the bank of the provider has ever succeeded, 0 if services have only tried.",
+    "provider_id",
+)
 PLANS = Figure(
     "karbor_like_plans", "Plans. scheduled is true if an enabled scheduled operation protects them.", "scheduled"
 )

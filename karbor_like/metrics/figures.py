@@ -101,11 +101,12 @@ def _services(look: _Look) -> Iterator[GaugeMetricFamily]:
     yield families.BANKS.family(((provider_id,), float(provider_id not in unreachable)) for provider_id in known)
     # Of all services: a collection is overdue, too, if no service runs. Providers that were removed are in no report.
     loaded = {provider["id"] for provider in _providers(rows)}
+    done_times = periodic_jobs.done_times(look.connection, periodic_jobs.COLLECT)
+    times = {provider_id: done_times[provider_id] for provider_id in sorted(loaded & done_times.keys())}
     yield families.COLLECTION_AGE.family(
-        ((provider_id,), look.age(done_at))
-        for provider_id, done_at in periodic_jobs.done_times(look.connection, periodic_jobs.COLLECT).items()
-        if provider_id in loaded
+        ((provider_id,), look.age(done_at)) for provider_id, done_at in times.items() if done_at
     )
+    yield families.COLLECTED.family(((provider_id,), float(bool(done_at))) for provider_id, done_at in times.items())
     results = periodic_jobs.results(look.connection, periodic_jobs.COLLECT)
     counted = {provider_id: results[provider_id] for provider_id in sorted(loaded & results.keys())}
     yield families.BANK_STORED.family(

@@ -126,6 +126,11 @@ def test_services_banks_and_collections(site):
     # It has never succeeded; the third is of a provider that no service has any more.
     assert found.get_sample_value(age, {"provider_id": OTHER}) is None
     assert found.get_sample_value(age, {"provider_id": "3" * 36}) is None
+    collected = [
+        found.get_sample_value("karbor_like_bank_collected", {"provider_id": provider_id})
+        for provider_id in (PROVIDER, OTHER, "3" * 36)
+    ]
+    assert collected == [1, 0, None]
     stored = "karbor_like_bank_stored_bytes"
     assert found.get_sample_value(stored, {"provider_id": PROVIDER}) == 2**40
     assert 0 <= found.get_sample_value("karbor_like_bank_stored_age_seconds", {"provider_id": PROVIDER}) < 3600
