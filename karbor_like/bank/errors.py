@@ -35,6 +35,9 @@ class BankFull(BankError, exception.BankUnavailable):
 class ConnectionFailed(BankError, exception.BankUnavailable):
     """The store did not answer, or the answer was cut short. Retrying may help."""
 
+    #: When the store last answered any request before it was sent this one, monotonic seconds; None if that is unknown.
+    answered: float | None = None
+
     #: Who did not answer.
     peer: ClassVar[str] = "the bank of the provider"
     public = f"{peer} does not answer; try again later"

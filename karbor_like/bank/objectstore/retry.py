@@ -24,6 +24,8 @@ class RetryingStore(base.ObjectStore):
     Other errors are not retried. Every operation is idempotent, because objects are whole and the same bytes are put. If a
     retried ``delete`` does not find its object, the lost response was a success, and so is the call.
 
+    The ConnectionFailed that it raises says when *inner* had last ``answered``.
+
     :param policy: limits the retries
     """
 
@@ -33,6 +35,8 @@ class RetryingStore(base.ObjectStore):
         self.frees_room_at_once = inner.frees_room_at_once
         self._policy = policy
         self._clock = clock
+        #: When a request was last answered, monotonic seconds.
+        self._answered: float | None = None
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(errors.ConnectionFailed),
             stop=self._must_stop,
@@ -75,16 +79,28 @@ class RetryingStore(base.ObjectStore):
         self._inner.close()
 
     def _call(self, function: Callable[[], _T]) -> _T:
-        return self._retrying(_run, self._clock.monotonic() + self._policy.total, function)
+        # Later answers, to other threads, say nothing about the path of this request.
+        answered = self._answered
+        try:
+            return self._retrying(self._run, self._clock.monotonic() + self._policy.total, function)
+        except errors.ConnectionFailed as error:
+            error.answered = answered
+            raise
+
+    def _run(self, deadline: float, function: Callable[[], _T]) -> _T:
+        try:
+            result = function()
+        except errors.BankError as error:
+            if not isinstance(error, errors.ConnectionFailed):
+                self._answered = self._clock.monotonic()
+            raise
+        self._answered = self._clock.monotonic()
+        return result
 
     def _must_stop(self, state: tenacity.RetryCallState) -> bool:
         deadline: float = state.args[0]
         is_late = self._clock.monotonic() + state.upcoming_sleep > deadline
         return is_late or state.attempt_number >= self._policy.attempts
-
-
-def _run(deadline: float, function: Callable[[], _T]) -> _T:
-    return function()
 
 
 def _log(state: tenacity.RetryCallState) -> None:

@@ -25,42 +25,80 @@ T = TypeVar("T")
 
 #: Longest pause between two calls, seconds.
 _PAUSE: Final = 1.0
+#: How many outages of a bank one call outlasts. If it meets more, one of its requests may fail every time: the pauses between
+#: attempts, which grow, are the better wait.
+_OUTAGES: Final = 5
 
 
-def outlast(claim: ActiveClaim, call: Callable[[], T]) -> T:
+class _Outages:
+    """The outages that one call meets. A bank may answer between two of them for hours."""
+
+    def __init__(self, lease: float) -> None:
+        self._lease = lease
+        self._number = 0
+        self._began = 0.0
+        self._failed = 0.0
+
+    def __bool__(self) -> bool:
+        return self._number > 0
+
+    def add(self, error: Exception, now: float) -> float:
+        """Add a failure of the call at *now*, monotonic seconds. Return how long the outage has lasted."""
+        if not self or self._was_over(error):
+            self._number += 1
+            self._began = now
+        self._failed = now
+        return now - self._began
+
+    def _was_over(self, error: Exception) -> bool:
+        """Return whether the bank answered when an outage that began at the previous failure would have been too long.
+
+        An earlier answer does not end an outage: a bank may fail every second request, or every put.
+        """
+        answered = error.answered if isinstance(error, errors.ConnectionFailed) else None
+        return answered is not None and answered >= self._failed + self._lease
+
+    def are_too_long(self, now: float) -> bool:
+        return self._number > _OUTAGES or (self._number > 0 and now - self._began >= self._lease)
+
+
+def outlast(
+    claim: ActiveClaim,
+    call: Callable[[], T],
+    failed: Callable[[Exception, float], object] = lambda error, seconds: None,
+) -> T:
     """Return the result of *call*, which is repeated while the database or the bank is unavailable.
 
     :param call: idempotent
+    :param failed: called with each error that means an outage, and the seconds that the outage has lasted
     :raises LeaseLost: the claim is lost, perhaps because the database was unavailable for too long
-    :raises ConnectionFailed: the bank was unavailable for as long as a lease lasts
+    :raises ConnectionFailed: the bank was unavailable for as long as a lease lasts, or repeatedly
     """
-    began: float | None = None
+    outages = _Outages(claim.lease)
 
     def attempt() -> T:
-        nonlocal began
         claim.ensure_held()
         try:
             return call()
         except Exception as error:
-            if began is None and _is_outage(error):
-                began = claim.clock.monotonic()
-                LOG.warning("Operation %s waits: %s", claim.operation_id, error)
+            if _is_outage(error):
+                seconds = outages.add(error, claim.clock.monotonic())
+                if not seconds:
+                    LOG.warning("Operation %s waits: %s", claim.operation_id, error)
+                failed(error, seconds)
             raise
-
-    def is_over(state: tenacity.RetryCallState) -> bool:
-        return began is not None and claim.clock.monotonic() - began >= claim.lease
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_is_outage),
         wait=tenacity.wait_random_exponential(multiplier=0.1, max=_PAUSE),
-        stop=is_over,
+        stop=lambda state: outages.are_too_long(claim.clock.monotonic()),
         sleep=claim.clock.sleep,
         reraise=True,
     )
     try:
         result = retrying(attempt)
     except exception.LeaseLost:
-        if began is not None:
+        if outages:
             claim.interrupt("the database or the bank is unavailable")
         raise
     except db_exception.DBError as error:
@@ -68,7 +106,7 @@ def outlast(claim: ActiveClaim, call: Callable[[], T]) -> T:
             claim.interrupt("the database is unavailable")
             claim.ensure_held()
         raise
-    if began is not None:
+    if outages:
         LOG.info("Operation %s continues", claim.operation_id)
     return result
 

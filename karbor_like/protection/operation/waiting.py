@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import timedelta
 from typing import TypeVar
 
 from karbor_like.bank import errors
@@ -26,18 +26,13 @@ class Waiting:
 
     def outlast(self, call: Callable[[], T]) -> T:
         """Return the result of *call*, which is repeated during an outage: see :func:`.outage.outlast`."""
-        since: datetime | None = None
 
-        def attempt() -> T:
-            nonlocal since
-            try:
-                return call()
-            except errors.ConnectionFailed as error:
-                since = since or self._database.claim.clock.now()
+        def failed(error: Exception, seconds: float) -> None:
+            if isinstance(error, errors.ConnectionFailed):
+                since = self._database.claim.clock.now() - timedelta(seconds=seconds)
                 self._begin(f"waiting for {error.peer} since {since:%Y-%m-%d %H:%M:%S} UTC")
-                raise
 
-        result = outage.outlast(self._database.claim, attempt)
+        result = outage.outlast(self._database.claim, call, failed)
         self.end()
         return result
 

@@ -1,5 +1,6 @@
 """How often progress is recorded, and what is not lost when it is throttled."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,29 @@ def test_a_wait_for_the_bank_is_said_until_bytes_move(site: Site, database, wait
         assert site.operation().error_info is None
 
     waiting.outlast(transfer)
+
+
+def test_a_second_wait_is_said_with_its_own_time(site: Site, clock: ManualClock, database, waiting, recorder):
+    failures = [errors.ConnectionFailed("/srv/bank: no answer") for _ in range(2)]
+    texts = []
+
+    def transfer() -> None:
+        texts.append(site.operation().error_info)
+        recorder.progress(1, 9)
+        if failures:
+            clock.advance(4000)
+            database.claim.extend(clock.monotonic())
+            failure = failures.pop()
+            failure.answered = clock.monotonic()
+            raise failure
+
+    start = clock.now()
+    waiting.outlast(transfer)
+    said = [
+        f"waiting for the bank of the provider since {start + timedelta(seconds=4000 * n):%Y-%m-%d %H:%M}"
+        for n in (1, 2)
+    ]
+    assert [text and text[: len(said[0])] for text in texts] == [None, *said]
 
 
 def test_a_wait_is_said_until_the_call_has_ended_and_never_of_an_ended_operation(site: Site, database):
