@@ -62,6 +62,13 @@ _DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP})
 _IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EISDIR})
 #: Answers of a file system that does not have an operation, or does not take a name.
 _UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EILSEQ})
+#: Its limits that are too low: of the size of a file, and of the directories in a directory.
+_LIMITS: Final = frozenset({errno.EFBIG, errno.EMLINK})
+#: Answers of a file system whose own structures are damaged, which waiting does not repair.
+_DAMAGED: Final = frozenset({errno.EUCLEAN, errno.EBADMSG})
+# All others count as an outage of the bank. EIO too: a soft NFS mount, and file systems in user space, answer it if
+# their server is unreachable. So does a disk with a defect, for which an operation waits until it is cancelled, and says so.
+# That is the lesser evil: if EIO failed operations, each short outage of a network mount would undo the work of hours.
 
 #: Maximum bytes of a path, and of a name in it, on Linux. A file system may take less.
 _PATH_BYTES: Final = 4095
@@ -297,7 +304,7 @@ class FilesystemStore(base.ObjectStore):
                 f"{message}: {longest!r} has {len(longest)} bytes, and names on this file system have at most {limit}; a bank"
                 f" needs {_NAME_BYTES}, so move it to another file system"
             )
-        if error.errno in _UNSUPPORTED or error.errno == errno.EEXIST:
+        if error.errno in _UNSUPPORTED | _LIMITS or error.errno == errno.EEXIST:
             return errors.Unsuitable(
                 f"{message}; the file system does not do what a bank needs, so move it to another one"
             )
@@ -309,6 +316,8 @@ class FilesystemStore(base.ObjectStore):
             return errors.AccessDenied(
                 f"{message}; the service must own the directory, which must not contain symbolic links"
             )
+        if error.errno in _DAMAGED:
+            return errors.BankError(f"{message}; check and repair the file system")
         return errors.ConnectionFailed(message)
 
 

@@ -209,6 +209,11 @@ def test_a_key_is_not_the_folder_of_another(store: filesystem.FilesystemStore, f
         (errno.EROFS, errors.AccessDenied),
         (errno.EIO, errors.ConnectionFailed),
         (errno.ESTALE, errors.ConnectionFailed),
+        (errno.ETIMEDOUT, errors.ConnectionFailed),
+        (errno.EHOSTDOWN, errors.ConnectionFailed),
+        (errno.ENOTCONN, errors.ConnectionFailed),
+        (errno.EUCLEAN, errors.BankError),
+        (errno.EBADMSG, errors.BankError),
     ],
 )
 def test_a_put_that_fails_leaves_nothing(
@@ -220,8 +225,9 @@ def test_a_put_that_fails_leaves_nothing(
     error: type[errors.BankError],
 ) -> None:
     store.put("old", b"x")
-    with failing(monkeypatch, call, number), pytest.raises(error, match="a/b"):
+    with failing(monkeypatch, call, number), pytest.raises(error, match="a/b") as caught:
         store.put("a/b", b"y")
+    assert type(caught.value) is error
     assert [info.key for info in store.list("")] == ["old"]
     assert os.listdir(root / ".tmp") == []
 
@@ -249,7 +255,14 @@ def test_a_file_system_that_cannot_flush_directories_holds_a_bank(
 
 @pytest.mark.parametrize(
     ("call", "number"),
-    [("fsync", errno.ENOTSUP), ("mkdir", errno.EINVAL), ("rename", errno.EINVAL), ("rename", errno.EEXIST)],
+    [
+        ("fsync", errno.ENOTSUP),
+        ("fsync", errno.EFBIG),
+        ("mkdir", errno.EINVAL),
+        ("mkdir", errno.EMLINK),
+        ("rename", errno.EINVAL),
+        ("rename", errno.EEXIST),
+    ],
 )
 def test_a_file_system_that_lacks_what_a_bank_needs_is_refused(
     store: filesystem.FilesystemStore, monkeypatch: pytest.MonkeyPatch, call: str, number: int
