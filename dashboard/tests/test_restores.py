@@ -155,7 +155,7 @@ class DetailTest(Case):
         checkpoint = self.checkpoint(self.plan())
         of = {"provider_id": PROVIDER, "checkpoint_id": checkpoint["id"], "parameters": {}}
         restore = self.alice.post("/restores", {"restore": of})["restore"]
-        made = {"resources_status": {f"{SERVER}#{SERVER_ID}": "available"}, "resources_reason": {}}
+        made = {"resources_status": {f"{SERVER}#{SERVER_ID}": "available"}, "resources_reason": {}, "status": "success"}
         self.database.write(lambda session: RESTORES.update(session, restore["id"], made))
         response = self.client.get(address("detail", restore["id"]))
         self.assertContains(response, reverse("horizon:project:instances:detail", args=[SERVER_ID]))
@@ -192,7 +192,7 @@ class DetailTest(Case):
         checkpoint = self.checkpoint(self.plan())
         of = {"provider_id": PROVIDER, "checkpoint_id": checkpoint["id"], "parameters": {}}
         restore = self.alice.post("/restores", {"restore": of})["restore"]
-        made = {"resources_status": {f"{SERVER}#{SERVER_ID}": "available"}, "resources_reason": {}}
+        made = {"resources_status": {f"{SERVER}#{SERVER_ID}": "available"}, "resources_reason": {}, "status": "success"}
 
         def change(session):
             RESTORES.update(session, restore["id"], made)

@@ -139,10 +139,28 @@ def verification(row: models.Restore | models.Verification, progress: Mapping[st
         "checkpoint_id": row.checkpoint_id,
         "parameters": row.parameters or {},
         "status": row.status,
-        "resources_status": row.resources_status or {},
-        "resources_reason": row.resources_reason or {},
+        **_results(row, progress),
         **progress,
         "reason": row.reason or progress["reason"],
+    }
+
+
+def _results(row: models.Restore | models.Verification, progress: Mapping[str, Any]) -> Json:
+    """Return the statuses and reasons of the resources; those of a restore that runs by the new ones, as far as they exist.
+
+    The end of the operation writes them to the row. Until then they are taken from the progress: to write all of them at each
+    change would take time quadratic in their number.
+    """
+    if row.status != states.IN_PROGRESS and row.resources_status:
+        return {"resources_status": row.resources_status, "resources_reason": row.resources_reason}
+    listed = {
+        each["result"] or key: each
+        for key, each in progress["progress"]["resources"].items()
+        if each["result"] or not isinstance(row, models.Restore)
+    }
+    return {
+        "resources_status": {key: each["status"] for key, each in listed.items()},
+        "resources_reason": {key: each["reason"] or "" for key, each in listed.items()},
     }
 
 

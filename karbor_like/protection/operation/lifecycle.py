@@ -175,17 +175,6 @@ def change_reason(session: orm.Session, spec: OperationSpec, old: str | None, ne
     operations.OPERATIONS.update(session, spec.id, {"error_info": new})
 
 
-def publish(session: orm.Session, spec: OperationSpec) -> None:
-    """Copy the statuses of the resources to the restore or verification, while the operation runs."""
-    if spec.kind not in _REQUESTS:
-        return
-    repository, _ = _REQUESTS[spec.kind]
-    rows = operations.resources_of(session, [spec.id])
-    # Restored resources are listed by their new ids, so they are left out until they have one.
-    listed = [row for row in rows if row.result_key or spec.kind is not OperationType.RESTORE]
-    repository.update(session, str(request_id(spec)), _results(listed), {"status": states.IN_PROGRESS})
-
-
 def _results(rows: Sequence[OperationResource]) -> dict[str, dict[str, str]]:
     return {
         "resources_status": {row.result_key or row.resource_key: row.status for row in rows},

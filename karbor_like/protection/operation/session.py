@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import orm
 
 from karbor_like import exception
 from karbor_like.bank import Bank, Lease, Section, errors
@@ -27,7 +26,7 @@ from karbor_like.plugins.protection import HookContext, ResourceOperation
 from karbor_like.plugins.toolkit import ownership
 from karbor_like.plugins.toolkit.deployment import Deployment, ordered
 from karbor_like.protection.context import ServiceContext
-from karbor_like.protection.operation import deployers, lazy, lifecycle, outage
+from karbor_like.protection.operation import deployers, lazy, outage
 from karbor_like.protection.operation.claim import ActiveClaim
 from karbor_like.protection.operation.copy_source import CopySource
 from karbor_like.protection.operation.journal import DatabaseJournal
@@ -463,13 +462,7 @@ class OperationSession:
 
     def record(self, resource_key: str, **values: Any) -> None:
         """Set columns of a resource's row: ``status``, ``reason``, ``result_key``. Raises LeaseLost."""
-
-        def write(session: orm.Session) -> None:
-            operations.set_resource(session, self.spec.id, resource_key, **values)
-            session.flush()
-            lifecycle.publish(session, self.spec)
-
-        self.database.write(write)
+        self.database.write(lambda session: operations.set_resource(session, self.spec.id, resource_key, **values))
 
     def transfer_slot(self) -> AbstractContextManager[None]:
         """Hold a transfer slot within the block: memory limits how many resources one process may transfer concurrently."""

@@ -1,10 +1,15 @@
 """Protect, restore, verify and delete through the endpoint, the queue, TaskFlow and the bank."""
 
 import json
+from typing import Any
 
 import pytest
 
 from karbor_like import exception
+from karbor_like.api import views
+from karbor_like.api.progress import progress_of
+from karbor_like.db.restores import RESTORES
+from karbor_like.db.verifications import VERIFICATIONS
 from tests.fixtures.metrics import Growth
 from tests.functional.protection import plugins
 from tests.functional.protection.site import PROVIDER, Site, order, until
@@ -244,18 +249,48 @@ def test_remarks_are_shown_although_nothing_failed(site: Site):
 
 def test_a_restore_shows_its_resources_while_it_runs(site: Site):
     site.cloud.plant({"a": ["b"], "b": []})
-    created = site.protect("a")
-    site.wait(created["id"], "available")
+    created = site.protect("a")["id"]
+    site.wait(created, "available")
     site.cloud.fault(**{"complete:b": "wait"})
 
-    restore_id = site.restore(created["id"])
-    shown = until(
-        lambda: site.restored(restore_id), lambda row: len(row.resources_status) == 2, 30, "both resources to be made"
-    )
-    assert shown.status == "in_progress"
-    assert shown.resources_status == {f"{plugins.NODE}#new-{name}": "restoring" for name in "ab"}
+    restore_id = site.restore(created)
+
+    def shown() -> dict[str, Any]:
+        with site.env.database.reader() as session:
+            progress = progress_of(session, "restore_id", [restore_id])
+            return views.restore(RESTORES.get(session, restore_id), progress[restore_id])
+
+    found = until(shown, lambda found: len(found["resources_status"]) == 2, 30, "both resources to be made")
+    assert found["status"] == "in_progress"
+    keys = [f"{plugins.NODE}#new-{name}" for name in "ab"]
+    assert found["resources_status"] == dict.fromkeys(keys, "restoring")
+    assert found["resources_reason"] == dict.fromkeys(keys, "")
     (site.cloud.path / "go").touch()
     assert site.wait_done(restore_id=restore_id).status == "success"
+    found = shown()
+    assert found["resources_status"] == dict.fromkeys(keys, "available")
+    assert found["resources_reason"] == dict.fromkeys(keys, "")
+
+
+def test_a_verification_shows_its_resources_while_it_runs(site: Site):
+    site.cloud.plant({"a": ["b"], "b": []})
+    created = site.protect("a")["id"]
+    site.wait(created, "available")
+    site.cloud.fault(**{"verify:b": "wait"})
+
+    verification_id = site.verify(created)
+
+    def shown() -> dict[str, Any]:
+        with site.env.database.reader() as session:
+            progress = progress_of(session, "verification_id", [verification_id])
+            return views.verification(VERIFICATIONS.get(session, verification_id), progress[verification_id])
+
+    running = {f"{plugins.NODE}#a": "available", f"{plugins.NODE}#b": "verifying"}
+    found = until(shown, lambda found: found["resources_status"] == running, 30, f"{running}")
+    assert found["status"] == "in_progress"
+    (site.cloud.path / "go").touch()
+    assert site.wait_done(verification_id=verification_id).status == "success"
+    assert shown()["resources_status"] == dict.fromkeys(running, "available")
 
 
 def test_a_failed_deletion_can_be_retried(site: Site):
