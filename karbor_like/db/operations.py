@@ -505,7 +505,8 @@ def journal(session: orm.Session, operation_id: str, resource_key: str | None = 
     query = sa.select(JournalEntry).where(JournalEntry.operation_id == operation_id, JournalEntry.gone.is_(False))
     if resource_key is not None:
         query = query.where(JournalEntry.resource_key == resource_key)
-    return session.execute(query.order_by(JournalEntry.resource_key, JournalEntry.seq)).scalars().all()
+    # Sorted here: for the order, SQLite would read the entries of all resources by the index on seq.
+    return sorted(session.execute(query).scalars(), key=lambda row: (row.resource_key, row.seq))
 
 
 def given_up(session: orm.Session, project_id: str, resource_type: str) -> Sequence[JournalEntry]:

@@ -66,12 +66,11 @@ class Repository(Generic[M]):
         self.filters = dict(filters or {})
         self.columns = sa.inspect(model).columns
         self.sort_keys = frozenset(sort_keys)
-        by_creation = ["project_id", "created_at", "id"]
         indexes = sa.inspect(model).local_table.indexes  # type: ignore[attr-defined]
-        #: Name of the index that has a project's rows in order of creation, or None.
-        self._index = next(
-            (index.name for index in indexes if [column.name for column in index.columns] == by_creation), None
-        )
+        names = {tuple(column.name for column in index.columns): index.name for index in indexes}
+        #: Names of the indexes that have a project's rows, and all rows, in order of creation, or None.
+        self._of_project = names.get(("project_id", "created_at", "id"))
+        self._of_all = names.get(("created_at", "id"))
         # Built once, because that takes longer than to run them.
         self._objects = _by_id(sa.select(model), self.columns)
         self._rows = _by_id(sa.select(*self.columns), self.columns)
@@ -140,7 +139,8 @@ class Repository(Generic[M]):
     ) -> Sequence[M]:
         """Return a page of rows in a stable order: *sort*, then creation and id in the direction of the first key.
 
-        :param index: name of an index that has the matching rows in order of creation; by default the index of projects
+        :param index: name of an index that has the matching rows in order of creation; by default that of projects, or
+            that of all rows if nothing is filtered
         :raises InvalidInput: a filter or sort key is unknown
         :raises NotFound: ``not_found`` of this table: the marker does not exist
         """
@@ -153,7 +153,10 @@ class Repository(Generic[M]):
             query = query.filter(self.filters[name](self.columns[name], value))
         keys, directions = self._order(sort)
         after = self.get(session, marker, project_id) if marker else None
-        index = index or (self._index if project_id is not None else None)
+        if index is None and project_id is not None:
+            index = self._of_project
+        elif index is None and not filters and not where:
+            index = self._of_all
         if after is not None and keys[0] == "created_at" and index is not None:
             # Redundant with the alternatives that paginate_query generates. With this condition and the hint, MariaDB starts
             # to read at the page's first row; without them it scans all rows before it.

@@ -1,8 +1,8 @@
 """Schema migrations: upgrade a database, and read its version.
 
-Each revision creates one table or makes one change of a table. MariaDB cannot roll back DDL, so a revision that was
-interrupted must be able to run again. Services of the release before run on while a database is upgraded, and read and write
-it afterwards: a revision removes and renames nothing that they use, and a new column has a default or is nullable.
+Each revision creates one table, makes one change of a table, or adds indexes. MariaDB cannot roll back DDL, so a revision
+that was interrupted must be able to run again. Services of the release before run on while a database is upgraded, and read
+and write it afterwards: a revision removes and renames nothing that they use, and a new column has a default or is nullable.
 """
 
 import contextlib

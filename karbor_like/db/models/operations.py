@@ -23,6 +23,7 @@ class Operation(base.Base):
     __tablename__ = "operations"
     __table_args__ = base.table_args(
         sa.Index("ix_operations_project", "project_id", "created_at", "id"),
+        sa.Index("ix_operations_created", "created_at", "id"),
         sa.Index("ix_operations_state", "state", "lease_until"),
         sa.Index("ix_operations_checkpoint", "checkpoint_id"),
         sa.Index("ix_operations_source", "source_checkpoint_id"),
@@ -86,6 +87,7 @@ class JournalEntry(base.Base):
     """An object that an operation creates in a cloud, recorded before the request is sent (see ``plugins/protection.py``)."""
 
     __tablename__ = "journal_entries"
+    __table_args__ = base.table_args(sa.Index("ix_journal_entries_seq", "operation_id", "seq"))
 
     operation_id: orm.Mapped[str] = orm.mapped_column(
         base.Id, sa.ForeignKey("operations.id", ondelete="CASCADE"), primary_key=True

@@ -17,7 +17,11 @@ class Plan(base.Base):
     """
 
     __tablename__ = "plans"
-    __table_args__ = base.table_args(sa.Index("ix_plans_project", "project_id", "created_at", "id"))
+    __table_args__ = base.table_args(
+        sa.Index("ix_plans_project", "project_id", "created_at", "id"),
+        sa.Index("ix_plans_created", "created_at", "id"),
+        sa.Index("ix_plans_rpo", "rpo_state", "project_id"),
+    )
 
     id: orm.Mapped[str] = orm.mapped_column(base.Id, primary_key=True, default=base.new_id)
     project_id: orm.Mapped[str] = orm.mapped_column(base.ProjectId)

@@ -32,7 +32,10 @@ class Restore(_Request, base.Base):
     """
 
     __tablename__ = "restores"
-    __table_args__ = base.table_args(sa.Index("ix_restores_project", "project_id", "created_at", "id"))
+    __table_args__ = base.table_args(
+        sa.Index("ix_restores_project", "project_id", "created_at", "id"),
+        sa.Index("ix_restores_created", "created_at", "id"),
+    )
 
     restore_target: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     dry_run: orm.Mapped[bool] = orm.mapped_column(default=False, server_default=sa.false())
@@ -46,4 +49,7 @@ class Verification(_Request, base.Base):
     """A verification."""
 
     __tablename__ = "verifications"
-    __table_args__ = base.table_args(sa.Index("ix_verifications_project", "project_id", "created_at", "id"))
+    __table_args__ = base.table_args(
+        sa.Index("ix_verifications_project", "project_id", "created_at", "id"),
+        sa.Index("ix_verifications_created", "created_at", "id"),
+    )

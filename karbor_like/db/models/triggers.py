@@ -18,6 +18,7 @@ class Trigger(base.Base):
     __tablename__ = "triggers"
     __table_args__ = base.table_args(
         sa.Index("ix_triggers_project", "project_id", "created_at", "id"),
+        sa.Index("ix_triggers_created", "created_at", "id"),
         sa.Index("ix_triggers_next_run_at", "next_run_at"),
     )
 
@@ -37,6 +38,7 @@ class ScheduledOperation(base.Base):
     __tablename__ = "scheduled_operations"
     __table_args__ = base.table_args(
         sa.Index("ix_scheduled_operations_project", "project_id", "created_at", "id"),
+        sa.Index("ix_scheduled_operations_created", "created_at", "id"),
         sa.Index("ix_scheduled_operations_trigger", "trigger_id"),
         sa.Index("ix_scheduled_operations_plan", "plan_id"),
         sa.Index("ix_scheduled_operations_user", "user_id", "project_id"),
@@ -72,6 +74,7 @@ class ScheduledRun(base.Base):
         sa.UniqueConstraint("scheduled_operation_id", "due_at", name="uq_scheduled_runs_operation_due"),
         sa.Index("ix_scheduled_runs_state", "state", "next_look_at"),
         sa.Index("ix_scheduled_runs_project", "project_id", "created_at", "id"),
+        sa.Index("ix_scheduled_runs_ended", "ended_at"),
     )
 
     id: orm.Mapped[str] = orm.mapped_column(base.Id, primary_key=True, default=base.new_id)
