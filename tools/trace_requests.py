@@ -99,6 +99,7 @@ HELPERS: Final = {
         "protection/operation/lazy.py",
         "protection/operation/outage.py",
         "protection/operation/progress.py",
+        "protection/operation/results.py",
         "protection/operation/waiting.py",
         "protection/rates.py",
         "protection/service.py",

@@ -488,13 +488,9 @@ def projects(session: orm.Session) -> list[str]:
     return sorted({project_id for query in queries for project_id in session.execute(query).scalars()})
 
 
-def resources_of(
-    session: orm.Session, operation_ids: Sequence[str], status: str | None = None
-) -> Sequence[OperationResource]:
-    """Return the progress of the resources of these operations, of all or of those with one status."""
+def resources_of(session: orm.Session, operation_ids: Sequence[str]) -> Sequence[OperationResource]:
+    """Return the progress of the resources of these operations."""
     query = sa.select(OperationResource).where(OperationResource.operation_id.in_(list(operation_ids)))
-    if status is not None:
-        query = query.where(OperationResource.status == status)
     return (
         session.execute(query.order_by(OperationResource.operation_id, OperationResource.resource_key)).scalars().all()
     )

@@ -117,7 +117,7 @@ class HookTask(Step):
     def perform(self) -> dict[str, Any] | None:
         result = None
         if self.hook is not None:
-            if self.resource in self.operation.left_out():
+            if self.operation.is_left_out(self.resource):
                 return None
             self._recorder = self.operation.progress(self.resource)
             try:

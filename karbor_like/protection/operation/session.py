@@ -31,6 +31,7 @@ from karbor_like.protection.operation.claim import ActiveClaim
 from karbor_like.protection.operation.copy_source import CopySource
 from karbor_like.protection.operation.journal import DatabaseJournal
 from karbor_like.protection.operation.progress import DatabaseProgressRecorder
+from karbor_like.protection.operation.results import Results
 from karbor_like.protection.operation.spec import Credential, OperationSpec
 from karbor_like.protection.operation.waiting import Waiting
 from karbor_like.protection.registry import parameters
@@ -62,6 +63,7 @@ class OperationSession:
         self.claim = claim
         self.database = outage.OperationDatabase(env.database, claim)
         self.waiting = Waiting(self.database, shown=spec.waits)
+        self._results = Results(self.database)
         self.statuses = states.OPERATION[spec.kind]
         self._encrypted = encrypted
         self._lock = threading.Lock()
@@ -271,7 +273,6 @@ class OperationSession:
     ) -> HookContext:
         spec = self.spec
         children = spec.graph.children(resource)
-        left_out = self.left_out() if children else ()
 
         def opener(checkpoint_id: str, lease: Lease | None = None) -> lazy.Open:
             return lambda: self.bank.section(
@@ -283,7 +284,7 @@ class OperationSession:
             checkpoint_id=spec.checkpoint_id,
             project_id=spec.bank_project,
             resource=resource,
-            children=[child for child in children if child not in left_out],
+            children=[child for child in children if not self.is_left_out(child)],
             is_member=spec.is_member(resource),
             find_service=lambda: self.service,
             find_siblings=lambda: self._siblings(resource),
@@ -362,8 +363,7 @@ class OperationSession:
         return self._draft[1].get(resource, ())
 
     def _siblings(self, resource: Resource) -> Sequence[Resource]:
-        absent = {resource, *self.left_out()}
-        return [node for node in self.spec.graph.nodes if node not in absent]
+        return [node for node in self.spec.graph.nodes if node != resource and not self.is_left_out(node)]
 
     def _choose(self, context: HookContext) -> deployers.Choice:
         self._choice = self._choose_for(self._described(context), context.check)
@@ -404,15 +404,13 @@ class OperationSession:
         source = self.source
         return lazy.LazySection(lambda: source.section(resource.key)) if source else None
 
-    def left_out(self) -> Sequence[Resource]:
-        """Return the resources that this operation has left out so far, each with its obstacle."""
-        if self.spec.kind is not OperationType.PROTECT:
-            return ()
-        return self.spec.left_out(self.rows(states.LEFT_OUT))
+    def is_left_out(self, resource: Resource) -> bool:
+        """Return whether this operation has left a resource out. Raises LeaseLost."""
+        return self.spec.kind is OperationType.PROTECT and self._results.is_left_out(resource.key)
 
-    def rows(self, status: str | None = None) -> Sequence[OperationResource]:
-        """Return the recorded progress of the resources, of all or of those with one status. Raises LeaseLost."""
-        return self.database.read(lambda session: operations.resources_of(session, [self.spec.id], status))
+    def rows(self) -> Sequence[OperationResource]:
+        """Return the recorded progress of all resources, for what is done once in an operation. Raises LeaseLost."""
+        return self.database.read(lambda session: operations.resources_of(session, [self.spec.id]))
 
     def implementing(self, hook: str) -> list[Resource]:
         """Return the resources whose operation implements *hook*, children and dependencies first."""
@@ -458,11 +456,12 @@ class OperationSession:
             return {}
         if self.spec.is_dry_run:
             return self._placeholders
-        return {row.resource_key: row.result_key.partition("#")[2] for row in self.rows() if row.result_key}
+        return self._results.restored()
 
     def record(self, resource_key: str, **values: Any) -> None:
         """Set columns of a resource's row: ``status``, ``reason``, ``result_key``. Raises LeaseLost."""
         self.database.write(lambda session: operations.set_resource(session, self.spec.id, resource_key, **values))
+        self._results.note(resource_key, values)
 
     def transfer_slot(self) -> AbstractContextManager[None]:
         """Hold a transfer slot within the block: memory limits how many resources one process may transfer concurrently."""

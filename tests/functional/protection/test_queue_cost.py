@@ -8,8 +8,8 @@ from sqlalchemy import orm
 
 from karbor_like.db import operations, queues
 from karbor_like.db.models import Base, Operation
+from tests.fixtures.sqlite_steps import steps
 
-_STEPS = 100
 _FIRST = datetime(2031, 1, 1, tzinfo=UTC)
 
 
@@ -35,22 +35,13 @@ def _steps(number: int, kind: str) -> int:
     """Return the steps to find the first operations and the position of the last one."""
     engine = sa.create_engine("sqlite://")
     Base.metadata.create_all(engine)
-    count = 0
-
-    def step() -> int:
-        nonlocal count
-        count += _STEPS
-        return 0
-
     with orm.Session(engine) as session:
         ids = _enqueue(session, number, kind)
-        raw = session.connection().connection.dbapi_connection
-        raw.set_progress_handler(step, _STEPS)
-        assert [row.id for row in operations.due(session, 2, ["provider"])] == ids[:2]
-        assert queues.positions(session, ids[-1:]) == {ids[-1]: queues.Position(number, number)}
-        raw.set_progress_handler(None, 0)
+        with steps(engine) as made:
+            assert [row.id for row in operations.due(session, 2, ["provider"])] == ids[:2]
+            assert queues.positions(session, ids[-1:]) == {ids[-1]: queues.Position(number, number)}
     engine.dispose()
-    return count
+    return made.number
 
 
 @pytest.mark.parametrize("kind", ["protect", "copy"])
