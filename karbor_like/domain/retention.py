@@ -2,6 +2,9 @@
 
 A checkpoint is kept if *any* rule keeps it. It is deleted if there are rules and none keeps it. The last available
 checkpoint, the last one that left no resource out, and checkpoints in use are never deleted, regardless of the rules.
+
+A checkpoint with a date in the future was created while a clock was wrong. It is kept, and takes no place of one whose date
+is right: the rules would otherwise delete each new checkpoint until that date has come.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -121,12 +124,17 @@ def decide(checkpoints: Sequence[Candidate], rules: Mapping[str, int], now: date
     """Decide on each of *checkpoints* (available checkpoints of one plan).
 
     :param rules: as :func:`policy` returns them; if empty, every checkpoint is kept
+    :param now: by the clock that dates the checkpoints; those with a later date are kept and not counted
     :returns: the decisions, newest checkpoint first
     """
-    ordered = sorted(checkpoints, key=lambda candidate: (candidate.created_at, candidate.id), reverse=True)
+    listed = sorted(checkpoints, key=lambda candidate: (candidate.created_at, candidate.id), reverse=True)
+    ordered = [candidate for candidate in listed if candidate.created_at <= now]
     reasons = _reasons_to_keep(ordered, rules, now)
     last_complete = next((number for number, candidate in enumerate(ordered) if not candidate.is_partial), None)
-    decisions = []
+    decisions = [
+        Decision(candidate.id, False, f"its date is after {now.isoformat(timespec='seconds')}")
+        for candidate in listed[: len(listed) - len(ordered)]
+    ]
     for number, candidate in enumerate(ordered):
         if candidate.id in reasons:
             decisions.append(Decision(candidate.id, False, reasons[candidate.id]))

@@ -267,7 +267,8 @@ class Runner:
             "attempt": run.attempt,
         }
         key = f"{operation.id}@{run.due_at.isoformat()}#{run.attempt}"
-        return plugins.ScheduledCall(operation.operation_definition, extra_info, key, self._clock.now())
+        now = self._clock.now()
+        return plugins.ScheduledCall(operation.operation_definition, extra_info, key, now, run.checkpoint_id)
 
     def _release(self, run: ScheduledRun, seconds: float, **values: Any) -> None:
         """Record progress and release the claim; the next step is due in *seconds*."""

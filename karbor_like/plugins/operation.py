@@ -35,12 +35,14 @@ class ScheduledCall:
     :param extra_info: the origin of the checkpoint, stored with it
     :param key: idempotency key, the same for every attempt at the run
     :param now: timezone-aware UTC
+    :param checkpoint_id: the checkpoint that the run has created, or None
     """
 
     definition: Mapping[str, Any]
     extra_info: Mapping[str, Any]
     key: str
     now: datetime
+    checkpoint_id: str | None = None
 
 
 class ScheduledOperationType(ABC):

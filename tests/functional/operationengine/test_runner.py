@@ -351,6 +351,38 @@ def test_retention_deletes_the_oldest_first_and_never_the_new_one(site, rest_api
     assert rest_api.deleted == ["0", "1", "2"]
 
 
+def test_ages_are_counted_by_the_clock_that_dates_checkpoints(site, rest_api):
+    """The clock of the engine is another one, and may be wrong: here it is eleven years ahead."""
+    _older(rest_api, 5)
+    site.schedule(**_rules(retention_duration=2))
+    site.due()
+    run = site.step()
+    rest_api.made[run.checkpoint_id]["timestamp"] = "2020-01-06T00:00:00+00:00"
+    _ended(site.later(FOLLOW), "succeeded", "3 of 6")
+    assert rest_api.deleted == ["0", "1", "2"]
+
+
+def test_a_checkpoint_of_the_future_does_not_cost_the_new_one(site, rest_api):
+    """It was created while the clock of the database was ahead."""
+    _older(rest_api, 3)
+    rest_api.made["2"]["timestamp"] = "2999-01-01T00:00:00+00:00"
+    site.schedule(**_rules(max_backups=1))
+    site.due()
+    site.step()
+    _ended(site.later(FOLLOW), "succeeded", "2 of 4")
+    assert rest_api.deleted == ["0", "1"]
+
+
+def test_nothing_is_deleted_if_the_new_checkpoint_is_no_longer_available(site, rest_api):
+    """Its owner deletes it after the engine has seen that it is available."""
+    _older(rest_api, 3)
+    site.schedule(**_rules(max_backups=1))
+    site.due()
+    rest_api.unlisted.add(site.step().checkpoint_id)
+    _ended(site.later(FOLLOW), "succeeded", "nothing is deleted")
+    assert rest_api.deleted == []
+
+
 def test_retention_keeps_the_last_checkpoint_that_left_nothing_out(site, rest_api):
     _older(rest_api, 4)
     rest_api.left_out = [{"type": "OS::Cinder::Volume", "id": "v", "name": "", "reason": "its state is error"}]

@@ -93,6 +93,12 @@ def test_retention_duration_keeps_younger_checkpoints():
     assert deleted(decisions) == {"c2", "c3"}
 
 
+@pytest.mark.parametrize("policy", [{"max_backups": 2}, {"daily": 2}, {"max_backups": 2, "retention_duration": 7}])
+def test_a_checkpoint_of_the_future_takes_no_place_of_another(policy):
+    decisions = retention.decide(checkpoints([-20_000, -9000, -1, 0, 24, 48]), policy, NOW)
+    assert [decision.id for decision in decisions if not decision.delete] == ["c0", "c1", "c2", "c3", "c4"]
+
+
 def test_both_limits_must_hold():
     decisions = retention.decide(checkpoints([1, 2, 3, 100]), {"retention_duration": 2, "max_backups": 2}, NOW)
     assert deleted(decisions) == {"c2", "c3"}
