@@ -66,10 +66,13 @@ class Limits:
 
     :param per_project: of one project
     :param per_provider: of the providers with these ids
+    :param loaded: ids of the providers that the service has loaded. Operations of others that have lost their processes do
+        not count, because it is unknown when they continue. None: all count
     """
 
     per_project: int = 0
     per_provider: Mapping[str, int] = field(default_factory=dict)
+    loaded: Collection[str] | None = None
 
 
 UNLIMITED: Final = Limits()
@@ -296,11 +299,15 @@ def _may_run(session: orm.Session, operation: Operation, limits: Limits) -> bool
     # wait for each other.
     for _, value, _ in limited:
         locks.take(session, value)
+    alive = Operation.lease_until >= db_session.now(session) if limited else sa.true()
     for column, value, most in limited:
         others = sa.select(sa.func.count()).where(_counted(), column == value, Operation.id != operation.id)
         if operation.queue_state == RUNNING:
             # Its process was lost, perhaps with those of more operations than may run now: one after the other continues.
-            others = others.where(Operation.lease_until >= db_session.now(session))
+            others = others.where(alive)
+        elif limits.loaded is not None:
+            # What was lost continues first, if it can.
+            others = others.where(sa.or_(alive, Operation.provider_id.in_(limits.loaded)))
         if session.execute(others).scalar_one() >= most:
             return False
     return True

@@ -37,6 +37,7 @@ class Takeover:
         limits = Limits(
             self._env.conf.protection.max_operations_per_project,
             {provider.id: provider.max_operations for provider in providers if provider.max_operations},
+            loaded,
         )
         running = set(running)
         claimed = True

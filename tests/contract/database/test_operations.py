@@ -174,6 +174,19 @@ def test_operations_that_have_lost_their_processes_continue_within_a_lower_limit
     assert [bool(_claim(database, row, limits=limits)) for row in rows] == [True, False, False]
 
 
+def test_operations_that_have_lost_their_processes_leave_room_while_nobody_can_continue_them(database):
+    _enqueue(database, "p", "p", provider="y")
+    for row in _due(database, providers=["y"]):
+        assert _claim(database, row)
+        _expire(database, row.id)
+    _enqueue(database, "p", "p")
+    both, one = (operations.Limits(per_project=2, loaded=loaded) for loaded in (("x", "y"), ("x",)))
+    rows = _due(database, limits=one)
+    assert [bool(_claim(database, row, limits=both)) for row in rows] == [False, False], "they continue first"
+    assert [bool(_claim(database, row, limits=one)) for row in rows] == [True, True]
+    assert _due(database, providers=("x", "y"), limits=both) == []
+
+
 def test_what_a_request_holds_does_not_count(database):
     def make(session):
         row = OPERATIONS.insert(session, operation_type="protect", project_id="p", provider_id="x", status="protecting")

@@ -225,6 +225,21 @@ def test_an_operation_is_not_taken_over_before_its_lease_expires(site: Site, clo
     assert site.operation(checkpoint_id=created).attempts == 2
 
 
+def test_what_was_lost_at_a_provider_that_is_not_loaded_leaves_room(site: Site, clock: ManualClock):
+    site.conf.set_override("max_operations_per_project", 1, group="protection")
+    site.protect("a")
+    row = site.operation()
+    assert site.env.database.write(lambda session: operations.claim(session, row, "a dead process", LEASE))
+    elsewhere = {"provider_id": OTHER_PROVIDER}
+    site.env.database.write(lambda session: operations.OPERATIONS.update(session, row.id, elsewhere))
+    clock.advance(LEASE + 1)
+    created = site.protect("b")["id"]
+
+    assert run(site)
+
+    assert site.checkpoint(created).status == "available"
+
+
 def test_a_process_that_lost_its_lease_writes_nothing_more(site: Site, monkeypatch: pytest.MonkeyPatch):
     site.cloud.fault(**{"main:b": "exit"})
     created = site.protect("a")["id"]
