@@ -43,6 +43,9 @@ _LINK: Final[Mapping[type[Base], str]] = {
     Verification: "verification_id",
 }
 
+#: What identifies an object that operations change.
+_Object = tuple[Any, ...]
+
 #: A row, its old and its new status.
 _Found = tuple[Any, str | None, str]
 
@@ -95,7 +98,8 @@ class _Watcher:
         session.flush()
         found, operations = session.info.pop((self, "found"), ([], {}))
         related = _related(session, [row for row, _, _ in found])
-        session.info[self] = [_change(change, related, operations.values()) for change in found]
+        by_object = _by_object(operations.values())
+        session.info[self] = [_change(change, related, by_object) for change in found]
 
     def committed(self, session: orm.Session) -> None:
         """Report the collected changes."""
@@ -137,19 +141,29 @@ def _related(session: orm.Session, rows: Iterable[Any]) -> Mapping[str, Any]:
     return found
 
 
-def _change(found: _Found, related: Mapping[str, Any], written: Iterable[Operation]) -> Change:
+def _change(found: _Found, related: Mapping[str, Any], by_object: Mapping[_Object, Operation]) -> Change:
     row, old, new = found
     checkpoint = scheduled = None
     if isinstance(row, ScheduledRun):
         scheduled = related.get(row.scheduled_operation_id)
     elif isinstance(row, Restore | Verification):
         checkpoint = related.get(row.checkpoint_id)
-    operation = next((candidate for candidate in written if _is_of(candidate, row)), None)
-    return Change(row, old, new, operation, checkpoint, scheduled)
+    return Change(row, old, new, by_object.get(_object(row)), checkpoint, scheduled)
 
 
-def _is_of(operation: Operation, row: Any) -> bool:
-    if isinstance(row, ScheduledRun):
+def _by_object(written: Iterable[Operation]) -> Mapping[_Object, Operation]:
+    """Return for each object the first of the operations that changed it: a search for each would take quadratic time."""
+    found: dict[_Object, Operation] = {}
+    for operation in written:
         # The log entry of a run that did not succeed.
-        return (operation.scheduled_operation_id, operation.started_at) == (row.scheduled_operation_id, row.due_at)
-    return type(row) in _LINK and getattr(operation, _LINK[type(row)]) == row.id
+        found.setdefault((ScheduledRun, operation.scheduled_operation_id, operation.started_at), operation)
+        for model, column in _LINK.items():
+            found.setdefault((model, getattr(operation, column)), operation)
+    return found
+
+
+def _object(row: Any) -> _Object:
+    """Return what identifies a row in :func:`_by_object`."""
+    if isinstance(row, ScheduledRun):
+        return ScheduledRun, row.scheduled_operation_id, row.due_at
+    return type(row), row.id

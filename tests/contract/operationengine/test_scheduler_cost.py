@@ -11,6 +11,7 @@ from karbor_like.db import changes, scheduled_runs
 from karbor_like.db.models import ScheduledOperation, ScheduledRun, Trigger
 from karbor_like.operationengine.scheduler import Scheduler
 from tests.contract.operationengine.test_scheduler import HOURLY, START, TYPES, _conf, _trigger, clock
+from tests.fixtures import work
 
 __all__ = ["clock"]
 
@@ -112,3 +113,25 @@ def test_a_batch_needs_as_many_statements_as_a_single_trigger(database, clock, c
         assert scheduler.fire() == count
     assert len([text for text, _ in sent if text.startswith(("SELECT", "UPDATE", "INSERT"))]) == 7 + watched
     assert [change.scheduled is not None for change in notified] == [True] * count * watched
+
+
+def test_each_of_the_runs_that_an_outage_missed_costs_the_same(database, clock):
+    """Also if a listener is notified of the changes, with the log entries of the runs."""
+    notified: list[changes.Change] = []
+    changes.watch(database, notified.extend)
+    scheduler = Scheduler(_conf(), database, clock, TYPES)
+
+    def miss(count):
+        notified.clear()
+        _trigger(database, count=count)
+        clock.advance(3601 + 900)
+        cost = work.calls(scheduler.fire)
+        assert [change.operation.started_at == change.row.due_at for change in notified] == [True] * count
+        with database.writer() as session:
+            session.execute(sa.update(Trigger).values(next_run_at=None))
+        clock.step(-3601 - 900)
+        return cost
+
+    miss(1)
+    few, many = miss(60), miss(180)
+    assert many < 3.2 * few
