@@ -27,7 +27,7 @@ from sqlalchemy.ext import compiler
 
 from karbor_like import configfile, exception, logs
 from karbor_like.conf import database as options
-from karbor_like.db import files, pool, timeouts
+from karbor_like.db import driver, files, pool, timeouts
 
 LOG = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ class Database:
     :param conf: configuration with the ``[database]`` group of oslo.db
     :param statement_timeout: seconds to wait for the answer to a statement; None: as configured
 
-    Raises ConfigurationError if there is no ``connection``.
+    Raises ConfigurationError if there is no ``connection``, or if it cannot be used here.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, statement_timeout: float | None = None) -> None:
@@ -171,6 +171,7 @@ class Database:
                 "[database] connection: is not set; expected the URL of the database. Configuration files that were read:"
                 f" {read}"
             )
+        driver.check(conf.database.connection)
         files.make_private(conf.database.connection)
         own = {option.dest for option in options.OPTS}
         settings = {name: value for name, value in conf.database.items() if name not in own}
