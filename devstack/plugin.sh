@@ -150,6 +150,8 @@ function configure_karbor_like {
     if [[ $url =~ charset=utf8(&|$) ]]; then
         url=${url/charset=utf8/charset=utf8mb4}
     fi
+    # Of a bare "postgresql", the driver depends on the version of SQLAlchemy.
+    url=${url/#postgresql:/postgresql+psycopg2:}
     iniset "$KARBOR_LIKE_CONF" database connection "$url"
     iniset "$KARBOR_LIKE_CONF" oslo_policy policy_dirs \
         "$KARBOR_LIKE_POLICY_DIR"

@@ -255,7 +255,7 @@ def check_configuration(site: Site, known: set[tuple[str, str]]) -> None:
     assert conf.secret["keys"] == [(site.record / "new-key").read_text().strip()]
     (url,) = options["database", "connection"]
     assert url in (
-        "postgresql://root:secret@127.0.0.1/karbor_like?client_encoding=utf8",
+        "postgresql+psycopg2://root:secret@127.0.0.1/karbor_like?client_encoding=utf8",
         "mysql+pymysql://root:secret@127.0.0.1/karbor_like?charset=utf8mb4&plugin=dbcounter",
     )
     assert ("postgresql" in url) == ("postgresql" in site.enabled)
