@@ -38,6 +38,15 @@ def site(tmp_path: Path, files: Path) -> Iterator[Site]:
         yield found
 
 
+@pytest.fixture
+def idle(tmp_path: Path, files: Path) -> Iterator[Site]:
+    """A service that accepts calls but runs no operation, with one node."""
+    site = Site(tmp_path, files)
+    site.cloud.plant({"a": []})
+    yield site
+    site.close()
+
+
 @pytest.fixture(autouse=True)
 def guarded(waits_in_transactions: list[str]) -> None:  # noqa: F811
     """No transaction of this process waits for anything but the database."""

@@ -1,7 +1,6 @@
 """The call that requests a checkpoint creates it in the bank. What fails there is recorded by the holder of the operation."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -9,15 +8,6 @@ from karbor_like import exception
 from karbor_like.bank import errors
 from karbor_like.db import operations
 from tests.functional.protection.site import PROVIDER, Site
-
-
-@pytest.fixture
-def idle(tmp_path: Path, files: Path) -> Iterator[Site]:
-    """A service that accepts calls but runs no operation."""
-    site = Site(tmp_path, files)
-    site.cloud.plant({"a": []})
-    yield site
-    site.close()
 
 
 def take_over(site: Site) -> operations.Claim:

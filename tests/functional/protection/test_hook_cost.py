@@ -1,8 +1,6 @@
 """What each hook of a resource asks the database for does not grow with the resources of the operation."""
 
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -21,15 +19,6 @@ from tests.functional.protection.plugins import NODE
 from tests.functional.protection.site import Site
 
 _RESOURCE = Resource(NODE, "a")
-
-
-@pytest.fixture
-def idle(tmp_path: Path, files: Path) -> Iterator[Site]:
-    """A service that runs nothing."""
-    site = Site(tmp_path, files)
-    site.cloud.plant({"a": []})
-    yield site
-    site.close()
 
 
 def queue(site: Site) -> str:
