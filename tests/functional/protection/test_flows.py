@@ -247,6 +247,15 @@ def test_remarks_are_shown_although_nothing_failed(site: Site):
     }
 
 
+def as_shown(site: Site, noun: str, request_id: str) -> dict[str, Any]:
+    """Return a restore or a verification as the API shows it."""
+    repository: Any = {"restore": RESTORES, "verification": VERIFICATIONS}[noun]
+    view = {"restore": views.restore, "verification": views.verification}[noun]
+    with site.env.database.reader() as session:
+        progress = progress_of(session, f"{noun}_id", [request_id])
+        return view(repository.get(session, request_id), progress[request_id])
+
+
 def test_a_restore_shows_its_resources_while_it_runs(site: Site):
     site.cloud.plant({"a": ["b"], "b": []})
     created = site.protect("a")["id"]
@@ -256,9 +265,7 @@ def test_a_restore_shows_its_resources_while_it_runs(site: Site):
     restore_id = site.restore(created)
 
     def shown() -> dict[str, Any]:
-        with site.env.database.reader() as session:
-            progress = progress_of(session, "restore_id", [restore_id])
-            return views.restore(RESTORES.get(session, restore_id), progress[restore_id])
+        return as_shown(site, "restore", restore_id)
 
     found = until(shown, lambda found: len(found["resources_status"]) == 2, 30, "both resources to be made")
     assert found["status"] == "in_progress"
@@ -281,9 +288,7 @@ def test_a_verification_shows_its_resources_while_it_runs(site: Site):
     verification_id = site.verify(created)
 
     def shown() -> dict[str, Any]:
-        with site.env.database.reader() as session:
-            progress = progress_of(session, "verification_id", [verification_id])
-            return views.verification(VERIFICATIONS.get(session, verification_id), progress[verification_id])
+        return as_shown(site, "verification", verification_id)
 
     running = {f"{plugins.NODE}#a": "available", f"{plugins.NODE}#b": "verifying"}
     found = until(shown, lambda found: found["resources_status"] == running, 30, f"{running}")
